@@ -1,0 +1,1 @@
+"""Translators of the outside world: cameras, open_clip, ultralytics, Label Studio. Vendor types stop here."""

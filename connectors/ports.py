@@ -1,0 +1,230 @@
+"""Boundary types and Protocols: all that the rest of the house knows of the outside world.
+
+Pixels are `xyxy` in absolute pixels of the stored image (origin top left, no EXIF rotation pending: the stored pixels
+are what everybody sees). Images are `(H, W, 3)` uint8 RGB. Times are timezone-aware UTC datetimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+Array = NDArray[np.float32]
+Purpose = Literal["train", "evaluation"]
+Origin = Literal["imported", "prediction", "prediction-changed", "manual"]
+Progress = Callable[[int, int, str], None]
+"""`progress(done, total, what)`; total 0 means unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One image offered by a source, not yet read.
+
+    key: its name within the source, stable over scans. path: where its bytes lie, or data: the bytes themselves (a frame of a video).
+    """
+
+    key: str
+    path: Path | None = None
+    data: bytes | None = None
+    camera: str | None = None
+    site: str | None = None
+    sequence: str | None = None
+    captured_at: datetime | None = None
+
+    def read(self) -> bytes:
+        """The bytes of the image file. Raises OSError when the file went away."""
+        if self.data is not None:
+            return self.data
+        if self.path is None:
+            raise ValueError(f"capture {self.key!r} has neither a path nor data")
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What a detector saw in one image, best first.
+
+    xyxy: (K, 4) float32 px. confidence: (K,) float32 in 0..1. class_id: (K,) int64.
+    class_scores: (K, C) float32 sigmoid scores of the same anchors before suppression, or None.
+    forward_ms: milliseconds spent on this image, its share of the batch.
+    """
+
+    xyxy: Array
+    confidence: Array
+    class_id: NDArray[np.int64]
+    class_scores: Array | None = None
+    forward_ms: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One labeled object: class name, corners in px, and how it came to be."""
+
+    class_name: str
+    xyxy: tuple[float, float, float, float]
+    origin: Origin = "manual"
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTask:
+    """One frame put before a labeler.
+
+    key: unique and stable over retries; it is what `LabelBackend.find` looks for. image: path of the stored file.
+    priority: 0..1, the largest is shown first. reason: one line a labeler understands. predictions: boxes already drawn.
+    """
+
+    key: str
+    image: Path
+    width: int
+    height: int
+    priority: float
+    reason: str
+    purpose: Purpose
+    predictions: Sequence[Box] = ()
+    model_version: str = ""
+    meta: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What one person answered to one task.
+
+    boxes is empty for a verified background. cancelled: skipped. result: the answer as Label Studio gave it.
+    unknown_classes: names in the answer that are not in the class list; such an answer must not become labels.
+    """
+
+    external_id: int
+    external_task_id: int
+    key: str
+    author: str
+    created_at: datetime
+    updated_at: datetime
+    cancelled: bool
+    boxes: Sequence[Box]
+    lead_time_s: float | None
+    result: list[dict[str, object]]
+    unknown_classes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelProject:
+    """The Label Studio project that belongs to one fieldloop project."""
+
+    external_id: int
+    url: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSpec:
+    """All that a training run depends on.
+
+    dataset: data.yaml of an exported, validated dataset. weights: the checkpoint to fine-tune. run_dir: everything the run writes.
+    overrides: further ultralytics settings. resume: go on from run_dir's last.pt when it holds one.
+    """
+
+    dataset: Path
+    weights: Path
+    run_dir: Path
+    epochs: int
+    seed: int
+    device: str = "cpu"
+    imgsz: int = 640
+    batch: int = 16
+    threads: int = 0
+    resume: bool = True
+    overrides: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """weights: the candidate checkpoint. sha256: of that file. epochs: completed. seconds: wall time of this process."""
+
+    weights: Path
+    sha256: str
+    epochs: int
+    seconds: float
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class FrameSource(Protocol):
+    """Where frames come from."""
+
+    def captures(self, after: str | None = None) -> Iterable[Capture]:
+        """Whole images whose key sorts after `after` (all when None), in key order. Raises SourceError."""
+
+
+class Embedder(Protocol):
+    """An image-text model. name changes whenever its vectors would."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    def embed(self, images: Sequence[Image]) -> Array:
+        """(B, D) float32, unit norm."""
+
+    def embed_text(self, prompts: Sequence[str]) -> Array:
+        """(P, D) float32, unit norm."""
+
+
+class Detector(Protocol):
+    """An object detector. name changes whenever its boxes would."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """One Detections per image, boxes in that image's pixels."""
+
+
+class LabelBackend(Protocol):
+    """Where people label."""
+
+    def ensure_project(self, title: str, classes: Sequence[str], instructions: str, project_id: int | None) -> LabelProject:
+        """The project, made when project_id is None. Raises ProjectGone when project_id is not there any more."""
+
+    def check(self, project_id: int, classes: Sequence[str]) -> None:
+        """Raises LabelConfigMismatch, ProjectGone, TokenRefused or LabelStudioDown."""
+
+    def find(self, project_id: int, keys: Sequence[str]) -> dict[str, list[int]]:
+        """Task ids by key; a key without a task is absent."""
+
+    def push(self, project_id: int, tasks: Sequence[LabelTask]) -> dict[str, int]:
+        """Creates one task each, whether or not they exist already; look with `find` before. Task ids by key."""
+
+    def annotations(self, project_id: int, since: datetime | None) -> Iterable[Annotation]:
+        """Answers created or changed at or after `since` (all when None)."""
+
+    def deleted(self, project_id: int, keys: Sequence[str]) -> set[str]:
+        """Which of these keys have no task any more."""
+
+
+class Trainer(Protocol):
+    """Fine-tunes a detector in a process of its own."""
+
+    def train(self, spec: TrainSpec, progress: Progress, cancelled: Callable[[], bool]) -> TrainResult:
+        """Blocks until done. Raises TrainingFailed, or TrainingCancelled when `cancelled()` turned true."""
+
+
+class VectorIndex(Protocol):
+    """Nearest-neighbor search over unit vectors; a rebuildable view, never the truth."""
+
+    def add(self, ids: NDArray[np.int64], vectors: Array) -> None: ...
+    def remove(self, ids: NDArray[np.int64]) -> int: ...
+    def search(self, queries: Array, k: int) -> tuple[Array, NDArray[np.int64]]:
+        """Cosine similarities (Q, k) float32 and ids (Q, k) int64, best first; missing neighbors are id -1."""
+
+    def __len__(self) -> int: ...

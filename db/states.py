@@ -1,0 +1,55 @@
+"""Every status, in one line each. A status exists only for what a person or an outside system decides."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Origin(StrEnum):
+    PRODUCTION = "production"  # seen by a camera after deployment
+    IMPORTED = "imported"  # came with the team's own labeled dataset
+
+
+class Role(StrEnum):
+    POOL = "pool"  # frames of this group may be selected for training
+    EVALUATION = "evaluation"  # frames of this group only ever judge
+
+
+class BatchStatus(StrEnum):
+    SELECTING = "selecting"  # being chosen
+    QUEUED = "queued"  # its tasks are on the way to Label Studio, or there
+    CLOSED = "closed"  # no task of it is open any more
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"  # chosen, not yet sent
+    SENT = "sent"  # an import was attempted; look before sending again
+    CONFIRMED = "confirmed"  # seen in Label Studio, waits for a person
+    DONE = "done"  # answered and turned into labels
+    SKIPPED = "skipped"  # a person skipped it
+    QUARANTINED = "quarantined"  # answered with classes we do not know
+    CANCELLED = "cancelled"  # withdrawn, or deleted in Label Studio
+
+
+OPEN_TASKS = (TaskStatus.PENDING, TaskStatus.SENT, TaskStatus.CONFIRMED, TaskStatus.QUARANTINED)
+
+
+class RoundStatus(StrEnum):
+    FREEZING = "freezing"  # a dataset version is being frozen and exported
+    TRAINING = "training"  # a candidate is being fine-tuned
+    JUDGING = "judging"  # candidate and deployed model are compared on the held-out frames
+    AWAITING_APPROVAL = "awaiting_approval"  # passed the gate; a person promotes or rejects
+    PROMOTED = "promoted"  # the candidate is deployed
+    REJECTED = "rejected"  # the gate or a person said no
+    CANCELLED = "cancelled"  # a person stopped it
+    FAILED = "failed"  # it cannot go on; the reason stands in `error`
+
+
+OPEN_ROUNDS = (RoundStatus.FREEZING, RoundStatus.TRAINING, RoundStatus.JUDGING, RoundStatus.AWAITING_APPROVAL)
+
+
+class ModelStatus(StrEnum):
+    CANDIDATE = "candidate"  # trained, not judged or not promoted
+    DEPLOYED = "deployed"  # the one in production
+    RETIRED = "retired"  # was deployed once
+    REJECTED = "rejected"  # judged and refused

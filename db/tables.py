@@ -1,0 +1,343 @@
+"""The schema. The database is the truth; files and indexes are views of it.
+
+`seq` is a frame's primary key and its id in the vector index. Derived facts (embeddings, detections, measurements) are keyed
+(frame, producer) and written insert-or-ignore; the marker columns of `frames` (`embedded_by`, `detected_by`, `measured_by`)
+name the producer whose facts are complete for it and commit in the same transaction (0 = never). Times are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from db.states import OPEN_ROUNDS, OPEN_TASKS, BatchStatus, ModelStatus, Role, RoundStatus, TaskStatus
+
+Json = dict[str, Any]
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes in, aware UTC datetimes out, on SQLite as on PostgreSQL."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"expected an aware datetime, got {value!r}")
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {datetime: UtcDateTime, Json: JSON, list[Any]: JSON, bytes: LargeBinary}
+
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Fact(Base):
+    """Small facts of the project: its uuid, the Label Studio project id, watermarks. Never a secret."""
+
+    __tablename__ = "facts"
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+class Group(Base):
+    """A camera-day (or imported sequence): the unit that is never split between pool and evaluation."""
+
+    __tablename__ = "groups"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(400), unique=True)  # "camera|2026-11-24" or "imported:sequence"
+    role: Mapped[Role] = mapped_column(String(12))
+    first_seen: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Frame(Base):
+    """One stored image, once per content."""
+
+    __tablename__ = "frames"
+
+    seq: Mapped[int] = mapped_column(BigId, primary_key=True)
+    content_hash: Mapped[str] = mapped_column(String(64), unique=True)  # sha256 of the file's bytes
+    path: Mapped[str] = mapped_column(Text)  # below the project's store, POSIX
+    origin: Mapped[str] = mapped_column(String(12))
+    split: Mapped[str | None] = mapped_column(String(8))  # train, val or test of an imported dataset
+    group_id: Mapped[int] = mapped_column(ForeignKey("groups.id"), index=True)
+    camera: Mapped[str] = mapped_column(String(120))
+    site: Mapped[str] = mapped_column(String(120))
+    sequence: Mapped[str | None] = mapped_column(String(200))
+    captured_at: Mapped[datetime | None]
+    width: Mapped[int]
+    height: Mapped[int]
+    bytes: Mapped[int]
+    source_key: Mapped[str] = mapped_column(Text)
+    ingested_at: Mapped[datetime] = mapped_column(default=utcnow)
+    embedded_by: Mapped[int] = mapped_column(default=0, index=True)
+    detected_by: Mapped[int] = mapped_column(default=0, index=True)
+    measured_by: Mapped[int] = mapped_column(default=0, index=True)
+
+
+class Reject(Base):
+    """A file that could not be used, and why."""
+
+    __tablename__ = "rejects"
+    __table_args__ = (UniqueConstraint("source_key", "content_hash"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source_key: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(String(64))
+    code: Mapped[str] = mapped_column(String(24), index=True)
+    reason: Mapped[str] = mapped_column(Text)
+    seen_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Producer(Base):
+    """An embedder, a detector or a set of measurements: whoever made derived facts."""
+
+    __tablename__ = "producers"
+    __table_args__ = (UniqueConstraint("kind", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(12))  # embedder, detector, measure
+    name: Mapped[str] = mapped_column(String(300))  # changes whenever its output would
+    details: Mapped[Json] = mapped_column(default=dict)  # dim, classes
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Embedding(Base):
+    __tablename__ = "embeddings"
+
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True)
+    producer: Mapped[int] = mapped_column(ForeignKey("producers.id"), primary_key=True)
+    vector: Mapped[bytes]  # (D,) float16, unit norm
+
+
+class Detection(Base):
+    """All boxes of one frame, best first, as packed little-endian arrays."""
+
+    __tablename__ = "detections"
+
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True)
+    producer: Mapped[int] = mapped_column(ForeignKey("producers.id"), primary_key=True)
+    count: Mapped[int]
+    xyxy: Mapped[bytes]  # (K, 4) float32 px
+    confidence: Mapped[bytes]  # (K,) float32
+    class_id: Mapped[bytes]  # (K,) int16
+    class_scores: Mapped[bytes | None]  # (K, C) float16
+    forward_ms: Mapped[float] = mapped_column(Float)
+
+
+class Measurement(Base):
+    """Image statistics of one frame, by name."""
+
+    __tablename__ = "measurements"
+
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True)
+    producer: Mapped[int] = mapped_column(ForeignKey("producers.id"), primary_key=True)
+    values: Mapped[Json]  # {"brightness": 0..1, "contrast", "sharpness", "blockiness", ...}
+
+
+class Model(Base):
+    """A detector checkpoint; its file is models/<sha256>.pt in the project."""
+
+    __tablename__ = "models"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    path: Mapped[str] = mapped_column(Text)
+    classes: Mapped[list[Any]]
+    status: Mapped[ModelStatus] = mapped_column(String(12))
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Deployment(Base):
+    """The deployed model is the newest row; rollback adds a row, history stays."""
+
+    __tablename__ = "deployments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    reason: Mapped[str] = mapped_column(Text)  # "init", "round 3", "rollback"
+    at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Batch(Base):
+    """One act of choosing."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    status: Mapped[BatchStatus] = mapped_column(String(12), index=True)
+    strategy: Mapped[str] = mapped_column(String(40))
+    seed: Mapped[int]
+    budget: Mapped[int]
+    settings: Mapped[Json] = mapped_column(default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class LabelTask(Base):
+    """One frame to be looked at by a person, for one purpose."""
+
+    __tablename__ = "label_tasks"
+    __table_args__ = (
+        UniqueConstraint("frame", "batch_id", "purpose"),
+        Index(
+            "one_open_task_per_frame_and_purpose",
+            "frame",
+            "purpose",
+            unique=True,
+            sqlite_where=text(f"status IN {tuple(str(s) for s in OPEN_TASKS)}"),
+            postgresql_where=text(f"status IN {tuple(str(s) for s in OPEN_TASKS)}"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), index=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id"), index=True)
+    purpose: Mapped[str] = mapped_column(String(12))  # train, evaluation
+    status: Mapped[TaskStatus] = mapped_column(String(12), index=True)
+    key: Mapped[str] = mapped_column(String(80), unique=True)  # what Label Studio carries
+    rank: Mapped[int]  # 0 = most valuable of its batch
+    priority: Mapped[float] = mapped_column(Float)  # 0..1
+    reason: Mapped[str] = mapped_column(Text)
+    arm: Mapped[str] = mapped_column(String(24))  # which part of the strategy chose it
+    stratum: Mapped[str | None] = mapped_column(String(200))
+    inclusion_probability: Mapped[float | None] = mapped_column(Float)  # evaluation frames only
+    detector: Mapped[int | None] = mapped_column(ForeignKey("producers.id"))  # whose boxes were drawn
+    external_project: Mapped[int | None]
+    external_id: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    changed_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+
+class Annotation(Base):
+    """Every answer as Label Studio gave it, once per change; history is kept."""
+
+    __tablename__ = "annotations"
+    __table_args__ = (UniqueConstraint("external_project", "external_id", "updated_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("label_tasks.id"), index=True)
+    external_project: Mapped[int]
+    external_id: Mapped[int]
+    author: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    cancelled: Mapped[bool]
+    lead_time_s: Mapped[float | None] = mapped_column(Float)
+    result: Mapped[list[Any]]
+
+
+class Label(Base):
+    """What we hold to be true of a frame: at most one row each; no boxes = verified background."""
+
+    __tablename__ = "labels"
+
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True)
+    boxes: Mapped[list[Any]]  # [[class name, x1, y1, x2, y2, origin], ...] in px
+    purpose: Mapped[str] = mapped_column(String(12))  # train, evaluation
+    source: Mapped[str] = mapped_column(String(12))  # imported, annotation
+    annotation_id: Mapped[int | None] = mapped_column(ForeignKey("annotations.id"))
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Dataset(Base):
+    """A frozen dataset version; its manifest's hash is its name."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    manifest_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    path: Mapped[str] = mapped_column(Text)  # below the project folder
+    summary: Mapped[Json] = mapped_column(default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class DatasetMember(Base):
+    __tablename__ = "dataset_members"
+
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True)
+    split: Mapped[str] = mapped_column(String(8))  # train, val, test
+    repeats: Mapped[int] = mapped_column(default=1)
+
+
+class Round(Base):
+    """One retraining: from frozen labels to promoted or rejected."""
+
+    __tablename__ = "rounds"
+    __table_args__ = (
+        Index(
+            "one_open_round",
+            text("(1)"),
+            unique=True,
+            sqlite_where=text(f"status IN {tuple(str(s) for s in OPEN_ROUNDS)}"),
+            postgresql_where=text(f"status IN {tuple(str(s) for s in OPEN_ROUNDS)}"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    status: Mapped[RoundStatus] = mapped_column(String(20), index=True)
+    settings: Mapped[Json] = mapped_column(default=dict)
+    base_model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    dataset_id: Mapped[int | None] = mapped_column(ForeignKey("datasets.id"))
+    candidate_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))
+    verdict: Mapped[Json | None]
+    progress: Mapped[Json] = mapped_column(default=dict)  # epoch, epochs, pid
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    changed_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+
+class Run(Base):
+    """Ledger of job runs."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job: Mapped[str] = mapped_column(String(24), index=True)
+    started_at: Mapped[datetime] = mapped_column(default=utcnow)
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(12))  # done, waiting, failed
+    detail: Mapped[str | None] = mapped_column(Text)
+
+
+class Lease(Base):
+    """Who may act; a holder that stops beating loses it."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(24), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(80))
+    expires_at: Mapped[datetime]
