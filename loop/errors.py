@@ -1,0 +1,24 @@
+"""What a user can do wrong, and what the loop refuses.
+
+LoopError
+├── ConfigError      a key or a value of the configuration
+├── ProjectError     no project here, or one that does not fit
+├── DatasetError     a dataset that cannot be imported, frozen or trained on (loop.datasets)
+└── RoundError       a round that cannot be started or moved
+"""
+
+
+class LoopError(Exception):
+    """Base of everything that loop raises. Its text says what was expected, what was found and what to do."""
+
+
+class ConfigError(LoopError):
+    """A wrong key or value in the configuration."""
+
+
+class ProjectError(LoopError):
+    """There is no project here, or it does not fit what is asked."""
+
+
+class RoundError(LoopError):
+    """A round cannot be started or moved."""
