@@ -1,0 +1,1 @@
+"""Average precision, paired comparison over groups, and the gate. Pure: arrays in, a verdict out."""

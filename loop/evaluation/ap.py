@@ -1,0 +1,294 @@
+"""COCO-style average precision, matched once per image and then cheap over any weighting of the images.
+
+Matching and the 101-point interpolation follow the COCO evaluation (Lin et al., 2014) without crowds or area
+ranges. A slice is a 0/1 weighting of images, a bootstrap draw a weighting by multiplicities, a survey estimate
+one by 1 / inclusion probability: `average_precisions` takes many at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from connectors.ports import Detections
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+COCO_IOUS: Floats = np.linspace(0.5, 0.95, 10, dtype=np.float64)
+MAX_DETECTIONS = 100
+_RECALLS: Floats = np.linspace(0.0, 1.0, 101, dtype=np.float64)
+_CELLS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is really in one image. xyxy: (G, 4) px. class_id: (G,) int."""
+
+    xyxy: Floats
+    class_id: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMatch:
+    """One image's detections against its truth, best first.
+
+    class_id, confidence: (K,). hit: (T, K) bool, true where the detection found an object at that threshold.
+    truth_class: (G,) int.
+    """
+
+    class_id: Ints
+    confidence: Floats
+    hit: Bools
+    truth_class: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """One model's detections over N images, by class and falling confidence.
+
+    image, class_id, confidence: (D,). hit: (T, D) bool. truths: (N, C) objects by image and class. ious: (T,).
+    """
+
+    image: Ints
+    class_id: Ints
+    confidence: Floats
+    hit: Bools
+    truths: Ints
+    ious: Floats
+
+    @property
+    def images(self) -> int:
+        return int(self.truths.shape[0])
+
+    @property
+    def classes(self) -> int:
+        return int(self.truths.shape[1])
+
+    def span(self, class_id: int) -> slice:
+        """Where the detections of one class lie."""
+        low, high = np.searchsorted(self.class_id, [class_id, class_id + 1])
+        return slice(int(low), int(high))
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Average precision of one weighting. table: (T, C), NaN for a class without objects. ious: (T,)."""
+
+    table: Floats
+    ious: Floats
+
+    @property
+    def ap50(self) -> float:
+        return nan_mean(self.at(0.5))
+
+    @property
+    def ap75(self) -> float:
+        return nan_mean(self.at(0.75))
+
+    @property
+    def ap(self) -> float:
+        """mAP50-95."""
+        return nan_mean(self.per_class)
+
+    @property
+    def per_class(self) -> Floats:
+        """(C,) mean over the IoU thresholds."""
+        return np.asarray(self.table.mean(axis=0))
+
+    def at(self, iou: float) -> Floats:
+        """(C,) average precision at one IoU threshold. Raises ValueError when it was not matched."""
+        return np.asarray(self.table[iou_row(self.ious, iou)])
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """(N, C) each: true positives, false positives, false negatives per image and class."""
+
+    tp: Ints
+    fp: Ints
+    fn: Ints
+
+
+def match(truth: Truth, detections: Detections, ious: ArrayLike = COCO_IOUS) -> ImageMatch:
+    """Greedy matching by falling confidence within each class; at most 100 detections per class count.
+
+    Raises ValueError when the shapes do not fit.
+    """
+    thresholds = np.asarray(ious, dtype=np.float64)
+    truth_xyxy = _boxes(truth.xyxy, len(truth.class_id), "truth")
+    xyxy = _boxes(detections.xyxy, len(detections), "detections")
+    order = _best_first(np.asarray(detections.confidence), np.asarray(detections.class_id))
+    class_id = np.asarray(detections.class_id, dtype=np.int64)[order]
+    truth_class = np.asarray(truth.class_id, dtype=np.int64)
+    overlap = iou_matrix(xyxy[order], truth_xyxy)
+    overlap[class_id[:, None] != truth_class[None, :]] = -1.0
+    return ImageMatch(
+        class_id,
+        np.asarray(detections.confidence, dtype=np.float64)[order],
+        _greedy(overlap, np.minimum(thresholds, 1 - 1e-10)),
+        truth_class,
+    )
+
+
+def collect(matches: Sequence[ImageMatch], classes: int, ious: ArrayLike = COCO_IOUS) -> Matches:
+    """The matches of many images in one table. Raises ValueError on a class id outside 0..classes-1."""
+    thresholds = np.asarray(ious, dtype=np.float64)
+    image = np.repeat(np.arange(len(matches)), [len(m.confidence) for m in matches])
+    class_id = np.concatenate([m.class_id for m in matches] or [np.zeros(0, np.int64)])
+    confidence = np.concatenate([m.confidence for m in matches] or [np.zeros(0)])
+    hit = np.concatenate([m.hit for m in matches] or [np.zeros((len(thresholds), 0), bool)], axis=1)
+    order = np.lexsort((-confidence, class_id))
+    truths = np.zeros((len(matches), classes), dtype=np.int64)
+    for row, one in enumerate(matches):
+        _check_classes(np.concatenate([one.truth_class, one.class_id]), classes)
+        np.add.at(truths[row], one.truth_class, 1)
+    return Matches(image[order], class_id[order], confidence[order], hit[:, order], truths, thresholds)
+
+
+def match_all(truths: Sequence[Truth], detections: Sequence[Detections], classes: int) -> Matches:
+    """`match` over all images and `collect`. Raises ValueError when the two lists differ in length."""
+    if len(truths) != len(detections):
+        raise ValueError(
+            f"expected one Detections per image, got {len(detections)} for {len(truths)} images; "
+            "detect on every image"
+        )
+    return collect([match(t, d) for t, d in zip(truths, detections, strict=True)], classes)
+
+
+def average_precision(matches: Matches, weights: ArrayLike | None = None) -> Scores:
+    """AP per IoU threshold and class over the weighted images (all of them when weights is None)."""
+    rows = np.ones((1, matches.images)) if weights is None else np.asarray(weights, np.float64)[None]
+    return Scores(average_precisions(matches, rows)[0], matches.ious)
+
+
+def average_precisions(matches: Matches, weights: ArrayLike, ious: Sequence[float] | None = None) -> Floats:
+    """AP of many weightings at once.
+
+    weights: (R, N), not negative. ious: the thresholds wanted, all when None. Returns (R, T, C), NaN where the
+    weighted images hold no object of the class. Raises ValueError on a wrong shape or a negative weight.
+    """
+    table = np.asarray(weights, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] != matches.images or (table < 0).any():
+        raise ValueError(
+            f"expected weights (R, {matches.images}), none negative, got shape {table.shape}; "
+            "give one weight per image"
+        )
+    levels = range(len(matches.ious)) if ious is None else [iou_row(matches.ious, i) for i in ious]
+    positives = table @ matches.truths
+    out = np.full((len(table), len(levels), matches.classes), np.nan)
+    for class_id in np.flatnonzero(matches.truths.any(axis=0)):
+        span = matches.span(int(class_id))
+        for rows in _chunks(len(table), span.stop - span.start):
+            part = table[rows][:, matches.image[span]]
+            for column, level in enumerate(levels):
+                hit = matches.hit[level, span]
+                out[rows, column, class_id] = _curve_area(part, hit, positives[rows, class_id])
+    return out
+
+
+def counts(matches: Matches, confidence: float, iou: float = 0.5) -> Counts:
+    """What each image counts when detections below `confidence` are not shown."""
+    shown = matches.confidence >= confidence
+    hit = matches.hit[iou_row(matches.ious, iou)]
+    tp = _tally(matches, shown & hit)
+    return Counts(tp, _tally(matches, shown & ~hit), matches.truths - tp)
+
+
+def iou_matrix(a: ArrayLike, b: ArrayLike) -> Floats:
+    """(A, B) intersection over union of boxes (A, 4) and (B, 4), xyxy; 0 where both are empty."""
+    left, right = np.asarray(a, np.float64)[:, None], np.asarray(b, np.float64)[None]
+    size = np.minimum(left[..., 2:], right[..., 2:]) - np.maximum(left[..., :2], right[..., :2])
+    inter: Floats = size.clip(min=0).prod(axis=-1)
+    union = _area(left) + _area(right) - inter
+    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+
+
+def iou_row(ious: Floats, iou: float) -> int:
+    near = np.flatnonzero(np.isclose(ious, iou))
+    if not len(near):
+        known = ious.round(2).tolist()
+        raise ValueError(f"expected an IoU threshold of {known}, got {iou}; match at {iou} first")
+    return int(near[0])
+
+
+def nan_mean(values: Floats) -> float:
+    """Mean of the values that are there; NaN when there is none."""
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else float("nan")
+
+
+def _curve_area(weights: Floats, hit: Bools, positives: Floats) -> Floats:
+    """(R,) 101-point area; precision can only peak, and recall only rise, at a hit."""
+    shown = weights.cumsum(axis=1)[:, hit]
+    found = weights[:, hit].cumsum(axis=1)
+    precision = np.divide(found, shown, out=np.zeros_like(found), where=shown > 0)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    padded = np.concatenate([envelope, np.zeros((len(weights), 1))], axis=1)
+    area = np.full(len(weights), np.nan)
+    for row in np.flatnonzero(positives > 0):
+        area[row] = padded[row, np.searchsorted(found[row] / positives[row], _RECALLS)].mean()
+    return area
+
+
+def _greedy(overlap: Floats, ious: Floats) -> Bools:
+    hit = np.zeros((len(ious), len(overlap)), dtype=np.bool_)
+    free = np.ones((len(ious), overlap.shape[1]), dtype=np.bool_)
+    if not overlap.size:
+        return hit
+    for k in np.flatnonzero(overlap.max(axis=1) >= ious.min()):
+        open_overlap = np.where(free & (overlap[k] >= ious[:, None]), overlap[k], -1.0)
+        # COCO takes the last of equally good objects
+        best = overlap.shape[1] - 1 - open_overlap[:, ::-1].argmax(axis=1)
+        found = np.flatnonzero(open_overlap[np.arange(len(ious)), best] >= 0)
+        hit[found, k] = True
+        free[found, best[found]] = False
+    return hit
+
+
+def _best_first(confidence: NDArray[np.float32], class_id: Ints) -> Ints:
+    order = np.argsort(-confidence, kind="stable")
+    if len(order) <= MAX_DETECTIONS:
+        return order
+    rank = np.zeros(len(order), dtype=np.int64)
+    for one in np.unique(class_id):
+        rank[class_id[order] == one] = np.arange((class_id == one).sum())
+    return order[rank < MAX_DETECTIONS]
+
+
+def _tally(matches: Matches, chosen: Bools) -> Ints:
+    table = np.zeros_like(matches.truths)
+    np.add.at(table, (matches.image[chosen], matches.class_id[chosen]), 1)
+    return table
+
+
+def _chunks(rows: int, width: int) -> list[slice]:
+    step = max(1, _CELLS // max(1, width))
+    return [slice(start, min(rows, start + step)) for start in range(0, rows, step)]
+
+
+def _boxes(xyxy: ArrayLike, count: int, what: str) -> Floats:
+    boxes = np.asarray(xyxy, dtype=np.float64)
+    if boxes.size == 0 and count == 0:
+        return np.zeros((0, 4))
+    if boxes.shape != (count, 4):
+        raise ValueError(
+            f"expected {what} boxes ({count}, 4), got shape {boxes.shape}; give one xyxy row per class id"
+        )
+    return boxes
+
+
+def _check_classes(class_id: Ints, classes: int) -> None:
+    if len(class_id) and (class_id.min() < 0 or class_id.max() >= classes):
+        raise ValueError(
+            f"expected class ids 0..{classes - 1}, got {class_id.min()}..{class_id.max()}; "
+            "compare models of one class list"
+        )
+
+
+def _area(xyxy: Floats) -> Floats:
+    return np.asarray((xyxy[..., 2] - xyxy[..., 0]) * (xyxy[..., 3] - xyxy[..., 1]))
