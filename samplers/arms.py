@@ -1,0 +1,136 @@
+"""The parts a strategy is made of, and how they take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from samplers.distances import Floats, nearest_distance, squared_distances
+from samplers.pool import DIAMETER, NOBODY, Bools, Ints, Pool, Reals, Selection
+
+
+class Arm(Protocol):
+    """Proposes one frame at a time."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def weight(self) -> float: ...
+    def propose(self, open_rows: Bools) -> tuple[int, float] | None:
+        """Its best row among the open ones and that row's value; None when it has none left."""
+
+    def observe(self, row: int) -> None:
+        """Some arm took this row."""
+
+
+class Queue:
+    """Rows in an order that does not depend on what was chosen before."""
+
+    def __init__(self, name: str, order: Ints, value: Reals, weight: float = 1.0) -> None:
+        """order: (M,) rows, best first. value: (N,) what each row of the pool is worth."""
+        self.name, self.weight = name, weight
+        self._order, self._value, self._next = order, value, 0
+
+    def propose(self, open_rows: Bools) -> tuple[int, float] | None:
+        ahead = np.flatnonzero(open_rows[self._order[self._next :]])
+        if not len(ahead):
+            self._next = len(self._order)
+            return None
+        self._next += int(ahead[0])
+        row = int(self._order[self._next])
+        return row, float(self._value[row])
+
+    def observe(self, row: int) -> None:
+        pass
+
+
+class Farthest:
+    """Farthest-first traversal, k-center-greedy (Gonzalez 1985; Sener and Savarese 2018): O(MD) a pick,
+    O(M) memory beside the rows.
+
+    Ties go to the lowest row; with nothing labeled the first pick is drawn from the generator.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        points: Floats,
+        centers: Floats,
+        rows: Ints,
+        rng: np.random.Generator,
+        weight: float = 1.0,
+    ) -> None:
+        """points: (N, D) the pool. centers: (L, D) where to stay away from. rows: (M,) candidates of the pool."""
+        self.name, self.weight = name, weight
+        self._rows, self._all = rows, points
+        self._points = points if len(rows) == len(points) else points[rows]
+        distance = nearest_distance(self._points, centers)
+        undecided = DIAMETER + 1e-9 * rng.random(len(rows))
+        self._distance = np.where(np.isinf(distance), undecided, distance)
+
+    def propose(self, open_rows: Bools) -> tuple[int, float] | None:
+        candidates = np.where(open_rows[self._rows], self._distance, -1.0)
+        if not len(candidates) or candidates.max() < 0:
+            return None
+        best = int(candidates.argmax())
+        return int(self._rows[best]), float(candidates[best])
+
+    def observe(self, row: int) -> None:
+        if len(self._rows):
+            to_row = np.sqrt(squared_distances(self._points, self._all[row : row + 1])[:, 0])
+            self._distance = np.minimum(self._distance, to_row)
+
+
+class Admission:
+    """Which rows may still be chosen: one per near-duplicate cluster, none excluded, so many per sequence."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        used = pool.cluster[pool.excluded & (pool.cluster != NOBODY)]
+        self.open = ~pool.excluded & ~np.isin(pool.cluster, used)
+        self._taken: dict[int, int] = {}
+
+    def take(self, row: int) -> None:
+        self.open[row] = False
+        cluster, sequence = int(self._pool.cluster[row]), int(self._pool.sequence[row])
+        if cluster != NOBODY:
+            self.open &= self._pool.cluster != cluster
+        self._taken[sequence] = self._taken.get(sequence, 0) + 1
+        if sequence != NOBODY and self._taken[sequence] == self._pool.max_per_sequence:
+            self.open &= self._pool.sequence != sequence
+
+
+def take_turns(pool: Pool, k: int, arms: Sequence[Arm], reasons: dict[str, Reals]) -> Selection:
+    """Up to k frames; the next turn belongs to the arm with the largest weight / (turns had + 1/2).
+
+    This is Webster's apportionment: every prefix shares the turns in proportion to the weights, and what
+    an arm cannot use goes to the others. A single arm's gains are its own values; several arms' gains are
+    those quotients.
+    reasons: {reason: (N,) value per row of the pool}. Raises ValueError when k is negative.
+    """
+    if k < 0:
+        raise ValueError(f"budget: expected 0 or more frames, got {k}")
+    admission = Admission(pool)
+    turns, live = [0] * len(arms), list(range(len(arms)))
+    rows: list[int] = []
+    gains: list[float] = []
+    names: list[str] = []
+    while live and len(rows) < k:
+        turn = max(live, key=lambda arm: arms[arm].weight / (turns[arm] + 0.5))
+        proposal = arms[turn].propose(admission.open)
+        if proposal is None:
+            live.remove(turn)
+            continue
+        row, value = proposal
+        gains.append(value if len(arms) == 1 else arms[turn].weight / (turns[turn] + 0.5))
+        rows.append(row)
+        names.append(arms[turn].name)
+        turns[turn] += 1
+        admission.take(row)
+        for arm in arms:
+            arm.observe(row)
+    chosen = np.array(rows, dtype=np.int64)
+    contributions = {reason: values[chosen] for reason, values in reasons.items()}
+    return Selection(chosen, np.array(gains, dtype=np.float64), contributions, np.array(names, dtype=np.str_))

@@ -1,0 +1,112 @@
+"""Near-duplicates: what a fixed camera shows again and again."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samplers.distances import Floats, squared_distances, squared_norms
+from samplers.pool import Ints, Reals
+
+CHUNK_ROWS = 1024
+FEW_FRAMES = 8
+
+
+def camera_residuals(embeddings: Floats, camera: Ints) -> Floats:
+    """(N, D) float32, unit norm or zero: what differs from the camera's median embedding.
+
+    On a fixed camera the background dominates an embedding, so without this everything it shows looks alike.
+    A camera with fewer than 8 frames is compared with the median of all. camera: (N,) int.
+    """
+    residual = embeddings - _median(embeddings)
+    for name in np.unique(camera):
+        rows = camera == name
+        if rows.sum() >= FEW_FRAMES:
+            residual[rows] = embeddings[rows] - _median(embeddings[rows])
+    norms = np.sqrt(squared_norms(residual))[:, None]
+    unit: Floats = np.where(norms > 1e-6, residual / np.maximum(norms, 1e-6), 0).astype(np.float32)
+    return unit
+
+
+def leader_clusters(vectors: Floats, radius: float, group: Ints | None = None) -> Ints:
+    """(N,) int64 cluster numbers from 0: a frame joins the nearest leader within `radius`, else it leads.
+
+    Frames are taken in order, so a slow pan becomes a chain of clusters and not one. Frames of different
+    groups (cameras) never share a cluster. Hartigan 1975; memory is bounded by 1024 x number of leaders.
+    """
+    cluster = np.zeros(len(vectors), dtype=np.int64)
+    groups = np.zeros(len(vectors), dtype=np.int64) if group is None else group
+    used = 0
+    for name in np.unique(groups):
+        rows = np.flatnonzero(groups == name)
+        found = _leaders_of_group(vectors[rows], radius)
+        cluster[rows] = used + found
+        used += int(found.max()) + 1
+    return cluster
+
+
+def estimate_radius(
+    vectors: Floats, sequence: Ints, camera: Ints, rng: np.random.Generator, pairs: int = 5000
+) -> float:
+    """The distance below which two frames of a camera count as near-duplicates; 0 when there is nothing to
+    learn it from.
+
+    Rows are in order of time. 9 in 10 consecutive frames of a sequence should lie within it, but at most 1
+    in 100 pairs of different sequences of the same camera.
+    """
+    consecutive = np.flatnonzero(
+        (sequence[1:] == sequence[:-1]) & (camera[1:] == camera[:-1]) & (sequence[1:] >= 0)
+    )
+    if not len(consecutive):
+        return 0.0
+    near = _pair_distances(vectors, consecutive, consecutive + 1)
+    left, right = _far_pairs(sequence, camera, rng, pairs)
+    close = float(np.quantile(near, 0.9))
+    return min(close, float(np.quantile(_pair_distances(vectors, left, right), 0.01))) if len(left) else close
+
+
+def _median(vectors: Floats) -> NDArray[np.float32]:
+    if not len(vectors):
+        return np.zeros(vectors.shape[1], dtype=np.float32)
+    return np.asarray(np.median(vectors, axis=0), dtype=np.float32)
+
+
+def _leaders_of_group(vectors: Floats, radius: float) -> Ints:
+    leaders: list[int] = []
+    cluster = np.full(len(vectors), -1, dtype=np.int64)
+    for start in range(0, len(vectors), CHUNK_ROWS):
+        rows = np.arange(start, min(start + CHUNK_ROWS, len(vectors)))
+        if leaders:
+            squared = squared_distances(vectors[rows], vectors[leaders])
+            nearest = squared.argmin(axis=1)
+            near = squared[np.arange(len(rows)), nearest] <= radius**2
+            cluster[rows[near]] = nearest[near]
+        _lead(vectors, rows[cluster[rows] < 0], radius, leaders, cluster)
+    return cluster
+
+
+def _lead(vectors: Floats, rows: Ints, radius: float, leaders: list[int], cluster: Ints) -> None:
+    squared = squared_distances(vectors[rows], vectors[rows])
+    fresh: list[int] = []
+    for position, row in enumerate(rows):
+        near = squared[position, fresh] if fresh else np.zeros(0)
+        if len(near) and near.min() <= radius**2:
+            cluster[row] = len(leaders) - len(fresh) + int(near.argmin())
+        else:
+            fresh.append(position)
+            leaders.append(int(row))
+            cluster[row] = len(leaders) - 1
+
+
+def _pair_distances(vectors: Floats, left: Ints, right: Ints) -> Reals:
+    return np.sqrt(squared_norms(vectors[left] - vectors[right]))
+
+
+def _far_pairs(sequence: Ints, camera: Ints, rng: np.random.Generator, pairs: int) -> tuple[Ints, Ints]:
+    order = np.argsort(camera, kind="stable")
+    _, starts, sizes = np.unique(camera[order], return_index=True, return_counts=True)
+    which = rng.choice(len(sizes), size=pairs, p=sizes / sizes.sum())
+    left = order[starts[which] + rng.integers(0, sizes[which])]
+    right = order[starts[which] + rng.integers(0, sizes[which])]
+    far = sequence[left] != sequence[right]
+    return left[far], right[far]

@@ -1,0 +1,100 @@
+"""Choosing by what production shows and the training set lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from samplers.arms import Arm, Queue, take_turns
+from samplers.pool import NOBODY, Ints, Pool, Reals, Selection
+from samplers.uncertainty import UncertaintySettings, frame_uncertainty, rank_within, relative_cost
+
+
+@dataclass(frozen=True)
+class CoverageSettings:
+    """deficit_cap: a condition that lacks more than this share of production gets no larger quota.
+
+    uncertainty_weight: of uncertainty beside novelty within a stratum, both as ranks.
+    burst_floor: a sequence whose mean novelty is below this part of its stratum's median was probably put
+    there by mistake.
+    """
+
+    deficit_cap: float = 0.05
+    uncertainty_weight: float = 0.3
+    burst_floor: float = 0.5
+
+
+def coverage_deficit(
+    pool: Pool, k: int, rng: np.random.Generator, settings: CoverageSettings | None = None
+) -> Selection:
+    """Strata take turns in proportion to their deficit;
+    what they cannot fill is drawn at random from the rest.
+    """
+    unsure = frame_uncertainty(pool.scores, UncertaintySettings())
+    value = utility(pool, unsure, settings or CoverageSettings())
+    arms: list[Arm] = list(stratum_arms(pool, value, settings or CoverageSettings(), weight=1.0))
+    arms.append(Queue("random", rng.permutation(len(pool)), np.zeros(len(pool)), weight=0.0))
+    reasons = {"novelty": pool.novelty, "uncertainty": unsure, "deficit": deficit_of_rows(pool)}
+    return take_turns(pool, k, arms, reasons)
+
+
+def stratum_arms(pool: Pool, value: Reals, settings: CoverageSettings, weight: float) -> list[Queue]:
+    """One arm per stratum that lacks something and has frames; their weights add up to `weight`."""
+    capped = np.minimum(pool.deficit, settings.deficit_cap)
+    present = np.bincount(pool.strata[(pool.strata != NOBODY) & ~pool.excluded], minlength=len(capped)) > 0
+    quota = np.where(present, capped, 0.0)
+    return [
+        Queue(
+            "coverage",
+            stratum_order(pool, int(stratum), value, settings),
+            value,
+            weight * quota[stratum] / quota.sum(),
+        )
+        for stratum in np.flatnonzero(quota > 0)
+    ]
+
+
+def stratum_order(pool: Pool, stratum: int, value: Reals, settings: CoverageSettings) -> Ints:
+    """Rows of one stratum: each sequence's best, then each one's second best, ...; better sequences first.
+
+    Sequences of little novelty are left out.
+    """
+    rows = np.flatnonzero((pool.strata == stratum) & ~pool.excluded)
+    sequence = own_sequences(pool.sequence[rows])
+    novelty = pool.novelty[rows]
+    mean_novelty = (np.bincount(sequence, weights=novelty) / np.bincount(sequence))[sequence]
+    kept = mean_novelty >= settings.burst_floor * np.median(novelty)
+    rows, sequence = rows[kept], sequence[kept]
+    best = np.full(sequence.max(initial=0) + 1, -np.inf)
+    np.maximum.at(best, sequence, value[rows])
+    order = np.lexsort((rows, -best[sequence], rank_within(sequence, value[rows])))
+    ordered: Ints = rows[order]
+    return ordered
+
+
+def own_sequences(sequence: Ints) -> Ints:
+    """(M,) int codes from 0; a frame of no sequence is a sequence of its own."""
+    alone = sequence == NOBODY
+    unique = np.where(alone, sequence.max(initial=0) + 1 + np.arange(len(sequence)), sequence)
+    codes: Ints = np.unique(unique, return_inverse=True)[1].astype(np.int64)
+    return codes
+
+
+def utility(pool: Pool, unsure: Reals, settings: CoverageSettings) -> Reals:
+    """(N,) rank of novelty plus weighted rank of uncertainty, per second of labeling."""
+    worth = rank01(pool.novelty) + settings.uncertainty_weight * rank01(unsure)
+    value: Reals = worth / relative_cost(pool)
+    return value
+
+
+def rank01(value: Reals) -> Reals:
+    """(N,) average ranks in 0..1."""
+    return np.asarray(rankdata(value) / max(len(value), 1), dtype=np.float64)
+
+
+def deficit_of_rows(pool: Pool) -> Reals:
+    """(N,) the deficit of each frame's stratum; 0 for a frame of none."""
+    deficit: Reals = np.append(pool.deficit, 0.0)[pool.strata]
+    return deficit

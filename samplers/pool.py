@@ -1,0 +1,228 @@
+"""What a strategy sees (`Pool`) and what it answers (`Selection`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from samplers.distances import Floats, nearest_distance, squared_norms
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+NOBODY = -1
+"""No near-duplicate cluster, no sequence, no stratum."""
+DIAMETER = 2.0
+"""The largest distance between unit vectors: the novelty of everything while nothing is labeled."""
+
+
+class PoolError(ValueError):
+    """An array of the pool is not what a strategy can work with; the message names it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """N frames to choose from. Use `Pool.of` to leave out what is not known.
+
+    ids: (N,) int64, the frames. embeddings: (N, D) float32, unit norm or zero. labeled: (L, D) float32,
+    what is labeled or queued.
+    scores: N arrays of sigmoid scores in 0..1, one per box (K,) or one per box and class (K, C).
+    cluster: (N,) int, near-duplicates share a number. sequence: (N,) int, a burst or video. In both, -1 is
+    nobody else's.
+    strata: (N,) int, row of `deficit` and `names`, or -1. deficit: (S,) how much of production each
+    stratum lacks, >= 0.
+    novelty: (N,) >= 0, distance to the training set. novel_above: beyond it, a frame is unlike the
+    training set.
+    excluded: (N,) bool, labeled or queued: neither they nor their near-duplicates are chosen.
+    seconds: (N,) > 0, what labeling the frame costs. max_per_sequence: 0 for no limit.
+    """
+
+    ids: Ints
+    embeddings: Floats
+    labeled: Floats
+    scores: Sequence[NDArray[Any]]
+    cluster: Ints
+    sequence: Ints
+    strata: Ints
+    deficit: Reals
+    names: tuple[str, ...]
+    novelty: Reals
+    novel_above: float
+    excluded: Bools
+    seconds: Reals
+    max_per_sequence: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __post_init__(self) -> None:
+        size = len(self.ids)
+        for name in ("ids", "cluster", "sequence", "strata"):
+            self._set(name, _vector(name, getattr(self, name), size, np.int64))
+        for name in ("novelty", "seconds"):
+            self._set(name, _vector(name, getattr(self, name), size, np.float64))
+        self._set("excluded", _vector("excluded", self.excluded, size, np.bool_))
+        self._set("deficit", _vector("deficit", self.deficit, len(self.names), np.float64))
+        self._set("embeddings", _unit_rows("embeddings", self.embeddings))
+        self._set("labeled", _unit_rows("labeled", self.labeled, self.embeddings.shape[1]))
+        self._set("scores", _scores(self.scores, self.ids))
+        _check_values(self)
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(
+        cls,
+        embeddings: ArrayLike,
+        *,
+        ids: ArrayLike | None = None,
+        labeled: ArrayLike | None = None,
+        scores: Sequence[NDArray[Any]] | None = None,
+        cluster: ArrayLike | None = None,
+        sequence: ArrayLike | None = None,
+        strata: ArrayLike | None = None,
+        deficit: ArrayLike = (),
+        names: Sequence[str] = (),
+        novelty: ArrayLike | None = None,
+        novel_above: float | None = None,
+        excluded: ArrayLike | None = None,
+        seconds: ArrayLike | None = None,
+        max_per_sequence: int = 0,
+    ) -> Pool:
+        """A pool in which what is not given is neutral: novelty is then the distance to the nearest
+        labeled frame, novel the upper half.
+
+        Raises PoolError naming the array, what was expected and what was found.
+        """
+        rows = _unit_rows("embeddings", np.asarray(embeddings))
+        size = len(rows)
+        known = np.zeros((0, rows.shape[1])) if labeled is None else np.asarray(labeled)
+        known_rows = _unit_rows("labeled", known, rows.shape[1])
+        far = _default_novelty(rows, known_rows) if novelty is None else np.asarray(novelty, dtype=np.float64)
+        return cls(
+            ids=_or(ids, np.arange(size)),
+            embeddings=rows,
+            labeled=known_rows,
+            scores=[np.zeros(0)] * size if scores is None else scores,
+            cluster=_or(cluster, np.full(size, NOBODY)),
+            sequence=_or(sequence, np.full(size, NOBODY)),
+            strata=_or(strata, np.full(size, NOBODY)),
+            deficit=np.asarray(deficit),
+            names=tuple(names),
+            novelty=far,
+            novel_above=float(np.median(far) if size else 0.0) if novel_above is None else novel_above,
+            excluded=_or(excluded, np.zeros(size, dtype=bool)),
+            seconds=_or(seconds, np.ones(size)),
+            max_per_sequence=max_per_sequence,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """k chosen frames, best first; every prefix is itself a fair selection.
+
+    indices: (k,) int64 rows of the pool, unique. gains: (k,) float64, what each pick was worth when it was
+    made, never rising.
+    contributions: {reason: (k,) float64}. arm: (k,) str, the part of the strategy that chose it.
+    """
+
+    indices: Ints
+    gains: Reals
+    contributions: dict[str, Reals]
+    arm: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+Strategy = Callable[[Pool, int, np.random.Generator], Selection]
+
+
+def _or(given: ArrayLike | None, default: NDArray[Any]) -> NDArray[Any]:
+    return default if given is None else np.asarray(given)
+
+
+def _default_novelty(rows: Floats, labeled: Floats) -> Reals:
+    return np.minimum(nearest_distance(rows, labeled), DIAMETER)
+
+
+def _vector(name: str, value: NDArray[Any], size: int, dtype: type[np.generic]) -> NDArray[Any]:
+    array = np.asarray(value)
+    if array.shape != (size,):
+        raise PoolError(f"{name}: expected shape ({size},), got {array.shape}")
+    _refuse_nan(name, array)
+    return array.astype(dtype)
+
+
+def _unit_rows(name: str, value: NDArray[Any], width: int | None = None) -> Floats:
+    rows = np.ascontiguousarray(value, dtype=np.float32)
+    if rows.ndim != 2 or (width is not None and rows.shape[1] != width):
+        raise PoolError(f"{name}: expected shape (rows, {width or 'D'}), got {rows.shape}")
+    _refuse_nan(name, rows)
+    norms = np.sqrt(squared_norms(rows))
+    wrong = np.flatnonzero((np.abs(norms - 1) > 0.01) & (norms > 0))
+    if len(wrong):
+        raise PoolError(
+            f"{name}: expected rows of norm 1 (or 0), got {norms[wrong[0]]:.3f} in row {wrong[0]}"
+        )
+    return rows
+
+
+def _scores(value: Sequence[NDArray[Any]], ids: Ints) -> list[NDArray[Any]]:
+    scores = [np.asarray(frame) for frame in value]
+    if len(scores) != len(ids):
+        raise PoolError(f"scores: expected one array per frame, {len(ids)}, got {len(scores)}")
+    wrong = next((row for row, frame in enumerate(scores) if frame.ndim not in (1, 2)), None)
+    if wrong is not None:
+        raise PoolError(
+            f"scores: expected (K,) or (K, C) per frame, got {scores[wrong].shape} in row {wrong}"
+        )
+    if scores:
+        flat = np.concatenate([frame.ravel() for frame in scores])
+        _refuse_nan("scores", flat)
+        if len(flat) and (flat.min() < 0 or flat.max() > 1):
+            raise PoolError(
+                f"scores: expected sigmoid scores in 0..1, got {flat.min():.3f}..{flat.max():.3f}"
+            )
+    return scores
+
+
+def _refuse_nan(name: str, array: NDArray[Any]) -> None:
+    if array.dtype.kind in "fc" and not np.isfinite(array).all():
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise PoolError(
+            f"{name}: expected finite numbers, got {array[row]} in row {row}; leave that frame out"
+        )
+
+
+def _check_values(pool: Pool) -> None:
+    strata = len(pool.names)
+    checks: tuple[tuple[str, bool, str], ...] = (
+        ("embeddings", len(pool.embeddings) == len(pool), f"{len(pool)} rows, one per id"),
+        ("ids", len(np.unique(pool.ids)) == len(pool), "each frame once"),
+        (
+            "strata",
+            bool(np.all((pool.strata >= NOBODY) & (pool.strata < strata))),
+            f"-1..{strata - 1}, rows of names",
+        ),
+        ("deficit", bool(np.all(pool.deficit >= 0)), "numbers >= 0"),
+        ("novelty", bool(np.all(pool.novelty >= 0)), "numbers >= 0"),
+        ("novel_above", bool(np.isfinite(pool.novel_above)), "a finite number"),
+        ("seconds", bool(np.all(pool.seconds > 0)), "numbers > 0"),
+        ("max_per_sequence", pool.max_per_sequence >= 0, "0 (no limit) or more"),
+    )
+    for name, holds, expected in checks:
+        if not holds:
+            raise PoolError(f"{name}: expected {expected}, got {_brief(getattr(pool, name))}")
+
+
+def _brief(value: object) -> str:
+    return (
+        f"an array of shape {value.shape}" if isinstance(value, np.ndarray) and value.ndim > 1 else str(value)
+    )

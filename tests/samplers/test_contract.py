@@ -1,0 +1,126 @@
+"""Every strategy, whatever it prefers, keeps one contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from samplers import STRATEGIES, Pool, PoolError, Strategy
+
+EVERY = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES.keys())
+CORNERS = np.array(
+    [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.6, 0.8, 0], [0, -0.6, 0.8]], dtype=np.float32
+)
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> Pool:
+    """Small pools full of duplicates, zero vectors, shared clusters and crowded sequences."""
+    size = draw(st.integers(0, 18))
+
+    def ints(low: int, high: int) -> Any:
+        return np.array(draw(st.lists(st.integers(low, high), min_size=size, max_size=size)), dtype=np.int64)
+
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    classes = draw(st.sampled_from([0, 1, 3]))
+    shape = (lambda boxes: (boxes, classes)) if classes else (lambda boxes: (boxes,))
+    return Pool.of(
+        CORNERS[ints(0, len(CORNERS) - 1)],
+        ids=np.arange(size) + 100,
+        labeled=CORNERS[: draw(st.integers(0, 3))],
+        scores=[rng.random(shape(boxes)) for boxes in ints(0, 3)],
+        cluster=ints(-1, draw(st.sampled_from([-1, 0, 12]))),
+        sequence=ints(-1, draw(st.sampled_from([-1, 0, 4]))),
+        strata=ints(-1, 1),
+        names=("night", "fog"),
+        deficit=draw(st.sampled_from([(0, 0), (0.03, 0), (0.02, 0.4)])),
+        excluded=ints(0, 5) == 0,
+        seconds=1 + rng.random(size),
+        max_per_sequence=draw(st.integers(0, 2)),
+    )
+
+
+@EVERY
+@given(pool=pools(), budget=st.integers(0, 20), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_contract(strategy: Strategy, pool: Pool, budget: int, seed: int) -> None:
+    selection = strategy(pool, budget, np.random.default_rng(seed))
+    chosen = selection.indices
+
+    assert len(chosen) <= budget
+    assert len(np.unique(chosen)) == len(chosen)
+    assert chosen.dtype == np.int64
+    assert selection.gains.shape == selection.arm.shape == chosen.shape
+    assert all(values.shape == chosen.shape for values in selection.contributions.values())
+    assert np.isfinite(selection.gains).all()
+    assert (np.diff(selection.gains) <= 1e-9).all(), "best first"
+    assert_admissible(pool, chosen)
+    if len(chosen) < budget:
+        assert not len(still_admissible(pool, chosen)), "a frame was left although the budget was not spent"
+
+    again = strategy(pool, budget, np.random.default_rng(seed))
+    np.testing.assert_array_equal(chosen, again.indices)
+    shorter = strategy(pool, budget // 2, np.random.default_rng(seed))
+    np.testing.assert_array_equal(chosen[: budget // 2], shorter.indices)
+
+
+def assert_admissible(pool: Pool, chosen: np.ndarray) -> None:
+    assert not pool.excluded[chosen].any()
+    clusters = pool.cluster[chosen][pool.cluster[chosen] >= 0]
+    assert len(np.unique(clusters)) == len(clusters), "two near-duplicates"
+    assert not np.isin(clusters, pool.cluster[pool.excluded]).any(), "a near-duplicate of a labeled frame"
+    sequences = pool.sequence[chosen][pool.sequence[chosen] >= 0]
+    if pool.max_per_sequence and len(sequences):
+        assert np.bincount(sequences).max() <= pool.max_per_sequence
+
+
+def still_admissible(pool: Pool, chosen: np.ndarray) -> list[int]:
+    rows = []
+    for row in set(range(len(pool))) - set(chosen.tolist()):
+        taken = np.flatnonzero(pool.excluded).tolist() + chosen.tolist()
+        duplicate = pool.cluster[row] >= 0 and pool.cluster[row] in pool.cluster[taken]
+        same = (pool.sequence[chosen] == pool.sequence[row]).sum() if pool.sequence[row] >= 0 else 0
+        full = bool(pool.max_per_sequence) and same >= pool.max_per_sequence
+        if not (pool.excluded[row] or duplicate or full):
+            rows.append(row)
+    return rows
+
+
+@EVERY
+def test_negative_budget_is_refused(strategy: Strategy) -> None:
+    with pytest.raises(ValueError, match="budget: expected 0 or more frames, got -1"):
+        strategy(Pool.of(CORNERS), -1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("embeddings", CORNERS * np.nan, r"embeddings: expected finite numbers, got .*nan.* in row 0"),
+        ("embeddings", CORNERS * 2, r"embeddings: expected rows of norm 1 \(or 0\), got 2.000 in row 1"),
+        ("embeddings", CORNERS[0], r"embeddings: expected shape \(rows, D\), got \(3,\)"),
+        ("labeled", CORNERS * np.nan, "labeled: expected finite numbers"),
+        ("labeled", CORNERS[:, :2], r"labeled: expected shape \(rows, 3\), got \(6, 2\)"),
+        ("scores", [np.array([np.nan])] * 6, "scores: expected finite numbers, got nan in row 0"),
+        ("scores", [np.array([3.0])] * 6, r"scores: expected sigmoid scores in 0..1, got 3.000..3.000"),
+        ("scores", [np.zeros(1)] * 5, "scores: expected one array per frame, 6, got 5"),
+        ("scores", [np.zeros((1, 1, 1))] * 6, r"scores: expected \(K,\) or \(K, C\) per frame"),
+        ("novelty", [0, 0, np.nan, 0, 0, 0], "novelty: expected finite numbers, got nan in row 2"),
+        ("novelty", [-1] * 6, "novelty: expected numbers >= 0"),
+        ("novel_above", np.nan, "novel_above: expected a finite number, got nan"),
+        ("seconds", [0] * 6, "seconds: expected numbers > 0"),
+        ("deficit", [0.5], r"deficit: expected shape \(0,\), got \(1,\)"),
+        ("strata", [0] * 6, "strata: expected -1..-1, rows of names"),
+        ("cluster", [0], r"cluster: expected shape \(6,\), got \(1,\)"),
+        ("sequence", [0.0, np.nan, 0, 0, 0, 0], "sequence: expected finite numbers, got nan in row 1"),
+        ("ids", [1] * 6, "ids: expected each frame once"),
+        ("max_per_sequence", -1, "max_per_sequence: expected 0"),
+    ],
+)
+def test_a_bad_array_is_refused_by_name(name: str, value: Any, message: str) -> None:
+    given: dict[str, Any] = {"embeddings": CORNERS} | {name: value}
+    with pytest.raises(PoolError, match=message):
+        Pool.of(**given)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from samplers import STRATEGIES, Pool
+from samplers.arms import Farthest
+from samplers.distances import nearest_distance
+from samplers.evaluation import allocate, draw_evaluation
+
+
+def unit(vectors: Any) -> np.ndarray:
+    rows = np.asarray(vectors, dtype=np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_k_center_on_a_line() -> None:
+    line = np.array([[0], [1], [2], [10]], dtype=np.float32)
+    arm = Farthest("k_center", line, line[:1], np.array([1, 2, 3]), np.random.default_rng(0))
+    still_open = np.ones(4, dtype=bool)
+    picks = []
+    for _ in range(2):
+        row, distance = arm.propose(still_open) or (-1, -1.0)
+        picks.append((row, distance))
+        still_open[row] = False
+        arm.observe(row)
+    assert picks == [(3, 10.0), (2, 2.0)]
+
+
+def test_k_center_equals_the_plain_loop() -> None:
+    rng = np.random.default_rng(0)
+    points, labeled = unit(rng.normal(size=(200, 8))), unit(rng.normal(size=(5, 8)))
+    distance = np.linalg.norm(points[:, None] - labeled[None], axis=2).min(axis=1)
+    expected = []
+    for _ in range(20):
+        expected.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(points - points[expected[-1]], axis=1))
+    selection = STRATEGIES["k_center"](Pool.of(points, labeled=labeled), 20, rng)
+    assert selection.indices.tolist() == expected
+
+
+def test_nearest_distance_over_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samplers.distances.CHUNK_ROWS", 7)
+    rng = np.random.default_rng(1)
+    points, centers = rng.normal(size=(23, 4)).astype(np.float32), rng.normal(size=(16, 4)).astype(np.float32)
+    brute = np.linalg.norm(points[:, None] - centers[None], axis=2).min(axis=1)
+    np.testing.assert_allclose(nearest_distance(points, centers), brute, rtol=1e-5)
+    assert np.isinf(nearest_distance(points, centers[:0])).all()
+
+
+def test_random_is_uniform() -> None:
+    pool = Pool.of(np.eye(5))
+    first = [
+        int(STRATEGIES["random"](pool, 1, np.random.default_rng(seed)).indices[0]) for seed in range(1000)
+    ]
+    assert np.bincount(first).min() > 150
+
+
+def test_evaluation_inclusion_probabilities_are_what_happens() -> None:
+    strata = np.repeat([7, 3, -1], [30, 8, 2])
+    eligible = np.ones(40, dtype=bool)
+    eligible[0] = False
+    hits, stated = np.zeros(40), np.zeros(40)
+    for seed in range(4000):
+        rows, probability = draw_evaluation(strata, eligible, 9, np.random.default_rng(seed))
+        assert len(rows) == len(np.unique(rows)) == 9
+        hits[rows] += 1
+        stated[rows] = probability
+    assert hits[0] == 0
+    np.testing.assert_allclose(hits[1:] / 4000, stated[1:], atol=0.035)
+    assert stated[1:].sum() == pytest.approx(9)
+    assert hits[38:].tolist() == [4000, 4000], "a stratum of two with a minimum of two"
+
+
+def test_no_stratum_is_out_of_reach_of_a_small_budget() -> None:
+    strata = np.arange(10) // 2
+    drawn = np.concatenate(
+        [
+            draw_evaluation(strata, np.ones(10, dtype=bool), 2, np.random.default_rng(seed))[0]
+            for seed in range(200)
+        ]
+    )
+    assert np.bincount(drawn, minlength=10).min() > 10
+
+
+def test_evaluation_edges() -> None:
+    everything = np.ones(3, dtype=bool)
+    rows, probability = draw_evaluation(np.zeros(3, dtype=np.int64), everything, 99, np.random.default_rng(0))
+    assert sorted(rows.tolist()) == [0, 1, 2]
+    assert probability.tolist() == [1, 1, 1]
+    rows, _ = draw_evaluation(np.zeros(3, dtype=np.int64), ~everything, 5, np.random.default_rng(0))
+    assert len(rows) == 0
+    with pytest.raises(ValueError, match="budget: expected 0 or more frames, got -1"):
+        draw_evaluation(np.zeros(3, dtype=np.int64), everything, -1, np.random.default_rng(0))
+
+
+def test_allocation_by_hand() -> None:
+    np.testing.assert_allclose(allocate(np.array([90, 10]), 10, minimum=0), [9, 1])
+    np.testing.assert_allclose(allocate(np.array([90, 10]), 10, minimum=3), [6.6, 3.4])
+    np.testing.assert_allclose(allocate(np.array([90, 1]), 50, minimum=3), [49, 1])

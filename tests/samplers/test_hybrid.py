@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from samplers import STRATEGIES, HybridSettings, Pool, Selection
+from samplers.coverage import CoverageSettings, stratum_order
+from samplers.hybrid import hybrid
+
+DIM = 16
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def world(seed: int = 0, night_deficit: float = 0.03) -> Pool:
+    """1,000 frames in bursts of 5 around the training set; 30 night, 30 fog, 20 of a mode nobody named."""
+    rng = np.random.default_rng(seed)
+    kind = np.repeat([0, 1, 2, 3], [920, 30, 30, 20])
+    centers = np.eye(4, DIM) * 3
+    rows = unit(centers[kind] + rng.normal(size=(1000, DIM)) * 0.3)
+    return Pool.of(
+        rows,
+        labeled=unit(centers[0] + rng.normal(size=(300, DIM)) * 0.3),
+        scores=[rng.random(2) for _ in range(1000)],
+        sequence=np.arange(1000) // 5,
+        strata=np.where((kind == 1) | (kind == 2), kind - 1, -1),
+        names=("night", "fog"),
+        deficit=[night_deficit, 0.03],
+        novel_above=1.0,
+        max_per_sequence=3,
+    )
+
+
+def arms(selection: Selection) -> dict[str, int]:
+    names, counts = np.unique(selection.arm, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def test_the_shares_are_kept_in_every_prefix() -> None:
+    selection = hybrid(world(), 40, np.random.default_rng(0))
+    assert arms(selection) == {"coverage": 28, "discovery": 6, "random": 3, "uncertainty": 3}
+    first = Selection(selection.indices[:20], selection.gains[:20], {}, selection.arm[:20])
+    assert arms(first)["coverage"] == 14
+
+
+def test_quotas_follow_the_deficit_up_to_the_cap() -> None:
+    pool = world(night_deficit=0.03 / 3)
+    selection = STRATEGIES["coverage_deficit"](pool, 16, np.random.default_rng(0))
+    assert np.bincount(pool.strata[selection.indices]).tolist() == [4, 12]
+    capped = world(night_deficit=0.9)
+    chosen = STRATEGIES["coverage_deficit"](capped, 16, np.random.default_rng(0)).indices
+    assert np.bincount(capped.strata[chosen]).tolist() == [10, 6], ".05 to .03"
+
+
+def test_what_a_stratum_cannot_fill_goes_to_the_others() -> None:
+    pool = world()
+    selection = STRATEGIES["coverage_deficit"](pool, 200, np.random.default_rng(0))
+    named = pool.strata[selection.indices] >= 0
+    assert len(selection) == 200
+    assert named.sum() >= 36, "6 sequences of at most 3 for each of two strata"
+    assert set(selection.arm[-10:]) == {"random"}
+
+
+def test_discovery_finds_the_mode_nobody_named() -> None:
+    found = [
+        (hybrid(world(seed), 60, np.random.default_rng(seed)).indices >= 980).sum() for seed in range(10)
+    ]
+    assert min(found) >= 3
+
+
+def test_without_deficit_novelty_or_boxes_all_is_random() -> None:
+    pool = Pool.of(np.eye(30), novelty=np.zeros(30), novel_above=0.5)
+    assert arms(hybrid(pool, 10, np.random.default_rng(0))) == {"random": 10}
+
+
+def test_sequences_take_turns_best_first_and_dull_ones_are_left_out() -> None:
+    pool = Pool.of(
+        np.eye(7),
+        sequence=[0, 0, 0, 1, 1, 2, -1],
+        strata=[0] * 7,
+        names=("night",),
+        deficit=[0.1],
+        novelty=[1, 1, 1, 1, 1, 0.1, 1],
+    )
+    value = np.array([0.9, 0.8, 0.7, 0.6, 0.95, 0.99, 0.1])
+    assert stratum_order(pool, 0, value, CoverageSettings()).tolist() == [4, 0, 6, 3, 1, 2]
+
+
+def test_reasons_accompany_every_pick() -> None:
+    pool = world()
+    selection = hybrid(pool, 12, np.random.default_rng(0))
+    assert set(selection.contributions) == {"novelty", "uncertainty", "deficit"}
+    np.testing.assert_array_equal(selection.contributions["novelty"], pool.novelty[selection.indices])
+
+
+def test_a_negative_share_is_named() -> None:
+    with pytest.raises(ValueError, match="discovery: expected a share >= 0, got -1"):
+        HybridSettings(discovery=-1)
