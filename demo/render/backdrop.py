@@ -21,7 +21,9 @@ SUNS = (
 OVERCAST = 3
 FAR = 400.0
 _FINE = (CANVAS[0] * 2, CANVAS[1] * 2)
-_EDGE = 6
+_EDGE = 8
+_SKIES = {False: (np.array([206, 224, 240], np.float32), np.array([84, 146, 214], np.float32), 2.2),
+          True: (np.array([214, 218, 222], np.float32), np.array([168, 176, 186], np.float32), 1.0)}
 
 
 @dataclass(frozen=True)
@@ -37,27 +39,62 @@ class Backdrop:
     pools: Floats
 
 
-@lru_cache(maxsize=128)
+@dataclass(frozen=True)
+class _View:
+    """A camera's rays, the ground's unlit color where they meet it and how far off, on the fine canvas."""
+
+    rays: Floats
+    ground: Floats
+    depth: Floats
+    land: Floats
+
+
 def backdrop(camera_id: str, sun: int) -> Backdrop:
-    camera, light = CAMERAS[camera_id], SUNS[sun]
+    return _backdrops(camera_id)[sun]
+
+
+@lru_cache(maxsize=32)
+def _backdrops(camera_id: str) -> tuple[Backdrop, ...]:
+    camera = CAMERAS[camera_id]
+    view = _view(camera)
+    return tuple(_drawn(camera, view, sun) for sun in range(len(SUNS)))
+
+
+def _view(camera: Camera) -> _View:
     grid = np.stack(np.meshgrid(np.arange(_FINE[0]) / 2, np.arange(_FINE[1]) / 2), axis=-1)
-    rays = camera.rays(grid)
-    spots = camera.ground(grid)
-    depth = (spots[..., 1] - camera.position[1]) / rays[..., 1]
-    land = np.isfinite(depth) & (depth > 0) & (depth < FAR)
-    image = _sky(rays, sun)
-    image[land] = _land(camera, spots, depth, light)[land]
-    layers = np.zeros((*image.shape[:2], 2), dtype=np.float32)
-    layers[..., 0] = np.where(land, depth, FAR)
+    rays = camera.rays(grid).astype(np.float32)
+    depth = camera.position[2] / np.maximum(-rays[..., 2], 1e-4)
+    spots = np.asarray(camera.position[:2], dtype=np.float32) + rays[..., :2] * depth[..., None]
+    return _View(rays, _ground(camera, spots, depth), depth, depth < FAR)
+
+
+def _drawn(camera: Camera, view: _View, sun: int) -> Backdrop:
+    light, land = SUNS[sun], view.land
+    strength = float(light.sky + light.sun * light.toward[2])
+    image = np.minimum(view.ground * strength, 255)
+    above = ~land.all(axis=1)
+    if above.any():
+        image[above] = np.where(land[above][..., None], image[above], _sky(view.rays[above], sun))
+    layers = np.stack([np.where(land, view.depth, FAR), np.zeros_like(view.depth)], axis=-1)
+    _still_shadows(image, sites.scenery(camera.site), camera, light, land)
     solid = _scenery(image, layers, sites.scenery(camera.site), camera, light)
-    haze = np.exp(-layers[..., :1] / 260) * np.where(layers[..., :1] < FAR, 1, 0) + (layers[..., :1] >= FAR)
-    image = np.clip(image * haze + np.array([206, 216, 226]) * (1 - haze), 0, 255).astype(np.uint8)
+    _haze(image, layers[..., 0])
     canvas = np.zeros((CANVAS[1], CANVAS[0], 4), dtype=np.uint8)
-    canvas[..., :3] = cv2.resize(image, CANVAS, interpolation=cv2.INTER_AREA)
-    ground = np.where(land & ~solid, 1.0, 0.0)
-    sky = np.where(layers[..., 0] >= FAR, 1.0, 0.0)
-    return Backdrop(canvas, _small(layers[..., 0]), _small(ground), _small(sky), _small(layers[..., 1]),
-                    pools(camera.site, _small_spots(camera)))
+    canvas[..., :3] = cv2.resize(np.clip(image, 0, 255).astype(np.uint8), CANVAS, interpolation=cv2.INTER_AREA)
+    return Backdrop(canvas, _small(layers[..., 0]), _small(land & ~solid), _small(layers[..., 0] >= FAR),
+                    _small(layers[..., 1]), pools(camera.site, _small_spots(camera)).astype(np.float32))
+
+
+def _haze(image: Floats, depth: Floats) -> None:
+    clear = np.where(depth < FAR, np.exp(depth / -260), 1)[..., None].astype(np.float32)
+    grain = _speckle()[..., None]
+    image *= clear * np.where(depth[..., None] < FAR, grain, 1)
+    image += np.array([206, 216, 226], dtype=np.float32) * (1 - clear)
+
+
+@lru_cache(maxsize=1)
+def _speckle() -> Floats:
+    return np.random.default_rng(9).normal(1, .022, _FINE[::-1]).astype(np.float32)
 
 
 def pools(site: str, spots: Floats) -> Floats:
@@ -65,7 +102,7 @@ def pools(site: str, spots: Floats) -> Floats:
     light = np.zeros(spots.shape[:-1])
     for x, y, z in sites.LAMPS[site]:
         offset = spots - np.array([x + (-1.2 if x > 0 else 1.2), y])
-        light = light + 1 / (1 + (offset**2).sum(axis=-1) / (0.62 * z) ** 2) ** 2
+        light = light + 1 / (1 + (offset**2).sum(axis=-1) / (0.95 * z) ** 2) ** 2
     return np.asarray(np.nan_to_num(np.minimum(light, 1.0)))
 
 
@@ -79,19 +116,17 @@ def _small_spots(camera: Camera) -> Floats:
 
 
 def _sky(rays: Floats, sun: int) -> Floats:
-    rise = np.clip(rays[..., 2] / np.linalg.norm(rays, axis=-1), 0, 1)[..., None]
-    if sun == OVERCAST:
-        base = np.array([214.0, 218, 222]) * (1 - rise) + np.array([168.0, 176, 186]) * rise
-    else:
-        base = np.array([206.0, 224, 240]) * (1 - rise * 2.2).clip(0) + np.array([84.0, 146, 214]) * (rise * 2.2).clip(0, 1)
-    azimuth = np.arctan2(rays[..., 0], rays[..., 1])
-    clouds = _clouds(sun)
-    u = (azimuth / np.pi * 500 + 500).astype(np.float32)
-    v = np.clip(rise[..., 0] * 700, 0, 255).astype(np.float32)
-    cover = cv2.remap(clouds, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)[..., None]
-    return np.asarray(base * (1 - cover * .75) + np.array([250, 250, 250]) * cover * .75)
+    rise = np.clip(rays[..., 2] / np.sqrt((rays**2).sum(axis=-1)), 0, 1)
+    low, high, climb = _SKIES[sun == OVERCAST]
+    up = np.minimum(rise * climb, 1)[..., None]
+    base = low * (1 - up) + high * up
+    u = (np.arctan2(rays[..., 0], rays[..., 1]) * (500 / np.pi) + 500).astype(np.float32)
+    v = np.minimum(rise * 700, 255).astype(np.float32)
+    cover = cv2.remap(_clouds(sun), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)[..., None] * .75
+    return np.asarray(base * (1 - cover) + 250 * cover)
 
 
+@lru_cache(maxsize=8)
 def _clouds(sun: int) -> Floats:
     rng = np.random.default_rng(40 + sun)
     total = sum(w * cv2.resize(rng.standard_normal((256 // c + 2, 1024 // (c * 3) + 2)).astype(np.float32), (1024, 256),
@@ -99,17 +134,15 @@ def _clouds(sun: int) -> Floats:
     return np.clip(np.asarray(total) - .15, 0, 1).astype(np.float32)
 
 
-def _land(camera: Camera, spots: Floats, depth: Floats, light: Light) -> Floats:
-    x = ((spots[..., 0] - sites.ORIGIN[0]) * sites.PER_METER).astype(np.float32)
-    y = ((spots[..., 1] - sites.ORIGIN[1]) * sites.PER_METER).astype(np.float32)
+def _ground(camera: Camera, spots: Floats, depth: Floats) -> Floats:
+    """The ground's texture, from a coarser copy where it is far so that it does not flicker."""
+    x, y = ((spots[..., i] - sites.ORIGIN[i]) * sites.PER_METER for i in (0, 1))
     flat = sites.ground(camera.site)
     near = cv2.remap(flat, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     shrunk = cv2.resize(flat, None, fx=.25, fy=.25, interpolation=cv2.INTER_AREA)
     far = cv2.remap(shrunk, x / 4, y / 4, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     mix = np.clip((depth - 14) / 16, 0, 1)[..., None]
-    strength = light.sky + light.sun * light.toward[2]
-    blend = np.nan_to_num(near * (1 - mix) + far * mix)
-    return np.asarray(np.clip(blend * strength, 0, 255))
+    return np.asarray(near * (1 - mix) + far * mix, dtype=np.float32)
 
 
 def _scenery(image: Floats, layers: Floats, mesh: Mesh, camera: Camera, light: Light) -> Floats:
@@ -119,7 +152,6 @@ def _scenery(image: Floats, layers: Floats, mesh: Mesh, camera: Camera, light: L
     seen = np.flatnonzero(((eye - mesh.points[starts]) * mesh.normals).sum(axis=1) > 0)
     away = _part_distance(mesh, eye)[mesh.part[seen]]
     order = seen[np.lexsort((mesh.layer[seen], -away))]
-    _still_shadows(image, mesh, camera, light)
     colors = shade(mesh.colors, mesh.normals, np.zeros(len(mesh.corners)), light)
     solid = np.zeros(image.shape[:2], dtype=np.uint8)
     for f in order:
@@ -144,7 +176,7 @@ def _part_distance(mesh: Mesh, eye: Floats) -> Floats:
     return away
 
 
-def _still_shadows(image: Floats, mesh: Mesh, camera: Camera, light: Light) -> None:
+def _still_shadows(image: Floats, mesh: Mesh, camera: Camera, light: Light, land: Floats) -> None:
     mask = np.zeros(image.shape[:2], dtype=np.uint8)
     for part in range(len(mesh.anchors)):
         faces = np.flatnonzero((mesh.part == part) & (mesh.layer == 0))
@@ -156,9 +188,8 @@ def _still_shadows(image: Floats, mesh: Mesh, camera: Camera, light: Light) -> N
         outline = _outline(np.column_stack([hull, np.zeros(len(hull))]), camera)
         if outline is not None:
             cv2.fillPoly(mask, [outline[0]], 255, cv2.LINE_8, 3)
-    soft = cv2.GaussianBlur(mask, (0, 0), 3)[..., None] / 255
-    below = camera.rays(np.stack(np.meshgrid(np.arange(_FINE[0]) / 2, np.arange(_FINE[1]) / 2), axis=-1))[..., 2:] < 0
-    image *= 1 - soft * below * light.sun * .8
+    soft = cv2.GaussianBlur(mask, (0, 0), 3).astype(np.float32)
+    image *= (1 - soft * land * (light.sun * .8 / 255))[..., None]
 
 
 def _outline(points: Floats, camera: Camera) -> tuple[Floats, float] | None:

@@ -143,12 +143,13 @@ def _lit(spec: SceneSpec, canvas: Pixels, still: Backdrop, things: list[Placed],
     if spec.weather == "fog":
         image = weather.fog(image, depth, dark, rng)
     if spec.time != "day":
-        image = weather.beams(image, *_headlights(things, actors, camera))
+        power = 1.0 if spec.time == "night" else .4
+        image = weather.beams(image, covered, power, *_headlights(things, actors, camera))
     if spec.weather == "rain":
         image = weather.rain(image, still, covered, depth, dark, rng)
     if spec.weather == "snow":
         image = weather.snow(image, still, covered, depth, dark, rng)
-    return image
+    return weather.grain(image, rng) if spec.time == "night" else image
 
 
 def _spread(marks: Pixels, values: Floats) -> Floats:
@@ -166,7 +167,7 @@ def _headlights(things: list[Placed], actors: list[Actor],
     points: list[tuple[float, float, float]] = []
     cones: list[Floats] = []
     for thing, actor in zip(things, actors, strict=True):
-        if actor.name not in ("car", "truck", "forklift"):
+        if actor.name not in ("car", "truck"):
             continue
         lamps = np.flatnonzero(thing.mesh.glow >= 1)
         for f in lamps:
@@ -181,8 +182,8 @@ def _headlights(things: list[Placed], actors: list[Actor],
 def _cone(actor: Actor, camera: Camera) -> Floats:
     ahead = np.array([np.cos(actor.heading), np.sin(actor.heading)])
     across = np.array([-ahead[1], ahead[0]])
-    start = np.asarray(actor.position) + ahead * 2.2
-    corners = [start + across * .7, start + ahead * 6 + across * 2.2, start + ahead * 6 - across * 2.2, start - across * .7]
+    start = np.asarray(actor.position) + ahead * (2.4 if actor.name == "car" else 3.6)
+    corners = [start + across * .5, start + ahead * 6 + across * 1.7, start + ahead * 6 - across * 1.7, start - across * .5]
     uv, _ = camera.project(np.column_stack([corners, np.zeros(4)]))
     return uv / SCALE
 

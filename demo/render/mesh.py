@@ -72,12 +72,15 @@ class Builder:
     def tube(self, low: Point, high: Point, radii: tuple[float, float], color: Rgb, sides: int = 8,
              squash: float = 1.0) -> None:
         """A round column between two heights; ``squash`` scales its depth along y."""
-        turn = np.arange(sides) * 2 * np.pi / sides + np.pi / sides
+        self.loft(_ring(low, radii[0], sides, squash), _ring(high, radii[1], sides, squash), color)
 
-        def ring(center: Point, radius: float) -> list[Point]:
-            return [(center[0] + radius * squash * float(np.cos(a)), center[1] + radius * float(np.sin(a)),
-                     center[2]) for a in turn]
-        self.loft(ring(low, radii[0]), ring(high, radii[1]), color)
+    def band(self, low: Point, high: Point, radii: tuple[float, float], color: Rgb, sides: int = 8,
+             squash: float = 1.0, layer: int = 1) -> None:
+        """A tube's side alone, laid over its part as a decal."""
+        bottom, top = _ring(low, radii[0], sides, squash), _ring(high, radii[1], sides, squash)
+        for i in range(sides):
+            j = (i + 1) % sides
+            self.face([bottom[i], bottom[j], top[j], top[i]], color, layer)
 
     def extrude(self, profile: Sequence[tuple[float, float]], half: Sequence[float], color: Rgb) -> None:
         """A side profile of (x, z) corners, as wide at each corner as ``half`` says, on both sides."""
@@ -104,6 +107,12 @@ class Builder:
         return Mesh(points, corners, np.asarray([face[1] for face in self._faces], dtype=float), normals, centers,
                     part, np.asarray([face[3] for face in self._faces], dtype=np.intp),
                     np.asarray([face[4] for face in self._faces]), np.asarray(self._anchors) * scale, self._named)
+
+
+def _ring(center: Point, radius: float, sides: int, squash: float) -> list[Point]:
+    turn = np.arange(sides) * 2 * np.pi / sides + np.pi / sides
+    x, y, z = center
+    return [(x + radius * squash * float(np.cos(a)), y + radius * float(np.sin(a)), z) for a in turn]
 
 
 def _normal(points: Floats) -> Floats:

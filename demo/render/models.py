@@ -10,7 +10,8 @@ VARIANTS = 12
 STRIDES = 4
 LENGTHS = {"person": 0.7, "helmet": 0.7, "car": 4.4, "truck": 6.8, "pallet": 1.5, "extinguisher": 0.8, "forklift": 3.4}
 _DARK: Rgb = (34, 34, 38)
-_GLASS: Rgb = (54, 70, 86)
+_GLASS: Rgb = (72, 94, 116)
+_UNDER = -50.0
 _PAINTS: tuple[Rgb, ...] = (
     (196, 38, 34), (236, 236, 238), (38, 84, 172), (44, 46, 52), (172, 176, 182), (36, 128, 74), (226, 178, 44),
     (120, 30, 48), (70, 140, 190), (214, 214, 206), (96, 98, 104), (150, 92, 50))
@@ -49,8 +50,8 @@ def _person(variant: int, stride: int, helmet: bool) -> Mesh:
     build.tube((0, 0, .86), (0, 0, 1.2), (.22, .25), top, 8, .72)
     build.tube((0, 0, 1.2), (0, 0, 1.48), (.25, .2), top, 8, .72)
     if vest:
-        for low, high in ((.96, 1.03), (1.14, 1.21)):
-            build.tube((0, 0, low), (0, 0, high), (.262, .262), (236, 238, 240), 8, .76)
+        for low, high in ((.95, 1.02), (1.13, 1.2)):
+            build.band((0, 0, low), (0, 0, high), (.25, .25), (240, 242, 244), 8, .74)
     build.part((0, 0, 1.6))
     build.tube((0, 0, 1.46), (0, 0, 1.62), (.1, .16), skin, 8)
     build.tube((0, 0, 1.62), (0, 0, 1.76), (.16, .14), skin, 8)
@@ -95,7 +96,7 @@ def _car(variant: int) -> Mesh:
     build = Builder()
     paint = _PAINTS[variant]
     profile, nose = _CABINS[variant % 3]
-    build.part((0, 0, .55))
+    build.part((0, 0, _UNDER))
     build.extrude([(-2.0, .22), (2.0, .22), (2.0, .34), (-2.0, .34)], [.8] * 4, _DARK)
     build.extrude([(-2.12, .32), (2.1, .32), (2.16, .6), (2.0, .78), (1.0, nose), (-2.0, .92), (-2.15, .7)],
                   [.84, .84, .88, .86, .86, .86, .88], paint)
@@ -134,7 +135,7 @@ def _truck(variant: int) -> Mesh:
     cab = _PAINTS[(variant * 5 + 2) % 12]
     cargo: Rgb = ((238, 238, 234), (56, 104, 176), (222, 222, 214), (196, 70, 48), (90, 130, 100), (242, 240, 232))[variant % 6]
     stripe = _PAINTS[(variant + 4) % 7]
-    build.part((0, 0, .3))
+    build.part((1.5, 0, _UNDER))
     build.box((-3.3, 3.2), (-.9, .9), (.4, .75), _DARK)
     _wheels(build, (-2.4, -1.4, 2.1), .98, .48)
     build.part((1.0, 0, 1.9))
@@ -146,6 +147,7 @@ def _truck(variant: int) -> Mesh:
     build.face([(-3.41, -.03, .85), (-3.41, .03, .85), (-3.41, .03, 2.95), (-3.41, -.03, 2.95)], (90, 90, 92), 1)
     for side in (-1, 1):
         build.face([(-3.42, side * .7, .8), (-3.42, side * 1.05, .8), (-3.42, side * 1.05, .95), (-3.42, side * .7, .95)], (214, 24, 24), 2, .6)
+        build.face([(-3.41, side * .12, 1.7), (-3.41, side * .2, 1.7), (-3.41, side * .2, 2.3), (-3.41, side * .12, 2.3)], (90, 90, 92), 1)
     build.part((2.0, 0, 1.9))
     build.extrude([(1.55, .5), (3.3, .5), (3.35, 1.35), (3.05, 2.45), (1.55, 2.45)], [1.05, 1.05, 1.08, .98, .98], cab)
     build.face([(3.36, -.92, 1.42), (3.36, .92, 1.42), (3.09, .86, 2.3), (3.09, -.86, 2.3)], _GLASS, 1)
@@ -159,12 +161,12 @@ def _truck(variant: int) -> Mesh:
 def _pallet(variant: int) -> Mesh:
     build = Builder()
     wood: Rgb = (182, 138, 84)
-    build.part((0, 0, -.5))
+    build.part((0, 0, 2 * _UNDER))
     build.box((-.62, .62), (-.62, .62), (.0, .1), (70, 52, 34))
     for y in (-.52, 0, .52):
-        build.part((0, y, .0))
+        build.part((0, y, _UNDER))
         build.box((-.65, .65), (y - .1, y + .1), (0, .14), wood)
-    build.part((0, 0, .1))
+    build.part((0, 0, -20.0))
     build.box((-.68, .68), (-.68, .68), (.14, .2), (206, 162, 104))
     kind = variant % 3
     rows = (2, 3, 2)[variant // 4]
@@ -205,15 +207,16 @@ def _sacks(build: Builder, low: float, high: float) -> None:
 def _extinguisher(variant: int) -> Mesh:
     build = Builder()
     red: Rgb = ((214, 18, 22), (196, 14, 20), (228, 30, 26))[variant % 3]
-    build.part((0, 0, -1))
+    build.part((0, 0, _UNDER))
     build.box((-.3, .3), (-.3, .3), (0, .07), (30, 30, 32))
     build.part((0, 0, .5))
-    build.tube((0, 0, .07), (0, 0, .86), (.24, .24), red, 10)
-    build.tube((0, 0, .86), (0, 0, 1.0), (.24, .09), red, 10)
-    build.tube((0, 0, .4), (0, 0, .66), (.247, .247), (246, 244, 236), 10)
+    build.tube((0, 0, .07), (0, 0, .9), (.22, .22), red, 10)
+    build.tube((0, 0, .9), (0, 0, 1.02), (.22, .09), red, 10)
+    build.band((0, 0, .42), (0, 0, .62), (.224, .224), (246, 244, 236), 10)
+    build.band((0, 0, .84), (0, 0, .88), (.224, .224), (250, 206, 40), 10)
     build.part((0, 0, 1.4))
-    build.box((-.07, .07), (-.07, .07), (1.0, 1.1), (30, 30, 32))
-    build.box((-.08, .08), (-.22, .1), (1.1, 1.17), (30, 30, 32))
+    build.box((-.07, .07), (-.07, .07), (1.02, 1.12), (30, 30, 32))
+    build.box((-.08, .08), (-.22, .1), (1.12, 1.2), (30, 30, 32))
     build.part((.1, .36, .75))
     build.tube((.1, .38, .3), (.1, .3, 1.05), (.06, .035), (26, 26, 28), 5)
     return build.build(1.02)
@@ -222,7 +225,7 @@ def _extinguisher(variant: int) -> Mesh:
 def _forklift(variant: int) -> Mesh:
     build = Builder()
     paint: Rgb = ((250, 150, 16), (246, 196, 20), (214, 44, 34), (250, 150, 16))[variant % 4]
-    build.part((-.2, 0, .1))
+    build.part((-.2, 0, _UNDER))
     build.box((-1.3, .75), (-.52, .52), (.2, .45), _DARK)
     build.extrude([(-1.35, .4), (.8, .4), (.8, .78), (.3, .84), (-.2, 1.02), (-1.1, 1.1), (-1.38, .85)],
                   [.56, .56, .56, .56, .56, .54, .52], paint)

@@ -9,7 +9,8 @@ import numpy as np
 from demo.render.mesh import Builder, Mesh, Rgb
 from demo.render.spec import Pixels
 
-AREA = (-8.5, 8.5, 5.5, 24.0)
+_OPEN = (-8.5, 8.5, 5.5, 24.0)
+AREA = {"depot": _OPEN, "construction": _OPEN, "street": (-6.6, 6.6, 5.5, 30.0), "parking": _OPEN, "harbor": _OPEN}
 PER_METER = 24
 ORIGIN = (-40.0, -6.0)
 _EXTENT = (80.0, 86.0)

@@ -74,7 +74,8 @@ def _spot(name: str, camera: Camera, taken: list[tuple[float, float, float]],
 
 
 def _fits(name: str, camera: Camera, x: float, y: float) -> bool:
-    if not (AREA[0] < x < AREA[1] and AREA[2] < y < AREA[3]):
+    left, right, near, far = AREA[camera.site]
+    if not (left < x < right and near < y < far):
         return False
     away = float(np.hypot(np.hypot(x - camera.position[0], y - camera.position[1]), camera.position[2] - 1))
     stretch = 0.62 if camera.bend else 1.0

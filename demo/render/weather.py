@@ -11,73 +11,77 @@ from demo.render.spec import SIZE, Floats, Pixels
 
 def dusk(image: Floats, still: Backdrop, covered: Floats, rng: np.random.Generator) -> Floats:
     """Low orange light: a warm sky, violet shade, long contrast."""
-    strength = rng.uniform(.46, .58)
-    rows = np.linspace(0, 1, SIZE[1])[:, None, None] * 2.2
-    glow = np.array([255, 148, 78]) * np.clip(rows, 0, 1) + np.array([92, 74, 134]) * np.clip(1 - rows, 0, 1)
-    lit = image * strength * np.array([1.16, .88, .86])
-    lit = lit + still.windows[..., None] * np.array([150, 110, 46])
+    strength = rng.uniform(.56, .68)
+    rows = np.linspace(0, 2.2, SIZE[1], dtype=np.float32)[:, None, None]
+    glow = _rgb(255, 148, 78) * np.clip(rows, 0, 1) + _rgb(92, 74, 134) * np.clip(1 - rows, 0, 1)
+    lit = image * strength * _rgb(1.15, .87, .84)
+    lit = lit + still.windows[..., None] * _rgb(150, 110, 46)
     sky = (still.sky * (1 - covered))[..., None]
     return _f32(lit * (1 - sky) + glow * .92 * sky)
 
 
 def night(image: Floats, still: Backdrop, lamp: Floats, covered: Floats, rng: np.random.Generator) -> Floats:
-    """Dark blue ambient light plus the lamps' ``lamp`` (192, 320) in 0 to 1, then sensor noise."""
-    ambient = rng.uniform(.13, .22)
-    light = ambient * np.array([.72, .86, 1.22]) + lamp[..., None] * np.array([.86, .70, .42])
+    """Dark blue ambient light plus the lamps' ``lamp`` (192, 320) in 0 to 1."""
+    ambient = rng.uniform(.13, .21)
+    light = ambient * _rgb(.70, .86, 1.2) + lamp[..., None] * _rgb(.92, .74, .44)
     sky = (still.sky * (1 - covered))[..., None]
-    dark = image * light * (1 - sky) + np.array([7, 10, 24]) * sky
-    dark = dark + (still.windows * (1 - covered))[..., None] * np.array([190, 150, 70])
-    noise = _grain(rng)
-    return _f32(dark + noise * rng.uniform(3.5, 6.0))
+    dark = image * light * (1 - sky) + _rgb(7, 10, 24) * sky
+    dark = dark + (still.windows * (1 - covered))[..., None] * _rgb(190, 150, 70)
+    return _f32(dark)
 
 
-def beams(image: Floats, points: list[tuple[float, float, float]], cones: list[Floats]) -> Floats:
+def grain(image: Floats, rng: np.random.Generator) -> Floats:
+    """The noise of a sensor that sees little light."""
+    row, column = int(rng.integers(SIZE[1])), int(rng.integers(SIZE[0]))
+    return _f32(image + _grain_bank()[row:row + SIZE[1], column:column + SIZE[0]] * rng.uniform(3.0, 5.5))
+
+
+def beams(image: Floats, covered: Floats, power: float, points: list[tuple[float, float, float]],
+          cones: list[Floats]) -> Floats:
     """Headlights: ``points`` (x, y, radius) glow, ``cones`` are outlines on the ground; picture pixels."""
-    if not points and not cones:
+    if not cones:
         return image
-    layer = np.zeros((SIZE[1], SIZE[0]), dtype=np.float32)
+    layer, halo = np.zeros((2, SIZE[1], SIZE[0]), dtype=np.float32)
     for cone in cones:
-        cv2.fillConvexPoly(layer, np.rint(np.clip(cone, -2000, 2000)).astype(np.int32), 0.55)
-    layer = cv2.GaussianBlur(layer, (0, 0), 5)
-    image = image * (1 + 1.9 * layer[..., None]) + layer[..., None] * np.array([26, 24, 18])
-    halo = np.zeros_like(layer)
+        cv2.fillConvexPoly(layer, np.rint(np.clip(cone, -2000, 2000)).astype(np.int32), 0.6)
+    layer = (cv2.GaussianBlur(layer, (0, 0), 6) * (1 - .7 * covered) * power)[..., None]
+    image = image * (1 + 2.2 * layer) + layer * _rgb(24, 22, 16)
     for x, y, radius in points:
         cv2.circle(halo, (round(x), round(y)), max(1, round(radius)), 1.0, -1)
     wide = cv2.GaussianBlur(halo, (0, 0), 5) * 2.2 + cv2.GaussianBlur(halo, (0, 0), 1)
-    return _f32(image + np.minimum(wide, 1.4)[..., None] * np.array([235, 222, 180]))
+    return _f32(image + np.minimum(wide, 1.4)[..., None] * _rgb(235, 222, 180))
 
 
 def fog(image: Floats, depth: Floats, dark: float, rng: np.random.Generator) -> Floats:
     """Koschmieder's law: contrast falls as exp(-density x depth)."""
-    density = rng.uniform(.075, .125)
+    density = rng.uniform(.085, .14)
     clear = np.exp(-density * np.minimum(depth, 200.0))[..., None]
     drift = 1 + .035 * _drift(rng)[..., None]
-    return _f32(image * clear + np.array([202, 206, 208]) * dark * drift * (1 - clear))
+    return _f32(image * clear + _rgb(202, 206, 208) * dark * drift * (1 - clear))
 
 
 def rain(image: Floats, still: Backdrop, covered: Floats, depth: Floats, dark: float, rng: np.random.Generator) -> Floats:
-    gray = image.mean(axis=2, keepdims=True)
-    wet = (image * .66 + gray * .34) * rng.uniform(.58, .7) * np.array([.95, .99, 1.06])
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+    wet = (image * .66 + gray * .34) * (_rgb(.95, .99, 1.06) * np.float32(rng.uniform(.58, .7)))
     floor = (still.ground * (1 - covered))[..., None]
     mirror = cv2.GaussianBlur(_mirrored(wet, covered), (0, 0), sigmaX=.8, sigmaY=2.2)
-    wet = wet * (1 - floor * .1) + (mirror[..., :3] - wet * mirror[..., 3:]) * .42 * floor + floor * 9 * _puddles(rng)
+    wet += (mirror[..., :3] - wet * mirror[..., 3:]) * (.42 * floor) + floor * (9 * _puddles(rng) - 6)
     sky = (still.sky * (1 - covered))[..., None]
-    wet = wet * (1 - sky) + np.array([126, 132, 140]) * dark * sky
-    veil = (1 - np.exp(-.016 * np.minimum(depth, 150.0)))[..., None]
-    wet = wet * (1 - veil) + np.array([138, 144, 150]) * dark * veil
-    wet = wet + _streaks(int(rng.integers(8)))[..., None] * np.array([120, 124, 130]) * (.35 + .65 * dark)
-    return _drops(_f32(wet), rng, int(rng.integers(5, 12)))
+    veil = np.maximum(1 - np.exp(-.016 * np.minimum(depth, 150.0))[..., None], sky)
+    wet += (_rgb(132, 138, 145) * dark - wet) * veil
+    wet += _streaks(int(rng.integers(8)))[..., None] * (_rgb(120, 124, 130) * (.35 + .65 * dark))
+    return _drops(wet, rng, int(rng.integers(5, 12)))
 
 
 def snow(image: Floats, still: Backdrop, covered: Floats, depth: Floats, dark: float, rng: np.random.Generator) -> Floats:
     cover = np.clip(.78 + .35 * _drift(rng), .35, .95) * still.ground * (1 - covered)
     shade = np.clip(image.mean(axis=2, keepdims=True) / 110, .45, 1.15)
-    white = np.array([226, 232, 240]) * shade
+    white = _rgb(226, 232, 240) * shade
     scene = image * .94 * (1 - cover[..., None]) + white * cover[..., None]
     sky = (still.sky * (1 - covered))[..., None]
-    scene = scene * (1 - sky) + np.array([206, 210, 216]) * dark * sky
+    scene = scene * (1 - sky) + _rgb(206, 210, 216) * dark * sky
     veil = (1 - np.exp(-.02 * np.minimum(depth, 150.0)))[..., None]
-    scene = scene * (1 - veil) + np.array([214, 218, 222]) * dark * veil
+    scene = scene * (1 - veil) + _rgb(214, 218, 222) * dark * veil
     flakes = _flakes(int(rng.integers(8)))[..., None]
     return _f32(scene * (1 - flakes) + 250 * (.3 + .7 * dark) * flakes)
 
@@ -107,17 +111,14 @@ def shrink(image: Pixels, share: float) -> Pixels:
 def _blurred(image: Pixels, rng: np.random.Generator) -> Pixels:
     if rng.random() < .5:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(2.0, 3.0)), dtype=np.uint8)
-    length, angle = int(rng.integers(9, 14)), rng.uniform(0, np.pi)
-    kernel = np.zeros((15, 15), dtype=np.float32)
-    reach = np.array([np.cos(angle), np.sin(angle)]) * length / 2
-    ends = [(round(7 - reach[0]), round(7 - reach[1])), (round(7 + reach[0]), round(7 + reach[1]))]
-    cv2.line(kernel, ends[0], ends[1], 1.0)
-    return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), dtype=np.uint8)
+    length = int(rng.integers(8, 13))
+    shape = (length, 2) if rng.random() < .7 else (2, length)
+    return np.asarray(cv2.blur(image, shape), dtype=np.uint8)
 
 
 def _dirty(image: Pixels, rng: np.random.Generator) -> Pixels:
     smear = _smears(int(rng.integers(6)))
-    hazy = cv2.GaussianBlur(image, (0, 0), 4).astype(np.float32) * .5 + np.array([104, 92, 72]) * .42
+    hazy = cv2.GaussianBlur(image, (0, 0), 4).astype(np.float32) * .5 + _rgb(104, 92, 72) * .42
     return np.clip(image * (1 - smear) + hazy * smear, 0, 255).astype(np.uint8)
 
 
@@ -128,10 +129,14 @@ def _smears(number: int) -> Floats:
     for _ in range(int(rng.integers(16, 24))):
         center = rng.uniform((0, 0), SIZE).astype(int).tolist()
         axes = rng.integers((6, 5), (34, 18)).tolist()
-        cv2.ellipse(layer, center, axes, float(rng.uniform(0, 180)), 0, 360, float(rng.uniform(.45, .95)), -1)
+        cv2.ellipse(layer, center, axes, float(rng.uniform(0, 180)), 0, 360, float(rng.uniform(.6, 1.0)), -1)
     for _ in range(60):
         cv2.circle(layer, rng.uniform((0, 0), SIZE).astype(int).tolist(), int(rng.integers(1, 3)), .95, -1)
     return np.asarray(np.clip(cv2.GaussianBlur(layer, (0, 0), 2.6), 0, .92)[..., None])
+
+
+def _rgb(red: float, green: float, blue: float) -> Floats:
+    return np.array([red, green, blue], dtype=np.float32)
 
 
 def _f32(image: Floats) -> Floats:
@@ -142,11 +147,6 @@ def _f32(image: Floats) -> Floats:
 def _grain_bank() -> Floats:
     noise = np.random.default_rng(77).standard_normal((SIZE[1] * 2, SIZE[0] * 2, 3)).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(noise, (0, 0), .6) * 1.8)
-
-
-def _grain(rng: np.random.Generator) -> Floats:
-    row, column = int(rng.integers(SIZE[1])), int(rng.integers(SIZE[0]))
-    return _grain_bank()[row:row + SIZE[1], column:column + SIZE[0]]
 
 
 @lru_cache(maxsize=1)
@@ -171,7 +171,7 @@ def _mirrored(image: Floats, covered: Floats) -> Floats:
     solid = covered > .5
     last = np.maximum.accumulate(np.where(solid, rows, -1), axis=0)
     source = 2 * last - rows
-    fade = np.clip(1 - (rows - last) / 34.0, 0, 1) * (last >= 0) * (source >= 0)
+    fade = (np.clip(1 - (rows - last) / 34.0, 0, 1) * (last >= 0) * (source >= 0)).astype(np.float32)
     source = np.clip(source, 0, height - 1)
     flipped = np.take_along_axis(image, source[..., None], axis=0)
     cover = (np.take_along_axis(covered, source, axis=0) * fade * ~solid)[..., None]
@@ -208,9 +208,9 @@ def _drops(image: Floats, rng: np.random.Generator, amount: int) -> Floats:
         x, y = int(rng.integers(radius, SIZE[0] - radius)), int(rng.integers(radius, SIZE[1] - radius))
         patch = image[y - radius:y + radius, x - radius:x + radius]
         yy, xx = np.mgrid[-radius:radius, -radius:radius] + .5
-        reach = np.hypot(xx, yy)[..., None] / radius
+        reach = np.hypot(xx, yy)[..., None].astype(np.float32) / radius
         inside = np.clip((1 - reach) * radius / 1.5, 0, 1) * .8
-        rim = np.clip(1 - np.abs(reach - .85) * 6, 0, 1) * (yy[..., None] < 0) * 42
+        rim = np.clip(1 - np.abs(reach - .85) * 6, 0, 1) * (yy[..., None] < 0) * 42.0
         turned = cv2.GaussianBlur(patch[::-1], (0, 0), 2)
         patch[:] = patch * (1 - inside) + (turned * 1.08 + rim) * inside
     return image
