@@ -1,14 +1,15 @@
 """The schema. The database is the truth; files and indexes are views of it.
 
-`seq` is a frame's primary key and its id in the vector index. Derived facts (embeddings, detections, measurements) are keyed
-(frame, producer) and written insert-or-ignore; the marker columns of `frames` (`embedded_by`, `detected_by`, `measured_by`)
-name the producer whose facts are complete for it and commit in the same transaction (0 = never). Times are UTC.
+`seq` is a frame's primary key and its id in the vector index. Derived facts (embeddings, detections,
+measurements) are keyed (frame, producer) and written insert-or-ignore; the marker columns of `frames`
+(`embedded_by`, `detected_by`, `measured_by`) name the producer whose facts are complete for it and commit with
+them (0 = never). Times are UTC.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -39,12 +40,12 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is not None and value.tzinfo is None:
             raise ValueError(f"expected an aware datetime, got {value!r}")
         return value.astimezone(UTC) if value else None
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -55,7 +56,12 @@ def utcnow() -> datetime:
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {datetime: UtcDateTime, Json: JSON, list[Any]: JSON, bytes: LargeBinary}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        Json: JSON,
+        list[Any]: JSON,
+        bytes: LargeBinary,
+    }
 
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -104,6 +110,17 @@ class Frame(Base):
     embedded_by: Mapped[int] = mapped_column(default=0, index=True)
     detected_by: Mapped[int] = mapped_column(default=0, index=True)
     measured_by: Mapped[int] = mapped_column(default=0, index=True)
+
+
+class Sighting(Base):
+    """A file as it was last read: a rescan that finds size and time unchanged need not read it again."""
+
+    __tablename__ = "sightings"
+
+    source_key: Mapped[str] = mapped_column(Text, primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    content_hash: Mapped[str] = mapped_column(String(64))
 
 
 class Reject(Base):
@@ -199,7 +216,7 @@ class Batch(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     status: Mapped[BatchStatus] = mapped_column(String(12), index=True)
     strategy: Mapped[str] = mapped_column(String(40))
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger)
     budget: Mapped[int]
     settings: Mapped[Json] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)

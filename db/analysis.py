@@ -1,0 +1,297 @@
+"""Derived facts of frames: who made them, what is still missing, and how they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from db.errors import StateError
+from db.frames import FrameRow, frame_row, frame_select
+from db.sql import in_chunks, insert_new
+from db.tables import Base, Detection, Embedding, Frame, Measurement, Producer
+
+Array = NDArray[np.float32]
+Ids = NDArray[np.int64]
+CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerRow:
+    """Whoever made derived facts. details: what a reader of them needs, such as dim or classes."""
+
+    id: int
+    kind: str
+    name: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDetections:
+    """All boxes of one frame, best first.
+
+    xyxy: (K, 4) float32 px. confidence: (K,) float32. class_id: (K,) int64. class_scores: (K, C) float32,
+    kept to float16 precision, or None. forward_ms: milliseconds.
+    """
+
+    xyxy: Array
+    confidence: Array
+    class_id: Ids
+    class_scores: Array | None = None
+    forward_ms: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.confidence)
+
+    def pack(self) -> dict[str, Any]:
+        """The columns of a `detections` row. Raises ValueError when the arrays do not fit together."""
+        count = len(self.confidence)
+        shapes = self.xyxy.shape, self.class_id.shape
+        if shapes != ((count, 4), (count,)):
+            raise ValueError(f"expected xyxy and class_id of shapes {(count, 4), (count,)}, got {shapes}")
+        scores = self.class_scores
+        if scores is not None and (scores.ndim != 2 or len(scores) != count):
+            raise ValueError(f"expected class_scores ({count}, C), got {scores.shape}")
+        return {
+            "count": count,
+            "xyxy": _bytes(self.xyxy, "<f4"),
+            "confidence": _bytes(self.confidence, "<f4"),
+            "class_id": _bytes(self.class_id, "<i2"),
+            "class_scores": None if scores is None else _bytes(scores, "<f2"),
+            "forward_ms": float(self.forward_ms),
+        }
+
+    @classmethod
+    def unpack(cls, row: Any) -> StoredDetections:
+        """From a row with the columns that `pack` gives. Raises StateError when they do not fit together."""
+        count = row.count_
+        xyxy, confidence = _array(row.xyxy, "<f4"), _array(row.confidence, "<f4")
+        class_id = _array(row.class_id, "<i2")
+        if len(confidence) != count or len(class_id) != count or len(xyxy) != 4 * count:
+            raise StateError(
+                f"frame {row.frame}: expected {count} boxes, got {len(confidence)}; detect it again"
+            )
+        scores = None if row.class_scores is None else _array(row.class_scores, "<f2").astype(np.float32)
+        return cls(
+            xyxy.reshape(count, 4).astype(np.float32),
+            confidence.astype(np.float32),
+            class_id.astype(np.int64),
+            None if scores is None else scores.reshape(count, -1 if count else 0),
+            row.forward_ms,
+        )
+
+
+_MARKERS: dict[str, InstrumentedAttribute[int]] = {
+    "embedder": Frame.embedded_by,
+    "detector": Frame.detected_by,
+    "measure": Frame.measured_by,
+}
+_TABLES: dict[str, type[Embedding] | type[Detection] | type[Measurement]] = {
+    "embedder": Embedding,
+    "detector": Detection,
+    "measure": Measurement,
+}
+
+
+def producer_id(session: Session, kind: str, name: str, details: Mapping[str, Any] | None = None) -> int:
+    """The producer of this kind (embedder, detector, measure) and name, made on first use."""
+    _marker(kind)
+    insert_new(session, Producer, [{"kind": kind, "name": name, "details": dict(details or {})}])
+    return session.execute(
+        select(Producer.id).where(Producer.kind == kind, Producer.name == name)
+    ).scalar_one()
+
+
+def producer(session: Session, producer_id: int) -> ProducerRow:
+    """Raises StateError when there is none of that id."""
+    found = session.get(Producer, producer_id)
+    if found is None:
+        raise StateError(f"expected a producer, got the unknown id {producer_id}")
+    return ProducerRow(found.id, found.kind, found.name, dict(found.details))
+
+
+def work_list(session: Session, kind: str, producer_id: int, limit: int) -> list[FrameRow]:
+    """Up to `limit` frames this producer has yet to see, never-seen ones first; by ascending seq."""
+    marker = _marker(kind)
+    found: list[FrameRow] = []
+    for stale in (marker < producer_id, marker > producer_id):  # two ranges of the index; `!=` would scan it
+        if len(found) < limit:
+            statement = frame_select().where(stale).order_by(marker, Frame.seq).limit(limit - len(found))
+            found += map(frame_row, session.execute(statement))
+    return sorted(found, key=lambda frame: frame.seq)
+
+
+def work_count(session: Session, kind: str, producer_id: int) -> int:
+    """How many frames this producer has yet to see."""
+    return session.execute(select(func.count()).where(_marker(kind) != producer_id)).scalar_one()
+
+
+def record_embeddings(session: Session, producer: int, seqs: Sequence[int], vectors: Array) -> None:
+    """Stores unit vectors (B, D) as float16 and marks the frames. ValueError on another shape or NaN."""
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2 or len(vectors) != len(seqs) or not np.isfinite(vectors).all():
+        raise ValueError(f"expected finite vectors ({len(seqs)}, D), got {vectors.shape}")
+    _record(session, "embedder", producer, seqs, [{"vector": _bytes(vector, "<f2")} for vector in vectors])
+
+
+def record_detections(
+    session: Session, producer: int, seqs: Sequence[int], rows: Sequence[StoredDetections]
+) -> None:
+    """Stores one StoredDetections per frame and marks the frames."""
+    _record(session, "detector", producer, seqs, [row.pack() for row in rows])
+
+
+def record_measurements(
+    session: Session, producer: int, seqs: Sequence[int], values: Sequence[Mapping[str, float]]
+) -> None:
+    """Stores one mapping of named numbers per frame and marks the frames."""
+    rows = [{"values": {name: float(value) for name, value in row.items()}} for row in values]
+    _record(session, "measure", producer, seqs, rows)
+
+
+def load_embeddings(
+    session: Session, producer: int, seqs: Iterable[int] | None = None, chunk: int = CHUNK
+) -> tuple[Ids, Array]:
+    """Frame ids (N,) int64, ascending, and vectors (N, D) float32; frames without one are left out."""
+    wanted = None if seqs is None else np.unique(np.fromiter(seqs, np.int64))
+    total = count_embeddings(session, producer) if wanted is None else len(wanted)
+    ids, vectors, filled = np.empty(total, np.int64), np.empty((0, 0), np.float32), 0
+    for part_ids, part in embedding_chunks(session, producer, wanted, chunk):
+        if not filled:
+            vectors = np.empty((total, part.shape[1]), np.float32)
+        room = slice(filled, filled + len(part_ids))
+        ids[room], vectors[room] = part_ids, part
+        filled += len(part_ids)
+    return ids[:filled], vectors[:filled]
+
+
+def embedding_chunks(
+    session: Session, producer: int, seqs: Ids | None = None, chunk: int = CHUNK
+) -> Iterator[tuple[Ids, Array]]:
+    """Stored vectors in order of frame, at most `chunk` at a time: ids (B,) int64, vectors (B, D) float32."""
+    columns = (
+        select(Embedding.frame, Embedding.vector)
+        .where(Embedding.producer == producer)
+        .order_by(Embedding.frame)
+    )
+    if seqs is not None:
+        for part in in_chunks(seqs.tolist(), chunk):
+            rows = session.execute(columns.where(Embedding.frame.in_(part))).all()
+            if rows:
+                yield _matrix(rows)
+        return
+    last = -1
+    while rows := session.execute(columns.where(Embedding.frame > last).limit(chunk)).all():
+        yield _matrix(rows)
+        last = rows[-1].frame
+
+
+def embedded_ids(session: Session, producer: int) -> Ids:
+    """Ids (N,) int64, ascending, of the frames this producer has a vector for."""
+    statement = select(Embedding.frame).where(Embedding.producer == producer).order_by(Embedding.frame)
+    return np.fromiter(session.execute(statement).scalars(), np.int64)
+
+
+def count_embeddings(session: Session, producer: int) -> int:
+    return session.execute(select(func.count()).where(Embedding.producer == producer)).scalar_one()
+
+
+def load_detections(
+    session: Session, producer: int, seqs: Iterable[int] | None = None
+) -> dict[int, StoredDetections]:
+    """By frame; a frame this producer has not seen is absent."""
+    table = Detection
+    columns = (
+        table.frame,
+        table.count.label("count_"),
+        table.xyxy,
+        table.confidence,
+        table.class_id,
+        table.class_scores,
+        table.forward_ms,
+    )
+    return {
+        row.frame: StoredDetections.unpack(row) for row in _facts(session, table, columns, producer, seqs)
+    }
+
+
+def load_measurements(
+    session: Session, producer: int, seqs: Iterable[int] | None = None
+) -> dict[int, dict[str, float]]:
+    """By frame; a frame this producer has not seen is absent."""
+    columns = (Measurement.frame, Measurement.values.label("measured"))
+    return {row.frame: dict(row.measured) for row in _facts(session, Measurement, columns, producer, seqs)}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many frames carry a producer's current facts."""
+
+    producer: ProducerRow
+    frames: int
+
+
+def progress(session: Session) -> list[Progress]:
+    """Frames whose newest facts are of each producer, by kind and id; producer 0, never, is left out."""
+    counted = []
+    for marker in _MARKERS.values():
+        rows = session.execute(
+            select(marker, func.count()).where(marker > 0).group_by(marker).order_by(marker)
+        )
+        counted += [Progress(producer(session, found), count) for found, count in rows]
+    return counted
+
+
+def _record(
+    session: Session, kind: str, producer: int, seqs: Sequence[int], rows: Sequence[dict[str, Any]]
+) -> None:
+    if len(rows) != len(seqs):
+        raise ValueError(f"expected one row for each of {len(seqs)} frames, got {len(rows)}")
+    keyed = [{"frame": int(seq), "producer": producer, **row} for seq, row in zip(seqs, rows, strict=True)]
+    insert_new(session, _TABLES[kind], keyed)
+    for chunk in in_chunks(map(int, seqs)):
+        session.execute(
+            update(Frame).where(Frame.seq.in_(chunk)).values({_marker(kind).key: producer}),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def _marker(kind: str) -> InstrumentedAttribute[int]:
+    if kind not in _MARKERS:
+        raise ValueError(f"expected a kind of producer among {', '.join(_MARKERS)}, got {kind!r}")
+    return _MARKERS[kind]
+
+
+def _facts(
+    session: Session, table: type[Base], columns: Sequence[Any], producer: int, seqs: Iterable[int] | None
+) -> Iterator[Any]:
+    frame, made_by = columns[0], table.__table__.c.producer
+    statement = select(*columns).where(made_by == producer).order_by(frame)
+    if seqs is None:
+        yield from session.execute(statement.execution_options(yield_per=CHUNK))
+        return
+    for chunk in in_chunks(map(int, seqs)):
+        yield from session.execute(statement.where(frame.in_(chunk)))
+
+
+def _matrix(rows: Sequence[Any]) -> tuple[Ids, Array]:
+    ids = np.fromiter((row.frame for row in rows), np.int64, len(rows))
+    if len({len(row.vector) for row in rows}) != 1:
+        raise StateError(
+            f"frames {ids[0]} to {ids[-1]}: vectors of one producer differ in length; embed again"
+        )
+    vectors = _array(b"".join(row.vector for row in rows), "<f2").astype(np.float32)
+    return ids, vectors.reshape(len(rows), -1)
+
+
+def _bytes(values: NDArray[Any], dtype: str) -> bytes:
+    return np.ascontiguousarray(values, dtype=np.dtype(dtype)).tobytes()
+
+
+def _array(blob: bytes, dtype: str) -> NDArray[Any]:
+    return np.frombuffer(blob, np.dtype(dtype))

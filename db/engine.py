@@ -1,0 +1,132 @@
+"""Opening the database: schema by migrations, one kind of session for writing and one for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
+
+from db.errors import SchemaMismatch, StateError
+
+BUSY_TIMEOUT_S = 30
+MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 7_203_311_842  # any constant: who holds it on PostgreSQL migrates, the others wait
+
+
+def open_database(url: str) -> Engine:
+    """The engine of an up-to-date database; creates it or upgrades its schema as needed.
+
+    Raises SchemaMismatch when a newer fieldloop wrote it, StateError when it cannot be opened.
+    """
+    engine = _connectable(make_url(url))
+    try:
+        _upgrade(engine)
+    except DatabaseError as error:
+        engine.dispose()
+        shown = engine.url.render_as_string(hide_password=True)
+        raise StateError(
+            f"cannot open the database {shown}: {error.orig}; check the address and that fieldloop wrote it"
+        ) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def write(engine: Engine) -> Iterator[Session]:
+    """A session that commits on success and rolls back on any exception."""
+    with (
+        Session(engine.execution_options(fieldloop="write"), expire_on_commit=False) as session,
+        session.begin(),
+    ):
+        yield session
+
+
+@contextmanager
+def read(engine: Engine) -> Iterator[Session]:
+    """A session over one snapshot; a statement that would write raises."""
+    options: dict[str, Any] = {"fieldloop": "read"}
+    if engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with Session(engine.execution_options(**options), expire_on_commit=False) as session:
+        yield session
+
+
+def schema_head() -> str:
+    """The newest schema revision this fieldloop knows."""
+    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    assert head is not None
+    return head
+
+
+def schema_revision(connection: Connection) -> str | None:
+    """The revision the database is at, None when it is empty."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def migration_config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration, built here so that it also works from an installed wheel."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _connectable(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    folder = Path(url.database).parent if url.database else None
+    if folder is None or not folder.is_dir():
+        raise StateError(
+            f"expected a database file in an existing folder, got {str(folder)!r}; create the folder first"
+        )
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver would begin on its own, and too late
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", f"busy_timeout = {BUSY_TIMEOUT_S * 1000}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("fieldloop") == "read"
+    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if reading else 'OFF'}")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _upgrade(engine: Engine) -> None:
+    with engine.execution_options(fieldloop="read").connect() as connection:
+        if _is_current(connection):
+            return
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        if not _is_current(connection):
+            command.upgrade(migration_config(connection), "head")
+
+
+def _is_current(connection: Connection) -> bool:
+    found, head = schema_revision(connection), schema_head()
+    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    if found is not None and found not in known:
+        raise SchemaMismatch(
+            f"expected a database schema up to {head}, got {found}: a newer fieldloop wrote it; "
+            "upgrade fieldloop, or open a database of this version"
+        )
+    return found == head

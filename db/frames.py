@@ -1,0 +1,191 @@
+"""Frames, their groups, what was set aside, and small named facts of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.sql import AnySelect, in_parts, insert_new, insert_one, table_of, upsert
+from db.states import Origin, Role
+from db.tables import Fact, Frame, Group, Label, Reject, Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class NewFrame:
+    """A stored image that may be new. path: below the project's store, POSIX. group_id: from `group_id`."""
+
+    content_hash: str
+    path: str
+    origin: Origin
+    group_id: int
+    camera: str
+    site: str
+    width: int
+    height: int
+    bytes: int
+    source_key: str
+    split: str | None = None
+    sequence: str | None = None
+    captured_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow:
+    """One frame as stored, with the role of its group."""
+
+    seq: int
+    content_hash: str
+    path: str
+    origin: Origin
+    split: str | None
+    group_id: int
+    camera: str
+    site: str
+    sequence: str | None
+    captured_at: datetime | None
+    width: int
+    height: int
+    bytes: int
+    source_key: str
+    ingested_at: datetime
+    embedded_by: int
+    detected_by: int
+    measured_by: int
+    role: Role
+    group_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as a scan finds it. size: bytes. mtime_ns: nanoseconds."""
+
+    source_key: str
+    size: int
+    mtime_ns: int
+    content_hash: str = ""
+
+
+def add_frame(session: Session, frame: NewFrame) -> int | None:
+    """The new frame's seq, or None when its content is already stored."""
+    return insert_one(session, Frame, **asdict(frame))
+
+
+def group_id(session: Session, key: str, role: Role) -> int:
+    """The group's id; a group that exists keeps the role it was given first."""
+    insert_new(session, Group, [{"key": key, "role": role}])
+    return session.execute(select(Group.id).where(Group.key == key)).scalar_one()
+
+
+def known_hashes(session: Session, hashes: Iterable[str]) -> set[str]:
+    """Those of the content hashes that are stored as frames."""
+    parts = in_parts(select(Frame.content_hash), Frame.content_hash, hashes)
+    return {found for part in parts for found in session.execute(part).scalars()}
+
+
+def seen_sources(session: Session, found: Iterable[Seen]) -> set[str]:
+    """Keys of the files that were read before and have the same size and time since."""
+    now = {seen.source_key: (seen.size, seen.mtime_ns) for seen in found}
+    columns = select(Sighting.source_key, Sighting.size, Sighting.mtime_ns)
+    rows = (row for part in in_parts(columns, Sighting.source_key, now) for row in session.execute(part))
+    return {row.source_key for row in rows if now[row.source_key] == (row.size, row.mtime_ns)}
+
+
+def record_seen(session: Session, found: Iterable[Seen]) -> None:
+    """Remembers files that were read, whatever became of them."""
+    upsert(session, Sighting, [asdict(seen) for seen in found])
+
+
+def add_reject(session: Session, source_key: str, content_hash: str, code: str, reason: str) -> bool:
+    """Records a file that could not be used; False when this key and content are already set aside."""
+    row = {"source_key": source_key, "content_hash": content_hash, "code": code, "reason": reason}
+    return insert_one(session, Reject, **row) is not None
+
+
+def frames(
+    session: Session,
+    *,
+    seqs: Iterable[int] | None = None,
+    origin: Origin | None = None,
+    role: Role | None = None,
+    labeled: bool | None = None,
+) -> list[FrameRow]:
+    """Frames that meet every given condition, by ascending seq. labeled: whether they have a label."""
+    statement = frame_select().order_by(Frame.seq)
+    if origin is not None:
+        statement = statement.where(Frame.origin == origin)
+    if role is not None:
+        statement = statement.where(Group.role == role)
+    if labeled is not None:
+        has_label = select(Label.frame).where(Label.frame == Frame.seq).exists()
+        statement = statement.where(has_label if labeled else ~has_label)
+    return [frame_row(row) for part in in_parts(statement, Frame.seq, seqs) for row in session.execute(part)]
+
+
+def frame_counts(session: Session) -> dict[str, int]:
+    """Counts: total; by origin (production, imported); of production, by role (pool, evaluation)."""
+    rows = session.execute(
+        select(Frame.origin, Group.role, func.count()).join(Group).group_by(Frame.origin, Group.role)
+    ).all()
+    counts: dict[str, int] = dict.fromkeys(("total", *map(str, Origin), *map(str, Role)), 0)
+    for origin, role, count in rows:
+        counts["total"] += count
+        counts[origin] += count
+        if origin == Origin.PRODUCTION:
+            counts[role] += count
+    return counts
+
+
+def reject_counts(session: Session) -> dict[str, int]:
+    """How many files were set aside, by code."""
+    statement = select(Reject.code, func.count()).group_by(Reject.code).order_by(Reject.code)
+    return {code: count for code, count in session.execute(statement)}  # noqa: C416
+
+
+@dataclass(frozen=True, slots=True)
+class RejectRow:
+    """A file that was set aside."""
+
+    source_key: str
+    content_hash: str
+    code: str
+    reason: str
+    seen_at: datetime
+
+
+def rejects(session: Session, limit: int | None = None) -> list[RejectRow]:
+    """Files that were set aside, newest first."""
+    columns = (Reject.source_key, Reject.content_hash, Reject.code, Reject.reason, Reject.seen_at)
+    rows = session.execute(select(*columns).order_by(Reject.id.desc()).limit(limit))
+    return [RejectRow(*row) for row in rows]
+
+
+def get_fact(session: Session, key: str) -> str | None:
+    return session.execute(select(Fact.value).where(Fact.key == key)).scalar()
+
+
+def set_fact(session: Session, key: str, value: str) -> None:
+    upsert(session, Fact, [{"key": key, "value": value}])
+
+
+def claim_fact(session: Session, key: str, value: str) -> str:
+    """The stored value; `value` is stored only when the key is new."""
+    insert_new(session, Fact, [{"key": key, "value": value}])
+    return session.execute(select(Fact.value).where(Fact.key == key)).scalar_one()
+
+
+def frame_select() -> AnySelect:
+    """What `frame_row` takes: all columns of a frame, and its group's role and key."""
+    return select(*table_of(Frame).columns, Group.role, Group.key).join(Group, Group.id == Frame.group_id)
+
+
+def frame_row(row: Any) -> FrameRow:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return FrameRow(**values | {"origin": Origin(values["origin"]), "role": Role(values["role"])})
+
+
+_COLUMNS = (*table_of(Frame).columns.keys(), "role", "group_key")

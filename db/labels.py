@@ -1,0 +1,150 @@
+"""Answers as people gave them, and what we hold to be true of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.sql import AnySelect, in_parts, insert_one, table_of, upsert
+from db.tables import Annotation, Label, utcnow
+
+
+class StoredBox(NamedTuple):
+    """One true object: class name, corners in px, how it came to be."""
+
+    class_name: str
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    origin: str = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """What is true of a frame; no boxes = verified background."""
+
+    frame: int
+    boxes: tuple[StoredBox, ...]
+    purpose: str
+    source: str
+    annotation_id: int | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """One answer, one state of it."""
+
+    id: int
+    task_id: int
+    external_project: int
+    external_id: int
+    author: str
+    created_at: datetime
+    updated_at: datetime
+    cancelled: bool
+    lead_time_s: float | None
+    result: list[Any]
+
+
+def record_annotation(
+    session: Session,
+    task_id: int,
+    *,
+    external_project: int,
+    external_id: int,
+    author: str,
+    created_at: datetime,
+    updated_at: datetime,
+    cancelled: bool,
+    result: Sequence[Any],
+    lead_time_s: float | None = None,
+) -> int | None:
+    """The id of the stored answer, or None when this state of it is already stored."""
+    return insert_one(
+        session,
+        Annotation,
+        task_id=task_id,
+        external_project=external_project,
+        external_id=external_id,
+        author=author[:200],
+        created_at=created_at,
+        updated_at=updated_at,
+        cancelled=cancelled,
+        lead_time_s=lead_time_s,
+        result=list(result),
+    )
+
+
+def answers(session: Session, task_ids: Iterable[int] | None = None) -> list[AnswerRow]:
+    """Stored answers, in the order they were last changed."""
+    statement = select(*table_of(Annotation).columns)
+    parts = in_parts(statement, Annotation.task_id, task_ids)
+    rows = [AnswerRow(**row._mapping) for part in parts for row in session.execute(part)]
+    return sorted(rows, key=lambda row: (row.updated_at, row.id))
+
+
+def set_label(
+    session: Session,
+    frame: int,
+    boxes: Sequence[StoredBox | Sequence[Any]],
+    purpose: str,
+    source: str,
+    annotation_id: int | None = None,
+) -> None:
+    """What is true of the frame from now on.
+
+    boxes: (class name, x1, y1, x2, y2[, origin]) in px; none = verified background.
+    """
+    stored = [list(StoredBox(*box)) for box in boxes]
+    row = {
+        "frame": frame,
+        "boxes": stored,
+        "purpose": purpose,
+        "source": source,
+        "annotation_id": annotation_id,
+        "updated_at": utcnow(),
+    }
+    upsert(session, Label, [row])
+
+
+def labels(
+    session: Session,
+    seqs: Iterable[int] | None = None,
+    purpose: str | None = None,
+    source: str | None = None,
+) -> dict[int, LabelRow]:
+    """Labels by frame, ascending, that meet every given condition."""
+    statement = _matching(select(*table_of(Label).columns), None, purpose, source).order_by(Label.frame)
+    parts = in_parts(statement, Label.frame, seqs)
+    return {row.frame: _label_row(row) for part in parts for row in session.execute(part)}
+
+
+def count_labels(
+    session: Session, since: datetime | None = None, purpose: str | None = None, source: str | None = None
+) -> int:
+    """How many labels were set or changed after `since` (ever when None)."""
+    statement = _matching(select(func.count(Label.frame)), since, purpose, source)
+    return int(session.execute(statement).scalar_one())
+
+
+def _matching(
+    statement: AnySelect, since: datetime | None, purpose: str | None, source: str | None
+) -> AnySelect:
+    if since is not None:
+        statement = statement.where(Label.updated_at > since)
+    if purpose is not None:
+        statement = statement.where(Label.purpose == purpose)
+    if source is not None:
+        statement = statement.where(Label.source == source)
+    return statement
+
+
+def _label_row(row: Any) -> LabelRow:
+    return LabelRow(**{**row._mapping, "boxes": tuple(StoredBox(*box) for box in row.boxes)})

@@ -1,0 +1,210 @@
+"""Batches of chosen frames and the tasks that put them before people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, union, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from db.errors import Conflict
+from db.sql import changed_rows, in_chunks, in_parts, insert_new_ids, table_of
+from db.states import OPEN_TASKS, BatchStatus, TaskStatus
+from db.tables import Batch, Label, LabelTask, utcnow
+
+ENGAGED = (*OPEN_TASKS, TaskStatus.DONE, TaskStatus.SKIPPED)
+_MOVABLE = frozenset({"external_project", "external_id", "detector", "priority", "reason"})
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """One chosen frame.
+
+    rank: 0 = most valuable of its batch. priority: 0..1. detector: the producer whose boxes are drawn.
+    """
+
+    frame: int
+    purpose: str
+    key: str
+    rank: int
+    priority: float
+    reason: str
+    arm: str
+    stratum: str | None = None
+    inclusion_probability: float | None = None
+    detector: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One task as stored."""
+
+    id: int
+    frame: int
+    batch_id: int
+    purpose: str
+    status: TaskStatus
+    key: str
+    rank: int
+    priority: float
+    reason: str
+    arm: str
+    stratum: str | None
+    inclusion_probability: float | None
+    detector: int | None
+    external_project: int | None
+    external_id: int | None
+    created_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """One act of choosing as stored."""
+
+    id: int
+    status: BatchStatus
+    strategy: str
+    seed: int
+    budget: int
+    settings: dict[str, Any]
+    created_at: datetime
+
+
+def create_batch(session: Session, strategy: str, seed: int, budget: int, settings: Mapping[str, Any]) -> int:
+    """A new batch that is still being chosen."""
+    batch = Batch(
+        status=BatchStatus.SELECTING, strategy=strategy, seed=seed, budget=budget, settings=dict(settings)
+    )
+    session.add(batch)
+    session.flush()
+    return batch.id
+
+
+def add_tasks(session: Session, batch_id: int, tasks: Sequence[NewTask]) -> int:
+    """Adds pending tasks; a frame with an open task of the same purpose is left out. How many went in."""
+    rows = [asdict(task) | {"batch_id": batch_id, "status": TaskStatus.PENDING} for task in tasks]
+    return len(insert_new_ids(session, LabelTask, rows))
+
+
+def queue_batch(session: Session, batch_id: int) -> bool:
+    """Chosen: its tasks may be pushed. False when it was queued before."""
+    return _move_batches(session, [batch_id], BatchStatus.SELECTING, BatchStatus.QUEUED) == 1
+
+
+def close_batches(session: Session) -> list[int]:
+    """Closes the queued batches that have no open task left; their ids."""
+    still_open = (
+        select(LabelTask.id).where(LabelTask.batch_id == Batch.id, LabelTask.status.in_(OPEN_TASKS)).exists()
+    )
+    statement = select(Batch.id).where(Batch.status == BatchStatus.QUEUED, ~still_open).order_by(Batch.id)
+    done = list(session.execute(statement).scalars())
+    _move_batches(session, done, BatchStatus.QUEUED, BatchStatus.CLOSED)
+    return done
+
+
+def batches(session: Session, status: BatchStatus | None = None) -> list[BatchRow]:
+    """Batches, oldest first."""
+    statement = select(*table_of(Batch).columns).order_by(Batch.id)
+    if status is not None:
+        statement = statement.where(Batch.status == status)
+    return [_batch_row(row) for row in session.execute(statement)]
+
+
+def tasks(
+    session: Session,
+    *,
+    status: TaskStatus | Sequence[TaskStatus] | None = None,
+    batch: int | None = None,
+    frames: Iterable[int] | None = None,
+    limit: int | None = None,
+) -> list[TaskRow]:
+    """Tasks that meet every given condition, by batch and rank."""
+    statement = select(*table_of(LabelTask).columns)
+    if status is not None:
+        statement = statement.where(LabelTask.status.in_(_statuses(status)))
+    if batch is not None:
+        statement = statement.where(LabelTask.batch_id == batch)
+    parts = in_parts(statement, LabelTask.frame, frames)
+    ordered = [part.order_by(LabelTask.batch_id, LabelTask.rank, LabelTask.id).limit(limit) for part in parts]
+    rows = [_task_row(row) for part in ordered for row in session.execute(part)]
+    return sorted(rows, key=lambda task: (task.batch_id, task.rank, task.id))[:limit]
+
+
+def task_by_key(session: Session, key: str) -> TaskRow | None:
+    row = session.execute(select(*table_of(LabelTask).columns).where(LabelTask.key == key)).one_or_none()
+    return None if row is None else _task_row(row)
+
+
+def tasks_by_keys(session: Session, keys: Iterable[str]) -> dict[str, TaskRow]:
+    """By key; an unknown key is absent."""
+    statement = select(*table_of(LabelTask).columns)
+    return {
+        row.key: _task_row(row)
+        for chunk in in_chunks(keys)
+        for row in session.execute(statement.where(LabelTask.key.in_(chunk)))
+    }
+
+
+def move(
+    session: Session,
+    ids: Iterable[int],
+    frm: TaskStatus | Sequence[TaskStatus],
+    to: TaskStatus,
+    **fields: Any,
+) -> int:
+    """Compare-and-set: moves those of the tasks that are in `frm`, setting `fields` too. How many moved.
+
+    Raises Conflict when a task would be opened beside another open one of its frame.
+    """
+    if unknown := set(fields) - _MOVABLE:
+        raise ValueError(f"expected fields among {sorted(_MOVABLE)}, got {sorted(unknown)}")
+    moved = 0
+    for chunk in in_chunks(ids):
+        statement = update(LabelTask).where(LabelTask.id.in_(chunk), LabelTask.status.in_(_statuses(frm)))
+        try:
+            result = session.execute(statement.values(status=to, changed_at=utcnow(), **fields))
+        except IntegrityError as error:
+            raise Conflict(
+                f"expected no other open task of these frames when moving to {to}; read them again"
+            ) from error
+        moved += changed_rows(result)
+    return moved
+
+
+def engaged_frames(session: Session) -> set[int]:
+    """Frames never to be chosen again: labeled, before a person now, answered, or skipped."""
+    asked = select(LabelTask.frame).where(LabelTask.status.in_(ENGAGED))
+    return set(session.execute(union(asked, select(Label.frame))).scalars())
+
+
+def task_counts(session: Session) -> dict[TaskStatus, int]:
+    """How many tasks are in each status; every status is present."""
+    rows = session.execute(select(LabelTask.status, func.count()).group_by(LabelTask.status))
+    return dict.fromkeys(TaskStatus, 0) | {TaskStatus(status): count for status, count in rows}
+
+
+def selected_today(session: Session, since: datetime) -> int:
+    """How many tasks were made at or after `since`, whatever became of them."""
+    return session.execute(select(func.count()).where(LabelTask.created_at >= since)).scalar_one()
+
+
+def _move_batches(session: Session, ids: Sequence[int], frm: BatchStatus, to: BatchStatus) -> int:
+    statement = update(Batch).where(Batch.id.in_(ids), Batch.status == frm).values(status=to)
+    return changed_rows(session.execute(statement))
+
+
+def _statuses(status: TaskStatus | Sequence[TaskStatus]) -> list[TaskStatus]:
+    return [status] if isinstance(status, str) else list(status)
+
+
+def _batch_row(row: Any) -> BatchRow:
+    return BatchRow(**{**row._mapping, "status": BatchStatus(row.status)})
+
+
+def _task_row(row: Any) -> TaskRow:
+    return TaskRow(**{**row._mapping, "status": TaskStatus(row.status)})
