@@ -1,0 +1,292 @@
+"""The training process: started by `YoloTrainer`, it writes progress, checkpoints and a result into its run folder."""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from ultralytics.cfg import get_cfg
+from ultralytics.data import dataset as label_cache
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn.tasks import load_checkpoint
+from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT, LOGGER, RANK, SETTINGS, __version__
+from ultralytics.utils.patches import torch_load
+
+from connectors.yolo_env import silence
+
+CANCELLED, FAILED = 75, 1
+CANDIDATE, RESULT, ERROR, PROGRESS = "candidate.pt", "result.json", "error.json", "progress.jsonl"
+KEPT_SETTINGS = ("task", "imgsz", "single_cls", "epochs", "batch", "nbs", "optimizer", "lr0", "lrf", "seed")
+
+
+class Cancelled(Exception):
+    """Somebody sent SIGTERM."""
+
+
+class BadSettings(Exception):
+    """A setting that ultralytics does not know or take."""
+
+
+class RunTrainer(DetectionTrainer):  # type: ignore[misc]
+    """Stock training with checkpoints written whole, no evaluation unless asked for, and a stop between batches.
+
+    It must work when pickled into the processes of a multi-GPU run, so it hangs on to nothing but its arguments.
+    """
+
+    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
+        super().__init__(cfg, overrides, _callbacks)
+        self.run_dir = Path(self.save_dir).parent
+        self.wdir = self.run_dir / "weights"
+        self.last, self.best = self.wdir / "last.pt", self.wdir / "best.pt"
+        self.asked_to_stop = False
+
+    def run_callbacks(self, event: str) -> None:
+        super().run_callbacks(event)
+        if event == "on_train_start":
+            self._begin()
+        elif event == "on_train_batch_end" and self.asked_to_stop:
+            raise Cancelled
+        elif event == "on_model_save" and RANK in {-1, 0}:
+            self._report()
+
+    def get_dataloader(
+        self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train"
+    ) -> Any:
+        """Without evaluation no second set is read."""
+        if mode == "val" and not self.args.val:
+            return self.train_loader
+        return super().get_dataloader(dataset_path, batch_size, rank, mode)
+
+    def validate(self) -> Any:
+        return super().validate() if self.args.val else (self.metrics, None)
+
+    def final_eval(self) -> None:
+        """The candidate is the last checkpoint; judging it is not the trainer's business."""
+
+    def save_model(self) -> bool:
+        last, best = self.last, self.best
+        self.last = self.best = last.with_suffix(".partial")
+        try:
+            super().save_model()
+            replace_durably(self.last, last)
+        finally:
+            self.last, self.best = last, best
+        return True
+
+    def _begin(self) -> None:
+        if self.device.type == "cpu":
+            torch.set_num_threads(int(os.environ.get("FIELDLOOP_THREADS", "1")))
+        if RANK == -1:
+            signal.signal(signal.SIGTERM, self._stop)
+
+    def _stop(self, number: int, frame: object) -> None:
+        del number, frame
+        self.asked_to_stop = True
+
+    def _report(self) -> None:
+        metrics = self.label_loss_items(self.tloss) | (self.metrics if self.args.val else {})
+        line = {"epoch": self.epoch + 1, "epochs": self.epochs, "metrics": numbers(metrics)}
+        append_line(self.run_dir / PROGRESS, line)
+
+
+def main(arguments: list[str]) -> int:
+    """Trains as the JSON file says; the exit code is 0 with a result, CANCELLED or FAILED with an error file."""
+    spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    run_dir = Path(spec["run_dir"])
+    die_with(int(spec["parent"]))
+    try:
+        with only_one(run_dir / "lock"):
+            train(spec, run_dir)
+    except Cancelled:
+        return CANCELLED
+    except Exception as error:
+        traceback.print_exc()
+        write_json(run_dir / ERROR, {"message": describe(error)})
+        return FAILED
+    return 0
+
+
+def train(spec: dict[str, Any], run_dir: Path) -> None:
+    started = time.monotonic()
+    settings = checked_settings(spec, run_dir)
+    last = run_dir / "weights" / "last.pt"
+    done = completed_epochs(last, run_dir)
+    if done < spec["epochs"]:
+        if done:
+            settings["resume"] = str(last)
+        else:
+            shutil.rmtree(last.parent, ignore_errors=True)
+        trainer = RunTrainer(overrides=settings)
+        trainer.args.amp = settings["amp"]
+        trainer.train()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    finish(last, run_dir, spec["digest"], started)
+
+
+def checked_settings(spec: dict[str, Any], run_dir: Path) -> dict[str, Any]:
+    """Everything ultralytics is told. Raises BadSettings with the nearest name that exists."""
+    for name in spec["overrides"]:
+        if name not in DEFAULT_CFG_DICT:
+            nearest = difflib.get_close_matches(name, DEFAULT_CFG_DICT, 1, 0.3)
+            raise BadSettings(
+                f"training settings: expected names that ultralytics knows, got {name!r}; "
+                f"the nearest is {nearest[0] if nearest else 'lr0'!r}"
+            )
+    on_cpu = spec["device"] == "cpu"
+    settings = {
+        "task": "detect", "mode": "train", "model": spec["weights"], "data": spec["dataset"],
+        "save_dir": str(run_dir / "ultralytics"), "exist_ok": True, "val": False, "plots": False,
+        "amp": False if on_cpu else "bf16" if torch.cuda.is_bf16_supported() else False,
+        **{name: spec[name] for name in ("epochs", "imgsz", "batch", "seed", "device")},
+        **spec["overrides"],
+    }  # fmt: skip
+    try:
+        get_cfg(overrides=settings)
+    except (TypeError, ValueError, SyntaxError) as error:
+        raise BadSettings(f"training settings: {error}; mend the value and train again") from error
+    return settings
+
+
+def completed_epochs(last: Path, run_dir: Path) -> int:
+    """How many epochs a checkpoint holds; 0 when there is none that a run can go on from."""
+    if not last.exists():
+        return 0
+    try:
+        checkpoint = torch_load(last, map_location="cpu")
+        if checkpoint["optimizer"] is not None and checkpoint["epoch"] >= 0:
+            return int(checkpoint["epoch"]) + 1
+    except Exception as error:
+        LOGGER.warning(f"{last} does not load: {error}")
+    append_line(run_dir / PROGRESS, {"note": "the last checkpoint is damaged: starting again from epoch 1"})
+    return 0
+
+
+def finish(last: Path, run_dir: Path, digest: str, started: float) -> None:
+    """Writes the candidate, and then the result that marks the run as done."""
+    epochs = int(torch_load(last, map_location="cpu")["epoch"]) + 1
+    content = exported(last)
+    write_bytes(run_dir / CANDIDATE, content)
+    result = {
+        "weights": CANDIDATE,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "epochs": epochs,
+        "seconds": round(time.monotonic() - started, 3),
+        "metrics": last_metrics(run_dir / PROGRESS),
+        "digest": digest,
+    }
+    write_json(run_dir / RESULT, result)
+
+
+def exported(checkpoint: Path) -> bytes:
+    """Half-precision weights without optimizer, dates and paths: the same training gives the same bytes."""
+    model, content = load_checkpoint(str(checkpoint))
+    settings = {k: v for k, v in content["train_args"].items() if k in KEPT_SETTINGS}
+    model.args = {k: settings[k] for k in ("task", "imgsz", "single_cls") if k in settings}
+    model.__dict__.pop("pt_path", None)
+    model.criterion = None
+    if "yaml_file" in model.yaml:
+        model.yaml["yaml_file"] = Path(str(model.yaml["yaml_file"])).name
+    for parameter in model.half().parameters():
+        parameter.requires_grad = False
+    buffer = io.BytesIO()
+    torch.save({"epoch": -1, "model": model, "train_args": settings, "version": __version__}, buffer)
+    return buffer.getvalue()
+
+
+def last_metrics(progress: Path) -> dict[str, float]:
+    lines = progress.read_text(encoding="utf-8").splitlines() if progress.exists() else []
+    reports = [report for report in map(json.loads, lines) if "metrics" in report]
+    return dict(reports[-1]["metrics"]) if reports else {}
+
+
+def describe(error: Exception) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, BadSettings) else f"{type(error).__name__}: {text}"
+
+
+def numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items() if value is not None}
+
+
+def append_line(path: Path, content: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(content) + "\n")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_bytes(path, json.dumps(content, indent=1).encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    beside = path.with_suffix(path.suffix + ".partial")
+    beside.write_bytes(content)
+    replace_durably(beside, path)
+
+
+def replace_durably(source: Path, target: Path) -> None:
+    with source.open("rb") as file:
+        os.fsync(file.fileno())
+    source.replace(target)
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Holds the run folder; a predecessor that is just being killed gets ten seconds to go."""
+    with path.open("w") as file:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(
+                        f"{path.parent}: expected a free run folder, got one in which another process trains; "
+                        "wait for it or stop it"
+                    ) from None
+                time.sleep(0.2)
+        yield
+
+
+def die_with(parent: int) -> None:
+    """Ends this process and its group as soon as `parent` is no longer its parent."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os._exit(FAILED)
+
+    threading.Thread(target=watch, name="watch-parent", daemon=True).start()
+
+
+def _unread(path: Path) -> Any:
+    raise FileNotFoundError(f"{path}: label caches are not read")
+
+
+def _unwritten(prefix: str, path: Path, content: dict[str, Any], version: str) -> None:
+    del prefix, path
+    content["version"] = version
+
+
+# A dataset folder is frozen: no caches are left in it, and none that lie there (pickles) are trusted.
+label_cache.load_dataset_cache_file = _unread
+label_cache.save_dataset_cache_file = _unwritten
+silence(SETTINGS)
+if RANK != -1:
+    die_with(os.getppid())
