@@ -77,7 +77,7 @@ def _build(environment: Path, progress: Progress) -> None:
     shutil.rmtree(environment, ignore_errors=True)
     total = sum(line[:1].isalnum() for line in LOCK.read_text().splitlines())
     progress(0, total, f"creating {environment}")
-    _run([sys.executable, "-m", "venv", str(environment)], lambda line: None)
+    _run([sys.executable, "-m", "venv", str(environment)], lambda _: None)
     install = [
         "-m",
         "pip",

@@ -1,0 +1,132 @@
+"""The labeling interface of a project: label config from a class list, tabs, and the comparison with what is there now."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from xml.sax.saxutils import quoteattr
+
+from connectors.errors import LabelConfigMismatch
+
+CONTROL = "label"
+IMAGE = "image"
+TITLE_LENGTH = range(3, 51)
+SHOWN = ("reason", "priority", "site", "camera", "captured_at")
+NOTHING_YET = [
+    {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0},
+    {"filter": "filter:tasks:cancelled_annotations", "operator": "equal", "type": "Number", "value": 0},
+]
+DONE = [{"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}]
+SKIPPED = [
+    {"filter": "filter:tasks:cancelled_annotations", "operator": "greater", "type": "Number", "value": 0}
+]
+
+
+def label_config(classes: Sequence[str]) -> str:
+    """The XML of the labeling interface: one rectangle label per class, above the image why it was chosen and where it is from.
+
+    Raises LabelConfigMismatch for a class list that cannot be told apart on the screen.
+    """
+    _require_distinct(classes)
+    colors = distinct_colors(len(classes))
+    labels = "\n".join(
+        f"    <Label value={_attribute(name)} background={quoteattr(color)}/>"
+        for name, color in zip(classes, colors, strict=True)
+    )
+    return f"""<View>
+  <Header value="$reason" size="4"/>
+  <Header value="priority $priority   $site   $camera   $captured_at" size="6"/>
+  <RectangleLabels name="{CONTROL}" toName="{IMAGE}" canRotate="false" showInline="true">
+{labels}
+  </RectangleLabels>
+  <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true" rotateControl="false"/>
+</View>"""
+
+
+def distinct_colors(count: int) -> list[str]:
+    """`count` different colors as #rrggbb: hues of one circle, brightness alternating so that neighbors differ."""
+    return [_hex(index / max(count, 1), (0.95, 0.7, 0.5)[index % 3]) for index in range(count)]
+
+
+def tabs() -> list[dict[str, object]]:
+    """The tabs of the data manager, as its API takes them."""
+    return [
+        _tab("To label, most valuable first", NOTHING_YET),
+        _tab("Labeled", DONE),
+        _tab("Skipped", SKIPPED),
+    ]
+
+
+def valid_title(title: str) -> str:
+    """`title` in the 3 to 50 characters that Label Studio allows."""
+    text = " ".join(title.split())
+    text = text if len(text) >= TITLE_LENGTH.start else f"{text} fieldloop".strip()
+    return text if len(text) < TITLE_LENGTH.stop else text[: TITLE_LENGTH.stop - 2].rstrip() + "…"
+
+
+def configured_classes(parsed: Mapping[str, object]) -> tuple[str, ...] | None:
+    """The rectangle labels of a parsed label config, or None when our control is not there any more."""
+    control = parsed.get(CONTROL)
+    if not isinstance(control, Mapping) or control.get("type") != "RectangleLabels":
+        return None
+    if IMAGE not in (control.get("to_name") or ()):
+        return None
+    return tuple(str(name) for name in control.get("labels") or ())
+
+
+def compare(parsed: Mapping[str, object], classes: Sequence[str], where: str) -> None:
+    """Raises LabelConfigMismatch naming the classes that the config lacks.
+
+    Further labels are no mismatch: an answer that uses one is set aside on its own.
+    """
+    found = configured_classes(parsed)
+    if found is None:
+        raise LabelConfigMismatch(
+            f'expected a RectangleLabels control "{CONTROL}" on the image "{IMAGE}" in the label config of {where}, got '
+            f"{', '.join(sorted(map(str, parsed))) or 'none'}; next: put it back under Settings > Labeling Interface"
+        )
+    missing = [name for name in classes if name not in found]
+    if missing:
+        extra = [name for name in found if name not in classes]
+        raise LabelConfigMismatch(_mismatch(missing, extra, where))
+
+
+def _mismatch(missing: list[str], extra: list[str], where: str) -> str:
+    instead = f", and {_listed(extra)} instead" if extra else ""
+    return (
+        f"expected the detector's classes in the label config of {where}, got a config without {_listed(missing)}{instead}; "
+        f"next: rename or add {_listed(missing)} under Settings > Labeling Interface"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _require_distinct(classes: Sequence[str]) -> None:
+    shown = [name.strip() for name in classes]
+    bad = sorted({name for name in shown if not name or shown.count(name) > 1})
+    if bad or not classes:
+        raise LabelConfigMismatch(
+            f"expected at least one class and distinct, non-empty names, got {_listed(bad) or 'no class'} in {list(classes)}; "
+            "next: mend the names in the dataset's data.yaml"
+        )
+
+
+def _attribute(name: str) -> str:
+    return quoteattr(name, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+
+
+def _hex(hue: float, value: float) -> str:
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hsv_to_rgb(hue, 0.85, value))
+
+
+def _tab(title: str, items: list[dict[str, object]]) -> dict[str, object]:
+    # Without the display type PostgreSQL orders the numbers as text.
+    return {
+        "title": title,
+        "filters": {"conjunction": "and", "items": items},
+        "ordering": ["-tasks:data.priority"],
+        "columnsDisplayType": {"tasks:data.priority": "Number"},
+        "hiddenColumns": {"explore": [], "labeling": []},
+    }

@@ -1,0 +1,181 @@
+"""Boxes to Label Studio's results and back: percent here, pixels there, and nothing lost without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import cast
+
+from connectors.label_config import CONTROL, IMAGE
+from connectors.ports import Annotation, Box, LabelTask, Origin
+
+KEY = "fieldloop_key"
+NO_VERSION = "fieldloop"
+ORIGINS = {"prediction", "prediction-changed", "manual"}
+# What a team may add to the config beside the boxes; it says nothing about where an object is.
+WITHOUT_GEOMETRY = {
+    "choices",
+    "textarea",
+    "rating",
+    "relation",
+    "number",
+    "datetime",
+    "taxonomy",
+    "pairwise",
+    "ranker",
+}
+
+Corners = tuple[float, float, float, float]
+Json = dict[str, object]
+
+
+def to_percent(xyxy: Corners, width: int, height: int) -> dict[str, float] | None:
+    """Corners in px as x, y, width, height in percent of the image, cut at its border; None when nothing is left."""
+    cut = _cut(xyxy, width, height)
+    if cut is None:
+        return None
+    x1, y1, x2, y2 = cut
+    return {
+        "x": 100 * x1 / width,
+        "y": 100 * y1 / height,
+        "width": 100 * (x2 - x1) / width,
+        "height": 100 * (y2 - y1) / height,
+    }
+
+
+def to_pixels(value: Mapping[str, object], width: int, height: int) -> Corners | None:
+    """Percent as corners in px, cut at the image's border; None when nothing is left."""
+    x, y, w, h = (float(cast(float, value[name])) for name in ("x", "y", "width", "height"))
+    return _cut(
+        (x * width / 100, y * height / 100, (x + w) * width / 100, (y + h) * height / 100), width, height
+    )
+
+
+def task_payload(task: LabelTask, image_url: str) -> Json:
+    """One task as the import API takes it: data, and the model's boxes as one prediction.
+
+    The prediction's score is 1 - priority, because Label Studio hands out the lowest score first.
+    """
+    regions = (_region(task, index, box) for index, box in enumerate(task.predictions))
+    prediction = {
+        "model_version": task.model_version or NO_VERSION,
+        "score": 1.0 - min(max(task.priority, 0.0), 1.0),
+        "result": [region for region in regions if region is not None],
+    }
+    return {"data": _data(task, image_url), "predictions": [prediction]}
+
+
+def parse_annotation(
+    raw: Mapping[str, object], task: Mapping[str, object], classes: Sequence[str], author: str
+) -> Annotation:
+    """One answer of a task. raw, task: as the API gives them, task["data"] as `task_payload` made it."""
+    result = cast(list[Json], raw.get("result") or [])
+    data = cast(Json, task["data"])
+    boxes, unknown = _boxes(result, data, classes)
+    lead_time = raw.get("lead_time")
+    return Annotation(
+        external_id=int(cast(int, raw["id"])),
+        external_task_id=int(cast(int, task["id"])),
+        key=str(data[KEY]),
+        author=author,
+        created_at=parse_time(raw["created_at"]),
+        updated_at=parse_time(raw["updated_at"]),
+        cancelled=bool(raw.get("was_cancelled")),
+        boxes=boxes,
+        lead_time_s=float(cast(float, lead_time)) if lead_time is not None else None,
+        result=result,
+        unknown_classes=tuple(unknown),
+    )
+
+
+def parse_time(value: object) -> datetime:
+    """A time of the API as aware UTC."""
+    time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def format_time(time: datetime) -> str:
+    """A time in the one form that the data manager's filters take."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _data(task: LabelTask, image_url: str) -> Json:
+    shown = {name: task.meta.get(name, "") for name in ("site", "camera", "captured_at")}
+    return {
+        **task.meta,
+        **shown,
+        "image": image_url,
+        KEY: task.key,
+        "reason": task.reason,
+        "priority": round(task.priority, 4),
+        "purpose": task.purpose,
+        "width": task.width,
+        "height": task.height,
+    }
+
+
+def _region(task: LabelTask, index: int, box: Box) -> Json | None:
+    value = to_percent(box.xyxy, task.width, task.height)
+    if value is None:
+        return None
+    region: Json = {
+        "id": f"box{index}",
+        "type": "rectanglelabels",
+        "from_name": CONTROL,
+        "to_name": IMAGE,
+        "original_width": task.width,
+        "original_height": task.height,
+        "image_rotation": 0,
+        "value": {**value, "rotation": 0, "rectanglelabels": [box.class_name]},
+    }
+    return region if box.confidence is None else region | {"score": min(max(float(box.confidence), 0.0), 1.0)}
+
+
+def _boxes(result: Sequence[Json], data: Json, classes: Sequence[str]) -> tuple[list[Box], list[str]]:
+    boxes: list[Box] = []
+    unknown: list[str] = []
+    for region in result:
+        if region.get("type") in WITHOUT_GEOMETRY:
+            continue
+        problem = _problem(region, classes)
+        if problem is not None:
+            unknown.append(problem)
+        elif (box := _box(region, data)) is not None:
+            boxes.append(box)
+    return boxes, sorted(set(unknown))
+
+
+def _problem(region: Json, classes: Sequence[str]) -> str | None:
+    """Why this region cannot be a box of one of our classes: an unknown name, or a shape in brackets."""
+    value = cast(Json, region.get("value") or {})
+    if region.get("type") not in {"rectanglelabels", "rectangle"}:
+        return f"[{region.get('type')}]"
+    names = cast(list[str], value.get("rectanglelabels") or [])
+    if len(names) != 1:
+        return "[box with several classes]" if names else "[box without a class]"
+    if value.get("rotation") or region.get("image_rotation"):
+        return f"[rotated {names[0]}]"
+    return None if names[0] in classes else names[0]
+
+
+def _box(region: Json, data: Json) -> Box | None:
+    value = cast(Json, region["value"])
+    width, height = (
+        int(cast(int, data.get(side) or region[f"original_{side}"])) for side in ("width", "height")
+    )
+    corners = to_pixels(value, width, height)
+    if corners is None:
+        return None
+    origin, score = region.get("origin"), region.get("score")
+    return Box(
+        class_name=cast(list[str], value["rectanglelabels"])[0],
+        xyxy=corners,
+        origin=cast(Origin, origin) if origin in ORIGINS else "manual",
+        confidence=float(cast(float, score)) if score is not None else None,
+    )
+
+
+def _cut(xyxy: Corners, width: int, height: int) -> Corners | None:
+    x1, x2 = (min(max(float(x), 0.0), float(width)) for x in (xyxy[0], xyxy[2]))
+    y1, y2 = (min(max(float(y), 0.0), float(height)) for y in (xyxy[1], xyxy[3]))
+    return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None

@@ -1,0 +1,283 @@
+"""Label Studio behind the LabelBackend port: a project, its tasks with the model's boxes, and what people answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from connectors import label_config as config
+from connectors.errors import LabelStudioError
+from connectors.label_results import (
+    KEY,
+    NO_VERSION,
+    format_time,
+    parse_annotation,
+    parse_time,
+    task_payload,
+)
+from connectors.label_studio_api import WRITE, Rejected, connect, translated
+from connectors.label_studio_images import Images, LocalFiles, Uploads
+from connectors.ports import Annotation, LabelProject, LabelTask
+
+BATCH = 100
+PAGE = 200
+QUERY_KEYS = 1000
+QUERY_CHARACTERS = 6000
+MARK = "Made by fieldloop."
+DELTA_MARGIN = timedelta(seconds=60)
+ANSWER = (
+    "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,created_at,lead_time,"
+    "parent_prediction,updated_by,total_annotations,cancelled_annotations"
+)
+Json = dict[str, Any]
+
+
+class LabelStudio:
+    """A LabelBackend.
+
+    images: "local_files" serves them from document_root, with which the server must have been started; "upload"
+    copies each to the server. Every method raises LabelStudioDown, TokenRefused or LabelStudioError; those that
+    take a project also ProjectGone.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        images: Literal["local_files", "upload"] = "local_files",
+        document_root: Path | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._client = connect(self.url, token, timeout)
+        self._images = self._image_way(images, document_root)
+        self._classes: dict[int, tuple[str, ...]] = {}
+        self._authors: dict[int, str] = {}
+
+    def __repr__(self) -> str:
+        return f"LabelStudio({self.url!r})"
+
+    def ensure_project(
+        self, title: str, classes: Sequence[str], instructions: str, project_id: int | None
+    ) -> LabelProject:
+        """The project, made with label config, instructions, order and tabs when project_id is None.
+
+        A project of the same title and classes that fieldloop made and that is still empty is taken up again: its
+        id was lost in a crash. Raises ProjectGone, and LabelConfigMismatch when its classes were changed.
+        """
+        if project_id is None:
+            xml, name = config.label_config(classes), config.valid_title(title)
+            project_id = self._abandoned(name, xml) or self._create(name, xml, instructions)
+            self._ensure_tabs(project_id)
+        self.check(project_id, classes)
+        return LabelProject(project_id, f"{self.url}/projects/{project_id}/data", tuple(classes))
+
+    def check(self, project_id: int, classes: Sequence[str]) -> None:
+        """Raises LabelConfigMismatch naming the classes that the label config lacks."""
+        self._require(self._get(project_id), classes)
+        self._classes[project_id] = tuple(classes)
+
+    def find(self, project_id: int, keys: Sequence[str]) -> dict[str, list[int]]:
+        """Task ids by key, oldest first; several where a task was made twice. A key without a task is absent."""
+        found: dict[str, list[int]] = {}
+        for chunk in _chunks(keys):
+            wanted = _filter(f"data.{KEY}", "in_list", "String", chunk)
+            for task in self._tasks("looking for tasks", project_id, [wanted], "id,data", "task_only"):
+                found.setdefault(str(task["data"][KEY]), []).append(int(task["id"]))
+        return found
+
+    def deleted(self, project_id: int, keys: Sequence[str]) -> set[str]:
+        """Which of these keys have no task any more."""
+        return set(keys) - self.find(project_id, keys).keys()
+
+    def push(self, project_id: int, tasks: Sequence[LabelTask]) -> dict[str, int]:
+        """Creates one task each, whether or not they exist already; look with `find` before. Task ids by key.
+
+        Boxes are cut at the image's border. A task that Label Studio refuses holds up no other: the rest are made
+        before LabelStudioError names it. After LabelStudioDown a batch may have arrived or not.
+        """
+        project = self._get(project_id)
+        self._require(project, [*{box.class_name: 0 for task in tasks for box in task.predictions}])
+        made: dict[str, int] = {}
+        refused: dict[str, str] = {}
+        for begin in range(0, len(tasks), BATCH):
+            batch = tasks[begin : begin + BATCH]
+            urls = self._images.urls(project_id, [task.image for task in batch])
+            payload = [task_payload(task, url) for task, url in zip(batch, urls, strict=True)]
+            self._import(project_id, payload, made, refused)
+        self._set_model_version(project, tasks)
+        if refused:
+            raise LabelStudioError(
+                f"expected Label Studio to take {len(tasks)} tasks, got {len(refused)} refused: {refused}; "
+                "next: mend those; the others were made"
+            )
+        return made
+
+    def annotations(self, project_id: int, since: datetime | None) -> Iterable[Annotation]:
+        """Answers created or changed at or after `since` (all when None), skipped and empty ones too, by task.
+
+        Classes are those of the last `check` or `ensure_project`, before any those of the label config. Tasks that
+        somebody else put into the project are left out.
+        """
+        classes = self._known_classes(project_id)
+        filters = []
+        if since is not None:
+            # A task's time moves with its answers, but not at the same microsecond.
+            after = format_time(since - DELTA_MARGIN)
+            filters = [_filter("updated_at", "greater", "Datetime", after)]
+        for task in self._tasks("reading answers", project_id, filters, ANSWER, "all"):
+            for raw in task["annotations"] or () if KEY in task["data"] else ():
+                if since is None or parse_time(raw["updated_at"]) >= since:
+                    yield parse_annotation(raw, task, classes, self._author(raw.get("completed_by")))
+
+    def delete_tasks(self, project_id: int, task_ids: Iterable[int]) -> list[int]:
+        """Deletes those of the tasks on which nobody has worked: no answer, no skip, no draft. Returns their ids."""
+        wanted = [_filter("id", "in_list", "Number", sorted(set(task_ids)))]
+        include = "id,data,annotations,drafts,total_annotations,cancelled_annotations"
+        found = [*self._tasks("looking for tasks to delete", project_id, wanted, include, "all")]
+        untouched = [int(task["id"]) for task in found if not task["annotations"] and not task["drafts"]]
+        for task_id in untouched:
+            with self._asking("deleting a task", project_id) as client:
+                client.tasks.delete(str(task_id), request_options=WRITE)
+        return untouched
+
+    @contextmanager
+    def _asking(self, what: str, project_id: int | None = None) -> Iterator[Any]:
+        with translated(self.url, what, project_id):
+            yield self._client
+
+    def _image_way(self, images: str, document_root: Path | None) -> Images:
+        if images == "upload":
+            return Uploads(self._asking)
+        if document_root is None:
+            raise LabelStudioError(
+                "expected document_root, the folder that Label Studio serves, with images: local_files, got none; "
+                "next: give it, or use images: upload"
+            )
+        return LocalFiles(self._asking, document_root)
+
+    def _get(self, project_id: int) -> Json:
+        with self._asking("the project", project_id) as client:
+            project: Json = client.projects.get(project_id).model_dump()
+        return project
+
+    def _require(self, project: Json, classes: Sequence[str]) -> None:
+        config.compare(
+            project["parsed_label_config"] or {}, classes, f"project {project['id']} at {self.url}"
+        )
+
+    def _abandoned(self, title: str, xml: str) -> int | None:
+        with self._asking("the list of projects") as client:
+            listed = [*client.projects.list(title=title, page_size=PAGE)]
+        wanted = (title, MARK, xml, 0)
+        same = (p.id for p in listed if (p.title, p.description, p.label_config, p.task_number) == wanted)
+        return min(same, default=None)
+
+    def _create(self, title: str, xml: str, instructions: str) -> int:
+        with self._asking("a new project") as client:
+            made = client.projects.create(
+                title=title,
+                description=MARK,
+                label_config=xml,
+                expert_instruction=instructions,
+                show_instruction=bool(instructions),
+                show_collab_predictions=True,
+                sampling="Uncertainty sampling",
+                maximum_annotations=1,
+                request_options=WRITE,
+            )
+        return int(made.id)
+
+    def _ensure_tabs(self, project_id: int) -> None:
+        with self._asking("the tabs", project_id) as client:
+            present = {(view.data or {}).get("title") for view in client.views.list(project=project_id)}
+            for tab in config.tabs():
+                if tab["title"] not in present:
+                    client.views.create(project=project_id, data=tab, request_options=WRITE)
+
+    def _tasks(
+        self, what: str, project_id: int, filters: Sequence[Json], include: str, fields: str
+    ) -> Iterator[Json]:
+        """Tasks in id order, paged by the last id: numbered pages shift while people work, and the SDK's pager takes
+        a project that was deleted meanwhile for the end of the list."""
+        last = 0
+        while True:
+            items = [*filters, _filter("id", "greater", "Number", last)]
+            query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+            with self._asking(what, project_id) as client:
+                pager = client.tasks.list(
+                    project=project_id,
+                    query=json.dumps(query),
+                    include=include,
+                    fields=fields,
+                    page_size=PAGE,
+                )
+            page = [task.model_dump() for task in pager.items or ()]
+            yield from page
+            if len(page) < PAGE:
+                return
+            last = page[-1]["id"]
+
+    def _known_classes(self, project_id: int) -> tuple[str, ...]:
+        if project_id not in self._classes:
+            parsed = self._get(project_id)["parsed_label_config"] or {}
+            self._classes[project_id] = config.configured_classes(parsed) or ()
+        return self._classes[project_id]
+
+    def _import(
+        self, project_id: int, payload: list[Json], made: dict[str, int], refused: dict[str, str]
+    ) -> None:
+        """One request; a refused one is halved until the culprit stands alone."""
+        keys = [str(item["data"][KEY]) for item in payload]
+        try:
+            with self._asking(f"{len(payload)} new tasks", project_id) as client:
+                answer = client.projects.import_tasks(
+                    id=project_id, request=payload, return_task_ids=True, request_options=WRITE
+                )
+            made.update(zip(keys, answer.task_ids or (), strict=True))
+        except Rejected as error:
+            if len(payload) == 1:
+                refused[keys[0]] = str(error)
+                return
+            half = len(payload) // 2
+            for part in (payload[:half], payload[half:]):
+                self._import(project_id, part, made, refused)
+
+    def _set_model_version(self, project: Json, tasks: Sequence[LabelTask]) -> None:
+        # Only predictions of the project's version take part in the order in which tasks are handed out.
+        version = (tasks[-1].model_version or NO_VERSION) if tasks else project["model_version"]
+        if version != project["model_version"]:
+            with self._asking("the model version", project["id"]) as client:
+                client.projects.update(project["id"], model_version=version, request_options=WRITE)
+
+    def _author(self, user_id: object) -> str:
+        if not isinstance(user_id, int):
+            return "unknown"
+        if user_id not in self._authors:
+            with self._asking("the list of users") as client:
+                self._authors |= {user.id: str(user.email) for user in client.users.list()}
+        return self._authors.setdefault(user_id, f"user {user_id}")
+
+
+def _filter(column: str, operator: str, kind: str, value: object) -> Json:
+    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def _chunks(keys: Sequence[str]) -> Iterator[list[str]]:
+    """Keys in portions that fit into one request line, also behind a proxy."""
+    chunk: list[str] = []
+    length = 0
+    for key in dict.fromkeys(keys):
+        needed = len(quote(json.dumps(key))) + 6
+        if chunk and (len(chunk) == QUERY_KEYS or length + needed > QUERY_CHARACTERS):
+            yield chunk
+            chunk, length = [], 0
+        chunk.append(key)
+        length += needed
+    if chunk:
+        yield chunk
