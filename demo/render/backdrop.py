@@ -5,13 +5,16 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from demo.render import sites
 from demo.render.cameras import CAMERAS, Camera
 from demo.render.mesh import Mesh
 from demo.render.paint import Light, shade
+from demo.render.scenery import scenery
 from demo.render.spec import CANVAS, SIZE, Floats, Pixels
 
+Mask = NDArray[np.bool_]
 SUNS = (
     Light(np.array([-0.45, -0.55, 0.70]), 0.50, 0.62),
     Light(np.array([0.60, -0.45, 0.66]), 0.50, 0.62),
@@ -46,7 +49,7 @@ class _View:
     rays: Floats
     ground: Floats
     depth: Floats
-    land: Floats
+    land: Mask
 
 
 def backdrop(camera_id: str, sun: int) -> Backdrop:
@@ -76,8 +79,8 @@ def _drawn(camera: Camera, view: _View, sun: int) -> Backdrop:
     if above.any():
         image[above] = np.where(land[above][..., None], image[above], _sky(view.rays[above], sun))
     layers = np.stack([np.where(land, view.depth, FAR), np.zeros_like(view.depth)], axis=-1)
-    _still_shadows(image, sites.scenery(camera.site), camera, light, land)
-    solid = _scenery(image, layers, sites.scenery(camera.site), camera, light)
+    _still_shadows(image, scenery(camera.site), camera, light, land)
+    solid = _scenery(image, layers, scenery(camera.site), camera, light)
     _haze(image, layers[..., 0])
     canvas = np.zeros((CANVAS[1], CANVAS[0], 4), dtype=np.uint8)
     canvas[..., :3] = cv2.resize(np.clip(image, 0, 255).astype(np.uint8), CANVAS, interpolation=cv2.INTER_AREA)
@@ -106,7 +109,7 @@ def pools(site: str, spots: Floats) -> Floats:
     return np.asarray(np.nan_to_num(np.minimum(light, 1.0)))
 
 
-def _small(layer: Floats) -> Floats:
+def _small(layer: Floats | Mask) -> Floats:
     return np.asarray(cv2.resize(layer.astype(np.float32), SIZE, interpolation=cv2.INTER_AREA))
 
 
@@ -145,7 +148,7 @@ def _ground(camera: Camera, spots: Floats, depth: Floats) -> Floats:
     return np.asarray(near * (1 - mix) + far * mix, dtype=np.float32)
 
 
-def _scenery(image: Floats, layers: Floats, mesh: Mesh, camera: Camera, light: Light) -> Floats:
+def _scenery(image: Floats, layers: Floats, mesh: Mesh, camera: Camera, light: Light) -> Mask:
     """Paints the still meshes, farthest part first; returns where they are, shadows on the ground included."""
     eye = np.asarray(camera.position)
     starts = np.array([c[0] for c in mesh.corners])
@@ -176,7 +179,7 @@ def _part_distance(mesh: Mesh, eye: Floats) -> Floats:
     return away
 
 
-def _still_shadows(image: Floats, mesh: Mesh, camera: Camera, light: Light, land: Floats) -> None:
+def _still_shadows(image: Floats, mesh: Mesh, camera: Camera, light: Light, land: Mask) -> None:
     mask = np.zeros(image.shape[:2], dtype=np.uint8)
     for part in range(len(mesh.anchors)):
         faces = np.flatnonzero((mesh.part == part) & (mesh.layer == 0))
@@ -192,7 +195,7 @@ def _still_shadows(image: Floats, mesh: Mesh, camera: Camera, light: Light, land
     image *= (1 - soft * land * (light.sun * .8 / 255))[..., None]
 
 
-def _outline(points: Floats, camera: Camera) -> tuple[Floats, float] | None:
+def _outline(points: Floats, camera: Camera) -> tuple[NDArray[np.int32], float] | None:
     """A face's outline on the fine canvas, cut at .3 m and with its edges split so that a lens can bend them."""
     steps = np.linspace(0, 1, _EDGE, endpoint=False)[:, None]
     edges = zip(points, np.roll(points, -1, axis=0), strict=True)

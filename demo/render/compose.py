@@ -4,6 +4,7 @@ import zlib
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from demo.render import weather
 from demo.render.backdrop import OVERCAST, SUNS, Backdrop, backdrop, pools
@@ -49,8 +50,8 @@ def render(spec: SceneSpec) -> Scene:
     still = backdrop(camera.id, sun)
     canvas, boxes, order = _painted(things, actors, camera, SUNS[sun], still)
     rng = np.random.default_rng([spec.seed, zlib.crc32(spec.camera.encode()), 1 + spec.burst_index])
-    image = _lit(spec, canvas, still, [things[i] for i in order], [actors[i] for i in order], camera, rng, tone)
-    image = _sent(image, camera, spec.quality, rng)
+    lit = _lit(spec, canvas, still, [things[i] for i in order], [actors[i] for i in order], camera, rng, tone)
+    image = _sent(lit, camera, spec.quality, rng)
     xyxy = np.asarray([box / SCALE for _, box in boxes], dtype=np.float32).reshape(-1, 4)
     class_ids = np.asarray([CLASSES.index(name) for name, _ in boxes], dtype=np.int64)
     return Scene(image, xyxy, class_ids, _attributes(spec, camera, class_ids))
@@ -126,7 +127,8 @@ def _cast_shadows(canvas: Pixels, things: list[Placed], camera: Camera, light: L
 
 def _lit(spec: SceneSpec, canvas: Pixels, still: Backdrop, things: list[Placed], actors: list[Actor],
          camera: Camera, rng: np.random.Generator, tone: Floats) -> Floats:
-    image = cv2.resize(canvas[..., :3], SIZE, interpolation=cv2.INTER_AREA).astype(np.float32) * tone.astype(np.float32)
+    small = cv2.resize(canvas[..., :3], SIZE, interpolation=cv2.INTER_AREA)
+    image: Floats = small.astype(np.float32) * tone.astype(np.float32)
     if spec.time == "day" and spec.weather == "clear":
         return image
     marks = np.ascontiguousarray(canvas[..., 3])
@@ -199,7 +201,7 @@ def _sent(image: Floats, camera: Camera, quality: str, rng: np.random.Generator)
     return pixels
 
 
-def _attributes(spec: SceneSpec, camera: Camera, class_ids: np.ndarray) -> dict[str, str]:
+def _attributes(spec: SceneSpec, camera: Camera, class_ids: NDArray[np.int64]) -> dict[str, str]:
     names = [CLASSES[i] for i in class_ids if CLASSES[i] != "helmet"]
     density = "empty" if not names else "few" if len(names) <= 2 else "some" if len(names) <= 4 else "many"
     return {"site": spec.site, "time": spec.time, "weather": spec.weather, "quality": spec.quality,

@@ -119,7 +119,7 @@ def _blurred(image: Pixels, rng: np.random.Generator) -> Pixels:
 def _dirty(image: Pixels, rng: np.random.Generator) -> Pixels:
     smear = _smears(int(rng.integers(6)))
     hazy = cv2.GaussianBlur(image, (0, 0), 4).astype(np.float32) * .5 + _rgb(104, 92, 72) * .42
-    return np.clip(image * (1 - smear) + hazy * smear, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image * (1 - smear) + hazy * smear, 0, 255), dtype=np.uint8)
 
 
 @lru_cache(maxsize=8)
@@ -175,7 +175,7 @@ def _mirrored(image: Floats, covered: Floats) -> Floats:
     source = np.clip(source, 0, height - 1)
     flipped = np.take_along_axis(image, source[..., None], axis=0)
     cover = (np.take_along_axis(covered, source, axis=0) * fade * ~solid)[..., None]
-    return np.concatenate([flipped * cover, cover], axis=2).astype(np.float32)
+    return np.asarray(np.concatenate([flipped * cover, cover], axis=2), dtype=np.float32)
 
 
 @lru_cache(maxsize=8)
