@@ -1,0 +1,146 @@
+"""What an importer gives, whatever the layout it read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+
+from connectors.errors import ImageRejected
+from connectors.images import inspect
+from loop.errors import LoopError
+
+PixelBox = tuple[int, float, float, float, float]
+"""class id, x1, y1, x2, y2 in px of the upright image."""
+
+SLACK = 0.01
+SMALLEST_SIDE = 10
+
+
+class DatasetError(LoopError):
+    """A dataset that cannot be imported, frozen, exported or trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that was left out or mended.
+
+    line: 1-based line or object of the label file, 0 for the whole file. code: image, missing_image, label,
+    number, class, degenerate, outside, clipped, duplicate, size, crowd, split.
+    """
+
+    path: Path
+    line: int
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{where}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedImage:
+    """One readable image.
+
+    split: train, val or test. boxes: empty for a background, None where nobody labeled it.
+    sequence: the folder it lay in, below the folder that was named; None when it lay there directly.
+    """
+
+    path: Path
+    split: str
+    boxes: list[PixelBox] | None
+    width: int
+    height: int
+    sequence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedDataset:
+    """classes: by id. problems: everything left out or mended, in the order met."""
+
+    classes: tuple[str, ...]
+    images: list[ImportedImage]
+    problems: list[Problem]
+
+    @property
+    def boxes(self) -> int:
+        return sum(len(image.boxes or ()) for image in self.images)
+
+
+@dataclass(slots=True)
+class Report:
+    """Collects problems while reading."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, path: Path, line: int, code: str, message: str) -> None:
+        self.problems.append(Problem(path, line, code, message))
+
+
+def image_size(path: Path, report: Report, max_pixels: int) -> tuple[int, int] | None:
+    """(width, height) px by the file's header, or None with the reason reported."""
+    try:
+        info = inspect(path.read_bytes(), max_pixels)
+    except ImageRejected as error:
+        report.add(path, 0, "image", f"left out ({error.code}): {error}")
+    except OSError as error:
+        report.add(path, 0, "image", f"left out, it cannot be read: {error}")
+    else:
+        if min(info.width, info.height) >= SMALLEST_SIDE:
+            return info.width, info.height
+        size = f"{info.width}x{info.height}"
+        report.add(path, 0, "image", f"left out: expected at least {SMALLEST_SIDE} px a side, got {size}")
+    return None
+
+
+def checked_box(
+    class_id: int, xyxy: Sequence[float], size: tuple[int, int], report: Callable[[str, str], None]
+) -> PixelBox | None:
+    """A box that a trainer accepts, clipped to the image, or None; `report(code, message)` hears of both.
+
+    xyxy: px. A box may reach 1 % of the image's side beyond it, which is clipped.
+    """
+    width, height = size
+    if not all(isfinite(v) for v in xyxy):
+        report("number", f"box left out: expected four finite numbers, got {_show(xyxy)}")
+        return None
+    x1, y1, x2, y2 = xyxy
+    if x2 <= x1 or y2 <= y1:
+        report("degenerate", f"box left out: it has no area, {_show(xyxy)} px")
+        return None
+    if (
+        min(x1 + SLACK * width, y1 + SLACK * height) < 0
+        or x2 > width * (1 + SLACK)
+        or y2 > height * (1 + SLACK)
+    ):
+        report("outside", f"box left out: {_show(xyxy)} px lies outside the image of {width}x{height} px")
+        return None
+    clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
+    if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
+        report("outside", f"box left out: {_show(xyxy)} px lies outside the image of {width}x{height} px")
+        return None
+    if max(abs(a - b) for a, b in zip(clipped, xyxy, strict=True)) > 1e-3:
+        report("clipped", f"box clipped to the image: {_show(xyxy)} px became {_show(clipped)}")
+    return (class_id, *clipped)
+
+
+def without_duplicates(
+    boxes: Iterable[tuple[int, PixelBox]], report: Callable[[int, str, str], None]
+) -> list[PixelBox]:
+    """The boxes of (line, box) pairs, each once; `report(line, code, message)` hears of the others."""
+    seen: dict[tuple[float, ...], int] = {}
+    kept: list[PixelBox] = []
+    for line, box in boxes:
+        key = tuple(round(v, 3) for v in box)
+        if key in seen:
+            report(line, "duplicate", f"box left out: the same as number {seen[key]}")
+            continue
+        seen[key] = line
+        kept.append(box)
+    return kept
+
+
+def _show(xyxy: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{v:g}" for v in xyxy) + ")"

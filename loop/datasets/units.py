@@ -1,0 +1,160 @@
+"""What must never be torn apart, and on which side of the split it lies.
+
+Frames of one camera-day, one sequence or one near-duplicate cluster are tied together by union-find; a unit, which is
+a connected component, lies on one side of the split as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from connectors.ports import Purpose
+from loop.datasets.imported import DatasetError, PixelBox
+
+SAME_SEQUENCE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One labeled frame.
+
+    path: below the store, POSIX. boxes: (class id, x1, y1, x2, y2) px. origin: imported or production. group: its
+    camera-day, "camera|day". captured_at: UTC. cluster: near-duplicates share one; None where it has none.
+    split: the side an imported frame had. new: not in the dataset that the base model was trained on.
+    """
+
+    frame: int
+    content_hash: str
+    path: str
+    width: int
+    height: int
+    boxes: tuple[PixelBox, ...]
+    origin: str
+    group: str
+    sequence: str | None = None
+    captured_at: datetime | None = None
+    cluster: int | None = None
+    conditions: tuple[str, ...] = ()
+    purpose: Purpose = "train"
+    split: str | None = None
+    new: bool = False
+
+    @property
+    def classes(self) -> frozenset[int]:
+        return frozenset(box[0] for box in self.boxes)
+
+
+def split_groups(
+    items: Sequence[Item],
+    fractions: Mapping[str, float] | None = None,
+    seed: int = 0,
+    evaluation: str = "test",
+) -> dict[int, str]:
+    """Split by frame; whole units only, stable while the dataset grows.
+
+    fractions: shares of units among splits, by default train .9 and val .1. A unit with an evaluation frame goes to
+    `evaluation`; one with an imported test or val frame goes there; the others go by a keyed hash. Raises
+    DatasetError when fractions do not sum to 1.
+    """
+    shares = dict(fractions or {"train": 0.9, "val": 0.1})
+    if abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) < 0:
+        raise DatasetError(f"expected split fractions that sum to 1, got {shares}; correct them")
+    units = _members(items)
+    out: dict[str, str] = {}
+    for name, members in units.items():
+        out[name] = _pinned(members, evaluation) or _drawn(name, shares, seed)
+    free = {name for name, members in units.items() if _pinned(members, evaluation) is None}
+    _fill_empty(out, free, shares, seed)
+    return {item.frame: out[name] for name, members in units.items() for item in members}
+
+
+def units(items: Sequence[Item]) -> dict[int, str]:
+    """Unit name by frame: connected components over camera-day, sequence and near-duplicate cluster."""
+    return {item.frame: name for name, members in _members(items).items() for item in members}
+
+
+def _members(items: Sequence[Item]) -> dict[str, list[Item]]:
+    parent: dict[str, str] = {}
+
+    def root(node: str) -> str:
+        parent.setdefault(node, node)
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for one, other in [*_near_ties(items), *_sequence_ties(items)]:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    out: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        out[root(f"group:{item.group}")].append(item)
+    return dict(sorted(out.items()))
+
+
+def _near_ties(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
+    for item in items:
+        if item.cluster is not None:
+            yield f"group:{item.group}", f"near:{item.cluster}"
+
+
+def _sequence_ties(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
+    """A sequence ties camera-days where it runs on from one into the next.
+
+    Names such as "morning" or "001" come back every day; more than an hour apart they are two sequences. Without
+    times the same name on the same camera counts as the same sequence.
+    """
+    runs: dict[tuple[str, str], dict[str, list[datetime | None]]] = defaultdict(lambda: defaultdict(list))
+    for item in items:
+        if item.sequence is not None:
+            runs[item.group.rpartition("|")[0] or item.origin, item.sequence][item.group].append(
+                item.captured_at
+            )
+    for groups in runs.values():
+        timeless = [group for group, times in groups.items() if None in times]
+        spans = sorted(
+            (min(known), max(known), group)
+            for group, times in groups.items()
+            if (known := [t for t in times if t is not None]) and group not in timeless
+        )
+        for (_, end, one), (start, _, other) in zip(spans, spans[1:], strict=False):
+            if start - end <= SAME_SEQUENCE:
+                yield f"group:{one}", f"group:{other}"
+        for group in timeless:
+            yield f"group:{timeless[0]}", f"group:{group}"
+
+
+def _pinned(members: Sequence[Item], evaluation: str) -> str | None:
+    if any(item.purpose == "evaluation" for item in members):
+        return evaluation
+    named = {item.split for item in members}
+    return next((split for split in ("test", "val") if split in named), None)
+
+
+def _drawn(name: str, shares: Mapping[str, float], seed: int) -> str:
+    place, total = _place(name, seed), 0.0
+    for split, share in shares.items():
+        total += share
+        if place < total:
+            return split
+    return list(shares)[-1]
+
+
+def _place(name: str, seed: int) -> float:
+    """Where in [0, 1) a unit falls; the same in every round."""
+    return int.from_bytes(hashlib.sha256(f"{seed}|{name}".encode()).digest()[:8]) / 2**64
+
+
+def _fill_empty(out: dict[str, str], free: set[str], shares: Mapping[str, float], seed: int) -> None:
+    """With few units the hash can leave a side empty: it gets one of a side that has several."""
+    for split in shares:
+        if shares[split] == 0 or split in out.values():
+            continue
+        spare = Counter(out[name] for name in free)
+        movable = [name for name in free if spare[out[name]] > 1]
+        if movable:
+            out[min(movable, key=lambda name: _place(name, seed))] = split
