@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 import config
 from loop.errors import ConfigError
@@ -68,7 +68,9 @@ class Gaps(Section):
 
 
 class Select(Section):
-    strategy: Literal["hybrid", "random", "entropy", "least_confidence", "margin", "k_center", "coverage_deficit"]
+    strategy: Literal[
+        "hybrid", "random", "entropy", "least_confidence", "margin", "k_center", "coverage_deficit"
+    ]
     budget: Positive
     daily_budget: Annotated[int, Field(ge=0)]
     evaluation_share: Share
@@ -126,7 +128,11 @@ class Settings(BaseSettings):
     """The whole configuration, validated."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter=DELIMITER, nested_model_default_partial_update=True
+        extra="forbid",
+        frozen=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        nested_model_default_partial_update=True,
     )
 
     name: Annotated[str, Field(min_length=3, max_length=50)]
@@ -147,9 +153,14 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return EnvSettingsSource(settings_cls), init_settings
+        return env_settings, init_settings
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -186,13 +197,19 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: expected a configuration file, found nothing; make one with `fieldloop init`") from None
+        raise ConfigError(
+            f"{path}: expected a configuration file, found nothing; make one with `fieldloop init`"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected YAML, got something unreadable: {error}; mend the file") from error
+        raise ConfigError(
+            f"{path}: expected YAML, got something unreadable: {error}; mend the file"
+        ) from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected `key: value` lines, got a {type(tree).__name__}; see config/default.yaml")
+        raise ConfigError(
+            f"{path}: expected `key: value` lines, got a {type(tree).__name__}; see config/default.yaml"
+        )
     return tree
 
 
@@ -217,7 +234,9 @@ def _check_environment(environment: Mapping[str, str], keys: list[str]) -> None:
             continue
         dotted = name.lower().replace(DELIMITER, ".")
         if dotted not in keys:
-            raise ConfigError(f"environment: unknown setting {variable} ({dotted!r}); {_nearest(dotted, keys)}")
+            raise ConfigError(
+                f"environment: unknown setting {variable} ({dotted!r}); {_nearest(dotted, keys)}"
+            )
 
 
 def _nearest(key: str, keys: list[str]) -> str:
@@ -229,7 +248,9 @@ def _explain(error: ValidationError, source: str) -> str:
     lines = []
     for item in error.errors():
         dotted = ".".join(str(part) for part in item["loc"])
-        lines.append(f"{source}: {dotted}: expected {_expectation(item)}, got {item.get('input')!r}")
+        variable = PREFIX + dotted.upper().replace(".", DELIMITER)
+        where = f"environment variable {variable}" if variable in os.environ else f"{source}: {dotted}"
+        lines.append(f"{where}: expected {_expectation(item)}, got {item.get('input')!r}")
     return "\n".join([*lines, "every key is explained in config/default.yaml"])
 
 

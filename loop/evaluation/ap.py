@@ -1,8 +1,8 @@
 """COCO-style average precision, matched once per image and then cheap over any weighting of the images.
 
 Matching and the 101-point interpolation follow the COCO evaluation (Lin et al., 2014) without crowds or area
-ranges. A slice is a 0/1 weighting of images, a bootstrap draw a weighting by multiplicities, a survey estimate
-one by 1 / inclusion probability: `average_precisions` takes many at once.
+ranges. A slice is a 0/1 weighting of images, a bootstrap draw one by multiplicities, a survey estimate
+by 1 / inclusion probability: `average_precisions` takes many at once.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ImageMatch:
 class Matches:
     """One model's detections over N images, by class and falling confidence.
 
-    image, class_id, confidence: (D,). hit: (T, D) bool. truths: (N, C) objects by image and class. ious: (T,).
+    image, class_id, confidence: (D,). hit: (T, D) bool. truths: (N, C) counts. ious: (T,).
     """
 
     image: Ints
@@ -169,7 +169,7 @@ def average_precision(matches: Matches, weights: ArrayLike | None = None) -> Sco
 def average_precisions(matches: Matches, weights: ArrayLike, ious: Sequence[float] | None = None) -> Floats:
     """AP of many weightings at once.
 
-    weights: (R, N), not negative. ious: the thresholds wanted, all when None. Returns (R, T, C), NaN where the
+    weights: (R, N), not negative. ious: those wanted, all when None. Returns (R, T, C), NaN where the
     weighted images hold no object of the class. Raises ValueError on a wrong shape or a negative weight.
     """
     table = np.asarray(weights, dtype=np.float64)

@@ -1,0 +1,8 @@
+"""The command line. Commands only parse, call a use case and print; they hold no logic of their own."""
+
+from __future__ import annotations
+
+from loop.cli import demo, desk, frames, project, rounds, serve  # noqa: F401  (each registers its commands)
+from loop.cli.app import app, main
+
+__all__ = ["app", "main"]

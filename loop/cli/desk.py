@@ -1,0 +1,136 @@
+"""select, push, pull, labelstudio: the review desk."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from loop import stages
+from loop.cli.app import (
+    BUSY,
+    HERE,
+    JsonOption,
+    ProjectOption,
+    app,
+    console,
+    emit,
+    fail,
+    opened,
+    progress_bar,
+    say,
+)
+from loop.project import home
+
+labelstudio = typer.Typer(
+    no_args_is_help=True, help="Our own Label Studio server, in an environment of its own."
+)
+app.add_typer(labelstudio, name="labelstudio")
+
+
+@app.command(epilog="Example: fieldloop select --budget 50 --dry-run")
+def select(
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Frames to choose; select.budget when left out.")
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(help="hybrid, random, entropy, least_confidence, margin, k_center or coverage_deficit."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the random choices; the same seed gives the same answer.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be chosen, keep nothing.")
+    ] = False,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose the frames most worth labeling, each with its reason."""
+    with progress_bar("select") as progress:
+        report = stages.select(
+            opened(project), progress, budget=budget, strategy=strategy, seed=seed, dry_run=dry_run
+        )
+    if report.busy:
+        fail("another process is selecting for this project; run the command again when it is done", BUSY)
+    emit(report, as_json, report.lines)
+
+
+@app.command(epilog="Example: fieldloop push")
+def push(
+    new_project: Annotated[
+        bool,
+        typer.Option("--new-project", help="Make a new Label Studio project; open tasks go there again."),
+    ] = False,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Put the chosen frames before the labelers, each exactly once."""
+    with progress_bar("push") as progress:
+        report = stages.push(opened(project), progress, new_project=new_project)
+    if report.busy:
+        fail("another process is pushing; it takes everything that is pending", BUSY)
+    emit(
+        report,
+        as_json,
+        lambda: [
+            f"{report.pushed} tasks made, {report.found} were there already, {report.waiting} may still be arriving",
+            f"label them at {report.url}",
+        ],
+    )
+
+
+@app.command(epilog="Example: fieldloop pull --json")
+def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """Fetch the answers given since the last time; only what a person submitted becomes a label."""
+    with progress_bar("pull") as progress:
+        report = stages.pull(opened(project), progress)
+    answers = (
+        ", ".join(f"{count} {status}" for status, count in sorted(report.answers.items())) or "no new answers"
+    )
+    emit(
+        report,
+        as_json,
+        lambda: [
+            answers + (f"; unknown classes: {', '.join(sorted(report.unknown))}" if report.unknown else "")
+        ],
+    )
+
+
+@labelstudio.command("install", epilog="Example: fieldloop labelstudio install")
+def labelstudio_install() -> None:
+    """Make the environment that Label Studio lives in (once a machine; `start` does it too)."""
+    from connectors.label_studio_env import ensure_environment
+
+    say(f"Label Studio's environment: {ensure_environment(home(), _line)}")
+
+
+@labelstudio.command("start", epilog="Example: fieldloop labelstudio start")
+def labelstudio_start(project: ProjectOption = HERE) -> None:
+    """Start it; it goes on after this command ends and keeps its data in the project."""
+    server = stages.start_label_studio(opened(project), _line)
+    say(
+        f"Label Studio listens at {server.url}; log in as {server.username}, the password stands in {server.credentials}"
+    )
+
+
+@labelstudio.command("stop", epilog="Example: fieldloop labelstudio stop")
+def labelstudio_stop(project: ProjectOption = HERE) -> None:
+    """Stop it; its data stays."""
+    from connectors.label_studio_server import stop
+
+    say("stopped" if stop(opened(project).label_studio) else "it was not running")
+
+
+@labelstudio.command("status", epilog="Example: fieldloop labelstudio status --json")
+def labelstudio_status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """Whether it runs, and where."""
+    from connectors.label_studio_server import status
+
+    server = status(opened(project).label_studio)
+    result = {"running": server is not None, "url": server.url if server else None}
+    emit(result, as_json, lambda: [f"running at {server.url}" if server else "not running"])
+
+
+def _line(done: int, total: int, what: str) -> None:
+    console.print(f"  {what}" + (f" ({done}/{total})" if total else ""), highlight=False)

@@ -1,0 +1,61 @@
+"""init, status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit, opened, progress_bar, say
+from loop.create import NewProject, create_project
+
+
+@app.command(
+    epilog="Example: fieldloop init helmets --dataset data.yaml --weights best.pt --frames /mnt/cameras"
+)
+def init(
+    directory: Annotated[Path, typer.Argument(help="The folder to make the project in.")],
+    dataset: Annotated[
+        Path, typer.Option(help="The training set: a YOLO data.yaml, a COCO .json or a VOC folder.")
+    ],
+    weights: Annotated[
+        Path,
+        typer.Option(
+            help="The deployed YOLO weights. Only weights that you trust: loading them runs their code."
+        ),
+    ],
+    frames: Annotated[str, typer.Option(help="Where production frames arrive: a folder or a video.")] = "",
+    label_studio: Annotated[
+        str,
+        typer.Option(
+            "--label-studio",
+            help="URL of your own Label Studio; its token goes into FIELDLOOP_LABEL_STUDIO_TOKEN.",
+        ),
+    ] = "",
+    clip: Annotated[
+        str,
+        typer.Option(
+            help="open_clip architecture[:pretrained tag], hf-hub:owner/name, a local open_clip folder, or 'small' (carried, needs no download)."
+        ),
+    ] = "",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other setting, as select.budget=50; may be repeated."),
+    ] = None,
+) -> None:
+    """Make a project from a training set and the deployed weights."""
+    plan = NewProject(directory, dataset, weights, frames, label_studio, clip, tuple(set_ or ()))
+    with progress_bar("import") as progress:
+        report = create_project(plan, progress)
+    for line in report.lines():
+        say(line)
+
+
+@app.command(epilog="Example: fieldloop status --json")
+def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """What came in, what was set aside and why, and where every step stands."""
+    from loop.insights import overview, overview_lines
+
+    result = overview(opened(project))
+    emit(result, as_json, lambda: overview_lines(result))

@@ -1,0 +1,79 @@
+"""One holder at a time, over processes: a lease in the database that a dead holder loses at once and a silent one after a while."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from db.engine import read, write
+from db.leases import acquire, beat, lease, release
+
+
+@contextmanager
+def exclusive(engine: Engine, name: str, ttl_s: float = 120.0) -> Iterator[bool]:
+    """Holds the lease `name` while the block runs; yields False when somebody alive holds it already."""
+    holder = holder_id()
+    got = take(engine, name, holder, ttl_s)
+    stop = threading.Event()
+    beating = threading.Thread(target=_beat, args=(engine, name, holder, ttl_s, stop), daemon=True)
+    if got:
+        beating.start()
+    try:
+        yield got
+    finally:
+        stop.set()
+        if got:
+            beating.join()
+            with write(engine) as session:
+                release(session, name, holder)
+
+
+def take(engine: Engine, name: str, holder: str, ttl_s: float) -> bool:
+    """Acquires a lease that is free, expired, or held by a process of this machine that is gone."""
+    with read(engine) as session:
+        current = lease(session, name)
+    with write(engine) as session:
+        if current is not None and current.holder != holder and not holder_alive(current.holder):
+            release(session, name, current.holder)
+        return acquire(session, name, holder, ttl_s)
+
+
+def holder_id() -> str:
+    """Host, process, its start time (process numbers are used again) and a nonce (one process may ask twice)."""
+    return f"{socket.gethostname()[:30]}/{os.getpid()}/{_started(os.getpid())}/{secrets.token_hex(4)}"
+
+
+def holder_alive(holder: str) -> bool:
+    """False only when `holder` is known to be gone; of another machine nothing is known."""
+    host, pid, started, _ = holder.split("/")
+    return host != socket.gethostname()[:30] or _started(int(pid)) == started
+
+
+def _started(pid: int) -> str:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return _started_elsewhere(pid)
+    return stat.rsplit(")", 1)[1].split()[19]
+
+
+def _started_elsewhere(pid: int) -> str:
+    """Without /proc only whether the process exists is known."""
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return "gone"
+    return "alive"
+
+
+def _beat(engine: Engine, name: str, holder: str, ttl_s: float, stop: threading.Event) -> None:
+    while not stop.wait(ttl_s / 4):
+        with write(engine) as session:
+            beat(session, name, holder, ttl_s)

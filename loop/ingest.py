@@ -1,0 +1,249 @@
+"""Ingest: from a source's captures to stored, de-duplicated frames; what cannot be used is set aside with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from connectors.errors import ImageRejected
+from connectors.images import content_hash, decode, inspect
+from connectors.ports import Capture, FrameSource, Progress
+from connectors.sources.metadata import camera_day
+from db.engine import read, write
+from db.frames import (
+    NewFrame,
+    Seen,
+    add_frame,
+    add_reject,
+    claim_fact,
+    group_id,
+    known_hashes,
+    record_seen,
+    seen_sources,
+)
+from db.states import Origin, Role
+
+CHUNK = 64
+UNKNOWN = "unknown"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class IngestRules:
+    """Bounds of an acceptable image and the share of camera-days kept for evaluation."""
+
+    max_pixels: int
+    max_bytes: int
+    evaluation_share: float
+
+
+@dataclass
+class IngestReport:
+    """stored: new frames. known: content that was there already. rejected: files set aside, by code."""
+
+    stored: int = 0
+    known: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def add(self, later: IngestReport) -> None:
+        """Counts what a later pass over the same source brought; what it knew already was counted before."""
+        self.stored += later.stored
+        self.rejected += later.rejected
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One whole image, ready to be stored."""
+
+    capture: Capture
+    sha256: str
+    data: bytes
+    suffix: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    capture: Capture
+    sha256: str
+    code: str
+    reason: str
+
+
+def ingest(
+    engine: Engine, store: Path, source: FrameSource, rules: IngestRules, progress: Progress
+) -> IngestReport:
+    """Everything of `source` that is not in the database yet. Can be stopped and run again at any point.
+
+    Files are written before their rows, so a stop in between leaves a file that the next run overwrites with the same bytes.
+    Raises SourceError when the source itself cannot be read.
+    """
+    report = IngestReport()
+    for chunk in chunked(source.captures(), CHUNK):
+        _ingest_chunk(engine, store, chunk, rules, report)
+        progress(report.stored + report.known + report.rejected.total(), 0, "frames")
+    return report
+
+
+def store_image(store: Path, sha256: str, suffix: str, data: bytes) -> str:
+    """Writes an image under its content hash, atomically; the path below `store`."""
+    relative = f"frames/{sha256[:2]}/{sha256}{suffix}"
+    target = store / relative
+    if target.is_file() and target.stat().st_size == len(data):
+        return relative
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, data)
+    return relative
+
+
+def write_atomically(target: Path, data: bytes) -> None:
+    """All of `data` or nothing: written beside, synced, moved into place. Raises OSError, the target untouched."""
+    handle = NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False)  # noqa: SIM115
+    try:
+        with handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        Path(handle.name).replace(target)
+    except BaseException:
+        Path(handle.name).unlink(missing_ok=True)
+        raise
+
+
+def evaluation_role(key: str, secret: str, share: float) -> Role:
+    """Pool or evaluation, decided once per group by a keyed hash: neither order of arrival nor content can sway it."""
+    digest = hashlib.blake2b(key.encode(), key=secret.encode()[:64], digest_size=8).digest()
+    return Role.EVALUATION if int.from_bytes(digest, "big") < share * 2**64 else Role.POOL
+
+
+def group_key(camera: str, capture: Capture) -> str:
+    """The camera-day; where the day is unknown, the sequence."""
+    if capture.captured_at is None and capture.sequence:
+        return f"{camera}|{capture.sequence}"
+    return camera_day(camera, capture.captured_at)
+
+
+def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _ingest_chunk(
+    engine: Engine, store: Path, chunk: Sequence[Capture], rules: IngestRules, report: IngestReport
+) -> None:
+    sightings = {capture.key: seen for capture in chunk if (seen := _sighting(capture))}
+    with read(engine) as session:
+        unchanged = seen_sources(session, sightings.values())
+    report.known += len(unchanged)
+    results = [
+        result for capture in chunk if capture.key not in unchanged if (result := _examine(capture, rules))
+    ]
+    with read(engine) as session:
+        known = known_hashes(session, [result.sha256 for result in results])
+    paths = {
+        result.sha256: store_image(store, result.sha256, result.suffix, result.data)
+        for result in results
+        if isinstance(result, Accepted) and result.sha256 not in known
+    }
+    with write(engine) as session:
+        secret = claim_fact(session, "evaluation_secret", os.urandom(16).hex())
+        for result in results:
+            _record(
+                session,
+                result,
+                paths,
+                partial(evaluation_role, secret=secret, share=rules.evaluation_share),
+                report,
+            )
+        read_now = [
+            (sightings[result.capture.key], result.sha256)
+            for result in results
+            if result.capture.key in sightings
+        ]
+        record_seen(session, [replace(seen, content_hash=sha256) for seen, sha256 in read_now])
+
+
+def _record(
+    session: Session,
+    result: Accepted | Refused,
+    paths: Mapping[str, str],
+    role_of: Callable[[str], Role],
+    report: IngestReport,
+) -> None:
+    capture = result.capture
+    if isinstance(result, Refused):
+        if add_reject(session, capture.key, result.sha256, result.code, result.reason):
+            report.rejected[result.code] += 1
+        return
+    stored = None
+    if result.sha256 in paths:
+        camera = capture.camera or UNKNOWN
+        key = group_key(camera, capture)
+        frame = NewFrame(
+            content_hash=result.sha256,
+            path=paths[result.sha256],
+            origin=Origin.PRODUCTION,
+            group_id=group_id(session, key, role_of(key)),
+            camera=camera,
+            site=capture.site or UNKNOWN,
+            sequence=capture.sequence,
+            captured_at=capture.captured_at,
+            width=result.width,
+            height=result.height,
+            bytes=len(result.data),
+            source_key=capture.key,
+        )
+        stored = add_frame(session, frame)
+    report.stored += stored is not None
+    report.known += stored is None
+
+
+def _sighting(capture: Capture) -> Seen | None:
+    if capture.path is None:
+        return None
+    try:
+        stat = capture.path.stat()
+    except OSError:
+        return None
+    return Seen(capture.key, stat.st_size, stat.st_mtime_ns)
+
+
+def _examine(capture: Capture, rules: IngestRules) -> Accepted | Refused | None:
+    """None when the file went away between the scan and now: it is no frame, and no failure either."""
+    sha256 = ""
+    try:
+        _check_size(capture, rules.max_bytes)
+        data = capture.read()
+        sha256 = content_hash(data)
+        info = inspect(data, max_pixels=rules.max_pixels, max_bytes=rules.max_bytes)
+        decode(data, info)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        why = f"expected a readable file, got {error.strerror}; check its permissions"
+        return Refused(capture, sha256, "unreadable", why)
+    except ImageRejected as rejection:
+        return Refused(capture, sha256, rejection.code, str(rejection))
+    return Accepted(capture, sha256, data, info.suffix, info.width, info.height)
+
+
+def _check_size(capture: Capture, max_bytes: int) -> None:
+    size = capture.path.stat().st_size if capture.path else 0
+    if size > max_bytes:
+        raise ImageRejected(
+            "oversized",
+            f"expected at most {max_bytes} bytes, got {size}; raise frames.max_bytes to accept it",
+        )

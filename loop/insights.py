@@ -1,0 +1,124 @@
+"""One read model of a project for the command line, the page and the demo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.analysis import progress
+from db.engine import read
+from db.frames import frame_counts, get_fact, reject_counts, rejects
+from db.labels import count_labels
+from db.leases import RunRow, last_runs
+from db.models import ModelRow, deployed, models
+from db.rounds import RoundRow, rounds
+from db.tasks import BatchRow, batches, task_counts
+from loop.project import Project, public_database_url
+from loop.push import PROJECT_FACT
+
+
+@dataclass(frozen=True)
+class Analyzed:
+    """How far one producer has come. kind: embedder, detector or measure."""
+
+    kind: str
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Where everything stands. frames: counts in all, by origin, by role. rejects: files set aside, by code."""
+
+    name: str
+    folder: str
+    database: str
+    frames: dict[str, int]
+    rejects: dict[str, int]
+    recent_rejects: list[dict[str, str]]
+    analyzed: list[Analyzed]
+    batches: list[BatchRow]
+    tasks: dict[str, int]
+    labels: dict[str, int]
+    label_studio_project: str | None
+    deployed: ModelRow | None
+    models: list[ModelRow]
+    rounds: list[RoundRow]
+    jobs: dict[str, RunRow]
+
+
+def overview(project: Project) -> Overview:
+    """Everything `fieldloop status` and the page show; reads only."""
+    with read(project.engine) as session:
+        counts = frame_counts(session)
+        return Overview(
+            name=project.settings.name,
+            folder=str(project.root),
+            database=public_database_url(project),
+            frames=counts,
+            rejects=reject_counts(session),
+            recent_rejects=[
+                {"file": row.source_key, "reason": row.reason} for row in rejects(session, limit=10)
+            ],
+            analyzed=_newest_of_each_kind(session, counts["total"]),
+            batches=batches(session),
+            tasks={str(status): count for status, count in task_counts(session).items()},
+            labels=_label_counts(session),
+            label_studio_project=get_fact(session, PROJECT_FACT) or None,
+            deployed=deployed(session),
+            models=models(session),
+            rounds=rounds(session),
+            jobs=last_runs(session),
+        )
+
+
+def overview_lines(view: Overview) -> list[str]:
+    """The overview for people, a line a step."""
+    aside = ", ".join(f"{count} {code}" for code, count in view.rejects.items()) or "none"
+    lines = [
+        f"[bold]{view.name}[/] in {view.folder} ({view.database})",
+        f"frames     {view.frames['production']} from production ({view.frames['pool']} pool, {view.frames['evaluation']} evaluation), "
+        f"{view.frames['imported']} imported; set aside: {aside}",
+        *(f"           set aside {row['file']}: {row['reason']}" for row in view.recent_rejects[:3]),
+        *(f"analyzed   {item.done}/{item.total} by {item.kind} {item.name}" for item in view.analyzed),
+        f"batches    {len(view.batches)}; tasks: {_counts(view.tasks)}",
+        f"labels     {_counts(view.labels)}",
+        f"deployed   {view.deployed.sha256[:12] if view.deployed else 'nothing'}; {len(view.models)} models",
+        *(f"round {row.id:<4} {round_line(row)}" for row in view.rounds[-3:]),
+        *(f"job        {name}: {_run_line(run)}" for name, run in sorted(view.jobs.items())),
+    ]
+    return lines
+
+
+def round_line(row: RoundRow) -> str:
+    """One round in one line: status, epoch, reason."""
+    epoch = f" epoch {row.progress['epoch']}/{row.progress['epochs']}" if row.progress.get("epoch") else ""
+    reasons = "; ".join((row.verdict or {}).get("reasons", [])[:3])
+    return f"{row.status}{epoch}" + (f": {row.error or reasons}" if row.error or reasons else "")
+
+
+def _newest_of_each_kind(session: Session, total: int) -> list[Analyzed]:
+    newest: dict[str, Analyzed] = {}
+    for item in sorted(progress(session), key=lambda item: item.producer.id):
+        newest[item.producer.kind] = Analyzed(item.producer.kind, item.producer.name, item.frames, total)
+    return list(newest.values())
+
+
+def _label_counts(session: Session) -> dict[str, int]:
+    return {
+        "train": count_labels(session, purpose="train", source="annotation"),
+        "evaluation": count_labels(session, purpose="evaluation", source="annotation"),
+        "imported": count_labels(session, source="imported"),
+    }
+
+
+def _counts(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+
+
+def _run_line(run: RunRow) -> str:
+    when = f"{(run.finished_at or run.started_at):%Y-%m-%d %H:%M:%S}"
+    return f"{run.outcome or 'running'} at {when}" + (f": {run.detail}" if run.detail else "")

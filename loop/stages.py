@@ -1,0 +1,133 @@
+"""The stages of the loop over one project: each is small, repeatable and may be stopped at any point."""
+
+from __future__ import annotations
+
+import time
+
+from connectors.errors import ModelError
+from connectors.label_studio_server import ServerInfo
+from connectors.ports import Detector, Embedder, Progress
+from loop import analyze as analysis
+from loop import ingest as ingestion
+from loop import pull as pulling
+from loop import push as pushing
+from loop import selecting
+from loop.errors import ProjectError
+from loop.exclusive import exclusive
+from loop.project import home
+from loop.wiring import Parts
+
+SETTLING_PASSES = 5
+
+
+def ingest(
+    parts: Parts, progress: Progress, path: str | None = None, until_whole: bool = False
+) -> ingestion.IngestReport:
+    """Takes in everything new from the source. until_whole: wait a little for files that are still being written.
+
+    Raises SourceError, ConfigError.
+    """
+    settings = parts.project.settings
+    rules = ingestion.IngestRules(
+        settings.frames.max_pixels, settings.frames.max_bytes, settings.evaluation.group_share
+    )
+    source = parts.source(path)
+    report = ingestion.ingest(parts.project.engine, parts.project.store, source, rules, progress)
+    for _ in range(SETTLING_PASSES if until_whole else 0):
+        if not (waiting := getattr(source, "unsettled", 0)):
+            break
+        progress(0, 0, f"waiting for {waiting} files that are still being written")
+        time.sleep(settings.frames.settle_s)
+        report.add(ingestion.ingest(parts.project.engine, parts.project.store, source, rules, progress))
+    return report
+
+
+def analyze(parts: Parts, progress: Progress) -> analysis.AnalyzeReport:
+    """Computes what is missing of embeddings, detections and measurements."""
+    with exclusive(parts.project.engine, "analyze") as mine:
+        if not mine:
+            return analysis.AnalyzeReport(busy=True)
+        failures: dict[str, str] = {}
+        embedder, detector = _embedder(parts, failures), _detector(parts, failures)
+        project = parts.project
+        report = analysis.analyze(
+            project.engine,
+            project.store,
+            embedder,
+            detector,
+            progress,
+            batch=project.settings.embedder.batch,
+            max_pixels=project.settings.frames.max_pixels,
+        )
+        report.failures.update(failures)
+        return report
+
+
+def select(
+    parts: Parts,
+    progress: Progress,
+    *,
+    budget: int | None = None,
+    strategy: str | None = None,
+    seed: int | None = None,
+    dry_run: bool = False,
+) -> selecting.SelectReport:
+    """Chooses a batch; the settings decide what is not given."""
+    with exclusive(parts.project.engine, "select") as mine:
+        if not mine:
+            return selecting.SelectReport(busy=True)
+        chosen = parts.project.settings.select
+        request = selecting.Request(budget or chosen.budget, strategy or chosen.strategy, seed, dry_run)
+        return selecting.select(parts, request, progress)
+
+
+def push(parts: Parts, progress: Progress, new_project: bool = False) -> pushing.PushReport:
+    """Sends pending tasks to Label Studio. Raises LabelStudioError."""
+    project = parts.project
+    backend = parts.label_backend()
+    if new_project:
+        pushing.renew_project(project.engine)
+    return pushing.push(
+        project.engine,
+        project.store,
+        backend,
+        project.settings.name,
+        project.classes,
+        project.settings.label_studio.instructions,
+        project.settings.label_studio.project_id,
+        progress,
+    )
+
+
+def pull(parts: Parts, progress: Progress) -> pulling.PullReport:
+    """Fetches answers. Raises LabelStudioError; ProjectError before the first push."""
+    project = parts.project
+    external = pushing.label_studio_project(project.engine, project.settings.label_studio.project_id)
+    if external is None:
+        raise ProjectError("expected a Label Studio project, found none yet; `fieldloop push` makes it")
+    return pulling.pull(project.engine, parts.label_backend(), external, project.classes, progress)
+
+
+def start_label_studio(parts: Parts, progress: Progress) -> ServerInfo:
+    """Our own server for this project. Raises LabelStudioError."""
+    from connectors.label_studio_server import start
+
+    project = parts.project
+    project.store.mkdir(parents=True, exist_ok=True)
+    return start(project.label_studio, project.store, home(), project.settings.label_studio.port, progress)
+
+
+def _embedder(parts: Parts, failures: dict[str, str]) -> Embedder | None:
+    try:
+        return parts.embedder()
+    except ModelError as error:
+        failures["embedder"] = str(error)
+        return None
+
+
+def _detector(parts: Parts, failures: dict[str, str]) -> Detector | None:
+    try:
+        return parts.detector()
+    except ModelError as error:
+        failures["detector"] = str(error)
+        return None

@@ -1,0 +1,184 @@
+"""The one place where concrete connectors are built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import config
+from connectors.errors import LabelStudioDown
+from connectors.ports import Capture, Detector, Embedder, FrameSource, LabelBackend, Trainer
+from db.engine import read
+from db.models import deployed
+from loop.errors import ConfigError, ProjectError
+from loop.project import Project
+from loop.settings import EmbedderSettings
+
+TOKEN = "FIELDLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105
+VIDEO_SUFFIXES = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"}
+
+
+class Parts:
+    """The connectors of one project, built when first asked for and kept."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._source: FrameSource | None = None
+        self._embedder: Embedder | None = None
+        self._detector: tuple[str, Detector] | None = None
+
+    def source(self, path: str | None = None) -> FrameSource:
+        """The configured frame source, or one for `path`. Raises ConfigError, SourceError."""
+        if path:
+            return build_source(self.project, path)
+        if self._source is None:
+            self._source = build_source(self.project)
+        return self._source
+
+    def embedder(self) -> Embedder:
+        """The configured CLIP. Raises WeightsUnavailable, ModelError."""
+        if self._embedder is None:
+            self._embedder = build_embedder(self.project.root, self.project.settings.embedder)
+        return self._embedder
+
+    def detector(self) -> Detector:
+        """The deployed detector; another one as soon as another model is deployed. Raises ModelError."""
+        sha256, weights = deployed_weights(self.project)
+        if self._detector is None or self._detector[0] != sha256:
+            self._detector = (sha256, build_detector(self.project, weights))
+        return self._detector[1]
+
+    def detector_of(self, weights: Path) -> Detector:
+        """A detector for any of the project's checkpoints. Raises ModelError."""
+        return build_detector(self.project, weights)
+
+    def trainer(self) -> Trainer:
+        from connectors.yolo_train import YoloTrainer
+
+        return YoloTrainer()
+
+    def label_backend(self) -> LabelBackend:
+        """The user's Label Studio, or our own running server. Raises ConfigError, LabelStudioDown."""
+        return build_label_backend(self.project)
+
+
+def deployed_weights(project: Project) -> tuple[str, Path]:
+    """(sha256, path) of the deployed checkpoint. Raises ProjectError when there is none."""
+    with read(project.engine) as session:
+        model = deployed(session)
+    if model is None:
+        raise ProjectError(
+            "expected a deployed model, found none; make the project again with `fieldloop init`"
+        )
+    return model.sha256, project.root / model.path
+
+
+def build_source(project: Project, path: str | None = None) -> FrameSource:
+    """The configured frame source, or one for `path`. Raises ConfigError, SourceError."""
+    from connectors.sources.folder import FolderSource
+    from connectors.sources.metadata import Defaults
+    from connectors.sources.video import VideoSource
+
+    frames = project.settings.frames
+    if not (path or frames.path):
+        raise ConfigError(
+            "frames.path: expected a folder or a video file, got nothing; set it or give a path to `fieldloop ingest`"
+        )
+    where = Path(path).expanduser().absolute() if path else resolve(project, frames.path)
+    defaults = Defaults(camera=frames.camera or None, site=frames.site or None, timezone=frames.timezone)
+    if where.suffix.lower() in VIDEO_SUFFIXES:
+        return VideoSource(where, every_s=frames.video_every_s, defaults=defaults)
+    return FolderSource(where, frames.pattern or None, defaults=defaults, settle_s=frames.settle_s)
+
+
+def imported_captures(project: Project, paths: Sequence[Path]) -> dict[Path, Capture]:
+    """What EXIF, sidecars and the path pattern say of the images of a labeled dataset."""
+    from connectors.sources.folder import FolderSource
+    from connectors.sources.metadata import Defaults
+
+    if not paths:
+        return {}
+    frames = project.settings.frames
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    source = FolderSource(
+        root, frames.pattern or None, defaults=Defaults(timezone=frames.timezone), settle_s=0
+    )
+    return {capture.path: capture for capture in source.captures() if capture.path is not None}
+
+
+def build_embedder(root: Path, chosen: EmbedderSettings) -> Embedder:
+    """The configured CLIP. Raises WeightsUnavailable, ModelError."""
+    from connectors.clip import load_embedder
+
+    return load_embedder(
+        embedder_location(root, chosen.model),
+        chosen.pretrained or None,
+        device=chosen.device,
+        batch=chosen.batch,
+    )
+
+
+def embedder_location(root: Path, model: str) -> str:
+    """What open_clip is asked to load: "small" is the carried folder, a path is taken from the project folder."""
+    if model == "small":
+        return str(config.FOLDER / "clip_small")
+    local = root / Path(model).expanduser()
+    return str(local) if local.is_dir() else model
+
+
+def build_detector(project: Project, weights: Path) -> Detector:
+    """The detector in `weights`, with the project's settings. Raises ModelError."""
+    from connectors.yolo import load_detector
+
+    chosen = project.settings.detector
+    return load_detector(
+        weights,
+        device=chosen.device,
+        imgsz=chosen.imgsz,
+        conf=chosen.confidence,
+        iou=chosen.iou,
+    )
+
+
+def build_label_backend(project: Project) -> LabelBackend:
+    """The user's Label Studio, or our own running server. Raises ConfigError, LabelStudioDown."""
+    from connectors.label_studio import LabelStudio
+
+    url, token, own = label_studio_access(project)
+    images = project.settings.label_studio.images
+    if images == "auto":
+        images = "local_files" if own else "upload"
+    return LabelStudio(url, token, images=images, document_root=project.store)
+
+
+def label_studio_access(project: Project) -> tuple[str, str, bool]:
+    """(url, token, whether it is our own server)."""
+    from connectors.label_studio_server import status
+
+    url = project.settings.label_studio.url
+    if url:
+        _check_url(url)
+        token = os.environ.get(TOKEN, "")
+        if not token:
+            raise ConfigError(
+                f"{TOKEN}: expected the access token of {url}, got nothing; copy it from Label Studio's account page"
+            )
+        return url, token, False
+    server = status(project.label_studio)
+    if server is None:
+        raise LabelStudioDown(
+            "expected a running Label Studio, found none; start ours with `fieldloop labelstudio start` or set label_studio.url"
+        )
+    return server.url, server.token, True
+
+
+def resolve(project: Project, path: str) -> Path:
+    return project.root / Path(path).expanduser()
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"label_studio.url: expected http(s)://host[:port], got {url!r}")
