@@ -1,7 +1,8 @@
 """What must never be torn apart, and on which side of the split it lies.
 
-Frames of one camera-day, one sequence or one near-duplicate cluster are tied together by union-find; a unit, which is
-a connected component, lies on one side of the split as a whole.
+Frames of one camera-day or one sequence are tied together by union-find; a unit, which is a connected component,
+lies on one side of the split as a whole. Near-duplicates across the split are left out of training instead: on fixed
+cameras they chain every day to every other, and one held-out day would drag all of them along.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from connectors.ports import Purpose
 from loop.datasets.imported import DatasetError, PixelBox
 
+EXCLUDED = "excluded"
 SAME_SEQUENCE = timedelta(hours=1)
 
 
@@ -57,8 +60,9 @@ def split_groups(
     """Split by frame; whole units only, stable while the dataset grows.
 
     fractions: shares of units among splits, by default train .9 and val .1. A unit with an evaluation frame goes to
-    `evaluation`; one with an imported test or val frame goes there; the others go by a keyed hash. Raises
-    DatasetError when fractions do not sum to 1.
+    `evaluation`; one with an imported test or val frame goes there; the others go by a keyed hash. A frame with a
+    near-duplicate on a stricter side (evaluation, test, val, train) is EXCLUDED. Raises DatasetError when fractions
+    do not sum to 1.
     """
     shares = dict(fractions or {"train": 0.9, "val": 0.1})
     if abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) < 0:
@@ -69,11 +73,12 @@ def split_groups(
         out[name] = _pinned(members, evaluation) or _drawn(name, shares, seed)
     free = {name for name, members in units.items() if _pinned(members, evaluation) is None}
     _fill_empty(out, free, shares, seed)
-    return {item.frame: out[name] for name, members in units.items() for item in members}
+    sides = {item.frame: out[name] for name, members in units.items() for item in members}
+    return sides | dict.fromkeys(_leaks(items, sides, evaluation), EXCLUDED)
 
 
 def units(items: Sequence[Item]) -> dict[int, str]:
-    """Unit name by frame: connected components over camera-day, sequence and near-duplicate cluster."""
+    """Unit name by frame: connected components over camera-days and sequences."""
     return {item.frame: name for name, members in _members(items).items() for item in members}
 
 
@@ -87,7 +92,7 @@ def _members(items: Sequence[Item]) -> dict[str, list[Item]]:
             node = parent[node]
         return node
 
-    for one, other in [*_near_ties(items), *_sequence_ties(items)]:
+    for one, other in _sequence_ties(items):
         low, high = sorted((root(one), root(other)))
         parent[high] = low
     out: dict[str, list[Item]] = defaultdict(list)
@@ -96,10 +101,15 @@ def _members(items: Sequence[Item]) -> dict[str, list[Item]]:
     return dict(sorted(out.items()))
 
 
-def _near_ties(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
+def _leaks(items: Sequence[Item], sides: Mapping[int, str], evaluation: str) -> Iterator[int]:
+    strict = {side: rank for rank, side in enumerate(dict.fromkeys((evaluation, "test", "val", "train")))}
+    clusters: dict[int, list[int]] = defaultdict(list)
     for item in items:
         if item.cluster is not None:
-            yield f"group:{item.group}", f"near:{item.cluster}"
+            clusters[item.cluster].append(item.frame)
+    for frames in clusters.values():
+        keeper = min((sides[frame] for frame in frames), key=lambda side: strict.get(side, len(strict)))
+        yield from (frame for frame in frames if sides[frame] != keeper)
 
 
 def _sequence_ties(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
@@ -121,7 +131,7 @@ def _sequence_ties(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
             for group, times in groups.items()
             if (known := [t for t in times if t is not None]) and group not in timeless
         )
-        for (_, end, one), (start, _, other) in zip(spans, spans[1:], strict=False):
+        for (_, end, one), (start, _, other) in pairwise(spans):
             if start - end <= SAME_SEQUENCE:
                 yield f"group:{one}", f"group:{other}"
         for group in timeless:
