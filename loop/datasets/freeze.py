@@ -11,9 +11,10 @@ from math import isfinite
 from typing import Any
 
 from loop.datasets.imported import DatasetError, PixelBox
-from loop.datasets.units import Item, units
+from loop.datasets.units import EXCLUDED, Item, units
 
 SMALLEST_BOX = 0.1
+_LEAK = "frame left out: a near-duplicate of it is held out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Manifest:
     """A frozen dataset version.
 
     parent: sha256 of the manifest it grew from. rounds: the rounds it is made for. settings: how it was chosen.
-    dropped: boxes that could not be kept, as (frame, what).
+    dropped: boxes and frames that could not be kept, as (frame, what).
     """
 
     classes: tuple[str, ...]
@@ -94,14 +95,15 @@ def freeze(
     """
     unit_of = units(items)
     _check(items, classes, splits, unit_of)
-    dropped: list[tuple[int, str]] = []
+    dropped = [(i.frame, _LEAK) for i in items if splits[i.frame] == EXCLUDED]
     entries = [
         _frozen(item, classes, splits[item.frame], repeats.get(item.frame, 1), unit_of[item.frame], dropped)
         for item in sorted(items, key=lambda one: one.content_hash)
-        if splits[item.frame] != "train" or repeats.get(item.frame, 1) > 0
+        if splits[item.frame] != EXCLUDED
+        and (splits[item.frame] != "train" or repeats.get(item.frame, 1) > 0)
     ]
     return Manifest(
-        tuple(classes), tuple(entries), parent, tuple(rounds), dict(settings or {}), tuple(dropped)
+        tuple(classes), tuple(entries), parent, tuple(rounds), dict(settings or {}), tuple(sorted(dropped))
     )
 
 
@@ -121,8 +123,8 @@ def check_trainable(manifest: Manifest) -> None:
         )
     if not sizes["val"]:
         raise DatasetError(
-            f"expected frames to validate on, got none ({_sizes(sizes)}): all frames belong to one camera-day, "
-            "sequence or near-duplicate cluster, which is never torn apart; label frames of another one"
+            f"expected frames to validate on, got none ({_sizes(sizes)}): all frames belong to one camera-day "
+            "or sequence, which is never torn apart; label frames of another one"
         )
 
 
@@ -141,7 +143,7 @@ def summary(manifest: Manifest) -> dict[str, Any]:
         "boxes": boxes,
         "untrained": [name for name in manifest.classes if not boxes.get("train", {}).get(name)],
         "units": len({e.unit for e in manifest.entries}),
-        "dropped_boxes": len(manifest.dropped),
+        "dropped": len(manifest.dropped),
     }
 
 
@@ -169,7 +171,7 @@ def _check(
             )
     sides: dict[str, set[str]] = defaultdict(set)
     for frame, name in unit_of.items():
-        sides[name].add(splits[frame])
+        sides[name] |= {splits[frame]} - {EXCLUDED}
     torn = [name for name, sides_of in sides.items() if len(sides_of) > 1]
     if torn:
         raise DatasetError(f"unit {torn[0]} lies in {sorted(sides[torn[0]])}; split by `split_groups`")

@@ -67,13 +67,11 @@ def split_groups(
     shares = dict(fractions or {"train": 0.9, "val": 0.1})
     if abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) < 0:
         raise DatasetError(f"expected split fractions that sum to 1, got {shares}; correct them")
-    units = _members(items)
-    out: dict[str, str] = {}
-    for name, members in units.items():
-        out[name] = _pinned(members, evaluation) or _drawn(name, shares, seed)
-    free = {name for name, members in units.items() if _pinned(members, evaluation) is None}
-    _fill_empty(out, free, shares, seed)
-    sides = {item.frame: out[name] for name, members in units.items() for item in members}
+    by_unit = _members(items)
+    pinned = {name: _pinned(members, evaluation) for name, members in by_unit.items()}
+    out = {name: side or _drawn(name, shares, seed) for name, side in pinned.items()}
+    _fill_empty(out, {name for name, side in pinned.items() if side is None}, shares, seed)
+    sides = {item.frame: out[name] for name, members in by_unit.items() for item in members}
     return sides | dict.fromkeys(_leaks(items, sides, evaluation), EXCLUDED)
 
 
