@@ -14,7 +14,7 @@ from samplers.uncertainty import UncertaintySettings, uncertainty
 STRATEGIES: dict[str, Strategy] = {
     "hybrid": hybrid,
     "random": random,
-    "uncertainty": uncertainty,
+    "entropy": uncertainty,
     "least_confidence": partial(uncertainty, settings=UncertaintySettings(measure="least_confidence")),
     "margin": partial(uncertainty, settings=UncertaintySettings(measure="margin")),
     "k_center": k_center,

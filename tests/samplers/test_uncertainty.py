@@ -42,16 +42,16 @@ def test_top_averages_the_most_unsure_boxes_only() -> None:
 
 def test_the_most_unsure_frame_comes_first_and_cost_divides() -> None:
     scores = [np.array([0.9]), np.array([0.5]), np.array([0.6])]
-    plain = STRATEGIES["uncertainty"](Pool.of(np.eye(3), scores=scores), 3, np.random.default_rng(0))
+    plain = STRATEGIES["entropy"](Pool.of(np.eye(3), scores=scores), 3, np.random.default_rng(0))
     assert plain.indices.tolist() == [1, 2, 0]
     dear = Pool.of(np.eye(3), scores=scores, seconds=[1, 10, 1])
-    assert STRATEGIES["uncertainty"](dear, 3, np.random.default_rng(0)).indices.tolist() == [2, 0, 1]
+    assert STRATEGIES["entropy"](dear, 3, np.random.default_rng(0)).indices.tolist() == [2, 0, 1]
 
 
 def test_ties_are_drawn_not_taken_in_order() -> None:
     pool = Pool.of(np.eye(20))
     firsts = {
-        int(STRATEGIES["uncertainty"](pool, 1, np.random.default_rng(seed)).indices[0]) for seed in range(20)
+        int(STRATEGIES["entropy"](pool, 1, np.random.default_rng(seed)).indices[0]) for seed in range(20)
     }
     assert len(firsts) > 5
 

@@ -1,0 +1,1 @@
+"""What production shows and the training set lacks: pure functions over arrays."""

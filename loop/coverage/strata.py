@@ -1,0 +1,74 @@
+"""From gaps to what a sampler works with: one stratum per frame, its deficit,
+and the line that a labeler reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from loop.coverage.facets import Ints, Reals
+from loop.coverage.gaps import Gap
+
+NO_STRATUM = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Strata:
+    """code: (N,) int64 row of the others, or -1. deficit: (S,) float64. names, reasons: (S,)."""
+
+    code: Ints
+    deficit: Reals
+    names: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def strata_of(gaps: Sequence[Gap], size: int) -> Strata:
+    """A frame in several gaps belongs to the rarest of them, so that a broad gap does not swallow a narrow
+    one.
+
+    A gap's deficit shrinks by the share of its frames that went elsewhere. size: N production frames.
+    """
+    code = np.full(size, NO_STRATUM, dtype=np.int64)
+    broad_first = sorted(range(len(gaps)), key=lambda i: (-gaps[i].production_share, gaps[i].score))
+    for index in broad_first:
+        code[gaps[index].frames] = index
+    kept = np.bincount(code[code >= 0], minlength=len(gaps))
+    deficit = [gap.deficit * kept[i] / max(len(gap.frames), 1) for i, gap in enumerate(gaps)]
+    return Strata(
+        code,
+        np.array(deficit, dtype=np.float64),
+        tuple(gap.name for gap in gaps),
+        tuple(gap.why for gap in gaps),
+    )
+
+
+def reason_lines(
+    rows: Ints, arm: Sequence[str], strata: Strata, novelty: Reals, uncertainty: Reals
+) -> list[str]:
+    """One line per chosen frame. rows: (k,). arm: (k,) the part of the strategy that chose it.
+
+    novelty: (N,) ratio. uncertainty: (N,).
+    """
+    surer = _share_below(uncertainty)
+    return [
+        _reason(str(part), strata, int(strata.code[row]), float(novelty[row]), float(surer[row]))
+        for row, part in zip(rows, arm, strict=True)
+    ]
+
+
+def _reason(arm: str, strata: Strata, stratum: int, novelty: float, surer: float) -> str:
+    if arm == "coverage" and stratum != NO_STRATUM:
+        return strata.reasons[stratum]
+    if arm in ("discovery", "k_center"):
+        return f"new: {novelty:.1f} times as far from the training set as is usual around there"
+    if arm == "uncertainty":
+        return f"doubtful: the model is surer of {surer:.0%} of the frames"
+    return "drawn at random, so that what nobody suspects has its chance"
+
+
+def _share_below(value: Reals) -> Reals:
+    share: Reals = np.searchsorted(np.sort(value), value, side="left") / max(len(value), 1)
+    return share
