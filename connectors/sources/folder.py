@@ -1,0 +1,237 @@
+"""A folder of images, scanned again and again while cameras write into it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.errors import SourceError
+from connectors.ports import Capture
+from connectors.sources.metadata import Defaults, Facts, zone
+from connectors.sources.pattern import compile_pattern
+from connectors.sources.sidecars import Report, json_sidecar
+from connectors.sources.voices import Voices
+
+SIDECARS = frozenset(
+    [
+        ".json",
+        ".jsonl",
+        ".csv",
+        ".tsv",
+        ".txt",
+        ".yaml",
+        ".yml",
+        ".xml",
+        ".toml",
+        ".ini",
+        ".cfg",
+        ".md",
+        ".log",
+        ".html",
+        ".sha256",
+        ".md5",
+        ".db",
+        ".py",
+        ".sh",
+    ]
+)
+UNFINISHED = frozenset(
+    [".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart", ".swp", ".lock", ".bak"]
+)
+Known = Callable[[str, int, int], bool]
+"""`known(key, size, mtime_ns)`: whether this very file was taken before and need not be offered again."""
+
+REPORTS_REMEMBERED = 10_000
+
+log = logging.getLogger(__name__)
+
+
+def log_problem(key: str, problem: str) -> None:
+    """The usual `report`: a warning in the log."""
+    log.warning("%s: %s", key, problem)
+
+
+class FolderSource:
+    """ports.FrameSource over the files below a folder; keys are POSIX paths relative to it.
+
+    A file is offered when it is whole: not touched for settle_s seconds, or of the same size and time as settle_s seconds
+    before; so is a file whose JSON sidecar is not whole yet left alone. Hidden files, names of unfinished downloads and
+    sidecars are passed over; all other regular files are offered, so that what is no image is set aside with a reason.
+    Links are followed to files below root and refused where they leave it. Times without an offset are in defaults.timezone.
+
+    pattern: see connectors.sources.pattern. clock: seconds since 1970. known: asked before anything of a file is read.
+    report: told, once each, of what was passed over and of sidecars that could not be used. After a scan `unsettled` is
+    the number of files that were left because they were not whole.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        pattern: str | None = None,
+        recursive: bool = True,
+        defaults: Defaults = Defaults(),
+        settle_s: float = 2.0,
+        clock: Callable[[], float] = time.time,
+        known: Known | None = None,
+        report: Report = log_problem,
+    ) -> None:
+        self.root = root
+        self.unsettled = 0
+        self._pattern = compile_pattern(pattern) if pattern else None
+        self._recursive = recursive
+        zone(defaults.timezone)
+        self._defaults = defaults
+        self._settle_s = settle_s
+        self._clock = clock
+        self._known = known
+        self._report_to = report
+        self._reported: set[tuple[str, str]] = set()
+        self._sightings: dict[str, _Sighting] = {}
+
+    def captures(self, after: str | None = None) -> Iterator[Capture]:
+        """Whole files whose key sorts after `after`, in key order. Raises SourceError when root is no readable folder."""
+        voices = Voices(self.root, self._pattern, self._defaults, self._report)
+        unsettled: set[str] = set()
+        for key, path in self._files(after):
+            found = self._whole(key, path, unsettled)
+            if found and not (self._known and self._known(key, found.st_size, found.st_mtime_ns)):
+                yield _capture(key, path, voices.facts(key, path))
+        voices.report_misfits()
+        self.unsettled = len(unsettled)
+        self._sightings = {key: seen for key, seen in self._sightings.items() if key in unsettled}
+
+    def _files(self, after: str | None) -> Iterator[tuple[str, Path]]:
+        real_root = self._real_root()
+        stack = [self._entries("", self.root)]
+        while stack:
+            entry = next(stack[-1], None)
+            if entry is None:
+                stack.pop()
+            elif entry.is_folder:
+                if self._recursive and not _all_before(entry.key, after):
+                    stack.append(self._entries(entry.key, entry.path))
+            elif (after is None or entry.key > after) and (path := self._inside(entry, real_root)):
+                yield entry.key, path
+
+    def _real_root(self) -> Path:
+        try:
+            with os.scandir(self.root):
+                return self.root.resolve(strict=True)
+        except OSError as error:
+            raise SourceError(
+                f"expected a folder of images, got {self.root} ({error.strerror}); check path and permissions"
+            ) from error
+
+    def _entries(self, prefix: str, folder: Path) -> Iterator[_Entry]:
+        try:
+            with os.scandir(folder) as found:
+                names = sorted(_order(entry) for entry in found if _of_interest(entry))
+        except OSError as error:
+            self._report(prefix or ".", f"expected a readable folder, got: {error.strerror}")
+            return
+        for shown, name, is_link in names:
+            is_folder = shown.endswith("/")
+            yield _Entry(prefix + shown, folder / name, is_folder, is_link)
+
+    def _inside(self, entry: _Entry, real_root: Path) -> Path | None:
+        if not entry.is_link:
+            return entry.path
+        target = Path(os.path.realpath(entry.path))
+        if not target.is_relative_to(real_root):
+            self._report(
+                entry.key, f"expected a link to a file below {self.root}, got one that leaves it; refused"
+            )
+            return None
+        return target if target.is_file() else None
+
+    def _whole(self, key: str, path: Path, unsettled: set[str]) -> os.stat_result | None:
+        found = _stat(path)
+        if found is None or not self._settled(key, found, unsettled):
+            return None
+        sidecar = json_sidecar(path)
+        beside = _stat(sidecar) if sidecar else None
+        if beside and not self._settled(key + "\0sidecar", beside, unsettled):
+            return None
+        return found
+
+    def _settled(self, key: str, found: os.stat_result, unsettled: set[str]) -> bool:
+        now = self._clock()
+        if self._settle_s <= 0 or now - found.st_mtime >= self._settle_s:
+            return True
+        seen = self._sightings.get(key)
+        if seen is None or (seen.size, seen.mtime_ns) != (found.st_size, found.st_mtime_ns):
+            self._sightings[key] = seen = _Sighting(found.st_size, found.st_mtime_ns, now)
+        if now - seen.since >= self._settle_s:
+            return True
+        unsettled.add(key)
+        return False
+
+    def _report(self, key: str, problem: str) -> None:
+        if len(self._reported) >= REPORTS_REMEMBERED:
+            self._reported.clear()
+        if (key, problem) not in self._reported:
+            self._reported.add((key, problem))
+            self._report_to(key, problem)
+
+
+def _capture(key: str, path: Path, facts: Facts) -> Capture:
+    return Capture(
+        key=key,
+        path=path,
+        camera=facts.camera,
+        site=facts.site,
+        sequence=facts.sequence,
+        captured_at=facts.captured_at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    size: int
+    mtime_ns: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """key: ends with a slash for a folder."""
+
+    key: str
+    path: Path
+    is_folder: bool
+    is_link: bool
+
+
+def _of_interest(entry: os.DirEntry[str]) -> bool:
+    name = entry.name.lower()
+    if name.startswith((".", "~")) or name.endswith("~"):
+        return False
+    if entry.is_dir(follow_symlinks=False):
+        return True
+    ending = os.path.splitext(name)[1]  # noqa: PTH122 - a Path per file would cost more than the scan
+    return ending not in SIDECARS | UNFINISHED and (
+        entry.is_symlink() or entry.is_file(follow_symlinks=False)
+    )
+
+
+def _order(entry: os.DirEntry[str]) -> tuple[str, str, bool]:
+    # The slash makes the order within each folder that of the whole keys.
+    shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+    return shown + "/" * entry.is_dir(follow_symlinks=False), entry.name, entry.is_symlink()
+
+
+def _all_before(folder_key: str, after: str | None) -> bool:
+    return after is not None and folder_key <= after and not after.startswith(folder_key)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None

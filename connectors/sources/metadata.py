@@ -1,0 +1,107 @@
+"""What is known of a frame beside its pixels, and which of several voices is believed.
+
+From the most to the least believed: the sidecar beside the file, the path pattern, the options given for the whole
+source, EXIF. The more deliberately somebody said it of this very file, the more it counts. EXIF comes last because its
+camera is a model name that a whole fleet shares; it is not even read when the others say all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from connectors.errors import SourceError
+
+CAMERA_LENGTH, SITE_LENGTH, SEQUENCE_LENGTH = 120, 120, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one voice says of a frame, None where it is silent. captured_at: aware, UTC."""
+
+    camera: str | None = None
+    site: str | None = None
+    sequence: str | None = None
+    captured_at: datetime | None = None
+
+    def over(self, weaker: Facts) -> Facts:
+        """These facts, with the silent ones taken from a voice that counts less."""
+        return Facts(
+            self.camera or weaker.camera,
+            self.site or weaker.site,
+            self.sequence or weaker.sequence,
+            self.captured_at or weaker.captured_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Options for a whole source. timezone: what times without an offset mean, such as Europe/Rome."""
+
+    camera: str | None = None
+    site: str | None = None
+    sequence: str | None = None
+    timezone: str = "UTC"
+
+    @property
+    def facts(self) -> Facts:
+        """These options as one more voice."""
+        return Facts(
+            clean(self.camera, CAMERA_LENGTH),
+            clean(self.site, SITE_LENGTH),
+            clean(self.sequence, SEQUENCE_LENGTH),
+        )
+
+
+def camera_day(camera: str, captured_at: datetime | None) -> str:
+    """The group a frame belongs to: its camera and its UTC day, such as "gate-3|2026-11-24"."""
+    day = captured_at.astimezone(UTC).strftime("%Y-%m-%d") if captured_at else "undated"
+    return f"{camera}|{day}"
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of an IANA name. Raises SourceError."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SourceError(f"timezone: expected a name such as Europe/Rome or UTC, got {name!r}") from error
+
+
+def in_utc(moment: datetime, assumed: tzinfo) -> datetime:
+    """The moment in UTC; one without an offset is read in the assumed zone. Raises ValueError near the year 1."""
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=assumed)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"expected a time that UTC can express, got {moment}") from error
+
+
+def read_time(value: object, assumed: tzinfo) -> datetime:
+    """A time as sidecars write it: ISO 8601, or seconds since 1970. Raises ValueError."""
+    if isinstance(value, str):
+        try:
+            return in_utc(datetime.fromisoformat(value.strip()), assumed)
+        except ValueError:
+            value = _number(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, OSError, ValueError) as error:
+            raise ValueError(f"expected seconds since 1970, got {value}") from error
+    raise ValueError(
+        f"expected a time such as 2026-11-24T08:30:00+01:00 or seconds since 1970, got {value!r}"
+    )
+
+
+def clean(value: str | None, length: int) -> str | None:
+    """A name fit for a table: printable, trimmed, at most `length` characters; None when nothing is left."""
+    if value is None:
+        return None
+    return "".join(c if c.isprintable() else " " for c in value).strip()[:length].strip() or None
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,144 @@
+"""Sidecars: `a.json` (or `a.jpg.json`) beside `a.jpg`, or one CSV in its folder or in one above.
+
+Both know camera, site, sequence and captured_at; a CSV also has the column file, a path relative to its own folder.
+Other keys and columns are left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import posixpath
+import sys
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from pathlib import Path
+
+from connectors.errors import SourceError
+from connectors.sources.metadata import (
+    CAMERA_LENGTH,
+    SEQUENCE_LENGTH,
+    SITE_LENGTH,
+    Facts,
+    clean,
+    read_time,
+)
+
+MAX_JSON_BYTES = 1_000_000
+COLUMNS = ("camera", "site", "sequence", "captured_at")
+Row = tuple[str, str, str, str]
+Report = Callable[[str, str], None]
+"""`report(key, problem)`: something beside a frame could not be used; the frame itself can."""
+
+
+def json_sidecar(image: Path) -> Path | None:
+    """The JSON file that belongs to an image, if there is one."""
+    for candidate in (image.with_suffix(".json"), image.with_name(image.name + ".json")):
+        if candidate.is_file() and not candidate.is_symlink():
+            return candidate
+    return None
+
+
+def read_json(path: Path, assumed: tzinfo) -> Facts:
+    """Raises SourceError for a file that is no JSON object or holds a value of the wrong kind."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise SourceError(f"expected a sidecar of at most {MAX_JSON_BYTES:,} bytes, got more")
+        content = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SourceError(f"expected a JSON sidecar, got: {error}") from error
+    if not isinstance(content, dict):
+        raise SourceError(f"expected a JSON object with {', '.join(COLUMNS)}, got a {type(content).__name__}")
+    return to_facts(content, assumed)
+
+
+def to_facts(values: Mapping[str, object], assumed: tzinfo) -> Facts:
+    """Facts from a sidecar's values, empty ones silent. Raises SourceError that names the key."""
+    moment = values.get("captured_at")
+    try:
+        captured_at = None if moment in (None, "") else read_time(moment, assumed)
+    except ValueError as error:
+        raise SourceError(f"captured_at: {error}") from error
+    return Facts(
+        _name(values, "camera", CAMERA_LENGTH),
+        _name(values, "site", SITE_LENGTH),
+        _name(values, "sequence", SEQUENCE_LENGTH),
+        captured_at,
+    )
+
+
+class CsvSidecars:
+    """The CSV files of a folder tree, one per folder, read when first needed.
+
+    Only those in the folders above the last key stay in memory.
+    """
+
+    def __init__(self, root: Path, report: Report) -> None:
+        self._root = root
+        self._report = report
+        self._tables: dict[str, dict[str, Row]] = {}
+
+    def values(self, key: str) -> Mapping[str, object] | None:
+        """The row of a file, from the nearest folder that has one."""
+        folders = _folders_above(key)
+        self._tables = {folder: table for folder, table in self._tables.items() if folder in folders}
+        for folder in folders:
+            if folder not in self._tables:
+                self._tables[folder] = self._load(folder)
+            if row := self._tables[folder].get(posixpath.relpath(key, folder or ".")):
+                return dict(zip(COLUMNS, row, strict=True))
+        return None
+
+    def _load(self, folder: str) -> dict[str, Row]:
+        tables = [table for path in self._candidates(folder) if (table := self._read(path)) is not None]
+        if len(tables) > 1:
+            self._report(
+                folder or ".", f"expected one CSV with a column 'file', got {len(tables)}; none is used"
+            )
+            return {}
+        return tables[0] if tables else {}
+
+    def _candidates(self, folder: str) -> list[Path]:
+        try:
+            with os.scandir(self._root / folder) as entries:
+                return sorted(Path(entry.path) for entry in entries if _is_csv(entry))
+        except OSError:
+            return []
+
+    def _read(self, path: Path) -> dict[str, Row] | None:
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = csv.DictReader(file)
+                if "file" not in (rows.fieldnames or ()):
+                    return None
+                return {posixpath.normpath(row["file"]): _row(row) for row in rows if row["file"]}
+        except (OSError, ValueError, csv.Error) as error:
+            self._report(path.relative_to(self._root).as_posix(), f"expected a CSV in UTF-8, got: {error}")
+            return None
+
+
+def _is_csv(entry: os.DirEntry[str]) -> bool:
+    return entry.name.lower().endswith(".csv") and entry.is_file(follow_symlinks=False)
+
+
+def _folders_above(key: str) -> list[str]:
+    folders = []
+    while key:
+        key = posixpath.dirname(key)
+        folders.append(key)
+    return folders
+
+
+def _row(row: Mapping[str, str | None]) -> Row:
+    camera, site, sequence, captured_at = (sys.intern(row.get(column) or "") for column in COLUMNS)
+    return camera, site, sequence, captured_at
+
+
+def _name(values: Mapping[str, object], key: str, length: int) -> str | None:
+    value = values.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise SourceError(f"{key}: expected text, got {value!r:.60}")
+    return clean(str(value), length)
