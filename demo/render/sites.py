@@ -31,10 +31,10 @@ def ground(site: str) -> Pixels:
     tone = {"depot": (126, 126, 128), "construction": (190, 160, 118), "street": (112, 114, 118),
             "parking": (146, 146, 144), "harbor": (150, 147, 138)}[site]
     rows, columns = int(_EXTENT[1] * PER_METER), int(_EXTENT[0] * PER_METER)
-    texture = np.ones((rows, columns), dtype=np.float32)
+    texture = np.zeros((rows, columns), dtype=np.float32)
     for cell, weight in ((1, .035), (5, .04), (40, .05), (260, .07)):
         texture += weight * _noise(rng, rows, columns, cell)
-    image = np.clip(texture[:, :, None] * np.asarray(tone, dtype=np.float32), 0, 255).astype(np.uint8)
+    image = np.clip((1 + texture)[:, :, None] * np.asarray(tone, dtype=np.float32), 0, 255).astype(np.uint8)
     _MARKS[site](image, rng)
     return image
 
