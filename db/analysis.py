@@ -134,8 +134,13 @@ def work_count(session: Session, kind: str, producer_id: int) -> int:
 def record_embeddings(session: Session, producer: int, seqs: Sequence[int], vectors: Array) -> None:
     """Stores unit vectors (B, D) as float16 and marks the frames. ValueError on another shape or NaN."""
     vectors = np.asarray(vectors)
-    if vectors.ndim != 2 or len(vectors) != len(seqs) or not np.isfinite(vectors).all():
+    if vectors.ndim != 2 or len(vectors) != len(seqs):
         raise ValueError(f"expected finite vectors ({len(seqs)}, D), got {vectors.shape}")
+    if not np.isfinite(vectors).all():
+        raise ValueError(
+            f"expected finite vectors ({len(seqs)}, D), got {vectors.shape} with NaN or infinity"
+        )
+    _check_length(session, producer, vectors.shape[1])
     _record(session, "embedder", producer, seqs, [{"vector": _bytes(vector, "<f2")} for vector in vectors])
 
 
@@ -259,6 +264,12 @@ def _record(
             update(Frame).where(Frame.seq.in_(chunk)).values({_marker(kind).key: producer}),
             execution_options={"synchronize_session": False},
         )
+
+
+def _check_length(session: Session, made_by: int, length: int) -> None:
+    maker = producer(session, made_by)
+    if (expected := maker.details.get("dim", length)) != length:
+        raise ValueError(f"expected vectors of length {expected} from {maker.name}, got {length}")
 
 
 def _marker(kind: str) -> InstrumentedAttribute[int]:

@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
 from db.errors import SchemaMismatch, StateError
@@ -27,7 +27,7 @@ def open_database(url: str) -> Engine:
 
     Raises SchemaMismatch when a newer fieldloop wrote it, StateError when it cannot be opened.
     """
-    engine = _connectable(make_url(url))
+    engine = _engine(url)
     try:
         _upgrade(engine)
     except DatabaseError as error:
@@ -82,6 +82,20 @@ def migration_config(connection: Connection | None = None) -> Config:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+def _engine(url: str) -> Engine:
+    try:
+        return _connectable(make_url(url))
+    except ArgumentError as error:
+        raise StateError(
+            "expected a database address like sqlite:////path/loop.db or postgresql+psycopg://user@host/name, "
+            f"got one that cannot be read; correct database_url ({type(error).__name__})"
+        ) from None
+    except ModuleNotFoundError as error:
+        raise StateError(
+            f"this kind of database needs the Python package {error.name}; install it"
+        ) from error
 
 
 def _connectable(url: URL) -> Engine:

@@ -1,0 +1,102 @@
+"""Answers are kept as given; a label is what holds now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine
+
+from db.engine import read, write
+from db.labels import StoredBox, answers, count_labels, labels, record_annotation, set_label
+from db.tables import utcnow
+from db.tasks import add_tasks, create_batch, tasks
+from tests.db.world import new_task, stocked
+
+AT = datetime(2026, 11, 24, 9, 30, 0, 123456, UTC)
+RESULT: list[dict[str, Any]] = [
+    {"type": "rectanglelabels", "value": {"x": 1.5, "rectanglelabels": ["Schutzhelm ⛑"]}}
+]
+
+
+def asked(engine: Engine, frame: int) -> int:
+    with write(engine) as session:
+        add_tasks(session, create_batch(session, "random", 1, 1, {}), [new_task(frame)])
+        return tasks(session)[0].id
+
+
+def answer(
+    engine: Engine, task: int, at: datetime = AT, external_id: int = 5, project: int = 1
+) -> int | None:
+    with write(engine) as session:
+        return record_annotation(
+            session,
+            task,
+            external_project=project,
+            external_id=external_id,
+            author="ann@example.org",
+            created_at=AT,
+            updated_at=at,
+            cancelled=False,
+            result=RESULT,
+            lead_time_s=3.5,
+        )
+
+
+def test_an_answer_is_stored_once_per_change(engine: Engine) -> None:
+    task = asked(engine, stocked(engine, 1)[0])
+    first = answer(engine, task)
+    assert first is not None
+    assert answer(engine, task) is None
+    changed = answer(engine, task, at=AT + timedelta(microseconds=1))
+    assert changed not in (None, first)
+    assert answer(engine, task, project=2) not in (None, first, changed)
+    with read(engine) as session:
+        stored = answers(session, [task])
+        assert answers(session, [task + 1]) == []
+        assert answers(session) == stored
+    assert [row.updated_at for row in stored] == [AT, AT, AT + timedelta(microseconds=1)]
+    assert (stored[0].result, stored[0].author, stored[0].lead_time_s) == (RESULT, "ann@example.org", 3.5)
+    assert stored[0].cancelled is False
+
+
+def test_a_label_is_replaced_by_the_next_one(engine: Engine) -> None:
+    (seq,) = stocked(engine, 1)
+    kept = answer(engine, asked(engine, seq))
+    with write(engine) as session:
+        set_label(
+            session,
+            seq,
+            [("person", 1.5, 2, 30, 40), StoredBox("helmet", 5, 6, 7, 8, "prediction")],
+            "train",
+            "imported",
+        )
+    with read(engine) as session:
+        assert labels(session)[seq].boxes == (
+            StoredBox("person", 1.5, 2, 30, 40, "manual"),
+            StoredBox("helmet", 5, 6, 7, 8, "prediction"),
+        )
+    with write(engine) as session:
+        set_label(session, seq, [], "evaluation", "annotation", kept)
+        (label,) = labels(session).values()
+    assert (label.frame, label.boxes, label.purpose, label.source) == (seq, (), "evaluation", "annotation")
+    assert label.annotation_id == kept
+
+
+def test_labels_meet_every_condition_and_are_counted(engine: Engine) -> None:
+    a, b, c, bare = stocked(engine, 4)
+    with write(engine) as session:
+        set_label(session, c, [], "train", "imported")
+        set_label(session, b, [], "evaluation", "annotation")
+    between = utcnow()
+    with write(engine) as session:
+        set_label(session, a, [], "train", "annotation")
+        assert list(labels(session)) == [a, b, c]
+        assert list(labels(session, purpose="train")) == [a, c]
+        assert list(labels(session, purpose="train", source="annotation")) == [a]
+        assert list(labels(session, [bare, c, b])) == [b, c]
+        assert labels(session, []) == {}
+        assert count_labels(session) == 3
+        assert count_labels(session, since=between) == 1
+        assert count_labels(session, purpose="evaluation") == 1
+        assert count_labels(session, since=between, purpose="train", source="imported") == 0
