@@ -73,6 +73,7 @@ class Select(Section):
     ]
     budget: Positive
     daily_budget: Annotated[int, Field(ge=0)]
+    share_of_new: Share
     evaluation_share: Share
     max_per_sequence: Positive
 

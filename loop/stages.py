@@ -7,6 +7,9 @@ import time
 from connectors.errors import ModelError
 from connectors.label_studio_server import ServerInfo
 from connectors.ports import Detector, Embedder, Progress
+from db.engine import read
+from db.states import TaskStatus
+from db.tasks import tasks
 from loop import analyze as analysis
 from loop import ingest as ingestion
 from loop import pull as pulling
@@ -131,3 +134,13 @@ def _detector(parts: Parts, failures: dict[str, str]) -> Detector | None:
     except ModelError as error:
         failures["detector"] = str(error)
         return None
+
+
+def anything_to_push(parts: Parts) -> bool:
+    with read(parts.project.engine) as session:
+        return bool(tasks(session, status=(TaskStatus.PENDING, TaskStatus.SENT), limit=1))
+
+
+def anything_to_pull(parts: Parts) -> bool:
+    project = parts.project
+    return pushing.label_studio_project(project.engine, project.settings.label_studio.project_id) is not None

@@ -8,8 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +26,7 @@ from connectors.errors import ConnectorError, LabelStudioDown
 from connectors.ports import Progress as Report
 from db.errors import StateError
 from loop.errors import LoopError
+from loop.jsonable import plain
 from loop.project import open_project
 from loop.wiring import Parts
 
@@ -113,21 +112,6 @@ def emit(result: Any, as_json: bool, lines: Callable[[], list[str]]) -> None:
     else:
         for line in lines():
             say(line)
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, paths, times and arrays as JSON values."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def opened(root: Path) -> Parts:

@@ -87,7 +87,7 @@ def measured_facets(
 
 
 def _limits(bin_: Bin, training: Reals, camera: NDArray[np.object_]) -> dict[str | None, float]:
-    limits = {None: float(np.nanquantile(training, bin_.quantile))}
+    limits: dict[str | None, float] = {None: float(np.nanquantile(training, bin_.quantile))}
     if bin_.per_camera:
         for name in {name for name in camera if name}:
             own = training[(camera == name) & np.isfinite(training)]

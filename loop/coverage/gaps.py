@@ -122,7 +122,7 @@ def class_candidates(
     for index in np.flatnonzero(boxes < needed):
         score = scores[:, index]
         inside = score > suspicion_limit(score, suspect)
-        evidence = f"suspected in {inside.mean():.1%} of production, {_boxes(int(boxes[index]))} in training"
+        evidence = f"suspected in {_percent(float(inside.mean()))} of production, {_boxes(int(boxes[index]))} in training"
         found.append(
             Candidate(
                 name=f"class: {classes[index]}",

@@ -281,7 +281,8 @@ def nearest_prompts(
 def _sequence_codes(sequence: Ints) -> Ints:
     alone = sequence < 0
     unique = np.where(alone, sequence.max(initial=0) + 1 + np.arange(len(sequence)), sequence)
-    return np.unique(unique, return_inverse=True)[1].astype(np.int64)
+    codes: Ints = np.unique(unique, return_inverse=True)[1].astype(np.int64)
+    return codes
 
 
 def _mean_by(vectors: Array, code: Ints) -> NDArray[np.float64]:

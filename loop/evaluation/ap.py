@@ -166,11 +166,16 @@ def average_precision(matches: Matches, weights: ArrayLike | None = None) -> Sco
     return Scores(average_precisions(matches, rows)[0], matches.ious)
 
 
-def average_precisions(matches: Matches, weights: ArrayLike, ious: Sequence[float] | None = None) -> Floats:
+def average_precisions(
+    matches: Matches,
+    weights: ArrayLike,
+    ious: Sequence[float] | None = None,
+    classes: Sequence[int] | None = None,
+) -> Floats:
     """AP of many weightings at once.
 
-    weights: (R, N), not negative. ious: those wanted, all when None. Returns (R, T, C), NaN where the
-    weighted images hold no object of the class. Raises ValueError on a wrong shape or a negative weight.
+    weights: (R, N), not negative. ious, classes: those wanted, all when None. Returns (R, T, C), NaN where the
+    weighted images hold no object of the class, or it was not wanted. Raises ValueError on a wrong shape or a negative weight.
     """
     table = np.asarray(weights, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != matches.images or (table < 0).any():
@@ -181,7 +186,9 @@ def average_precisions(matches: Matches, weights: ArrayLike, ious: Sequence[floa
     levels = range(len(matches.ious)) if ious is None else [iou_row(matches.ious, i) for i in ious]
     positives = table @ matches.truths
     out = np.full((len(table), len(levels), matches.classes), np.nan)
-    for class_id in np.flatnonzero(matches.truths.any(axis=0)):
+    wanted = np.arange(matches.classes) if classes is None else np.asarray(classes, dtype=np.int64)
+    shown = np.asarray(matches.truths.any(axis=0))
+    for class_id in wanted[shown[wanted]]:
         span = matches.span(int(class_id))
         for rows in _chunks(len(table), span.stop - span.start):
             part = table[rows][:, matches.image[span]]

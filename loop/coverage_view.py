@@ -1,0 +1,351 @@
+"""What production shows and the training set lacks, gathered from the database: the view that gaps, selection and rounds share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from connectors.ports import Array, Progress
+from db.analysis import (
+    StoredDetections,
+    embedded_ids,
+    load_detections,
+    load_embeddings,
+    load_measurements,
+    producer_id,
+)
+from db.engine import read, write
+from db.frames import FrameRow, frames
+from db.index import open_index
+from db.labels import LabelRow, labels
+from db.states import Origin
+from loop.coverage.conditions import Conditions, load_conditions
+from loop.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
+from loop.coverage.gaps import (
+    Gap,
+    candidates_of,
+    class_candidates,
+    frame_confidence,
+    merge_overlapping,
+    rank_gaps,
+)
+from loop.coverage.prompts import assign, bursts, smooth_by_sequence
+from loop.coverage.regions import (
+    Novelty,
+    Region,
+    TrainingSet,
+    find_regions,
+    measure_novelty,
+    region_candidates,
+)
+from loop.coverage.strata import Strata, strata_of
+from loop.errors import ProjectError
+from loop.ingest import UNKNOWN
+from loop.monitoring.measure import MEASURES_VERSION
+from loop.wiring import Parts, resolve
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Frames of one side of the comparison, row by row. camera, sequence, group: (N,) int64 codes, sequence -1 for none."""
+
+    rows: list[FrameRow]
+    vectors: Array
+    measures: dict[str, Reals]
+    camera: Ints
+    sequence: Ints
+    group: Ints
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class CoverageView:
+    """production and training side by side, their gaps worst first, and one stratum per production frame.
+
+    detections: by production row. embedder, detector: producers whose facts these are; nothing of others is in here.
+    """
+
+    production: Side
+    training: Side
+    detections: list[StoredDetections]
+    classes: tuple[str, ...]
+    boxes_per_class: Ints
+    facets: list[Facet]
+    novelty: Novelty
+    regions: list[Region]
+    gaps: list[Gap]
+    strata: Strata
+    embedder: int
+    detector: int
+
+    def conditions_of(self, row: int) -> dict[str, str]:
+        """What is known of a production frame: facet name -> option."""
+        found = {}
+        for facet in self.facets:
+            option = int(facet.production[row])
+            if option >= 0:
+                found[facet.name] = facet.options[option]
+        return found
+
+
+def build(parts: Parts, progress: Progress) -> CoverageView:
+    """Compares everything analyzed by the current models. Raises ProjectError when there is nothing to compare yet."""
+    project, settings = parts.project, parts.project.settings
+    progress(0, 4, "loading frames")
+    embedder, detector = parts.embedder(), parts.detector()
+    with write(project.engine) as session:
+        embedder_id = producer_id(session, "embedder", embedder.name, {"dim": embedder.dim})
+        detector_id = producer_id(session, "detector", detector.name, {"classes": list(detector.classes)})
+        measure_id = producer_id(session, "measure", MEASURES_VERSION, {})
+    with read(project.engine) as session:
+        known = labels(session, purpose="train")
+        embedded = set(embedded_ids(session, embedder_id).tolist())
+        training_rows = [row for row in frames(session, seqs=sorted(known)) if row.seq in embedded]
+        seen = [row for row in frames(session, origin=Origin.PRODUCTION) if row.seq in embedded]
+        found = load_detections(session, detector_id, [row.seq for row in seen])
+        production_rows = [row for row in seen if row.seq in found]
+        _check_sides(production_rows, training_rows)
+        production = _side(session, production_rows, embedder_id, measure_id)
+        training = _side(session, training_rows, embedder_id, measure_id)
+    detections = [found[row.seq] for row in production_rows]
+    conditions = load_conditions(resolve(project, settings.conditions) if settings.conditions else None)
+    progress(1, 4, "searching the index")
+    index = open_index(
+        project.engine,
+        embedder_id,
+        project.indexes / "training.faiss",
+        np.array([row.seq for row in training_rows], dtype=np.int64),
+    )
+    members = TrainingSet(_ids(training), training.vectors, training.sequence)
+    novelty, own = measure_novelty(production.vectors, members, index.search, settings.gaps.neighbors)
+    progress(2, 4, "reading conditions")
+    sentences = conditions.sentences() if settings.gaps.prompts else ()
+    texts = dict(zip(sentences, embedder.embed_text(sentences), strict=True)) if sentences else {}
+    facets = _facets(parts, conditions, production, training, texts)
+    names = [
+        (option, texts[said[0]])
+        for group in conditions.groups
+        for option, said in zip(group.options, group.prompts, strict=True)
+        if texts
+    ]
+    regions = (
+        find_regions(production.vectors, novelty, own, production.sequence, names)
+        if settings.gaps.regions
+        else []
+    )
+    boxes, frames_with = _class_counts(known, training_rows, project.classes)
+    progress(3, 4, "ranking gaps")
+    candidates = [candidate for facet in facets for candidate in candidates_of(facet)]
+    candidates += region_candidates(regions)
+    candidates += class_candidates(
+        project.classes, boxes, frames_with, len(training), class_maxima(detections, len(project.classes))
+    )
+    confidence = frame_confidence([each.confidence for each in detections])
+    ranked = rank_gaps(
+        candidates,
+        production.group,
+        confidence,
+        min_share=settings.gaps.min_share,
+        max_share=settings.gaps.max_share,
+        seed=settings.seed,
+    )
+    gaps = merge_overlapping(ranked, len(production))
+    progress(4, 4, "done")
+    return CoverageView(
+        production,
+        training,
+        detections,
+        project.classes,
+        boxes,
+        facets,
+        novelty,
+        regions,
+        gaps,
+        strata_of(gaps, len(production)),
+        embedder_id,
+        detector_id,
+    )
+
+
+def analyzed_since(session: Session, seq: int) -> int:
+    """How many production frames after `seq` are embedded and detected."""
+    return sum(
+        row.seq > seq and row.embedded_by > 0 and row.detected_by > 0
+        for row in frames(session, origin=Origin.PRODUCTION)
+    )
+
+
+def lines(view: CoverageView) -> list[str]:
+    """The gaps for people, worst first."""
+    head = f"{len(view.production)} production frames against {len(view.training)} training frames"
+    if not view.gaps:
+        return [head, "no gap: production looks like the training set in every condition that was compared"]
+    rows = [
+        f"{place:>2}  {gap.why} (95 % interval {gap.interval[0]:.1%} to {gap.interval[1]:.1%}, {gap.groups} camera-days)"
+        + (f"; also {', '.join(gap.also)}" if gap.also else "")
+        for place, gap in enumerate(view.gaps, 1)
+    ]
+    return [head, *rows]
+
+
+def as_json(view: CoverageView) -> dict[str, Any]:
+    """The gaps for programs; frames by path below the store."""
+    return {
+        "production_frames": len(view.production),
+        "training_frames": len(view.training),
+        "gaps": [
+            {
+                "name": gap.name,
+                "kind": gap.kind,
+                "why": gap.why,
+                "production_share": gap.production_share,
+                "training_share": gap.training_share,
+                "interval": list(gap.interval),
+                "deficit": gap.deficit,
+                "confidence_inside": gap.confidence_inside,
+                "confidence_elsewhere": gap.confidence_elsewhere,
+                "score": gap.score,
+                "groups": gap.groups,
+                "frames": len(gap.frames),
+                "also": list(gap.also),
+                "examples": [view.production.rows[row].path for row in gap.frames[:12]],
+            }
+            for gap in view.gaps
+        ],
+    }
+
+
+def class_maxima(detections: Sequence[StoredDetections], classes: int) -> Reals:
+    """(N, C) the highest score of each class in each frame, before suppression where it is known."""
+    maxima = np.zeros((len(detections), classes))
+    for row, found in enumerate(detections):
+        if len(found.confidence) and found.class_scores is not None:
+            maxima[row] = found.class_scores.max(axis=0)
+        elif len(found.confidence):
+            np.maximum.at(maxima[row], found.class_id, found.confidence)
+    return maxima
+
+
+def _check_sides(production: Sequence[FrameRow], training: Sequence[FrameRow]) -> None:
+    for rows, what, command in (
+        (training, "training", "analyze"),
+        (production, "production", "ingest, then analyze"),
+    ):
+        if not rows:
+            raise ProjectError(
+                f"expected {what} frames analyzed by the current models, found none; run `fieldloop {command}` first"
+            )
+
+
+def _side(session: Session, rows: list[FrameRow], embedder: int, measure: int) -> Side:
+    seqs = [row.seq for row in rows]
+    ids, vectors = load_embeddings(session, embedder, seqs)
+    order = np.argsort(ids)
+    vectors = vectors[order[np.searchsorted(ids[order], seqs)]]
+    camera = _codes([row.camera for row in rows])
+    return Side(
+        rows,
+        vectors,
+        _measures(load_measurements(session, measure, seqs), seqs),
+        camera,
+        _sequences(rows, camera),
+        np.array([row.group_id for row in rows], dtype=np.int64),
+    )
+
+
+def _measures(found: dict[int, dict[str, float]], seqs: Sequence[int]) -> dict[str, Reals]:
+    names = sorted({name for values in found.values() for name in values})
+    return {
+        name: np.array([found.get(seq, {}).get(name, np.nan) for seq in seqs], dtype=np.float64)
+        for name in names
+    }
+
+
+def _sequences(rows: Sequence[FrameRow], camera: Ints) -> Ints:
+    """The sequence a source named; where it named none, frames of a camera that follow one another closely."""
+    seconds = np.array(
+        [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], dtype=np.float64
+    )
+    by_time = bursts(camera, seconds)
+    names = [
+        f"{row.camera}/{row.sequence}" if row.sequence else f"#{burst}"
+        for row, burst in zip(rows, by_time, strict=True)
+    ]
+    codes = _codes(names)
+    alone = np.array([row.sequence is None for row in rows], dtype=bool) & (by_time < 0)
+    return np.where(alone, -1, codes)
+
+
+def _codes(names: Sequence[str]) -> Ints:
+    if not names:
+        return np.zeros(0, dtype=np.int64)
+    codes: Ints = np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
+    return codes
+
+
+def _ids(side: Side) -> Ints:
+    return np.array([row.seq for row in side.rows], dtype=np.int64)
+
+
+def _facets(
+    parts: Parts, conditions: Conditions, production: Side, training: Side, texts: dict[str, Array]
+) -> list[Facet]:
+    chosen = parts.project.settings.gaps
+    found: list[Facet] = []
+    if chosen.metadata:
+        found += [_metadata(column, conditions, production, training) for column in conditions.metadata]
+    if chosen.measured:
+        cameras = [_cameras(production), _cameras(training)]
+        found += measured_facets(conditions.bins, production.measures, training.measures, *cameras)
+    if chosen.prompts:
+        for group in conditions.groups:
+            here = smooth_by_sequence(assign(production.vectors, group, texts), group, production.sequence)
+            there = smooth_by_sequence(assign(training.vectors, group, texts), group, training.sequence)
+            found.append(prompt_facet(group, here, there))
+    return found
+
+
+def _metadata(column: str, conditions: Conditions, production: Side, training: Side) -> Facet:
+    values = [_column(column, conditions, side) for side in (production, training)]
+    return metadata_facet(column, *values)
+
+
+def _column(column: str, conditions: Conditions, side: Side) -> list[str | None]:
+    if column == "daypart":
+        hours = np.array(
+            [
+                row.captured_at.hour + row.captured_at.minute / 60 if row.captured_at else np.nan
+                for row in side.rows
+            ],
+            dtype=np.float64,
+        )
+        return daypart_names(hours, conditions.dayparts)
+    values = _cameras(side) if column == "camera" else [row.site for row in side.rows]
+    return [None if value == UNKNOWN else value for value in values]
+
+
+def _cameras(side: Side) -> list[str | None]:
+    return [row.camera for row in side.rows]
+
+
+def _class_counts(
+    known: dict[int, LabelRow], rows: Sequence[FrameRow], classes: Sequence[str]
+) -> tuple[Ints, Ints]:
+    """(boxes, frames with one) of each class in the training labels."""
+    index = {name: i for i, name in enumerate(classes)}
+    boxes, with_one = np.zeros(len(classes), dtype=np.int64), np.zeros(len(classes), dtype=np.int64)
+    for row in rows:
+        ids = [index[box.class_name] for box in known[row.seq].boxes if box.class_name in index]
+        np.add.at(boxes, ids, 1)
+        with_one[sorted(set(ids))] += 1
+    return boxes, with_one

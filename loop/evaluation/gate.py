@@ -1,0 +1,267 @@
+"""The gate: whether a candidate replaces the deployed model, check by check, with the numbers.
+
+A candidate is promoted when it is better over all held-out frames or over the targeted gaps, by a paired test over
+groups, and no class and no condition has fallen. What too few groups show is called unverifiable, never passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from loop.evaluation.ap import Floats, Matches
+from loop.evaluation.compare import Difference, Slice, compare, group_numbers, holm
+
+Status = Literal["pass", "fail", "unverifiable"]
+_MIN_TIMINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """margin: AP that no class and no condition may lose. few_margin: the same where fewer than min_groups show it,
+    and where a fall within chance is large. alpha: of the tests, family-wise. max_slowdown: candidate / deployed.
+    required: slices (by check name) that must pass, not merely not fail.
+    """
+
+    margin: float = 0.03
+    few_margin: float = 0.15
+    alpha: float = 0.05
+    min_groups: int = 8
+    max_slowdown: float = 1.3
+    iou: float = 0.5
+    draws: int = 9999
+    required: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds per image, (M,) each, taken in turns on one machine."""
+
+    deployed_ms: Sequence[float]
+    candidate_ms: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the verdict. statistic is held against bound; before, after: AP of deployed model and candidate."""
+
+    name: str
+    status: Status
+    statistic: float | None
+    bound: float | None
+    groups: int
+    text: str
+    before: float | None = None
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """reasons: for people, the deciding ones first."""
+
+    promote: bool
+    reasons: list[str] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; numbers that are not there are None."""
+        return asdict(self)
+
+
+def judge(
+    deployed: Matches,
+    candidate: Matches,
+    *,
+    groups: Sequence[Hashable],
+    classes: Sequence[str],
+    conditions: Mapping[str, ArrayLike] | None = None,
+    targets: Collection[str] = (),
+    weights: ArrayLike | None = None,
+    latency: Latency | None = None,
+    settings: GateSettings = GateSettings(),
+    seed: int = 0,
+) -> Verdict:
+    """Judges a candidate on the frames that both models saw.
+
+    groups: (N,) camera-day or sequence of each image. conditions: name to (N,) bool. targets: names of conditions or
+    classes that the round was to mend. weights: (N,) 1 / inclusion probability, used for the overall estimate alone.
+    Deterministic given the seed. Raises ValueError on lengths that do not fit or an unknown target.
+    """
+    if len(classes) != deployed.classes or candidate.classes != deployed.classes:
+        raise ValueError(
+            f"expected {deployed.classes} class names for both models, got {len(classes)} and "
+            f"{candidate.classes} candidate classes; compare models of one class list"
+        )
+    numbers = group_numbers(groups)
+    slices = _slices(deployed, classes, conditions or {})
+    overall = Slice("overall", _weights(weights, deployed.images))
+    aims = [slices[_resolve(target, slices)] for target in targets]
+    judged = {one.name: compare(deployed, candidate, [one], numbers, settings.iou) for one in slices.values()}
+    judged = {"overall": compare(deployed, candidate, [overall], numbers, settings.iou), **judged}
+    aimed = compare(deployed, candidate, aims, numbers, settings.iou) if aims else None
+    gains = _superiority(judged["overall"], aimed, _same(deployed, candidate), settings, seed)
+    falls = _falls(judged, settings)
+    checks = [*gains, *falls, _latency(latency, settings)]
+    return _verdict(checks, gains, settings)
+
+
+def _verdict(checks: list[Check], gains: list[Check], settings: GateSettings) -> Verdict:
+    better = [c for c in gains if c.status == "pass"]
+    failed = [c for c in checks if c.status == "fail" and c not in gains]
+    missing = [c for c in checks if c.name in settings.required and c.status == "unverifiable"]
+    open_checks = [c for c in checks if c.status == "unverifiable" and c not in gains]
+    reasons = [c.text for c in failed]
+    reasons += [f"required, but {c.text}" for c in missing]
+    reasons += [c.text for c in (better or gains)]
+    if open_checks:
+        reasons.append("unverifiable, so not passed: " + "; ".join(c.text for c in open_checks))
+    return Verdict(bool(better) and not failed and not missing, reasons, checks)
+
+
+def _superiority(
+    overall: Difference, aimed: Difference | None, same: bool, settings: GateSettings, seed: int
+) -> list[Check]:
+    """Two ways to be better share alpha between them."""
+    ways = [("better overall", "all held-out frames", overall)]
+    if aimed is not None:
+        ways.insert(0, ("better on the gaps", "the targeted gaps", aimed))
+    return [
+        _gain(name, where, one, same, settings, settings.alpha / len(ways), seed) for name, where, one in ways
+    ]
+
+
+def _gain(
+    name: str, where: str, one: Difference, same: bool, settings: GateSettings, alpha: float, seed: int
+) -> Check:
+    if same:
+        return _check(name, "fail", None, None, one, "no difference: both models gave the same detections")
+    if one.groups < settings.min_groups or not len(one.shares):
+        text = f"{name} cannot be told: {_groups(one)} show objects, {settings.min_groups} are needed"
+        return _check(name, "unverifiable", None, alpha, one, text)
+    p = one.p_gain(settings.draws, seed)
+    status: Status = "pass" if p <= alpha and one.estimate > 0 else "fail"
+    verb = "is better" if status == "pass" else "is not shown to be better"
+    text = f"the candidate {verb} over {where}: {_moved(one)}, p = {p:.4f} against {alpha:g}, {_groups(one)}"
+    return _check(name, status, p, alpha, one, text)
+
+
+def _falls(judged: Mapping[str, Difference], settings: GateSettings) -> list[Check]:
+    told = [name for name, one in judged.items() if one.groups >= settings.min_groups]
+    significant = dict(zip(told, holm([judged[name].p_fall() for name in told], settings.alpha), strict=True))
+    return [_fall(name, one, significant.get(name), settings) for name, one in judged.items()]
+
+
+def _fall(name: str, one: Difference, significant: bool | None, settings: GateSettings) -> Check:
+    """significant: None where too few groups show the slice."""
+    label = f"no fall: {name}"
+    if np.isnan(one.before):
+        return _check(label, "unverifiable", None, None, one, f"{name}: no object of it was labeled")
+    fall = -one.estimate
+    if significant is None:
+        return _few(label, name, one, settings)
+    upper = one.upper_fall(settings.alpha)
+    large = fall > settings.few_margin and one.p_fall() <= 0.2
+    if fall > settings.margin and (significant or large):
+        text = f"{name} fell: {_moved(one)}, {_groups(one)}; at most {settings.margin:g} is allowed"
+        return _check(label, "fail", fall, settings.margin, one, text)
+    if upper <= settings.margin:
+        text = f"{name} did not fall: {_moved(one)}, at most {max(upper, 0):.3f} lost, {_groups(one)}"
+        return _check(label, "pass", upper, settings.margin, one, text)
+    text = f"{name}: {_moved(one)}, up to {upper:.2f} may be lost, {_groups(one)}"
+    return _check(label, "unverifiable", upper, settings.margin, one, text)
+
+
+def _few(label: str, name: str, one: Difference, settings: GateSettings) -> Check:
+    """With few groups one lost object moves AP far: a fall counts when it is large, and in every group's absence."""
+    fall, bound = -one.estimate, settings.few_margin
+    if fall > bound and (one.persistent or fall > 2 * bound):
+        text = (
+            f"{name} fell: {_moved(one)}, {_groups(one)}; at most {bound:g} is allowed where so few show it"
+        )
+        return _check(label, "fail", fall, bound, one, text)
+    text = f"{name}: {_moved(one)}, but only {_groups(one)}, {settings.min_groups} are needed"
+    return _check(label, "unverifiable", fall, bound, one, text)
+
+
+def _latency(latency: Latency | None, settings: GateSettings) -> Check:
+    bound = settings.max_slowdown
+    if latency is None or min(len(latency.deployed_ms), len(latency.candidate_ms)) < _MIN_TIMINGS:
+        text = f"latency: fewer than {_MIN_TIMINGS} timings of each model"
+        return Check("latency", "unverifiable", None, bound, 0, text)
+    before, after = (np.percentile(ms, [50, 95]) for ms in (latency.deployed_ms, latency.candidate_ms))
+    middle, tail = (float(v) for v in after / before)
+    said = f"{tail:.2f} x the deployed model's at p95, {middle:.2f} x at the median; at most {bound:g} x is allowed"
+    if middle > bound:
+        return Check("latency", "fail", middle, bound, 0, f"latency rose: {said}")
+    if tail > bound:
+        return Check(
+            "latency", "unverifiable", tail, bound, 0, f"latency: {said}; time it on a quiet machine"
+        )
+    return Check("latency", "pass", tail, bound, 0, f"latency held: {said}")
+
+
+def _slices(
+    deployed: Matches, classes: Sequence[str], conditions: Mapping[str, ArrayLike]
+) -> dict[str, Slice]:
+    everywhere = np.ones(deployed.images)
+    out = {f"class {name}": Slice(f"class {name}", everywhere, (i,)) for i, name in enumerate(classes)}
+    for name, mask in conditions.items():
+        chosen = np.asarray(mask, dtype=np.float64)
+        if chosen.shape != (deployed.images,):
+            raise ValueError(
+                f"expected condition {name!r} as ({deployed.images},) bool, got shape {chosen.shape}; "
+                "say for each image whether it holds"
+            )
+        out[f"condition {name}"] = Slice(f"condition {name}", chosen)
+    return out
+
+
+def _resolve(target: str, slices: Mapping[str, Slice]) -> str:
+    for name in (target, f"condition {target}", f"class {target}"):
+        if name in slices:
+            return name
+    short = [name.split(" ", 1)[1] for name in slices]
+    near = get_close_matches(target, short, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(short)}"
+    raise ValueError(f"expected a condition or class as target, got {target!r}; {hint}")
+
+
+def _weights(weights: ArrayLike | None, images: int) -> Floats:
+    out = np.ones(images) if weights is None else np.asarray(weights, dtype=np.float64)
+    if out.shape != (images,) or not np.isfinite(out).all() or (out < 0).any():
+        raise ValueError(
+            f"expected {images} weights, finite and not negative, got shape {out.shape}; correct them"
+        )
+    return out
+
+
+def _same(deployed: Matches, candidate: Matches) -> bool:
+    return all(
+        np.array_equal(getattr(deployed, name), getattr(candidate, name))
+        for name in ("image", "class_id", "confidence", "hit")
+    )
+
+
+def _check(
+    name: str, status: Status, statistic: float | None, bound: float | None, one: Difference, text: str
+) -> Check:
+    return Check(
+        name, status, _finite(statistic), bound, one.groups, text, _finite(one.before), _finite(one.after)
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _moved(one: Difference) -> str:
+    return f"AP50 {one.before:.3f} -> {one.after:.3f} ({one.estimate:+.3f})"
+
+
+def _groups(one: Difference) -> str:
+    return f"{one.groups} group{'' if one.groups == 1 else 's'}"

@@ -1,0 +1,261 @@
+"""Select: the frames most worth labeling, each with its reason, and random ones that judge the next model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.ports import Progress, Purpose
+from db.engine import read, write
+from db.frames import FrameRow
+from db.states import Role
+from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, selected_today
+from loop import coverage_view
+from loop.coverage.strata import NO_STRATUM, Strata, reason_lines, strata_of
+from loop.coverage_view import CoverageView
+from loop.project import Project
+from loop.wiring import Parts
+from samplers import STRATEGIES, Pool, draw_evaluation
+from samplers.clusters import camera_residuals, estimate_radius, leader_clusters
+from samplers.uncertainty import UncertaintySettings, frame_uncertainty
+
+Ints = NDArray[np.int64]
+ORDINARY = "ordinary frames"
+
+
+@dataclass(frozen=True)
+class Request:
+    """seed: None takes the project's, moved on by the number of batches."""
+
+    budget: int
+    strategy: str
+    seed: int | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One frame of a batch. priority: 1 for the most valuable, falling. probability: of an evaluation frame to be drawn."""
+
+    frame: int
+    content_hash: str
+    path: str
+    camera: str
+    purpose: Purpose
+    rank: int
+    priority: float
+    reason: str
+    arm: str
+    stratum: str | None
+    probability: float | None
+
+
+@dataclass
+class SelectReport:
+    """batch: its id, None for a dry run or when nothing was left to choose. busy: another process is selecting."""
+
+    batch: int | None = None
+    strategy: str = ""
+    seed: int = 0
+    chosen: list[Chosen] = field(default_factory=list)
+    busy: bool = False
+
+    def lines(self) -> list[str]:
+        """The batch for people, most valuable first."""
+        if not self.chosen:
+            return [
+                "nothing left to choose: every analyzed frame is labeled, queued or a near-duplicate of one"
+            ]
+        train = sum(item.purpose == "train" for item in self.chosen)
+        head = f"{train} frames to train on and {len(self.chosen) - train} to evaluate with, by {self.strategy} (seed {self.seed})"
+        rows = [f"{item.rank:>4}  {item.camera:<18} {item.reason}" for item in self.chosen]
+        return [
+            head,
+            *rows,
+            f"batch {self.batch}; next: fieldloop push" if self.batch else "dry run: nothing was kept",
+        ]
+
+
+def select(parts: Parts, request: Request, progress: Progress) -> SelectReport:
+    """Chooses a batch and queues it in one transaction. Raises ProjectError when nothing is analyzed yet."""
+    view = coverage_view.build(parts, progress)
+    return select_from(parts.project, view, request)
+
+
+def select_from(project: Project, view: CoverageView, request: Request) -> SelectReport:
+    """The same, from a view that exists already."""
+    settings = project.settings.select
+    with read(project.engine) as session:
+        engaged = engaged_frames(session)
+        seed = project.settings.seed + len(batches(session)) if request.seed is None else request.seed
+    excluded = np.array([row.seq in engaged for row in view.production.rows], dtype=bool)
+    in_pool = np.array([row.role == Role.POOL for row in view.production.rows], dtype=bool)
+    wanted = math.floor(request.budget * settings.evaluation_share + 0.5)
+    evaluation = _evaluation(view, ~in_pool & ~excluded, wanted, seed)
+    train = _train(
+        view, in_pool, excluded, request, request.budget - len(evaluation), seed, settings.max_per_sequence
+    )
+    chosen = _merged(view, train, evaluation)
+    report = SelectReport(None, request.strategy, seed, chosen)
+    if chosen and not request.dry_run:
+        report.batch = _keep(project, view, request, report)
+    return report
+
+
+def select_daily(parts: Parts, progress: Progress) -> SelectReport:
+    """What `fieldloop serve` selects: a share of the frames that are new since its last batch, within the day's budget."""
+    project = parts.project
+    settings = project.settings.select
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    with read(project.engine) as session:
+        left = settings.daily_budget - selected_today(session, midnight)
+        seen = max((int(batch.settings.get("seen", 0)) for batch in batches(session)), default=0)
+        new = coverage_view.analyzed_since(session, seen)
+    if left <= 0 or not new:
+        return SelectReport()
+    budget = min(left, math.ceil(new * settings.share_of_new))
+    return select(parts, Request(budget, settings.strategy), progress)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """rows: (k,) of production, best first, with one value each."""
+
+    rows: Ints
+    purpose: Purpose
+    reasons: Sequence[str]
+    arms: Sequence[str]
+    strata: Sequence[str | None]
+    probability: Sequence[float | None]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def _train(
+    view: CoverageView,
+    in_pool: NDArray[np.bool_],
+    excluded: NDArray[np.bool_],
+    request: Request,
+    budget: int,
+    seed: int,
+    per_sequence: int,
+) -> _Part:
+    rows = np.flatnonzero(in_pool)
+    strata, scores = view.strata, [_scores(view, row) for row in rows]
+    engaged = view.production.vectors[excluded]
+    pool = Pool.of(
+        view.production.vectors[rows],
+        ids=[view.production.rows[row].seq for row in rows],
+        labeled=np.concatenate([view.training.vectors, engaged]),
+        scores=scores,
+        cluster=near_duplicates(view, seed)[rows],
+        sequence=view.production.sequence[rows],
+        strata=strata.code[rows],
+        deficit=strata.deficit,
+        names=strata.names,
+        novelty=view.novelty.ratio[rows],
+        novel_above=view.novelty.limit,
+        excluded=excluded[rows],
+        max_per_sequence=per_sequence,
+    )
+    picked = STRATEGIES[request.strategy](pool, budget, np.random.default_rng([seed, 0]))
+    unsure = frame_uncertainty(scores, UncertaintySettings())
+    within = Strata(strata.code[rows], strata.deficit, strata.names, strata.reasons)
+    reasons = reason_lines(
+        picked.indices, [str(arm) for arm in picked.arm], within, view.novelty.ratio[rows], unsure
+    )
+    names = [strata.names[code] if code != NO_STRATUM else None for code in within.code[picked.indices]]
+    return _Part(
+        rows[picked.indices], "train", reasons, [str(arm) for arm in picked.arm], names, [None] * len(reasons)
+    )
+
+
+def _evaluation(view: CoverageView, eligible: NDArray[np.bool_], budget: int, seed: int) -> _Part:
+    """At random within condition strata; what the detector believes plays no part."""
+    strata = strata_of([gap for gap in view.gaps if gap.kind != "class"], len(view.production))
+    rows, probability = draw_evaluation(strata.code, eligible, budget, np.random.default_rng([seed, 1]))
+    names = [strata.names[code] if code != NO_STRATUM else ORDINARY for code in strata.code[rows]]
+    reasons = [
+        f"evaluation: drawn at random from {name}; it judges models and never trains one" for name in names
+    ]
+    return _Part(
+        rows, "evaluation", reasons, ["evaluation"] * len(rows), names, [float(p) for p in probability]
+    )
+
+
+def near_duplicates(view: CoverageView, seed: int) -> Ints:
+    """(N,) near-duplicate cluster of each production frame."""
+    side = view.production
+    times = np.array([row.captured_at.timestamp() if row.captured_at else row.seq for row in side.rows])
+    order = np.lexsort((times, side.camera))
+    residual = camera_residuals(side.vectors[order], side.camera[order])
+    radius = estimate_radius(
+        residual, side.sequence[order], side.camera[order], np.random.default_rng([seed, 2])
+    )
+    clusters = np.empty(len(side), dtype=np.int64)
+    clusters[order] = leader_clusters(residual, radius, side.camera[order])
+    return clusters
+
+
+def _scores(view: CoverageView, row: int) -> NDArray[np.float32]:
+    found = view.detections[row]
+    return found.confidence if found.class_scores is None else found.class_scores
+
+
+def _merged(view: CoverageView, train: _Part, evaluation: _Part) -> list[Chosen]:
+    """Both parts spread evenly over one order, so that a labeler who stops early has done some of each."""
+    parts = (train, evaluation)
+    places = sorted(((i + 0.5) / len(part), n, i) for n, part in enumerate(parts) for i in range(len(part)))
+    return [
+        _chosen(view.production.rows[int(parts[n].rows[i])], parts[n], i, rank, len(places))
+        for rank, (_, n, i) in enumerate(places)
+    ]
+
+
+def _chosen(frame: FrameRow, part: _Part, index: int, rank: int, total: int) -> Chosen:
+    return Chosen(
+        frame=frame.seq,
+        content_hash=frame.content_hash,
+        path=frame.path,
+        camera=frame.camera,
+        purpose=part.purpose,
+        rank=rank,
+        priority=round(1 - rank / total, 6),
+        reason=part.reasons[index],
+        arm=part.arms[index],
+        stratum=part.strata[index],
+        probability=part.probability[index],
+    )
+
+
+def _keep(project: Project, view: CoverageView, request: Request, report: SelectReport) -> int:
+    seen = max(row.seq for row in view.production.rows)
+    gaps = [{"name": gap.name, "why": gap.why, "share": gap.production_share} for gap in view.gaps]
+    with write(project.engine) as session:
+        batch = create_batch(
+            session, request.strategy, report.seed, request.budget, {"seen": seen, "gaps": gaps}
+        )
+        add_tasks(session, batch, [_task(item, batch, view.detector) for item in report.chosen])
+        queue_batch(session, batch)
+    return batch
+
+
+def _task(item: Chosen, batch: int, detector: int) -> NewTask:
+    return NewTask(
+        frame=item.frame,
+        purpose=item.purpose,
+        key=f"{item.content_hash[:20]}-b{batch}-{item.purpose}",
+        rank=item.rank,
+        priority=item.priority,
+        reason=item.reason,
+        arm=item.arm,
+        stratum=item.stratum,
+        inclusion_probability=item.probability,
+        detector=detector,
+    )

@@ -1,0 +1,1 @@
+"""The small page beside the service: status, gaps, models, health."""
