@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from db.analysis import CHUNK, embedded_ids, embedding_chunks, load_embeddings, producer
 from db.engine import read
 from db.errors import IndexDamaged, StateError
-from db.vectors import EXACT_LIMIT, VectorStore, inverted_lists
+from db.vectors import EXACT_LIMIT, VectorStore, inverted_lists, sidecar_path
 
-__all__ = ["EXACT_LIMIT", "VectorStore", "open_index"]
+__all__ = ["EXACT_LIMIT", "VectorStore", "open_index", "update_index"]
 
 Ids = NDArray[np.int64]
 CHECK_ALL = 20_000  # up to so many vectors all are compared with the database, beyond it a random sample
@@ -44,30 +44,50 @@ def open_index(
     approximate. Raises StateError when the producer is unknown or nothing tells the length of its vectors.
     """
     with read(engine) as session:
-        wanted = embedded_ids(session, producer_id)
-        if subset is not None:
-            wanted = np.intersect1d(wanted, np.fromiter(subset, np.int64))
-        dim, kind = _dim(session, producer_id, wanted), "exact" if len(wanted) <= exact_limit else "ivf"
-        try:
-            store = _load(session, path, VectorStore(dim, producer_id, kind, len(wanted), probes), wanted)
-        except IndexDamaged as damage:
-            log.warning("rebuilding the vector index from the database: %s", damage)
-            store = _empty(session, VectorStore(dim, producer_id, kind, len(wanted), probes), wanted)
+        wanted = _wanted(session, producer_id, subset)
+        kind = "exact" if len(wanted) <= exact_limit else "ivf"
+        fresh = VectorStore(_dim(session, producer_id, wanted), producer_id, kind, len(wanted), probes)
+        store = _saved(session, path, fresh, wanted)
+        if store is None:
+            store = _trained(session, fresh, wanted)
         if _bring_up_to_date(session, store, wanted, chunk) or not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             store.save(path)
     return store
 
 
-def _load(session: Session, path: Path, like: VectorStore, wanted: Ids) -> VectorStore:
-    store = VectorStore.load(path, like.probes)
-    expected, found = (like.producer, like.dim, like.kind), (store.producer, store.dim, store.kind)
-    if expected != found:
-        raise IndexDamaged(f"expected producer, dim and kind {expected} in {path}, got {found}; rebuild it")
-    common = np.intersect1d(store.ids, wanted, assume_unique=True)
-    if 2 * len(common) < len(store):
-        raise IndexDamaged(f"expected {path} to hold vectors of the database, got mostly others; rebuild it")
-    _compare(session, store, _sample(common), path)
+def update_index(
+    engine: Engine, store: VectorStore, subset: Iterable[int] | None = None, chunk: int = CHUNK
+) -> bool:
+    """Brings an open index up to date with the database, in memory only; True when something changed."""
+    with read(engine) as session:
+        return _bring_up_to_date(session, store, _wanted(session, store.producer, subset), chunk)
+
+
+def _wanted(session: Session, producer_id: int, subset: Iterable[int] | None) -> Ids:
+    ids = embedded_ids(session, producer_id)
+    return ids if subset is None else np.intersect1d(ids, np.fromiter(subset, np.int64))
+
+
+def _saved(session: Session, path: Path, like: VectorStore, wanted: Ids) -> VectorStore | None:
+    if not path.exists() and not sidecar_path(path).exists():
+        return None
+    try:
+        store = VectorStore.load(path, like.probes)
+        expected, found = (like.producer, like.dim, like.kind), (store.producer, store.dim, store.kind)
+        if expected != found:
+            raise IndexDamaged(
+                f"expected producer, dim and kind {expected} in {path}, got {found}; rebuild it"
+            )
+        common = np.intersect1d(store.ids, wanted, assume_unique=True)
+        if 2 * len(common) < len(store):
+            raise IndexDamaged(
+                f"expected {path} to hold vectors of the database, got mostly others; rebuild it"
+            )
+        _compare(session, store, _sample(common), path)
+    except IndexDamaged as damage:
+        log.warning("the vector index is made anew from the database: %s", damage)
+        return None
     return store
 
 
@@ -88,11 +108,11 @@ def _compare(session: Session, store: VectorStore, ids: Ids, path: Path) -> None
             wrong = (held * truth).sum(axis=1) < SQ8_AGREEMENT * lengths
         if wrong.any():
             raise IndexDamaged(
-                f"expected {path} to hold the stored vectors, got another one for frame {part[wrong][0]}; rebuild it"
+                f"expected the stored vectors in {path}, got another for frame {part[wrong][0]}; rebuild it"
             )
 
 
-def _empty(session: Session, store: VectorStore, wanted: Ids) -> VectorStore:
+def _trained(session: Session, store: VectorStore, wanted: Ids) -> VectorStore:
     if store.kind != "exact":
         size = min(len(wanted), TRAIN_PER_LIST * inverted_lists(len(wanted)))
         chosen = np.random.default_rng(0).choice(wanted, size, replace=False)

@@ -71,8 +71,10 @@ class VectorStore:
     def add(self, ids: Ids, vectors: Array) -> None:
         """Adds vectors (B, D) under ids (B,); ids that are stored already, or come twice, are left as they are."""
         ids, vectors = np.asarray(ids, np.int64), _matrix(vectors, self.dim)
-        if ids.shape != (len(vectors),) or (len(ids) and ids.min() < 0):
+        if ids.shape != (len(vectors),):
             raise ValueError(f"expected {len(vectors)} ids of at least 0, got shape {ids.shape}")
+        if len(ids) and ids.min() < 0:
+            raise ValueError(f"expected {len(vectors)} ids of at least 0, got {ids.min()}")
         unique, first = np.unique(ids, return_index=True)
         with self._lock:
             new = ~_contains(self._ids, unique)

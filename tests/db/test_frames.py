@@ -81,7 +81,7 @@ def test_a_time_without_a_zone_is_refused(engine: Engine) -> None:
     def naive() -> None:
         with write(engine) as session:
             group = group_id(session, "gate-1", Role.POOL)
-            add_frame(session, replace(new_frame(group, 1), captured_at=datetime(2026, 1, 1)))  # noqa: DTZ001
+            add_frame(session, replace(new_frame(group, 1), captured_at=datetime(2026, 1, 1)))
 
     with pytest.raises(Exception, match="expected an aware datetime, got datetime"):
         naive()
