@@ -232,7 +232,7 @@ def _result(run: _Run) -> TrainResult | None:
 def _spawn(run: _Run, log: Any) -> subprocess.Popen[bytes]:
     """The child imports our package from where this one lies, whatever stands in the working folder."""
     home = str(Path(__file__).resolve().parents[1])
-    variables = os.environ | environment(run.folder / "config") | {"YOLO_VERBOSE": "True"}
+    variables = os.environ | environment(run.folder / "config")
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
     variables["PYTHONSAFEPATH"] = "1"
     variables["FIELDLOOP_THREADS"] = str(run.spec.threads or len(os.sched_getaffinity(0)))
