@@ -101,6 +101,7 @@ class RoundSettings(Section):
     max_repeats: Positive
     approval: Literal["auto", "manual"]
     labels: Annotated[int, Field(ge=0)]
+    at: str
     train: dict[str, Any]
 
 

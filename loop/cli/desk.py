@@ -22,6 +22,8 @@ from loop.cli.app import (
 )
 from loop.project import home
 
+CREDENTIALS = "credentials.json"
+
 labelstudio = typer.Typer(
     no_args_is_help=True, help="Our own Label Studio server, in an environment of its own."
 )
@@ -108,9 +110,10 @@ def labelstudio_install() -> None:
 @labelstudio.command("start", epilog="Example: fieldloop labelstudio start")
 def labelstudio_start(project: ProjectOption = HERE) -> None:
     """Start it; it goes on after this command ends and keeps its data in the project."""
-    server = stages.start_label_studio(opened(project), _line)
+    parts = opened(project)
+    server = stages.start_label_studio(parts, _line)
     say(
-        f"Label Studio listens at {server.url}; log in as {server.username}, the password stands in {server.credentials}"
+        f"Label Studio listens at {server.url}; log in as {server.username}, the password stands in {parts.project.label_studio / CREDENTIALS}"
     )
 
 
@@ -119,7 +122,7 @@ def labelstudio_stop(project: ProjectOption = HERE) -> None:
     """Stop it; its data stays."""
     from connectors.label_studio_server import stop
 
-    say("stopped" if stop(opened(project).label_studio) else "it was not running")
+    say("stopped" if stop(opened(project).project.label_studio) else "it was not running")
 
 
 @labelstudio.command("status", epilog="Example: fieldloop labelstudio status --json")
@@ -127,7 +130,7 @@ def labelstudio_status(project: ProjectOption = HERE, as_json: JsonOption = Fals
     """Whether it runs, and where."""
     from connectors.label_studio_server import status
 
-    server = status(opened(project).label_studio)
+    server = status(opened(project).project.label_studio)
     result = {"running": server is not None, "url": server.url if server else None}
     emit(result, as_json, lambda: [f"running at {server.url}" if server else "not running"])
 

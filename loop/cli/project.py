@@ -57,5 +57,5 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """What came in, what was set aside and why, and where every step stands."""
     from loop.insights import overview, overview_lines
 
-    result = overview(opened(project))
+    result = overview(opened(project).project)
     emit(result, as_json, lambda: overview_lines(result))

@@ -85,7 +85,6 @@ def _start_pages(parts: Parts, service: Service) -> uvicorn.Server:
         build_app(parts.project, health), host=web.host, port=web.port, log_level="warning"
     )
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
     threading.Thread(target=server.run, daemon=True).start()
     say(f"status page: http://{web.host}:{web.port}/")
     return server

@@ -235,10 +235,11 @@ def _curve_area(weights: Floats, hit: Bools, positives: Floats) -> Floats:
     found = weights[:, hit].cumsum(axis=1)
     precision = np.divide(found, shown, out=np.zeros_like(found), where=shown > 0)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    padded = np.concatenate([envelope, np.zeros((len(weights), 1))], axis=1)
+    there = positives > 0
+    recall = found[there] / positives[there, None]
+    reached = np.searchsorted(_RECALLS, recall, side="right")
     area = np.full(len(weights), np.nan)
-    for row in np.flatnonzero(positives > 0):
-        area[row] = padded[row, np.searchsorted(found[row] / positives[row], _RECALLS)].mean()
+    area[there] = (envelope[there] * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(_RECALLS)
     return area
 
 

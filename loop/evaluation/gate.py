@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from loop.evaluation.ap import Floats, Matches
-from loop.evaluation.compare import Difference, Slice, compare, group_numbers, holm
+from loop.evaluation.ap import Floats, Ints, Matches
+from loop.evaluation.compare import Difference, Slice, compare, group_numbers, holm, p_gain
 
 Status = Literal["pass", "fail", "unverifiable"]
 _MIN_TIMINGS = 20
@@ -34,7 +34,7 @@ class GateSettings:
     min_groups: int = 8
     max_slowdown: float = 1.3
     iou: float = 0.5
-    draws: int = 9999
+    draws: int = 4000
     required: tuple[str, ...] = ()
 
 
@@ -73,6 +73,24 @@ class Verdict:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    deployed: Matches
+    candidate: Matches
+    groups: Ints
+    settings: GateSettings
+    seed: int
+
+    def compare(self, slices: Sequence[Slice]) -> Difference:
+        return compare(self.deployed, self.candidate, slices, self.groups, self.settings.iou)
+
+    def p_gain(self, slices: Sequence[Slice]) -> float:
+        settings = self.settings
+        return p_gain(
+            self.deployed, self.candidate, slices, self.groups, settings.iou, settings.draws, self.seed
+        )
+
+
 def judge(
     deployed: Matches,
     candidate: Matches,
@@ -97,14 +115,12 @@ def judge(
             f"expected {deployed.classes} class names for both models, got {len(classes)} and "
             f"{candidate.classes} candidate classes; compare models of one class list"
         )
-    numbers = group_numbers(groups)
     slices = _slices(deployed, classes, conditions or {})
     overall = Slice("overall", _weights(weights, deployed.images))
     aims = [slices[_resolve(target, slices)] for target in targets]
-    judged = {one.name: compare(deployed, candidate, [one], numbers, settings.iou) for one in slices.values()}
-    judged = {"overall": compare(deployed, candidate, [overall], numbers, settings.iou), **judged}
-    aimed = compare(deployed, candidate, aims, numbers, settings.iou) if aims else None
-    gains = _superiority(judged["overall"], aimed, _same(deployed, candidate), settings, seed)
+    pair = _Pair(deployed, candidate, group_numbers(groups), settings, seed)
+    judged = {one.name: pair.compare([one]) for one in (overall, *slices.values())}
+    gains = _superiority(pair, overall, aims)
     falls = _falls(judged, settings)
     checks = [*gains, *falls, _latency(latency, settings)]
     return _verdict(checks, gains, settings)
@@ -123,27 +139,22 @@ def _verdict(checks: list[Check], gains: list[Check], settings: GateSettings) ->
     return Verdict(bool(better) and not failed and not missing, reasons, checks)
 
 
-def _superiority(
-    overall: Difference, aimed: Difference | None, same: bool, settings: GateSettings, seed: int
-) -> list[Check]:
+def _superiority(pair: _Pair, overall: Slice, aims: Sequence[Slice]) -> list[Check]:
     """Two ways to be better share alpha between them."""
-    ways = [("better overall", "all held-out frames", overall)]
-    if aimed is not None:
-        ways.insert(0, ("better on the gaps", "the targeted gaps", aimed))
-    return [
-        _gain(name, where, one, same, settings, settings.alpha / len(ways), seed) for name, where, one in ways
-    ]
+    alpha = pair.settings.alpha / (2 if aims else 1)
+    same = _same(pair.deployed, pair.candidate)
+    gaps = [_gain(pair, "better on the gaps", "the targeted gaps", aims, same, alpha)] if aims else []
+    return [*gaps, _gain(pair, "better overall", "all held-out frames", [overall], same, alpha)]
 
 
-def _gain(
-    name: str, where: str, one: Difference, same: bool, settings: GateSettings, alpha: float, seed: int
-) -> Check:
+def _gain(pair: _Pair, name: str, where: str, slices: Sequence[Slice], same: bool, alpha: float) -> Check:
+    one, needed = pair.compare(slices), pair.settings.min_groups
     if same:
         return _check(name, "fail", None, None, one, "no difference: both models gave the same detections")
-    if one.groups < settings.min_groups or not len(one.shares):
-        text = f"{name} cannot be told: {_groups(one)} show objects, {settings.min_groups} are needed"
+    if one.groups < needed:
+        text = f"{name} cannot be told: {_groups(one)} show objects, {needed} are needed"
         return _check(name, "unverifiable", None, alpha, one, text)
-    p = one.p_gain(settings.draws, seed)
+    p = pair.p_gain(slices)
     status: Status = "pass" if p <= alpha and one.estimate > 0 else "fail"
     verb = "is better" if status == "pass" else "is not shown to be better"
     text = f"the candidate {verb} over {where}: {_moved(one)}, p = {p:.4f} against {alpha:g}, {_groups(one)}"

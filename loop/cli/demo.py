@@ -1,0 +1,1 @@
+"""demo: the whole loop on a rendered world."""

@@ -1,0 +1,160 @@
+"""round and models: retraining and what came of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from db.engine import read
+from db.models import models as all_models
+from db.rounds import rounds as all_rounds
+from loop import deploying, rounds
+from loop.cli.app import (
+    BUSY,
+    FAILED,
+    HERE,
+    JsonOption,
+    ProjectOption,
+    app,
+    emit,
+    fail,
+    opened,
+    progress_bar,
+    say,
+)
+from loop.errors import RoundError
+from loop.insights import round_line
+from loop.wiring import Parts
+
+round_app = typer.Typer(no_args_is_help=True, help="Retraining rounds: freeze, train, judge, promote.")
+models_app = typer.Typer(no_args_is_help=True, help="Checkpoints: those made, and the one deployed.")
+app.add_typer(round_app, name="round")
+app.add_typer(models_app, name="models")
+
+
+@round_app.command("start", epilog="Example: fieldloop round start")
+def round_start(
+    open_only: Annotated[
+        bool, typer.Option("--open-only", help="Open it and leave the work to `fieldloop serve`.")
+    ] = False,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Freeze what is labeled, fine-tune the deployed model, judge the candidate."""
+    parts = opened(project)
+    number = rounds.start(parts)
+    say(f"round {number} is open")
+    if not open_only:
+        _run(parts, as_json)
+
+
+@round_app.command("advance", epilog="Example: fieldloop round advance")
+def round_advance(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """Go on with the open round, from wherever it was stopped."""
+    parts = opened(project)
+    if rounds.current(parts.project) is None:
+        raise RoundError("expected an open round, found none; open one with `fieldloop round start`")
+    _run(parts, as_json)
+
+
+@round_app.command("show", epilog="Example: fieldloop round show --json")
+def round_show(
+    number: Annotated[int | None, typer.Argument(help="Its number; all rounds when left out.")] = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """What became of the rounds, and why."""
+    with read(opened(project).project.engine) as session:
+        found = [row for row in all_rounds(session) if number in (None, row.id)]
+    if number is not None and not found:
+        raise RoundError(
+            f"expected a round, got the unknown number {number}; `fieldloop round show` lists them"
+        )
+
+    def lines() -> list[str]:
+        brief = [f"round {row.id}: {round_line(row)}" for row in found]
+        if number is None or not found[0].verdict:
+            return brief or ["no round yet"]
+        return brief + [f"  {check['status']:<12} {check['text']}" for check in found[0].verdict["checks"]]
+
+    emit(found, as_json, lines)
+
+
+@round_app.command("cancel", epilog="Example: fieldloop round cancel")
+def round_cancel(project: ProjectOption = HERE) -> None:
+    """Stop the open round; a candidate that waits for approval is rejected."""
+    row = rounds.cancel(opened(project))
+    say(
+        f"round {row.id}: {row.status}"
+        if row.cancel_requested and row.status in ("cancelled", "rejected")
+        else f"round {row.id} stops at its next batch"
+    )
+
+
+@models_app.command("list", epilog="Example: fieldloop models list")
+def models_list(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """All checkpoints."""
+    with read(opened(project).project.engine) as session:
+        found = all_models(session)
+    emit(
+        found,
+        as_json,
+        lambda: [
+            f"{row.id:>3}  {row.sha256[:16]}  {row.status:<10} {row.created_at:%Y-%m-%d %H:%M}  {row.path}"
+            for row in found
+        ],
+    )
+
+
+@models_app.command("show", epilog="Example: fieldloop models show 2")
+def models_show(
+    name: Annotated[str, typer.Argument(help="Its id, or the beginning of its hash.")],
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """One checkpoint: where it came from and how it was judged."""
+    parts = opened(project)
+    row = deploying.find_model(parts.project, name)
+    with read(parts.project.engine) as session:
+        judged = [r for r in all_rounds(session) if r.candidate_id == row.id]
+    emit(
+        {"model": row, "rounds": judged},
+        as_json,
+        lambda: [
+            f"model {row.id}  {row.sha256}",
+            f"  {row.status}, from {'model ' + str(row.parent_id) if row.parent_id else 'the team'}, classes: {', '.join(row.classes)}",
+            *(f"  round {r.id}: {round_line(r)}" for r in judged),
+        ],
+    )
+
+
+@models_app.command("promote", epilog="Example: fieldloop models promote 2")
+def models_promote(
+    name: Annotated[str, typer.Argument(help="Its id, or the beginning of its hash.")],
+    project: ProjectOption = HERE,
+) -> None:
+    """Deploy a checkpoint; the file models/deployed.pt is swapped atomically."""
+    parts = opened(project)
+    row = deploying.find_model(parts.project, name)
+    if not rounds.approve(parts, row.id):
+        deploying.promote(parts.project, row.id, "by hand")
+    say(f"deployed: model {row.id} ({row.sha256[:16]}) as {parts.project.deployed_weights}")
+
+
+@models_app.command("rollback", epilog="Example: fieldloop models rollback")
+def models_rollback(project: ProjectOption = HERE) -> None:
+    """Deploy the former model again."""
+    parts = opened(project)
+    row = deploying.rollback(parts.project)
+    say(f"deployed again: model {row.id} ({row.sha256[:16]})")
+
+
+def _run(parts: Parts, as_json: bool) -> None:
+    with progress_bar("round") as progress:
+        row = rounds.run(parts, progress)
+    if row is None:
+        fail("another process is working on this round; see `fieldloop round show`", BUSY)
+    emit(row, as_json, lambda: [f"round {row.id}: {round_line(row)}"])
+    if row.error:
+        fail(row.error, FAILED)

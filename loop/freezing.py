@@ -1,0 +1,148 @@
+"""From labels to a frozen, leak-free, balanced dataset version on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from connectors.ports import Purpose
+from db.analysis import embedded_ids, load_embeddings
+from db.engine import read, write
+from db.frames import FrameRow, frames
+from db.labels import LabelRow, labels
+from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
+from db.states import Origin
+from loop.coverage_view import CoverageView
+from loop.datasets.balance import Replay, repeats
+from loop.datasets.export import export_yolo, validate_export
+from loop.datasets.freeze import Manifest, freeze, summary
+from loop.datasets.imported import DatasetError, PixelBox
+from loop.datasets.units import Item, split_groups
+from loop.project import Project
+from samplers.clusters import camera_residuals, estimate_radius, leader_clusters
+
+
+def freeze_dataset(project: Project, view: CoverageView, row: RoundRow) -> int:
+    """Freezes, exports and checks the dataset of a round; the id of its version. Raises DatasetError."""
+    manifest = build_manifest(project, view, row)
+    out = project.datasets / manifest.sha256[:16]
+    export_yolo(manifest, project.store, out)
+    if problems := validate_export(out):
+        listed = "; ".join(problems[:5])
+        raise DatasetError(
+            f"expected a dataset that can be trained on, got {len(problems)} problems: {listed}"
+        )
+    members = [Member(entry.frame, entry.split, entry.repeats) for entry in manifest.entries]
+    relative = str(out.relative_to(project.root))
+    with write(project.engine) as session:
+        return add_dataset(session, manifest.sha256, relative, summary(manifest), members)
+
+
+def build_manifest(project: Project, view: CoverageView, row: RoundRow) -> Manifest:
+    """The manifest alone, nothing written. Raises DatasetError."""
+    settings = project.settings
+    with read(project.engine) as session:
+        known = labels(session)
+        rows = frames(session, seqs=sorted(known))
+        parent, trained = _trained_before(session_rounds=rounds(session), base=row.base_model_id)
+        seen = (
+            {m.frame for m in dataset_members(session, trained) if m.split == "train"} if trained else set()
+        )
+        parent_hash = dataset(session, trained).manifest_sha256 if trained else None
+    clusters = _clusters(project, view.embedder, rows)
+    conditions = _conditions(view)
+    index = {name: i for i, name in enumerate(project.classes)}
+    items = [_item(frame, known[frame.seq], index, clusters, conditions, seen) for frame in rows]
+    has_val = any(item.split in ("val", "test") and item.origin == Origin.IMPORTED for item in items)
+    splits = split_groups(items, {"train": 1.0, "val": 0.0} if has_val else None, settings.seed)
+    replay = Replay(settings.round.replay, settings.round.new_repeats, settings.round.max_repeats)
+    factors = repeats(items, splits, replay, settings.seed)
+    lineage = {"replay": asdict(replay), "seed": settings.seed}
+    made_for = [*([parent] if parent else []), row.id]
+    return freeze(
+        items, project.classes, splits, factors, parent=parent_hash, rounds=made_for, settings=lineage
+    )
+
+
+def _trained_before(session_rounds: Sequence[RoundRow], base: int) -> tuple[int | None, int | None]:
+    """(round, dataset) that the base model came from; None for the model the team brought."""
+    made = [row for row in session_rounds if row.candidate_id == base and row.dataset_id is not None]
+    return (made[-1].id, made[-1].dataset_id) if made else (None, None)
+
+
+def _item(
+    frame: FrameRow,
+    label: LabelRow,
+    classes: Mapping[str, int],
+    clusters: Mapping[int, int],
+    conditions: Mapping[int, tuple[str, ...]],
+    seen: set[int],
+) -> Item:
+    boxes: tuple[PixelBox, ...] = tuple(
+        (classes[box.class_name], box.x1, box.y1, box.x2, box.y2)
+        for box in label.boxes
+        if box.class_name in classes
+    )
+    imported = frame.origin == Origin.IMPORTED
+    purpose: Purpose = "evaluation" if label.purpose == "evaluation" and not imported else "train"
+    return Item(
+        frame=frame.seq,
+        content_hash=frame.content_hash,
+        path=frame.path,
+        width=frame.width,
+        height=frame.height,
+        boxes=boxes,
+        origin=frame.origin,
+        group=frame.group_key,
+        sequence=frame.sequence,
+        captured_at=frame.captured_at,
+        cluster=clusters.get(frame.seq),
+        conditions=conditions.get(frame.seq, ()),
+        purpose=purpose,
+        split=frame.split,
+        new=not imported and frame.seq not in seen,
+    )
+
+
+def _conditions(view: CoverageView) -> dict[int, tuple[str, ...]]:
+    """The gaps that each production frame belongs to."""
+    found: dict[int, list[str]] = {}
+    for gap in view.gaps:
+        for row in gap.frames:
+            found.setdefault(view.production.rows[int(row)].seq, []).append(gap.name)
+    return {seq: tuple(names) for seq, names in found.items()}
+
+
+def _clusters(project: Project, embedder: int, rows: Sequence[FrameRow]) -> dict[int, int]:
+    """Near-duplicate cluster by frame, over all labeled frames that are embedded."""
+    with read(project.engine) as session:
+        embedded = set(embedded_ids(session, embedder).tolist())
+        ordered = sorted((row for row in rows if row.seq in embedded), key=_when)
+        ids, vectors = load_embeddings(session, embedder, [row.seq for row in ordered])
+    if not ordered:
+        return {}
+    order = np.argsort(ids)
+    seqs = np.array([row.seq for row in ordered], dtype=np.int64)
+    vectors = vectors[order[np.searchsorted(ids[order], seqs)]]
+    camera = _codes(row.camera for row in ordered)
+    sequence = np.where(
+        [row.sequence is None for row in ordered],
+        -1,
+        _codes(f"{row.camera}/{row.sequence}" for row in ordered),
+    )
+    residual = camera_residuals(vectors, camera)
+    radius = estimate_radius(residual, sequence, camera, np.random.default_rng(project.settings.seed))
+    return dict(zip(seqs.tolist(), leader_clusters(residual, radius, camera).tolist(), strict=True))
+
+
+def _when(row: FrameRow) -> tuple[str, float, int]:
+    return row.camera, row.captured_at.timestamp() if row.captured_at else 0.0, row.seq
+
+
+def _codes(names: Iterable[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    codes: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = np.unique(
+        np.array(list(names)), return_inverse=True
+    )[1].astype(np.int64)
+    return codes
