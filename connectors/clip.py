@@ -139,8 +139,12 @@ class Preprocess:
 
     def __call__(self, image: Image) -> torch.Tensor:
         """(3, h, w) float32, normalized."""
-        pixels = self._crop(self._resize(_tensor(image)))
+        pixels = self.pixels(image)
         return tv.normalize(pixels.to(torch.float32) / 255, list(self.mean), list(self.std))  # type: ignore[no-any-return]
+
+    def pixels(self, image: Image) -> torch.Tensor:
+        """(3, h, w) uint8, resized and cropped. Raises ValueError."""
+        return self._crop(self._resize(_tensor(image)))
 
     def _resize(self, pixels: torch.Tensor) -> torch.Tensor:
         height, width = pixels.shape[-2:]
