@@ -45,7 +45,8 @@ def write_checkpoint(path: Path, architecture: str) -> Path:
             model = ClassificationModel(architecture, nc=3, verbose=False)
         else:
             model = DetectionModel(architecture, nc=len(CLASSES), verbose=False)
-            for branch in model.model[-1].cv3:
+            head = model.model[-1]
+            for branch in [*head.cv3, *(getattr(head, "one2one_cv3", None) or [])]:
                 torch.nn.init.normal_(branch[-1].weight, std=0.5)
                 torch.nn.init.constant_(branch[-1].bias, -3.0)
         model.names = dict(enumerate(CLASSES))
@@ -77,6 +78,17 @@ def test_boxes_are_those_of_stock_predict(weights: Path, detector: YoloDetector)
     assert sum(map(len, found)) > 20
     for ours, theirs in zip(found, stock(weights, batch), strict=True):
         np.testing.assert_array_equal(as_rows(ours), theirs.astype(np.float64))
+
+
+@pytest.mark.parametrize("architecture", ["yolov8n.yaml", "yolov10n.yaml", "yolo26n.yaml"])
+def test_other_families(tmp_path: Path, architecture: str) -> None:
+    path = write_checkpoint(tmp_path / "other.pt", architecture)
+    found = load_detector(path, **SETTINGS).detect(images(2))  # type: ignore[arg-type]
+    for ours, theirs in zip(found, stock(path, images(2)), strict=True):
+        assert len(ours) > 5
+        np.testing.assert_array_equal(as_rows(ours), theirs.astype(np.float64))
+        assert ours.class_scores is not None
+        np.testing.assert_array_equal(ours.class_scores.max(axis=1), ours.confidence)
 
 
 def test_class_scores_belong_to_the_box_beside_them(detector: YoloDetector) -> None:
