@@ -167,7 +167,7 @@ def _counted(matches: Matches, slices: Sequence[Slice], code: Ints) -> list[Slic
 def _exchanges(count: int, draws: int, seed: int) -> Ints:
     """(R, count) 0 or 1, the first row without an exchange. The mirror images are left to the caller."""
     if count <= _EXACT:
-        return (np.arange(2 ** max(count - 1, 0))[:, None] >> np.arange(count)) & 1
+        return np.asarray((np.arange(2 ** max(count - 1, 0))[:, None] >> np.arange(count)) & 1)
     drawn = np.random.default_rng(seed).integers(0, 2, (draws // 2, count))
     return np.concatenate([np.zeros((1, count), dtype=np.int64), drawn])
 
