@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 
 from demo.render import CLASSES, SIZE, Scene, SceneSpec, render
-from demo.world_plan import Shot, production_shots, test_shots, training_shots
+from demo.world_plan import Shot, held_out_shots, production_shots, training_shots
 from demo.world_schema import World, WorldError, load_world, parse_world
 
 __all__ = ["World", "WorldError", "build", "load_world", "parse_world"]
@@ -64,7 +64,7 @@ def _yolo_jobs(world: World, out: Path, truth: Path) -> Iterator[_Job]:
     for part in ("train", "val"):
         for shot in training_shots(world, part):
             yield _labeled(shot, out / "train" / "images" / part, out / "train" / "labels" / part)
-    for condition, shots in test_shots(world).items():
+    for condition, shots in held_out_shots(world).items():
         for shot in shots:
             yield _labeled(shot, truth / "test" / condition / "images", truth / "test" / condition / "labels")
 

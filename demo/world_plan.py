@@ -44,7 +44,7 @@ def training_shots(world: World, part: str) -> list[Shot]:
     return shots
 
 
-def test_shots(world: World) -> dict[str, list[Shot]]:
+def held_out_shots(world: World) -> dict[str, list[Shot]]:
     """Held-out frames for usual production and for each gap, all of independent scenes."""
     rng = np.random.default_rng([world.seed, _TEST])
     kinds: list[Gap | None] = [None, *world.production.gaps]
