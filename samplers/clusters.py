@@ -10,6 +10,7 @@ from samplers.pool import Ints, Reals
 
 CHUNK_ROWS = 1024
 FEW_FRAMES = 8
+SLACK = 1.25
 
 
 def camera_residuals(embeddings: Floats, camera: Ints) -> Floats:
@@ -28,18 +29,20 @@ def camera_residuals(embeddings: Floats, camera: Ints) -> Floats:
     return unit
 
 
-def leader_clusters(vectors: Floats, radius: float, group: Ints | None = None) -> Ints:
-    """(N,) int64 cluster numbers from 0: a frame joins the nearest leader within `radius`, else it leads.
+def leader_clusters(vectors: Floats, radius: float | Reals, group: Ints | None = None) -> Ints:
+    """(N,) int64 cluster numbers from 0: a frame joins the nearest leader within its radius, else it leads.
 
-    Frames are taken in order, so a slow pan becomes a chain of clusters and not one. Frames of different
-    groups (cameras) never share a cluster. Hartigan 1975; memory is bounded by 1024 x number of leaders.
+    radius: one for all, or (N,). Frames are taken in order, so a slow pan becomes a chain of clusters and
+    not one. Frames of different groups (cameras) never share a cluster. Hartigan 1975; memory is bounded by
+    1024 x number of leaders.
     """
     cluster = np.zeros(len(vectors), dtype=np.int64)
     groups = np.zeros(len(vectors), dtype=np.int64) if group is None else group
+    radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(vectors),))
     used = 0
     for name in np.unique(groups):
         rows = np.flatnonzero(groups == name)
-        found = _leaders_of_group(vectors[rows], radius)
+        found = _leaders_of_group(vectors[rows], radii[rows])
         cluster[rows] = used + found
         used += int(found.max()) + 1
     return cluster
@@ -47,22 +50,29 @@ def leader_clusters(vectors: Floats, radius: float, group: Ints | None = None) -
 
 def estimate_radius(
     vectors: Floats, sequence: Ints, camera: Ints, rng: np.random.Generator, pairs: int = 5000
-) -> float:
-    """The distance below which two frames of a camera count as near-duplicates; 0 when there is nothing to
-    learn it from.
+) -> Reals:
+    """(N,) the distance below which another frame of the camera counts as a near-duplicate of this one.
 
-    Rows are in order of time. 9 in 10 consecutive frames of a sequence should lie within it, but at most 1
-    in 100 pairs of different sequences of the same camera.
+    Rows are in order of time. Nine in ten consecutive frames of the same sequence lie well within it: each
+    sequence has its own, because all that fog or night leaves of a scene lies close together, and one radius
+    would take different foggy scenes for duplicates. A frame without a sequence gets that of all consecutive
+    frames. Nowhere does it exceed what 1 in 100 pairs of different sequences of a camera stay below; it is 0
+    where there is nothing to learn it from.
     """
     consecutive = np.flatnonzero(
         (sequence[1:] == sequence[:-1]) & (camera[1:] == camera[:-1]) & (sequence[1:] >= 0)
     )
     if not len(consecutive):
-        return 0.0
+        return np.zeros(len(vectors))
     near = _pair_distances(vectors, consecutive, consecutive + 1)
     left, right = _far_pairs(sequence, camera, rng, pairs)
-    close = float(np.quantile(near, 0.9))
-    return min(close, float(np.quantile(_pair_distances(vectors, left, right), 0.01))) if len(left) else close
+    unrelated = np.quantile(_pair_distances(vectors, left, right), 0.01) if len(left) else np.inf
+    radius = np.full(len(vectors), np.quantile(near, 0.9))
+    names, own = _quantile_by(sequence[consecutive], near, 0.9)
+    place = np.minimum(np.searchsorted(names, sequence), len(names) - 1)
+    radius = np.where(names[place] == sequence, own[place], radius)
+    capped: Reals = np.minimum(SLACK * radius, unrelated)
+    return capped
 
 
 def _median(vectors: Floats) -> NDArray[np.float32]:
@@ -71,7 +81,7 @@ def _median(vectors: Floats) -> NDArray[np.float32]:
     return np.asarray(np.median(vectors, axis=0), dtype=np.float32)
 
 
-def _leaders_of_group(vectors: Floats, radius: float) -> Ints:
+def _leaders_of_group(vectors: Floats, radius: Reals) -> Ints:
     leaders: list[int] = []
     cluster = np.full(len(vectors), -1, dtype=np.int64)
     for start in range(0, len(vectors), CHUNK_ROWS):
@@ -79,18 +89,18 @@ def _leaders_of_group(vectors: Floats, radius: float) -> Ints:
         if leaders:
             squared = squared_distances(vectors[rows], vectors[leaders])
             nearest = squared.argmin(axis=1)
-            near = squared[np.arange(len(rows)), nearest] <= radius**2
+            near = squared[np.arange(len(rows)), nearest] <= radius[rows] ** 2
             cluster[rows[near]] = nearest[near]
         _lead(vectors, rows[cluster[rows] < 0], radius, leaders, cluster)
     return cluster
 
 
-def _lead(vectors: Floats, rows: Ints, radius: float, leaders: list[int], cluster: Ints) -> None:
+def _lead(vectors: Floats, rows: Ints, radius: Reals, leaders: list[int], cluster: Ints) -> None:
     squared = squared_distances(vectors[rows], vectors[rows])
     fresh: list[int] = []
     for position, row in enumerate(rows):
         near = squared[position, fresh] if fresh else np.zeros(0)
-        if len(near) and near.min() <= radius**2:
+        if len(near) and near.min() <= radius[row] ** 2:
             cluster[row] = len(leaders) - len(fresh) + int(near.argmin())
         else:
             fresh.append(position)
@@ -100,6 +110,14 @@ def _lead(vectors: Floats, rows: Ints, radius: float, leaders: list[int], cluste
 
 def _pair_distances(vectors: Floats, left: Ints, right: Ints) -> Reals:
     return np.sqrt(squared_norms(vectors[left] - vectors[right]))
+
+
+def _quantile_by(group: Ints, value: Reals, level: float) -> tuple[Ints, Reals]:
+    """The groups, sorted, and the lower `level` quantile of each one's values."""
+    names, code, sizes = np.unique(group, return_inverse=True, return_counts=True)
+    ordered = value[np.lexsort((value, code))]
+    starts = np.cumsum(sizes) - sizes
+    return names, ordered[starts + np.floor(level * (sizes - 1)).astype(np.int64)]
 
 
 def _far_pairs(sequence: Ints, camera: Ints, rng: np.random.Generator, pairs: int) -> tuple[Ints, Ints]:

@@ -58,6 +58,23 @@ def test_residuals_and_estimated_radius_find_the_bursts() -> None:
     assert all(len(np.unique(burst[cluster == name])) == 1 for name in np.unique(cluster))
 
 
+def test_different_foggy_scenes_are_no_duplicates() -> None:
+    """Fog takes the contrast from everything: its bursts lie as close together as frames of one daylight burst."""
+    rng = np.random.default_rng(0)
+    fog = np.repeat([False, True], [330, 30])
+    burst = np.arange(360) // 6
+    scale = np.where(fog, 0.1, 1.0)[:, None]
+    scenes = rng.normal(size=(60, 32))[burst] + 0.3 * rng.normal(size=(360, 32))
+    rows = 8 * fog[:, None] * np.eye(1, 32) + scale * scenes
+    residual = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    one_camera = np.zeros(360, dtype=np.int64)
+    radius = estimate_radius(residual, burst, one_camera, rng)
+    assert radius[~fog].mean() > 4 * radius[fog].mean()
+    cluster = leader_clusters(residual, radius, one_camera)
+    assert len(np.unique(cluster[fog])) >= 5
+    assert len(np.unique(leader_clusters(residual, float(radius[0]), one_camera)[fog])) <= 2
+
+
 def test_residual_of_identical_frames_is_zero_not_nan() -> None:
     rows = np.tile(np.eye(1, 4, dtype=np.float32), (10, 1))
     assert camera_residuals(rows, np.zeros(10, dtype=np.int64)).tolist() == np.zeros((10, 4)).tolist()
@@ -66,6 +83,9 @@ def test_residual_of_identical_frames_is_zero_not_nan() -> None:
 def test_nothing_to_learn_from() -> None:
     rows = np.eye(4, dtype=np.float32)
     alone = np.full(4, -1)
-    assert estimate_radius(rows, alone, np.zeros(4, dtype=np.int64), np.random.default_rng(0)) == 0.0
+    assert (
+        estimate_radius(rows, alone, np.zeros(4, dtype=np.int64), np.random.default_rng(0)).tolist()
+        == [0.0] * 4
+    )
     one = np.zeros(4, dtype=np.int64)
-    assert estimate_radius(rows, one, one, np.random.default_rng(0)) == pytest.approx(2**0.5)
+    assert estimate_radius(rows, one, one, np.random.default_rng(0)).tolist() == pytest.approx([1.25 * 2**0.5] * 4)
