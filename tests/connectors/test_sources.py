@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -204,18 +203,17 @@ def test_a_root_that_is_no_folder_is_a_clear_error(tmp_path: Path) -> None:
             keys(folder(root))
 
 
-def test_memory_stays_flat_over_many_folders(tmp_path: Path) -> None:
-    for number in range(100):
-        (tmp_path / f"{number:03d}").mkdir()
-        for name in range(50):
-            (tmp_path / f"{number:03d}" / f"{name}.jpg").touch()
-    source = folder(tmp_path, defaults=Defaults(camera="c"), settle_s=0.0)
-    tracemalloc.start()
-    count = sum(1 for _ in source.captures())
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert count == 5000
-    assert peak < 500_000
+def test_folders_are_opened_only_when_their_turn_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        put(tmp_path, f"{number:02d}/a.jpg")
+    opened: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (opened.append(Path(path).name), scandir(path))[1])
+    captures = folder(tmp_path, defaults=Defaults(camera="c")).captures()
+    assert [next(captures).key for _ in range(2)] == ["00/a.jpg", "01/a.jpg"]
+    assert set(opened) == {tmp_path.name, "00", "01"}
 
 
 # --- who is believed ---
