@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loop.coverage.facets import UNKNOWN, Facet, Ints, Kind, Reals
+from loop.coverage.resampling import Bools, Resampling, resampling
 
-Bools = NDArray[np.bool_]
 LIFT = 1.5
 """A condition that production shows less than so many times as often as the training set is no gap."""
-DRAWS = 1000
 SEES_WELL = 0.25
 """Weight of a deficit in which the detector is as confident as elsewhere."""
 
@@ -26,7 +25,7 @@ class Candidate:
     set, 0..1.
     lacking: 0..1, the part of the need that is unmet; None where the shares tell it. confidence: (N,)
     within the part, where it is not the frames' own. evidence: what stands in the line instead of the two
-    shares.
+    shares. label: what the line calls it.
     """
 
     name: str
@@ -38,6 +37,7 @@ class Candidate:
     lacking: float | None = None
     confidence: Reals | None = None
     evidence: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,8 @@ def rank_gaps(
     how much less confident the detector is there, halved where the interval reaches down to the training
     share.
     """
-    gaps = [_gap(candidate, group, confidence, seed) for candidate in candidates if candidate.inside.any()]
+    draws = resampling(group, seed)
+    gaps = [_gap(candidate, group, confidence, draws) for candidate in candidates if candidate.inside.any()]
     real = [gap for gap in gaps if min_share <= gap.production_share <= max_share and gap.deficit > 0]
     return sorted(real, key=lambda gap: (-gap.score, gap.name))
 
@@ -98,8 +99,18 @@ def candidates_of(facet: Facet) -> list[Candidate]:
     for index, option in enumerate(facet.options):
         share = float((facet.training[training_known] == index).mean())
         inside = facet.production == index
-        name = f"{facet.name}: {option}"
-        found.append(Candidate(name, facet.kind, inside, production_known, facet.strength, share))
+        label = f"{facet.name} {option}" if facet.kind == "metadata" else option
+        found.append(
+            Candidate(
+                name=f"{facet.name}: {option}",
+                kind=facet.kind,
+                inside=inside,
+                known=production_known,
+                strength=facet.strength,
+                training_share=share,
+                label=label,
+            )
+        )
     return found
 
 
@@ -134,6 +145,7 @@ def class_candidates(
                 lacking=1 - float(boxes[index]) / needed,
                 confidence=score,
                 evidence=evidence,
+                label=classes[index],
             )
         )
     return found
@@ -176,24 +188,6 @@ def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> l
     return sorted((gap for gap, _ in kept), key=lambda gap: (-gap.score, gap.name))
 
 
-def share_interval(
-    inside: Bools, known: Bools, group: Ints, seed: int, draws: int = DRAWS, level: float = 0.95
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a share, resampling whole groups (Efron 1979;
-    Davison and Hinkley 1997, 3.8).
-    """
-    groups, code = np.unique(group, return_inverse=True)
-    if len(groups) < 2:
-        return 0.0, 1.0
-    hits = np.bincount(code, weights=inside & known, minlength=len(groups))
-    totals = np.bincount(code, weights=known, minlength=len(groups))
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=draws)
-    shares = (times @ hits) / np.maximum(times @ totals, 1)
-    low, high = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:
     """rows, the strongest of every group first, then every group's second, ...; groups by their strongest."""
     _, code = np.unique(group[rows], return_inverse=True)
@@ -208,10 +202,10 @@ def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:
     return ordered
 
 
-def _gap(candidate: Candidate, group: Ints, confidence: Reals, seed: int) -> Gap:
+def _gap(candidate: Candidate, group: Ints, confidence: Reals, draws: Resampling) -> Gap:
     inside = candidate.inside & candidate.known
     share = float(inside.sum() / max(int(candidate.known.sum()), 1))
-    interval = share_interval(inside, candidate.known, group, seed)
+    interval = draws.interval(inside, candidate.known)
     deficit = _deficit(candidate, share)
     own = candidate.confidence if candidate.confidence is not None else confidence
     here = float(own[inside].mean()) if inside.any() else 0.0
@@ -244,7 +238,7 @@ def _why(candidate: Candidate, share: float, here: float, elsewhere: float) -> s
     shares = f"{_percent(share)} of production, {_percent(candidate.training_share)} of training"
     subject = "its confidence" if candidate.kind == "class" else "detector mean confidence"
     confidence = f"{subject} {_two(here)} against {_two(elsewhere)}"
-    return f"{candidate.name}: {candidate.evidence or shares}; {confidence}"
+    return f"{candidate.label or candidate.name}: {candidate.evidence or shares}; {confidence}"
 
 
 def _same(gap: Gap, inside: Bools, other: Bools) -> float:

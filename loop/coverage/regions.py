@@ -4,7 +4,7 @@ found in the embedding space without any name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,8 @@ from sklearn.metrics import silhouette_score
 
 from connectors.ports import Array
 from loop.coverage.facets import Ints, Reals
-from loop.coverage.gaps import Bools, Candidate
+from loop.coverage.gaps import Candidate
+from loop.coverage.resampling import Bools
 
 Search = Callable[[Array, int], tuple[Array, Ints]]
 """`search(queries, k)`: cosine similarities (Q, k) and training frame ids (Q, k), best first, -1 for none;

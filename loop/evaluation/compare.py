@@ -17,6 +17,7 @@ from loop.evaluation.ap import Bools, Floats, Ints, Matches, average_precisions
 
 _EXACT = 11
 _MEANT = 2
+_CELLS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,16 @@ def p_gain(
     counted = _counted(deployed, slices, code)
     if not counted:
         return 1.0
-    swapped = _exchanges(count, draws, seed)[:, code].astype(np.float64)
     both = _stacked(deployed, candidate)
     twice = [replace(one, weights=np.tile(one.weights, 2)) for one in counted]
-    first = _values(both, twice, np.concatenate([1 - swapped, swapped], axis=1), iou)
-    second = _values(both, twice, np.concatenate([swapped, 1 - swapped], axis=1), iou)
-    gains = np.concatenate([second - first, first - second])
-    return float((gains >= gains[0] - 1e-12).mean())
+    exchanges, step = _exchanges(count, draws, seed), max(1, _CELLS // len(code))
+    gains = np.concatenate(
+        [
+            _gains(both, twice, exchanges[start : start + step, code], iou)
+            for start in range(0, len(exchanges), step)
+        ]
+    )
+    return float((np.concatenate([gains, -gains]) >= gains[0] - 1e-12).mean())
 
 
 def group_numbers(groups: Sequence[Hashable]) -> Ints:
@@ -140,7 +144,13 @@ def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
     return out
 
 
-def _values(matches: Matches, slices: Sequence[Slice], rows: Floats, iou: float) -> Floats:
+def _gains(both: Matches, slices: Sequence[Slice], swapped: Ints, iou: float) -> Floats:
+    first = _values(both, slices, np.concatenate([1 - swapped, swapped], axis=1), iou)
+    second = _values(both, slices, np.concatenate([swapped, 1 - swapped], axis=1), iou)
+    return second - first
+
+
+def _values(matches: Matches, slices: Sequence[Slice], rows: Floats | Ints, iou: float) -> Floats:
     """(R,) AP by weighting of the images, averaged over each slice's classes and then over the slices."""
     if not slices:
         return np.full(len(rows), np.nan)

@@ -33,7 +33,6 @@ class GateSettings:
     alpha: float = 0.05
     min_groups: int = 8
     max_slowdown: float = 1.3
-    iou: float = 0.5
     draws: int = 4000
     required: tuple[str, ...] = ()
 
@@ -82,12 +81,11 @@ class _Pair:
     seed: int
 
     def compare(self, slices: Sequence[Slice]) -> Difference:
-        return compare(self.deployed, self.candidate, slices, self.groups, self.settings.iou)
+        return compare(self.deployed, self.candidate, slices, self.groups)
 
     def p_gain(self, slices: Sequence[Slice]) -> float:
-        settings = self.settings
         return p_gain(
-            self.deployed, self.candidate, slices, self.groups, settings.iou, settings.draws, self.seed
+            self.deployed, self.candidate, slices, self.groups, draws=self.settings.draws, seed=self.seed
         )
 
 

@@ -1,0 +1,158 @@
+"""Image statistics of one frame: light, blur, contrast, compression, color.
+
+They compare frames of one camera with one another; across cameras and scenes clean values differ too much for a global
+threshold. Pointwise statistics come from a regular grid of pixels, which unlike a downscaled image keeps their
+distribution; sharpness, noise and blockiness look at neighbors, so they take strips of the native grid.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.ports import Image
+
+MEASURES_VERSION = "measures-1"
+"""Name of the producer; changes whenever a value of `measure` would."""
+
+GRID_PIXELS = 65_000
+BAND_ROWS = 16
+BANDS = 14
+SPARSE_PIXELS = 1_000_000
+DARK, BRIGHT = 0.1, 0.95
+Reals = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+
+def measure(image: Image) -> dict[str, float]:
+    """Statistics of an (H, W, 3) uint8 RGB image, all finite.
+
+    brightness: mean luma, 0..1. contrast: standard deviation of luma, 0..0.5. dark_fraction, bright_fraction: share of
+    pixels with luma below 0.1, above 0.95. entropy: of the luma histogram, bits, 0..8. saturation: mean HSV saturation,
+    0..1. colorfulness: Hasler and Suesstrunk (2003), about 0 (gray) to 1. sharpness: var(Laplacian) / var(luma), falls
+    with blur. noise: standard deviation, 0..1, median form of Immerkaer (1996). blockiness: steps across the 8-pixel
+    grid of JPEG against steps elsewhere, 1 = none. Raises ValueError for another shape or dtype.
+    """
+    _check(image)
+    values = {**_pointwise(_grid(image)), **_neighborhood(image)}
+    return {name: float(value) for name, value in values.items()}
+
+
+def _check(image: Image) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"expected an (H, W, 3) uint8 RGB image, got {image.dtype} of shape {image.shape}")
+
+
+def _grid(image: Image) -> Bytes:
+    """Every n-th pixel in both directions, (h, w, 3); n is odd, so that it does not walk along an 8-pixel grid."""
+    step = int(math.sqrt(image.shape[0] * image.shape[1] / GRID_PIXELS)) | 1
+    return np.ascontiguousarray(
+        image[step // 2 :: step, step // 2 :: step] if min(image.shape[:2]) > step else image
+    )
+
+
+def _pointwise(pixels: Bytes) -> dict[str, float]:
+    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    shares = np.bincount(luma.ravel(), minlength=256) / luma.size
+    levels = np.arange(256) / 255
+    brightness = float(shares @ levels)
+    present = shares[shares > 0]
+    return {
+        "brightness": brightness,
+        "contrast": math.sqrt(float(shares @ (levels - brightness) ** 2)),
+        "dark_fraction": shares[levels < DARK].sum(),
+        "bright_fraction": shares[levels > BRIGHT].sum(),
+        "entropy": -float(present @ np.log2(present)),
+        "saturation": cv2.mean(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))[1] / 255,
+        "colorfulness": _colorfulness(pixels),
+    }
+
+
+def _colorfulness(pixels: Bytes) -> float:
+    opponents = cv2.transform(pixels.astype(np.float32), np.array([[1, -1, 0], [0.5, 0.5, -1]], np.float32))
+    means, deviations = cv2.meanStdDev(opponents)
+    return (math.hypot(*deviations.ravel()) + 0.3 * math.hypot(*means.ravel())) / 255
+
+
+def _neighborhood(image: Image) -> dict[str, float]:
+    bands = [_luma(band) for band in _bands(image)]
+    return {
+        "sharpness": _sharpness(bands),
+        "noise": _noise(bands[::2]),
+        "blockiness": _blockiness(image),
+    }
+
+
+def _luma(pixels: Image) -> Bytes:
+    if 0 in pixels.shape:
+        return np.zeros(pixels.shape[:2], np.uint8)
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def _bands(image: Image) -> list[Image]:
+    """All of a small image, BANDS strips of BAND_ROWS rows of a large one."""
+    height = image.shape[0]
+    if height <= BAND_ROWS * BANDS:
+        return [image]
+    starts = np.linspace(0, height - BAND_ROWS, BANDS).astype(int)
+    return [image[start : start + BAND_ROWS] for start in starts]
+
+
+def _sharpness(bands: list[Bytes]) -> float:
+    _, spread = cv2.meanStdDev(np.concatenate(bands))
+    edges = [cv2.Laplacian(band, cv2.CV_16S)[1:-1, 1:-1] for band in bands if min(band.shape) > 2]
+    if not edges:
+        return 0.0
+    _, response = cv2.meanStdDev(np.concatenate(edges))
+    return float(response[0, 0] ** 2 / max(spread[0, 0] ** 2, 1.0))
+
+
+_DIFFERENCE_OF_LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+_KERNEL_GAIN = 6.0  # root of the kernel's sum of squares
+_MEDIAN_TO_SIGMA = 1.4826
+
+
+def _noise(bands: list[Bytes]) -> float:
+    responses = [
+        cv2.filter2D(band, cv2.CV_16S, _DIFFERENCE_OF_LAPLACIANS)[1:-1, 1:-1].ravel() for band in bands
+    ]
+    response = np.abs(np.concatenate(responses))
+    return _MEDIAN_TO_SIGMA * _median(response) / _KERNEL_GAIN / 255 if response.size else 0.0
+
+
+def _median(values: NDArray[np.int16]) -> float:
+    """Of whole numbers >= 0, interpolated within the middle one, so that it follows the distribution smoothly."""
+    counts = np.bincount(values)
+    reached = np.cumsum(counts)
+    middle = int(np.searchsorted(reached, values.size / 2))
+    rank = (values.size / 2 - (reached[middle] - counts[middle])) / counts[middle]
+    return max(0.0, middle - 0.5 + float(rank))
+
+
+def _blockiness(image: Image) -> float:
+    every = 8 if image.shape[0] * image.shape[1] < SPARSE_PIXELS else 24
+    across = _grid_steps(_luma(image[4::every]), axis=1)
+    down = _grid_steps(_luma(image[:, 4::every]), axis=0)
+    ratios = [ratio for ratio in (across, down) if ratio is not None]
+    return float(np.mean(ratios)) if ratios else 1.0
+
+
+_FLAT = 0.5  # gray levels: keeps the ratio of two nearly empty steps near 1
+
+
+def _grid_steps(luma: Bytes, axis: int) -> float | None:
+    """Mean step onto a multiple of 8 along the axis, over the median of the other seven phases; None when too short."""
+    length = (luma.shape[axis] - 1) // 8 * 8
+    if length < 16 or not luma.size:
+        return None
+    steps = cv2.absdiff(_cut(luma, axis, 1, length), _cut(luma, axis, 0, length))
+    means = cv2.reduce(steps, 1 - axis, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
+    phases = means.reshape(-1, 8).mean(axis=0)
+    return float((phases[7] + _FLAT) / (np.median(phases[:7]) + _FLAT))
+
+
+def _cut(luma: Bytes, axis: int, start: int, length: int) -> Bytes:
+    return luma[:, start : start + length] if axis else luma[start : start + length]
