@@ -34,7 +34,7 @@ def scene(seed: int, height: int = 400, width: int = 600) -> Image:
         left, top = (int(dice.integers(size)) for size in (width, height))
         wide, high = (int(size) for size in dice.integers(15, 120, 2))
         canvas[top : top + high, left : left + wide] = dice.integers(20, 236, 3)
-    for scale in (2, 3, 9):
+    for scale in (3, 5, 9):
         texture = cv2.resize(
             dice.normal(0, 6, (height // scale, width // scale)).astype(np.float32), (width, height)
         )
