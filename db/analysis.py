@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import isfinite
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,10 +153,12 @@ def record_detections(
 
 
 def record_measurements(
-    session: Session, producer: int, seqs: Sequence[int], values: Sequence[Mapping[str, float]]
+    session: Session, producer: int, seqs: Sequence[int], values: Sequence[Mapping[str, SupportsFloat]]
 ) -> None:
-    """Stores one mapping of named numbers per frame and marks the frames."""
-    rows = [{"values": {name: float(value) for name, value in row.items()}} for row in values]
+    """Stores named numbers per frame, one mapping each, and marks the frames; what is not finite is left out."""
+    rows = [
+        {"values": {name: float(value) for name, value in row.items() if isfinite(value)}} for row in values
+    ]
     _record(session, "measure", producer, seqs, rows)
 
 

@@ -31,12 +31,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'loop.db'}"
     address: str = request.getfixturevalue("postgres")
-    name = f"loop{next(numbers)}"
-    server = create_engine(address.format(name="postgres"), isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+    name = f"test{next(numbers)}"
+    server = create_engine(address)
+    with server.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
     server.dispose()
-    return address.format(name=name)
+    return f"{address}&options=-csearch_path%3D{name}"
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 
 from db.analysis import (
@@ -120,7 +122,7 @@ def test_embeddings_of_two_producers_are_never_mixed(engine: Engine) -> None:
         ids, vectors = load_embeddings(session, a, chunk=3)
         some, some_vectors = load_embeddings(session, b, seqs=[seqs[5], seqs[0], seqs[3], seqs[3]], chunk=2)
         none, no_vectors = load_embeddings(session, b, seqs=[])
-    assert (ids.dtype, vectors.dtype, vectors.shape) == (np.int64, np.float32, (4, 8))
+    assert (ids.dtype.name, vectors.dtype.name, vectors.shape) == ("int64", "float32", (4, 8))
     np.testing.assert_array_equal(ids, seqs[:4])
     np.testing.assert_array_equal(vectors, unit_vectors(4, 8, seed=1).astype(np.float16))
     np.testing.assert_array_equal(some, [seqs[3], seqs[5]])
@@ -136,7 +138,7 @@ def test_embeddings_of_two_producers_are_never_mixed(engine: Engine) -> None:
         (np.full((2, 4), np.nan, np.float32), r"expected finite vectors \(2, D\), got \(2, 4\) with NaN"),
     ],
 )
-def test_vectors_of_another_shape_are_refused(lite: Engine, vectors: np.ndarray, said: str) -> None:
+def test_vectors_of_another_shape_are_refused(lite: Engine, vectors: NDArray[np.float32], said: str) -> None:
     seqs = stocked(lite, 2)
     with write(lite) as session:
         clip = producer_id(session, "embedder", "clip-a")
@@ -220,7 +222,10 @@ def test_measurements_come_back_and_progress_counts(engine: Engine) -> None:
     with write(engine) as session:
         light = producer_id(session, "measure", "light-1")
         clip = producer_id(session, "embedder", "clip-a")
-        values = [{"brightness": np.float32(0.25), "contrast": 0.5}, {"brightness": 0.75}]
+        values: list[dict[str, Any]] = [
+            {"brightness": np.float32(0.25), "contrast": 0.5},
+            {"brightness": 0.75, "blur": np.nan},
+        ]
         record_measurements(session, light, seqs[:2], values)
         record_embeddings(session, clip, seqs, unit_vectors(3, 4))
     with read(engine) as session:

@@ -100,6 +100,7 @@ def test_frames_meet_every_condition(engine: Engine) -> None:
         pool, held_out = add_frames(session, 3), add_frames(session, 2, start=10, role=Role.EVALUATION)
         group = group_id(session, "imported", Role.POOL)
         imported = add_frame(session, new_frame(group, 20, Origin.IMPORTED))
+        assert imported is not None
         set_label(session, pool[1], [], "train", "annotation")
     with read(engine) as session:
         everything = [row.seq for row in frames(session)]

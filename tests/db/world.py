@@ -57,12 +57,12 @@ def new_task(frame: int, rank: int = 0, purpose: str = "train", key: str | None 
 
 def unit_vectors(count: int, dim: int, seed: int = 0) -> NDArray[np.float32]:
     drawn = np.random.default_rng(seed).normal(size=(count, dim))
-    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
 
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """The base address of a server on a socket of its own; databases are appended to it by name."""
+    """The address of a server of its own, on a socket in its own folder."""
     # PostgreSQL refuses to run as root, and its user cannot enter pytest's private folders.
     user = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="pg"))
@@ -77,7 +77,7 @@ def postgres_server() -> Iterator[str]:
         subprocess.run(  # type: ignore[call-overload]
             [_program("pg_ctl"), "-D", data, "-w", "-o", serve, "-l", folder / "log", "start"], **run
         )
-        yield f"postgresql+psycopg://fieldloop@/{{name}}?host={folder}"
+        yield f"postgresql+psycopg://fieldloop@/postgres?host={folder}"
     finally:
         if (data / "postmaster.pid").exists():
             subprocess.run([_program("pg_ctl"), "-D", data, "-m", "immediate", "stop"], **run)  # type: ignore[call-overload]
