@@ -85,7 +85,7 @@ PLANTED: list[tuple[Callable[[Image], Image], str, float, float]] = [
     (fogged, "saturation", 0.0, 0.5),
     (blurred, "sharpness", 0.0, 0.1),
     (noisy, "noise", 2.0, 20.0),
-    (noisy, "sharpness", 1.5, 20.0),
+    (noisy, "sharpness", 1.5, math.inf),
     (jpeg(20), "blockiness", 1.5, 6.0),
     (jpeg(10), "blockiness", 1.9, 12.0),
     (jpeg(10), "noise", 0.0, 0.5),
