@@ -10,6 +10,8 @@ import numpy as np
 from samplers.distances import Floats, nearest_distance, squared_distances
 from samplers.pool import DIAMETER, NOBODY, Bools, Ints, Pool, Reals, Selection
 
+LOOK_AHEAD = 256
+
 
 class Arm(Protocol):
     """Proposes one frame at a time."""
@@ -34,13 +36,14 @@ class Queue:
         self._order, self._value, self._next = order, value, 0
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
-        ahead = np.flatnonzero(open_rows[self._order[self._next :]])
-        if not len(ahead):
-            self._next = len(self._order)
-            return None
-        self._next += int(ahead[0])
-        row = int(self._order[self._next])
-        return row, float(self._value[row])
+        while self._next < len(self._order):
+            ahead = open_rows[self._order[self._next : self._next + LOOK_AHEAD]]
+            if ahead.any():
+                self._next += int(ahead.argmax())
+                row = int(self._order[self._next])
+                return row, float(self._value[row])
+            self._next += LOOK_AHEAD
+        return None
 
     def observe(self, row: int) -> None:
         pass

@@ -4,8 +4,8 @@ found in the embedding space without any name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from sklearn.metrics import silhouette_score
 from connectors.ports import Array
 from loop.coverage.facets import Ints, Reals
 from loop.coverage.gaps import Candidate
+from loop.coverage.naming import Tags, describe, nearest_prompts, telling_tags
 from loop.coverage.resampling import Bools
 
 Search = Callable[[Array, int], tuple[Array, Ints]]
@@ -110,13 +111,14 @@ def find_regions(
     training_novelty: Novelty,
     sequence: Ints,
     prompts: Sequence[tuple[str, Array]] = (),
+    tags: Tags | None = None,
     min_size: int = 6,
 ) -> list[Region]:
     """Clusters of novel frames, largest first, each with at least `min_size` frames.
 
     Sequences are clustered, not frames, by what sets them apart from the training set (Ward 1963), into as
-    many parts as separate best (silhouette, Rousseeuw 1987). sequence: (N,) int, -1 for none. prompts:
-    (name, (D,) unit vector).
+    many parts as separate best (silhouette, Rousseeuw 1987). sequence: (N,) int, -1 for none. prompts,
+    tags: what they may be called after; prompts are (name, (D,) unit vector).
     """
     rows = np.flatnonzero(novelty.novel)
     if len(rows) < min_size:
@@ -132,12 +134,9 @@ def find_regions(
     )
     sizes = np.bincount(label[rows], minlength=len(centers))
     order = [int(p) for p in np.argsort(-sizes, kind="stable") if sizes[p] >= min_size]
-    return [
-        _region(
-            number, label == p, centers[p], production, novelty, float((training_label == p).mean()), prompts
-        )
-        for number, p in enumerate(order, start=1)
-    ]
+    shares = [float((training_label == p).mean()) for p in order]
+    found = [_region(label == p, centers[p], novelty, share) for p, share in zip(order, shares, strict=True)]
+    return [_named(n, region, production, prompts, tags or {}) for n, region in enumerate(found, start=1)]
 
 
 def region_candidates(regions: Sequence[Region]) -> list[Candidate]:
@@ -157,7 +156,10 @@ def region_candidates(regions: Sequence[Region]) -> list[Candidate]:
 
 @dataclass(frozen=True, eq=False)
 class _Neighbors:
-    """rows: (Q, k) training rows, -1 for none. last: (Q,) distance to the last of them."""
+    """rows: (Q, k) training rows, -1 for none.
+
+    last: (Q,) distance to the last of them, to anything if there is none.
+    """
 
     rows: Ints
     last: Reals
@@ -184,7 +186,8 @@ def _own_neighbors(training: TrainingSet, search: Search, k: int) -> _Neighbors:
 
 def _last_of(similarity: Array, rows: Ints) -> _Neighbors:
     count = (rows >= 0).sum(axis=1)
-    last = np.take_along_axis(similarity, np.maximum(count - 1, 0)[:, None], axis=1)[:, 0]
+    place = np.where(count > 0, count, rows.shape[1]) - 1
+    last = np.take_along_axis(similarity, place[:, None], axis=1)[:, 0]
     return _Neighbors(rows, np.sqrt(np.maximum(2 - 2 * last.astype(np.float64), 0)))
 
 
@@ -242,41 +245,19 @@ def _silhouette(square: Reals, cut: Ints) -> float:
     return float(silhouette_score(square, cut, metric="precomputed"))
 
 
-def _region(
-    number: int,
-    inside: Bools,
-    center: Array,
-    production: Array,
-    novelty: Novelty,
-    training_share: float,
-    prompts: Sequence[tuple[str, Array]],
-) -> Region:
+def _region(inside: Bools, center: Array, novelty: Novelty, training_share: float) -> Region:
     rows = np.flatnonzero(inside)
     typical = (novelty.residual @ center).astype(np.float64)
-    near = nearest_prompts(production[rows], production, prompts)
-    like = f" (like {', '.join(name for name, _ in near)})" if near else ""
-    return Region(
-        name=f"region {number}{like}",
-        rows=rows[np.argsort(-typical[rows], kind="stable")],
-        inside=inside,
-        typical=typical,
-        training_share=training_share,
-        ratio=float(np.median(novelty.ratio[rows])),
-        prompts=near,
-    )
+    ordered = rows[np.argsort(-typical[rows], kind="stable")]
+    return Region("", ordered, inside, typical, training_share, float(np.median(novelty.ratio[rows])), ())
 
 
-def nearest_prompts(
-    members: Array, everything: Array, prompts: Sequence[tuple[str, Array]], most: int = 2
-) -> tuple[tuple[str, float], ...]:
-    """The prompts that members are nearer to than the average frame is, at most `most`,
-    with the difference in cosine.
-    """
-    if not prompts:
-        return ()
-    shift = members.mean(axis=0) - everything.mean(axis=0)
-    gained = [(name, float(shift @ vector)) for name, vector in prompts]
-    return tuple(sorted((pair for pair in gained if pair[1] > 0), key=lambda pair: -pair[1])[:most])
+def _named(
+    number: int, region: Region, production: Array, prompts: Sequence[tuple[str, Array]], tags: Tags
+) -> Region:
+    near = nearest_prompts(production[region.rows], production, prompts)
+    name = f"region {number}{describe(telling_tags(region.rows, tags), near)}"
+    return replace(region, name=name, prompts=near)
 
 
 def _sequence_codes(sequence: Ints) -> Ints:

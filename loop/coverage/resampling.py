@@ -1,4 +1,6 @@
-"""Intervals of shares by resampling whole groups, because frames of one camera-day are no independent evidence."""
+"""Intervals of shares by resampling whole groups,
+because frames of one camera-day are no independent evidence.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,18 @@ MOST_NUMBERS = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class Resampling:
-    """code: (N,) int64 group of each frame from 0. times: (B, G) int64, how often each group is in each draw."""
+    """code: (N,) int64 group of each frame from 0.
+
+    times: (B, G) int64, how often each group is in each draw.
+    """
 
     code: Ints
     times: Ints
 
     def interval(self, inside: Bools, known: Bools, level: float = 0.95) -> tuple[float, float]:
-        """Percentile bootstrap interval of the share of known frames that are inside; (0, 1) with a single group."""
+        """Percentile bootstrap interval of the share of known frames that are inside; (0,
+        1) with a single group.
+        """
         groups = self.times.shape[1]
         if groups < 2:
             return 0.0, 1.0
@@ -34,7 +41,8 @@ class Resampling:
 
 
 def resampling(group: Ints, seed: int) -> Resampling:
-    """1,000 draws with replacement of the groups (Davison and Hinkley 1997, section 3.8); fewer, at least 200, of many groups.
+    """1,000 draws with replacement of the groups (Davison and Hinkley 1997, section 3.8); fewer, at least
+    200, of many groups.
 
     group: (N,) int labels.
     """

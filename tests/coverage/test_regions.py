@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from loop.coverage.gaps import rank_gaps
+from loop.coverage.naming import nearest_prompts, telling_tags
 from loop.coverage.regions import (
     Novelty,
     Region,
@@ -11,7 +12,6 @@ from loop.coverage.regions import (
     TrainingSet,
     find_regions,
     measure_novelty,
-    nearest_prompts,
     region_candidates,
 )
 from tests.coverage.worlds import KINDS, World, constant_search, make_world
@@ -142,3 +142,28 @@ def test_region_is_named_by_the_nearest_prompt() -> None:
     prompts = [("night", night / np.linalg.norm(night)), ("day", -night / np.linalg.norm(night))]
     regions = find_regions(world.production, novelty, training, world.sequence, prompts)
     assert regions[0].name == "region 1 (like night)"
+
+
+def test_region_is_named_by_the_camera_it_comes_from() -> None:
+    world = make_world(0, kinds=(3,))
+    novelty, training = measure_novelty(world.production, world.training, world.search)
+    cameras = [f"cam-{number}" for number in world.camera]
+    tags = {"camera": cameras, "site": ["yard"] * len(cameras)}
+    regions = find_regions(world.production, novelty, training, world.sequence, tags=tags)
+    assert regions[0].name == "region 1 (camera cam-5)"
+
+
+def test_a_tag_tells_only_what_is_seldom_elsewhere() -> None:
+    values = ["a", "a", "b", "b", "b", None]
+    assert telling_tags(np.array([0, 1]), {"camera": values}) == ("camera a",)
+    assert telling_tags(np.array([2]), {"camera": values}) == ()
+    assert telling_tags(np.array([0, 2, 3]), {"camera": values}) == ()
+    assert telling_tags(np.array([5]), {"camera": values}) == ()
+
+
+def test_a_training_set_of_one_sequence_still_has_a_scale() -> None:
+    world = make_world(0)
+    one = TrainingSet(world.training.ids, world.training.vectors, np.zeros(len(world.training.ids), np.int64))
+    novelty, _ = measure_novelty(world.production, one, world.search)
+    assert novelty.novel[world.kind == 3].all()
+    assert np.isfinite(novelty.ratio).all()
