@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.errors import StateError
 from db.frames import FrameRow, frame_row, frame_select
-from db.sql import in_chunks, insert_new
+from db.sql import changed_rows, in_chunks, insert_new
 from db.tables import Base, Detection, Embedding, Frame, Measurement, Producer
 
 Array = NDArray[np.float32]
@@ -87,6 +87,7 @@ class StoredDetections:
         )
 
 
+_DIRECT = {"synchronize_session": False}
 _MARKERS: dict[str, InstrumentedAttribute[int]] = {
     "embedder": Frame.embedded_by,
     "detector": Frame.detected_by,
@@ -130,6 +131,17 @@ def work_list(session: Session, kind: str, producer_id: int, limit: int) -> list
 def work_count(session: Session, kind: str, producer_id: int) -> int:
     """How many frames this producer has yet to see."""
     return session.execute(select(func.count()).where(_marker(kind) != producer_id)).scalar_one()
+
+
+def reuse_facts(session: Session, kind: str, producer_id: int) -> int:
+    """Marks the frames whose facts by this producer are stored already, and says how many.
+
+    Call it once when a producer becomes the current one, so that going back to a former one computes nothing again.
+    """
+    marker, table = _marker(kind), _TABLES[kind]
+    known = select(table.frame).where(table.frame == Frame.seq, table.producer == producer_id).exists()
+    stale = update(Frame).where(marker > 0, marker != producer_id, known)
+    return changed_rows(session.execute(stale.values({marker.key: producer_id}), execution_options=_DIRECT))
 
 
 def record_embeddings(session: Session, producer: int, seqs: Sequence[int], vectors: Array) -> None:
@@ -265,7 +277,7 @@ def _record(
     for chunk in in_chunks(map(int, seqs)):
         session.execute(
             update(Frame).where(Frame.seq.in_(chunk)).values({_marker(kind).key: producer}),
-            execution_options={"synchronize_session": False},
+            execution_options=_DIRECT,
         )
 
 

@@ -159,7 +159,7 @@ def move(
 ) -> int:
     """Compare-and-set: moves those of the tasks that are in `frm`, setting `fields` too. How many moved.
 
-    Raises Conflict when a task would be opened beside another open one of its frame.
+    Raises Conflict when a task would be opened beside another open one of its frame; leave the session then.
     """
     if unknown := set(fields) - _MOVABLE:
         raise ValueError(f"expected fields among {sorted(_MOVABLE)}, got {sorted(unknown)}")

@@ -22,6 +22,7 @@ from db.analysis import (
     record_detections,
     record_embeddings,
     record_measurements,
+    reuse_facts,
     work_count,
     work_list,
 )
@@ -83,6 +84,19 @@ def test_a_new_producer_sees_never_seen_frames_first_and_then_all(engine: Engine
         record_embeddings(session, new, seqs, unit_vectors(4, 4))
         assert work_list(session, "embedder", new, 9) == []
         assert [frame.seq for frame in work_list(session, "embedder", old, 9)] == seqs
+
+
+def test_going_back_to_a_former_producer_computes_only_what_is_missing(engine: Engine) -> None:
+    seqs = stocked(engine, 5)
+    with write(engine) as session:
+        old, new = (producer_id(session, "detector", name) for name in ("old", "new"))
+        record_detections(session, old, seqs[:3], [seen(1)] * 3)
+        record_detections(session, new, seqs[1:4], [seen(2)] * 3)
+        assert reuse_facts(session, "detector", old) == 2
+        assert reuse_facts(session, "detector", old) == 0
+        assert [frame.seq for frame in work_list(session, "detector", old, 9)] == seqs[3:]
+        assert reuse_facts(session, "detector", new) == 2
+        assert reuse_facts(session, "embedder", old) == 0
 
 
 def test_facts_recorded_twice_stay_as_they_were_first(engine: Engine) -> None:
