@@ -74,7 +74,8 @@ def test_decoded_pixels_are_those_of_cv2(kind: str, tmp_path: Path) -> None:
     data = encoded(scene(), kind)
     pixels = images.decode(data)
     assert pixels.dtype == np.uint8
-    assert pixels.flags.c_contiguous and pixels.flags.writeable
+    assert pixels.flags.c_contiguous
+    assert pixels.flags.writeable
     assert pixels.shape == (HEIGHT, WIDTH, 3)
     assert np.abs(pixels.astype(int) - as_cv2_sees(data, tmp_path / "a")).max() <= 3
 
