@@ -10,7 +10,7 @@ from samplers.pool import Ints, Reals
 
 CHUNK_ROWS = 1024
 FEW_FRAMES = 8
-SLACK = 1.25
+SLACK = 1.1
 
 
 def camera_residuals(embeddings: Floats, camera: Ints) -> Floats:

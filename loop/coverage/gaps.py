@@ -170,16 +170,16 @@ def frame_confidence(confidences: Sequence[NDArray[np.floating]], least: float =
 
 
 def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> list[Gap]:
-    """One gap for those that hold much the same frames (Jaccard above `overlap`, or a region mostly within
-    a named gap).
+    """One gap for those that hold much the same frames: Jaccard above `overlap`, or a region mostly within
+    a worse gap.
 
-    The best scored with a name stays; the names of the others stand in `also`.
+    The worst with a name stays; the names of the others stand in `also`. size: N production frames.
     """
     kept: list[tuple[Gap, Bools]] = []
     for gap in sorted(gaps, key=lambda gap: (gap.kind == "region", -gap.score)):
         inside = np.zeros(size, dtype=bool)
         inside[gap.frames] = True
-        twin = next((i for i, (other, rows) in enumerate(kept) if _same(gap, inside, rows) > overlap), None)
+        twin = next((i for i, other in enumerate(kept) if _same(gap, inside, *other) > overlap), None)
         if twin is None:
             kept.append((gap, inside))
         else:
@@ -241,10 +241,10 @@ def _why(candidate: Candidate, share: float, here: float, elsewhere: float) -> s
     return f"{candidate.label or candidate.name}: {candidate.evidence or shares}; {confidence}"
 
 
-def _same(gap: Gap, inside: Bools, other: Bools) -> float:
-    common = float((inside & other).sum())
-    whole = inside.sum() if gap.kind == "region" else (inside | other).sum()
-    return common / max(float(whole), 1.0)
+def _same(gap: Gap, inside: Bools, other: Gap, rows: Bools) -> float:
+    common = float((inside & rows).sum())
+    within = gap.kind == "region" and gap.score <= other.score
+    return common / float(inside.sum() if within else (inside | rows).sum())
 
 
 def _percent(share: float) -> str:

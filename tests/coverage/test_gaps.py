@@ -160,6 +160,13 @@ def test_gaps_with_the_same_frames_become_one() -> None:
     assert {gap.name: gap.also for gap in merged} == {"night": ("dark", "region 1"), "other": ()}
 
 
+def test_a_pure_region_does_not_vanish_in_a_mixed_gap() -> None:
+    region = candidate("region 1", rows(100, *range(4)), kind="region")
+    mixed = candidate("tilted", rows(100, *range(12)), 0.06)
+    gaps = rank_gaps([region, mixed], np.arange(100), np.where(np.arange(100) < 4, 0.1, 0.9))
+    assert [gap.name for gap in merge_overlapping(gaps, 100)] == ["region 1", "tilted"]
+
+
 def test_strata_a_frame_belongs_to_the_rarest_gap() -> None:
     group, confidence = np.arange(100), np.ones(100)
     broad, narrow = candidate("broad", rows(100, *range(8))), candidate("narrow", rows(100, 6, 7, 8))
