@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from samplers.distances import Floats, nearest_distance, squared_distances
+from samplers.distances import Floats, nearest_distance, squared_norms
 from samplers.pool import DIAMETER, NOBODY, Bools, Ints, Pool, Reals, Selection
 
 LOOK_AHEAD = 256
@@ -69,6 +69,7 @@ class Farthest:
         self.name, self.weight = name, weight
         self._rows, self._all = rows, points
         self._points = points if len(rows) == len(points) else points[rows]
+        self._norms = squared_norms(self._points)
         distance = nearest_distance(self._points, centers)
         undecided = DIAMETER + 1e-9 * rng.random(len(rows))
         self._distance = np.where(np.isinf(distance), undecided, distance)
@@ -82,8 +83,9 @@ class Farthest:
 
     def observe(self, row: int) -> None:
         if len(self._rows):
-            to_row = np.sqrt(squared_distances(self._points, self._all[row : row + 1])[:, 0])
-            self._distance = np.minimum(self._distance, to_row)
+            center = self._all[row]
+            squared = self._norms + np.dot(center, center) - 2 * (self._points @ center)
+            self._distance = np.minimum(self._distance, np.sqrt(np.maximum(squared, 0)))
 
 
 class Admission:
