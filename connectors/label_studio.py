@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -55,12 +56,17 @@ class LabelStudio:
     ) -> None:
         self.url = url.rstrip("/")
         self._client = connect(self.url, token, timeout)
+        self._close = weakref.finalize(self, self._client._client_wrapper.httpx_client.httpx_client.close)
         self._images = self._image_way(images, document_root)
         self._classes: dict[int, tuple[str, ...]] = {}
         self._authors: dict[int, str] = {}
 
     def __repr__(self) -> str:
         return f"LabelStudio({self.url!r})"
+
+    def close(self) -> None:
+        """Gives the connections back; done by itself when the object goes away."""
+        self._close()
 
     def ensure_project(
         self, title: str, classes: Sequence[str], instructions: str, project_id: int | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -81,7 +82,10 @@ class Uploads:
             answer = post_files(
                 client, f"api/projects/{project_id}/import", files, {"commit_to_project": "false"}
             )
-            stored = [str(client.files.get(upload).file) for upload in answer["file_upload_ids"]]
+            uploads = [int(upload) for upload in answer["file_upload_ids"]]
+            listed = client.files.list(project_id, ids=json.dumps(uploads))
+        names = {upload.id: str(upload.file) for upload in listed}
+        stored = [names.get(upload, "") for upload in uploads]
         if len(stored) != len(images) or not all(
             name.endswith(sent[0]) for name, sent in zip(stored, files.values(), strict=True)
         ):

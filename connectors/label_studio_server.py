@@ -162,7 +162,7 @@ def _spawn(
 
 
 def _command(environment: Path) -> list[str]:
-    return [str(environment / "bin" / "python"), "-I", "-m", "label_studio.server"]
+    return [str(environment / "bin" / "python"), "-I", "-u", "-m", "label_studio.server"]
 
 
 def _variables(data_dir: Path, document_root: Path, credentials: _Credentials) -> dict[str, str]:
@@ -182,7 +182,6 @@ def _variables(data_dir: Path, document_root: Path, credentials: _Credentials) -
         "LATEST_VERSION_CHECK": "false",
         "COLLECT_ANALYTICS": "false",
         "LOG_LEVEL": "WARNING",
-        "PYTHONUNBUFFERED": "1",
     }
 
 
@@ -346,9 +345,9 @@ def _live_record(data_dir: Path) -> _Record | None:
 
 
 def _alive(record: _Record) -> bool:
-    if (child := _children.get(record.pid)) and child.poll() is not None:
-        del _children[record.pid]
     started = _process_start(record.pid)
+    if started is None and (child := _children.pop(record.pid, None)):
+        child.wait()
     return started is not None and started == record.started
 
 
