@@ -14,7 +14,7 @@ from loop.datasets.imported import DatasetError, PixelBox
 from loop.datasets.units import EXCLUDED, Item, units
 
 SMALLEST_BOX = 0.1
-_LEAK = "frame left out: a near-duplicate of it is held out"
+_LEAK = "frame left out: a near-duplicate of it lies on another side of the split"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,10 @@ def check_trainable(manifest: Manifest) -> None:
             "backgrounds alone, label frames that show objects"
         )
     if not sizes["val"]:
+        leaks = sum(what == _LEAK for _, what in manifest.dropped)
         raise DatasetError(
-            f"expected frames to validate on, got none ({_sizes(sizes)}): all frames belong to one camera-day "
-            "or sequence, which is never torn apart; label frames of another one"
+            f"expected frames to validate on, got none ({_sizes(sizes)}): whole camera-days and sequences lie on one "
+            f"side of the split, and {leaks} near-duplicates across it were left out; label frames of another one"
         )
 
 

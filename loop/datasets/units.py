@@ -1,8 +1,8 @@
 """What must never be torn apart, and on which side of the split it lies.
 
 Frames of one camera-day or one sequence are tied together by union-find; a unit, which is a connected component,
-lies on one side of the split as a whole. Near-duplicates across the split are left out of training instead: on fixed
-cameras they chain every day to every other, and one held-out day would drag all of them along.
+lies on one side of the split as a whole. Near-duplicates across the split are left out instead: on fixed cameras they
+chain every day to every other, and one held-out day would drag all of them along.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def split_groups(
     """Split by frame; whole units only, stable while the dataset grows.
 
     fractions: shares of units among splits, by default train .9 and val .1. A unit with an evaluation frame goes to
-    `evaluation`; one with an imported test or val frame goes there; the others go by a keyed hash. A frame with a
-    near-duplicate on a stricter side (evaluation, test, val, train) is EXCLUDED. Raises DatasetError when fractions
-    do not sum to 1.
+    `evaluation`; one with an imported test or val frame goes there; the others go by a keyed hash. Of
+    near-duplicates on several sides, those that lie with an evaluation frame stay, or else the most; the others are
+    EXCLUDED. Raises DatasetError when fractions do not sum to 1.
     """
     shares = dict(fractions or {"train": 0.9, "val": 0.1})
     if abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) < 0:
@@ -72,7 +72,7 @@ def split_groups(
     out = {name: side or _drawn(name, shares, seed) for name, side in pinned.items()}
     _fill_empty(out, {name for name, side in pinned.items() if side is None}, shares, seed)
     sides = {item.frame: out[name] for name, members in by_unit.items() for item in members}
-    return sides | dict.fromkeys(_leaks(items, sides, evaluation), EXCLUDED)
+    return sides | dict.fromkeys(_leaks(items, sides), EXCLUDED)
 
 
 def units(items: Sequence[Item]) -> dict[int, str]:
@@ -99,15 +99,24 @@ def _members(items: Sequence[Item]) -> dict[str, list[Item]]:
     return dict(sorted(out.items()))
 
 
-def _leaks(items: Sequence[Item], sides: Mapping[int, str], evaluation: str) -> Iterator[int]:
-    strict = {side: rank for rank, side in enumerate(dict.fromkeys((evaluation, "test", "val", "train")))}
-    clusters: dict[int, list[int]] = defaultdict(list)
+def _leaks(items: Sequence[Item], sides: Mapping[int, str]) -> Iterator[int]:
+    """Frames whose near-duplicates stay on another side."""
+    clusters: dict[int, list[Item]] = defaultdict(list)
     for item in items:
         if item.cluster is not None:
-            clusters[item.cluster].append(item.frame)
-    for frames in clusters.values():
-        keeper = min((sides[frame] for frame in frames), key=lambda side: strict.get(side, len(strict)))
-        yield from (frame for frame in frames if sides[frame] != keeper)
+            clusters[item.cluster].append(item)
+    for members in clusters.values():
+        keeper = _keeper(members, sides)
+        yield from (item.frame for item in members if sides[item.frame] != keeper)
+
+
+def _keeper(members: Sequence[Item], sides: Mapping[int, str]) -> str:
+    """The side of an evaluation frame, else of most frames, else the held-out one."""
+    for item in members:
+        if item.purpose == "evaluation":
+            return sides[item.frame]
+    count = Counter(sides[item.frame] for item in members)
+    return max(sorted(count), key=lambda side: (count[side], side != "train"))
 
 
 def _sequence_ties(items: Sequence[Item]) -> Iterator[tuple[str, str]]:

@@ -116,8 +116,8 @@ def p_gain(
     counted = _counted(deployed, slices, code)
     if not counted:
         return 1.0
-    both = _stacked(deployed, candidate)
     twice = [replace(one, weights=np.tile(one.weights, 2)) for one in counted]
+    both = _inside(_stacked(deployed, candidate), twice)
     exchanges, step = _exchanges(count, draws, seed), max(1, _CELLS // len(code))
     gains = np.concatenate(
         [
@@ -220,6 +220,18 @@ def _blocks(groups: Ints, shown: Bools) -> tuple[Ints, int]:
     if len(telling):
         code[silent] = np.arange(len(silent)) % len(telling)
     return code[numbers], len(telling)
+
+
+def _inside(matches: Matches, slices: Sequence[Slice]) -> Matches:
+    """Without the detections that no slice counts."""
+    counts = np.any([one.weights > 0 for one in slices], axis=0)[matches.image]
+    return replace(
+        matches,
+        image=matches.image[counts],
+        class_id=matches.class_id[counts],
+        confidence=matches.confidence[counts],
+        hit=matches.hit[:, counts],
+    )
 
 
 def _check_paired(deployed: Matches, candidate: Matches, groups: Ints) -> None:

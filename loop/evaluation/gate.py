@@ -33,7 +33,7 @@ class GateSettings:
     alpha: float = 0.05
     min_groups: int = 8
     max_slowdown: float = 1.3
-    draws: int = 4000
+    draws: int = 2000
     required: tuple[str, ...] = ()
 
 

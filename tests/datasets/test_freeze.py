@@ -71,7 +71,17 @@ def test_a_near_duplicate_of_a_held_out_frame_does_not_train() -> None:
     assert (sides[0], sides[20], sides[21]) == ("test", EXCLUDED, "train")
     manifest = freeze(items, CLASSES, sides, {})
     assert 20 not in {e.frame for e in manifest.entries}
-    assert manifest.dropped == ((20, "frame left out: a near-duplicate of it is held out"),)
+    assert manifest.dropped == (
+        (20, "frame left out: a near-duplicate of it lies on another side of the split"),
+    )
+
+
+def test_near_duplicates_of_imported_splits_stay_where_most_are() -> None:
+    items = [item(n, group=f"imported:{n}", split="val" if n == 2 else "train", cluster=1) for n in range(5)]
+    items.append(item(9, group="imported:9", split="val"))
+    sides = split_groups(items, {"train": 1.0})
+    assert [sides[n] for n in (0, 1, 2, 3, 4, 9)] == ["train", "train", EXCLUDED, "train", "train", "val"]
+    assert split_groups(items[1:3], {"train": 1.0}) == {1: EXCLUDED, 2: "val"}
 
 
 def test_a_sequence_over_midnight_ties_two_days() -> None:
@@ -170,7 +180,7 @@ def test_what_cannot_be_trained_on_is_answered_clearly() -> None:
         check_trainable(nothing)
     with pytest.raises(DatasetError, match=r"expected frames to train on, got none \(val 1\)"):
         check_trainable(freeze([item(1)], CLASSES, {1: "val"}, {}))
-    with pytest.raises(DatasetError, match=r"all frames belong to one camera-day or sequence"):
+    with pytest.raises(DatasetError, match=r"whole camera-days and sequences lie on one side"):
         check_trainable(freeze([item(1)], CLASSES, split_groups([item(1)], {"train": 1.0}), {}))
     empty = [item(1, boxes=()), item(2, boxes=())]
     with pytest.raises(DatasetError, match="expected boxes in the 1 training frames, got none"):
