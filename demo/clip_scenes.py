@@ -66,10 +66,10 @@ def stored(image: Pixels, jpeg: int = 90) -> Pixels:
     )
 
 
-def rendered(folder: Path, count: int, seed: int) -> SceneSet:
-    """The training set; scenes already on disk from an interrupted run are kept."""
+def rendered(folder: Path, count: int, seed: int, unknown: bool = False) -> SceneSet:
+    """Scenes of all_cameras(seed, unknown); those already on disk from an interrupted run are kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    with all_cameras(seed) as cameras:
+    with all_cameras(seed, unknown) as cameras:
         specs = sorted(random_specs(count, seed, cameras), key=lambda spec: spec.camera)
         for first in range(0, count, _CHUNK):
             part = folder / f"{count}-{seed}-{first:06d}.npz"
@@ -88,13 +88,13 @@ def small_scene(spec: SceneSpec) -> tuple[Pixels, dict[str, str]]:
 
 
 @contextmanager
-def all_cameras(seed: int) -> Iterator[dict[str, Camera]]:
-    """The world's cameras that a detector may have been trained on, and made-up ones so that a view is learned as
-    such; the unknown cameras of the world stay out."""
+def all_cameras(seed: int, unknown: bool = False) -> Iterator[dict[str, Camera]]:
+    """The world's cameras, with those that no detector was trained on if `unknown`, and made-up ones beside them so
+    that a view is learned as such."""
     extra = {camera.id: camera for camera in _made_up(np.random.default_rng([seed, 1]))}
     CAMERAS.update(extra)
     try:
-        yield {**{name: c for name, c in CAMERAS.items() if c.known and name not in extra}, **extra}
+        yield {name: c for name, c in CAMERAS.items() if c.known or unknown or name in extra}
     finally:
         for name in extra:
             del CAMERAS[name]
