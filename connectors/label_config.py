@@ -11,7 +11,27 @@ from connectors.errors import LabelConfigMismatch
 CONTROL = "label"
 IMAGE = "image"
 TITLE_LENGTH = range(3, 51)
-SHOWN = ("reason", "priority", "site", "camera", "captured_at")
+GAP = "\N{EM SPACE}"
+HIDDEN = (
+    *(
+        "inner_id",
+        "completed_at",
+        "annotations_results",
+        "annotations_ids",
+        "predictions_results",
+        "predictions_score",
+    ),
+    *(
+        "file_upload",
+        "storage_filename",
+        "created_at",
+        "updated_at",
+        "updated_by",
+        "avg_lead_time",
+        "draft_exists",
+    ),
+    *("data.width", "data.height", "data.fieldloop_key"),
+)
 NOTHING_YET = [
     {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0},
     {"filter": "filter:tasks:cancelled_annotations", "operator": "equal", "type": "Number", "value": 0},
@@ -35,7 +55,7 @@ def label_config(classes: Sequence[str]) -> str:
     )
     return f"""<View>
   <Header value="$reason" size="4"/>
-  <Header value="priority $priority   $site   $camera   $captured_at" size="6"/>
+  <Header value="priority $priority{GAP}$site{GAP}$camera{GAP}$captured_at" size="6"/>
   <RectangleLabels name="{CONTROL}" toName="{IMAGE}" canRotate="false" showInline="true">
 {labels}
   </RectangleLabels>
@@ -128,5 +148,5 @@ def _tab(title: str, items: list[dict[str, object]]) -> dict[str, object]:
         "filters": {"conjunction": "and", "items": items},
         "ordering": ["-tasks:data.priority"],
         "columnsDisplayType": {"tasks:data.priority": "Number"},
-        "hiddenColumns": {"explore": [], "labeling": []},
+        "hiddenColumns": {"explore": [f"tasks:{name}" for name in HIDDEN], "labeling": []},
     }

@@ -97,10 +97,6 @@ class LabelStudio:
                 found.setdefault(str(task["data"][KEY]), []).append(int(task["id"]))
         return found
 
-    def deleted(self, project_id: int, keys: Sequence[str]) -> set[str]:
-        """Which of these keys have no task any more."""
-        return set(keys) - self.find(project_id, keys).keys()
-
     def push(self, project_id: int, tasks: Sequence[LabelTask]) -> dict[str, int]:
         """Creates one task each, whether or not they exist already; look with `find` before. Task ids by key.
 
@@ -141,16 +137,16 @@ class LabelStudio:
                 if since is None or parse_time(raw["updated_at"]) >= since:
                     yield parse_annotation(raw, task, classes, self._author(raw.get("completed_by")))
 
-    def delete_tasks(self, project_id: int, task_ids: Iterable[int]) -> list[int]:
-        """Deletes those of the tasks on which nobody has worked: no answer, no skip, no draft. Returns their ids."""
-        wanted = [_filter("id", "in_list", "Number", sorted(set(task_ids)))]
+    def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
+        """Deletes those of these tasks that nobody has answered, skipped or begun; the others stay."""
         include = "id,data,annotations,drafts,total_annotations,cancelled_annotations"
-        found = [*self._tasks("looking for tasks to delete", project_id, wanted, include, "all")]
-        untouched = [int(task["id"]) for task in found if not task["annotations"] and not task["drafts"]]
-        for task_id in untouched:
+        for begin in range(0, len(task_ids), PAGE):
+            wanted = [_filter("id", "in_list", "Number", list(task_ids[begin : begin + PAGE]))]
+            found = [*self._tasks("looking for tasks to delete", project_id, wanted, include, "all")]
+            untouched = [task["id"] for task in found if not task["annotations"] and not task["drafts"]]
             with self._asking("deleting a task", project_id) as client:
-                client.tasks.delete(str(task_id), request_options=WRITE)
-        return untouched
+                for task_id in untouched:
+                    client.tasks.delete(str(task_id), request_options=WRITE)
 
     @contextmanager
     def _asking(self, what: str, project_id: int | None = None) -> Iterator[Any]:

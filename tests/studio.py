@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -119,7 +120,14 @@ def label_task(
     )
 
 
-def absent(what: str) -> None:
+def chromium() -> str:
+    """The path of a real browser."""
+    return (
+        shutil.which("chromium") or shutil.which("google-chrome") or absent("Chromium is not on this machine")
+    )
+
+
+def absent(what: str) -> NoReturn:
     """Skips, but fails where everything has to be there."""
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(f"{what}; CI must have it")

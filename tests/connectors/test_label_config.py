@@ -41,7 +41,7 @@ def test_the_labeler_sees_reason_priority_place_and_time() -> None:
     headers = [
         header.get("value") for header in ElementTree.fromstring(label_config(["a"])).findall("Header")
     ]
-    assert headers == ["$reason", "priority $priority   $site   $camera   $captured_at"]
+    assert headers == ["$reason", "priority $priority\u2003$site\u2003$camera\u2003$captured_at"]
 
 
 @given(st.integers(1, 200))

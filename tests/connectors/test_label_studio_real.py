@@ -157,7 +157,6 @@ def test_a_push_whose_answer_was_lost_is_found_again(
     assert all(
         len(ids) == 1 for ids in backend.find(project.external_id, [one.key for one in tasks]).values()
     )
-    assert not backend.deleted(project.external_id, [one.key for one in tasks])
 
 
 def test_duplicates_are_visible_and_only_untouched_ones_are_swept(
@@ -169,12 +168,8 @@ def test_duplicates_are_visible_and_only_untouched_ones_are_swept(
     person.skip(first["worked on"])
     draft = {"result": person.regions(second["worked on"]), "lead_time": 1}
     person.studio.call("POST", f"tasks/{second['worked on']}/drafts", json=draft)
-    assert backend.delete_tasks(
-        project.external_id, [second["twice"], *first.values(), second["worked on"]]
-    ) == [
-        first["twice"],
-        second["twice"],
-    ]
+    backend.remove(project.external_id, [second["twice"], *first.values(), second["worked on"]])
+    assert backend.find(project.external_id, ["twice"]) == {}
     assert backend.find(project.external_id, ["worked on"])["worked on"] == [
         first["worked on"],
         second["worked on"],
@@ -271,7 +266,7 @@ def test_a_deleted_task_is_missed(
 ) -> None:
     made = backend.push(project.external_id, [task("a"), task("b")])
     label_studio.call("DELETE", f"tasks/{made['a']}")
-    assert backend.deleted(project.external_id, ["a", "b"]) == {"a"}
+    assert backend.find(project.external_id, ["a", "b"]) == {"b": [made["b"]]}
 
 
 def test_one_refused_task_holds_up_no_other(
@@ -322,7 +317,7 @@ def test_a_deleted_project_is_gone_and_never_made_again(
         lambda: backend.push(gone, [task("k")]),
         lambda: backend.find(gone, ["k"]),
         lambda: [*backend.annotations(gone, None)],
-        lambda: backend.deleted(gone, ["k"]),
+        lambda: backend.remove(gone, [1]),
     ):
         with pytest.raises(
             ProjectGone, match=rf"expected project {gone} .* got HTTP 404: .*; next: restore it"
