@@ -13,6 +13,8 @@ from loop.coverage.resampling import Bools, Resampling, resampling
 
 LIFT = 1.5
 """A condition that production shows less than so many times as often as the training set is no gap."""
+KNOWN = 0.005
+"""Share of the training set from which a condition counts as known there."""
 SEES_WELL = 0.25
 """Weight of a deficit in which the detector is as confident as elsewhere."""
 
@@ -170,22 +172,22 @@ def frame_confidence(confidences: Sequence[NDArray[np.floating]], least: float =
 
 
 def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> list[Gap]:
-    """One gap for those that hold much the same frames: Jaccard above `overlap`, or a region mostly within
-    a worse gap.
+    """Each gap once, worst first. size: N production frames.
 
-    The worst with a name stays; the names of the others stand in `also`. size: N production frames.
+    Gaps that hold much the same frames become one (Jaccard above `overlap`, or a region mostly within a worse
+    gap): the worst with a name stays, the names of the others stand in `also`. A condition that training
+    knows, and that without the frames of worse gaps is no more frequent than there, is explained by them and
+    left out: fog, say, that CLIP takes for compression too.
     """
-    kept: list[tuple[Gap, Bools]] = []
+    kept: list[Gap] = []
     for gap in sorted(gaps, key=lambda gap: (gap.kind == "region", -gap.score)):
-        inside = np.zeros(size, dtype=bool)
-        inside[gap.frames] = True
-        twin = next((i for i, other in enumerate(kept) if _same(gap, inside, *other) > overlap), None)
+        twin = next((i for i, other in enumerate(kept) if _same(gap, other, size) > overlap), None)
         if twin is None:
-            kept.append((gap, inside))
+            kept.append(gap)
         else:
-            other, rows = kept[twin]
-            kept[twin] = (replace(other, also=(*other.also, gap.name)), rows)
-    return sorted((gap for gap, _ in kept), key=lambda gap: (-gap.score, gap.name))
+            kept[twin] = replace(kept[twin], also=(*kept[twin].also, gap.name))
+    ranked = sorted(kept, key=lambda gap: (-gap.score, gap.name))
+    return [gap for place, gap in enumerate(ranked) if not _explained(gap, ranked[:place], size)]
 
 
 def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:
@@ -241,10 +243,26 @@ def _why(candidate: Candidate, share: float, here: float, elsewhere: float) -> s
     return f"{candidate.label or candidate.name}: {candidate.evidence or shares}; {confidence}"
 
 
-def _same(gap: Gap, inside: Bools, other: Gap, rows: Bools) -> float:
+def _same(gap: Gap, other: Gap, size: int) -> float:
+    inside, rows = _mask([gap], size), _mask([other], size)
     common = float((inside & rows).sum())
     within = gap.kind == "region" and gap.score <= other.score
     return common / float(inside.sum() if within else (inside | rows).sum())
+
+
+def _explained(gap: Gap, worse: Sequence[Gap], size: int) -> bool:
+    if gap.kind == "class" or gap.training_share < KNOWN:
+        return False
+    left = ~_mask(worse, size)
+    share = (_mask([gap], size) & left).sum() / max(int(left.sum()), 1)
+    return bool(share <= LIFT * gap.training_share)
+
+
+def _mask(gaps: Sequence[Gap], size: int) -> Bools:
+    inside = np.zeros(size, dtype=bool)
+    for gap in gaps:
+        inside[gap.frames] = True
+    return inside
 
 
 def _percent(share: float) -> str:

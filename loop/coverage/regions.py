@@ -28,6 +28,8 @@ MOST_PATHS = 2000
 MOST_REGIONS = 12
 SEPARATED = 0.1
 FALSE_ALARMS = 0.01
+CLEARLY = 1.25
+"""A region's median ratio is at least so many times the limit; 1 % of ordinary frames exceed the limit as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,7 @@ def find_regions(
     tags: Tags | None = None,
     min_size: int = 6,
 ) -> list[Region]:
-    """Clusters of novel frames, largest first, each with at least `min_size` frames.
+    """Clusters of novel frames, largest first, each with at least `min_size` frames and clearly novel.
 
     Sequences are clustered, not frames, by what sets them apart from the training set (Ward 1963), into as
     many parts as separate best (silhouette, Rousseeuw 1987). sequence: (N,) int, -1 for none. prompts,
@@ -133,10 +135,13 @@ def find_regions(
         training_novelty.novel, (training_novelty.residual @ centers.T).argmax(axis=1), -1
     )
     sizes = np.bincount(label[rows], minlength=len(centers))
-    order = [int(p) for p in np.argsort(-sizes, kind="stable") if sizes[p] >= min_size]
-    shares = [float((training_label == p).mean()) for p in order]
-    found = [_region(label == p, centers[p], novelty, share) for p, share in zip(order, shares, strict=True)]
-    return [_named(n, region, production, prompts, tags or {}) for n, region in enumerate(found, start=1)]
+    found = [
+        _region(label == p, centers[p], novelty, float((training_label == p).mean()))
+        for p in np.argsort(-sizes, kind="stable")
+        if sizes[p] >= min_size
+    ]
+    clear = [region for region in found if region.ratio >= CLEARLY * novelty.limit]
+    return [_named(n, region, production, prompts, tags or {}) for n, region in enumerate(clear, start=1)]
 
 
 def region_candidates(regions: Sequence[Region]) -> list[Candidate]:

@@ -162,9 +162,19 @@ def test_gaps_with_the_same_frames_become_one() -> None:
 
 def test_a_pure_region_does_not_vanish_in_a_mixed_gap() -> None:
     region = candidate("region 1", rows(100, *range(4)), kind="region")
-    mixed = candidate("tilted", rows(100, *range(12)), 0.06)
+    mixed = candidate("tilted", rows(100, *range(16)), 0.08)
     gaps = rank_gaps([region, mixed], np.arange(100), np.where(np.arange(100) < 4, 0.1, 0.9))
     assert [gap.name for gap in merge_overlapping(gaps, 100)] == ["region 1", "tilted"]
+
+
+def test_what_worse_gaps_explain_is_left_out() -> None:
+    blind = np.where(np.arange(100) < 8, 0.1, 0.9)
+    day = candidate("day", rows(100, *range(8)))
+    compressed = candidate("compressed", rows(100, *range(4, 10)), 0.02)
+    snow = candidate("snow", rows(100, 0, 1))
+    gaps = rank_gaps([day, compressed, snow], np.arange(100), blind)
+    assert [gap.name for gap in gaps] == ["day", "compressed", "snow"]
+    assert [gap.name for gap in merge_overlapping(gaps, 100)] == ["day", "snow"]
 
 
 def test_strata_a_frame_belongs_to_the_rarest_gap() -> None:
