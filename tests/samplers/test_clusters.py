@@ -88,4 +88,6 @@ def test_nothing_to_learn_from() -> None:
         == [0.0] * 4
     )
     one = np.zeros(4, dtype=np.int64)
-    assert estimate_radius(rows, one, one, np.random.default_rng(0)).tolist() == pytest.approx([1.1 * 2**0.5] * 4)
+    assert estimate_radius(rows, one, one, np.random.default_rng(0)).tolist() == pytest.approx(
+        [1.1 * 2**0.5] * 4
+    )
