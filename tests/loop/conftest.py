@@ -1,0 +1,40 @@
+"""One project made once, and a copy of it for every test."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loop.project import open_project
+from tests.fakes import FakeParts, make_project, write_frames
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `project` (nothing ingested yet) and `incoming` (36 bright frames, 6 dark ones)."""
+    folder = tmp_path_factory.mktemp("template")
+    logging.getLogger("connectors.sources.folder").setLevel(logging.ERROR)
+    made = make_project(
+        folder / "project", overrides=["frames.path=../incoming", "select.max_per_sequence=50"]
+    )
+    made.engine.dispose()
+    write_frames(folder / "incoming")
+    return folder
+
+
+@pytest.fixture
+def folder(template: Path, tmp_path: Path) -> Path:
+    for name in ("project", "incoming"):
+        shutil.copytree(template / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture
+def parts(folder: Path) -> Iterator[FakeParts]:
+    made = FakeParts(open_project(folder / "project"))
+    yield made
+    made.project.engine.dispose()
