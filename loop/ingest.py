@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -145,8 +145,7 @@ def _ingest_chunk(
     engine: Engine, store: Path, chunk: Sequence[Capture], rules: IngestRules, report: IngestReport
 ) -> None:
     sightings = {capture.key: seen for capture in chunk if (seen := _sighting(capture))}
-    with read(engine) as session:
-        unchanged = seen_sources(session, sightings.values())
+    unchanged = _unchanged(engine, sightings.values(), rules)
     report.known += len(unchanged)
     results = [
         result for capture in chunk if capture.key not in unchanged if (result := _examine(capture, rules))
@@ -168,12 +167,33 @@ def _ingest_chunk(
                 partial(evaluation_role, secret=secret, share=rules.evaluation_share),
                 report,
             )
-        read_now = [
-            (sightings[result.capture.key], result.sha256)
-            for result in results
-            if result.capture.key in sightings
-        ]
-        record_seen(session, [replace(seen, content_hash=sha256) for seen, sha256 in read_now])
+        record_seen(session, [seen for result in results if (seen := _to_remember(result, sightings, rules))])
+
+
+def _unchanged(engine: Engine, sightings: Collection[Seen], rules: IngestRules) -> set[str]:
+    """Keys of files that were read before and would be judged the same again."""
+    too_large = {_key_within(rules, seen.source_key): seen for seen in sightings}
+    again = [replace(seen, source_key=key) for key, seen in too_large.items()]
+    with read(engine) as session:
+        found = seen_sources(session, [*sightings, *again])
+    return {too_large[key].source_key if key in too_large else key for key in found}
+
+
+def _to_remember(
+    result: Accepted | Refused, sightings: Mapping[str, Seen], rules: IngestRules
+) -> Seen | None:
+    """None for what the file's time and size will not tell: permissions may be mended without changing either."""
+    seen = sightings.get(result.capture.key)
+    code = result.code if isinstance(result, Refused) else ""
+    if seen is None or code == "unreadable":
+        return None
+    key = _key_within(rules, seen.source_key) if code == "oversized" else seen.source_key
+    return replace(seen, source_key=key, content_hash=result.sha256)
+
+
+def _key_within(rules: IngestRules, key: str) -> str:
+    """What is too large is too large for these limits alone."""
+    return f"{key} within {rules.max_pixels} px and {rules.max_bytes} bytes"
 
 
 def _record(
