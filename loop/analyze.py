@@ -20,6 +20,7 @@ from db.analysis import (
     record_detections,
     record_embeddings,
     record_measurements,
+    reuse_facts,
     work_count,
     work_list,
 )
@@ -78,7 +79,7 @@ def analyze(
             _record_unreadable(engine, damaged, report)
             unreadable.update(frame.seq for frame in damaged)
             kinds = _analyze_batch(engine, kinds, todo, images, report)
-            report.analyzed += len(frames)
+            report.analyzed += len(frames) - len(damaged)
             progress(report.analyzed, total, "frames")
     return report
 
@@ -90,6 +91,9 @@ def _kinds(engine: Engine, embedder: Embedder | None, detector: Detector | None)
             kinds.append(_embed_kind(session, embedder))
         if detector is not None:
             kinds.append(_detect_kind(session, detector))
+        for kind in kinds:
+            if work_list(session, kind.name, kind.producer, 1):
+                reuse_facts(session, kind.name, kind.producer)
     return kinds
 
 
@@ -145,7 +149,7 @@ def _decode(store: Path, frame: FrameRow, max_pixels: int) -> Image | None:
         data = (store / frame.path).read_bytes()
         return decode(data, inspect(data, max_pixels=max_pixels))
     except (OSError, ImageRejected) as error:
-        log.warning("frame %d (%s) cannot be decoded: %s", frame.seq, frame.path, error)
+        log.info("frame %d (%s) cannot be decoded: %s", frame.seq, frame.path, error)
         return None
 
 
@@ -158,7 +162,8 @@ def _record_unreadable(engine: Engine, frames: Sequence[FrameRow], report: Analy
             reason = (
                 f"expected the stored image {frame.path}, got a file that is missing or damaged; copy it back"
             )
-            add_reject(session, frame.source_key, frame.content_hash, "unreadable", reason)
+            if add_reject(session, frame.source_key, frame.content_hash, "unreadable", reason):
+                log.warning("frame %d: %s", frame.seq, reason)
 
 
 def _analyze_batch(
@@ -168,9 +173,8 @@ def _analyze_batch(
     images: dict[FrameRow, Image | None],
     report: AnalyzeReport,
 ) -> list[Kind]:
-    """Computes and records one batch; the kinds that still work."""
+    """Computes and records one batch, each kind on its own; the kinds that still work."""
     working: list[Kind] = []
-    records: list[tuple[Record, list[int]]] = []
     for kind in kinds:
         wanted = {frame.seq for frame in todo.get(kind.name, ())}
         chosen = [
@@ -178,12 +182,11 @@ def _analyze_batch(
         ]
         try:
             if chosen:
-                records.append((kind.compute([image for _, image in chosen]), [seq for seq, _ in chosen]))
+                record = kind.compute([image for _, image in chosen])
+                with write(engine) as session:
+                    record(session, [seq for seq, _ in chosen])
             working.append(kind)
-        except (ModelError, RuntimeError, MemoryError) as error:
+        except (ModelError, RuntimeError, ValueError, MemoryError) as error:
             log.exception("%s failed; it is left out until the next run", kind.name)
-            report.failures[kind.name] = str(error)
-    with write(engine) as session:
-        for record, seqs in records:
-            record(session, seqs)
+            report.failures[kind.name] = str(error) or type(error).__name__
     return working
