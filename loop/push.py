@@ -21,6 +21,7 @@ from db.frames import FrameRow, frames, get_fact, set_fact
 from db.states import TaskStatus
 from db.tables import utcnow
 from db.tasks import TaskRow, move, tasks
+from loop.errors import ConfigError
 from loop.exclusive import exclusive
 from loop.ingest import chunked
 
@@ -28,6 +29,7 @@ CHUNK = 100
 SETTLE = timedelta(seconds=30)
 DRAWN_ABOVE = 0.25
 PROJECT_FACT = "label_studio_project"
+OVER_THERE = (TaskStatus.SENT, TaskStatus.CONFIRMED, TaskStatus.QUARANTINED)
 
 
 @dataclass
@@ -55,11 +57,21 @@ def push(
     configured_project: int,
     progress: Progress,
     settle: timedelta = SETTLE,
+    new_project: bool = False,
 ) -> PushReport:
-    """Sends every pending task. Raises LabelStudioError; what was not sent stays pending."""
+    """Sends every pending task. Raises LabelStudioError; what was not sent stays pending.
+
+    new_project: forget the Label Studio project first and make another. Raises ConfigError where the settings name one.
+    """
+    if new_project and configured_project:
+        raise ConfigError(
+            f"label_studio.project_id: expected 0 with --new-project, got {configured_project}; set it to 0 or to the new project"
+        )
     with exclusive(engine, "push") as mine:
         if not mine:
             return PushReport(busy=True)
+        if new_project:
+            renew_project(engine)
         report = _ensure_project(engine, backend, title, classes, instructions, configured_project)
         backend.check(report.project_id, classes)
         _resolve_sent(engine, backend, report, settle)
@@ -71,12 +83,8 @@ def renew_project(engine: Engine) -> int:
     """Forgets the Label Studio project, so that the next push makes a new one; open tasks go there again. The number of those."""
     with write(engine) as session:
         set_fact(session, PROJECT_FACT, "")
-        waiting = [
-            task.id
-            for status in (TaskStatus.SENT, TaskStatus.CONFIRMED)
-            for task in tasks(session, status=status)
-        ]
-        return move(session, waiting, (TaskStatus.SENT, TaskStatus.CONFIRMED), TaskStatus.PENDING)
+        waiting = [task.id for task in tasks(session, status=OVER_THERE)]
+        return move(session, waiting, OVER_THERE, TaskStatus.PENDING)
 
 
 def label_studio_project(engine: Engine, configured: int = 0) -> int | None:

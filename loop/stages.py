@@ -85,11 +85,9 @@ def select(
 
 
 def push(parts: Parts, progress: Progress, new_project: bool = False) -> pushing.PushReport:
-    """Sends pending tasks to Label Studio. Raises LabelStudioError."""
+    """Sends pending tasks to Label Studio. Raises LabelStudioError, ConfigError."""
     project = parts.project
     backend = parts.label_backend()
-    if new_project:
-        pushing.renew_project(project.engine)
     return pushing.push(
         project.engine,
         project.store,
@@ -99,6 +97,7 @@ def push(parts: Parts, progress: Progress, new_project: bool = False) -> pushing
         project.settings.label_studio.instructions,
         project.settings.label_studio.project_id,
         progress,
+        new_project=new_project,
     )
 
 
