@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from connectors.ports import Annotation, LabelBackend, Progress
 from db.engine import read, write
 from db.frames import get_fact, set_fact
-from db.labels import record_annotation, set_label
+from db.labels import answers, record_annotation, set_label
 from db.states import TaskStatus
-from db.tasks import TaskRow, close_batches, move, task_by_key, tasks
+from db.tasks import TaskRow, close_batches, move, task_by_key, tasks, tasks_by_keys
 from loop.ingest import chunked
 
 OVERLAP = timedelta(minutes=5)
@@ -48,13 +48,15 @@ def pull(
     report = PullReport()
     watermark = _watermark(engine, project_id)
     newest = watermark
-    answers = backend.annotations(project_id, watermark - OVERLAP if watermark else None)
-    for count, annotation in enumerate(sorted(answers, key=lambda answer: answer.updated_at), 1):
+    found = backend.annotations(project_id, watermark - OVERLAP if watermark else None)
+    answered: set[str] = set()
+    for count, annotation in enumerate(sorted(found, key=lambda answer: answer.updated_at), 1):
         with write(engine) as session:
             _take(session, project_id, annotation, report)
+        answered.add(annotation.key)
         newest = max(newest, annotation.updated_at) if newest else annotation.updated_at
         progress(count, 0, "answers")
-    _cancel_deleted(engine, backend, project_id, report)
+    _reconcile(engine, backend, project_id, answered, report)
     with write(engine) as session:
         close_batches(session)
         if newest:
@@ -87,6 +89,8 @@ def _take(session: Session, project_id: int, annotation: Annotation, report: Pul
     )
     if recorded is None:
         return
+    if _superseded(session, task, annotation):
+        return
     status = _outcome(annotation)
     report.unknown.update(annotation.unknown_classes)
     report.answers[status] += 1
@@ -104,6 +108,12 @@ def _take(session: Session, project_id: int, annotation: Annotation, report: Pul
         _label(session, task, annotation, recorded)
 
 
+def _superseded(session: Session, task: TaskRow, annotation: Annotation) -> bool:
+    """Whether an answer given later is known already: of two answers to one task the later one counts."""
+    known = answers(session, [task.id])
+    return any(one.updated_at > annotation.updated_at and not one.cancelled for one in known)
+
+
 def _outcome(annotation: Annotation) -> TaskStatus:
     if annotation.cancelled:
         return TaskStatus.SKIPPED
@@ -117,15 +127,24 @@ def _label(session: Session, task: TaskRow, annotation: Annotation, annotation_i
     set_label(session, task.frame, boxes, task.purpose, "annotation", annotation_id)
 
 
-def _cancel_deleted(engine: Engine, backend: LabelBackend, project_id: int, report: PullReport) -> None:
+def _reconcile(
+    engine: Engine, backend: LabelBackend, project_id: int, answered: Collection[str], report: PullReport
+) -> None:
+    """Cancels what was deleted over there; removes copies that an import left which arrived after it was given up."""
     with read(engine) as session:
-        waiting = [
-            task
-            for task in tasks(session, status=TaskStatus.CONFIRMED)
-            if task.external_project == project_id
-        ]
-    for chunk in chunked(waiting, 1000):
+        waiting = tasks(session, status=TaskStatus.CONFIRMED)
+        looked_at = {task.key: task for task in waiting if task.external_project == project_id}
+        looked_at |= tasks_by_keys(session, answered)
+    for chunk in chunked(looked_at.values(), 1000):
         there = backend.find(project_id, [task.key for task in chunk])
+        if copies := [extra for task in chunk for extra in _copies(task, there.get(task.key, []))]:
+            backend.remove(project_id, copies)
         gone = [task.id for task in chunk if task.key not in there]
         with write(engine) as session:
             report.deleted += move(session, gone, TaskStatus.CONFIRMED, TaskStatus.CANCELLED)
+
+
+def _copies(task: TaskRow, ids: Sequence[int]) -> list[int]:
+    """All but the one that we know; where we know none of them, but the oldest."""
+    kept = task.external_id if task.external_id in ids else min(ids, default=None)
+    return [number for number in ids if number != kept]
