@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -11,9 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import read, write
 from db.leases import acquire, beat, lease, release
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -61,7 +65,8 @@ def _started(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return _started_elsewhere(pid)
-    return stat.rsplit(")", 1)[1].split()[19]
+    fields = stat.rsplit(")", 1)[1].split()
+    return "gone" if fields[0] == "Z" else fields[19]
 
 
 def _started_elsewhere(pid: int) -> str:
@@ -75,5 +80,14 @@ def _started_elsewhere(pid: int) -> str:
 
 def _beat(engine: Engine, name: str, holder: str, ttl_s: float, stop: threading.Event) -> None:
     while not stop.wait(ttl_s / 4):
-        with write(engine) as session:
-            beat(session, name, holder, ttl_s)
+        try:
+            with write(engine) as session:
+                kept = beat(session, name, holder, ttl_s)
+        except SQLAlchemyError:
+            log.warning("the lease %s could not be prolonged; trying again", name, exc_info=True)
+            continue
+        if not kept:
+            log.error(
+                "another process took the lease %s: this one was silent for more than %g s", name, ttl_s
+            )
+            return
