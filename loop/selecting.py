@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, 
 from loop import coverage_view
 from loop.coverage.strata import NO_STRATUM, Strata, reason_lines, strata_of
 from loop.coverage_view import CoverageView
+from loop.errors import ConfigError
+from loop.exclusive import exclusive
 from loop.project import Project
 from loop.wiring import Parts
 from samplers import STRATEGIES, Pool, draw_evaluation
@@ -82,20 +85,24 @@ class SelectReport:
 
 
 def select(parts: Parts, request: Request, progress: Progress) -> SelectReport:
-    """Chooses a batch and queues it in one transaction. Raises ProjectError when nothing is analyzed yet."""
+    """Chooses a batch and queues it in one transaction. Raises ProjectError when nothing is analyzed yet, ConfigError."""
+    _check_strategy(request.strategy)
     view = coverage_view.build(parts, progress)
     return select_from(parts.project, view, request)
 
 
 def select_from(project: Project, view: CoverageView, request: Request) -> SelectReport:
     """The same, from a view that exists already."""
+    _check_strategy(request.strategy)
     settings = project.settings.select
     with read(project.engine) as session:
         engaged = engaged_frames(session)
-        seed = project.settings.seed + len(batches(session)) if request.seed is None else request.seed
+        made = batches(session)
+    spent = sum(batch.budget for batch in made)
+    seed = project.settings.seed + len(made) if request.seed is None else request.seed
     excluded = np.array([row.seq in engaged for row in view.production.rows], dtype=bool)
     in_pool = np.array([row.role == Role.POOL for row in view.production.rows], dtype=bool)
-    wanted = math.floor(request.budget * settings.evaluation_share + 0.5)
+    wanted = _share_of(request.budget, settings.evaluation_share, spent)
     evaluation = _evaluation(view, ~in_pool & ~excluded, wanted, seed)
     train = _train(
         view, in_pool, excluded, request, request.budget - len(evaluation), seed, settings.max_per_sequence
@@ -109,6 +116,11 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
 
 def select_daily(parts: Parts, progress: Progress) -> SelectReport:
     """What `fieldloop serve` selects: a share of the frames that are new since its last batch, within the day's budget."""
+    with exclusive(parts.project.engine, "select") as mine:
+        return _daily(parts, progress) if mine else SelectReport(busy=True)
+
+
+def _daily(parts: Parts, progress: Progress) -> SelectReport:
     project = parts.project
     settings = project.settings.select
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -116,10 +128,24 @@ def select_daily(parts: Parts, progress: Progress) -> SelectReport:
         left = settings.daily_budget - selected_today(session, midnight)
         seen = max((int(batch.settings.get("seen", 0)) for batch in batches(session)), default=0)
         new = coverage_view.analyzed_since(session, seen)
-    if left <= 0 or not new:
+    budget = min(left, math.floor(new * settings.share_of_new + 1e-9))
+    if budget < 1:
         return SelectReport()
-    budget = min(left, math.ceil(new * settings.share_of_new))
     return select(parts, Request(budget, settings.strategy), progress)
+
+
+def _check_strategy(name: str) -> None:
+    if name not in STRATEGIES:
+        near = difflib.get_close_matches(name, STRATEGIES, n=1, cutoff=0)
+        raise ConfigError(
+            f"select.strategy: expected one of {', '.join(STRATEGIES)}, got {name!r}; the nearest is {near[0]!r}"
+        )
+
+
+def _share_of(budget: int, share: float, spent: int) -> int:
+    """How many of `budget` are the share's, so that it is kept over many batches of one frame each too."""
+    before, after = (math.floor(total * share + 0.5) for total in (spent, spent + budget))
+    return min(budget, after - before)
 
 
 @dataclass(frozen=True, eq=False)
