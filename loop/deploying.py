@@ -16,7 +16,7 @@ def promote(project: Project, model_id: int, reason: str, expected: int | None =
     """Puts a model into production. Raises Conflict when another model than `expected` is there now."""
     with write(project.engine) as session:
         chosen = model(session, model_id)
-        _check_file(project, chosen)
+        check_weights(project, chosen)
         deploy(session, model_id, reason, expected)
     sync_deployed(project)
     return chosen
@@ -30,7 +30,7 @@ def rollback(project: Project) -> ModelRow:
             raise ProjectError(
                 "expected a formerly deployed model, found none; nothing has been promoted yet"
             )
-        _check_file(project, former)
+        check_weights(project, former)
         deploy(session, former.id, "rollback")
     sync_deployed(project)
     return former
@@ -58,14 +58,15 @@ def find_model(project: Project, name: str) -> ModelRow:
     return found[0]
 
 
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _check_file(project: Project, row: ModelRow) -> None:
+def check_weights(project: Project, row: ModelRow) -> None:
+    """Raises ProjectError when the checkpoint's file is missing or changed."""
     path = project.root / row.path
     if not path.is_file() or file_sha256(path) != row.sha256:
         raise ProjectError(
             f"expected the weights of model {row.id} in {path}, found them missing or changed; copy them back"
         )
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

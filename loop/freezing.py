@@ -46,11 +46,10 @@ def build_manifest(project: Project, view: CoverageView, row: RoundRow) -> Manif
     with read(project.engine) as session:
         known = labels(session)
         rows = frames(session, seqs=sorted(known))
-        parent, trained = _trained_before(session_rounds=rounds(session), base=row.base_model_id)
-        seen = (
-            {m.frame for m in dataset_members(session, trained) if m.split == "train"} if trained else set()
-        )
-        parent_hash = dataset(session, trained).manifest_sha256 if trained else None
+        line = _ancestors(rounds(session), row.base_model_id)
+        trained = [past.dataset_id for past in line if past.dataset_id is not None]
+        seen = {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}
+        parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
     clusters = _clusters(project, view.embedder, rows)
     conditions = _conditions(view)
     index = {name: i for i, name in enumerate(project.classes)}
@@ -60,16 +59,20 @@ def build_manifest(project: Project, view: CoverageView, row: RoundRow) -> Manif
     replay = Replay(settings.round.replay, settings.round.new_repeats, settings.round.max_repeats)
     factors = repeats(items, splits, replay, settings.seed)
     lineage = {"replay": asdict(replay), "seed": settings.seed}
-    made_for = [*([parent] if parent else []), row.id]
+    made_for = [*[past.id for past in line[:1]], row.id]
     return freeze(
         items, project.classes, splits, factors, parent=parent_hash, rounds=made_for, settings=lineage
     )
 
 
-def _trained_before(session_rounds: Sequence[RoundRow], base: int) -> tuple[int | None, int | None]:
-    """(round, dataset) that the base model came from; None for the model the team brought."""
-    made = [row for row in session_rounds if row.candidate_id == base and row.dataset_id is not None]
-    return (made[-1].id, made[-1].dataset_id) if made else (None, None)
+def _ancestors(past: Sequence[RoundRow], base: int) -> list[RoundRow]:
+    """The rounds that the base model came from, newest first; none for the model the team brought."""
+    line: list[RoundRow] = []
+    for row in reversed(past):
+        if row.candidate_id == base and row.base_model_id != base and row.dataset_id is not None:
+            line.append(row)
+            base = row.base_model_id
+    return line
 
 
 def _item(

@@ -15,6 +15,7 @@ from typing import Any
 from connectors.errors import TrainingCancelled, TrainingFailed
 from connectors.ports import Progress, TrainSpec
 from db.engine import read, write
+from db.errors import Conflict
 from db.labels import count_labels
 from db.models import add_model, deploy, deployed, model, move_model
 from db.rounds import (
@@ -30,8 +31,8 @@ from db.rounds import (
 )
 from db.states import OPEN_ROUNDS, ModelStatus, RoundStatus
 from loop import coverage_view
-from loop.deploying import file_sha256, sync_deployed
-from loop.errors import LoopError, RoundError
+from loop.deploying import check_weights, file_sha256, sync_deployed
+from loop.errors import LoopError, ProjectError, RoundError
 from loop.exclusive import exclusive
 from loop.freezing import freeze_dataset
 from loop.ingest import write_atomically
@@ -69,6 +70,7 @@ def run(parts: Parts, progress: Progress) -> RoundRow | None:
     with exclusive(parts.project.engine, "round") as mine:
         if not mine:
             return None
+        sync_deployed(parts.project)
         row = current(parts.project)
         while row is not None and _step(parts, row, progress):
             row = reread(parts.project, row.id)
@@ -154,7 +156,9 @@ def _step(parts: Parts, row: RoundRow, progress: Progress) -> bool:
     if following is None:
         return False
     if following.status is RoundStatus.PROMOTED:
-        return _promote(project, row)
+        following = _promoted_or_failed(project, row)
+        if following is None:
+            return True
     with write(project.engine) as session:
         moved = advance(session, row.id, row.status, following.status, **following.fields)
         if moved and following.status is RoundStatus.REJECTED and row.candidate_id is not None:
@@ -227,8 +231,19 @@ STEPS: dict[RoundStatus, Step] = {
 }
 
 
+def _promoted_or_failed(project: Project, row: RoundRow) -> Next | None:
+    """None when it is promoted: it cannot be where another model went into production meanwhile."""
+    try:
+        _promote(project, row)
+    except (Conflict, ProjectError) as error:
+        return Next(RoundStatus.FAILED, {"error": str(error)})
+    return None
+
+
 def _promote(project: Project, row: RoundRow) -> bool:
-    """Status and deployment change in one transaction; the file follows."""
+    """Status and deployment change in one transaction; the file follows. Raises Conflict, ProjectError."""
+    with read(project.engine) as session:
+        check_weights(project, model(session, _set(row.candidate_id)))
     with write(project.engine) as session:
         moved = advance(session, row.id, RoundStatus.AWAITING_APPROVAL, RoundStatus.PROMOTED)
         if moved:
@@ -238,6 +253,8 @@ def _promote(project: Project, row: RoundRow) -> bool:
 
 
 def _cancel(project: Project, row: RoundRow) -> None:
+    if row.status not in OPEN_ROUNDS:
+        return
     waiting = row.status is RoundStatus.AWAITING_APPROVAL
     with write(project.engine) as session:
         advance(session, row.id, row.status, RoundStatus.REJECTED if waiting else RoundStatus.CANCELLED)
