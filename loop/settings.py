@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 import config
 from loop.errors import ConfigError
@@ -177,11 +182,20 @@ def load_settings(path: Path | None) -> Settings:
         return Settings(**_merged(defaults, own))
     except ValidationError as error:
         raise ConfigError(_explain(error, source)) from error
+    except SettingsError as error:
+        raise ConfigError(
+            f"environment: {error}; expected JSON, for example FIELDLOOP_ROUND__TRAIN='{{\"mosaic\": 0}}'"
+        ) from error
 
 
 def valid_keys() -> set[str]:
     """Dotted names of all settings, sections included."""
-    return {dotted for dotted, _ in _walk(_read_yaml(config.FOLDER / "default.yaml"))}
+    return set(default_values())
+
+
+def default_values() -> dict[str, Any]:
+    """The default of every setting by dotted name; a section's is the section."""
+    return dict(_walk(_read_yaml(config.FOLDER / "default.yaml")))
 
 
 def _walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -218,15 +232,22 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in over.items():
+        if value is None and isinstance(result.get(key), Mapping):
+            continue  # a section of which every line was deleted
         nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = _merged(result[key], value) if nested else value
     return result
 
 
 def _check_keys(own: Mapping[str, Any], keys: list[str], source: str) -> None:
-    for dotted, value in _walk(own):
+    for dotted, _ in _walk(own):
         if dotted not in keys:
-            raise ConfigError(f"{source}: unknown key {dotted!r} (value {value!r}); {_nearest(dotted, keys)}")
+            raise ConfigError(f"{source}: {unknown_key(dotted, keys)}")
+
+
+def unknown_key(dotted: str, keys: Collection[str]) -> str:
+    """What is wrong with it. Its value is not shown: it may be a secret that somebody put in the wrong place."""
+    return f"unknown key {dotted!r}; {_nearest(dotted, sorted(keys))}"
 
 
 def _check_environment(environment: Mapping[str, str], keys: list[str]) -> None:
