@@ -19,7 +19,8 @@ import yaml
 from sqlalchemy import Engine
 
 import config
-from connectors.images import content_hash, inspect
+from connectors.errors import ImageRejected
+from connectors.images import content_hash, decode, inspect
 from connectors.ports import Capture, Progress
 from connectors.yolo import read_classes
 from db.engine import write
@@ -33,7 +34,7 @@ from loop.deploying import sync_deployed
 from loop.errors import ConfigError, ProjectError
 from loop.ingest import UNKNOWN, chunked, store_image, write_atomically
 from loop.project import CONFIG_NAME, Project, open_project
-from loop.settings import Settings, load_settings
+from loop.settings import FREE_FORM, Settings, default_values, load_settings, unknown_key
 from loop.wiring import build_embedder, imported_captures
 
 CHUNK = 64
@@ -88,10 +89,13 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     _write_config(plan.root, text)
     project = open_project(plan.root)
     _deploy(project, plan.weights, classes)
-    _import_images(project, plan, dataset, progress)
-    splits = [image.split for image in dataset.images if image.boxes is not None]
+    damaged = _import_images(project, dataset, progress)
+    unusable = {problem.path for problem in damaged}
+    usable = [image for image in dataset.images if image.boxes is not None and image.path not in unusable]
+    splits = [image.split for image in usable]
     counts = {split: splits.count(split) for split in sorted(set(splits))}
-    return CreateReport(project.root, counts, dataset.boxes, classes, dataset.problems)
+    boxes = sum(len(image.boxes or ()) for image in usable)
+    return CreateReport(project.root, counts, boxes, classes, [*dataset.problems, *damaged])
 
 
 def check_classes(of_dataset: Sequence[str], of_weights: Sequence[str]) -> None:
@@ -158,7 +162,19 @@ def _override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set: expected key=value, got {text!r}; for example --set select.budget=50")
-    return key.strip(), yaml.safe_load(value)
+    key, defaults = key.strip(), default_values()
+    if key not in defaults:
+        raise ConfigError(f"--set: {unknown_key(key, defaults)}")
+    if isinstance(defaults[key], dict) and key not in FREE_FORM:
+        raise ConfigError(f"--set: expected one setting, got the section {key!r}; set {key}.<name>=value")
+    wants_text = isinstance(defaults[key], str)
+    try:
+        given = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        if wants_text:
+            return key, value.strip()
+        raise ConfigError(f"--set {key}: expected a YAML value, got {value!r}; quote it") from error
+    return key, value.strip() if wants_text and not isinstance(given, str) else given
 
 
 def _checked_settings(text: str) -> Settings:
@@ -200,14 +216,17 @@ def _deploy(project: Project, weights: Path, classes: Sequence[str]) -> None:
     sync_deployed(project)
 
 
-def _import_images(project: Project, plan: NewProject, dataset: ImportedDataset, progress: Progress) -> None:
+def _import_images(project: Project, dataset: ImportedDataset, progress: Progress) -> list[Problem]:
+    """The images that were left out because they cannot be decoded: one of them would end every training."""
+    damaged: list[Problem] = []
     labeled = [image for image in dataset.images if image.boxes is not None]
     captures = imported_captures(project, [image.path for image in labeled])
     done = 0
     for chunk in chunked(labeled, CHUNK):
-        _import_chunk(project.engine, project.store, chunk, captures, dataset.classes)
+        damaged += _import_chunk(project.engine, project.store, chunk, captures, dataset.classes)
         done += len(chunk)
         progress(done, len(labeled), "images")
+    return damaged
 
 
 def _import_chunk(
@@ -216,13 +235,33 @@ def _import_chunk(
     chunk: Sequence[ImportedImage],
     captures: Mapping[Path, Capture],
     classes: Sequence[str],
-) -> None:
+) -> list[Problem]:
     contents = [(image, image.path.read_bytes()) for image in chunk]
-    hashed = [(image, data, content_hash(data)) for image, data in contents]
+    damaged = [problem for image, data in contents if (problem := _damage(image.path, data))]
+    unusable = {problem.path for problem in damaged}
+    hashed = [(image, data, content_hash(data)) for image, data in contents if image.path not in unusable]
     stored = [
         (image, sha256, store_image(store, sha256, inspect(data).suffix, data), len(data))
         for image, data, sha256 in hashed
     ]
+    _record_chunk(engine, stored, captures, classes)
+    return damaged
+
+
+def _damage(path: Path, data: bytes) -> Problem | None:
+    try:
+        decode(data)
+    except ImageRejected as rejection:
+        return Problem(path, 0, "image", str(rejection))
+    return None
+
+
+def _record_chunk(
+    engine: Engine,
+    stored: Sequence[tuple[ImportedImage, str, str, int]],
+    captures: Mapping[Path, Capture],
+    classes: Sequence[str],
+) -> None:
     with write(engine) as session:
         known = known_hashes(session, [sha256 for _, sha256, _, _ in stored])
         for image, sha256, path, size in stored:
