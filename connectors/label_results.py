@@ -100,18 +100,18 @@ def format_time(time: datetime) -> str:
 
 
 def _data(task: LabelTask, image_url: str) -> Json:
-    shown = {name: task.meta.get(name, "") for name in ("site", "camera", "captured_at")}
-    return {
-        **task.meta,
-        **shown,
+    """What the task shows, in the order of the list's columns; then what only a program reads."""
+    data: Json = {
         "image": image_url,
-        KEY: task.key,
         "reason": task.reason,
         "priority": round(task.priority, 4),
+        **{name: task.meta.get(name, "") for name in ("site", "camera", "captured_at")},
         "purpose": task.purpose,
+        KEY: task.key,
         "width": task.width,
         "height": task.height,
     }
+    return data | {name: value for name, value in task.meta.items() if name not in data}
 
 
 def _region(task: LabelTask, index: int, box: Box) -> Json | None:
