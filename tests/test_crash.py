@@ -7,7 +7,7 @@ the outside, so `finally` blocks are as powerless as after a SIGKILL. The lease 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -305,9 +305,8 @@ def _state(project: Project, server: StudioServer) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "ThreadPoolExecutor", _Inline)
-    yield
 
 
 class _Inline:
