@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -17,16 +16,14 @@ import httpx
 
 from connectors.errors import LabelStudioDown, LabelStudioError
 from connectors.label_studio_env import default_home, ensure_environment, locked, quiet
+from connectors.label_studio_process import Record, alive, end, live_record, spawn, write_private
 from connectors.ports import Progress
 
 HOST = "127.0.0.1"
 DATABASE = "label_studio.sqlite3"
 LOG = "server.log"
 START_SECONDS = 600.0
-STOP_SECONDS = 10.0
 INHERITED = {"PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"}
-
-_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +47,6 @@ class _Credentials:
     secret_key: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """What server.json says. started: when the process began, as the system tells it, so that a reused pid is noticed."""
-
-    pid: int
-    started: str
-    port: int
-    document_root: str
-
-
 def start(
     data_dir: Path, document_root: Path, home: Path | None = None, port: int = 0, progress: Progress = quiet
 ) -> ServerInfo:
@@ -74,7 +61,7 @@ def start(
     with locked(
         data_dir / "start.lock", lambda: progress(0, 0, "waiting for another start of the same Label Studio")
     ):
-        record = _live_record(data_dir)
+        record = live_record(data_dir)
         if record and record.document_root == str(document_root) and port in (0, record.port):
             return _wait_until_ready(data_dir, record, progress)
         if record:
@@ -87,7 +74,7 @@ def start(
 
 def status(data_dir: Path) -> ServerInfo | None:
     """The server of data_dir, `ready` when it answers; None when no such process runs."""
-    record = _live_record(data_dir)
+    record = live_record(data_dir)
     if record is None:
         return None
     credentials = _credentials(data_dir)
@@ -96,14 +83,7 @@ def status(data_dir: Path) -> ServerInfo | None:
 
 def stop(data_dir: Path) -> bool:
     """Ends the server of data_dir; its data stay. False when none ran."""
-    record = _live_record(data_dir)
-    if record is not None:
-        os.kill(record.pid, signal.SIGTERM)
-        if not _ended(record, STOP_SECONDS):
-            os.kill(record.pid, signal.SIGKILL)
-            _ended(record, STOP_SECONDS)
-    (data_dir / "server.json").unlink(missing_ok=True)
-    return record is not None
+    return end(data_dir)
 
 
 def _launch(
@@ -139,26 +119,10 @@ def _port_busy(port: int) -> LabelStudioError:
 
 def _spawn(
     data_dir: Path, document_root: Path, environment: Path, credentials: _Credentials, port: int
-) -> _Record:
+) -> Record:
     command = [*_command(environment), "start", "--no-browser", "--internal-host", HOST, "-p", str(port)]
-    log = data_dir / LOG
-    if log.exists():
-        log.replace(log.with_suffix(".log.1"))
-    with log.open("wb") as output:
-        os.fchmod(output.fileno(), 0o600)
-        process = subprocess.Popen(
-            command,
-            cwd=data_dir,
-            env=_variables(data_dir, document_root, credentials),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    _children[process.pid] = process
-    record = _Record(process.pid, _process_start(process.pid) or "", port, str(document_root))
-    _write(data_dir / "server.json", json.dumps(asdict(record)))
-    return record
+    variables = _variables(data_dir, document_root, credentials)
+    return spawn(data_dir, command, variables, data_dir / LOG, port, str(document_root))
 
 
 def _command(environment: Path) -> list[str]:
@@ -225,12 +189,12 @@ def _make_template(template: Path, environment: Path, credentials: _Credentials,
     shutil.rmtree(work)
 
 
-def _wait_until_ready(data_dir: Path, record: _Record, progress: Progress) -> ServerInfo:
+def _wait_until_ready(data_dir: Path, record: Record, progress: Progress) -> ServerInfo:
     credentials = _credentials(data_dir)
     begun = time.monotonic()
     while (waited := time.monotonic() - begun) < START_SECONDS:
         progress(0, 0, f"waiting for Label Studio on port {record.port} ({waited:.0f} s)")
-        if not _alive(record):
+        if not alive(record):
             raise _ended_early(data_dir)
         if _answers(record.port, credentials):
             return _info(record, credentials, ready=True)
@@ -270,7 +234,7 @@ def _answers(port: int, credentials: _Credentials) -> bool:
         return False
 
 
-def _info(record: _Record, credentials: _Credentials, ready: bool) -> ServerInfo:
+def _info(record: Record, credentials: _Credentials, ready: bool) -> ServerInfo:
     url = f"http://{HOST}:{record.port}"
     return ServerInfo(
         url, credentials.token, credentials.username, credentials.password, record.pid, record.port, ready
@@ -291,7 +255,7 @@ def _choose_port(port: int, data_dir: Path, keep: bool) -> int:
 
 def _remember(data_dir: Path, port: int) -> int:
     """Browsers' bookmarks stay good when a restart keeps the port."""
-    _write(data_dir / "port", str(port))
+    write_private(data_dir / "port", str(port))
     return port
 
 
@@ -322,54 +286,5 @@ def _credentials(data_dir: Path) -> _Credentials:
     made = _Credentials(
         f"{name}@localhost", secrets.token_urlsafe(18), secrets.token_hex(20), secrets.token_urlsafe(48)
     )
-    _write(path, json.dumps(asdict(made)))
+    write_private(path, json.dumps(asdict(made)))
     return made
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def _live_record(data_dir: Path) -> _Record | None:
-    try:
-        record = _Record(**json.loads((data_dir / "server.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-    return record if _alive(record) else None
-
-
-def _alive(record: _Record) -> bool:
-    started = _process_start(record.pid)
-    if started is None and (child := _children.pop(record.pid, None)):
-        child.wait()
-    return started is not None and started == record.started
-
-
-def _ended(record: _Record, seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while _alive(record):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def _process_start(pid: int) -> str | None:
-    """When the process began, in the system's own words; None when it does not run, or only its zombie is left."""
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] in {"Z", "X"} else fields[19]
-    shown = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True
-    ).stdout.split(maxsplit=1)
-    return None if len(shown) < 2 or shown[0].startswith("Z") else shown[1].strip()

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from connectors import label_studio_env as env
+from connectors import label_studio_process as process
 from connectors import label_studio_server as server
 from connectors.errors import LabelStudioError
 from connectors.label_studio import LabelStudio
@@ -116,10 +117,10 @@ def test_the_lock_holds_hashes_and_no_address() -> None:
 
 
 def test_a_running_process_is_told_from_another_of_the_same_number(tmp_path: Path) -> None:
-    started = server._process_start(os.getpid())
+    started = process._process_start(os.getpid())
     assert started is not None
-    ours = server._Record(os.getpid(), started, 1, "/")
-    assert server._alive(ours)
+    ours = process.Record(os.getpid(), started, 1, "/")
+    assert process.alive(ours)
     (tmp_path / "server.json").write_text(json.dumps(asdict(ours) | {"started": "0"}))
     assert server.status(tmp_path) is None
     assert server.stop(tmp_path) is False
@@ -130,9 +131,9 @@ def test_a_zombie_does_not_run() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     while Path(f"/proc/{child.pid}/stat").read_text().split()[2] != "Z":
         time.sleep(0.01)
-    assert server._process_start(child.pid) is None
+    assert process._process_start(child.pid) is None
     child.wait()
-    assert server._process_start(child.pid) is None
+    assert process._process_start(child.pid) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])
@@ -199,7 +200,7 @@ def test_start_again_stop_and_restart(folder: Path) -> None:
     project = LabelStudio(first.url, first.token, "upload").ensure_project("kept", ["a"], "", None)
     begun = time.monotonic()
     assert server.stop(folder) is True
-    assert time.monotonic() - begun < server.STOP_SECONDS
+    assert time.monotonic() - begun < process.STOP_SECONDS
     assert server.status(folder) is None
     assert server.stop(folder) is False
     second = server.start(folder, images)

@@ -1,0 +1,112 @@
+"""One detached process per data folder: its record on disk, whether it still runs, and its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+STOP_SECONDS = 10.0
+RECORD = "server.json"
+
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What server.json says. started: when the process began, as the system tells it, so that a reused pid is noticed."""
+
+    pid: int
+    started: str
+    port: int
+    document_root: str
+
+
+def spawn(
+    data_dir: Path, command: list[str], variables: dict[str, str], log: Path, port: int, document_root: str
+) -> Record:
+    """Starts a process in a session of its own and records it; the former log is kept beside the new one."""
+    if log.exists():
+        log.replace(log.with_suffix(".log.1"))
+    with log.open("wb") as output:
+        os.fchmod(output.fileno(), 0o600)
+        process = subprocess.Popen(
+            command,
+            cwd=data_dir,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _children[process.pid] = process
+    record = Record(process.pid, _process_start(process.pid) or "", port, document_root)
+    write_private(data_dir / RECORD, json.dumps(asdict(record)))
+    return record
+
+
+def end(data_dir: Path) -> bool:
+    """Ends the recorded process, politely first. False when none ran."""
+    record = live_record(data_dir)
+    if record is not None:
+        with suppress(ProcessLookupError):
+            os.kill(record.pid, signal.SIGTERM)
+            if not _ended(record, STOP_SECONDS):
+                os.kill(record.pid, signal.SIGKILL)
+                _ended(record, STOP_SECONDS)
+    (data_dir / RECORD).unlink(missing_ok=True)
+    return record is not None
+
+
+def write_private(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def live_record(data_dir: Path) -> Record | None:
+    try:
+        record = Record(**json.loads((data_dir / RECORD).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return record if alive(record) else None
+
+
+def alive(record: Record) -> bool:
+    started = _process_start(record.pid)
+    if started is None and (child := _children.pop(record.pid, None)):
+        child.wait()
+    return started is not None and started == record.started
+
+
+def _ended(record: Record, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while alive(record):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _process_start(pid: int) -> str | None:
+    """When the process began, in the system's own words; None when it does not run, or only its zombie is left."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in {"Z", "X"} else fields[19]
+    shown = subprocess.run(
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True
+    ).stdout.split(maxsplit=1)
+    return None if len(shown) < 2 or shown[0].startswith("Z") else shown[1].strip()
