@@ -42,6 +42,7 @@ from connectors.ports import (
 )
 from db.engine import write
 from db.frames import set_fact
+from db.models import add_model
 from loop.create import CreateReport, NewProject, create_project
 from loop.project import Project, open_project
 from loop.wiring import Parts, deployed_weights
@@ -164,6 +165,14 @@ def detector_from(path: Path) -> FakeDetector:
         raise ModelError(f"expected fake weights in {path}, got {error}") from error
     name = f"fake:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
     return FakeDetector(name, tree["classes"], tree["blind_below"], tree["misses"])
+
+
+def add_checkpoint(project: Project, data: bytes) -> int:
+    """The id of a candidate with these weights."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    (project.models / f"{sha256}.pt").write_bytes(data)
+    with write(project.engine) as session:
+        return add_model(session, sha256, f"models/{sha256}.pt", project.classes)
 
 
 class FakeTrainer:

@@ -1,0 +1,166 @@
+"""The comparison of production and training set, from the database to named gaps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from db import index as indexing
+from db.vectors import VectorStore
+from loop import coverage_view, stages
+from loop.coverage_view import CoverageView
+from loop.errors import ProjectError
+from loop.jsonable import plain
+from loop.project import Project, open_project
+from tests.fakes import DARK, FakeParts, make_project, picture, quiet, write_frames
+
+
+def with_settings(parts: FakeParts, **gaps: bool) -> FakeParts:
+    settings = parts.project.settings
+    chosen = settings.model_copy(update={"gaps": settings.gaps.model_copy(update=gaps)})
+    return FakeParts(Project(parts.project.root, chosen, parts.project.engine))
+
+
+@pytest.fixture
+def analyzed(parts: FakeParts) -> FakeParts:
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    return parts
+
+
+@pytest.fixture
+def unnamed(analyzed: FakeParts) -> FakeParts:
+    """Nothing but the index may find the planted gap."""
+    return with_settings(analyzed, metadata=False, measured=False, prompts=False)
+
+
+def dark_rows(view: CoverageView) -> set[int]:
+    brightness = view.production.measures["brightness"]
+    return set(np.flatnonzero(brightness < (DARK + 60) / 255).tolist())
+
+
+def test_the_planted_gap_is_named(analyzed: FakeParts) -> None:
+    view = coverage_view.build(analyzed, quiet)
+    worst = view.gaps[0]
+    assert set(worst.frames.tolist()) == dark_rows(view)
+    assert worst.production_share == pytest.approx(6 / 42)
+    assert worst.confidence_inside < 0.1 < 0.8 < worst.confidence_elsewhere
+    said = coverage_view.lines(view)
+    assert said[0] == "42 production frames against 24 training frames"
+    assert "14.3 % of production" in said[1]
+
+
+def test_the_index_alone_finds_the_planted_gap(unnamed: FakeParts) -> None:
+    view = coverage_view.build(unnamed, quiet)
+    (gap,) = view.gaps
+    assert gap.kind == "region"
+    assert set(gap.frames.tolist()) == dark_rows(view)
+
+
+def test_an_index_of_constants_finds_nothing(unnamed: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = {row.seq for row in coverage_view.build(unnamed, quiet).training.rows}
+
+    def constant(self: VectorStore, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        answer = np.array(sorted(ids)[:k], dtype=np.int64)
+        return np.full((len(queries), k), 0.5, np.float32), np.tile(answer, (len(queries), 1))
+
+    monkeypatch.setattr(VectorStore, "search", constant)
+    view = coverage_view.build(unnamed, quiet)
+    assert not [gap for gap in view.gaps if set(gap.frames.tolist()) == dark_rows(view)]
+
+
+def test_a_deleted_or_damaged_index_is_made_anew(unnamed: FakeParts) -> None:
+    first = coverage_view.build(unnamed, quiet)
+    path = unnamed.project.indexes / "training.faiss"
+    path.unlink()
+    second = coverage_view.build(unnamed, quiet)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(bytes(data))
+    third = coverage_view.build(unnamed, quiet)
+    for view in (second, third):
+        np.testing.assert_array_equal(view.novelty.ratio, first.novelty.ratio)
+    np.testing.assert_array_equal(VectorStore.load(path).ids, sorted(row.seq for row in first.training.rows))
+
+
+def test_the_index_follows_the_training_set(unnamed: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    coverage_view.build(unnamed, quiet)
+    monkeypatch.setattr(indexing, "_trained", lambda *_: pytest.fail("made anew"))
+    label_everything(unnamed.project, "train")
+    view = coverage_view.build(unnamed, quiet)
+    assert len(view.training) == 24 + 42
+    assert len(VectorStore.load(unnamed.project.indexes / "training.faiss")) == 66
+    assert not view.gaps
+
+
+def label_everything(project: Project, purpose: str) -> None:
+    from db.engine import write
+    from db.frames import frames
+    from db.labels import set_label
+    from db.states import Origin
+
+    with write(project.engine) as session:
+        for row in frames(session, origin=Origin.PRODUCTION):
+            set_label(session, row.seq, [], purpose, "annotation")
+
+
+def test_labels_for_evaluation_are_no_training_set(analyzed: FakeParts) -> None:
+    label_everything(analyzed.project, "evaluation")
+    assert len(coverage_view.build(analyzed, quiet).training) == 24
+
+
+def test_prompts_name_the_gap_too(analyzed: FakeParts) -> None:
+    view = coverage_view.build(with_settings(analyzed, metadata=False, measured=False, prompts=True), quiet)
+    named = [gap for gap in view.gaps if gap.name == "time of day: night"]
+    assert [set(gap.frames.tolist()) for gap in named] == [dark_rows(view)]
+
+
+def test_what_is_not_analyzed_yet_is_said_with_the_next_command(parts: FakeParts) -> None:
+    with pytest.raises(
+        ProjectError, match=r"expected training frames .* found none; run `fieldloop analyze` first"
+    ):
+        coverage_view.build(parts, quiet)
+    stages.analyze(parts, quiet)
+    with pytest.raises(
+        ProjectError, match=r"expected production frames .*; run `fieldloop ingest, then analyze`"
+    ):
+        coverage_view.build(parts, quiet)
+
+
+def test_frames_without_detections_or_vectors_are_left_out(parts: FakeParts) -> None:
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    incoming = parts.project.root.parent / "incoming" / "cam0"
+    (incoming / "new.jpg").write_bytes(picture(seed=900))
+    stages.ingest(parts, quiet)
+    assert len(coverage_view.build(parts, quiet).production) == 42
+
+
+def test_one_training_frame_is_enough(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", train=1, val=0)
+    write_frames(tmp_path / "incoming", bright=3, dark=1)
+    parts = FakeParts(project)
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    view = coverage_view.build(parts, quiet)
+    assert np.isfinite(view.novelty.ratio).all()
+    assert (len(view.production), len(view.training)) == (4, 1)
+
+
+def test_the_view_as_json_is_json(analyzed: FakeParts) -> None:
+    view = coverage_view.build(analyzed, quiet)
+    tree = json.loads(json.dumps(plain(coverage_view.as_json(view)), allow_nan=False))
+    assert tree["production_frames"] == 42
+    assert len(tree["gaps"][0]["examples"]) == 6
+    assert all((analyzed.project.store / path).is_file() for path in tree["gaps"][0]["examples"])
+
+
+def test_two_views_of_one_state_are_the_same(analyzed: FakeParts) -> None:
+    first, second = (coverage_view.as_json(coverage_view.build(analyzed, quiet)) for _ in range(2))
+    assert first == second
+    reopened = FakeParts(open_project(analyzed.project.root))
+    assert coverage_view.as_json(coverage_view.build(reopened, quiet)) == first
+    reopened.project.engine.dispose()

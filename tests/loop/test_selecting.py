@@ -1,0 +1,212 @@
+"""Choosing: never twice, evaluation from evaluation groups alone, and every choice explained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from db.engine import read, write
+from db.states import BatchStatus, Role, TaskStatus
+from db.tasks import batches, move, tasks
+from loop import coverage_view, selecting, stages
+from loop.coverage_view import CoverageView
+from loop.errors import ConfigError
+from loop.exclusive import holder_id, take
+from loop.project import Project
+from loop.selecting import Chosen, Request, SelectReport, select_from
+from samplers import STRATEGIES
+from tests.fakes import FakeParts, quiet, write_frames
+
+
+@pytest.fixture
+def analyzed(parts: FakeParts) -> FakeParts:
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    return parts
+
+
+@pytest.fixture
+def view(analyzed: FakeParts) -> CoverageView:
+    return coverage_view.build(analyzed, quiet)
+
+
+def with_select(parts: FakeParts, **changed: float) -> FakeParts:
+    settings = parts.project.settings
+    chosen = settings.model_copy(update={"select": settings.select.model_copy(update=changed)})
+    return FakeParts(Project(parts.project.root, chosen, parts.project.engine), parts.server)
+
+
+def of_purpose(report: SelectReport, purpose: str) -> list[Chosen]:
+    return [item for item in report.chosen if item.purpose == purpose]
+
+
+def test_a_batch_is_kept_with_everything_that_was_said(analyzed: FakeParts) -> None:
+    report = stages.select(analyzed, quiet, budget=12)
+    with read(analyzed.project.engine) as session:
+        (batch,) = batches(session)
+        rows = tasks(session)
+    assert (batch.id, batch.status, batch.strategy, batch.budget) == (
+        report.batch,
+        BatchStatus.QUEUED,
+        "hybrid",
+        12,
+    )
+    assert [(row.frame, row.rank, row.reason, row.priority) for row in rows] == [
+        (item.frame, item.rank, item.reason, item.priority) for item in report.chosen
+    ]
+    assert {row.status for row in rows} == {TaskStatus.PENDING}
+    assert len({row.key for row in rows}) == 12
+    assert [row.priority for row in rows] == sorted((row.priority for row in rows), reverse=True)
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_evaluation_frames_come_from_evaluation_groups_and_training_frames_from_the_pool(
+    analyzed: FakeParts, view: CoverageView, strategy: str
+) -> None:
+    report = select_from(analyzed.project, view, Request(12, strategy))
+    role = {row.seq: row.role for row in view.production.rows}
+    assert Counter(item.purpose for item in report.chosen) == {"train": 9, "evaluation": 3}
+    assert {role[item.frame] for item in of_purpose(report, "train")} == {Role.POOL}
+    assert {role[item.frame] for item in of_purpose(report, "evaluation")} == {Role.EVALUATION}
+
+
+def test_every_choice_has_its_reason_on_one_line(analyzed: FakeParts, view: CoverageView) -> None:
+    report = select_from(analyzed.project, view, Request(20, "hybrid"))
+    for item in report.chosen:
+        assert 10 < len(item.reason) < 200
+        assert "\n" not in item.reason
+    assert {item.arm for item in report.chosen} >= {"coverage", "evaluation", "random"}
+    assert any("of production, " in item.reason for item in report.chosen)
+    assert len(report.lines()) == 22
+
+
+def test_inclusion_probabilities_are_those_of_the_draw(analyzed: FakeParts, view: CoverageView) -> None:
+    drawn: Counter[int] = Counter()
+    told: dict[int, float] = {}
+    for seed in range(400):
+        report = select_from(analyzed.project, view, Request(12, "random", seed, dry_run=True))
+        for item in of_purpose(report, "evaluation"):
+            assert item.probability is not None
+            assert 0 < item.probability <= 1
+            drawn[item.frame] += 1
+            told[item.frame] = item.probability
+        assert all(item.probability is None for item in of_purpose(report, "train"))
+    for frame, times in drawn.items():
+        assert times / 400 == pytest.approx(told[frame], abs=0.1)
+
+
+def test_what_a_model_believes_has_no_part_in_drawing_evaluation_frames(
+    analyzed: FakeParts, view: CoverageView
+) -> None:
+    blind = replace(view, detections=view.detections[::-1])
+    first, second = (
+        of_purpose(select_from(analyzed.project, each, Request(12, "entropy", 3, True)), "evaluation")
+        for each in (view, blind)
+    )
+    assert [item.frame for item in first] == [item.frame for item in second]
+
+
+def test_the_same_seed_gives_the_same_answer(analyzed: FakeParts, view: CoverageView) -> None:
+    runs = [select_from(analyzed.project, view, Request(12, "hybrid", seed, True)) for seed in (5, 5, 6)]
+    chosen = [[asdict(item) for item in run.chosen] for run in runs]
+    assert chosen[0] == chosen[1]
+    assert chosen[0] != chosen[2]
+
+
+def test_a_dry_run_keeps_nothing_and_tells_what_the_real_one_will_do(analyzed: FakeParts) -> None:
+    rehearsed = stages.select(analyzed, quiet, budget=8, dry_run=True)
+    with read(analyzed.project.engine) as session:
+        assert (batches(session), tasks(session)) == ([], [])
+    assert rehearsed.lines()[-1] == "dry run: nothing was kept"
+    assert stages.select(analyzed, quiet, budget=8).chosen == rehearsed.chosen
+
+
+def test_no_frame_is_chosen_twice_and_at_last_nothing_is_left(analyzed: FakeParts) -> None:
+    seen: list[int] = []
+    for _ in range(20):
+        report = stages.select(analyzed, quiet, budget=8)
+        if not report.chosen:
+            break
+        seen += [item.frame for item in report.chosen]
+    assert report.batch is None
+    assert report.lines()[0].startswith("nothing left to choose")
+    assert len(seen) == len(set(seen)) > 20
+
+
+def test_a_withdrawn_frame_may_be_chosen_again(analyzed: FakeParts) -> None:
+    parts = with_select(analyzed, evaluation_share=0.0)
+    first = stages.select(parts, quiet, budget=100)
+    with write(parts.project.engine) as session:
+        move(session, [row.id for row in tasks(session)], TaskStatus.PENDING, TaskStatus.CANCELLED)
+    second = stages.select(parts, quiet, budget=100)
+    assert {item.frame for item in second.chosen} == {item.frame for item in first.chosen}
+    with read(parts.project.engine) as session:
+        assert len({row.key for row in tasks(session)}) == 2 * len(first.chosen)
+
+
+def test_so_many_of_a_sequence_and_no_more(analyzed: FakeParts, view: CoverageView) -> None:
+    parts = with_select(analyzed, max_per_sequence=1)
+    sequence = np.zeros_like(view.production.sequence)
+    one = replace(view, production=replace(view.production, sequence=sequence))
+    report = select_from(parts.project, one, Request(12, "random", dry_run=True))
+    assert len(of_purpose(report, "train")) == 1
+
+
+def test_without_evaluation_groups_all_is_for_training_and_the_other_way_round(
+    analyzed: FakeParts, view: CoverageView
+) -> None:
+    for role, purpose in ((Role.POOL, "train"), (Role.EVALUATION, "evaluation")):
+        rows = [replace(row, role=role) for row in view.production.rows]
+        all_one = replace(view, production=replace(view.production, rows=rows))
+        report = select_from(analyzed.project, all_one, Request(12, "hybrid", dry_run=True))
+        assert {item.purpose for item in report.chosen} == {purpose}
+
+
+def test_an_unknown_strategy_is_answered_with_the_nearest(analyzed: FakeParts) -> None:
+    with pytest.raises(
+        ConfigError, match=r"select\.strategy: expected one of .*, got 'hybird'; the nearest is 'hybrid'"
+    ):
+        stages.select(analyzed, quiet, strategy="hybird")
+
+
+def test_a_share_is_kept_over_batches_of_one() -> None:
+    ones = [selecting._share_of(1, 0.25, spent) for spent in range(12)]
+    assert sum(ones) == 3
+    assert selecting._share_of(100, 0.25, 0) == 25
+    assert [selecting._share_of(2, 1.0, spent) for spent in (0, 2)] == [2, 2]
+
+
+def test_the_service_keeps_to_its_share_and_its_daily_budget(analyzed: FakeParts, folder: Path) -> None:
+    parts = with_select(analyzed, share_of_new=0.2, daily_budget=10)
+    assert len(selecting.select_daily(parts, quiet).chosen) == 8
+    assert selecting.select_daily(parts, quiet).chosen == []
+    write_frames(folder / "incoming", bright=30, dark=0, first=100)
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    assert len(selecting.select_daily(parts, quiet).chosen) == 2
+    assert selecting.select_daily(parts, quiet).chosen == []
+
+
+def test_frames_that_trickle_in_are_not_all_chosen(analyzed: FakeParts, folder: Path) -> None:
+    parts = with_select(analyzed, share_of_new=0.2)
+    selecting.select_daily(parts, quiet)
+    chosen: list[Chosen] = []
+    for number in range(20):
+        write_frames(folder / "incoming", bright=1, dark=0, first=300 + number)
+        stages.ingest(parts, quiet)
+        stages.analyze(parts, quiet)
+        chosen += selecting.select_daily(parts, quiet).chosen
+    assert 3 <= len(chosen) <= 4
+    assert any(item.purpose == "evaluation" for item in chosen)
+
+
+def test_only_one_process_selects(analyzed: FakeParts) -> None:
+    take(analyzed.project.engine, "select", holder_id(), 60)
+    assert stages.select(analyzed, quiet).busy
+    assert selecting.select_daily(analyzed, quiet).busy
+    with read(analyzed.project.engine) as session:
+        assert batches(session) == []
