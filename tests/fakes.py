@@ -237,7 +237,7 @@ class StudioServer:
         self.tasks += self.under_way
         self.under_way.clear()
 
-    def keys(self, project: int | None = None) -> list[str]:
+    def task_keys(self, project: int | None = None) -> list[str]:
         return sorted(task.task.key for task in self.tasks if project in (None, task.project))
 
     def of(self, key: str) -> StudioTask:
@@ -435,12 +435,13 @@ def write_dataset(folder: Path, train: int = 24, val: int = 8, classes: Sequence
 def write_frames(
     folder: Path, bright: int = 36, dark: int = 6, cameras: int = 2, days: int = 4, first: int = 0
 ) -> list[Path]:
-    """Production: every frame a minute of its own; the dark ones are the planted gap. Paths in order."""
+    """Production in bursts of three frames; the dark ones, which come last, are the planted gap. Paths in order."""
     made = []
     for number in range(first, first + bright + dark):
         light = DARK if number - first >= bright else BRIGHT
-        when = MONDAY + timedelta(days=number % days, minutes=number)
-        path = folder / f"cam{number % cameras}" / f"{when:%Y-%m-%d}" / f"{when:%H%M%S}-{number}.jpg"
+        burst = number // 3
+        when = MONDAY + timedelta(days=burst // cameras % days, minutes=burst, seconds=number % 3)
+        path = folder / f"cam{burst % cameras}" / f"{when:%Y-%m-%d}" / f"{when:%H%M%S}-{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture(light, number, [(0, *box_of(number))]))
         made.append(path)

@@ -226,7 +226,7 @@ def test_an_import_that_was_given_up_and_arrives_after_all_leaves_no_copy(
     world.server.under_way.clear()
     assert world.run(Process(), settle=timedelta(0))
     world.server.tasks += late
-    assert len(world.server.keys()) > len(set(world.server.keys()))
+    assert len(world.server.task_keys()) > len(set(world.server.task_keys()))
     project = open_project(world.folder / "project")
     parts = FakeParts(project, world.server)
     stages.pull(parts, quiet)
@@ -300,7 +300,7 @@ def _state(project: Project, server: StudioServer) -> dict[str, Any]:
                 (known[seq].content_hash, row.purpose, row.source, row.boxes)
                 for seq, row in labels(session).items()
             ),
-            "studio": server.keys(),
+            "studio": server.task_keys(),
         }
 
 

