@@ -113,7 +113,8 @@ class FakeEmbedder:
 
 
 class FakeDetector:
-    """Sees the colored rectangle of `picture`; not in images darker than `blind_below`, nor of the classes in `misses`."""
+    """Sees the colored rectangle of `picture`; not in images darker than `blind_below`, nor at the left border of the
+    classes in `misses`."""
 
     def __init__(
         self,
@@ -137,8 +138,9 @@ class FakeDetector:
         if image.mean() >= self.blind_below:
             for class_id, other in ((0, 1), (1, 0)):
                 colored = image[..., class_id] > 2 * image[..., other] + 10
-                if self.classes[class_id] not in self.misses and colored.sum() > 20:
-                    ys, xs = np.nonzero(colored)
+                ys, xs = np.nonzero(colored)
+                missed = self.classes[class_id] in self.misses and len(xs) and xs.min() < 4
+                if len(xs) > 20 and not missed:
                     rows.append((class_id, (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)))
         scores = np.full((len(rows), len(self.classes)), 0.05, np.float32)
         scores[np.arange(len(rows)), [class_id for class_id, _ in rows]] = 0.9
@@ -433,7 +435,13 @@ def write_dataset(folder: Path, train: int = 24, val: int = 8, classes: Sequence
 
 
 def write_frames(
-    folder: Path, bright: int = 36, dark: int = 6, cameras: int = 2, days: int = 4, first: int = 0
+    folder: Path,
+    bright: int = 36,
+    dark: int = 6,
+    cameras: int = 2,
+    days: int = 4,
+    first: int = 0,
+    class_of: Callable[[int], int] = lambda number: 0,
 ) -> list[Path]:
     """Production in bursts of three frames; the dark ones, which come last, are the planted gap. Paths in order."""
     made = []
@@ -443,7 +451,7 @@ def write_frames(
         when = MONDAY + timedelta(days=burst // cameras % days, minutes=burst, seconds=number % 3)
         path = folder / f"cam{burst % cameras}" / f"{when:%Y-%m-%d}" / f"{when:%H%M%S}-{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(light, number, [(0, *box_of(number))]))
+        path.write_bytes(picture(light, number, [(class_of(number), *box_of(number))]))
         made.append(path)
     return sorted(made)
 
