@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from loop import stages
 from loop.cli.app import (
     BUSY,
     FAILED,
@@ -32,6 +31,8 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Take in production frames; what cannot be used is set aside with its reason."""
+    from loop import stages
+
     with progress_bar("ingest") as progress:
         report = stages.ingest(opened(project), progress, path or None, until_whole=True)
     aside = ", ".join(f"{count} {code}" for code, count in sorted(report.rejected.items())) or "none"
@@ -45,6 +46,8 @@ def ingest(
 @app.command(epilog="Example: fieldloop analyze")
 def analyze(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Embed, detect and measure every frame that the current models have not seen."""
+    from loop import stages
+
     with progress_bar("analyze") as progress:
         report = stages.analyze(opened(project), progress)
     if report.busy:
@@ -71,7 +74,7 @@ def gaps(
     with progress_bar("gaps") as progress:
         view = coverage_view.build(place, progress)
         if html:
-            gaps_page.write(place, view, html)
+            gaps_page.write(place.project, view, html)
     emit(coverage_view.as_json(view), as_json, lambda: coverage_view.lines(view))
     if html:
         say(f"the page with pictures: {html}")
