@@ -43,6 +43,14 @@ class SceneSet:
     labels: Labels
     attributes: list[dict[str, str]]
 
+    def __getitem__(self, rows: slice) -> SceneSet:
+        return SceneSet(self.images[rows], self.labels[rows], self.attributes[rows])
+
+    def __add__(self, other: SceneSet) -> SceneSet:
+        images = np.concatenate([self.images, other.images])
+        labels = np.concatenate([self.labels, other.labels])
+        return SceneSet(images, labels, self.attributes + other.attributes)
+
     def column(self, attribute: str) -> Labels:
         return np.asarray(self.labels[:, list(ATTRIBUTES).index(attribute)])
 

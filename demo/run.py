@@ -63,6 +63,7 @@ class Outcome:
     server: ServerInfo
     project_url: str
     labeled: int
+    random_hashes: list[str]
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -141,7 +142,8 @@ def run(
     with clock("measuring on held-out scenes"):
         scores = _scores(parts, plan, trained, load_tests(truth / "test"), progress)
     labeled = sum(item.purpose == "train" for batch in batches for item in batch.chosen)
-    return Outcome(plan, view, batches, row, trained, scores, running, url, labeled, clock.seconds)
+    by_chance = [item.content_hash for item in random if item.purpose == "train"]
+    return Outcome(plan, view, batches, row, trained, scores, running, url, labeled, by_chance, clock.seconds)
 
 
 class Clock:

@@ -34,8 +34,8 @@ IMGSZ = 320
 ARCHITECTURE = {"depth": 0.5, "width": 0.125, "max_channels": 1024}
 SETTINGS: dict[str, object] = {
     "nbs": 8, "optimizer": "AdamW", "weight_decay": 0.0005, "lrf": 0.02, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0,
-    "rect": True, "mosaic": 0.0, "erasing": 0.0, "fliplr": 0.5, "translate": 0.1, "scale": 0.3,
-    "hsv_h": 0.01, "hsv_s": 0.3, "hsv_v": 0.2, "cache": True,
+    "rect": True, "mosaic": 0.0, "erasing": 0.0, "fliplr": 0.5, "translate": 0.1, "scale": 0.2,
+    "hsv_h": 0.0, "hsv_s": 0.1, "hsv_v": 0.05, "cache": True,
 }  # fmt: skip
 
 
@@ -48,7 +48,7 @@ class Stage:
     rare_repeats: int
 
 
-STAGES = (Stage(8, 0.003, 1), Stage(8, 0.002, 3))
+STAGES = (Stage(8, 0.003, 1), Stage(6, 0.002, 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,12 @@ def build(world: World, out: Path, truth: Path, progress: Progress, workers: int
     The same world gives the same bytes. Raises FileExistsError where a part is there already."""
     for part in (out / "train", out / "production", truth / "production.jsonl", truth / "test"):
         if part.exists():
-            raise FileExistsError(f"{part} is there already: expected a folder without it; remove it or build elsewhere")
-    production = [_Job(shot, out / "production" / f"{shot.path}.jpg", None) for shot in production_shots(world)]
+            raise FileExistsError(
+                f"{part} is there already: expected a folder without it; remove it or build elsewhere"
+            )
+    production = [
+        _Job(shot, out / "production" / f"{shot.path}.jpg", None) for shot in production_shots(world)
+    ]
     jobs = [*production, *_yolo_jobs(world, out, truth)]
     for folder in {path.parent for job in jobs for path in (job.image, job.label) if path}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,13 +84,20 @@ def _write_names(world: World, path: Path) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def _render_all(jobs: Sequence[_Job], classes: tuple[str, ...], workers: int, progress: Progress) -> dict[str, str]:
+def _render_all(
+    jobs: Sequence[_Job], classes: tuple[str, ...], workers: int, progress: Progress
+) -> dict[str, str]:
     """Draws all jobs; each camera stays with one process, which then makes its backdrop only once."""
-    lanes = [ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_calm) for _ in range(workers)]
+    lanes = [
+        ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_calm) for _ in range(workers)
+    ]
     try:
         futures: list[Future[dict[str, str]]] = []
         for lane, share in zip(lanes, _shares(jobs, workers), strict=True):
-            futures += [lane.submit(_render_some, share[i:i + _CHUNK], classes) for i in range(0, len(share), _CHUNK)]
+            futures += [
+                lane.submit(_render_some, share[i : i + _CHUNK], classes)
+                for i in range(0, len(share), _CHUNK)
+            ]
         lines: dict[str, str] = {}
         for future in as_completed(futures):
             lines.update(future.result())
@@ -121,16 +132,34 @@ def _render_one(job: _Job, classes: tuple[str, ...]) -> str:
     shot = job.shot
     seed = _settled(replace(shot.spec, burst_index=0), shot.needs, shot.instances)
     scene = render(replace(shot.spec, seed=seed))
-    boxes = [(CLASSES[i], box) for i, box in zip(scene.class_ids, scene.xyxy.tolist(), strict=True) if CLASSES[i] in classes]
+    boxes = [
+        (CLASSES[i], box)
+        for i, box in zip(scene.class_ids, scene.xyxy.tolist(), strict=True)
+        if CLASSES[i] in classes
+    ]
     content = _encoded(scene, shot)
     job.image.write_bytes(content)
     if job.label:
-        job.label.write_text("".join(_yolo(classes.index(name), box) for name, box in boxes), encoding="utf-8")
+        job.label.write_text(
+            "".join(_yolo(classes.index(name), box) for name, box in boxes), encoding="utf-8"
+        )
     spec = shot.spec
-    conditions = {"site": spec.site, "camera": spec.camera, "time": spec.time, "weather": spec.weather,
-                  "quality": spec.quality, "view": scene.attributes["view"]}
-    return json.dumps({"sha256": hashlib.sha256(content).hexdigest(), "boxes": [[n, *(round(v, 2) for v in b)] for n, b in boxes],
-                       "conditions": conditions, "gap": shot.gap})
+    conditions = {
+        "site": spec.site,
+        "camera": spec.camera,
+        "time": spec.time,
+        "weather": spec.weather,
+        "quality": spec.quality,
+        "view": scene.attributes["view"],
+    }
+    return json.dumps(
+        {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "boxes": [[n, *(round(v, 2) for v in b)] for n, b in boxes],
+            "conditions": conditions,
+            "gap": shot.gap,
+        }
+    )
 
 
 @lru_cache(maxsize=256)
@@ -142,7 +171,9 @@ def _settled(spec: SceneSpec, needs: str, instances: int) -> int:
         found = int((render(replace(spec, seed=seed)).class_ids == CLASSES.index(needs)).sum())
         if found and (not instances or found == instances):
             return seed
-    raise RuntimeError(f"no scene of camera {spec.camera} shows a {needs} in {_ATTEMPTS} attempts; leave that camera out")
+    raise RuntimeError(
+        f"no scene of camera {spec.camera} shows a {needs} in {_ATTEMPTS} attempts; leave that camera out"
+    )
 
 
 def _encoded(scene: Scene, shot: Shot) -> bytes:

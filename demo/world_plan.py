@@ -11,7 +11,11 @@ import numpy as np
 from demo.render import CAMERAS, SceneSpec, sample_objects
 from demo.world_schema import Condition, Gap, Where, World
 
-_CLOCK = {"day": ((8 * 60, 16 * 60 + 30),), "dusk": ((17 * 60, 17 * 60 + 59),), "night": ((0, 5 * 60), (20 * 60, 24 * 60 - 1))}
+_CLOCK = {
+    "day": ((8 * 60, 16 * 60 + 30),),
+    "dusk": ((17 * 60, 17 * 60 + 59),),
+    "night": ((0, 5 * 60), (20 * 60, 24 * 60 - 1)),
+}
 _TRAIN, _VAL, _PRODUCTION, _TEST = range(4)
 
 
@@ -39,7 +43,9 @@ def training_shots(world: World, part: str) -> list[Shot]:
     for number in range(total):
         extra = rare.name if rare and number < alone else ""
         camera = training.cameras[number % len(training.cameras)]
-        spec = _spec(world, camera, _drawn(training.conditions, rng), extra, rng, _TRAIN if part == "train" else _VAL)
+        spec = _spec(
+            world, camera, _drawn(training.conditions, rng), extra, rng, _TRAIN if part == "train" else _VAL
+        )
         shots.append(Shot(spec, f"{number:06d}", needs=extra, instances=1 if extra else 0))
     return shots
 
@@ -48,8 +54,12 @@ def held_out_shots(world: World) -> dict[str, list[Shot]]:
     """Held-out frames for usual production and for each gap, all of independent scenes."""
     rng = np.random.default_rng([world.seed, _TEST])
     kinds: list[Gap | None] = [None, *world.production.gaps]
-    return {gap.name if gap else world.production.usual:
-            [_single(world, gap, number, rng) for number in range(world.test.frames_per_condition)] for gap in kinds}
+    return {
+        gap.name if gap else world.production.usual: [
+            _single(world, gap, number, rng) for number in range(world.test.frames_per_condition)
+        ]
+        for gap in kinds
+    }
 
 
 def production_shots(world: World) -> list[Shot]:
@@ -73,19 +83,27 @@ def _camera_days(world: World, gap: Gap | None, rng: np.random.Generator) -> Ite
     return cycle([pairs[i] for i in rng.permutation(len(pairs))])
 
 
-def _burst(world: World, gap: Gap | None, camera: str, day: int, taken: set[int],
-           rng: np.random.Generator) -> list[Shot]:
+def _burst(
+    world: World, gap: Gap | None, camera: str, day: int, taken: set[int], rng: np.random.Generator
+) -> list[Shot]:
     condition = _changed(_drawn(world.production.conditions, rng), gap.where if gap else None)
     extra = (gap.where.object or "") if gap else ""
     spec = _spec(world, camera, condition, extra, rng, _PRODUCTION)
     minute = _minute(condition.time, taken, rng)
-    start = datetime.combine(world.production.start + timedelta(days=day), time(minute // 60, minute % 60, int(rng.integers(50))))
-    return [_frame(spec, number, start + timedelta(seconds=number), gap, extra) for number in range(world.production.burst)]
+    start = datetime.combine(
+        world.production.start + timedelta(days=day), time(minute // 60, minute % 60, int(rng.integers(50)))
+    )
+    return [
+        _frame(spec, number, start + timedelta(seconds=number), gap, extra)
+        for number in range(world.production.burst)
+    ]
 
 
 def _frame(spec: SceneSpec, number: int, moment: datetime, gap: Gap | None, extra: str) -> Shot:
     path = f"{spec.site}/{spec.camera}/{moment:%Y-%m-%d}/{moment:%H%M%S}-{number}"
-    moved = SceneSpec(spec.site, spec.camera, spec.time, spec.weather, spec.quality, spec.objects, spec.seed, number)
+    moved = SceneSpec(
+        spec.site, spec.camera, spec.time, spec.weather, spec.quality, spec.objects, spec.seed, number
+    )
     return Shot(moved, path, gap.name if gap else None, moment, extra)
 
 
@@ -93,7 +111,9 @@ def _minute(clock: str, taken: set[int], rng: np.random.Generator) -> int:
     """A minute of the day that suits the light and that no other burst of the camera-day has."""
     free = [m for low, high in _CLOCK[clock] for m in range(low, high) if m not in taken]
     if not free:
-        raise ValueError(f"no minute left for another burst by {clock} on one camera-day; raise production.days or cameras")
+        raise ValueError(
+            f"no minute left for another burst by {clock} on one camera-day; raise production.days or cameras"
+        )
     minute = int(rng.choice(free))
     taken.add(minute)
     return minute
@@ -107,7 +127,9 @@ def _single(world: World, gap: Gap | None, number: int, rng: np.random.Generator
     return Shot(spec, f"{number:06d}", gap.name if gap else None, needs=extra)
 
 
-def _spec(world: World, camera: str, condition: Condition, extra: str, rng: np.random.Generator, stream: int) -> SceneSpec:
+def _spec(
+    world: World, camera: str, condition: Condition, extra: str, rng: np.random.Generator, stream: int
+) -> SceneSpec:
     """A new scene; streams never share a seed, so no test scene is one of production's."""
     site = CAMERAS[camera].site
     absent = tuple({*world.scarce, *_foreign(world)})

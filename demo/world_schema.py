@@ -32,7 +32,10 @@ def _listed(value: object) -> object:
 def _camera(name: str) -> str:
     if name not in CAMERAS:
         near = difflib.get_close_matches(name, CAMERAS, 1)
-        raise ValueError(f"no camera {name!r}; known are {', '.join(CAMERAS)}" + (f"; did you mean {near[0]}?" if near else ""))
+        raise ValueError(
+            f"no camera {name!r}; known are {', '.join(CAMERAS)}"
+            + (f"; did you mean {near[0]}?" if near else "")
+        )
     return name
 
 
@@ -41,7 +44,9 @@ Time = Literal["day", "dusk", "night"]
 Weather = Literal["clear", "fog", "rain", "snow"]
 Quality = Literal["sharp", "blurred", "compressed", "low resolution", "dirty lens"]
 ClassName = Literal["person", "helmet", "car", "truck", "pallet", "extinguisher", "forklift"]
-Cameras = Annotated[tuple[Annotated[str, AfterValidator(_camera)], ...], BeforeValidator(_listed), Field(min_length=1)]
+Cameras = Annotated[
+    tuple[Annotated[str, AfterValidator(_camera)], ...], BeforeValidator(_listed), Field(min_length=1)
+]
 
 
 class Condition(BaseModel):
@@ -152,7 +157,9 @@ def load_world(path: Path) -> World:
     """Reads the `world:` section of a YAML file. Raises WorldError."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not isinstance(content.get("world"), dict):
-        raise WorldError(f"{path}: expected a section `world:`, found {_kind(content)}; see config/demo.yaml for one")
+        raise WorldError(
+            f"{path}: expected a section `world:`, found {_kind(content)}; see config/demo.yaml for one"
+        )
     return parse_world(content["world"], str(path))
 
 
@@ -166,7 +173,11 @@ def parse_world(section: Mapping[str, Any], source: str = "world") -> World:
 
 
 def _kind(content: object) -> str:
-    return f"keys {', '.join(map(str, content))}" if isinstance(content, dict) and content else "nothing of the kind"
+    return (
+        f"keys {', '.join(map(str, content))}"
+        if isinstance(content, dict) and content
+        else "nothing of the kind"
+    )
 
 
 def _line(detail: ErrorDetails) -> str:
@@ -184,5 +195,10 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_KEYS = tuple({field.alias or name for model in (World, Training, Production, Test, Gap, Where, Rare, Condition)
-               for name, field in model.model_fields.items()})
+_KEYS = tuple(
+    {
+        field.alias or name
+        for model in (World, Training, Production, Test, Gap, Where, Rare, Condition)
+        for name, field in model.model_fields.items()
+    }
+)

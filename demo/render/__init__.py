@@ -5,5 +5,19 @@ from demo.render.compose import render
 from demo.render.spec import BURST, CLASSES, QUALITIES, SITES, SIZE, TIMES, VIEWS, WEATHERS, Scene, SceneSpec
 from demo.render.stage import sample_objects
 
-__all__ = ["BURST", "CAMERAS", "CLASSES", "QUALITIES", "SITES", "SIZE", "TIMES", "VIEWS", "WEATHERS",
-           "Camera", "Scene", "SceneSpec", "render", "sample_objects"]
+__all__ = [
+    "BURST",
+    "CAMERAS",
+    "CLASSES",
+    "QUALITIES",
+    "SITES",
+    "SIZE",
+    "TIMES",
+    "VIEWS",
+    "WEATHERS",
+    "Camera",
+    "Scene",
+    "SceneSpec",
+    "render",
+    "sample_objects",
+]

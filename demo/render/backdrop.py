@@ -25,8 +25,10 @@ OVERCAST = 3
 FAR = 400.0
 _FINE = (CANVAS[0] * 2, CANVAS[1] * 2)
 _EDGE = 8
-_SKIES = {False: (np.array([206, 224, 240], np.float32), np.array([84, 146, 214], np.float32), 2.2),
-          True: (np.array([214, 218, 222], np.float32), np.array([168, 176, 186], np.float32), 1.0)}
+_SKIES = {
+    False: (np.array([206, 224, 240], np.float32), np.array([84, 146, 214], np.float32), 2.2),
+    True: (np.array([214, 218, 222], np.float32), np.array([168, 176, 186], np.float32), 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,17 @@ def _drawn(camera: Camera, view: _View, sun: int) -> Backdrop:
     solid = _scenery(image, layers, scenery(camera.site), camera, light)
     _haze(image, layers[..., 0])
     canvas = np.zeros((CANVAS[1], CANVAS[0], 4), dtype=np.uint8)
-    canvas[..., :3] = cv2.resize(np.clip(image, 0, 255).astype(np.uint8), CANVAS, interpolation=cv2.INTER_AREA)
-    return Backdrop(canvas, _small(layers[..., 0]), _small(land & ~solid), _small(layers[..., 0] >= FAR),
-                    _small(layers[..., 1]), pools(camera.site, _small_spots(camera)).astype(np.float32))
+    canvas[..., :3] = cv2.resize(
+        np.clip(image, 0, 255).astype(np.uint8), CANVAS, interpolation=cv2.INTER_AREA
+    )
+    return Backdrop(
+        canvas,
+        _small(layers[..., 0]),
+        _small(land & ~solid),
+        _small(layers[..., 0] >= FAR),
+        _small(layers[..., 1]),
+        pools(camera.site, _small_spots(camera)).astype(np.float32),
+    )
 
 
 def _haze(image: Floats, depth: Floats) -> None:
@@ -97,7 +107,7 @@ def _haze(image: Floats, depth: Floats) -> None:
 
 @lru_cache(maxsize=1)
 def _speckle() -> Floats:
-    return np.random.default_rng(9).normal(1, .022, _FINE[::-1]).astype(np.float32)
+    return np.random.default_rng(9).normal(1, 0.022, _FINE[::-1]).astype(np.float32)
 
 
 def pools(site: str, spots: Floats) -> Floats:
@@ -125,16 +135,23 @@ def _sky(rays: Floats, sun: int) -> Floats:
     base = low * (1 - up) + high * up
     u = (np.arctan2(rays[..., 0], rays[..., 1]) * (500 / np.pi) + 500).astype(np.float32)
     v = np.minimum(rise * 700, 255).astype(np.float32)
-    cover = cv2.remap(_clouds(sun), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)[..., None] * .75
+    cover = cv2.remap(_clouds(sun), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)[..., None] * 0.75
     return np.asarray(base * (1 - cover) + 250 * cover)
 
 
 @lru_cache(maxsize=8)
 def _clouds(sun: int) -> Floats:
     rng = np.random.default_rng(40 + sun)
-    total = sum(w * cv2.resize(rng.standard_normal((256 // c + 2, 1024 // (c * 3) + 2)).astype(np.float32), (1024, 256),
-                               interpolation=cv2.INTER_CUBIC) for c, w in ((48, .6), (20, .4), (8, .25)))
-    return np.clip(np.asarray(total) - .15, 0, 1).astype(np.float32)
+    total = sum(
+        w
+        * cv2.resize(
+            rng.standard_normal((256 // c + 2, 1024 // (c * 3) + 2)).astype(np.float32),
+            (1024, 256),
+            interpolation=cv2.INTER_CUBIC,
+        )
+        for c, w in ((48, 0.6), (20, 0.4), (8, 0.25))
+    )
+    return np.clip(np.asarray(total) - 0.15, 0, 1).astype(np.float32)
 
 
 def _ground(camera: Camera, spots: Floats, depth: Floats) -> Floats:
@@ -142,7 +159,7 @@ def _ground(camera: Camera, spots: Floats, depth: Floats) -> Floats:
     x, y = ((spots[..., i] - sites.ORIGIN[i]) * sites.PER_METER for i in (0, 1))
     flat = sites.ground(camera.site)
     near = cv2.remap(flat, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    shrunk = cv2.resize(flat, None, fx=.25, fy=.25, interpolation=cv2.INTER_AREA)
+    shrunk = cv2.resize(flat, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     far = cv2.remap(shrunk, x / 4, y / 4, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     mix = np.clip((depth - 14) / 16, 0, 1)[..., None]
     return np.asarray(near * (1 - mix) + far * mix, dtype=np.float32)
@@ -192,7 +209,7 @@ def _still_shadows(image: Floats, mesh: Mesh, camera: Camera, light: Light, land
         if outline is not None:
             cv2.fillPoly(mask, [outline[0]], 255, cv2.LINE_8, 3)
     soft = cv2.GaussianBlur(mask, (0, 0), 3).astype(np.float32)
-    image *= (1 - soft * land * (light.sun * .8 / 255))[..., None]
+    image *= (1 - soft * land * (light.sun * 0.8 / 255))[..., None]
 
 
 def _outline(points: Floats, camera: Camera) -> tuple[NDArray[np.int32], float] | None:
@@ -201,8 +218,8 @@ def _outline(points: Floats, camera: Camera) -> tuple[NDArray[np.int32], float] 
     edges = zip(points, np.roll(points, -1, axis=0), strict=True)
     dense = np.concatenate([a + (b - a) * steps for a, b in edges])
     depth = camera.to_camera(dense)[:, 2]
-    if (depth > .3).sum() < 3:
+    if (depth > 0.3).sum() < 3:
         return None
-    uv, _ = camera.project(dense[depth > .3])
+    uv, _ = camera.project(dense[depth > 0.3])
     polygon = np.clip(np.rint(uv * 2 * 8), -60000, 60000).astype(np.int32)
-    return polygon, float(depth[depth > .3].mean())
+    return polygon, float(depth[depth > 0.3].mean())

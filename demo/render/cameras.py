@@ -99,7 +99,11 @@ _TABLE = (
     Camera("harbor-4", "harbor", "tilted", (-2.0, 0.5, 5.0), 8, 19, roll=22, known=False),
     Camera("depot-8", "depot", "tilted", (-3.5, 1.0, 6.2), 10, 25, roll=22, fov=72, **_STRANGE),  # type: ignore[arg-type]
     Camera("construction-8", "construction", "tilted", (3.5, 1.0, 6.0), -9, 24, roll=-23, fov=72, **_STRANGE),  # type: ignore[arg-type]
-    Camera("street-8", "street", "wide angle", (1.5, 2.5, 5.0), -6, 24, roll=9, fov=118, bend=1.35, **_STRANGE),  # type: ignore[arg-type]
-    Camera("depot-9", "depot", "wide angle", (2.0, 2.5, 5.2), -4, 24, roll=-9, fov=118, bend=1.35, **_STRANGE),  # type: ignore[arg-type]
+    Camera(
+        "street-8", "street", "wide angle", (1.5, 2.5, 5.0), -6, 24, roll=9, fov=118, bend=1.35, **_STRANGE
+    ),  # type: ignore[arg-type]
+    Camera(
+        "depot-9", "depot", "wide angle", (2.0, 2.5, 5.2), -4, 24, roll=-9, fov=118, bend=1.35, **_STRANGE
+    ),  # type: ignore[arg-type]
 )
 CAMERAS = {camera.id: camera for camera in _TABLE}

@@ -44,7 +44,7 @@ def render(spec: SceneSpec) -> Scene:
     layout = np.random.default_rng([spec.seed, zlib.crc32(spec.camera.encode())])
     names = sample_objects(spec.site, layout) if spec.objects is None else spec.objects
     sun = _sun(spec, layout)
-    tone = layout.uniform(.93, 1.07) * layout.uniform(.97, 1.03, 3)
+    tone = layout.uniform(0.93, 1.07) * layout.uniform(0.97, 1.03, 3)
     actors = cast(names, camera, layout, spec.burst_index)
     things = [place(model(a.name, a.variant, a.stride), a.position, a.heading, camera) for a in actors]
     still = backdrop(camera.id, sun)
@@ -72,12 +72,13 @@ def _checked(spec: SceneSpec) -> Camera:
 
 
 def _sun(spec: SceneSpec, rng: np.random.Generator) -> int:
-    drawn = int(rng.choice(len(SUNS), p=(.3, .3, .2, .2)))
+    drawn = int(rng.choice(len(SUNS), p=(0.3, 0.3, 0.2, 0.2)))
     return drawn if spec.weather == "clear" and spec.time != "night" else OVERCAST
 
 
-def _painted(things: list[Placed], actors: list[Actor], camera: Camera, light: Light,
-             still: Backdrop) -> tuple[Pixels, list[_Box], list[int]]:
+def _painted(
+    things: list[Placed], actors: list[Actor], camera: Camera, light: Light, still: Backdrop
+) -> tuple[Pixels, list[_Box], list[int]]:
     canvas = still.canvas.copy()
     _cast_shadows(canvas, things, camera, light)
     order = sorted(range(len(things)), key=lambda i: -things[i].depth)
@@ -90,13 +91,17 @@ def _painted(things: list[Placed], actors: list[Actor], camera: Camera, light: L
     return canvas, boxes, order
 
 
-def _parts(thing: Placed, name: str, marks: tuple[int, int], canvas: Pixels) -> list[tuple[str, Floats, list[int], int]]:
+def _parts(
+    thing: Placed, name: str, marks: tuple[int, int], canvas: Pixels
+) -> list[tuple[str, Floats, list[int], int]]:
     """The boxes a thing may get, each with its ids and its pixels before anything stands in front."""
     own = "person" if name == "helmet" else name
     whole = [(own, thing.box, list(marks))]
     special = thing.mesh.named.get("helmet")
     if special is not None:
-        corners = np.concatenate([c for c, p in zip(thing.mesh.corners, thing.mesh.part, strict=True) if p == special])
+        corners = np.concatenate(
+            [c for c, p in zip(thing.mesh.corners, thing.mesh.part, strict=True) if p == special]
+        )
         uv = thing.uv[corners]
         whole.append(("helmet", np.concatenate([uv.min(axis=0), uv.max(axis=0)]), [marks[1]]))
     return [(n, box, ids, sum(count(canvas, box, m) for m in ids)) for n, box, ids in whole]
@@ -119,14 +124,22 @@ def _cast_shadows(canvas: Pixels, things: list[Placed], camera: Camera, light: L
     if not len(rows):
         return
     band = slice(max(int(rows[0]) - 8, 0), int(rows[-1]) + 9)
-    soft = cv2.blur(mask[band], (5, 5) if light.sun > .3 else (11, 11))
-    keep = 255 - (soft.astype(np.uint16) * (115 if light.sun > .3 else 80) // 255).astype(np.uint8)
+    soft = cv2.blur(mask[band], (5, 5) if light.sun > 0.3 else (11, 11))
+    keep = 255 - (soft.astype(np.uint16) * (115 if light.sun > 0.3 else 80) // 255).astype(np.uint8)
     ground = canvas[band, :, :3]
     canvas[band, :, :3] = cv2.multiply(ground, cv2.merge([keep, keep, keep]), scale=1 / 255)
 
 
-def _lit(spec: SceneSpec, canvas: Pixels, still: Backdrop, things: list[Placed], actors: list[Actor],
-         camera: Camera, rng: np.random.Generator, tone: Floats) -> Floats:
+def _lit(
+    spec: SceneSpec,
+    canvas: Pixels,
+    still: Backdrop,
+    things: list[Placed],
+    actors: list[Actor],
+    camera: Camera,
+    rng: np.random.Generator,
+    tone: Floats,
+) -> Floats:
     small = cv2.resize(canvas[..., :3], SIZE, interpolation=cv2.INTER_AREA)
     image: Floats = small.astype(np.float32) * tone.astype(np.float32)
     if spec.time == "day" and spec.weather == "clear":
@@ -139,13 +152,13 @@ def _lit(spec: SceneSpec, canvas: Pixels, still: Backdrop, things: list[Placed],
         image = weather.dusk(image, still, covered, rng)
     if spec.time == "night":
         own = pools(camera.site, np.asarray([a.position for a in actors]).reshape(-1, 2))
-        lamp = still.pools * (1 - covered) * (1 - still.sky) + _spread(marks, np.minimum(own + .06, 1))
+        lamp = still.pools * (1 - covered) * (1 - still.sky) + _spread(marks, np.minimum(own + 0.06, 1))
         image = weather.night(image, still, lamp, covered, rng)
-    dark = {"day": 1.0, "dusk": .62, "night": .2}[spec.time]
+    dark = {"day": 1.0, "dusk": 0.62, "night": 0.2}[spec.time]
     if spec.weather == "fog":
         image = weather.fog(image, depth, dark, rng)
     if spec.time != "day":
-        power = 1.0 if spec.time == "night" else .4
+        power = 1.0 if spec.time == "night" else 0.4
         image = weather.beams(image, covered, power, *_headlights(things, actors, camera))
     if spec.weather == "rain":
         image = weather.rain(image, still, covered, depth, dark, rng)
@@ -158,14 +171,15 @@ def _spread(marks: Pixels, values: Floats) -> Floats:
     """A value in 0 to 1 for each object laid over the pixels it covers, averaged down to the picture."""
     table = np.zeros(256, dtype=np.uint8)
     steps = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
-    table[1:1 + len(steps)] = steps
-    table[1 + _HELMET_MARK:1 + _HELMET_MARK + len(steps)] = steps
+    table[1 : 1 + len(steps)] = steps
+    table[1 + _HELMET_MARK : 1 + _HELMET_MARK + len(steps)] = steps
     layer = cv2.resize(cv2.LUT(marks, table), SIZE, interpolation=cv2.INTER_AREA)
     return np.asarray(layer.astype(np.float32) / 255)
 
 
-def _headlights(things: list[Placed], actors: list[Actor],
-                camera: Camera) -> tuple[list[tuple[float, float, float]], list[Floats]]:
+def _headlights(
+    things: list[Placed], actors: list[Actor], camera: Camera
+) -> tuple[list[tuple[float, float, float]], list[Floats]]:
     points: list[tuple[float, float, float]] = []
     cones: list[Floats] = []
     for thing, actor in zip(things, actors, strict=True):
@@ -185,7 +199,12 @@ def _cone(actor: Actor, camera: Camera) -> Floats:
     ahead = np.array([np.cos(actor.heading), np.sin(actor.heading)])
     across = np.array([-ahead[1], ahead[0]])
     start = np.asarray(actor.position) + ahead * (2.4 if actor.name == "car" else 3.6)
-    corners = [start + across * .5, start + ahead * 6 + across * 1.7, start + ahead * 6 - across * 1.7, start - across * .5]
+    corners = [
+        start + across * 0.5,
+        start + ahead * 6 + across * 1.7,
+        start + ahead * 6 - across * 1.7,
+        start - across * 0.5,
+    ]
     uv, _ = camera.project(np.column_stack([corners, np.zeros(4)]))
     return uv / SCALE
 
@@ -204,6 +223,12 @@ def _sent(image: Floats, camera: Camera, quality: str, rng: np.random.Generator)
 def _attributes(spec: SceneSpec, camera: Camera, class_ids: NDArray[np.int64]) -> dict[str, str]:
     names = [CLASSES[i] for i in class_ids if CLASSES[i] != "helmet"]
     density = "empty" if not names else "few" if len(names) <= 2 else "some" if len(names) <= 4 else "many"
-    return {"site": spec.site, "time": spec.time, "weather": spec.weather, "quality": spec.quality,
-            "view": camera.view, "density": density,
-            "objects": ", ".join(sorted({CLASSES[i] for i in class_ids}))}
+    return {
+        "site": spec.site,
+        "time": spec.time,
+        "weather": spec.weather,
+        "quality": spec.quality,
+        "view": camera.view,
+        "density": density,
+        "objects": ", ".join(sorted({CLASSES[i] for i in class_ids})),
+    }

@@ -51,13 +51,24 @@ class Builder:
         corners = list(range(start, start + len(points)))
         self._faces.append((corners, color, len(self._anchors) - 1, layer, glow))
 
-    def box(self, x: Sequence[float], y: Sequence[float], z: Sequence[float], color: Rgb,
-            taper: tuple[float, float] = (0.0, 0.0), layer: int = 0) -> None:
+    def box(
+        self,
+        x: Sequence[float],
+        y: Sequence[float],
+        z: Sequence[float],
+        color: Rgb,
+        taper: tuple[float, float] = (0.0, 0.0),
+        layer: int = 0,
+    ) -> None:
         """An upright box; ``taper`` meters are taken off each side at the top."""
         tx, ty = taper
         low = [(x[0], y[0], z[0]), (x[1], y[0], z[0]), (x[1], y[1], z[0]), (x[0], y[1], z[0])]
-        high = [(x[0] + tx, y[0] + ty, z[1]), (x[1] - tx, y[0] + ty, z[1]),
-                (x[1] - tx, y[1] - ty, z[1]), (x[0] + tx, y[1] - ty, z[1])]
+        high = [
+            (x[0] + tx, y[0] + ty, z[1]),
+            (x[1] - tx, y[0] + ty, z[1]),
+            (x[1] - tx, y[1] - ty, z[1]),
+            (x[0] + tx, y[1] - ty, z[1]),
+        ]
         self.loft(low, high, color, layer)
 
     def loft(self, low: Sequence[Point], high: Sequence[Point], color: Rgb, layer: int = 0) -> None:
@@ -69,13 +80,28 @@ class Builder:
         self.face(low, color, layer)
         self.face(high, color, layer)
 
-    def tube(self, low: Point, high: Point, radii: tuple[float, float], color: Rgb, sides: int = 8,
-             squash: float = 1.0) -> None:
+    def tube(
+        self,
+        low: Point,
+        high: Point,
+        radii: tuple[float, float],
+        color: Rgb,
+        sides: int = 8,
+        squash: float = 1.0,
+    ) -> None:
         """A round column between two heights; ``squash`` scales its depth along y."""
         self.loft(_ring(low, radii[0], sides, squash), _ring(high, radii[1], sides, squash), color)
 
-    def band(self, low: Point, high: Point, radii: tuple[float, float], color: Rgb, sides: int = 8,
-             squash: float = 1.0, layer: int = 1) -> None:
+    def band(
+        self,
+        low: Point,
+        high: Point,
+        radii: tuple[float, float],
+        color: Rgb,
+        sides: int = 8,
+        squash: float = 1.0,
+        layer: int = 1,
+    ) -> None:
         """A tube's side alone, laid over its part as a decal."""
         bottom, top = _ring(low, radii[0], sides, squash), _ring(high, radii[1], sides, squash)
         for i in range(sides):
@@ -92,21 +118,36 @@ class Builder:
         """A disc that faces along y, away from the part's anchor."""
         turn = np.arange(sides) * 2 * np.pi / sides
         x, y, z = center
-        self.face([(x + radius * float(np.cos(a)), y, z + radius * float(np.sin(a))) for a in turn], color, layer)
+        self.face(
+            [(x + radius * float(np.cos(a)), y, z + radius * float(np.sin(a))) for a in turn], color, layer
+        )
 
     def build(self, scale: float = 1.0) -> Mesh:
         points = np.asarray(self._points, dtype=float) * scale
         corners = tuple(np.asarray(face[0], dtype=np.intp) for face in self._faces)
         part = np.asarray([face[2] for face in self._faces], dtype=np.intp)
         centers = np.stack([points[c].mean(axis=0) for c in corners])
-        middles = np.stack([centers[part == p].mean(axis=0) if (part == p).any() else np.zeros(3)
-                            for p in range(len(self._anchors))])
+        middles = np.stack(
+            [
+                centers[part == p].mean(axis=0) if (part == p).any() else np.zeros(3)
+                for p in range(len(self._anchors))
+            ]
+        )
         normals = np.stack([_normal(points[c]) for c in corners])
         inward = ((centers - middles[part]) * normals).sum(axis=1) < 0
         normals[inward] *= -1
-        return Mesh(points, corners, np.asarray([face[1] for face in self._faces], dtype=float), normals, centers,
-                    part, np.asarray([face[3] for face in self._faces], dtype=np.intp),
-                    np.asarray([face[4] for face in self._faces]), np.asarray(self._anchors) * scale, self._named)
+        return Mesh(
+            points,
+            corners,
+            np.asarray([face[1] for face in self._faces], dtype=float),
+            normals,
+            centers,
+            part,
+            np.asarray([face[3] for face in self._faces], dtype=np.intp),
+            np.asarray([face[4] for face in self._faces]),
+            np.asarray(self._anchors) * scale,
+            self._named,
+        )
 
 
 def _ring(center: Point, radius: float, sides: int, squash: float) -> list[Point]:

@@ -94,4 +94,4 @@ def clipped(box: Floats) -> Floats:
 def count(canvas: Pixels, box: Floats, mark: int) -> int:
     """Canvas pixels inside a box that carry an id."""
     x1, y1, x2, y2 = np.rint(clipped(box)).astype(int)
-    return int((canvas[y1:y2 + 1, x1:x2 + 1, 3] == mark).sum())
+    return int((canvas[y1 : y2 + 1, x1 : x2 + 1, 3] == mark).sum())

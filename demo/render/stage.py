@@ -10,17 +10,68 @@ from demo.render.sites import AREA
 from demo.render.spec import CANVAS
 
 MIX: dict[str, dict[str, float]] = {
-    "depot": {"person": .18, "helmet": .26, "car": .12, "truck": .12, "pallet": .22, "extinguisher": .10},
-    "construction": {"person": .12, "helmet": .34, "car": .08, "truck": .16, "pallet": .20, "extinguisher": .10},
-    "street": {"person": .32, "helmet": .10, "car": .32, "truck": .12, "pallet": .06, "extinguisher": .08},
-    "parking": {"person": .34, "helmet": .06, "car": .40, "truck": .08, "pallet": .05, "extinguisher": .07},
-    "harbor": {"person": .12, "helmet": .28, "car": .10, "truck": .20, "pallet": .22, "extinguisher": .08},
+    "depot": {
+        "person": 0.18,
+        "helmet": 0.26,
+        "car": 0.12,
+        "truck": 0.12,
+        "pallet": 0.22,
+        "extinguisher": 0.10,
+    },
+    "construction": {
+        "person": 0.12,
+        "helmet": 0.34,
+        "car": 0.08,
+        "truck": 0.16,
+        "pallet": 0.20,
+        "extinguisher": 0.10,
+    },
+    "street": {
+        "person": 0.32,
+        "helmet": 0.10,
+        "car": 0.32,
+        "truck": 0.12,
+        "pallet": 0.06,
+        "extinguisher": 0.08,
+    },
+    "parking": {
+        "person": 0.34,
+        "helmet": 0.06,
+        "car": 0.40,
+        "truck": 0.08,
+        "pallet": 0.05,
+        "extinguisher": 0.07,
+    },
+    "harbor": {
+        "person": 0.12,
+        "helmet": 0.28,
+        "car": 0.10,
+        "truck": 0.20,
+        "pallet": 0.22,
+        "extinguisher": 0.08,
+    },
 }
 _COUNTS = (2, 3, 4, 5, 6, 7)
-_COUNT_ODDS = (.12, .22, .26, .2, .12, .08)
-_SPEED = {"person": .35, "helmet": .35, "car": .55, "truck": .4, "forklift": .4}
-_NEAREST = {"person": 5.2, "helmet": 5.2, "car": 7.5, "truck": 11.0, "pallet": 5.5, "extinguisher": 4.6, "forklift": 7.0}
-_FARTHEST = {"person": 16.0, "helmet": 14.0, "car": 24.0, "truck": 27.0, "pallet": 16.0, "extinguisher": 12.0, "forklift": 18.0}
+_COUNT_ODDS = (0.12, 0.22, 0.26, 0.2, 0.12, 0.08)
+_SPEED = {"person": 0.35, "helmet": 0.35, "car": 0.55, "truck": 0.4, "forklift": 0.4}
+_NEAREST = {
+    "person": 5.2,
+    "helmet": 5.2,
+    "car": 7.5,
+    "truck": 11.0,
+    "pallet": 5.5,
+    "extinguisher": 4.6,
+    "forklift": 7.0,
+}
+_FARTHEST = {
+    "person": 16.0,
+    "helmet": 14.0,
+    "car": 24.0,
+    "truck": 27.0,
+    "pallet": 16.0,
+    "extinguisher": 12.0,
+    "forklift": 18.0,
+}
 
 
 @dataclass(frozen=True)
@@ -47,26 +98,27 @@ def cast(names: tuple[str, ...], camera: Camera, rng: np.random.Generator, step:
     for name in sorted(names, key=lambda n: -LENGTHS[n]):
         spot = _spot(name, camera, taken, rng)
         heading = _heading(name, camera.site, spot, rng)
-        speed = _SPEED.get(name, 0.0) * rng.uniform(.2, 1.0) * (rng.random() < .8)
+        speed = _SPEED.get(name, 0.0) * rng.uniform(0.2, 1.0) * (rng.random() < 0.8)
         variant, start = int(rng.integers(VARIANTS)), int(rng.integers(STRIDES))
-        walk = heading if rng.random() < .85 else heading + np.pi
+        walk = heading if rng.random() < 0.85 else heading + np.pi
         x, y = spot[0] + step * speed * np.cos(walk), spot[1] + step * speed * np.sin(walk)
-        stride = (start + (step if speed > .1 else 0)) % STRIDES
+        stride = (start + (step if speed > 0.1 else 0)) % STRIDES
         actors.append(Actor(name, variant, stride, (float(x), float(y)), heading))
         taken.append((*spot, LENGTHS[name] / 2))
     return actors
 
 
-def _spot(name: str, camera: Camera, taken: list[tuple[float, float, float]],
-          rng: np.random.Generator) -> tuple[float, float]:
+def _spot(
+    name: str, camera: Camera, taken: list[tuple[float, float, float]], rng: np.random.Generator
+) -> tuple[float, float]:
     best, most = (0.0, 12.0), -np.inf
     for _ in range(40):
-        pixel = rng.uniform((.06, .3), (.94, .98)) * CANVAS
+        pixel = rng.uniform((0.06, 0.3), (0.94, 0.98)) * CANVAS
         x, y = camera.ground(pixel)
         if not _fits(name, camera, x, y):
             continue
         room = min((np.hypot(x - a, y - b) - r - LENGTHS[name] / 2 for a, b, r in taken), default=1.0)
-        if room > .25:
+        if room > 0.25:
             return float(x), float(y)
         if room > most:
             best, most = (float(x), float(y)), room
@@ -85,7 +137,7 @@ def _fits(name: str, camera: Camera, x: float, y: float) -> bool:
 def _heading(name: str, site: str, spot: tuple[float, float], rng: np.random.Generator) -> float:
     if name in ("car", "truck") and site == "street" and abs(spot[0]) < 4.6:
         lane = np.pi / 2 if spot[0] > 0 else -np.pi / 2
-        return float(lane + rng.normal(0, .08))
+        return float(lane + rng.normal(0, 0.08))
     if name in ("car", "truck") and site == "parking":
-        return float(rng.choice([np.pi / 2, -np.pi / 2, 0, np.pi]) + rng.normal(0, .12))
+        return float(rng.choice([np.pi / 2, -np.pi / 2, 0, np.pi]) + rng.normal(0, 0.12))
     return float(rng.uniform(-np.pi, np.pi))

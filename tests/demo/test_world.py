@@ -15,12 +15,24 @@ from demo.world_plan import held_out_shots, production_shots, training_shots
 
 CONFIG = Path(__file__).parents[2] / "config"
 SMALL = {
-    "seed": 3, "classes": ["person", "helmet", "car", "truck", "pallet", "extinguisher", "forklift"],
-    "training": {"frames": 12, "validation": 4, "cameras": ["depot-1", "street-1"], "rare": {"class": "forklift", "instances": 2}},
-    "production": {"frames": 48, "cameras": ["depot-1", "street-1"], "days": 3, "gaps": [
-        {"name": "night", "share": .125, "where": {"time": "night"}},
-        {"name": "new camera", "share": .125, "where": {"camera": "depot-9"}},
-        {"name": "forklift", "share": .125, "where": {"object": "forklift", "camera": ["depot-1"]}}]},
+    "seed": 3,
+    "classes": ["person", "helmet", "car", "truck", "pallet", "extinguisher", "forklift"],
+    "training": {
+        "frames": 12,
+        "validation": 4,
+        "cameras": ["depot-1", "street-1"],
+        "rare": {"class": "forklift", "instances": 2},
+    },
+    "production": {
+        "frames": 48,
+        "cameras": ["depot-1", "street-1"],
+        "days": 3,
+        "gaps": [
+            {"name": "night", "share": 0.125, "where": {"time": "night"}},
+            {"name": "new camera", "share": 0.125, "where": {"camera": "depot-9"}},
+            {"name": "forklift", "share": 0.125, "where": {"object": "forklift", "camera": ["depot-1"]}},
+        ],
+    },
     "test": {"frames_per_condition": 2},
 }
 
@@ -60,7 +72,9 @@ def test_truth_describes_every_production_frame_and_nothing_else(built: Path) ->
     assert all(line["conditions"]["time"] == "night" for line in lines if line["gap"] == "night")
     assert all(line["conditions"]["camera"] == "depot-9" for line in lines if line["gap"] == "new camera")
     assert any(box[0] == "forklift" for line in lines if line["gap"] == "forklift" for box in line["boxes"])
-    assert not any(box[0] == "forklift" for line in lines if line["gap"] != "forklift" for box in line["boxes"])
+    assert not any(
+        box[0] == "forklift" for line in lines if line["gap"] != "forklift" for box in line["boxes"]
+    )
 
 
 def test_names_and_exif_say_camera_site_and_time_and_nothing_of_the_truth(built: Path) -> None:
@@ -97,12 +111,17 @@ def test_held_out_scenes_exist_for_daylight_and_each_gap_and_share_no_seed(built
     test = built / "truth" / "test"
     assert sorted(p.name for p in test.iterdir()) == ["daylight", "forklift", "new camera", "night"]
     for folder in test.iterdir():
-        assert len(list((folder / "images").glob("*.jpg"))) == len(list((folder / "labels").glob("*.txt"))) == 2
+        assert (
+            len(list((folder / "images").glob("*.jpg"))) == len(list((folder / "labels").glob("*.txt"))) == 2
+        )
     for label in (test / "forklift" / "labels").glob("*.txt"):
         assert any(line.startswith("6 ") for line in label.read_text().splitlines())
     world = parse_world(SMALL)
     held = {shot.spec.seed for shots in held_out_shots(world).values() for shot in shots}
-    used = {shot.spec.seed for shot in [*production_shots(world), *training_shots(world, "train"), *training_shots(world, "val")]}
+    used = {
+        shot.spec.seed
+        for shot in [*production_shots(world), *training_shots(world, "train"), *training_shots(world, "val")]
+    }
     assert not held & used
 
 
@@ -123,12 +142,14 @@ def test_shipped_worlds_bring_each_gap_at_its_share_on_enough_camera_days(name: 
     assert len(shots) == len({shot.path for shot in shots}) == world.production.frames
     counts = Counter(shot.gap for shot in shots)
     for gap in world.production.gaps:
-        assert counts[gap.name] / len(shots) == pytest.approx(gap.share, abs=.002)
+        assert counts[gap.name] / len(shots) == pytest.approx(gap.share, abs=0.002)
         days = {shot.path.rsplit("/", 1)[0] for shot in shots if shot.gap == gap.name}
         assert len(days) >= 8
     assert world.training.rare is not None
     assert world.training.rare.instances <= 5
-    assert not any(name in (shot.spec.objects or ()) for name in world.scarce for shot in shots if shot.gap is None)
+    assert not any(
+        name in (shot.spec.objects or ()) for name in world.scarce for shot in shots if shot.gap is None
+    )
 
 
 def test_the_night_world_is_the_other_way_round() -> None:
@@ -139,16 +160,36 @@ def test_the_night_world_is_the_other_way_round() -> None:
     assert world.seed != load_world(CONFIG / "demo.yaml").seed
 
 
-@pytest.mark.parametrize(("where", "value", "message"), [
-    ("seeed", 1, "world.seeed: no such key; did you mean seed?"),
-    ("production.gaps.0.where.wether", "fog", "world.production.gaps.0.where.wether: no such key; did you mean weather?"),
-    ("production.gaps.0.where.time", "noon", "world.production.gaps.0.where.time: Input should be 'day', 'dusk' or 'night'; got 'noon'"),
-    ("production.gaps.0.share", 1.5, "world.production.gaps.0.share: Input should be less than 1; got 1.5"),
-    ("production.frames", 50, "world.production: expected frames to be a multiple of burst (6), got 50"),
-    ("training.cameras", ["depot-11"], "no camera 'depot-11'; known are depot-1"),
-    ("production.gaps.1.name", "night", "expected the names of gaps and usual to differ, got daylight, night, night, forklift"),
-    ("production.gaps.0.where", {}, "expected at least one of time, weather, quality, camera, object"),
-    ("classes", ["person"], "expected classes to hold forklift, which is a rare class or a gap's object")])
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        ("seeed", 1, "world.seeed: no such key; did you mean seed?"),
+        (
+            "production.gaps.0.where.wether",
+            "fog",
+            "world.production.gaps.0.where.wether: no such key; did you mean weather?",
+        ),
+        (
+            "production.gaps.0.where.time",
+            "noon",
+            "world.production.gaps.0.where.time: Input should be 'day', 'dusk' or 'night'; got 'noon'",
+        ),
+        (
+            "production.gaps.0.share",
+            1.5,
+            "world.production.gaps.0.share: Input should be less than 1; got 1.5",
+        ),
+        ("production.frames", 50, "world.production: expected frames to be a multiple of burst (6), got 50"),
+        ("training.cameras", ["depot-11"], "no camera 'depot-11'; known are depot-1"),
+        (
+            "production.gaps.1.name",
+            "night",
+            "expected the names of gaps and usual to differ, got daylight, night, night, forklift",
+        ),
+        ("production.gaps.0.where", {}, "expected at least one of time, weather, quality, camera, object"),
+        ("classes", ["person"], "expected classes to hold forklift, which is a rare class or a gap's object"),
+    ],
+)
 def test_a_wrong_key_or_value_is_named(where: str, value: object, message: str) -> None:
     section = json.loads(json.dumps(SMALL))
     *path, last = where.split(".")
@@ -170,7 +211,10 @@ def test_a_yaml_without_a_world_is_named(tmp_path: Path) -> None:
 def test_classes_that_a_world_leaves_out_are_neither_placed_nor_labeled() -> None:
     section = json.loads(json.dumps(SMALL)) | {"classes": ["car", "forklift"]}
     world: World = parse_world(section)
-    assert {name for shot in production_shots(world) for name in shot.spec.objects or ()} == {"car", "forklift"}
+    assert {name for shot in production_shots(world) for name in shot.spec.objects or ()} == {
+        "car",
+        "forklift",
+    }
 
 
 def _truth(root: Path) -> list[dict[str, object]]:
@@ -178,4 +222,8 @@ def _truth(root: Path) -> list[dict[str, object]]:
 
 
 def _digest(root: Path) -> dict[str, str]:
-    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in root.rglob("*") if p.is_file()}
+    return {
+        str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in root.rglob("*")
+        if p.is_file()
+    }

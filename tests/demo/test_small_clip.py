@@ -1,0 +1,154 @@
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image as PilImage
+
+import config
+from connectors.clip import ClipEmbedder, load_embedder
+from connectors.ports import Array
+from demo import clip_report as report
+from demo.clip_export import stock_vectors
+from demo.clip_scenes import stored
+from demo.render import CAMERAS, SceneSpec, render
+
+FOLDER = Path(config.__path__[0]) / "clip_small"
+CAMERA_NAMES = (
+    "depot-1",
+    "street-1",
+    "construction-2",
+    "harbor-2",
+    "parking-3",
+    "street-8",
+    "harbor-4",
+    "depot-8",
+)
+LEAST = {"time": 0.9, "weather": 0.75, "view": 0.85}
+
+
+@pytest.fixture(scope="module")
+def embedder() -> ClipEmbedder:
+    return load_embedder(str(FOLDER))
+
+
+@pytest.fixture(scope="module")
+def scenes() -> report.FreshScenes:
+    return report.fresh_scenes(320, 77_001, {name: CAMERAS[name] for name in CAMERA_NAMES})
+
+
+@pytest.fixture(scope="module")
+def vectors(embedder: ClipEmbedder, scenes: report.FreshScenes) -> Array:
+    return embedder.embed(scenes.images)
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Any]:
+    with np.load(FOLDER / "vectors.npz") as file:
+        yield file
+
+
+def jpegs(kept: Any) -> list[bytes]:
+    return [kept[name].tobytes() for name in sorted(kept.files) if name.startswith("jpeg")]
+
+
+def least_cosine(ours: Array, theirs: Array) -> float:
+    return float((ours * theirs).sum(axis=1).min())
+
+
+def test_the_folder_is_at_most_6_mb() -> None:
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 6_000_000
+
+
+def test_stock_open_clip_reproduces_the_stored_vectors(kept: Any) -> None:
+    images, texts = stock_vectors(FOLDER, jpegs(kept), [str(prompt) for prompt in kept["prompts"]])
+    assert len(images) == 12
+    assert least_cosine(images, kept["images"]) >= 0.999
+    assert least_cosine(texts, kept["texts"]) >= 0.999
+
+
+def test_the_embedder_reproduces_the_stored_vectors(embedder: ClipEmbedder, kept: Any) -> None:
+    frames = [np.asarray(PilImage.open(io.BytesIO(file)).convert("RGB")) for file in jpegs(kept)]
+    assert least_cosine(embedder.embed(frames), kept["images"]) >= 0.999
+    assert least_cosine(embedder.embed_text([str(p) for p in kept["prompts"]]), kept["texts"]) >= 0.999
+
+
+def test_the_stored_scenes_still_look_as_they_did(embedder: ClipEmbedder, kept: Any) -> None:
+    specs = [json.loads(str(text)) for text in kept["specs"]]
+    specs = [{**each, "objects": each["objects"] and tuple(each["objects"])} for each in specs]
+    frames = [stored(render(SceneSpec(**each)).image) for each in specs]
+    assert least_cosine(embedder.embed(frames), kept["images"]) >= 0.999
+
+
+@pytest.mark.parametrize("attribute", list(LEAST))
+def test_conditions_are_told_without_an_example(
+    embedder: ClipEmbedder, scenes: report.FreshScenes, attribute: str
+) -> None:
+    assert report.accuracies(embedder, scenes)[attribute] >= LEAST[attribute]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "first", "second"), [("time", 0, 2), ("weather", 1, 3), ("view", 0, 1)]
+)
+def test_exchanged_texts_exchange_their_shares(
+    embedder: ClipEmbedder,
+    scenes: report.FreshScenes,
+    vectors: Array,
+    attribute: str,
+    first: int,
+    second: int,
+) -> None:
+    rows = (scenes.column(attribute) != second) | (np.arange(len(vectors)) % 4 == 0)
+    texts = list(report.PROMPTS[attribute].values())
+    before = report.shares(vectors[rows], embedder.embed_text(texts))
+    texts[first], texts[second] = texts[second], texts[first]
+    after = report.shares(vectors[rows], embedder.embed_text(texts))
+    assert before[first] > before[second] + 0.1
+    assert (after[first], after[second]) == (before[second], before[first])
+
+
+def test_a_randomized_text_tower_knows_nothing(scenes: report.FreshScenes, vectors: Array) -> None:
+    model = open_clip.create_model(f"local-dir:{FOLDER}", require_pretrained=True).eval()
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{FOLDER}")
+    found: dict[str, list[float]] = {attribute: [] for attribute in LEAST}
+    for seed in range(24):
+        shuffle_text_tower(model, seed)
+        for attribute in LEAST:
+            with torch.inference_mode():
+                tokens = tokenizer(list(report.PROMPTS[attribute].values()))
+                answer = report.nearest(vectors, model.encode_text(tokens, normalize=True).numpy())
+            found[attribute].append(report.balanced_accuracy(scenes.column(attribute), answer))
+    for attribute, values in found.items():
+        assert np.mean(values) == pytest.approx(1 / len(report.PROMPTS[attribute]), abs=0.1)
+
+
+def shuffle_text_tower(model: Any, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.startswith("visual.") and parameter.ndim:
+                order = torch.randperm(parameter.numel(), generator=generator)
+                parameter.copy_(parameter.flatten()[order].view_as(parameter))
+
+
+def test_unnamed_conditions_lie_far_from_daylight(
+    scenes: report.FreshScenes, vectors: Array, embedder: ClipEmbedder
+) -> None:
+    usual = [spec for spec in scenes.specs if spec.camera in CAMERA_NAMES[:4]]
+    bright = [
+        SceneSpec(s.site, s.camera, "day", "clear", "sharp", None, s.seed + n, 0)
+        for s in usual
+        for n in (1, 2)
+    ]
+    known, fresh = np.array_split(embedder.embed([stored(render(spec).image) for spec in bright[::3]]), 2)
+    limit = np.quantile(report.novelty(known, fresh), 0.95)
+    strange = report.novelty(known, vectors) > limit
+    truth = {name: scenes.column(name) for name in ("time", "weather", "view")}
+    assert strange[truth["time"] == 2].mean() >= 0.8
+    assert strange[truth["weather"] == 1].mean() >= 0.9
+    assert strange[truth["view"] >= 2].mean() >= 0.9
