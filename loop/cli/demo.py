@@ -1,1 +1,58 @@
 """demo: the whole loop on a rendered world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import config
+from loop.cli.app import FAILED, app, fail, progress_bar, say
+
+
+@app.command(epilog="Example: fieldloop demo --quick")
+def demo(
+    plan: Annotated[
+        Path | None, typer.Option("--config", help="The world to show; config/demo.yaml when left out.")
+    ] = None,
+    folder: Annotated[Path, typer.Option("--folder", help="Where everything is written.")] = Path("demo-run"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small world in a few minutes; nothing is required of its gain.")
+    ] = False,
+    human: Annotated[
+        bool, typer.Option("--human", help="You label, in the browser, instead of the stand-in annotator.")
+    ] = False,
+    arms: Annotated[
+        bool, typer.Option(help="Train the random and the replay-only arm beside the loop.")
+    ] = True,
+) -> None:
+    """Turn the loop once on a rendered world and write a report page."""
+    from connectors.errors import ConnectorError
+    from demo.report import write_report
+    from demo.run import read_plan, run, stop_server
+    from loop.project import open_project
+    from loop.wiring import Parts
+
+    chosen = plan or config.FOLDER / ("demo-quick.yaml" if quick else "demo.yaml")
+    if quick:
+        folder = folder.with_name(folder.name + "-quick")
+    try:
+        with progress_bar("demo") as progress:
+            outcome = run(read_plan(chosen), folder.resolve(), say, progress, human, arms)
+            page, needs = write_report(
+                outcome, Parts(open_project(folder.resolve() / "project")), folder.resolve()
+            )
+    except (ConnectorError, ValueError) as error:
+        fail(str(error), FAILED)
+    for need in needs:
+        say(f"  {'[green]holds[/]' if need.holds else '[red]does not hold[/]'}  {need.text}")
+    say(f"report: {page}")
+    if quick:
+        stop_server(folder.resolve())
+        return
+    say(
+        f"Label Studio goes on at {outcome.project_url}; stop it with: fieldloop labelstudio stop --project {folder / 'project'}"
+    )
+    if arms and not all(need.holds for need in needs):
+        fail("the demo did not show what it must show; the report says what is missing", FAILED)
