@@ -94,18 +94,16 @@ def build_source(project: Project, path: str | None = None) -> FrameSource:
 
 
 def imported_captures(project: Project, paths: Sequence[Path]) -> dict[Path, Capture]:
-    """What EXIF, sidecars and the path pattern say of the images of a labeled dataset."""
+    """What EXIF and sidecars say of the images of a labeled dataset; the path pattern is for production."""
     from connectors.sources.folder import FolderSource
     from connectors.sources.metadata import Defaults
 
-    if not paths:
-        return {}
-    frames = project.settings.frames
-    root = Path(os.path.commonpath([path.parent for path in paths]))
-    source = FolderSource(
-        root, frames.pattern or None, defaults=Defaults(timezone=frames.timezone), settle_s=0
-    )
-    return {capture.path: capture for capture in source.captures() if capture.path is not None}
+    defaults = Defaults(timezone=project.settings.frames.timezone)
+    found: dict[Path, Capture] = {}
+    for folder in sorted({path.parent for path in paths}):
+        source = FolderSource(folder, recursive=False, defaults=defaults, settle_s=0)
+        found |= {capture.path: capture for capture in source.captures() if capture.path is not None}
+    return found
 
 
 def build_embedder(root: Path, chosen: EmbedderSettings) -> Embedder:
