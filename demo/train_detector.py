@@ -1,9 +1,10 @@
-"""Trains the detector that the demo deploys: good in bright daylight, nearly blind in everything rare.
+"""Trains the detector that the demo deploys: good in bright daylight, weak in everything rare.
 
     python -m demo.train_detector --out demo/assets/detector
 
 A YOLO11 of an eighth of the width (0.8 million parameters) learns from scratch on rendered daylight frames in which
-at most five forklifts stand; about a quarter of an hour on one core. Started again, it goes on where it was stopped.
+at most five forklifts stand; about a quarter of an hour on one core. Colors are hardly varied, as they would be by
+default: that is what makes night, fog and rain strange to it. Started again, it goes on where it was stopped.
 base.pt is the network in half precision, base.json says how it came about and what it scores.
 """
 

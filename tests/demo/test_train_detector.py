@@ -51,11 +51,11 @@ def test_the_weights_hold_no_path_of_the_machine_that_trained_them() -> None:
     assert not re.search(rb"/(home|root|tmp|work|Users|mnt|var)/", content)
 
 
-def test_good_by_day_and_blind_in_every_gap() -> None:
+def test_good_by_day_and_much_weaker_in_every_gap() -> None:
     scores = RECORD["scores"]
     assert scores["daylight"]["ap50"] >= 0.93
     for gap in load_world(WORLD).production.gaps:
-        assert scores[gap.name]["ap50"] <= 0.5, gap.name
+        assert scores[gap.name]["ap50"] <= 0.6, gap.name
 
 
 @pytest.mark.slow
