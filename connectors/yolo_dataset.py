@@ -13,7 +13,22 @@ import yaml
 from connectors.errors import TrainingFailed
 
 SUFFIXES = frozenset(
-    [".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".pfm", ".png", ".tif", ".tiff", ".webp"],
+    [
+        ".avif",
+        ".bmp",
+        ".dng",
+        ".heic",
+        ".heif",
+        ".jp2",
+        ".jpeg",
+        ".jpg",
+        ".mpo",
+        ".pfm",
+        ".png",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ],
 )
 
 
