@@ -146,11 +146,12 @@ def _unanswered(client: httpx.Client, project_id: int) -> Iterator[dict[str, Any
             "/api/tasks/", params={"project": project_id, "page": page, "page_size": PAGE, "fields": "all"}
         )
         found.raise_for_status()
-        tasks = found.json()["tasks"]
+        answer = found.json()
+        tasks = answer["tasks"]
         yield from (
             task for task in tasks if not task["total_annotations"] and not task["cancelled_annotations"]
         )
-        if len(tasks) < PAGE:
+        if not tasks or page * PAGE >= answer["total"]:
             return
         page += 1
 
