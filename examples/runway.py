@@ -37,6 +37,7 @@ WEIGHTS = Path("weights") / "yolov8n_from_int8.pt"
 CONDITIONS = ("dark", "dim", "wet")
 SEED = 0
 CLEARER = 1.3
+SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,7 @@ def main() -> None:
         fieldloop("ingest", "--project", project)
         fieldloop("analyze", "--project", project)
     with teller.step("gaps", "What does production show that the training set lacks?"):
-        fieldloop("gaps", "--project", project, "--html", out / "gaps.html")
-        gaps = fieldloop_json("gaps", "--project", project)["gaps"]
+        gaps = fieldloop_json("gaps", "--project", project, "--html", out / "gaps.html")["gaps"]
         findings = [compare(gap, project / "store", layout) for gap in gaps]
         _show_findings(findings)
     with teller.step("labels", "Frames are chosen, and a stand-in person labels them in a real Label Studio"):
@@ -137,7 +137,10 @@ def main() -> None:
 
 
 def compare(gap: dict[str, Any], store: Path, layout: Layout) -> Finding:
-    """A gap finds a condition when more than half of its example frames show it, and clearly more than production as a whole."""
+    """A gap finds a condition when more than half of its example frames show it, and clearly more than production as a whole.
+
+    A class that training lacks is no light and no weather, whatever its frames happen to show: it finds nothing here.
+    """
     shown = [
         layout.conditions[hashlib.sha256((store / path).read_bytes()).hexdigest()] for path in gap["examples"]
     ]
@@ -146,7 +149,7 @@ def compare(gap: dict[str, Any], store: Path, layout: Layout) -> Finding:
     finds = tuple(
         condition
         for condition, share in shares.items()
-        if share > max(0.5, CLEARER * _share(everywhere, condition))
+        if gap["kind"] != "class" and share > max(0.5, CLEARER * _share(everywhere, condition))
     )
     return Finding(gap["name"], gap["kind"], gap["production_share"], len(shown), shares, finds)
 
@@ -188,7 +191,8 @@ def _label(project: Path, layout: Layout, budget: int) -> int:
     """How many tasks were answered."""
     fieldloop("labelstudio", "start", "--project", project)
     try:
-        fieldloop("select", "--project", project, "--budget", str(budget))
+        chosen = fieldloop_json("select", "--project", project, "--budget", str(budget))["chosen"]
+        _show_chosen(chosen)
         pushed = fieldloop_json("push", "--project", project)
         url = fieldloop_json("labelstudio", "status", "--project", project)["url"]
         secret = json.loads((project / "labelstudio" / "credentials.json").read_text(encoding="utf-8"))
@@ -203,7 +207,7 @@ def _label(project: Path, layout: Layout, budget: int) -> int:
 
 def _candidate(project: Path, row: dict[str, Any]) -> Path:
     models = fieldloop_json("models", "list", "--project", project)
-    return next(project / model["path"] for model in models if model["id"] == row["candidate_id"])
+    return project / next(str(model["path"]) for model in models if model["id"] == row["candidate_id"])
 
 
 def _show_parts(parts: dict[str, dict[str, int]]) -> None:
@@ -227,10 +231,20 @@ def _show_findings(findings: Sequence[Finding]) -> None:
     table(["gap, beside the withheld truth", "of production", *CONDITIONS, "finds"], rows)
 
 
+def _show_chosen(chosen: Sequence[dict[str, Any]]) -> None:
+    print(f"   {len(chosen)} frames are chosen, the most valuable first:")
+    for each in chosen[:SHOWN]:
+        print(f"     {each['reason']}")
+    print(f"     and {max(len(chosen) - SHOWN, 0)} more")
+
+
 def _show_end(
     found: dict[str, list[str]], scores: dict[str, dict[str, tuple[float, float]]], row: dict[str, Any]
 ) -> None:
     print(f"\nThe round ended {row['status']}.")
+    for check in (row["verdict"] or {}).get("checks", []):
+        if check["status"] == "fail":
+            print(f"   {check['text']}")
     for condition, gaps in found.items():
         print(f"{condition:<5} {'found by ' + '; '.join(gaps) if gaps else 'not found'}")
     rows = []
