@@ -3,8 +3,8 @@
     python -m demo.train_detector --out demo/assets/detector
 
 A YOLO11 of an eighth of the width (0.8 million parameters) learns from scratch on rendered daylight frames in which
-at most five forklifts stand; about a quarter of an hour on one core. Colors are hardly varied, as they would be by
-default: that is what makes night, fog and rain strange to it. Started again, it goes on where it was stopped.
+at most five forklifts stand; about a quarter of an hour on one core. Colors are hardly varied, so that
+other light stays strange to it. Started again, it goes on where it was stopped.
 base.pt is the network in half precision, base.json says how it came about and what it scores.
 """
 
