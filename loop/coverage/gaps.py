@@ -176,8 +176,8 @@ def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> l
 
     Gaps that hold much the same frames become one (Jaccard above `overlap`, or a region mostly within a worse
     gap): the worst with a name stays, the names of the others stand in `also`. A condition that training
-    knows, and that without the frames of worse gaps is no more frequent than there, is explained by them and
-    left out: fog, say, that CLIP takes for compression too.
+    knows, and that without the frames of worse gaps and of those that training does not know at all is no more
+    frequent than there, is explained by them and left out: blur, say, that is what fog and night look like.
     """
     kept: list[Gap] = []
     for gap in sorted(gaps, key=lambda gap: (gap.kind == "region", -gap.score)):
@@ -187,7 +187,8 @@ def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> l
         else:
             kept[twin] = replace(kept[twin], also=(*kept[twin].also, gap.name))
     ranked = sorted(kept, key=lambda gap: (-gap.score, gap.name))
-    return [gap for place, gap in enumerate(ranked) if not _explained(gap, ranked[:place], size)]
+    unknown = [gap for gap in ranked if gap.training_share < KNOWN and gap.kind != "class"]
+    return [gap for place, gap in enumerate(ranked) if not _explained(gap, [*ranked[:place], *unknown], size)]
 
 
 def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:
