@@ -95,6 +95,12 @@ def seen_sources(session: Session, found: Iterable[Seen]) -> set[str]:
     return {row.source_key for row in rows if now[row.source_key] == (row.size, row.mtime_ns)}
 
 
+def all_seen(session: Session) -> list[Seen]:
+    """Every file that is remembered, as it was last read."""
+    rows = session.execute(select(Sighting.source_key, Sighting.size, Sighting.mtime_ns))
+    return [Seen(*row) for row in rows]
+
+
 def record_seen(session: Session, found: Iterable[Seen]) -> None:
     """Remembers files that were read, whatever became of them."""
     upsert(session, Sighting, [asdict(seen) for seen in found])

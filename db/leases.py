@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from db.sql import changed_rows, insert_one, table_of
 from db.tables import Lease, Run, utcnow
 
+KEPT_RUNS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseRow:
@@ -23,7 +25,7 @@ class LeaseRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run of a job; finished_at is None while it runs, or when its process died."""
+    """What a job did from when to when; of what it met again and again, the first time and the last."""
 
     id: int
     job: str
@@ -62,19 +64,28 @@ def lease(session: Session, name: str) -> LeaseRow | None:
     return None if row is None else LeaseRow(**row._mapping)
 
 
-def start_run(session: Session, job: str) -> int:
-    """Opens a line in the ledger."""
-    run = Run(job=job)
-    session.add(run)
+def note_run(
+    session: Session,
+    job: str,
+    started_at: datetime,
+    outcome: str,
+    detail: str | None = None,
+    *,
+    repeated: bool = False,
+    keep: int = KEPT_RUNS,
+) -> None:
+    """A line in the ledger, which keeps the newest `keep` of each job. outcome: done, waiting, stopped or failed.
+
+    repeated: where the job's newest line says the same, its end moves on instead.
+    """
+    last = last_runs(session).get(job) if repeated else None
+    if last is not None and (last.outcome, last.detail) == (outcome, detail):
+        session.execute(update(Run).where(Run.id == last.id).values(finished_at=utcnow()))
+        return
+    session.add(Run(job=job, started_at=started_at, finished_at=utcnow(), outcome=outcome, detail=detail))
     session.flush()
-    return run.id
-
-
-def finish_run(session: Session, run_id: int, outcome: str, detail: str | None = None) -> bool:
-    """Closes the line once. outcome: done, waiting or failed."""
-    statement = update(Run).where(Run.id == run_id, Run.finished_at.is_(None))
-    values = {"finished_at": utcnow(), "outcome": outcome, "detail": detail}
-    return changed_rows(session.execute(statement.values(**values))) == 1
+    newest = select(Run.id).where(Run.job == job).order_by(Run.id.desc()).limit(keep)
+    session.execute(delete(Run).where(Run.job == job, Run.id.not_in(newest)))
 
 
 def last_runs(session: Session) -> dict[str, RunRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from connectors.ports import Array, Progress
+from connectors.sources.metadata import zone
 from db.analysis import (
     StoredDetections,
     embedded_ids,
@@ -303,7 +305,10 @@ def _facets(
     chosen = parts.project.settings.gaps
     found: list[Facet] = []
     if chosen.metadata:
-        found += [_metadata(column, conditions, production, training) for column in conditions.metadata]
+        local = zone(parts.project.settings.frames.timezone)
+        found += [
+            _metadata(column, conditions, production, training, local) for column in conditions.metadata
+        ]
     if chosen.measured:
         cameras = [_cameras(production), _cameras(training)]
         found += measured_facets(conditions.bins, production.measures, training.measures, *cameras)
@@ -315,23 +320,26 @@ def _facets(
     return found
 
 
-def _metadata(column: str, conditions: Conditions, production: Side, training: Side) -> Facet:
-    values = [_column(column, conditions, side) for side in (production, training)]
+def _metadata(
+    column: str, conditions: Conditions, production: Side, training: Side, local: tzinfo
+) -> Facet:
+    values = [_column(column, conditions, side, local) for side in (production, training)]
     return metadata_facet(column, *values)
 
 
-def _column(column: str, conditions: Conditions, side: Side) -> list[str | None]:
+def _column(column: str, conditions: Conditions, side: Side, local: tzinfo) -> list[str | None]:
     if column == "daypart":
-        hours = np.array(
-            [
-                row.captured_at.hour + row.captured_at.minute / 60 if row.captured_at else np.nan
-                for row in side.rows
-            ],
-            dtype=np.float64,
-        )
+        hours = np.array([_hour(row.captured_at, local) for row in side.rows], dtype=np.float64)
         return daypart_names(hours, conditions.dayparts)
     values = _cameras(side) if column == "camera" else [row.site for row in side.rows]
     return [None if value == UNKNOWN else value for value in values]
+
+
+def _hour(captured_at: datetime | None, local: tzinfo) -> float:
+    if captured_at is None:
+        return float("nan")
+    clock = captured_at.astimezone(local)
+    return clock.hour + clock.minute / 60
 
 
 def _cameras(side: Side) -> list[str | None]:

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,17 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def exclusive(engine: Engine, name: str, ttl_s: float = 120.0) -> Iterator[bool]:
-    """Holds the lease `name` while the block runs; yields False when somebody alive holds it already."""
+def exclusive(
+    engine: Engine, name: str, ttl_s: float = 120.0, on_lost: Callable[[], None] = lambda: None
+) -> Iterator[bool]:
+    """Holds the lease `name` while the block runs; yields False when somebody alive holds it already.
+
+    on_lost: called when this process was silent for so long that another took the lease.
+    """
     holder = holder_id()
     got = take(engine, name, holder, ttl_s)
     stop = threading.Event()
-    beating = threading.Thread(target=_beat, args=(engine, name, holder, ttl_s, stop), daemon=True)
+    beating = threading.Thread(target=_beat, args=(engine, name, holder, ttl_s, stop, on_lost), daemon=True)
     if got:
         beating.start()
     try:
@@ -78,7 +83,14 @@ def _started_elsewhere(pid: int) -> str:
     return "alive"
 
 
-def _beat(engine: Engine, name: str, holder: str, ttl_s: float, stop: threading.Event) -> None:
+def _beat(
+    engine: Engine,
+    name: str,
+    holder: str,
+    ttl_s: float,
+    stop: threading.Event,
+    on_lost: Callable[[], None],
+) -> None:
     while not stop.wait(ttl_s / 4):
         try:
             with write(engine) as session:
@@ -90,4 +102,5 @@ def _beat(engine: Engine, name: str, holder: str, ttl_s: float, stop: threading.
             log.error(
                 "another process took the lease %s: this one was silent for more than %g s", name, ttl_s
             )
+            on_lost()
             return

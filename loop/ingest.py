@@ -33,6 +33,7 @@ from db.frames import (
     seen_sources,
 )
 from db.states import Origin, Role
+from loop.settings import Settings
 
 CHUNK = 64
 UNKNOWN = "unknown"
@@ -46,6 +47,12 @@ class IngestRules:
     max_pixels: int
     max_bytes: int
     evaluation_share: float
+
+
+def rules_of(settings: Settings) -> IngestRules:
+    """The rules that the settings give."""
+    frames = settings.frames
+    return IngestRules(frames.max_pixels, frames.max_bytes, settings.evaluation.group_share)
 
 
 @dataclass
@@ -141,15 +148,27 @@ def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
+def unchanged(engine: Engine, sightings: Collection[Seen], rules: IngestRules) -> set[str]:
+    """Keys of files that were read before and would be judged the same again."""
+    too_large = {key_within(rules, seen.source_key): seen for seen in sightings}
+    again = [replace(seen, source_key=key) for key, seen in too_large.items()]
+    with read(engine) as session:
+        found = seen_sources(session, [*sightings, *again])
+    return {too_large[key].source_key if key in too_large else key for key in found}
+
+
+def key_within(rules: IngestRules, key: str) -> str:
+    """What is too large is too large for these limits alone."""
+    return f"{key} within {rules.max_pixels} px and {rules.max_bytes} bytes"
+
+
 def _ingest_chunk(
     engine: Engine, store: Path, chunk: Sequence[Capture], rules: IngestRules, report: IngestReport
 ) -> None:
     sightings = {capture.key: seen for capture in chunk if (seen := _sighting(capture))}
-    unchanged = _unchanged(engine, sightings.values(), rules)
-    report.known += len(unchanged)
-    results = [
-        result for capture in chunk if capture.key not in unchanged if (result := _examine(capture, rules))
-    ]
+    same = unchanged(engine, sightings.values(), rules)
+    report.known += len(same)
+    results = [result for capture in chunk if capture.key not in same if (result := _examine(capture, rules))]
     with read(engine) as session:
         known = known_hashes(session, [result.sha256 for result in results])
     paths = {
@@ -170,15 +189,6 @@ def _ingest_chunk(
         record_seen(session, [seen for result in results if (seen := _to_remember(result, sightings, rules))])
 
 
-def _unchanged(engine: Engine, sightings: Collection[Seen], rules: IngestRules) -> set[str]:
-    """Keys of files that were read before and would be judged the same again."""
-    too_large = {_key_within(rules, seen.source_key): seen for seen in sightings}
-    again = [replace(seen, source_key=key) for key, seen in too_large.items()]
-    with read(engine) as session:
-        found = seen_sources(session, [*sightings, *again])
-    return {too_large[key].source_key if key in too_large else key for key in found}
-
-
 def _to_remember(
     result: Accepted | Refused, sightings: Mapping[str, Seen], rules: IngestRules
 ) -> Seen | None:
@@ -187,13 +197,8 @@ def _to_remember(
     code = result.code if isinstance(result, Refused) else ""
     if seen is None or code == "unreadable":
         return None
-    key = _key_within(rules, seen.source_key) if code == "oversized" else seen.source_key
+    key = key_within(rules, seen.source_key) if code == "oversized" else seen.source_key
     return replace(seen, source_key=key, content_hash=result.sha256)
-
-
-def _key_within(rules: IngestRules, key: str) -> str:
-    """What is too large is too large for these limits alone."""
-    return f"{key} within {rules.max_pixels} px and {rules.max_bytes} bytes"
 
 
 def _record(

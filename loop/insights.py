@@ -79,7 +79,7 @@ def overview_lines(view: Overview) -> list[str]:
     """The overview for people, a line a step."""
     aside = ", ".join(f"{count} {code}" for code, count in view.rejects.items()) or "none"
     lines = [
-        f"[bold]{view.name}[/] in {view.folder} ({view.database})",
+        f"{view.name} in {view.folder} ({view.database})",
         f"frames     {view.frames['production']} from production ({view.frames['pool']} pool, {view.frames['evaluation']} evaluation), "
         f"{view.frames['imported']} imported; set aside: {aside}",
         *(f"           set aside {row['file']}: {row['reason']}" for row in view.recent_rejects[:3]),

@@ -95,6 +95,15 @@ def step_or_start(parts: Parts, progress: Progress) -> str:
     return f"round {row.id}: {row.status}" + (f" ({row.error})" if row.error else "")
 
 
+def start_if_labeled(parts: Parts) -> str:
+    """What `fieldloop serve` does at the times of round.at: opens a round, unless one is open or nothing new is labeled."""
+    if current(parts.project) is not None:
+        return ""
+    if not new_labels(parts.project):
+        return "no new labels since the last round; none started"
+    return f"round {start(parts)} is open"
+
+
 def new_labels(project: Project) -> int:
     """Training labels that came since the last round was opened."""
     with read(project.engine) as session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -114,13 +114,18 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     return report
 
 
-def select_daily(parts: Parts, progress: Progress) -> SelectReport:
-    """What `fieldloop serve` selects: a share of the frames that are new since its last batch, within the day's budget."""
+def select_daily(
+    parts: Parts, progress: Progress, show: Callable[[CoverageView], None] = lambda view: None
+) -> SelectReport:
+    """What `fieldloop serve` selects: a share of the frames that are new since its last batch, within the day's budget.
+
+    show: is given the view that was chosen from, once the batch is kept.
+    """
     with exclusive(parts.project.engine, "select") as mine:
-        return _daily(parts, progress) if mine else SelectReport(busy=True)
+        return _daily(parts, progress, show) if mine else SelectReport(busy=True)
 
 
-def _daily(parts: Parts, progress: Progress) -> SelectReport:
+def _daily(parts: Parts, progress: Progress, show: Callable[[CoverageView], None]) -> SelectReport:
     project = parts.project
     settings = project.settings.select
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -131,7 +136,10 @@ def _daily(parts: Parts, progress: Progress) -> SelectReport:
     budget = min(left, math.floor(new * settings.share_of_new + 1e-9))
     if budget < 1:
         return SelectReport()
-    return select(parts, Request(budget, settings.strategy), progress)
+    view = coverage_view.build(parts, progress)
+    report = select_from(project, view, Request(budget, settings.strategy))
+    show(view)
+    return report
 
 
 def _check_strategy(name: str) -> None:

@@ -31,9 +31,7 @@ def ingest(
     Raises SourceError, ConfigError.
     """
     settings = parts.project.settings
-    rules = ingestion.IngestRules(
-        settings.frames.max_pixels, settings.frames.max_bytes, settings.evaluation.group_share
-    )
+    rules = ingestion.rules_of(settings)
     source = parts.source(path)
     report = ingestion.ingest(parts.project.engine, parts.project.store, source, rules, progress)
     for _ in range(SETTLING_PASSES if until_whole else 0):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ from connectors.ports import Capture, Detector, Embedder, FrameSource, LabelBack
 from db.engine import read
 from db.models import deployed
 from loop.errors import ConfigError, ProjectError
+from loop.ingest import rules_of
+from loop.memory import Memory
 from loop.project import Project
 from loop.settings import EmbedderSettings
 
@@ -21,10 +24,15 @@ VIDEO_SUFFIXES = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpe
 
 
 class Parts:
-    """The connectors of one project, built when first asked for and kept."""
+    """The connectors of one project, built when first asked for and kept.
 
-    def __init__(self, project: Project) -> None:
+    watching: the configured folder is scanned again and again, so files that are known are passed over unread.
+    """
+
+    def __init__(self, project: Project, watching: bool = False) -> None:
         self.project = project
+        self.watching = watching
+        self._building = threading.RLock()
         self._source: FrameSource | None = None
         self._embedder: Embedder | None = None
         self._detector: tuple[str, Detector] | None = None
@@ -34,25 +42,31 @@ class Parts:
         if path:
             return build_source(self.project, path)
         if self._source is None:
-            self._source = build_source(self.project)
+            self._source = build_source(self.project, known=self._memory() if self.watching else None)
         return self._source
 
     def embedder(self) -> Embedder:
         """The configured CLIP. Raises WeightsUnavailable, ModelError."""
-        if self._embedder is None:
-            self._embedder = build_embedder(self.project.root, self.project.settings.embedder)
-        return self._embedder
+        with self._building:
+            if self._embedder is None:
+                self._embedder = build_embedder(self.project.root, self.project.settings.embedder)
+            return self._embedder
 
     def detector(self) -> Detector:
         """The deployed detector; another one as soon as another model is deployed. Raises ModelError."""
         sha256, weights = deployed_weights(self.project)
-        if self._detector is None or self._detector[0] != sha256:
-            self._detector = (sha256, build_detector(self.project, weights))
-        return self._detector[1]
+        with self._building:
+            if self._detector is None or self._detector[0] != sha256:
+                self._detector = (sha256, build_detector(self.project, weights))
+            return self._detector[1]
 
     def detector_of(self, weights: Path) -> Detector:
         """A detector for any of the project's checkpoints. Raises ModelError."""
-        return build_detector(self.project, weights)
+        with self._building:
+            return build_detector(self.project, weights)
+
+    def _memory(self) -> Memory:
+        return Memory(self.project.engine, rules_of(self.project.settings))
 
     def trainer(self) -> Trainer:
         from connectors.yolo_train import YoloTrainer
@@ -75,8 +89,10 @@ def deployed_weights(project: Project) -> tuple[str, Path]:
     return model.sha256, project.root / model.path
 
 
-def build_source(project: Project, path: str | None = None) -> FrameSource:
-    """The configured frame source, or one for `path`. Raises ConfigError, SourceError."""
+def build_source(
+    project: Project, path: str | None = None, known: Callable[[str, int, int], bool] | None = None
+) -> FrameSource:
+    """The configured frame source, or one for `path`; see FolderSource for `known`. Raises ConfigError, SourceError."""
     from connectors.sources.folder import FolderSource
     from connectors.sources.metadata import Defaults
     from connectors.sources.video import VideoSource
@@ -90,7 +106,9 @@ def build_source(project: Project, path: str | None = None) -> FrameSource:
     defaults = Defaults(camera=frames.camera or None, site=frames.site or None, timezone=frames.timezone)
     if where.suffix.lower() in VIDEO_SUFFIXES:
         return VideoSource(where, every_s=frames.video_every_s, defaults=defaults)
-    return FolderSource(where, frames.pattern or None, defaults=defaults, settle_s=frames.settle_s)
+    return FolderSource(
+        where, frames.pattern or None, defaults=defaults, settle_s=frames.settle_s, known=known
+    )
 
 
 def imported_captures(project: Project, paths: Sequence[Path]) -> dict[Path, Capture]:

@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from connectors.errors import ConnectorError, LabelStudioDown
-from connectors.ports import Progress as Report
 from db.errors import StateError
 from loop.errors import LoopError
 from loop.jsonable import plain
-from loop.project import open_project
-from loop.wiring import Parts
 
-OK, FAILED, USAGE, AWAY, BUSY = 0, 1, 2, 3, 4
+if TYPE_CHECKING:
+    from connectors.ports import Progress
+    from loop.wiring import Parts
+
+OK, FAILED, USAGE, AWAY, BUSY, STOPPED = 0, 1, 2, 3, 4, 130
+PLAIN_EVERY_S = 10.0
 EXIT_CODES = {
     OK: "done",
     FAILED: "refused or failed; the reason stands on stderr",
     USAGE: "wrong usage",
     AWAY: "Label Studio does not answer; nothing is lost, try again later",
     BUSY: "another process is doing this right now",
+    STOPPED: "stopped by Ctrl-C; the command goes on from there when run again",
 }
 
 app = typer.Typer(
@@ -47,7 +43,6 @@ app = typer.Typer(
     help="The active-learning data-collection loop for object detectors in production.",
     epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
 )
-console = Console(stderr=True)
 
 ProjectOption = Annotated[
     Path,
@@ -66,37 +61,52 @@ def main() -> None:
     )
     warnings.filterwarnings("ignore", category=FutureWarning)
     try:
-        app()
+        sys.exit(app(prog_name="fieldloop", standalone_mode=False))
     except (LoopError, ConnectorError, StateError) as error:
         fail(str(error), AWAY if isinstance(error, LabelStudioDown) else FAILED)
+    except (typer.Abort, KeyboardInterrupt):
+        fail("stopped; run the command again to go on", STOPPED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        os._exit(OK)
     except OSError as error:
         fail(
             f"{error.filename or 'the system'}: {error.strerror or error}; nothing was lost, mend it and run the command again",
             FAILED,
         )
+    except Exception as error:
+        _explain(error)
 
 
 def fail(message: str, code: int) -> NoReturn:
-    console.print(f"[bold red]error[/] {message}", highlight=False, soft_wrap=True)
+    """Ends the command: one line on stderr, and the exit code."""
+    typer.secho("error ", fg="red", bold=True, err=True, nl=False)
+    typer.echo(message, err=True)
     sys.exit(code)
 
 
 def say(message: str) -> None:
-    """A line for people, on stderr so that stdout stays a program's."""
-    console.print(message, highlight=False, soft_wrap=True)
+    """A line for people, on stderr so that stdout stays the result's."""
+    typer.echo(message, err=True)
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Report]:
-    """A `Progress` callback drawn as a bar on stderr (plain lines where it is no terminal)."""
+def progress_bar(label: str) -> Iterator[Progress]:
+    """A `Progress` callback: a bar on stderr, or a line now and then where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield _plain_progress(label)
+        return
+    from rich import progress
+    from rich.console import Console
+
     columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
 
         def report(done: int, total: int, what: str) -> None:
@@ -105,15 +115,43 @@ def progress_bar(label: str) -> Iterator[Report]:
         yield report
 
 
-def emit(result: Any, as_json: bool, lines: Callable[[], list[str]]) -> None:
-    """The result of a command: JSON on stdout, or lines for people."""
+def emit(result: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:
+    """The result of a command on stdout: JSON, or lines for people."""
     if as_json:
         typer.echo(json.dumps(plain(result), indent=2, sort_keys=True))
     else:
         for line in lines():
-            say(line)
+            typer.echo(line)
 
 
-def opened(root: Path) -> Parts:
+def opened(root: Path, watching: bool = False) -> Parts:
     """The project in `root` with its connectors. Raises ProjectError, ConfigError."""
-    return Parts(open_project(root))
+    from loop.project import open_project
+    from loop.wiring import Parts
+
+    return Parts(open_project(root), watching)
+
+
+def _plain_progress(label: str) -> Progress:
+    told = time.monotonic()
+
+    def report(done: int, total: int, what: str) -> None:
+        nonlocal told
+        if time.monotonic() - told >= PLAIN_EVERY_S:
+            told = time.monotonic()
+            say(f"{label}: {done}/{total} {what}" if total else f"{label}: {done} {what}")
+
+    return report
+
+
+def _explain(error: Exception) -> NoReturn:
+    """Usage errors speak for themselves; a database that refuses is no fault of ours; anything else is, and is shown whole."""
+    if hasattr(error, "show") and hasattr(error, "exit_code"):
+        error.show()
+        sys.exit(error.exit_code)
+    if type(error).__module__.startswith("sqlalchemy."):
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        fail(
+            f"expected the database to answer, got: {reason}; nothing was lost, run the command again", FAILED
+        )
+    raise error

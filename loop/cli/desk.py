@@ -6,21 +6,18 @@ from typing import Annotated
 
 import typer
 
-from loop import stages
 from loop.cli.app import (
     BUSY,
     HERE,
     JsonOption,
     ProjectOption,
     app,
-    console,
     emit,
     fail,
     opened,
     progress_bar,
     say,
 )
-from loop.project import home
 
 CREDENTIALS = "credentials.json"
 
@@ -49,6 +46,8 @@ def select(
     as_json: JsonOption = False,
 ) -> None:
     """Choose the frames most worth labeling, each with its reason."""
+    from loop import stages
+
     with progress_bar("select") as progress:
         report = stages.select(
             opened(project), progress, budget=budget, strategy=strategy, seed=seed, dry_run=dry_run
@@ -68,6 +67,8 @@ def push(
     as_json: JsonOption = False,
 ) -> None:
     """Put the chosen frames before the labelers, each exactly once."""
+    from loop import stages
+
     with progress_bar("push") as progress:
         report = stages.push(opened(project), progress, new_project=new_project)
     if report.busy:
@@ -85,6 +86,8 @@ def push(
 @app.command(epilog="Example: fieldloop pull --json")
 def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Fetch the answers given since the last time; only what a person submitted becomes a label."""
+    from loop import stages
+
     with progress_bar("pull") as progress:
         report = stages.pull(opened(project), progress)
     answers = (
@@ -100,29 +103,39 @@ def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
 
 
 @labelstudio.command("install", epilog="Example: fieldloop labelstudio install")
-def labelstudio_install() -> None:
+def labelstudio_install(as_json: JsonOption = False) -> None:
     """Make the environment that Label Studio lives in (once a machine; `start` does it too)."""
     from connectors.label_studio_env import ensure_environment
+    from loop.project import home
 
-    say(f"Label Studio's environment: {ensure_environment(home(), _line)}")
+    folder = ensure_environment(home(), _line)
+    emit({"environment": folder}, as_json, lambda: [f"Label Studio's environment: {folder}"])
 
 
 @labelstudio.command("start", epilog="Example: fieldloop labelstudio start")
-def labelstudio_start(project: ProjectOption = HERE) -> None:
+def labelstudio_start(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Start it; it goes on after this command ends and keeps its data in the project."""
+    from loop import stages
+
     parts = opened(project)
     server = stages.start_label_studio(parts, _line)
-    say(
-        f"Label Studio listens at {server.url}; log in as {server.username}, the password stands in {parts.project.label_studio / CREDENTIALS}"
+    credentials = parts.project.label_studio / CREDENTIALS
+    emit(
+        {"url": server.url, "username": server.username, "credentials": credentials, "pid": server.pid},
+        as_json,
+        lambda: [
+            f"Label Studio listens at {server.url}; log in as {server.username}, the password stands in {credentials}"
+        ],
     )
 
 
 @labelstudio.command("stop", epilog="Example: fieldloop labelstudio stop")
-def labelstudio_stop(project: ProjectOption = HERE) -> None:
+def labelstudio_stop(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Stop it; its data stays."""
     from connectors.label_studio_server import stop
 
-    say("stopped" if stop(opened(project).project.label_studio) else "it was not running")
+    stopped = stop(opened(project).project.label_studio)
+    emit({"stopped": stopped}, as_json, lambda: ["stopped" if stopped else "it was not running"])
 
 
 @labelstudio.command("status", epilog="Example: fieldloop labelstudio status --json")
@@ -131,9 +144,11 @@ def labelstudio_status(project: ProjectOption = HERE, as_json: JsonOption = Fals
     from connectors.label_studio_server import status
 
     server = status(opened(project).project.label_studio)
-    result = {"running": server is not None, "url": server.url if server else None}
-    emit(result, as_json, lambda: [f"running at {server.url}" if server else "not running"])
+    ready = server is not None and server.ready
+    result = {"running": server is not None, "ready": ready, "url": server.url if server else None}
+    answers = "" if ready else ", but it does not answer yet"
+    emit(result, as_json, lambda: [f"running at {server.url}{answers}" if server else "not running"])
 
 
 def _line(done: int, total: int, what: str) -> None:
-    console.print(f"  {what}" + (f" ({done}/{total})" if total else ""), highlight=False)
+    say(f"  {what}" + (f" ({done}/{total})" if total else ""))

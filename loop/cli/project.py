@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit, opened, progress_bar, say
-from loop.create import NewProject, create_project
+from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit, opened, progress_bar
 
 
 @app.command(
@@ -43,13 +42,15 @@ def init(
         list[str] | None,
         typer.Option("--set", help="Any other setting, as select.budget=50; may be repeated."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a project from a training set and the deployed weights."""
+    from loop.create import NewProject, create_project
+
     plan = NewProject(directory, dataset, weights, frames, label_studio, clip, tuple(set_ or ()))
     with progress_bar("import") as progress:
         report = create_project(plan, progress)
-    for line in report.lines():
-        say(line)
+    emit(report, as_json, report.lines)
 
 
 @app.command(epilog="Example: fieldloop status --json")

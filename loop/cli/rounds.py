@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from db.engine import read
-from db.models import models as all_models
-from db.rounds import rounds as all_rounds
-from loop import deploying, rounds
 from loop.cli.app import (
     BUSY,
     FAILED,
@@ -24,8 +20,9 @@ from loop.cli.app import (
     say,
 )
 from loop.errors import RoundError
-from loop.insights import round_line
-from loop.wiring import Parts
+
+if TYPE_CHECKING:
+    from loop.wiring import Parts
 
 round_app = typer.Typer(no_args_is_help=True, help="Retraining rounds: freeze, train, judge, promote.")
 models_app = typer.Typer(no_args_is_help=True, help="Checkpoints: those made, and the one deployed.")
@@ -42,16 +39,26 @@ def round_start(
     as_json: JsonOption = False,
 ) -> None:
     """Freeze what is labeled, fine-tune the deployed model, judge the candidate."""
+    from loop import rounds
+
     parts = opened(project)
     number = rounds.start(parts)
-    say(f"round {number} is open")
     if not open_only:
+        say(f"round {number} is open")
         _run(parts, as_json)
+        return
+    emit(
+        rounds.reread(parts.project, number),
+        as_json,
+        lambda: [f"round {number} is open; `fieldloop serve` or `fieldloop round advance` does the work"],
+    )
 
 
 @round_app.command("advance", epilog="Example: fieldloop round advance")
 def round_advance(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Go on with the open round, from wherever it was stopped."""
+    from loop import rounds
+
     parts = opened(project)
     if rounds.current(parts.project) is None:
         raise RoundError("expected an open round, found none; open one with `fieldloop round start`")
@@ -65,6 +72,10 @@ def round_show(
     as_json: JsonOption = False,
 ) -> None:
     """What became of the rounds, and why."""
+    from db.engine import read
+    from db.rounds import rounds as all_rounds
+    from loop.insights import round_line
+
     with read(opened(project).project.engine) as session:
         found = [row for row in all_rounds(session) if number in (None, row.id)]
     if number is not None and not found:
@@ -82,19 +93,25 @@ def round_show(
 
 
 @round_app.command("cancel", epilog="Example: fieldloop round cancel")
-def round_cancel(project: ProjectOption = HERE) -> None:
+def round_cancel(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Stop the open round; a candidate that waits for approval is rejected."""
+    from loop import rounds
+
     row = rounds.cancel(opened(project))
-    say(
-        f"round {row.id}: {row.status}"
-        if row.cancel_requested and row.status in ("cancelled", "rejected")
-        else f"round {row.id} stops at its next batch"
+    ended = row.status in ("cancelled", "rejected")
+    emit(
+        row,
+        as_json,
+        lambda: [f"round {row.id}: {row.status}" if ended else f"round {row.id} stops at its next batch"],
     )
 
 
 @models_app.command("list", epilog="Example: fieldloop models list")
 def models_list(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """All checkpoints."""
+    from db.engine import read
+    from db.models import models as all_models
+
     with read(opened(project).project.engine) as session:
         found = all_models(session)
     emit(
@@ -114,6 +131,11 @@ def models_show(
     as_json: JsonOption = False,
 ) -> None:
     """One checkpoint: where it came from and how it was judged."""
+    from db.engine import read
+    from db.rounds import rounds as all_rounds
+    from loop import deploying
+    from loop.insights import round_line
+
     parts = opened(project)
     row = deploying.find_model(parts.project, name)
     with read(parts.project.engine) as session:
@@ -133,24 +155,39 @@ def models_show(
 def models_promote(
     name: Annotated[str, typer.Argument(help="Its id, or the beginning of its hash.")],
     project: ProjectOption = HERE,
+    as_json: JsonOption = False,
 ) -> None:
     """Deploy a checkpoint; the file models/deployed.pt is swapped atomically."""
+    from loop import deploying, rounds
+
     parts = opened(project)
     row = deploying.find_model(parts.project, name)
     if not rounds.approve(parts, row.id):
         deploying.promote(parts.project, row.id, "by hand")
-    say(f"deployed: model {row.id} ({row.sha256[:16]}) as {parts.project.deployed_weights}")
+    _show_deployed(parts, row.id, as_json)
 
 
 @models_app.command("rollback", epilog="Example: fieldloop models rollback")
-def models_rollback(project: ProjectOption = HERE) -> None:
+def models_rollback(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Deploy the former model again."""
+    from loop import deploying
+
     parts = opened(project)
-    row = deploying.rollback(parts.project)
-    say(f"deployed again: model {row.id} ({row.sha256[:16]})")
+    _show_deployed(parts, deploying.rollback(parts.project).id, as_json)
+
+
+def _show_deployed(parts: Parts, model_id: int, as_json: bool) -> None:
+    from loop.deploying import find_model
+
+    row = find_model(parts.project, str(model_id))
+    line = f"deployed: model {row.id} ({row.sha256[:16]}) as {parts.project.deployed_weights}"
+    emit(row, as_json, lambda: [line])
 
 
 def _run(parts: Parts, as_json: bool) -> None:
+    from loop import rounds
+    from loop.insights import round_line
+
     with progress_bar("round") as progress:
         row = rounds.run(parts, progress)
     if row is None:

@@ -6,7 +6,6 @@ import hmac
 import ipaddress
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -22,7 +21,7 @@ from starlette.responses import (
     Response,
 )
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loop.errors import ConfigError
 from loop.insights import overview, round_line
@@ -31,39 +30,42 @@ from loop.project import Project
 
 TOKEN = "FIELDLOOP_WEB_TOKEN"  # noqa: S105
 COOKIE = "fieldloop_token"
-LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1", "testserver"}
+SHORTEST_TOKEN = 16
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 Health = Callable[[], dict[str, Any]]
+"""At least {"ok": bool, "jobs": {name: service.State}, "label_studio": url}; asked at every request."""
 
 
 def build_app(project: Project, health: Health) -> Starlette:
-    """The pages of one project. `health()` answers at least {"ok": bool}; it is asked at every /healthz.
-
-    Raises ConfigError when it would listen beyond loopback without a token.
-    """
-    token = required_token(project.settings.web.host, os.environ.get(TOKEN, ""))
+    """The pages of one project. Raises ConfigError when they would listen beyond loopback without a token."""
+    token = token_for(project.settings.web.host)
     pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape())
 
     def status(request: Request) -> Response:
-        return _page(pages, "status.html", project, health=health())
+        return _page(pages, "status.html", project, health)
 
     def models(request: Request) -> Response:
-        return _page(pages, "models.html", project)
+        return _page(pages, "models.html", project, health)
 
     def gaps(request: Request) -> Response:
         path = project.pages / "gaps.html"
-        if not path.is_file():
-            return PlainTextResponse(
-                "no gaps page yet: run `fieldloop gaps`, or wait for the next selection", 404
-            )
-        return FileResponse(path, media_type="text/html")
+        if path.is_file():
+            return FileResponse(path, media_type="text/html")
+        return _page(pages, "no_gaps.html", project, health, 404)
 
     def healthz(request: Request) -> Response:
         answer = health()
-        return JSONResponse(answer, 200 if answer["ok"] else 503)
+        return JSONResponse(plain(answer), 200 if answer["ok"] else 503)
 
     def api_status(request: Request) -> Response:
-        return JSONResponse(plain(overview(project)) | {"service": health()})
+        return JSONResponse(plain(overview(project)) | {"service": plain(health())})
 
     routes = [
         Route("/", status),
@@ -75,14 +77,15 @@ def build_app(project: Project, health: Health) -> Starlette:
     return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)])
 
 
-def required_token(host: str, token: str) -> str:
+def token_for(host: str) -> str:
     """The token that every request must carry, "" on loopback. Raises ConfigError beyond loopback without one."""
+    token = os.environ.get(TOKEN, "")
     if is_loopback(host):
         return ""
-    if len(token) < 16:
+    if len(token) < SHORTEST_TOKEN:
         raise ConfigError(
-            f"web.host: expected a loopback address, or a token of 16 characters or more in {TOKEN} beside it; got {host!r} "
-            f"and {'a shorter one' if token else 'none'}; make one with `openssl rand -hex 16`"
+            f"web.host: expected a loopback address, or a token of {SHORTEST_TOKEN} characters or more in {TOKEN} beside it; "
+            f"got {host!r} and {'a shorter one' if token else 'none'}; make one with `openssl rand -hex 16`"
         )
     return token
 
@@ -104,34 +107,51 @@ class Guard:
         self.token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
-            return
-        answer = self._refusal(Request(scope))
-        await (answer or self.app)(scope, receive, send)
+        elif scope["type"] == "http":
+            answer = self._refusal(Request(scope))
+            await (answer or self.app)(scope, receive, _with_headers(send))
 
     def _refusal(self, request: Request) -> Response | None:
         if not self.token:
-            known = (request.url.hostname or "") in LOOPBACK_NAMES
-            return None if known else PlainTextResponse("expected a request to localhost", 421)
-        if hmac.compare_digest(request.query_params.get("token", "").encode(), self.token.encode()):
-            entered = RedirectResponse(request.url.path, 303)
-            entered.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
+            return (
+                None if _asks_loopback(request) else PlainTextResponse("expected a request to localhost", 421)
+            )
+        if self._fits(request.query_params.get("token", "")):
+            entered = RedirectResponse("/" + request.url.path.lstrip("/\\"), 303)
+            entered.set_cookie(COOKIE, self.token, httponly=True, samesite="lax")
             return entered
-        given = request.headers.get("authorization", "").removeprefix("Bearer ") or request.cookies.get(
-            COOKIE, ""
-        )
-        if hmac.compare_digest(given.encode(), self.token.encode()):
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self._fits(bearer) or self._fits(request.cookies.get(COOKIE, "")):
             return None
         return PlainTextResponse(
-            f"expected the token of {TOKEN}: open /?token=... once, or send Authorization: Bearer", 401
+            f"expected the token of {TOKEN}: open /?token=... once, or send Authorization: Bearer ...", 401
         )
 
+    def _fits(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
 
-def _page(pages: Environment, name: str, project: Project, **more: Any) -> HTMLResponse:
-    view = overview(project)
-    text = pages.get_template(name).render(view=view, data=asdict(view), round_line=round_line, **more)
-    return HTMLResponse(
-        text,
-        headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"},
-    )
+
+def _asks_loopback(request: Request) -> bool:
+    try:
+        return is_loopback(request.url.hostname or "")
+    except ValueError:
+        return False
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            ours = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+            message["headers"] = [*message.get("headers", []), *ours]
+        await send(message)
+
+    return sending
+
+
+def _page(
+    pages: Environment, name: str, project: Project, health: Health, status_code: int = 200
+) -> HTMLResponse:
+    text = pages.get_template(name).render(view=overview(project), health=health(), round_line=round_line)
+    return HTMLResponse(text, status_code)
