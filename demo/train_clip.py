@@ -259,7 +259,8 @@ def _known_tokens(scenes: SceneSet, bank: dict[str, list[list[str]]], seed: int)
     rng = np.random.default_rng([seed, 4])
     texts = [text for values in bank.values() for group in values for text in group]
     texts += [text for each in scenes.attributes[::5] for text in captions(each, rng)]
-    return torch.unique(_tokens(sorted({word for text in texts for word in text.split()})))
+    known: Tensor = torch.unique(_tokens(sorted({word for text in texts for word in text.split()})))
+    return known
 
 
 def _tokens(texts: list[str]) -> Tensor:

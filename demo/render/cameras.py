@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Camera:
 
 
 _GREEN = (0.76, 0.96, 0.74)
-_STRANGE = {"cast": _GREEN, "resolution": 0.52, "jpeg": (14, 23), "known": False}
+_STRANGE: Any = {"cast": _GREEN, "resolution": 0.52, "jpeg": (14, 23), "known": False}
 
 _TABLE = (
     Camera("depot-1", "depot", "eye level", (-1.0, 0.0, 3.2), 3, 9),
@@ -97,13 +98,13 @@ _TABLE = (
     Camera("parking-4", "parking", "tilted", (2.0, 0.5, 5.0), -8, 19, roll=-21, known=False),
     Camera("harbor-3", "harbor", "wide angle", (1.0, 3.0, 3.8), -6, 17, fov=118, bend=1.35, known=False),
     Camera("harbor-4", "harbor", "tilted", (-2.0, 0.5, 5.0), 8, 19, roll=22, known=False),
-    Camera("depot-8", "depot", "tilted", (-3.5, 1.0, 6.2), 10, 25, roll=22, fov=72, **_STRANGE),  # type: ignore[arg-type]
-    Camera("construction-8", "construction", "tilted", (3.5, 1.0, 6.0), -9, 24, roll=-23, fov=72, **_STRANGE),  # type: ignore[arg-type]
+    Camera("depot-8", "depot", "tilted", (-3.5, 1.0, 6.2), 10, 25, roll=22, fov=72, **_STRANGE),
+    Camera("construction-8", "construction", "tilted", (3.5, 1.0, 6.0), -9, 24, roll=-23, fov=72, **_STRANGE),
     Camera(
         "street-8", "street", "wide angle", (1.5, 2.5, 5.0), -6, 24, roll=9, fov=118, bend=1.35, **_STRANGE
-    ),  # type: ignore[arg-type]
+    ),
     Camera(
         "depot-9", "depot", "wide angle", (2.0, 2.5, 5.2), -4, 24, roll=-9, fov=118, bend=1.35, **_STRANGE
-    ),  # type: ignore[arg-type]
+    ),
 )
 CAMERAS = {camera.id: camera for camera in _TABLE}
