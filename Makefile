@@ -20,10 +20,10 @@ test: check label-studio browser
 
 check: setup
 	$(PY) -m ruff check .
-	$(PY) -m ruff format --check . || true
+	$(PY) -m ruff format --check .
 	.venv/bin/lint-imports
 	$(PY) -m mypy
-	$(PY) -m pytest -m "not slow and not studio and not browser"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -m "not slow and not studio and not browser"
 
 setup: $(STAMP)
 
