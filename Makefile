@@ -7,7 +7,6 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command 
 PY := .venv/bin/python
 LOCK := requirements/lock.txt
 STAMP := .venv/.ready
-export FIELDLOOP_DATA ?= ../shared/data
 
 .PHONY: demo test check setup label-studio browser clean
 
