@@ -11,10 +11,12 @@ from db.analysis import progress
 from db.engine import read
 from db.frames import frame_counts, get_fact, reject_counts, rejects
 from db.labels import count_labels
-from db.leases import RunRow, last_runs
+from db.leases import RunRow, last_runs, lease
 from db.models import ModelRow, deployed, models
 from db.rounds import RoundRow, rounds
+from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
+from loop.exclusive import holder_alive
 from loop.project import Project, public_database_url
 from loop.push import PROJECT_FACT
 
@@ -31,7 +33,10 @@ class Analyzed:
 
 @dataclass(frozen=True)
 class Overview:
-    """Where everything stands. frames: counts in all, by origin, by role. rejects: files set aside, by code."""
+    """Where everything stands. frames: counts in all, by origin, by role. rejects: files set aside, by code.
+
+    service: the process that leads, None when no `fieldloop serve` runs.
+    """
 
     name: str
     folder: str
@@ -48,6 +53,7 @@ class Overview:
     models: list[ModelRow]
     rounds: list[RoundRow]
     jobs: dict[str, RunRow]
+    service: str | None
 
 
 def overview(project: Project) -> Overview:
@@ -72,6 +78,7 @@ def overview(project: Project) -> Overview:
             models=models(session),
             rounds=rounds(session),
             jobs=last_runs(session),
+            service=_leader(session),
         )
 
 
@@ -88,7 +95,8 @@ def overview_lines(view: Overview) -> list[str]:
         f"labels     {_counts(view.labels)}",
         f"deployed   {view.deployed.sha256[:12] if view.deployed else 'nothing'}; {len(view.models)} models",
         *(f"round {row.id:<4} {round_line(row)}" for row in view.rounds[-3:]),
-        *(f"job        {name}: {_run_line(run)}" for name, run in sorted(view.jobs.items())),
+        f"service    {view.service or 'not running; `fieldloop serve` starts it'}",
+        *(f"job        {name}: {run_line(run)}" for name, run in sorted(view.jobs.items())),
     ]
     return lines
 
@@ -98,6 +106,16 @@ def round_line(row: RoundRow) -> str:
     epoch = f" epoch {row.progress['epoch']}/{row.progress['epochs']}" if row.progress.get("epoch") else ""
     reasons = "; ".join((row.verdict or {}).get("reasons", [])[:3])
     return f"{row.status}{epoch}" + (f": {row.error or reasons}" if row.error or reasons else "")
+
+
+def run_line(run: RunRow) -> str:
+    """One line of the ledger: what came of a job, when, and since when where that did not change."""
+    ended = run.finished_at or run.started_at
+    if run.outcome in ("waiting", "failed"):
+        when = f"since {run.started_at:%Y-%m-%d %H:%M:%S}, last tried at {ended:%H:%M:%S} UTC"
+    else:
+        when = f"at {ended:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{run.outcome or 'running'} {when}" + (f": {run.detail}" if run.detail else "")
 
 
 def _newest_of_each_kind(session: Session, total: int) -> list[Analyzed]:
@@ -119,6 +137,9 @@ def _counts(counts: dict[str, Any]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
 
 
-def _run_line(run: RunRow) -> str:
-    when = f"{(run.finished_at or run.started_at):%Y-%m-%d %H:%M:%S}"
-    return f"{run.outcome or 'running'} at {when}" + (f": {run.detail}" if run.detail else "")
+def _leader(session: Session) -> str | None:
+    found = lease(session, "serve")
+    if found is None or found.expires_at <= utcnow() or not holder_alive(found.holder):
+        return None
+    host, process = found.holder.split("/")[:2]
+    return f"process {process} on {host}"

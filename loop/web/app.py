@@ -65,7 +65,7 @@ def build_app(project: Project, health: Health) -> Starlette:
         return JSONResponse(plain(answer), 200 if answer["ok"] else 503)
 
     def api_status(request: Request) -> Response:
-        return JSONResponse(plain(overview(project)) | {"service": plain(health())})
+        return JSONResponse(plain(overview(project)) | {"service_state": plain(health())})
 
     routes = [
         Route("/", status),
