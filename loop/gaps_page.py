@@ -129,10 +129,8 @@ def _boxes(view: CoverageView, row: int) -> list[Box]:
 
 
 def _points(view: CoverageView, seed: int) -> list[tuple[float, float, str, str]]:
-    """(x, y, color or kind, title) in 0..1000; training first so that gaps lie on top."""
-    gap_of = np.full(len(view.production), -1)
-    for index in reversed(range(min(len(view.gaps), SHOWN_GAPS))):
-        gap_of[view.gaps[index].frames] = index
+    """(x, y, color or kind, title) in 0..1000; training first so that gaps lie on top, each frame in its rarest gap."""
+    gap_of = np.where(view.strata.code < SHOWN_GAPS, view.strata.code, -1)
     named: Ints = np.flatnonzero(gap_of >= 0)
     parts = sample_rows([np.arange(len(view.training)), np.flatnonzero(gap_of < 0), named], POINTS, seed)
     training, ordinary, inside = parts
