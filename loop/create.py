@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -209,11 +208,16 @@ def _deploy(project: Project, weights: Path, classes: Sequence[str]) -> None:
                 "expected the classes this project was made with, got others; choose another folder"
             )
         claim_fact(session, "project", secrets.token_hex(8))
-        claim_fact(session, "evaluation_secret", os.urandom(16).hex())
+        claim_fact(session, "evaluation_secret", _evaluation_key(project.settings.seed, sha256))
         model = add_model(session, sha256, f"models/{path.name}", classes, ModelStatus.CANDIDATE, None)
         if deployed(session) is None:
             deploy(session, model, "init")
     sync_deployed(project)
+
+
+def _evaluation_key(seed: int, weights_sha256: str) -> str:
+    """The key of the hash that sets camera-days apart: the same project made twice sets the same ones apart."""
+    return hashlib.sha256(f"{seed}|{weights_sha256}".encode()).hexdigest()
 
 
 def _import_images(project: Project, dataset: ImportedDataset, progress: Progress) -> list[Problem]:

@@ -1,0 +1,78 @@
+"""The truth stays behind a wall: without it, everything from ingest to push is the same to the byte."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import config
+from demo.run import Plan, read_plan
+from demo.world import build
+from loop import stages
+from loop.create import NewProject, create_project
+from loop.jsonable import plain
+from loop.project import open_project
+from loop.wiring import Parts
+from tests.fakes import FakeLabelStudio, StudioServer, quiet
+
+
+class Walled(Parts):
+    """The real parts, but for Label Studio, of which only what is sent is looked at."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(open_project(root))
+        self.server = StudioServer()
+
+    def label_backend(self) -> FakeLabelStudio:
+        return FakeLabelStudio(self.server)
+
+
+def small_plan() -> Plan:
+    plan = read_plan(config.FOLDER / "demo-quick.yaml")
+    world = plan.world
+    small = world.model_copy(
+        update={
+            "training": world.training.model_copy(update={"frames": 36, "validation": 6}),
+            "production": world.production.model_copy(update={"frames": 120}),
+            "test": world.test.model_copy(update={"frames_per_condition": 1}),
+        }
+    )
+    return replace(plan, world=small)
+
+
+def chosen_and_sent(folder: Path, plan: Plan, name: str) -> str:
+    """All that ingest, analyze, select and push make of the world, as text."""
+    overrides = tuple(f"{key}={json.dumps(value)}" for key, value in plan.project.items())
+    world = folder / "world"
+    new = NewProject(
+        folder / name / "project",
+        world / "train" / "data.yaml",
+        plan.weights,
+        str(world / "production"),
+        "",
+        "small",
+        overrides,
+    )
+    create_project(new, quiet)
+    parts = Walled(new.root)
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    report = stages.select(parts, quiet, budget=20)
+    stages.push(parts, quiet)
+    sent = [
+        (task.key, task.task.reason, plain(task.task.predictions)) for task in parts.server.tasks.values()
+    ]
+    return json.dumps(plain([report.chosen, sent]), sort_keys=True)
+
+
+@pytest.mark.slow
+def test_selections_are_the_same_to_the_byte_without_the_truth(tmp_path: Path) -> None:
+    plan = small_plan()
+    build(plan.world, tmp_path / "world", tmp_path / "truth", lambda done, total: None)
+    with_truth = chosen_and_sent(tmp_path, plan, "with")
+    (tmp_path / "truth").rename(tmp_path.parent / f"{tmp_path.name}-moved-away")
+    assert len(json.loads(with_truth)[0]) == 20
+    assert chosen_and_sent(tmp_path, plan, "without") == with_truth
