@@ -315,7 +315,8 @@ def real_desk(studio: Studio) -> Desk:
     from connectors.label_studio import LabelStudio
 
     backend = LabelStudio(studio.server.url, studio.server.token, document_root=studio.document_root)
-    image = studio.document_root / "contract.jpg"
+    image = studio.document_root / "frames" / "contract.jpg"
+    image.parent.mkdir(exist_ok=True)
     image.write_bytes(picture())
     person = Person(studio)
     return Desk(
