@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OK, FAILED, USAGE, AWAY, BUSY, STOPPED = 0, 1, 2, 3, 4, 130
 PLAIN_EVERY_S = 10.0
+SAY_STOPPED = "stopped; run the command again to go on"
 EXIT_CODES = {
     OK: "done",
     FAILED: "refused or failed; the reason stands on stderr",
@@ -61,11 +62,11 @@ def main() -> None:
     )
     warnings.filterwarnings("ignore", category=FutureWarning)
     try:
-        sys.exit(app(prog_name="fieldloop", standalone_mode=False))
+        code = app(prog_name="fieldloop", standalone_mode=False)
     except (LoopError, ConnectorError, StateError) as error:
         fail(str(error), AWAY if isinstance(error, LabelStudioDown) else FAILED)
     except (typer.Abort, KeyboardInterrupt):
-        fail("stopped; run the command again to go on", STOPPED)
+        fail(SAY_STOPPED, STOPPED)
     except BrokenPipeError:
         sys.stderr.close()
         os._exit(OK)
@@ -76,6 +77,9 @@ def main() -> None:
         )
     except Exception as error:
         _explain(error)
+    if code == STOPPED:
+        fail(SAY_STOPPED, STOPPED)
+    sys.exit(code)
 
 
 def fail(message: str, code: int) -> NoReturn:

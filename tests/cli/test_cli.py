@@ -63,23 +63,8 @@ def run(
 
 
 def test_the_commands_are_those_of_the_loop() -> None:
-    assert {name[0] for name in COMMANDS} == set(
-        [
-            "init",
-            "ingest",
-            "analyze",
-            "status",
-            "gaps",
-            "select",
-            "push",
-            "pull",
-            "round",
-            "models",
-            "labelstudio",
-            "serve",
-            "demo",
-        ]
-    )
+    expected = "demo init ingest analyze status gaps select push pull round models labelstudio serve"
+    assert sorted({name[0] for name in COMMANDS}) == sorted(expected.split(" "))
 
 
 @pytest.mark.parametrize("name", COMMANDS, ids=" ".join)
