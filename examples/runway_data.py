@@ -139,12 +139,12 @@ def thinned(frames: Iterable[Frame], most: int) -> list[Frame]:
 def write_layout(source: Path, out: Path, parts: Parts, seed: int) -> Layout:
     """Copies what is used; names, order and times of the frames say nothing of light or weather."""
     shutil.rmtree(out, ignore_errors=True)
-    for split, frames in (("train", parts.train), ("val", parts.val)):
+    for split, frames, first_day in (("train", parts.train, -400), ("val", parts.val, -200)):
         _write_labeled(source, out / "training", split, frames, parts.classes)
         _write_sidecar(
             out / "training" / "images" / split,
             {frame.file: frame for frame in frames},
-            _days(frames, seed, -400),
+            _days(frames, seed, first_day),
         )
     dataset = write_data_yaml(
         out / "training",
