@@ -252,7 +252,7 @@ def _augmented(images: Pixels, rng: np.random.Generator) -> Tensor:
 def _pixels(images: Pixels) -> Tensor:
     """(B, 3, 112, 112) float32, normalized as the model's preprocessing does."""
     mean, std = (np.array(values, np.float32) for values in (PREPROCESS.mean, PREPROCESS.std))
-    return torch.from_numpy((images / np.float32(255) - mean) / std).permute(0, 3, 1, 2)
+    return torch.as_tensor(((images / np.float32(255) - mean) / std).transpose(0, 3, 1, 2))
 
 
 def _known_tokens(scenes: SceneSet, bank: dict[str, list[list[str]]], seed: int) -> Tensor:

@@ -145,10 +145,11 @@ def test_unnamed_conditions_lie_far_from_daylight(
         for s in usual
         for n in (1, 2)
     ]
-    known, fresh = np.array_split(embedder.embed([stored(render(spec).image) for spec in bright[::3]]), 2)
+    daylight = embedder.embed([stored(render(spec).image) for spec in bright[::3]])
+    known, fresh = daylight[::2], daylight[1::2]  # in turn: they are sorted by camera
     limit = np.quantile(report.novelty(known, fresh), 0.95)
     strange = report.novelty(known, vectors) > limit
     truth = {name: scenes.column(name) for name in ("time", "weather", "view")}
-    assert strange[truth["time"] == 2].mean() >= 0.8
+    assert strange[truth["time"] == 2].mean() >= 0.9
     assert strange[truth["weather"] == 1].mean() >= 0.9
     assert strange[truth["view"] >= 2].mean() >= 0.9
