@@ -193,7 +193,9 @@ class Detector(Protocol):
 class LabelBackend(Protocol):
     """Where people label."""
 
-    def ensure_project(self, title: str, classes: Sequence[str], instructions: str, project_id: int | None) -> LabelProject:
+    def ensure_project(
+        self, title: str, classes: Sequence[str], instructions: str, project_id: int | None
+    ) -> LabelProject:
         """The project, made when project_id is None. Raises ProjectGone when project_id is not there any more."""
 
     def check(self, project_id: int, classes: Sequence[str]) -> None:
@@ -208,8 +210,8 @@ class LabelBackend(Protocol):
     def annotations(self, project_id: int, since: datetime | None) -> Iterable[Annotation]:
         """Answers created or changed at or after `since` (all when None)."""
 
-    def deleted(self, project_id: int, keys: Sequence[str]) -> set[str]:
-        """Which of these keys have no task any more."""
+    def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
+        """Deletes those of these tasks that nobody has answered or begun; the others stay."""
 
 
 class Trainer(Protocol):
