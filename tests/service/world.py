@@ -146,8 +146,8 @@ class World:
         return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | self.environment
 
     def serve(self, name: str = "serve") -> Served:
-        log = self.root / f"{name}.log"
-        with log.open("ab") as output:
+        log = self.root / f"{name}-{len(list(self.root.glob('*.log')))}.log"
+        with log.open("xb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "loop.cli", "serve", "--project", str(self.root)],
                 env=self.variables(), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
