@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from db.engine import write
-from db.leases import note_run
-from db.tables import utcnow
-from loop import coverage_view, gaps_page, rounds, selecting, stages
 from loop.errors import ConfigError
-from loop.project import Project, open_project
-from loop.selecting import Request
+from loop.project import Project
 from loop.service import State
 from loop.settings import Web
 from loop.web.app import TOKEN, build_app, is_loopback, token_for
-from tests.fakes import FakeParts, make_project, quiet, write_frames
 
 SECRET = "a" * 32
 LOCAL = "http://localhost:8765"
@@ -38,35 +31,6 @@ def exposed(project: Project) -> Project:
     """The same project, listening beyond loopback."""
     settings = project.settings.model_copy(update={"web": Web(host="0.0.0.0", port=8765)})
     return Project(project.root, settings, project.engine)
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    project = make_project(tmp_path_factory.mktemp("empty") / "project")
-    yield project
-    project.engine.dispose()
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """Ingested, analyzed, selected, pushed, one file set aside, one round cancelled, one job that waits."""
-    folder = tmp_path_factory.mktemp("full")
-    make_project(folder / "project", overrides=["select.max_per_sequence=50"]).engine.dispose()
-    write_frames(folder / "incoming")
-    (folder / "incoming" / "<b>broken.jpg").write_bytes(b"no image")
-    parts = FakeParts(open_project(folder / "project"))
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
-    view = coverage_view.build(parts, quiet)
-    selecting.select_from(parts.project, view, Request(8, "hybrid"))
-    gaps_page.write(parts.project, view, parts.project.pages / "gaps.html")
-    stages.push(parts, quiet)
-    rounds.start(parts)
-    rounds.cancel(parts)
-    with write(parts.project.engine) as session:
-        note_run(session, "push", utcnow(), "waiting", "Label Studio does not answer")
-    yield parts.project
-    parts.project.engine.dispose()
 
 
 @pytest.mark.parametrize("path", ["/", "/models", "/healthz", "/api/status"])
