@@ -79,7 +79,7 @@ def render(project: Project, view: CoverageView) -> str:
         made=utcnow(),
         view=view,
         cards=cards,
-        facets=[(facet.name, bars(facet)) for facet in view.facets if bars(facet)],
+        facets=_by_name(view.facets),
         points=_points(view, project.settings.seed),
         legend=[(card.gap.name, card.color) for card in cards],
     )
@@ -98,6 +98,15 @@ def bars(facet: Facet) -> list[Bar]:
     if facet.kind == "prompt":
         rows.append(Bar("none of these", float((here == -1).mean()), float((there == -1).mean())))
     return sorted((bar for bar in rows if bar.production or bar.training), key=lambda bar: -bar.production)
+
+
+def _by_name(facets: Sequence[Facet]) -> dict[str, list[Bar]]:
+    """The bars of each facet; a measurement with a low and a high limit is one."""
+    found: dict[str, list[Bar]] = {}
+    for facet in facets:
+        if rows := bars(facet):
+            found.setdefault(facet.name, []).extend(rows)
+    return found
 
 
 def examples(view: CoverageView, rows: Sequence[int], most: int = EXAMPLES) -> list[int]:
