@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -164,3 +166,10 @@ def test_two_views_of_one_state_are_the_same(analyzed: FakeParts) -> None:
     reopened = FakeParts(open_project(analyzed.project.root))
     assert coverage_view.as_json(coverage_view.build(reopened, quiet)) == first
     reopened.project.engine.dispose()
+
+
+@pytest.mark.parametrize(("name", "hour"), [("UTC", 23.5), ("Europe/Rome", 0.5), ("America/New_York", 18.5)])
+def test_the_hour_of_capture_is_that_of_the_projects_time_zone(name: str, hour: float) -> None:
+    captured = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
+    assert coverage_view._hour(captured, ZoneInfo(name)) == hour
+    assert np.isnan(coverage_view._hour(None, ZoneInfo(name)))
