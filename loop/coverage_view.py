@@ -320,9 +320,7 @@ def _facets(
     return found
 
 
-def _metadata(
-    column: str, conditions: Conditions, production: Side, training: Side, local: tzinfo
-) -> Facet:
+def _metadata(column: str, conditions: Conditions, production: Side, training: Side, local: tzinfo) -> Facet:
     values = [_column(column, conditions, side, local) for side in (production, training)]
     return metadata_facet(column, *values)
 

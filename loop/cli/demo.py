@@ -46,7 +46,7 @@ def demo(
     except (ConnectorError, ValueError) as error:
         fail(str(error), FAILED)
     for need in needs:
-        say(f"  {'[green]holds[/]' if need.holds else '[red]does not hold[/]'}  {need.text}")
+        say(f"  {'holds' if need.holds else 'does not hold'}  {need.text}")
     say(f"report: {page}")
     if quick:
         stop_server(folder.resolve())
