@@ -235,7 +235,9 @@ def _spawn(run: _Run, log: Any) -> subprocess.Popen[bytes]:
     variables = os.environ | environment(run.folder / "config")
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
     variables["PYTHONSAFEPATH"] = "1"
-    variables.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while others work make a busy machine crawl
+    variables.setdefault(
+        "OMP_WAIT_POLICY", "PASSIVE"
+    )  # threads that spin while others work make a busy machine crawl
     variables["FIELDLOOP_THREADS"] = str(run.spec.threads or len(os.sched_getaffinity(0)))
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "connectors.yolo_train", str(run.folder / "spec.json")],

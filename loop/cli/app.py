@@ -61,7 +61,9 @@ def main() -> None:
         level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
     warnings.filterwarnings("ignore", category=FutureWarning)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: spinning threads slow a busy machine
+    os.environ.setdefault(
+        "OMP_WAIT_POLICY", "PASSIVE"
+    )  # before torch is loaded: spinning threads slow a busy machine
     try:
         code = app(prog_name="fieldloop", standalone_mode=False)
     except (LoopError, ConnectorError, StateError) as error:
