@@ -146,6 +146,13 @@ def frame_counts(session: Session) -> dict[str, int]:
     return counts
 
 
+def analyzed_up_to(session: Session, seq: int | None = None) -> int:
+    """How many production frames, up to and with `seq`, are embedded and detected."""
+    done = (Frame.origin == Origin.PRODUCTION, Frame.embedded_by > 0, Frame.detected_by > 0)
+    statement = select(func.count()).select_from(Frame).where(*done)
+    return session.execute(statement if seq is None else statement.where(Frame.seq <= seq)).scalar_one()
+
+
 def reject_counts(session: Session) -> dict[str, int]:
     """How many files were set aside, by code."""
     statement = select(Reject.code, func.count()).group_by(Reject.code).order_by(Reject.code)

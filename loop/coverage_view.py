@@ -179,14 +179,6 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     )
 
 
-def analyzed_since(session: Session, seq: int) -> int:
-    """How many production frames after `seq` are embedded and detected."""
-    return sum(
-        row.seq > seq and row.embedded_by > 0 and row.detected_by > 0
-        for row in frames(session, origin=Origin.PRODUCTION)
-    )
-
-
 def lines(view: CoverageView) -> list[str]:
     """The gaps for people, worst first."""
     head = f"{len(view.production)} production frames against {len(view.training)} training frames"

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
 from connectors.ports import Progress, Purpose
 from db.engine import read, write
-from db.frames import FrameRow
+from db.frames import FrameRow, analyzed_up_to, get_fact, set_fact
 from db.states import Role
 from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, selected_today
 from loop import coverage_view
@@ -29,6 +30,7 @@ from samplers.uncertainty import UncertaintySettings, frame_uncertainty
 
 Ints = NDArray[np.int64]
 ORDINARY = "ordinary frames"
+CONSIDERED = "considered_up_to"
 
 
 @dataclass(frozen=True)
@@ -131,15 +133,38 @@ def _daily(parts: Parts, progress: Progress, show: Callable[[CoverageView], None
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     with read(project.engine) as session:
         left = settings.daily_budget - selected_today(session, midnight)
-        seen = max((int(batch.settings.get("seen", 0)) for batch in batches(session)), default=0)
-        new = coverage_view.analyzed_since(session, seen)
-    budget = min(left, math.floor(new * settings.share_of_new + 1e-9))
-    if budget < 1:
+        seen = _considered(session)
+        before, now = analyzed_up_to(session, seen), analyzed_up_to(session)
+    if min(left, _grown(settings.share_of_new, before, now)) < 1:
         return SelectReport()
     view = coverage_view.build(parts, progress)
+    # Analysis goes on meanwhile: what the view holds is what counts as considered.
+    now = before + sum(row.seq > seen for row in view.production.rows)
+    budget = min(left, _grown(settings.share_of_new, before, now))
+    if budget < 1:
+        return SelectReport()
     report = select_from(project, view, Request(budget, settings.strategy))
+    if report.batch is None:
+        _remember_considered(project, view)
     show(view)
     return report
+
+
+def _considered(session: Session) -> int:
+    """The highest frame among which `fieldloop serve` or anyone chose already."""
+    of_batches = max((int(batch.settings.get("seen", 0)) for batch in batches(session)), default=0)
+    return max(of_batches, int(get_fact(session, CONSIDERED) or 0))
+
+
+def _remember_considered(project: Project, view: CoverageView) -> None:
+    """Otherwise frames of which none was worth labeling would be looked at again and again."""
+    with write(project.engine) as session:
+        set_fact(session, CONSIDERED, str(max(row.seq for row in view.production.rows)))
+
+
+def _grown(share: float, before: int, now: int) -> int:
+    """By how many whole frames the share of all grew: nothing is lost to rounding over many small batches."""
+    return math.floor(share * now + 1e-9) - math.floor(share * before + 1e-9)
 
 
 def _check_strategy(name: str) -> None:

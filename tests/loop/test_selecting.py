@@ -210,3 +210,36 @@ def test_only_one_process_selects(analyzed: FakeParts) -> None:
     assert selecting.select_daily(analyzed, quiet).busy
     with read(analyzed.project.engine) as session:
         assert batches(session) == []
+
+
+def test_frames_analyzed_while_the_view_is_built_count_too(
+    analyzed: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = with_select(analyzed, share_of_new=0.5, daily_budget=100)
+    whole = selecting.analyzed_up_to
+
+    def earlier(session: object, seq: int | None = None) -> int:
+        return whole(session, seq) if seq is not None else 12
+
+    monkeypatch.setattr(selecting, "analyzed_up_to", earlier)
+    assert len(selecting.select_daily(parts, quiet).chosen) == 21
+
+
+def test_what_was_not_worth_labeling_is_not_looked_at_again(
+    analyzed: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = []
+    build = coverage_view.build
+    monkeypatch.setattr(coverage_view, "build", lambda *given: views.append(1) or build(*given))
+    monkeypatch.setattr(selecting, "select_from", lambda *given: selecting.SelectReport())
+    for _ in range(3):
+        assert selecting.select_daily(analyzed, quiet).chosen == []
+    assert len(views) == 1
+
+
+def test_the_view_that_was_chosen_from_is_shown(analyzed: FakeParts) -> None:
+    shown: list[coverage_view.CoverageView] = []
+    report = selecting.select_daily(analyzed, quiet, shown.append)
+    assert report.batch is not None
+    assert len(shown) == 1
+    assert len(shown[0].production) == 42
