@@ -123,7 +123,7 @@ def main() -> None:
             "answered": answered,
             "ap": {
                 cell: {
-                    when: {"ap50": round(ap50, 4), "ap": round(ap, 4)} for when, (ap50, ap) in both.items()
+                    when: {"ap50": round(ap50, 6), "ap": round(ap, 6)} for when, (ap50, ap) in both.items()
                 }
                 for cell, both in scores.items()
             },

@@ -53,7 +53,7 @@ def assert_words_follow_figures(said: str, results: dict[str, Any]) -> None:
             assert gap["shares"][condition] > 0.5
     for cell, scores in results["ap"].items():
         assert f"{cell} " in said
-        assert f"{scores['after']['ap50']:.2f}" in said
+        assert f"{scores['after']['ap50']:.3f}" in said
 
 
 def assert_nothing_of_light_was_told(out: Path) -> None:
