@@ -62,9 +62,7 @@ def chosen_and_sent(folder: Path, plan: Plan, name: str) -> str:
     stages.analyze(parts, quiet)
     report = stages.select(parts, quiet, budget=20)
     stages.push(parts, quiet)
-    sent = [
-        (task.key, task.task.reason, plain(task.task.predictions)) for task in parts.server.tasks.values()
-    ]
+    sent = [(task.task.key, task.task.reason, plain(task.task.predictions)) for task in parts.server.tasks]
     return json.dumps(plain([report.chosen, sent]), sort_keys=True)
 
 
