@@ -29,6 +29,7 @@ from db.states import Origin
 from loop.coverage.conditions import Conditions, load_conditions
 from loop.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
 from loop.coverage.gaps import (
+    Candidate,
     Gap,
     candidates_of,
     class_candidates,
@@ -49,6 +50,7 @@ from loop.coverage.strata import Strata, strata_of
 from loop.errors import ProjectError
 from loop.ingest import UNKNOWN
 from loop.monitoring.measure import MEASURES_VERSION
+from loop.settings import Settings
 from loop.wiring import Parts, resolve
 
 Ints = NDArray[np.int64]
@@ -104,78 +106,43 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     """Compares everything analyzed by the current models. Raises ProjectError when there is nothing to compare yet."""
     project, settings = parts.project, parts.project.settings
     progress(0, 4, "loading frames")
-    embedder, detector = parts.embedder(), parts.detector()
-    with write(project.engine) as session:
-        embedder_id = producer_id(session, "embedder", embedder.name, {"dim": embedder.dim})
-        detector_id = producer_id(session, "detector", detector.name, {"classes": list(detector.classes)})
-        measure_id = producer_id(session, "measure", MEASURES_VERSION, {})
-    with read(project.engine) as session:
-        known = labels(session, purpose="train")
-        embedded = set(embedded_ids(session, embedder_id).tolist())
-        training_rows = [row for row in frames(session, seqs=sorted(known)) if row.seq in embedded]
-        seen = [row for row in frames(session, origin=Origin.PRODUCTION) if row.seq in embedded]
-        found = load_detections(session, detector_id, [row.seq for row in seen])
-        production_rows = [row for row in seen if row.seq in found]
-        _check_sides(production_rows, training_rows)
-        production = _side(session, production_rows, embedder_id, measure_id)
-        training = _side(session, training_rows, embedder_id, measure_id)
-    detections = [found[row.seq] for row in production_rows]
-    conditions = load_conditions(resolve(project, settings.conditions) if settings.conditions else None)
+    both = _load(parts)
+    production, training = both.production, both.training
     progress(1, 4, "searching the index")
-    index = open_index(
-        project.engine,
-        embedder_id,
-        project.indexes / "training.faiss",
-        np.array([row.seq for row in training_rows], dtype=np.int64),
-    )
+    index = open_index(project.engine, both.embedder, project.indexes / "training.faiss", _ids(training))
     members = TrainingSet(_ids(training), training.vectors, training.sequence)
     novelty, own = measure_novelty(production.vectors, members, index.search, settings.gaps.neighbors)
     progress(2, 4, "reading conditions")
+    conditions = load_conditions(resolve(project, settings.conditions) if settings.conditions else None)
     sentences = conditions.sentences() if settings.gaps.prompts else ()
-    texts = dict(zip(sentences, embedder.embed_text(sentences), strict=True)) if sentences else {}
+    texts = dict(zip(sentences, parts.embedder().embed_text(sentences), strict=True)) if sentences else {}
     facets = _facets(parts, conditions, production, training, texts)
-    names = [
-        (option, texts[said[0]])
-        for group in conditions.groups
-        for option, said in zip(group.options, group.prompts, strict=True)
-        if texts
-    ]
-    regions = (
-        find_regions(production.vectors, novelty, own, production.sequence, names)
+    named = _named_vectors(conditions, texts)
+    found = (
+        find_regions(production.vectors, novelty, own, production.sequence, named)
         if settings.gaps.regions
         else []
     )
-    boxes, frames_with = _class_counts(known, training_rows, project.classes)
     progress(3, 4, "ranking gaps")
-    candidates = [candidate for facet in facets for candidate in candidates_of(facet)]
-    candidates += region_candidates(regions)
-    candidates += class_candidates(
-        project.classes, boxes, frames_with, len(training), class_maxima(detections, len(project.classes))
-    )
-    confidence = frame_confidence([each.confidence for each in detections])
-    ranked = rank_gaps(
-        candidates,
-        production.group,
-        confidence,
-        min_share=settings.gaps.min_share,
-        max_share=settings.gaps.max_share,
-        seed=settings.seed,
-    )
-    gaps = merge_overlapping(ranked, len(production))
+    boxes, frames_with = _class_counts(both.labels, training.rows, project.classes)
+    scores = class_maxima(both.detections, len(project.classes))
+    classes = class_candidates(project.classes, boxes, frames_with, len(training), scores)
+    conditioned = [candidate for facet in facets for candidate in candidates_of(facet)]
+    gaps = _ranked(settings, both, [*conditioned, *region_candidates(found), *classes])
     progress(4, 4, "done")
     return CoverageView(
-        production,
-        training,
-        detections,
-        project.classes,
-        boxes,
-        facets,
-        novelty,
-        regions,
-        gaps,
-        strata_of(gaps, len(production)),
-        embedder_id,
-        detector_id,
+        production=production,
+        training=training,
+        detections=both.detections,
+        classes=project.classes,
+        boxes_per_class=boxes,
+        facets=facets,
+        novelty=novelty,
+        regions=found,
+        gaps=gaps,
+        strata=strata_of(gaps, len(production)),
+        embedder=both.embedder,
+        detector=both.detector,
     )
 
 
@@ -228,6 +195,63 @@ def class_maxima(detections: Sequence[StoredDetections], classes: int) -> Reals:
         elif len(found.confidence):
             np.maximum.at(maxima[row], found.class_id, found.confidence)
     return maxima
+
+
+@dataclass(frozen=True, eq=False)
+class _Both:
+    """Both sides as the database has them, with what was found in production and is held true of the training set."""
+
+    embedder: int
+    detector: int
+    production: Side
+    training: Side
+    detections: list[StoredDetections]
+    labels: dict[int, LabelRow]
+
+
+def _load(parts: Parts) -> _Both:
+    project, embedder, detector = parts.project, parts.embedder(), parts.detector()
+    with write(project.engine) as session:
+        embedder_id = producer_id(session, "embedder", embedder.name, {"dim": embedder.dim})
+        detector_id = producer_id(session, "detector", detector.name, {"classes": list(detector.classes)})
+        measure_id = producer_id(session, "measure", MEASURES_VERSION, {})
+    with read(project.engine) as session:
+        known = labels(session, purpose="train")
+        embedded = set(embedded_ids(session, embedder_id).tolist())
+        training = [row for row in frames(session, seqs=sorted(known)) if row.seq in embedded]
+        seen = [row for row in frames(session, origin=Origin.PRODUCTION) if row.seq in embedded]
+        found = load_detections(session, detector_id, [row.seq for row in seen])
+        production = [row for row in seen if row.seq in found]
+        _check_sides(production, training)
+        return _Both(
+            embedder_id,
+            detector_id,
+            _side(session, production, embedder_id, measure_id),
+            _side(session, training, embedder_id, measure_id),
+            [found[row.seq] for row in production],
+            known,
+        )
+
+
+def _named_vectors(conditions: Conditions, texts: dict[str, Array]) -> list[tuple[str, Array]]:
+    """The first sentence of every option, to name regions by; none without prompts."""
+    if not texts:
+        return []
+    pairs = [pair for group in conditions.groups for pair in zip(group.options, group.prompts, strict=True)]
+    return [(option, texts[sentences[0]]) for option, sentences in pairs]
+
+
+def _ranked(settings: Settings, both: _Both, candidates: Sequence[Candidate]) -> list[Gap]:
+    confidence = frame_confidence([each.confidence for each in both.detections])
+    ranked = rank_gaps(
+        candidates,
+        both.production.group,
+        confidence,
+        min_share=settings.gaps.min_share,
+        max_share=settings.gaps.max_share,
+        seed=settings.seed,
+    )
+    return merge_overlapping(ranked, len(both.production))
 
 
 def _check_sides(production: Sequence[FrameRow], training: Sequence[FrameRow]) -> None:
