@@ -46,7 +46,6 @@ class Plan:
     project: dict[str, Any]
     budget: int
     batches: int
-    text: str
     weights: Path = BASE_WEIGHTS
 
 
@@ -91,7 +90,6 @@ def read_plan(path: Path) -> Plan:
         _dotted(tree.get("project") or {}),
         int(demo["budget"]),
         int(demo["batches"]),
-        text,
         weights,
     )
 

@@ -270,7 +270,7 @@ def _side(session: Session, rows: list[FrameRow], embedder: int, measure: int) -
     ids, vectors = load_embeddings(session, embedder, seqs)
     order = np.argsort(ids)
     vectors = vectors[order[np.searchsorted(ids[order], seqs)]]
-    camera = _codes([row.camera for row in rows])
+    camera = codes_of([row.camera for row in rows])
     return Side(
         rows,
         vectors,
@@ -299,12 +299,13 @@ def _sequences(rows: Sequence[FrameRow], camera: Ints) -> Ints:
         f"{row.camera}/{row.sequence}" if row.sequence else f"#{burst}"
         for row, burst in zip(rows, by_time, strict=True)
     ]
-    codes = _codes(names)
+    codes = codes_of(names)
     alone = np.array([row.sequence is None for row in rows], dtype=bool) & (by_time < 0)
     return np.where(alone, -1, codes)
 
 
-def _codes(names: Sequence[str]) -> Ints:
+def codes_of(names: Sequence[str]) -> Ints:
+    """(N,) a number for each different name."""
     if not names:
         return np.zeros(0, dtype=np.int64)
     codes: Ints = np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -14,7 +14,7 @@ from db.frames import FrameRow, frames
 from db.labels import LabelRow, labels
 from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
 from db.states import Origin
-from loop.coverage_view import CoverageView
+from loop.coverage_view import CoverageView, codes_of
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, validate_export
 from loop.datasets.freeze import Manifest, freeze, summary
@@ -129,11 +129,11 @@ def _clusters(project: Project, embedder: int, rows: Sequence[FrameRow]) -> dict
     order = np.argsort(ids)
     seqs = np.array([row.seq for row in ordered], dtype=np.int64)
     vectors = vectors[order[np.searchsorted(ids[order], seqs)]]
-    camera = _codes(row.camera for row in ordered)
+    camera = codes_of([row.camera for row in ordered])
     sequence = np.where(
         [row.sequence is None for row in ordered],
         -1,
-        _codes(f"{row.camera}/{row.sequence}" for row in ordered),
+        codes_of([f"{row.camera}/{row.sequence}" for row in ordered]),
     )
     residual = camera_residuals(vectors, camera)
     radius = estimate_radius(residual, sequence, camera, np.random.default_rng(project.settings.seed))
@@ -142,10 +142,3 @@ def _clusters(project: Project, embedder: int, rows: Sequence[FrameRow]) -> dict
 
 def _when(row: FrameRow) -> tuple[str, float, int]:
     return row.camera, row.captured_at.timestamp() if row.captured_at else 0.0, row.seq
-
-
-def _codes(names: Iterable[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    codes: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = np.unique(
-        np.array(list(names)), return_inverse=True
-    )[1].astype(np.int64)
-    return codes

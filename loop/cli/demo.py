@@ -46,7 +46,9 @@ def demo(
     except (ConnectorError, ValueError) as error:
         fail(str(error), FAILED)
     if quick:
-        say("the quick form shows that every part works; of its gain nothing is required, it is said as measured:")
+        say(
+            "the quick form shows that every part works; of its gain nothing is required, it is said as measured:"
+        )
     for need in needs:
         say(f"  {'holds' if need.holds else 'does not hold'}  {need.text}")
     say(f"report: {page}")
