@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 import config
+from demo.plan import Plan, read_plan
 from demo.report import LOOP, RANDOM, write_report
-from demo.run import Plan, read_plan, run, stop_server
+from demo.run import run, stop_server
 from loop.project import open_project
 from loop.wiring import Parts
 

@@ -13,8 +13,10 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from connectors.images import decode, inspect
 from connectors.ports import Box, Detector
+from demo.plan import Plan
 from demo.run import Outcome
 from demo.scoring import HeldOutSet, Score, load_tests
+from demo.world_schema import Condition
 from demo.world_schema import Gap as PlantedGap
 from loop.ingest import write_atomically
 from loop.jsonable import plain
@@ -27,6 +29,15 @@ LEAD = 0.10
 LOST_AP50 = 0.02
 LOST_AP = 0.03
 SHOWN = 18
+TIMES = {"day": "by day", "dusk": "at dusk", "night": "by night"}
+WEATHERS = {"clear": "", "fog": "in fog", "rain": "in rain", "snow": "in snow"}
+QUALITIES = {
+    "sharp": "",
+    "blurred": "with blur",
+    "compressed": "heavily compressed",
+    "low resolution": "in low resolution",
+    "dirty lens": "through a dirty lens",
+}
 LOOP, RANDOM, REPLAY, DEPLOYED = "loop", "random", "replay only", "deployed"
 
 
@@ -103,6 +114,29 @@ def requirements(outcome: Outcome, planted: Sequence[Planted]) -> list[Requireme
     return rows
 
 
+def deployed_words(plan: Plan) -> str:
+    """What was deployed, and what its training set holds."""
+    training = plan.world.training
+    kinds = list(dict.fromkeys(map(_words, training.conditions)))
+    held = f"{training.frames} frames {_listed(kinds)}"
+    if training.rare:
+        article = "an" if training.rare.name[0] in "aeiou" else "a"
+        held += f", {training.rare.instances or 'none'} of them with {article} {training.rare.name}"
+    if plan.weights:
+        return f"The detector {plan.weights.name} was deployed, beside a training set of {held}."
+    return f"A detector was deployed that was trained on {held}."
+
+
+def _words(condition: Condition) -> str:
+    """As in: by night in fog through a dirty lens."""
+    parts = (TIMES[condition.time], WEATHERS[condition.weather], QUALITIES[condition.quality])
+    return " ".join(part for part in parts if part)
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    return " and ".join([", ".join(kinds[:-1]), kinds[-1]]) if len(kinds) > 1 else kinds[0]
+
+
 def _truth(folder: Path) -> dict[str, dict[str, Any]]:
     with (folder / "production.jsonl").open(encoding="utf-8") as lines:
         return {row["sha256"]: row for row in map(json.loads, lines)}
@@ -153,7 +187,7 @@ def _before_after(outcome: Outcome, parts: Parts, gap: PlantedGap, folder: Path)
     tests = {each.name: each for each in load_tests(folder / "truth" / "test")}
     chosen = _telling(tests[gap.name])
     detectors = [
-        ("before", parts.detector_of(outcome.plan.weights)),
+        ("before", parts.detector_of(outcome.weights)),
         ("after", parts.detector_of(next(arm.weights for arm in outcome.arms if arm.name == LOOP))),
     ]
     return [
@@ -196,6 +230,7 @@ def _render(outcome: Outcome, parts: Parts, planted: Sequence[Planted], needs: S
         order=order,
         mean=mean,
         usual=usual,
+        deployed=deployed_words(outcome.plan),
         chosen=[(item, _shot(parts.project, outcome, item.frame)) for item in chosen[:SHOWN]],
         trained=len(chosen),
         evaluated=sum(len(batch.chosen) for batch in outcome.batches) - len(chosen),

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from connectors.label_studio_server import ServerInfo, stop
 from connectors.ports import Progress
 from db.rounds import RoundRow
 from demo.annotator import Annotator, Truth
 from demo.arms import Arm, loop_manifest, passes_of, random_entries, train_arm
+from demo.deployed import deployed_weights
+from demo.plan import DemoError, Plan
 from demo.scoring import HeldOutSet, Score, load_tests, score
-from demo.world import World, build, parse_world
+from demo.world import rendered
 from loop import coverage_view, gaps_page, rounds, selecting, stages
 from loop.coverage_view import CoverageView
 from loop.create import NewProject, create_project
@@ -29,31 +27,15 @@ from loop.selecting import Chosen, SelectReport
 from loop.settings import load_settings
 from loop.wiring import Parts
 
-ASSETS = Path(__file__).parent / "assets"
-BASE_WEIGHTS = ASSETS / "detector" / "base.pt"
 KEPT = {"labelstudio"}
-
-
-class DemoError(Exception):
-    """A demo configuration that cannot be used."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A demo's YAML. project: settings of the fieldloop project, dotted. budget: frames of one batch. weights: the deployed model."""
-
-    world: World
-    project: dict[str, Any]
-    budget: int
-    batches: int
-    weights: Path = BASE_WEIGHTS
 
 
 @dataclass
 class Outcome:
-    """Everything the report shows. scores: by model, then by condition. seconds: by step."""
+    """Everything the report shows. weights: the deployed model. scores: by model, then by condition. seconds: by step."""
 
     plan: Plan
+    weights: Path
     view: CoverageView
     batches: list[SelectReport]
     row: RoundRow
@@ -69,31 +51,6 @@ class Outcome:
 Say = Callable[[str], None]
 
 
-def read_plan(path: Path) -> Plan:
-    """Raises DemoError or WorldError naming what is wrong."""
-    text = path.read_text(encoding="utf-8")
-    tree = yaml.safe_load(text)
-    if not isinstance(tree, dict) or "world" not in tree:
-        raise DemoError(f"{path}: expected a section `world:`, found none; see config/demo.yaml")
-    if unknown := set(tree) - {"world", "project", "demo"}:
-        raise DemoError(
-            f"{path}: expected sections world, project and demo, found also {', '.join(sorted(unknown))}"
-        )
-    demo = {"budget": 100, "batches": 1, "weights": "", **(tree.get("demo") or {})}
-    if unknown := set(demo) - {"budget", "batches", "weights"}:
-        raise DemoError(
-            f"{path}: demo: expected budget, batches or weights, found {', '.join(sorted(unknown))}"
-        )
-    weights = path.parent / demo["weights"] if demo["weights"] else BASE_WEIGHTS
-    return Plan(
-        parse_world(tree["world"], str(path)),
-        _dotted(tree.get("project") or {}),
-        int(demo["budget"]),
-        int(demo["batches"]),
-        weights,
-    )
-
-
 def run(
     plan: Plan, folder: Path, say: Say, progress: Progress, human: bool = False, arms: bool = True
 ) -> Outcome:
@@ -104,8 +61,10 @@ def run(
     server = _Later(lambda: _start_server(root, say))
     with clock("rendering the world"):
         world, truth = _rendered(plan, folder, say, progress)
+    with clock("the detector to deploy"):
+        weights = deployed_weights(plan, folder, say, progress)
     with clock("making the project"):
-        parts = _project(plan, root, world, progress)
+        parts = _project(plan, root, world, weights, progress)
     with clock("ingest and analyze"):
         stages.ingest(parts, progress, until_whole=True)
         stages.analyze(parts, progress)
@@ -138,10 +97,12 @@ def run(
         with clock("the arms beside it: random frames, replay only"):
             trained += _arms_beside(parts, row, view, random, Truth.read(truth), folder, progress)
     with clock("measuring on held-out scenes"):
-        scores = _scores(parts, plan, trained, load_tests(truth / "test"), progress)
+        scores = _scores(parts, weights, trained, load_tests(truth / "test"), progress)
     labeled = sum(item.purpose == "train" for batch in batches for item in batch.chosen)
     by_chance = [item.content_hash for item in random if item.purpose == "train"]
-    return Outcome(plan, view, batches, row, trained, scores, running, url, labeled, by_chance, clock.seconds)
+    return Outcome(
+        plan, weights, view, batches, row, trained, scores, running, url, labeled, by_chance, clock.seconds
+    )
 
 
 class Clock:
@@ -188,16 +149,6 @@ class _Later:
         return self._found[0]
 
 
-def _dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and f"{prefix}{key}" != "round.train":
-            flat |= _dotted(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
 def _clear(root: Path) -> None:
     """A fresh project; the server's data stay, so that it need not be set up again."""
     root.mkdir(parents=True, exist_ok=True)
@@ -223,23 +174,15 @@ def _start_server(root: Path, say: Say) -> ServerInfo:
 
 def _rendered(plan: Plan, folder: Path, say: Say, progress: Progress) -> tuple[Path, Path]:
     """(world, truth) of this plan, rendered once."""
-    world, truth, stamp = folder / "world", folder / "truth", folder / "world.sha256"
-    described = hashlib.sha256(plan.world.model_dump_json().encode()).hexdigest()
-    if stamp.is_file() and stamp.read_text() == described:
+    if not rendered(plan.world, folder, lambda done, total: progress(done, total, "scenes")):
         say("  the same world is there already")
-        return world, truth
-    for part in (world, truth):
-        shutil.rmtree(part, ignore_errors=True)
-    stamp.unlink(missing_ok=True)
-    build(plan.world, world, truth, lambda done, total: progress(done, total, "scenes"))
-    stamp.write_text(described)
-    return world, truth
+    return folder / "world", folder / "truth"
 
 
-def _project(plan: Plan, root: Path, world: Path, progress: Progress) -> Parts:
+def _project(plan: Plan, root: Path, world: Path, weights: Path, progress: Progress) -> Parts:
     overrides = tuple(f"{key}={json.dumps(value)}" for key, value in plan.project.items())
     new = NewProject(
-        root, world / "train" / "data.yaml", plan.weights, str(world / "production"), "", "small", overrides
+        root, world / "train" / "data.yaml", weights, str(world / "production"), "", "small", overrides
     )
     create_project(new, progress)
     return Parts(open_project(root))
@@ -312,9 +255,9 @@ def _arms_beside(
 
 
 def _scores(
-    parts: Parts, plan: Plan, arms: list[Arm], sets: list[HeldOutSet], progress: Progress
+    parts: Parts, weights: Path, arms: list[Arm], sets: list[HeldOutSet], progress: Progress
 ) -> dict[str, dict[str, Score]]:
-    models = {"deployed": plan.weights} | {arm.name: arm.weights for arm in arms}
+    models = {"deployed": weights} | {arm.name: arm.weights for arm in arms}
     return {name: score(parts.detector_of(weights), sets, progress) for name, weights in models.items()}
 
 

@@ -1,10 +1,10 @@
-"""Trains the detector that the demo deploys: good in bright daylight, weak in everything rare.
+"""Trains the detector that the demo deploys: good where it was trained, weak in everything rare.
 
     python -m demo.train_detector --out demo/assets/detector
 
-A YOLO11 of an eighth of the width (0.8 million parameters) learns from scratch on rendered daylight frames in which
-at most five forklifts stand; about a quarter of an hour on one core. Colors are hardly varied, so that
-other light stays strange to it. Started again, it goes on where it was stopped.
+A YOLO11 of an eighth of the width (0.8 million parameters) learns from scratch on a world's rendered training set:
+daylight frames in which five forklifts stand, if no other world is named; about ten minutes on one core. Colors are
+hardly varied, so that other light stays strange to it. Started again, it goes on where it was stopped.
 base.pt is the network in half precision, base.json says how it came about and what it scores.
 """
 
@@ -22,12 +22,12 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from connectors.ports import Detections, TrainResult, TrainSpec
+from connectors.ports import Detections, Progress, TrainResult, TrainSpec
 from connectors.ports import Image as Pixels
 from connectors.yolo import load_detector
 from connectors.yolo_env import import_ultralytics
 from connectors.yolo_train import YoloTrainer
-from demo.world import World, build, load_world
+from demo.world import World, load_world, rendered
 from loop.evaluation.ap import Scores, Truth, average_precision, match_all
 
 WORLD = Path(__file__).parents[1] / "config" / "demo.yaml"
@@ -71,21 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     world = load_world(options.world)
-    rendered(world, options.work)
-    result = train(world, options.work, options.seed, options.threads)
+    rendered(world, options.work, lambda done, total: None)
+    result = train(world, options.work, options.work, options.seed, options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(result.weights, options.out / "base.pt")
     scores = evaluate(options.out / "base.pt", world, options.work)
     record = {
         "sha256": result.sha256,
-        "classes": world.classes,
-        "architecture": {"family": "yolo11", **ARCHITECTURE},
-        "training": world.training.model_dump(mode="json", by_alias=True) | {"world_seed": world.seed},
-        "seed": options.seed,
-        "threads": options.threads,
-        "imgsz": IMGSZ,
-        "settings": SETTINGS,
-        "stages": [asdict(stage) for stage in STAGES],
+        **described(world, options.seed, options.threads),
         "test_frames_per_condition": world.test.frames_per_condition,
         "scores": {name: summary(score, world.classes) for name, score in scores.items()},
     }
@@ -93,49 +86,69 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table({"base": scores}))
 
 
-def rendered(world: World, work: Path) -> None:
-    """The world on disk below `work`; a half-made one is made again."""
-    mark = work / "world.json"
-    description = world.model_dump_json(by_alias=True)
-    if mark.exists() and mark.read_text(encoding="utf-8") == description:
-        return
-    for part in ("world", "truth"):
-        shutil.rmtree(work / part, ignore_errors=True)
-    build(world, work / "world", work / "truth", lambda done, total: None)
-    mark.write_text(description, encoding="utf-8")
-
-
-def train(world: World, work: Path, seed: int, threads: int) -> TrainResult:
-    """All stages, resumed or skipped as far as `work` already holds them."""
-    weights = write_architecture(work / "yolo11n-eighth.yaml")
-    for number, stage in enumerate(STAGES, 1):
-        spec = TrainSpec(
-            write_dataset(world, work, f"stage-{number}", stage.rare_repeats), weights, work / f"run-{number}-{seed}",
-            epochs=stage.epochs, seed=seed, imgsz=IMGSZ, batch=8, threads=threads,
-            overrides={**SETTINGS, "lr0": stage.lr0},
-        )  # fmt: skip
-        result = YoloTrainer().train(spec, report, lambda: False)
-        weights = result.weights
-    return result
+def described(world: World, seed: int = 0, threads: int = 1) -> dict[str, Any]:
+    """All that a trained detector depends on, as its record holds it."""
+    return {
+        "classes": list(world.classes),
+        "scarce": sorted(world.scarce),
+        "architecture": {"family": "yolo11", **ARCHITECTURE},
+        "training": world.training.model_dump(mode="json", by_alias=True) | {"world_seed": world.seed},
+        "seed": seed,
+        "threads": threads,
+        "imgsz": IMGSZ,
+        "settings": SETTINGS,
+        "stages": [asdict(stage) for stage in STAGES],
+    }
 
 
 def report(done: int, total: int, what: str) -> None:
     print(f"epoch {done}/{total}: {what}", flush=True)
 
 
-def write_dataset(world: World, work: Path, name: str, rare_repeats: int) -> Path:
+def train(
+    world: World, frames: Path, work: Path, seed: int = 0, threads: int = 1, progress: Progress = report
+) -> TrainResult:
+    """All stages, on the world rendered below `frames`; resumed or skipped as far as `work` already holds them."""
+    work.mkdir(parents=True, exist_ok=True)
+    weights = write_architecture(work / "yolo11n-eighth.yaml")
+    before, total = 0, sum(stage.epochs for stage in STAGES)
+    for number, stage in enumerate(STAGES, 1):
+        data = write_dataset(world, frames, work / f"stage-{number}.yaml", stage.rare_repeats)
+        spec = TrainSpec(
+            data, weights, stage_folder(work, number, seed), epochs=stage.epochs, seed=seed, imgsz=IMGSZ,
+            batch=8, threads=threads, overrides={**SETTINGS, "lr0": stage.lr0},
+        )  # fmt: skip
+        result = YoloTrainer().train(spec, _counted(progress, before, total), lambda: False)
+        weights = result.weights
+        before += stage.epochs
+    return result
+
+
+def is_trained(work: Path, seed: int = 0) -> bool:
+    """Whether `work` holds the last stage's result."""
+    return (stage_folder(work, len(STAGES), seed) / "result.json").is_file()
+
+
+def stage_folder(work: Path, number: int, seed: int) -> Path:
+    return work / f"run-{number}-{seed}"
+
+
+def _counted(progress: Progress, before: int, total: int) -> Progress:
+    """The epochs of one stage, counted over all of them."""
+    return lambda done, _, what: progress(before + done, total, f"epoch of the detector, {what}")
+
+
+def write_dataset(world: World, frames: Path, path: Path, rare_repeats: int) -> Path:
     """The rendered training set as a data.yaml in which frames with the rare class are listed so many times."""
     rare = str(world.classes.index(world.training.rare.name)) if world.training.rare else ""
+    part = frames / "world" / "train"
     lines = []
-    for image in sorted((work / "world" / "train" / "images" / "train").glob("*.jpg")):
-        labels = (work / "world" / "train" / "labels" / "train" / f"{image.stem}.txt").read_text(
-            encoding="utf-8"
-        )
+    for image in sorted((part / "images" / "train").glob("*.jpg")):
+        labels = (part / "labels" / "train" / f"{image.stem}.txt").read_text(encoding="utf-8")
         shows_rare = any(line.split()[0] == rare for line in labels.splitlines())
         lines += [f"{image.absolute()}\n"] * (rare_repeats if shows_rare else 1)
-    (work / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
-    path = work / f"{name}.yaml"
-    content = {"train": f"{name}.txt", "names": dict(enumerate(world.classes))}
+    path.with_suffix(".txt").write_text("".join(lines), encoding="utf-8")
+    content = {"train": f"{path.stem}.txt", "names": dict(enumerate(world.classes))}
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path
 

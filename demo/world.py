@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from demo.render import CLASSES, SIZE, Scene, SceneSpec, render
 from demo.world_plan import Shot, held_out_shots, production_shots, training_shots
 from demo.world_schema import World, WorldError, load_world, parse_world
 
-__all__ = ["World", "WorldError", "build", "load_world", "parse_world"]
+__all__ = ["World", "WorldError", "build", "load_world", "parse_world", "rendered"]
 
 Progress = Callable[[int, int], None]
 _JPEG = 92
@@ -62,6 +63,22 @@ def build(world: World, out: Path, truth: Path, progress: Progress, workers: int
     truth.mkdir(parents=True, exist_ok=True)
     text = "".join(lines[str(job.image)] + "\n" for job in production)
     (truth / "production.jsonl").write_text(text, encoding="utf-8")
+
+
+def rendered(world: World, folder: Path, progress: Progress) -> bool:
+    """Renders a world to folder/world and folder/truth unless it stands there already; whether it had to.
+
+    Another world, or a half-made one, is made again."""
+    stamp = folder / "world.sha256"
+    described = hashlib.sha256(world.model_dump_json().encode()).hexdigest()
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == described:
+        return False
+    stamp.unlink(missing_ok=True)
+    for part in ("world", "truth"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    build(world, folder / "world", folder / "truth", progress)
+    stamp.write_text(described, encoding="utf-8")
+    return True
 
 
 def _yolo_jobs(world: World, out: Path, truth: Path) -> Iterator[_Job]:

@@ -75,6 +75,14 @@ class Training(BaseModel):
     conditions: tuple[Condition, ...] = Field((Condition(),), min_length=1)
     rare: Rare | None = None
 
+    @model_validator(mode="after")
+    def _holds_the_rare(self) -> Self:
+        if self.rare and self.rare.instances > self.frames:
+            raise ValueError(
+                f"expected at most {self.frames} instances of the rare class, one a frame, got {self.rare.instances}"
+            )
+        return self
+
 
 class Where(BaseModel):
     """What sets a gap apart from usual production; what is not named stays usual."""
@@ -91,6 +99,12 @@ class Where(BaseModel):
         if not self.model_fields_set:
             raise ValueError("expected at least one of time, weather, quality, camera, object")
         return self
+
+    def is_like(self, condition: Condition) -> bool:
+        """Whether nothing of the condition would change."""
+        wanted = (self.time, self.weather, self.quality)
+        found = (condition.time, condition.weather, condition.quality)
+        return all(ours in (None, theirs) for ours, theirs in zip(wanted, found, strict=True))
 
 
 class Gap(BaseModel):
@@ -121,7 +135,20 @@ class Production(BaseModel):
         total = sum(gap.share for gap in self.gaps)
         if total >= 1:
             raise ValueError(f"expected gap shares to sum to less than 1, got {total:g}")
+        for gap in self.gaps:
+            self._check(gap)
         return self
+
+    def _check(self, gap: Gap) -> None:
+        """That the gap comes, and that it is one."""
+        if not round(gap.share * self.frames / self.burst):
+            raise ValueError(
+                f"expected gap {gap.name} to have a burst of {self.burst} of the {self.frames} frames at least, "
+                f"got a share of {gap.share:g}"
+            )
+        new_camera = gap.where.camera and not set(gap.where.camera) & set(self.cameras)
+        if not new_camera and not gap.where.object and all(map(gap.where.is_like, self.conditions)):
+            raise ValueError(f"expected gap {gap.name} to differ from usual production, got the same")
 
 
 class Test(BaseModel):

@@ -29,8 +29,9 @@ def demo(
 ) -> None:
     """Turn the loop once on a rendered world and write a report page."""
     from connectors.errors import ConnectorError
+    from demo.plan import read_plan
     from demo.report import write_report
-    from demo.run import read_plan, run, stop_server
+    from demo.run import run, stop_server
     from loop.project import open_project
     from loop.wiring import Parts
 

@@ -20,12 +20,11 @@ from demo.train_detector import (
     evaluate,
     main,
     parse_labels,
-    rendered,
     score,
     table,
     write_dataset,
 )
-from demo.world import World, load_world, parse_world
+from demo.world import World, load_world, parse_world, rendered
 
 ASSETS = Path(train_detector.__file__).parent / "assets" / "detector"
 RECORD = json.loads((ASSETS / "base.json").read_text(encoding="utf-8"))
@@ -34,7 +33,8 @@ RECORD = json.loads((ASSETS / "base.json").read_text(encoding="utf-8"))
 def small_world(test_frames: int, training_frames: int) -> World:
     section = yaml.safe_load(WORLD.read_text(encoding="utf-8"))["world"]
     section["training"] |= {"frames": training_frames, "validation": 0}
-    section["production"] |= {"frames": 6, "days": 1}
+    section["training"]["rare"]["instances"] = min(5, training_frames)
+    section["production"] |= {"frames": 72, "days": 3}
     section["test"]["frames_per_condition"] = test_frames
     return parse_world(section)
 
@@ -61,7 +61,7 @@ def test_good_by_day_and_much_weaker_in_every_gap() -> None:
 @pytest.mark.slow
 def test_the_weights_score_what_the_record_says(tmp_path: Path) -> None:
     world = small_world(test_frames=24, training_frames=1)
-    rendered(world, tmp_path)
+    rendered(world, tmp_path, lambda done, total: None)
     scores = evaluate(ASSETS / "base.pt", world, tmp_path)
     assert list(scores) == ["daylight", *(gap.name for gap in world.production.gaps)]
     for name, found in scores.items():
@@ -94,7 +94,9 @@ def test_frames_with_the_rare_class_are_listed_as_often_as_asked(tmp_path: Path)
     for name, labels in (("a", "0 .5 .5 .1 .1\n6 .5 .5 .2 .2\n"), ("b", "")):
         (tmp_path / "world" / "train" / "images" / "train" / f"{name}.jpg").touch()
         (tmp_path / "world" / "train" / "labels" / "train" / f"{name}.txt").write_text(labels)
-    listed = write_dataset(world, tmp_path, "stage", 3).with_suffix(".txt").read_text().split()
+    listed = (
+        write_dataset(world, tmp_path, tmp_path / "stage.yaml", 3).with_suffix(".txt").read_text().split()
+    )
     assert [Path(line).stem for line in listed] == ["a", "a", "a", "b"]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import config
-from demo.run import Plan, read_plan
+from demo.deployed import CARRIED
+from demo.plan import Plan, read_plan
 from demo.world import build
 from loop import stages
 from loop.create import NewProject, create_project
@@ -50,7 +51,7 @@ def chosen_and_sent(folder: Path, plan: Plan, name: str) -> str:
     new = NewProject(
         folder / name / "project",
         world / "train" / "data.yaml",
-        plan.weights,
+        CARRIED / "base.pt",
         str(world / "production"),
         "",
         "small",

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from demo.render import CAMERAS
-from demo.world import World, WorldError, build, load_world, parse_world
+from demo.world import World, WorldError, build, load_world, parse_world, rendered
 from demo.world_plan import held_out_shots, production_shots, training_shots
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -130,6 +130,24 @@ def test_the_same_world_gives_the_same_bytes(built: Path, tmp_path: Path) -> Non
     assert _digest(tmp_path) == _digest(built)
 
 
+def test_a_world_is_rendered_once_and_a_half_made_one_again(tmp_path: Path) -> None:
+    section = json.loads(json.dumps(SMALL))
+    section["production"] |= {"gaps": [], "frames": 6}
+    section["training"] = {"frames": 2, "cameras": "depot-1"}
+    world = parse_world(section)
+    seen: list[int] = []
+    assert rendered(world, tmp_path, lambda done, total: seen.append(done))
+    assert not rendered(world, tmp_path, lambda done, total: seen.append(-1))
+    assert -1 not in seen
+    whole = _digest(tmp_path)
+    (tmp_path / "world.sha256").unlink()
+    next((tmp_path / "world" / "production").rglob("*.jpg")).unlink()
+    assert rendered(world, tmp_path, lambda done, total: None)
+    assert _digest(tmp_path) == whole
+    assert rendered(parse_world(section | {"seed": 4}), tmp_path, lambda done, total: None)
+    assert _digest(tmp_path) != whole
+
+
 def test_nothing_is_overwritten(built: Path) -> None:
     with pytest.raises(FileExistsError, match="is there already: expected a folder without it"):
         build(parse_world(SMALL), built / "out", built / "elsewhere", lambda done, total: None)
@@ -187,6 +205,21 @@ def test_the_night_world_is_the_other_way_round() -> None:
             "expected the names of gaps and usual to differ, got daylight, night, night, forklift",
         ),
         ("production.gaps.0.where", {}, "expected at least one of time, weather, quality, camera, object"),
+        (
+            "production.gaps.0.share",
+            0.01,
+            "expected gap night to have a burst of 6 of the 48 frames at least, got a share of 0.01",
+        ),
+        (
+            "production.gaps.0.where",
+            {"time": "day", "camera": "depot-1"},
+            "expected gap night to differ from usual production, got the same",
+        ),
+        (
+            "training.rare.instances",
+            13,
+            "expected at most 12 instances of the rare class, one a frame, got 13",
+        ),
         ("classes", ["person"], "expected classes to hold forklift, which is a rare class or a gap's object"),
     ],
 )
