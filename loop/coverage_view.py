@@ -34,9 +34,9 @@ from loop.coverage.gaps import (
     candidates_of,
     class_candidates,
     frame_confidence,
-    merge_overlapping,
     rank_gaps,
 )
+from loop.coverage.merging import merge_overlapping
 from loop.coverage.prompts import assign, bursts, smooth_by_sequence
 from loop.coverage.regions import (
     Novelty,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,7 +18,7 @@ from db.frames import FrameRow, analyzed_up_to, get_fact, set_fact
 from db.states import Role
 from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, selected_today
 from loop import coverage_view
-from loop.coverage.strata import NO_STRATUM, Strata, reason_lines, strata_of
+from loop.coverage.strata import NO_STRATUM, reason_lines, strata_of
 from loop.coverage_view import CoverageView
 from loop.errors import ConfigError
 from loop.exclusive import exclusive
@@ -218,6 +218,7 @@ def _train(
         strata=strata.code[rows],
         deficit=strata.deficit,
         names=strata.names,
+        membership=strata.sure[rows],
         novelty=view.novelty.ratio[rows],
         novel_above=view.novelty.limit,
         excluded=excluded[rows],
@@ -225,7 +226,7 @@ def _train(
     )
     picked = STRATEGIES[request.strategy](pool, budget, np.random.default_rng([seed, 0]))
     unsure = frame_uncertainty(scores, UncertaintySettings())
-    within = Strata(strata.code[rows], strata.deficit, strata.names, strata.reasons)
+    within = replace(strata, code=strata.code[rows], sure=strata.sure[rows])
     reasons = reason_lines(
         picked.indices, [str(arm) for arm in picked.arm], within, view.novelty.ratio[rows], unsure
     )
@@ -238,7 +239,9 @@ def _train(
 def _evaluation(view: CoverageView, eligible: NDArray[np.bool_], budget: int, seed: int) -> _Part:
     """At random within condition strata; what the detector believes plays no part."""
     strata = strata_of([gap for gap in view.gaps if gap.kind != "class"], len(view.production))
-    rows, probability = draw_evaluation(strata.code, eligible, budget, np.random.default_rng([seed, 1]))
+    rows, probability = draw_evaluation(
+        strata.code, view.production.group, eligible, budget, np.random.default_rng([seed, 1])
+    )
     names = [strata.names[code] if code != NO_STRATUM else ORDINARY for code in strata.code[rows]]
     reasons = [
         f"evaluation: drawn at random from {name}; it judges models and never trains one" for name in names

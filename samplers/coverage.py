@@ -21,7 +21,7 @@ class CoverageSettings:
     there by mistake.
     """
 
-    deficit_cap: float = 0.05
+    deficit_cap: float = 0.02
     uncertainty_weight: float = 0.3
     burst_floor: float = 0.5
 
@@ -59,7 +59,7 @@ def stratum_arms(pool: Pool, value: Reals, settings: CoverageSettings, weight: f
 def stratum_order(pool: Pool, stratum: int, value: Reals, settings: CoverageSettings) -> Ints:
     """Rows of one stratum: each sequence's best, then each one's second best, ...; better sequences first.
 
-    Sequences of little novelty are left out.
+    A row's value counts as far as the row is known to belong here. Sequences of little novelty are left out.
     """
     rows = np.flatnonzero((pool.strata == stratum) & ~pool.excluded)
     sequence = own_sequences(pool.sequence[rows])
@@ -67,9 +67,10 @@ def stratum_order(pool: Pool, stratum: int, value: Reals, settings: CoverageSett
     mean_novelty = (np.bincount(sequence, weights=novelty) / np.bincount(sequence))[sequence]
     kept = mean_novelty >= settings.burst_floor * np.median(novelty)
     rows, sequence = rows[kept], sequence[kept]
+    worth = value[rows] * pool.membership[rows]
     best = np.full(sequence.max(initial=0) + 1, -np.inf)
-    np.maximum.at(best, sequence, value[rows])
-    order = np.lexsort((rows, -best[sequence], rank_within(sequence, value[rows])))
+    np.maximum.at(best, sequence, worth)
+    order = np.lexsort((rows, -best[sequence], rank_within(sequence, worth)))
     ordered: Ints = rows[order]
     return ordered
 

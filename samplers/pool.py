@@ -35,7 +35,7 @@ class Pool:
     cluster: (N,) int, near-duplicates share a number. sequence: (N,) int, a burst or video. In both, -1 is
     nobody else's.
     strata: (N,) int, row of `deficit` and `names`, or -1. deficit: (S,) how much of production each
-    stratum lacks, >= 0.
+    stratum lacks, >= 0. membership: (N,) 0..1, how far a frame is known to belong to its stratum.
     novelty: (N,) >= 0, distance to the training set. novel_above: beyond it, a frame is unlike the
     training set.
     excluded: (N,) bool, labeled or queued: neither they nor their near-duplicates are chosen.
@@ -51,6 +51,7 @@ class Pool:
     strata: Ints
     deficit: Reals
     names: tuple[str, ...]
+    membership: Reals
     novelty: Reals
     novel_above: float
     excluded: Bools
@@ -64,7 +65,7 @@ class Pool:
         size = len(self.ids)
         for name in ("ids", "cluster", "sequence", "strata"):
             self._set(name, _vector(name, getattr(self, name), size, np.int64))
-        for name in ("novelty", "seconds"):
+        for name in ("novelty", "seconds", "membership"):
             self._set(name, _vector(name, getattr(self, name), size, np.float64))
         self._set("excluded", _vector("excluded", self.excluded, size, np.bool_))
         self._set("deficit", _vector("deficit", self.deficit, len(self.names), np.float64))
@@ -89,6 +90,7 @@ class Pool:
         strata: ArrayLike | None = None,
         deficit: ArrayLike = (),
         names: Sequence[str] = (),
+        membership: ArrayLike | None = None,
         novelty: ArrayLike | None = None,
         novel_above: float | None = None,
         excluded: ArrayLike | None = None,
@@ -115,6 +117,7 @@ class Pool:
             strata=_or(strata, np.full(size, NOBODY)),
             deficit=np.asarray(deficit),
             names=tuple(names),
+            membership=_or(membership, np.ones(size)),
             novelty=far,
             novel_above=float(np.median(far) if size else 0.0) if novel_above is None else novel_above,
             excluded=_or(excluded, np.zeros(size, dtype=bool)),
@@ -213,6 +216,7 @@ def _check_values(pool: Pool) -> None:
         ),
         ("deficit", bool(np.all(pool.deficit >= 0)), "numbers >= 0"),
         ("novelty", bool(np.all(pool.novelty >= 0)), "numbers >= 0"),
+        ("membership", bool(np.all((pool.membership >= 0) & (pool.membership <= 1))), "numbers in 0..1"),
         ("novel_above", bool(np.isfinite(pool.novel_above)), "a finite number"),
         ("seconds", bool(np.all(pool.seconds > 0)), "numbers > 0"),
         ("max_per_sequence", pool.max_per_sequence >= 0, "0 (no limit) or more"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,13 @@ from loop.coverage.resampling import Bools, Resampling, resampling
 
 LIFT = 1.5
 """A condition that production shows less than so many times as often as the training set is no gap."""
-KNOWN = 0.005
-"""Share of the training set from which a condition counts as known there."""
 SEES_WELL = 0.25
 """Weight of a deficit in which the detector is as confident as elsewhere."""
+SUSPECTED = 0.02
+"""Share of production that a class with hardly any training box is taken to have at least: its detector
+suspects only what resembles those few boxes."""
+MIN_SUSPECTS = 5
+"""So few suspected frames, or fewer groups than two, are no sign of a class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +28,9 @@ class Candidate:
 
     inside, known: (N,) bool. strength: (N,), examples are ordered by it. training_share: of the training
     set, 0..1.
-    lacking: 0..1, the part of the need that is unmet; None where the shares tell it. confidence: (N,)
-    within the part, where it is not the frames' own. evidence: what stands in the line instead of the two
-    shares. label: what the line calls it.
+    lacking: 0..1, the part of the need that is unmet; None where the shares tell it. assumed_share: of
+    production at least, whatever was found. confidence: (N,) within the part, where it is not the frames'
+    own. evidence: what stands in the line instead of the two shares. label: what the line calls it.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Candidate:
     strength: Reals
     training_share: float
     lacking: float | None = None
+    assumed_share: float = 0.0
     confidence: Reals | None = None
     evidence: str = ""
     label: str = ""
@@ -50,8 +54,8 @@ class Gap:
     deficit: share of production that the training set does not cover. confidence_*: mean detector
     confidence of a frame.
     frames: (K,) int64 production rows, the clearest example of every group first. groups: how many groups
-    show it. also: other names for much the same frames. why: one line a person understands. score: for
-    ranking.
+    show it. also: other names for much the same frames. why: one line a person understands. unexplained: part
+    of the frames that no narrower named gap holds, 1 for what is not measured. score: of that part, for ranking.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Gap:
     why: str
     score: float
     also: tuple[str, ...] = ()
+    unexplained: float = 1.0
 
 
 def rank_gaps(
@@ -82,13 +87,13 @@ def rank_gaps(
 
     group: (N,) int, the camera-day or sequence of each production frame: the unit that is resampled,
     because frames of one are no independent evidence. confidence: (N,) detector confidence of each frame.
-    A gap has a production share within min_share..max_share and a deficit; its score is the deficit times
-    how much less confident the detector is there, halved where the interval reaches down to the training
-    share.
+    A gap has a production share within min_share..max_share and a deficit; a class needs a few suspected
+    frames instead. Its score is the deficit times how much less confident the detector is there, halved
+    where the interval reaches down to the training share.
     """
     draws = resampling(group, seed)
     gaps = [_gap(candidate, group, confidence, draws) for candidate in candidates if candidate.inside.any()]
-    real = [gap for gap in gaps if min_share <= gap.production_share <= max_share and gap.deficit > 0]
+    real = [gap for gap in gaps if gap.deficit > 0 and _shown(gap, min_share, max_share)]
     return sorted(real, key=lambda gap: (-gap.score, gap.name))
 
 
@@ -145,6 +150,7 @@ def class_candidates(
                 strength=score,
                 training_share=float(frames_with[index] / max(training_frames, 1)),
                 lacking=1 - float(boxes[index]) / needed,
+                assumed_share=SUSPECTED,
                 confidence=score,
                 evidence=evidence,
                 label=classes[index],
@@ -169,26 +175,6 @@ def frame_confidence(confidences: Sequence[NDArray[np.floating]], least: float =
     """
     kept = [boxes[boxes >= least] for boxes in confidences]
     return np.array([boxes.mean() if len(boxes) else 0.0 for boxes in kept], dtype=np.float64)
-
-
-def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> list[Gap]:
-    """Each gap once, worst first. size: N production frames.
-
-    Gaps that hold much the same frames become one (Jaccard above `overlap`, or a region mostly within a worse
-    gap): the worst with a name stays, the names of the others stand in `also`. A condition that training
-    knows, and that without the frames of worse gaps and of those that training does not know at all is no more
-    frequent than there, is explained by them and left out: blur, say, that is what fog and night look like.
-    """
-    kept: list[Gap] = []
-    for gap in sorted(gaps, key=lambda gap: (gap.kind == "region", -gap.score)):
-        twin = next((i for i, other in enumerate(kept) if _same(gap, other, size) > overlap), None)
-        if twin is None:
-            kept.append(gap)
-        else:
-            kept[twin] = replace(kept[twin], also=(*kept[twin].also, gap.name))
-    ranked = sorted(kept, key=lambda gap: (-gap.score, gap.name))
-    unknown = [gap for gap in ranked if gap.training_share < KNOWN and gap.kind != "class"]
-    return [gap for place, gap in enumerate(ranked) if not _explained(gap, [*ranked[:place], *unknown], size)]
 
 
 def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:
@@ -231,9 +217,15 @@ def _gap(candidate: Candidate, group: Ints, confidence: Reals, draws: Resampling
     )
 
 
+def _shown(gap: Gap, min_share: float, max_share: float) -> bool:
+    if gap.kind == "class":
+        return len(gap.frames) >= MIN_SUSPECTS and gap.groups > 1 and gap.production_share <= max_share
+    return min_share <= gap.production_share <= max_share
+
+
 def _deficit(candidate: Candidate, share: float) -> float:
     if candidate.lacking is not None:
-        return share * candidate.lacking
+        return max(share, candidate.assumed_share) * candidate.lacking
     return share - candidate.training_share if share > LIFT * candidate.training_share else 0.0
 
 
@@ -242,28 +234,6 @@ def _why(candidate: Candidate, share: float, here: float, elsewhere: float) -> s
     subject = "its confidence" if candidate.kind == "class" else "detector mean confidence"
     confidence = f"{subject} {_two(here)} against {_two(elsewhere)}"
     return f"{candidate.label or candidate.name}: {candidate.evidence or shares}; {confidence}"
-
-
-def _same(gap: Gap, other: Gap, size: int) -> float:
-    inside, rows = _mask([gap], size), _mask([other], size)
-    common = float((inside & rows).sum())
-    within = gap.kind == "region" and gap.score <= other.score
-    return common / float(inside.sum() if within else (inside | rows).sum())
-
-
-def _explained(gap: Gap, worse: Sequence[Gap], size: int) -> bool:
-    if gap.kind == "class" or gap.training_share < KNOWN:
-        return False
-    left = ~_mask(worse, size)
-    share = (_mask([gap], size) & left).sum() / max(int(left.sum()), 1)
-    return bool(share <= LIFT * gap.training_share)
-
-
-def _mask(gaps: Sequence[Gap], size: int) -> Bools:
-    inside = np.zeros(size, dtype=bool)
-    for gap in gaps:
-        inside[gap.frames] = True
-    return inside
 
 
 def _percent(share: float) -> str:

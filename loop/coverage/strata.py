@@ -17,10 +17,14 @@ NO_STRATUM = -1
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """code: (N,) int64 row of the others, or -1. deficit: (S,) float64. names, reasons: (S,)."""
+    """code: (N,) int64 row of the others, or -1. deficit: (S,) float64. names, reasons: (S,).
+
+    sure: (N,) float64 in 0..1, how far a frame can be told to belong to its stratum.
+    """
 
     code: Ints
     deficit: Reals
+    sure: Reals
     names: tuple[str, ...]
     reasons: tuple[str, ...]
 
@@ -29,17 +33,23 @@ def strata_of(gaps: Sequence[Gap], size: int) -> Strata:
     """A frame in several gaps belongs to the rarest of them, so that a broad gap does not swallow a narrow
     one.
 
-    A gap's deficit shrinks by the share of its frames that went elsewhere. size: N production frames.
+    A stratum's deficit is its gap's score, shrunk by the share of its frames that went elsewhere: what production
+    lacks counts by how much worse the detector sees there. A detector only suspects the frames of a class, the
+    surest first. size: N production frames.
     """
-    code = np.full(size, NO_STRATUM, dtype=np.int64)
+    code, sure = np.full(size, NO_STRATUM, dtype=np.int64), np.ones(size)
     broad_first = sorted(range(len(gaps)), key=lambda i: (-gaps[i].production_share, gaps[i].score))
     for index in broad_first:
-        code[gaps[index].frames] = index
+        frames = gaps[index].frames
+        code[frames] = index
+        sure[frames] = np.linspace(1, 0, len(frames), endpoint=False) if gaps[index].kind == "class" else 1.0
     kept = np.bincount(code[code >= 0], minlength=len(gaps))
-    deficit = [gap.deficit * kept[i] / max(len(gap.frames), 1) for i, gap in enumerate(gaps)]
+    own = [kept[i] / max(gap.unexplained * len(gap.frames), 1) for i, gap in enumerate(gaps)]
+    deficit = [gap.score * min(share, 1.0) for gap, share in zip(gaps, own, strict=True)]
     return Strata(
         code,
         np.array(deficit, dtype=np.float64),
+        sure,
         tuple(gap.name for gap in gaps),
         tuple(gap.why for gap in gaps),
     )

@@ -11,11 +11,11 @@ from loop.coverage.gaps import (
     candidates_of,
     class_candidates,
     frame_confidence,
-    merge_overlapping,
     rank_gaps,
     spread_examples,
     suspicion_limit,
 )
+from loop.coverage.merging import merge_overlapping
 from loop.coverage.resampling import resampling
 from loop.coverage.strata import reason_lines, strata_of
 
@@ -121,17 +121,26 @@ def test_examples_take_turns_over_groups() -> None:
 
 
 def test_a_class_with_few_boxes_that_the_detector_suspects() -> None:
-    scores = np.full((200, 2), 0.01)
+    scores = np.full((1000, 2), 0.01)
     scores[:, 0] = 0.9
-    scores[[3, 77], 1] = [0.2, 0.4]
+    scores[[3, 77, 205, 401, 800], 1] = [0.2, 0.4, 0.3, 0.35, 0.25]
     found = class_candidates(["person", "forklift"], np.array([900, 5]), np.array([500, 4]), 600, scores)
     assert [c.name for c in found] == ["class: forklift"]
-    gap = rank_gaps(found, np.arange(200) // 4, np.full(200, 0.8))[0]
-    assert gap.frames.tolist() == [77, 3]
-    assert gap.deficit == pytest.approx(0.01 * 0.95)
+    gap = rank_gaps(found, np.arange(1000) // 4, np.full(1000, 0.8))[0]
+    assert gap.frames.tolist() == [77, 401, 205, 800, 3]
+    assert gap.deficit == pytest.approx(0.02 * 0.95), "suspected in .5 %, taken to be 2 %"
     assert gap.why == (
-        "forklift: suspected in 1.0 % of production, 5 boxes in training; its confidence .30 against .80"
+        "forklift: suspected in 0.5 % of production, 5 boxes in training; its confidence .30 against .80"
     )
+    strata = strata_of([gap], 1000)
+    assert strata.sure[[77, 401, 205, 800, 3]].tolist() == pytest.approx([1, 0.8, 0.6, 0.4, 0.2])
+
+
+def test_few_suspected_frames_or_one_camera_day_are_no_class_gap() -> None:
+    for suspects, group in ((4, np.arange(1000)), (9, np.zeros(1000, dtype=np.int64))):
+        scores = np.where(np.arange(1000) < suspects, 0.9, 0.01)[:, None]
+        found = class_candidates(["forklift"], np.array([5]), np.array([4]), 600, scores)
+        assert rank_gaps(found, group, np.ones(1000)) == []
 
 
 def test_suspicion_goes_down_only_where_something_stands_out() -> None:
@@ -167,6 +176,20 @@ def test_a_pure_region_does_not_vanish_in_a_mixed_gap() -> None:
     assert [gap.name for gap in merge_overlapping(gaps, 100)] == ["region 1", "tilted"]
 
 
+def test_a_cause_names_the_gap_and_explains_its_symptoms() -> None:
+    group, confidence = np.arange(200), np.where(np.arange(200) < 12, 0.1, 0.9)
+    dark = candidate("dark", rows(200, *range(6)), 0.01, kind="measured")
+    night = candidate("night", rows(200, *range(1, 6)), 0.01)
+    fog = candidate("fog", rows(200, *range(6, 12)), 0.01)
+    blurry = candidate("blurry", rows(200, *range(13)), 0.01, kind="measured")
+    gaps = rank_gaps([dark, night, fog, blurry], group, confidence)
+    assert gaps[0].name == "blurry", "the broadest has the largest deficit"
+    assert [(gap.name, gap.also) for gap in merge_overlapping(gaps, 200)] == [
+        ("fog", ()),
+        ("night", ("dark",)),
+    ]
+
+
 def test_what_worse_gaps_explain_is_left_out() -> None:
     blind = np.where(np.arange(100) < 8, 0.1, 0.9)
     day = candidate("day", rows(100, *range(8)))
@@ -184,7 +207,9 @@ def test_strata_a_frame_belongs_to_the_rarest_gap() -> None:
     strata = strata_of(gaps, 100)
     assert strata.names == ("broad", "narrow")
     assert strata.code[:10].tolist() == [0] * 6 + [1] * 3 + [-1]
-    np.testing.assert_allclose(strata.deficit, [0.06, 0.03])
+    scores = {gap.name: gap.score for gap in gaps}
+    np.testing.assert_allclose(strata.deficit, [scores["broad"] * 6 / 8, scores["narrow"]])
+    assert strata.sure.tolist() == [1.0] * 100
 
 
 def test_every_arm_has_its_reason() -> None:
