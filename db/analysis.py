@@ -88,12 +88,12 @@ class StoredDetections:
 
 
 _DIRECT = {"synchronize_session": False}
-_MARKERS: dict[str, InstrumentedAttribute[int]] = {
+MARKERS: dict[str, InstrumentedAttribute[int]] = {
     "embedder": Frame.embedded_by,
     "detector": Frame.detected_by,
     "measure": Frame.measured_by,
 }
-_TABLES: dict[str, type[Embedding] | type[Detection] | type[Measurement]] = {
+FACTS: dict[str, type[Embedding] | type[Detection] | type[Measurement]] = {
     "embedder": Embedding,
     "detector": Detection,
     "measure": Measurement,
@@ -138,7 +138,7 @@ def reuse_facts(session: Session, kind: str, producer_id: int) -> int:
 
     Call it once when a producer becomes the current one, so that going back to a former one computes nothing again.
     """
-    marker, table = _marker(kind), _TABLES[kind]
+    marker, table = _marker(kind), FACTS[kind]
     known = select(table.frame).where(table.frame == Frame.seq, table.producer == producer_id).exists()
     stale = update(Frame).where(marker > 0, marker != producer_id, known)
     return changed_rows(session.execute(stale.values({marker.key: producer_id}), execution_options=_DIRECT))
@@ -248,32 +248,13 @@ def load_measurements(
     return {row.frame: dict(row.measured) for row in _facts(session, Measurement, columns, producer, seqs)}
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How many frames carry a producer's current facts."""
-
-    producer: ProducerRow
-    frames: int
-
-
-def progress(session: Session) -> list[Progress]:
-    """Frames whose newest facts are of each producer, by kind and id; producer 0, never, is left out."""
-    counted = []
-    for marker in _MARKERS.values():
-        rows = session.execute(
-            select(marker, func.count()).where(marker > 0).group_by(marker).order_by(marker)
-        )
-        counted += [Progress(producer(session, found), count) for found, count in rows]
-    return counted
-
-
 def _record(
     session: Session, kind: str, producer: int, seqs: Sequence[int], rows: Sequence[dict[str, Any]]
 ) -> None:
     if len(rows) != len(seqs):
         raise ValueError(f"expected one row for each of {len(seqs)} frames, got {len(rows)}")
     keyed = [{"frame": int(seq), "producer": producer, **row} for seq, row in zip(seqs, rows, strict=True)]
-    insert_new(session, _TABLES[kind], keyed)
+    insert_new(session, FACTS[kind], keyed)
     for chunk in in_chunks(map(int, seqs)):
         session.execute(
             update(Frame).where(Frame.seq.in_(chunk)).values({_marker(kind).key: producer}),
@@ -288,9 +269,9 @@ def _check_length(session: Session, made_by: int, length: int) -> None:
 
 
 def _marker(kind: str) -> InstrumentedAttribute[int]:
-    if kind not in _MARKERS:
-        raise ValueError(f"expected a kind of producer among {', '.join(_MARKERS)}, got {kind!r}")
-    return _MARKERS[kind]
+    if kind not in MARKERS:
+        raise ValueError(f"expected a kind of producer among {', '.join(MARKERS)}, got {kind!r}")
+    return MARKERS[kind]
 
 
 def _facts(

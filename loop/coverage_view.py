@@ -19,13 +19,13 @@ from db.analysis import (
     load_detections,
     load_embeddings,
     load_measurements,
-    producer_id,
 )
-from db.engine import read, write
+from db.engine import read
 from db.frames import FrameRow, frames
 from db.index import open_index
 from db.labels import LabelRow, labels
 from db.states import Origin
+from loop import current
 from loop.coverage.conditions import Conditions, load_conditions
 from loop.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
 from loop.coverage.gaps import (
@@ -49,7 +49,6 @@ from loop.coverage.regions import (
 from loop.coverage.strata import Strata, strata_of
 from loop.errors import ProjectError
 from loop.ingest import UNKNOWN
-from loop.monitoring.measure import MEASURES_VERSION
 from loop.settings import Settings
 from loop.wiring import Parts, resolve
 
@@ -210,24 +209,20 @@ class _Both:
 
 
 def _load(parts: Parts) -> _Both:
-    project, embedder, detector = parts.project, parts.embedder(), parts.detector()
-    with write(project.engine) as session:
-        embedder_id = producer_id(session, "embedder", embedder.name, {"dim": embedder.dim})
-        detector_id = producer_id(session, "detector", detector.name, {"classes": list(detector.classes)})
-        measure_id = producer_id(session, "measure", MEASURES_VERSION, {})
+    project, made = parts.project, current.producers(parts)
     with read(project.engine) as session:
         known = labels(session, purpose="train")
-        embedded = set(embedded_ids(session, embedder_id).tolist())
+        embedded = set(embedded_ids(session, made.embedder).tolist())
         training = [row for row in frames(session, seqs=sorted(known)) if row.seq in embedded]
         seen = [row for row in frames(session, origin=Origin.PRODUCTION) if row.seq in embedded]
-        found = load_detections(session, detector_id, [row.seq for row in seen])
+        found = load_detections(session, made.detector, [row.seq for row in seen])
         production = [row for row in seen if row.seq in found]
         _check_sides(production, training)
         return _Both(
-            embedder_id,
-            detector_id,
-            _side(session, production, embedder_id, measure_id),
-            _side(session, training, embedder_id, measure_id),
+            made.embedder,
+            made.detector,
+            _side(session, production, made.embedder, made.measure),
+            _side(session, training, made.embedder, made.measure),
             [found[row.seq] for row in production],
             known,
         )

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.analysis import progress
 from db.engine import read
 from db.frames import frame_counts, get_fact, reject_counts, rejects
 from db.labels import count_labels
@@ -16,19 +15,10 @@ from db.models import ModelRow, deployed, models
 from db.rounds import RoundRow, rounds
 from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
+from loop.current import Analyzed, progress
 from loop.exclusive import holder_alive
 from loop.project import Project, public_database_url
 from loop.push import PROJECT_FACT
-
-
-@dataclass(frozen=True)
-class Analyzed:
-    """How far one producer has come. kind: embedder, detector or measure."""
-
-    kind: str
-    name: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +59,7 @@ def overview(project: Project) -> Overview:
             recent_rejects=[
                 {"file": row.source_key, "reason": row.reason} for row in rejects(session, limit=10)
             ],
-            analyzed=_newest_of_each_kind(session, counts["total"]),
+            analyzed=progress(session, project, counts["total"]),
             batches=batches(session),
             tasks={str(status): count for status, count in task_counts(session).items()},
             labels=_label_counts(session),
@@ -116,13 +106,6 @@ def run_line(run: RunRow) -> str:
     else:
         when = f"at {ended:%Y-%m-%d %H:%M:%S} UTC"
     return f"{run.outcome or 'running'} {when}" + (f": {run.detail}" if run.detail else "")
-
-
-def _newest_of_each_kind(session: Session, total: int) -> list[Analyzed]:
-    newest: dict[str, Analyzed] = {}
-    for item in sorted(progress(session), key=lambda item: item.producer.id):
-        newest[item.producer.kind] = Analyzed(item.producer.kind, item.producer.name, item.frames, total)
-    return list(newest.values())
 
 
 def _label_counts(session: Session) -> dict[str, int]:

@@ -7,14 +7,14 @@ import time
 from connectors.errors import ModelError
 from connectors.label_studio_server import ServerInfo
 from connectors.ports import Detector, Embedder, Progress
-from db.engine import read
+from db.engine import read, write
 from db.states import TaskStatus
 from db.tasks import tasks
 from loop import analyze as analysis
+from loop import current, selecting
 from loop import ingest as ingestion
 from loop import pull as pulling
 from loop import push as pushing
-from loop import selecting
 from loop.errors import ProjectError
 from loop.exclusive import exclusive
 from loop.project import home
@@ -119,18 +119,24 @@ def start_label_studio(parts: Parts, progress: Progress) -> ServerInfo:
 
 def _embedder(parts: Parts, failures: dict[str, str]) -> Embedder | None:
     try:
-        return parts.embedder()
+        embedder = parts.embedder()
     except ModelError as error:
         failures["embedder"] = str(error)
         return None
+    with write(parts.project.engine) as session:
+        current.register_embedder(session, parts.project.settings, embedder)
+    return embedder
 
 
 def _detector(parts: Parts, failures: dict[str, str]) -> Detector | None:
     try:
-        return parts.detector()
+        sha256, detector = current.deployed_detector(parts)
     except ModelError as error:
         failures["detector"] = str(error)
         return None
+    with write(parts.project.engine) as session:
+        current.register_detector(session, parts.project.settings, sha256, detector)
+    return detector
 
 
 def anything_to_push(parts: Parts) -> bool:

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 
 from db.analysis import (
-    Progress,
     StoredDetections,
     load_detections,
     load_embeddings,
     load_measurements,
     producer,
     producer_id,
-    progress,
     record_detections,
     record_embeddings,
     record_measurements,
@@ -28,6 +26,7 @@ from db.analysis import (
 )
 from db.engine import read, write
 from db.errors import StateError
+from db.progress import count_seen
 from db.tables import Detection
 from tests.db.world import stocked, unit_vectors
 
@@ -248,10 +247,7 @@ def test_measurements_come_back_and_progress_counts(engine: Engine) -> None:
             seqs[1]: {"brightness": 0.75},
         }
         assert load_measurements(session, light, seqs[1:]) == {seqs[1]: {"brightness": 0.75}}
-        assert progress(session) == [
-            Progress(producer(session, clip), 3),
-            Progress(producer(session, light), 2),
-        ]
+        assert [count_seen(session, "embedder", clip), count_seen(session, "measure", light)] == [3, 2]
 
 
 def test_one_row_per_frame_is_demanded(lite: Engine) -> None:

@@ -1,0 +1,66 @@
+"""What status says: the facts of the models in use, whichever was made last."""
+
+from __future__ import annotations
+
+from loop import deploying, stages
+from loop.insights import overview, overview_lines
+from tests.fakes import FakeEmbedder, FakeParts, add_checkpoint, quiet, weights
+
+
+def analyzed(parts: FakeParts) -> dict[str, tuple[str, int]]:
+    return {item.kind: (item.name, item.done) for item in overview(parts.project).analyzed}
+
+
+def test_nothing_is_said_before_the_first_analysis(parts: FakeParts) -> None:
+    assert overview(parts.project).analyzed == []
+
+
+def test_the_deployed_models_facts_are_shown_after_a_rollback(parts: FakeParts) -> None:
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    former = parts.detector().name
+    assert analyzed(parts)["detector"] == (former, 74)
+
+    candidate = add_checkpoint(parts.project, weights(note="better"))
+    row = deploying.promote(parts.project, candidate, "by hand")
+    assert analyzed(parts)["detector"] == (row.sha256[:16], 0)
+    assert f"analyzed   0/74 by detector {row.sha256[:16]}" in overview_lines(overview(parts.project))
+
+    stages.analyze(parts, quiet)
+    assert analyzed(parts)["detector"] == (parts.detector().name, 74)
+    assert parts.detector().name != former
+
+    deploying.rollback(parts.project)
+    assert analyzed(parts)["detector"] == (former, 74)
+
+
+def test_the_configured_embedders_facts_are_shown(parts: FakeParts) -> None:
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    assert analyzed(parts)["embedder"] == ("fake-clip", 74)
+    other = parts.project.settings.embedder.model_copy(update={"model": "ViT-B-32"})
+    object.__setattr__(
+        parts.project, "settings", parts.project.settings.model_copy(update={"embedder": other})
+    )
+    assert analyzed(parts)["embedder"] == ("ViT-B-32", 0)
+    parts.clip = FakeEmbedder("other-clip")
+    stages.analyze(parts, quiet)
+    assert analyzed(parts)["embedder"] == ("other-clip", 74)
+
+
+def test_a_model_that_is_promoted_while_it_loads_is_not_mistaken(parts: FakeParts) -> None:
+    from loop import current
+
+    stages.ingest(parts, quiet)
+    candidate = add_checkpoint(parts.project, weights(note="better"))
+    load = parts.detector
+
+    def promoted_meanwhile() -> object:
+        found = load()
+        deploying.promote(parts.project, candidate, "by hand")
+        return found
+
+    parts.detector = promoted_meanwhile
+    sha256, detector = current.deployed_detector(parts)
+    assert detector.name == f"fake:{sha256[:16]}"
+    assert sha256 == deploying.find_model(parts.project, str(candidate)).sha256
