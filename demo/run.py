@@ -28,6 +28,7 @@ from loop.settings import load_settings
 from loop.wiring import Parts
 
 KEPT = {"labelstudio"}
+SAY_EVERY_S = 10.0
 
 
 @dataclass
@@ -167,9 +168,20 @@ def _start_server(root: Path, say: Say) -> ServerInfo:
 
     store = root / "store"
     store.mkdir(exist_ok=True)
-    return start(
-        root / "labelstudio", store, home(), 0, lambda done, total, what: say(f"  Label Studio: {what}")
-    )
+    return start(root / "labelstudio", store, home(), 0, _sparing(say))
+
+
+def _sparing(say: Say) -> Progress:
+    """Says how the server comes up now and then."""
+    said = float("-inf")
+
+    def report(done: int, total: int, what: str) -> None:
+        nonlocal said
+        if time.monotonic() - said >= SAY_EVERY_S:
+            said = time.monotonic()
+            say(f"  Label Studio: {what}")
+
+    return report
 
 
 def _rendered(plan: Plan, folder: Path, say: Say, progress: Progress) -> tuple[Path, Path]:

@@ -128,7 +128,7 @@ def test_the_report_says_what_was_deployed(tmp_path: Path) -> None:
         == "A detector was deployed that was trained on 1600 frames by day, 5 of them with a forklift."
     )
     night = read_plan(config.FOLDER / "demo-night.yaml")
-    assert deployed_words(night).endswith("1600 frames by night, 4 of them with an extinguisher.")
+    assert deployed_words(night).endswith("1600 frames by night, 16 of them with an extinguisher.")
     conditions = [{"time": "night", "weather": "rain"}, {"time": "dusk", "quality": "dirty lens"}, {}]
     several = changed(training__conditions=conditions, training__rare={"class": "forklift", "instances": 0})
     assert (
