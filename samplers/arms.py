@@ -7,8 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from samplers.distances import Floats, nearest_distance, squared_norms
-from samplers.pool import DIAMETER, NOBODY, Bools, Ints, Pool, Reals, Selection
+from samplers.pool import NOBODY, Bools, Ints, Pool, Reals, Selection
 
 LOOK_AHEAD = 256
 
@@ -49,50 +48,12 @@ class Queue:
         pass
 
 
-class Farthest:
-    """Farthest-first traversal, k-center-greedy (Gonzalez 1985; Sener and Savarese 2018): O(MD) a pick,
-    O(M) memory beside the rows.
-
-    Ties go to the lowest row; with nothing labeled the first pick is drawn from the generator.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        points: Floats,
-        centers: Floats,
-        rows: Ints,
-        rng: np.random.Generator,
-        weight: float = 1.0,
-    ) -> None:
-        """points: (N, D) the pool. centers: (L, D) where to stay away from. rows: (M,) candidates of the pool."""
-        self.name, self.weight = name, weight
-        self._rows, self._all = rows, points
-        self._points = points if len(rows) == len(points) else points[rows]
-        self._norms = squared_norms(self._points)
-        distance = nearest_distance(self._points, centers)
-        undecided = DIAMETER + 1e-9 * rng.random(len(rows))
-        self._distance = np.where(np.isinf(distance), undecided, distance)
-
-    def propose(self, open_rows: Bools) -> tuple[int, float] | None:
-        candidates = np.where(open_rows[self._rows], self._distance, -1.0)
-        if not len(candidates) or candidates.max() < 0:
-            return None
-        best = int(candidates.argmax())
-        return int(self._rows[best]), float(candidates[best])
-
-    def observe(self, row: int) -> None:
-        if len(self._rows):
-            center = self._all[row]
-            squared = self._norms + np.dot(center, center) - 2 * (self._points @ center)
-            self._distance = np.minimum(self._distance, np.sqrt(np.maximum(squared, 0)))
-
-
 class Admission:
     """Which rows may still be chosen: one per near-duplicate cluster, none excluded, so many per sequence."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._clusters, self._sequences = _Members(pool.cluster), _Members(pool.sequence)
         used = pool.cluster[pool.excluded & (pool.cluster != NOBODY)]
         self.open = ~pool.excluded & ~np.isin(pool.cluster, used)
         self._taken: dict[int, int] = {}
@@ -101,10 +62,22 @@ class Admission:
         self.open[row] = False
         cluster, sequence = int(self._pool.cluster[row]), int(self._pool.sequence[row])
         if cluster != NOBODY:
-            self.open &= self._pool.cluster != cluster
+            self.open[self._clusters.of(cluster)] = False
         self._taken[sequence] = self._taken.get(sequence, 0) + 1
         if sequence != NOBODY and self._taken[sequence] == self._pool.max_per_sequence:
-            self.open &= self._pool.sequence != sequence
+            self.open[self._sequences.of(sequence)] = False
+
+
+class _Members:
+    """The rows of a code, without a look at every row."""
+
+    def __init__(self, codes: Ints) -> None:
+        self._order = np.argsort(codes, kind="stable")
+        self._sorted = codes[self._order]
+
+    def of(self, code: int) -> Ints:
+        first, end = np.searchsorted(self._sorted, (code, code + 1))
+        return self._order[first:end]
 
 
 def take_turns(pool: Pool, k: int, arms: Sequence[Arm], reasons: dict[str, Reals]) -> Selection:

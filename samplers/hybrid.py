@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from samplers.arms import Arm, Farthest, Queue, take_turns
+from samplers.arms import Arm, Queue, take_turns
 from samplers.coverage import CoverageSettings, deficit_of_rows, stratum_arms, utility
+from samplers.farthest import Farthest
 from samplers.pool import Pool, Selection
 from samplers.uncertainty import UncertaintySettings, frame_uncertainty, relative_cost
 

@@ -167,8 +167,9 @@ def _unit_rows(name: str, value: NDArray[Any], width: int | None = None) -> Floa
     rows = np.ascontiguousarray(value, dtype=np.float32)
     if rows.ndim != 2 or (width is not None and rows.shape[1] != width):
         raise PoolError(f"{name}: expected shape (rows, {width or 'D'}), got {rows.shape}")
-    _refuse_nan(name, rows)
     norms = np.sqrt(squared_norms(rows))
+    for row in np.flatnonzero(~np.isfinite(norms)):
+        _refuse_nan(name, rows[row : row + 1], first=int(row))
     wrong = np.flatnonzero((np.abs(norms - 1) > 0.01) & (norms > 0))
     if len(wrong):
         raise PoolError(
@@ -196,11 +197,11 @@ def _scores(value: Sequence[NDArray[Any]], ids: Ints) -> list[NDArray[Any]]:
     return scores
 
 
-def _refuse_nan(name: str, array: NDArray[Any]) -> None:
+def _refuse_nan(name: str, array: NDArray[Any], first: int = 0) -> None:
     if array.dtype.kind in "fc" and not np.isfinite(array).all():
         row = int(np.argwhere(~np.isfinite(array))[0][0])
         raise PoolError(
-            f"{name}: expected finite numbers, got {array[row]} in row {row}; leave that frame out"
+            f"{name}: expected finite numbers, got {array[row]} in row {first + row}; leave that frame out"
         )
 
 

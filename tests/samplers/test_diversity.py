@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from samplers import STRATEGIES, Pool
-from samplers.arms import Farthest
 from samplers.distances import nearest_distance
 from samplers.evaluation import allocate, draw_evaluation
 
@@ -14,31 +13,6 @@ from samplers.evaluation import allocate, draw_evaluation
 def unit(vectors: Any) -> np.ndarray:
     rows = np.asarray(vectors, dtype=np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def test_k_center_on_a_line() -> None:
-    line = np.array([[0], [1], [2], [10]], dtype=np.float32)
-    arm = Farthest("k_center", line, line[:1], np.array([1, 2, 3]), np.random.default_rng(0))
-    still_open = np.ones(4, dtype=bool)
-    picks = []
-    for _ in range(2):
-        row, distance = arm.propose(still_open) or (-1, -1.0)
-        picks.append((row, distance))
-        still_open[row] = False
-        arm.observe(row)
-    assert picks == [(3, 10.0), (2, 2.0)]
-
-
-def test_k_center_equals_the_plain_loop() -> None:
-    rng = np.random.default_rng(0)
-    points, labeled = unit(rng.normal(size=(200, 8))), unit(rng.normal(size=(5, 8)))
-    distance = np.linalg.norm(points[:, None] - labeled[None], axis=2).min(axis=1)
-    expected = []
-    for _ in range(20):
-        expected.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(points - points[expected[-1]], axis=1))
-    selection = STRATEGIES["k_center"](Pool.of(points, labeled=labeled), 20, rng)
-    assert selection.indices.tolist() == expected
 
 
 def test_nearest_distance_over_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
