@@ -188,7 +188,7 @@ def _settled(spec: SceneSpec, needs: str, instances: int) -> int:
         found = int((render(replace(spec, seed=seed)).class_ids == CLASSES.index(needs)).sum())
         if found and (not instances or found == instances):
             return seed
-    raise RuntimeError(
+    raise WorldError(
         f"no scene of camera {spec.camera} shows a {needs} in {_ATTEMPTS} attempts; leave that camera out"
     )
 

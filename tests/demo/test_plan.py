@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import yaml
 
 import config
 from demo.plan import SHARED, DemoError, Plan, read_plan
+from loop.cli.app import FAILED, main
 from loop.settings import valid_keys
 
 CONFIGS = sorted(config.FOLDER.glob("demo*.yaml"))
@@ -78,6 +80,20 @@ def test_wrong_settings_and_counts_are_named_before_anything_is_rendered(tmp_pat
         plan_of(tmp_path, project={"round": {"epoch": 3}})
     with pytest.raises(DemoError, match=r"demo\.budget: expected a whole number from 1, got 'many'"):
         plan_of(tmp_path, demo={"budget": "many"})
+
+
+def test_the_command_refuses_it_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text("a: 1")
+    monkeypatch.setattr(sys, "argv", ["fieldloop", "demo", "--config", str(path), "--folder", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == FAILED
+    assert (
+        capsys.readouterr().err == f"error {path}: expected sections world, project and demo, found also a\n"
+    )
 
 
 def test_product_code_never_imports_the_demo() -> None:
