@@ -24,6 +24,7 @@ from db.engine import read
 from db.frames import FrameRow, frames
 from db.index import open_index
 from db.labels import LabelRow, labels
+from db.progress import Backlog, backlog
 from db.states import Origin
 from loop import current
 from loop.coverage.conditions import Conditions, load_conditions
@@ -76,6 +77,7 @@ class CoverageView:
     """production and training side by side, their gaps worst first, and one stratum per production frame.
 
     detections: by production row. embedder, detector: producers whose facts these are; nothing of others is in here.
+    backlog: how much of production they have seen.
     """
 
     production: Side
@@ -90,6 +92,12 @@ class CoverageView:
     strata: Strata
     embedder: int
     detector: int
+    backlog: Backlog
+
+    @property
+    def note(self) -> str:
+        """Says so where only a part of production is in here."""
+        return current.said(self.backlog)
 
     def conditions_of(self, row: int) -> dict[str, str]:
         """What is known of a production frame: facet name -> option."""
@@ -142,26 +150,30 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         strata=strata_of(gaps, len(production)),
         embedder=both.embedder,
         detector=both.detector,
+        backlog=both.backlog,
     )
 
 
 def lines(view: CoverageView) -> list[str]:
     """The gaps for people, worst first."""
-    head = f"{len(view.production)} production frames against {len(view.training)} training frames"
+    counts = f"{len(view.production)} production frames against {len(view.training)} training frames"
+    head = [counts, *([view.note] if view.note else [])]
     if not view.gaps:
-        return [head, "no gap: production looks like the training set in every condition that was compared"]
+        return [*head, "no gap: production looks like the training set in every condition that was compared"]
     rows = [
         f"{place:>2}  {gap.why} (95 % interval {gap.interval[0]:.1%} to {gap.interval[1]:.1%}, {gap.groups} camera-days)"
         + (f"; also {', '.join(gap.also)}" if gap.also else "")
         for place, gap in enumerate(view.gaps, 1)
     ]
-    return [head, *rows]
+    return [*head, *rows]
 
 
 def as_json(view: CoverageView) -> dict[str, Any]:
     """The gaps for programs; frames by path below the store."""
     return {
         "production_frames": len(view.production),
+        "production_frames_to_analyze": view.backlog.waiting,
+        "note": view.note,
         "training_frames": len(view.training),
         "gaps": [
             {
@@ -202,6 +214,7 @@ class _Both:
 
     embedder: int
     detector: int
+    backlog: Backlog
     production: Side
     training: Side
     detections: list[StoredDetections]
@@ -217,10 +230,12 @@ def _load(parts: Parts) -> _Both:
         seen = [row for row in frames(session, origin=Origin.PRODUCTION) if row.seq in embedded]
         found = load_detections(session, made.detector, [row.seq for row in seen])
         production = [row for row in seen if row.seq in found]
-        _check_sides(production, training)
+        known_backlog = backlog(session, made.embedder, made.detector)
+        _check_sides(production, training, known_backlog)
         return _Both(
             made.embedder,
             made.detector,
+            known_backlog,
             _side(session, production, made.embedder, made.measure),
             _side(session, training, made.embedder, made.measure),
             [found[row.seq] for row in production],
@@ -249,14 +264,17 @@ def _ranked(settings: Settings, both: _Both, candidates: Sequence[Candidate]) ->
     return merge_overlapping(ranked, len(both.production))
 
 
-def _check_sides(production: Sequence[FrameRow], training: Sequence[FrameRow]) -> None:
-    for rows, what, command in (
-        (training, "training", "analyze"),
-        (production, "production", "ingest, then analyze"),
+def _check_sides(
+    production: Sequence[FrameRow], training: Sequence[FrameRow], known_backlog: Backlog
+) -> None:
+    arrived = known_backlog.production
+    for rows, what, found, command in (
+        (training, "training", "none", "analyze"),
+        (production, "production", f"0 of {arrived}", "analyze" if arrived else "ingest, then analyze"),
     ):
         if not rows:
             raise ProjectError(
-                f"expected {what} frames analyzed by the current models, found none; run `fieldloop {command}` first"
+                f"expected {what} frames analyzed by the current models, found {found}; run `fieldloop {command}` first"
             )
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from connectors.ports import Detector, Embedder
 from db.analysis import producer, producer_id
-from db.engine import write
+from db.engine import read, write
 from db.frames import get_fact, set_fact
 from db.models import deployed
-from db.progress import count_seen, find_producer, has_producer
+from db.progress import Backlog, backlog, count_seen, find_producer, has_producer
 from loop.monitoring.measure import MEASURES_VERSION
 from loop.project import Project
 from loop.settings import Settings
@@ -74,6 +75,23 @@ def register_detector(session: Session, settings: Settings, sha256: str, detecto
     made = producer_id(session, "detector", detector.name, {"classes": list(detector.classes)})
     _remember(session, _detector_key(settings, sha256), made)
     return made
+
+
+def backlog_of(parts: Parts, until: datetime | None = None) -> Backlog:
+    """How much of production, or of what came in by then, the current models have analyzed. Raises ModelError, ProjectError."""
+    made = producers(parts)
+    with read(parts.project.engine) as session:
+        return backlog(session, made.embedder, made.detector, until)
+
+
+def said(found: Backlog) -> str:
+    """One line where analysis is not done, "" where it is."""
+    if not found.waiting:
+        return ""
+    return (
+        f"{found.analyzed} of {found.production} production frames are analyzed by the current models; "
+        "run `fieldloop analyze`"
+    )
 
 
 def progress(session: Session, project: Project, total: int) -> list[Analyzed]:

@@ -4,7 +4,8 @@ LoopError
 ├── ConfigError      a key or a value of the configuration
 ├── ProjectError     no project here, or one that does not fit
 ├── DatasetError     a dataset that cannot be imported, frozen or trained on (loop.datasets)
-└── RoundError       a round that cannot be started or moved
+├── RoundError       a round that cannot be started or moved
+└── Waiting          nothing is wrong: other work has to be done first
 """
 
 
@@ -22,3 +23,7 @@ class ProjectError(LoopError):
 
 class RoundError(LoopError):
     """A round cannot be started or moved."""
+
+
+class Waiting(LoopError):
+    """Nothing is wrong: what is asked has to wait for other work, and goes on by itself under `fieldloop serve`."""

@@ -7,20 +7,25 @@ from dataclasses import asdict
 
 import numpy as np
 
-from connectors.ports import Purpose
+from connectors.errors import ModelError
+from connectors.ports import Progress, Purpose
 from db.analysis import embedded_ids, load_embeddings
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.labels import LabelRow, labels
 from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
 from db.states import Origin
+from loop import stages
 from loop.coverage_view import CoverageView, codes_of
+from loop.current import backlog_of
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, validate_export
 from loop.datasets.freeze import Manifest, freeze, summary
 from loop.datasets.imported import DatasetError, PixelBox
 from loop.datasets.units import Item, split_groups
+from loop.errors import Waiting
 from loop.project import Project
+from loop.wiring import Parts
 from samplers.clusters import camera_residuals, estimate_radius, leader_clusters
 
 
@@ -38,6 +43,23 @@ def freeze_dataset(project: Project, view: CoverageView, row: RoundRow) -> int:
     relative = str(out.relative_to(project.root))
     with write(project.engine) as session:
         return add_dataset(session, manifest.sha256, relative, summary(manifest), members)
+
+
+def ensure_analyzed(parts: Parts, row: RoundRow, progress: Progress, analyze: bool) -> None:
+    """What had come in when the round was opened is analyzed by the current models, here and now where `analyze` says so.
+
+    Raises Waiting where that is somebody else's work, ModelError where a model cannot do it.
+    """
+    if not backlog_of(parts, row.created_at).waiting:
+        return
+    report = stages.analyze(parts, progress) if analyze else None
+    if report is not None and report.failures:
+        raise ModelError("; ".join(f"{kind}: {why}" for kind, why in report.failures.items()))
+    if backlog_of(parts, row.created_at).waiting:
+        raise Waiting(
+            f"expected everything that had come in when round {row.id} was opened to be analyzed by the current models, got a part; "
+            "`fieldloop serve` goes on by itself when it is, or run `fieldloop round advance` then"
+        )
 
 
 def build_manifest(project: Project, view: CoverageView, row: RoundRow) -> Manifest:

@@ -34,7 +34,7 @@ from loop import coverage_view
 from loop.deploying import check_weights, file_sha256, sync_deployed
 from loop.errors import LoopError, ProjectError, RoundError
 from loop.exclusive import exclusive
-from loop.freezing import freeze_dataset
+from loop.freezing import ensure_analyzed, freeze_dataset
 from loop.ingest import write_atomically
 from loop.judging import judge_candidate
 from loop.project import Project
@@ -65,13 +65,18 @@ def start(parts: Parts) -> int:
         return start_round(session, base.id, settings)
 
 
-def run(parts: Parts, progress: Progress) -> RoundRow | None:
-    """Takes the open round as far as it goes. None when there is none, or another process has it."""
+def run(parts: Parts, progress: Progress, analyze: bool = True) -> RoundRow | None:
+    """Takes the open round as far as it goes. None when there is none, or another process has it.
+
+    analyze: before freezing, what the current models have not seen is analyzed here; otherwise Waiting is raised until it is.
+    """
     with exclusive(parts.project.engine, "round") as mine:
         if not mine:
             return None
         sync_deployed(parts.project)
         row = current(parts.project)
+        if row is not None and row.status is RoundStatus.FREEZING and not row.cancel_requested:
+            ensure_analyzed(parts, row, progress, analyze)
         while row is not None and _step(parts, row, progress):
             row = reread(parts.project, row.id)
             if row.status not in OPEN_ROUNDS:
@@ -89,7 +94,7 @@ def step_or_start(parts: Parts, progress: Progress) -> str:
             return ""
         start(parts)
     before = current(project)
-    row = run(parts, progress)
+    row = run(parts, progress, analyze=False)
     if row is None or before is None or (row.status, row.error) == (before.status, before.error):
         return ""
     return f"round {row.id}: {row.status}" + (f" ({row.error})" if row.error else "")

@@ -17,10 +17,10 @@ from db.engine import read, write
 from db.frames import FrameRow, analyzed_up_to, get_fact, set_fact
 from db.states import Role
 from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, selected_today
-from loop import coverage_view
+from loop import coverage_view, current
 from loop.coverage.strata import NO_STRATUM, reason_lines, strata_of
 from loop.coverage_view import CoverageView
-from loop.errors import ConfigError
+from loop.errors import ConfigError, Waiting
 from loop.exclusive import exclusive
 from loop.project import Project
 from loop.wiring import Parts
@@ -31,6 +31,7 @@ from samplers.uncertainty import UncertaintySettings, frame_uncertainty
 Ints = NDArray[np.int64]
 ORDINARY = "ordinary frames"
 CONSIDERED = "considered_up_to"
+ANALYZED_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -62,25 +63,32 @@ class Chosen:
 
 @dataclass
 class SelectReport:
-    """batch: its id, None for a dry run or when nothing was left to choose. busy: another process is selecting."""
+    """batch: its id, None for a dry run or when nothing was left to choose. busy: another process is selecting.
+
+    note: says so where it was chosen from a part of production only.
+    """
 
     batch: int | None = None
     strategy: str = ""
     seed: int = 0
     chosen: list[Chosen] = field(default_factory=list)
     busy: bool = False
+    note: str = ""
 
     def lines(self) -> list[str]:
         """The batch for people, most valuable first."""
+        note = [self.note] if self.note else []
         if not self.chosen:
             return [
-                "nothing left to choose: every analyzed frame is labeled, queued or a near-duplicate of one"
+                "nothing left to choose: every analyzed frame is labeled, queued or a near-duplicate of one",
+                *note,
             ]
         train = sum(item.purpose == "train" for item in self.chosen)
         head = f"{train} frames to train on and {len(self.chosen) - train} to evaluate with, by {self.strategy} (seed {self.seed})"
         rows = [f"{item.rank:>4}  {item.camera:<18} {item.reason}" for item in self.chosen]
         return [
             head,
+            *note,
             *rows,
             f"batch {self.batch}; next: fieldloop push" if self.batch else "dry run: nothing was kept",
         ]
@@ -110,7 +118,7 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
         view, in_pool, excluded, request, request.budget - len(evaluation), seed, settings.max_per_sequence
     )
     chosen = _merged(view, train, evaluation)
-    report = SelectReport(None, request.strategy, seed, chosen)
+    report = SelectReport(None, request.strategy, seed, chosen, note=view.note)
     if chosen and not request.dry_run:
         report.batch = _keep(project, view, request, report)
     return report
@@ -121,7 +129,8 @@ def select_daily(
 ) -> SelectReport:
     """What `fieldloop serve` selects: a share of the frames that are new since its last batch, within the day's budget.
 
-    show: is given the view that was chosen from, once the batch is kept.
+    show: is given the view that was chosen from, once the batch is kept. Raises Waiting while most of production, after a
+    promotion say, has yet to be analyzed by the current models: frames seen first are no fair choice.
     """
     with exclusive(parts.project.engine, "select") as mine:
         return _daily(parts, progress, show) if mine else SelectReport(busy=True)
@@ -137,6 +146,7 @@ def _daily(parts: Parts, progress: Progress, show: Callable[[CoverageView], None
         before, now = analyzed_up_to(session, seen), analyzed_up_to(session)
     if min(left, _grown(settings.share_of_new, before, now)) < 1:
         return SelectReport()
+    _wait_for_analysis(parts)
     view = coverage_view.build(parts, progress)
     # Analysis goes on meanwhile: what the view holds is what counts as considered.
     now = before + sum(row.seq > seen for row in view.production.rows)
@@ -148,6 +158,15 @@ def _daily(parts: Parts, progress: Progress, show: Callable[[CoverageView], None
         _remember_considered(project, view)
     show(view)
     return report
+
+
+def _wait_for_analysis(parts: Parts) -> None:
+    found = current.backlog_of(parts)
+    if found.analyzed < ANALYZED_SHARE * found.production:
+        raise Waiting(
+            f"expected {ANALYZED_SHARE:.0%} of production to be analyzed by the current models before frames are chosen each "
+            "day, got less; selection goes on by itself when analysis is that far"
+        )
 
 
 def _considered(session: Session) -> int:

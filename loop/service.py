@@ -26,7 +26,7 @@ from db.leases import last_runs, note_run
 from db.tables import utcnow
 from loop import gaps_page, rounds, selecting, stages
 from loop.coverage_view import CoverageView
-from loop.errors import LoopError, ProjectError
+from loop.errors import LoopError, ProjectError, Waiting
 from loop.settings import Settings
 from loop.triggers import parse_date, parse_trigger
 from loop.wiring import Parts
@@ -225,7 +225,7 @@ def _attempt(service: Service, job: Job, progress: Progress) -> tuple[str, str]:
         return "done", job.run(service.parts, progress)
     except Stopping:
         return "stopped", "asked to stop; it goes on at the next start"
-    except LabelStudioDown as error:
+    except (LabelStudioDown, Waiting) as error:
         outcome, detail = "waiting", str(error)
     except (LoopError, ConnectorError, StateError, OSError) as error:
         outcome, detail = "failed", str(error)

@@ -17,7 +17,7 @@ import typer
 
 from connectors.errors import ConnectorError, LabelStudioDown
 from db.errors import StateError
-from loop.errors import LoopError
+from loop.errors import LoopError, Waiting
 from loop.jsonable import plain
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def main() -> None:
     )  # before torch is loaded: spinning threads slow a busy machine
     try:
         code = app(prog_name="fieldloop", standalone_mode=False)
+    except Waiting as error:
+        fail(str(error), BUSY)
     except (LoopError, ConnectorError, StateError) as error:
         fail(str(error), AWAY if isinstance(error, LabelStudioDown) else FAILED)
     except (typer.Abort, KeyboardInterrupt):

@@ -18,7 +18,7 @@ from typer.main import get_command
 from connectors.errors import LabelStudioDown
 from loop.cli import app as application
 from loop.cli.app import AWAY, BUSY, EXIT_CODES, FAILED, OK, STOPPED, USAGE, main
-from loop.errors import ProjectError
+from loop.errors import ProjectError, Waiting
 from loop.exclusive import exclusive
 from loop.project import open_project
 from tests.fakes import make_project, write_frames
@@ -147,6 +147,7 @@ def test_no_project_here(
         (LabelStudioDown("expected an answer; start it"), AWAY, "error expected an answer; start it"),
         (ProjectError("expected [red]ripe[/] [apples]"), FAILED, "error expected [red]ripe[/] [apples]"),
         (KeyboardInterrupt(), STOPPED, "error stopped; run the command again to go on"),
+        (Waiting("expected analyzed frames, got a part"), BUSY, "error expected analyzed frames, got a part"),
         (typer.Abort(), STOPPED, "error stopped; run the command again to go on"),
         (
             PermissionError(13, "Permission denied", "/store"),

@@ -12,12 +12,21 @@ import pytest
 
 from db import index as indexing
 from db.vectors import VectorStore
-from loop import coverage_view, stages
+from loop import coverage_view, deploying, gaps_page, stages
 from loop.coverage_view import CoverageView
 from loop.errors import ProjectError
 from loop.jsonable import plain
 from loop.project import Project, open_project
-from tests.fakes import DARK, FakeParts, make_project, picture, quiet, write_frames
+from tests.fakes import (
+    DARK,
+    FakeParts,
+    add_checkpoint,
+    make_project,
+    picture,
+    quiet,
+    weights,
+    write_frames,
+)
 
 
 def with_settings(parts: FakeParts, **gaps: bool) -> FakeParts:
@@ -139,6 +148,28 @@ def test_frames_without_detections_or_vectors_are_left_out(parts: FakeParts) -> 
     (incoming / "new.jpg").write_bytes(picture(seed=900))
     stages.ingest(parts, quiet)
     assert len(coverage_view.build(parts, quiet).production) == 42
+
+
+def test_a_part_of_production_says_that_it_is_one(analyzed: FakeParts, folder: Path) -> None:
+    whole = coverage_view.build(analyzed, quiet)
+    assert whole.note == coverage_view.as_json(whole)["note"] == ""
+    write_frames(folder / "incoming", bright=6, dark=0, first=500)
+    stages.ingest(analyzed, quiet)
+    view = coverage_view.build(analyzed, quiet)
+    note = "42 of 48 production frames are analyzed by the current models; run `fieldloop analyze`"
+    assert coverage_view.lines(view)[1] == note
+    tree = coverage_view.as_json(view)
+    assert (tree["note"], tree["production_frames_to_analyze"]) == (note, 6)
+    assert note in gaps_page.render(analyzed.project, view)
+
+
+def test_right_after_a_promotion_it_is_said_what_is_lacking(analyzed: FakeParts) -> None:
+    deploying.promote(analyzed.project, add_checkpoint(analyzed.project, weights(note="better")), "by hand")
+    with pytest.raises(
+        ProjectError,
+        match="expected production frames analyzed by the current models, found 0 of 42; run `fieldloop analyze`",
+    ):
+        coverage_view.build(analyzed, quiet)
 
 
 def test_one_training_frame_is_enough(tmp_path: Path) -> None:

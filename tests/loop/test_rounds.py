@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
+from connectors.errors import ModelError
 from connectors.ports import Box
 from db.engine import read, write
 from db.errors import Conflict
@@ -19,9 +20,9 @@ from db.labels import set_label
 from db.models import deployed, models, move_model
 from db.rounds import RoundRow, advance, dataset, dataset_members, open_round, round_by_id
 from db.states import ModelStatus, Origin, Role, RoundStatus
-from loop import coverage_view, deploying, freezing, judging, rounds, stages
+from loop import coverage_view, current, deploying, freezing, judging, rounds, stages
 from loop.deploying import file_sha256, find_model, promote, rollback, sync_deployed
-from loop.errors import ProjectError, RoundError
+from loop.errors import ProjectError, RoundError, Waiting
 from loop.exclusive import holder_id, take
 from loop.judging import TRAINING_WORLD, held_out
 from loop.project import Project
@@ -542,3 +543,49 @@ def test_deploying_the_deployed_model_changes_nothing(labeled: FakeParts) -> Non
     deploying.promote(labeled.project, 1, "again")
     with pytest.raises(ProjectError, match="nothing has been promoted yet"):
         rollback(labeled.project)
+
+
+def promoted_before(parts: FakeParts) -> FakeParts:
+    """Another detector than the one that analyzed production is deployed."""
+    promote(parts.project, add_checkpoint(parts.project, weights(blind_below=100, note="by hand")), "by hand")
+    return parts
+
+
+def test_a_round_analyzes_first_what_the_current_models_have_not_seen(labeled: FakeParts) -> None:
+    row = run(started(promoted_before(labeled)))
+    assert row.status is RoundStatus.PROMOTED, row.error
+    base = find_model(labeled.project, str(row.base_model_id))
+    assert labeled.detectors[labeled.project.root / base.path].seen >= len(production(labeled))
+
+
+def test_under_the_service_a_round_waits_for_what_had_come_in_when_it_was_opened(
+    labeled: FakeParts, tmp_path: Path
+) -> None:
+    parts = started(promoted_before(labeled))
+    with pytest.raises(Waiting, match=r"when round 1 was opened .* got a part; `fieldloop serve` goes on"):
+        rounds.step_or_start(parts, quiet)
+    assert rounds.reread(parts.project, 1).status is RoundStatus.FREEZING
+    stages.analyze(parts, quiet)
+    write_frames(tmp_path / "incoming", bright=5, dark=0, first=900)
+    stages.ingest(parts, quiet)
+    assert current.backlog_of(parts).waiting == 5
+    assert rounds.step_or_start(parts, quiet) == "round 1: promoted"
+
+
+def test_a_round_waits_while_another_process_analyzes(labeled: FakeParts) -> None:
+    parts = started(promoted_before(labeled))
+    take(parts.project.engine, "analyze", holder_id(), 60)
+    with pytest.raises(Waiting, match=r"or run `fieldloop round advance` then"):
+        run(parts)
+    rounds.cancel(parts)
+    assert rounds.reread(parts.project, 1).status is RoundStatus.CANCELLED
+
+
+def test_a_model_that_cannot_analyze_leaves_the_round_open(labeled: FakeParts) -> None:
+    parts = started(promoted_before(labeled))
+    parts.detector().fails = RuntimeError("out of memory")
+    with pytest.raises(ModelError, match="detector: out of memory"):
+        run(parts)
+    assert rounds.reread(parts.project, 1).status is RoundStatus.FREEZING
+    parts.detector().fails = None
+    assert run(parts).status is RoundStatus.PROMOTED

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 
 from db.engine import read, write
+from db.progress import Backlog
 from db.states import BatchStatus, Role, TaskStatus
 from db.tasks import batches, move, tasks
-from loop import coverage_view, selecting, stages
+from loop import coverage_view, current, deploying, selecting, stages
 from loop.coverage_view import CoverageView
-from loop.errors import ConfigError
+from loop.errors import ConfigError, Waiting
 from loop.exclusive import holder_id, take
 from loop.project import Project
 from loop.selecting import Chosen, Request, SelectReport, select_from
 from samplers import STRATEGIES
-from tests.fakes import FakeParts, quiet, write_frames
+from tests.fakes import FakeParts, add_checkpoint, quiet, weights, write_frames
 
 
 @pytest.fixture
@@ -202,6 +203,32 @@ def test_frames_that_trickle_in_are_not_all_chosen(analyzed: FakeParts, folder: 
         chosen += selecting.select_daily(parts, quiet).chosen
     assert 3 <= len(chosen) <= 4
     assert any(item.purpose == "evaluation" for item in chosen)
+
+
+def test_a_batch_from_a_part_of_production_says_so(analyzed: FakeParts, folder: Path) -> None:
+    note = "42 of 62 production frames are analyzed by the current models; run `fieldloop analyze`"
+    assert stages.select(analyzed, quiet, budget=2, dry_run=True).note == ""
+    write_frames(folder / "incoming", bright=20, dark=0, first=500)
+    stages.ingest(analyzed, quiet)
+    report = stages.select(analyzed, quiet, budget=2)
+    assert (report.note, report.lines()[1]) == (note, note)
+    assert note in SelectReport(note=note).lines()
+
+
+def test_the_service_does_not_choose_while_most_has_yet_to_be_analyzed(
+    analyzed: FakeParts, folder: Path
+) -> None:
+    parts = with_select(analyzed, share_of_new=0.2, daily_budget=100)
+    deploying.promote(parts.project, add_checkpoint(parts.project, weights(note="better")), "by hand")
+    with pytest.raises(
+        Waiting, match=r"expected 80% of production to be analyzed .*, got less; .* by itself"
+    ):
+        selecting.select_daily(parts, quiet)
+    stages.analyze(parts, quiet)
+    write_frames(folder / "incoming", bright=10, dark=0, first=500)
+    stages.ingest(parts, quiet)
+    assert current.backlog_of(parts) == Backlog(52, 42)
+    assert len(selecting.select_daily(parts, quiet).chosen) == 8
 
 
 def test_only_one_process_selects(analyzed: FakeParts) -> None:

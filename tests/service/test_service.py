@@ -19,7 +19,7 @@ from db.labels import set_label
 from db.leases import RunRow, last_runs
 from db.tables import Run
 from loop import rounds, service
-from loop.errors import ConfigError
+from loop.errors import ConfigError, Waiting
 from loop.insights import overview
 from loop.project import open_project
 from loop.service import Job, Service, State, run_job, triggers_of
@@ -73,6 +73,7 @@ def raising(error: BaseException) -> Callable[[Parts, Progress], str]:
     ("error", "outcome", "detail"),
     [
         (LabelStudioDown("expected an answer, got none"), "waiting", "expected an answer, got none"),
+        (Waiting("expected analyzed frames, got a part"), "waiting", "expected analyzed frames, got a part"),
         (ConfigError("label_studio.url: wrong"), "failed", "label_studio.url: wrong"),
         (OSError(28, "No space left on device"), "failed", "[Errno 28] No space left on device"),
         (ZeroDivisionError("division by zero"), "failed", "ZeroDivisionError: division by zero"),
