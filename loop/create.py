@@ -29,7 +29,7 @@ from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
-from loop.deploying import sync_deployed
+from loop.deploying import file_sha256, sync_deployed
 from loop.errors import ConfigError, ProjectError
 from loop.ingest import UNKNOWN, chunked, store_image, write_atomically
 from loop.project import CONFIG_NAME, Project, open_project
@@ -87,6 +87,7 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     build_embedder(plan.root, _checked_settings(text).embedder)
     _write_config(plan.root, text)
     project = open_project(plan.root)
+    _claim(project, plan, dataset, classes)
     _deploy(project, plan.weights, classes)
     damaged = _import_images(project, dataset, progress)
     unusable = {problem.path for problem in damaged}
@@ -195,6 +196,23 @@ def _write_config(root: Path, text: str) -> None:
     write_atomically(target, text.encode())
 
 
+def _claim(project: Project, plan: NewProject, dataset: ImportedDataset, classes: Sequence[str]) -> None:
+    """A project stays with what it was made from, however often `init` is run. Raises ProjectError."""
+    made_from = {
+        "classes": json.dumps(list(classes)),
+        "weights": file_sha256(plan.weights),
+        "dataset": dataset.fingerprint,
+    }
+    with write(project.engine) as session:
+        for what, given in made_from.items():
+            if (kept := claim_fact(session, what, given)) != given:
+                raise ProjectError(
+                    f"expected the {what} this project was made with ({kept}), got others ({given}); "
+                    f"choose another folder, or remove {project.root} and make it anew"
+                )
+        claim_fact(session, "project", secrets.token_hex(8))
+
+
 def _deploy(project: Project, weights: Path, classes: Sequence[str]) -> None:
     data = weights.read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
@@ -203,11 +221,6 @@ def _deploy(project: Project, weights: Path, classes: Sequence[str]) -> None:
     if not path.is_file():
         write_atomically(path, data)
     with write(project.engine) as session:
-        if claim_fact(session, "classes", json.dumps(list(classes))) != json.dumps(list(classes)):
-            raise ProjectError(
-                "expected the classes this project was made with, got others; choose another folder"
-            )
-        claim_fact(session, "project", secrets.token_hex(8))
         claim_fact(session, "evaluation_secret", _evaluation_key(project.settings.seed, sha256))
         model = add_model(session, sha256, f"models/{path.name}", classes, ModelStatus.CANDIDATE, None)
         if deployed(session) is None:

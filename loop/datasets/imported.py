@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -67,6 +69,19 @@ class ImportedDataset:
     @property
     def boxes(self) -> int:
         return sum(len(image.boxes or ()) for image in self.images)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same wherever the dataset lies; another one as soon as a class, an image, its split or a box is another."""
+        rows = sorted(
+            (
+                (image.split, image.sequence, image.path.name, image.path.stat().st_size, image.boxes)
+                for image in self.images
+            ),
+            key=repr,
+        )
+        digest = hashlib.sha256(json.dumps([self.classes, rows]).encode()).hexdigest()
+        return f"{len(self.images)} images with {self.boxes} boxes, {digest[:16]}"
 
 
 @dataclass(slots=True)

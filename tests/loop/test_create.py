@@ -124,8 +124,52 @@ def test_other_classes_in_the_folder_are_refused(plan: NewProject) -> None:
     create(plan)
     plan.weights.write_text(json.dumps({"classes": ["a"], "blind_below": 0, "misses": []}))
     plan.dataset.write_text(yaml.safe_dump(yaml.safe_load(plan.dataset.read_text()) | {"names": ["a"]}))
-    with pytest.raises(ProjectError, match="expected the classes this project was made with, got others"):
+    with pytest.raises(
+        ProjectError,
+        match=r"expected the classes .* \(\[\"person\", \"helmet\"\]\), got others \(\[\"a\"\]\)",
+    ):
         create(plan)
+
+
+def test_other_weights_in_the_folder_are_refused(plan: NewProject) -> None:
+    create(plan)
+    first = file_sha256(plan.weights)
+    plan.weights.write_bytes(weights(note="retrained"))
+    other = file_sha256(plan.weights)
+    with pytest.raises(
+        ProjectError,
+        match=rf"expected the weights this project was made with \({first}\), got others \({other}\); choose another",
+    ):
+        create(plan)
+    project = open_project(plan.root)
+    assert file_sha256(project.deployed_weights) == first
+    assert [path.name for path in project.models.glob("*.pt")] != []
+    assert not (project.models / f"{other}.pt").exists()
+
+
+def test_another_dataset_in_the_folder_is_refused(plan: NewProject) -> None:
+    create(plan)
+    before = imported(open_project(plan.root))
+    more = write_dataset(plan.dataset.parent, train=9, val=4)
+    with pytest.raises(
+        ProjectError,
+        match=r"expected the dataset this project was made with \(12 images with 12 boxes, \w{16}\), got others "
+        r"\(13 images with 13 boxes, \w{16}\); choose another folder, or remove .* and make it anew",
+    ):
+        create(plan)
+    assert imported(open_project(plan.root)) == before
+    label = more.parent / "labels" / "train" / "1008.txt"
+    label.with_name("1007.txt").write_bytes(label.read_bytes())
+    label.unlink()
+    (more.parent / "images" / "train" / "1008.jpg").unlink()
+    with pytest.raises(ProjectError, match=r"got others \(12 images with 12 boxes"):
+        create(plan)
+
+
+def test_the_same_dataset_elsewhere_is_the_same(plan: NewProject, tmp_path: Path) -> None:
+    create(plan)
+    moved = write_dataset(tmp_path / "moved", train=8, val=4)
+    assert create(NewProject(plan.root, moved, plan.weights, plan.frames, clip="small")).boxes == 12
 
 
 def test_settings_can_be_given(plan: NewProject) -> None:
