@@ -61,15 +61,18 @@ def ensure_environment(home: Path, progress: Progress = quiet) -> Path:
 
 
 @contextmanager
-def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Holds an exclusive lock between processes; calls `on_wait` once when somebody else has it."""
+def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[int]:
+    """Holds an exclusive lock between processes; calls `on_wait` once when somebody else has it.
+
+    Yields the descriptor that holds it: a child that inherits it holds the lock too.
+    """
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             on_wait()
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def _build(environment: Path, progress: Progress) -> None:

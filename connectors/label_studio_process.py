@@ -1,4 +1,8 @@
-"""One detached process per data folder: its record on disk, whether it still runs, and its end."""
+"""One detached process per data folder: its record on disk, whether it still runs, and its end.
+
+The process is started through this very file, which records itself and then becomes the command: whoever starts it may be
+killed at any moment, and the next one still finds it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,12 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 STOP_SECONDS = 10.0
 RECORD = "server.json"
@@ -28,26 +34,55 @@ class Record:
 
 
 def spawn(
-    data_dir: Path, command: list[str], variables: dict[str, str], log: Path, port: int, document_root: str
+    data_dir: Path,
+    command: list[str],
+    variables: dict[str, str],
+    log: Path,
+    port: int,
+    document_root: str,
+    lock: int,
 ) -> Record:
-    """Starts a process in a session of its own and records it; the former log is kept beside the new one."""
+    """Starts a process in a session of its own, which records itself; the former log is kept beside the new one.
+
+    lock: a descriptor that the process keeps open until its record stands.
+    """
     if log.exists():
         log.replace(log.with_suffix(".log.1"))
+    itself = [
+        sys.executable,
+        "-I",
+        str(Path(__file__).resolve()),
+        str(data_dir),
+        str(port),
+        document_root,
+        str(lock),
+    ]
     with log.open("wb") as output:
         os.fchmod(output.fileno(), 0o600)
         process = subprocess.Popen(
-            command,
+            [*itself, *command],
             cwd=data_dir,
             env=variables,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(lock,),
         )
     _children[process.pid] = process
-    record = Record(process.pid, _process_start(process.pid) or "", port, document_root)
-    write_private(data_dir / RECORD, json.dumps(asdict(record)))
+    while (record := live_record(data_dir)) is None or record.pid != process.pid:
+        if process.poll() is not None:
+            return Record(process.pid, "ended before it was recorded", port, document_root)
+        time.sleep(0.01)
     return record
+
+
+def become(data_dir: Path, port: int, document_root: str, lock: int, command: list[str]) -> NoReturn:
+    """Records this process, then is `command`: number and start time stay, and the lock is closed."""
+    record = Record(os.getpid(), _process_start(os.getpid()) or "", port, document_root)
+    write_private(data_dir / RECORD, json.dumps(asdict(record)))
+    os.set_inheritable(lock, False)
+    os.execv(command[0], command)  # noqa: S606  (no shell is wanted)
 
 
 def end(data_dir: Path) -> bool:
@@ -110,3 +145,7 @@ def _process_start(pid: int) -> str | None:
         ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True
     ).stdout.split(maxsplit=1)
     return None if len(shown) < 2 or shown[0].startswith("Z") else shown[1].strip()
+
+
+if __name__ == "__main__":
+    become(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5:])

@@ -60,7 +60,7 @@ def start(
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(
         data_dir / "start.lock", lambda: progress(0, 0, "waiting for another start of the same Label Studio")
-    ):
+    ) as lock:
         record = live_record(data_dir)
         if record and record.document_root == str(document_root) and port in (0, record.port):
             return _wait_until_ready(data_dir, record, progress)
@@ -69,7 +69,7 @@ def start(
             stop(data_dir)
         credentials = _credentials(data_dir)
         _ensure_database(data_dir, environment, credentials, progress)
-        return _launch(data_dir, document_root, environment, credentials, port, progress)
+        return _launch(data_dir, document_root, environment, credentials, port, lock, progress)
 
 
 def status(data_dir: Path) -> ServerInfo | None:
@@ -92,11 +92,12 @@ def _launch(
     environment: Path,
     credentials: _Credentials,
     port: int,
+    lock: int,
     progress: Progress,
 ) -> ServerInfo:
     for attempt in range(3):
         chosen = _choose_port(port, data_dir, keep=attempt == 0)
-        record = _spawn(data_dir, document_root, environment, credentials, chosen)
+        record = _spawn(data_dir, document_root, environment, credentials, chosen, lock)
         try:
             return _wait_until_ready(data_dir, record, progress)
         except _PortTaken:
@@ -118,11 +119,11 @@ def _port_busy(port: int) -> LabelStudioError:
 
 
 def _spawn(
-    data_dir: Path, document_root: Path, environment: Path, credentials: _Credentials, port: int
+    data_dir: Path, document_root: Path, environment: Path, credentials: _Credentials, port: int, lock: int
 ) -> Record:
     command = [*_command(environment), "start", "--no-browser", "--internal-host", HOST, "-p", str(port)]
     variables = _variables(data_dir, document_root, credentials)
-    return spawn(data_dir, command, variables, data_dir / LOG, port, str(document_root))
+    return spawn(data_dir, command, variables, data_dir / LOG, port, str(document_root), lock)
 
 
 def _command(environment: Path) -> list[str]:

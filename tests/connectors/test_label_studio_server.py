@@ -182,6 +182,51 @@ def test_the_server_inherits_no_setting_by_accident(tmp_path: Path, monkeypatch:
     assert {given[name] for name in ("SENTRY_DSN", "FRONTEND_SENTRY_DSN")} == {""}
 
 
+KILLED_AT_THE_START = """
+import os, signal, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from connectors import label_studio_env as env, label_studio_process as process
+
+class Popen(subprocess.Popen):
+    def __init__(self, *given, **more):
+        super().__init__(*given, **more)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+process.subprocess.Popen = Popen
+folder = Path(sys.argv[2])
+with env.locked(folder / "start.lock", sys.exit) as lock:
+    process.spawn(folder, ["/bin/sleep", "60"], {}, folder / "server.log", 7, "/images", lock)
+"""
+
+
+def test_a_server_whose_starter_was_killed_at_once_is_found(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-c", KILLED_AT_THE_START, str(REPOSITORY), str(tmp_path)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    with env.locked(tmp_path / "start.lock", lambda: None):
+        found = process.live_record(tmp_path)
+        assert found is not None, "the lock was free before the server was on record"
+    assert (found.port, found.document_root) == (7, "/images")
+    assert Path(f"/proc/{found.pid}/cmdline").read_bytes().split(b"\0")[:2] == [b"/bin/sleep", b"60"]
+    info = server.status(tmp_path)
+    assert info is not None
+    assert (info.pid, info.ready) == (found.pid, False)
+    assert server.stop(tmp_path) is True
+    assert process._process_start(found.pid) is None
+
+
+def test_a_server_that_cannot_be_run_says_why(tmp_path: Path) -> None:
+    with env.locked(tmp_path / "start.lock", pytest.fail) as lock:
+        record = process.spawn(
+            tmp_path, ["/no/such/program"], {}, tmp_path / "server.log", 7, "/images", lock
+        )
+    while process.alive(record):
+        time.sleep(0.01)
+    assert "FileNotFoundError" in (tmp_path / "server.log").read_text()
+    with pytest.raises(LabelStudioError, match=r"(?s)to start, got an end with this in .*FileNotFound"):
+        raise server._ended_early(tmp_path)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A data folder whose server is ended afterwards."""
