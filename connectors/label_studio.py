@@ -6,7 +6,7 @@ import json
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -23,14 +23,13 @@ from connectors.label_results import (
 )
 from connectors.label_studio_api import WRITE, Rejected, connect, translated
 from connectors.label_studio_images import Images, LocalFiles, Uploads
-from connectors.ports import Annotation, LabelProject, LabelTask
+from connectors.ports import LabelProject, LabelTask, TaskAnswers
 
 BATCH = 100
 PAGE = 200
 QUERY_KEYS = 1000
 QUERY_CHARACTERS = 6000
 MARK = "Made by fieldloop."
-DELTA_MARGIN = timedelta(seconds=60)
 ANSWER = (
     "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,created_at,lead_time,"
     "parent_prediction,updated_by,total_annotations,cancelled_annotations"
@@ -120,22 +119,20 @@ class LabelStudio:
             )
         return made
 
-    def annotations(self, project_id: int, since: datetime | None) -> Iterable[Annotation]:
-        """Answers created or changed at or after `since` (all when None), skipped and empty ones too, by task.
+    def answers(self, project_id: int, since: datetime | None) -> Iterable[TaskAnswers]:
+        """Tasks changed at or after `since` (all when None), each with all its answers, skipped and empty ones too.
 
-        Classes are those of the last `check` or `ensure_project`, before any those of the label config. Tasks that
-        somebody else put into the project are left out.
+        A task's time moves when an answer of it is given, changed or deleted. Classes are those of the last `check`
+        or `ensure_project`, before any those of the label config. Tasks that somebody else put into the project are
+        left out.
         """
         classes = self._known_classes(project_id)
         filters = []
         if since is not None:
-            # A task's time moves with its answers, but not at the same microsecond.
-            after = format_time(since - DELTA_MARGIN)
-            filters = [_filter("updated_at", "greater", "Datetime", after)]
+            filters = [_filter("updated_at", "greater_or_equal", "Datetime", format_time(since))]
         for task in self._tasks("reading answers", project_id, filters, ANSWER, "all"):
-            for raw in task["annotations"] or () if KEY in task["data"] else ():
-                if since is None or parse_time(raw["updated_at"]) >= since:
-                    yield parse_annotation(raw, task, classes, self._author(raw.get("completed_by")))
+            if KEY in task["data"]:
+                yield self._answers(task, classes)
 
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
         """Deletes those of these tasks that nobody has answered, skipped or begun; the others stay."""
@@ -224,6 +221,13 @@ class LabelStudio:
             if len(page) < PAGE:
                 return
             last = page[-1]["id"]
+
+    def _answers(self, task: Json, classes: Sequence[str]) -> TaskAnswers:
+        given = [
+            parse_annotation(raw, task, classes, self._author(raw.get("completed_by")))
+            for raw in task["annotations"]
+        ]
+        return TaskAnswers(int(task["id"]), str(task["data"][KEY]), parse_time(task["updated_at"]), given)
 
     def _known_classes(self, project_id: int) -> tuple[str, ...]:
         if project_id not in self._classes:

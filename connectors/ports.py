@@ -118,6 +118,19 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskAnswers:
+    """Everything that people hold true of one task now: an answer that was there before and is absent was deleted.
+
+    updated_at: when the task or an answer of it was last changed.
+    """
+
+    external_task_id: int
+    key: str
+    updated_at: datetime
+    answers: Sequence[Annotation]
+
+
+@dataclass(frozen=True, slots=True)
 class LabelProject:
     """The Label Studio project that belongs to one fieldloop project."""
 
@@ -207,8 +220,8 @@ class LabelBackend(Protocol):
     def push(self, project_id: int, tasks: Sequence[LabelTask]) -> dict[str, int]:
         """Creates one task each, whether or not they exist already; look with `find` before. Task ids by key."""
 
-    def annotations(self, project_id: int, since: datetime | None) -> Iterable[Annotation]:
-        """Answers created or changed at or after `since` (all when None)."""
+    def answers(self, project_id: int, since: datetime | None) -> Iterable[TaskAnswers]:
+        """Tasks that were made, answered or changed at or after `since` (all when None), answers deleted included."""
 
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
         """Deletes those of these tasks that nobody has answered or begun; the others stay."""

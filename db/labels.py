@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from db.sql import AnySelect, in_parts, insert_one, table_of, upsert
+from db.sql import AnySelect, changed_rows, in_parts, insert_one, table_of, upsert
 from db.tables import Annotation, Label, utcnow
 
 
@@ -112,6 +112,12 @@ def set_label(
         "updated_at": utcnow(),
     }
     upsert(session, Label, [row])
+
+
+def delete_label(session: Session, task_id: int) -> bool:
+    """Revokes the label that came from an answer to this task; whether there was one. No other label is touched."""
+    given = select(Annotation.id).where(Annotation.task_id == task_id)
+    return changed_rows(session.execute(delete(Label).where(Label.annotation_id.in_(given)))) > 0
 
 
 def labels(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, union, update
+from sqlalchemy import ColumnElement, func, select, union, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,9 @@ from db.states import OPEN_TASKS, BatchStatus, TaskStatus
 from db.tables import Batch, Label, LabelTask, utcnow
 
 ENGAGED = (*OPEN_TASKS, TaskStatus.DONE, TaskStatus.SKIPPED)
+_HAS_OPEN_TASK = (
+    select(LabelTask.id).where(LabelTask.batch_id == Batch.id, LabelTask.status.in_(OPEN_TASKS)).exists()
+)
 _MOVABLE = frozenset({"external_project", "external_id", "detector", "priority", "reason"})
 
 
@@ -98,13 +101,12 @@ def queue_batch(session: Session, batch_id: int) -> bool:
 
 def close_batches(session: Session) -> list[int]:
     """Closes the queued batches that have no open task left; their ids."""
-    still_open = (
-        select(LabelTask.id).where(LabelTask.batch_id == Batch.id, LabelTask.status.in_(OPEN_TASKS)).exists()
-    )
-    statement = select(Batch.id).where(Batch.status == BatchStatus.QUEUED, ~still_open).order_by(Batch.id)
-    done = list(session.execute(statement).scalars())
-    _move_batches(session, done, BatchStatus.QUEUED, BatchStatus.CLOSED)
-    return done
+    return _settle(session, BatchStatus.QUEUED, BatchStatus.CLOSED, ~_HAS_OPEN_TASK)
+
+
+def reopen_batches(session: Session) -> list[int]:
+    """Queues again the closed batches of which a task became open again; their ids."""
+    return _settle(session, BatchStatus.CLOSED, BatchStatus.QUEUED, _HAS_OPEN_TASK)
 
 
 def batches(session: Session, status: BatchStatus | None = None) -> list[BatchRow]:
@@ -191,6 +193,13 @@ def task_counts(session: Session) -> dict[TaskStatus, int]:
 def selected_today(session: Session, since: datetime) -> int:
     """How many tasks were made at or after `since`, whatever became of them."""
     return session.execute(select(func.count()).where(LabelTask.created_at >= since)).scalar_one()
+
+
+def _settle(session: Session, frm: BatchStatus, to: BatchStatus, condition: ColumnElement[bool]) -> list[int]:
+    statement = select(Batch.id).where(Batch.status == frm, condition).order_by(Batch.id)
+    found = list(session.execute(statement).scalars())
+    _move_batches(session, found, frm, to)
+    return found
 
 
 def _move_batches(session: Session, ids: Sequence[int], frm: BatchStatus, to: BatchStatus) -> int:

@@ -1,4 +1,9 @@
-"""Pull: answers become labels. Only what a person submitted counts; a prediction that nobody submitted never does."""
+"""Pull: labels follow what stands in Label Studio. Only what a person submitted counts, and only as long as it stands there; a
+prediction that nobody submitted never does.
+
+Every task that changed comes with all answers it holds now. The latest that is no skip is in force; a task has a label
+exactly while it is done.
+"""
 
 from __future__ import annotations
 
@@ -10,57 +15,53 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from connectors.ports import Annotation, LabelBackend, Progress
+from connectors.ports import Annotation, LabelBackend, Progress, TaskAnswers
 from db.engine import read, write
 from db.frames import get_fact, set_fact
-from db.labels import answers, record_annotation, set_label
+from db.labels import AnswerRow, answers, delete_label, labels, record_annotation, set_label
 from db.states import TaskStatus
-from db.tasks import TaskRow, close_batches, move, task_by_key, tasks, tasks_by_keys
+from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.ingest import chunked
 
 OVERLAP = timedelta(minutes=5)
 WATERMARK = "pull_watermark"
-ANSWERABLE = (
-    TaskStatus.PENDING,
-    TaskStatus.SENT,
-    TaskStatus.CONFIRMED,
-    TaskStatus.DONE,
-    TaskStatus.SKIPPED,
-    TaskStatus.QUARANTINED,
-)
+ANSWERED = (TaskStatus.DONE, TaskStatus.SKIPPED, TaskStatus.QUARANTINED)
+ANSWERABLE = (TaskStatus.PENDING, TaskStatus.SENT, TaskStatus.CONFIRMED, *ANSWERED)
 
 
 @dataclass
 class PullReport:
-    """answers: new or changed answers by what they became. unknown: class names that are not ours. deleted: tasks gone over there."""
+    """answers: new or changed answers by what they became. unknown: class names that are not ours. deleted: tasks gone over there.
+
+    revoked: labels taken back, their answer deleted or turned into a skip or into one with unknown classes.
+    """
 
     answers: Counter[str] = field(default_factory=Counter)
     unknown: set[str] = field(default_factory=set)
     deleted: int = 0
     foreign: int = 0
+    revoked: int = 0
 
 
 def pull(
     engine: Engine, backend: LabelBackend, project_id: int, classes: Sequence[str], progress: Progress
 ) -> PullReport:
-    """Every answer since the last pull. Raises LabelStudioError; nothing is lost, the next pull starts at the same point."""
+    """Every change since the last pull. Raises LabelStudioError; nothing is lost, the next pull starts at the same point."""
     backend.check(project_id, classes)
     report = PullReport()
     watermark = _watermark(engine, project_id)
-    newest = watermark
-    found = backend.annotations(project_id, watermark - OVERLAP if watermark else None)
-    answered: set[str] = set()
-    for count, annotation in enumerate(sorted(found, key=lambda answer: answer.updated_at), 1):
+    found = backend.answers(project_id, watermark - OVERLAP if watermark else None)
+    changed = sorted(found, key=lambda seen: seen.updated_at)
+    for count, seen in enumerate(_touched(engine, changed), 1):
         with write(engine) as session:
-            _take(session, project_id, annotation, report)
-        answered.add(annotation.key)
-        newest = max(newest, annotation.updated_at) if newest else annotation.updated_at
+            _follow(session, project_id, seen, report)
         progress(count, 0, "answers")
-    _reconcile(engine, backend, project_id, answered, report)
+    _reconcile(engine, backend, project_id, [seen.key for seen in changed if seen.answers], report)
     with write(engine) as session:
         close_batches(session)
-        if newest:
-            set_fact(session, f"{WATERMARK}_{project_id}", newest.isoformat())
+        reopen_batches(session)
+        if changed and (watermark is None or changed[-1].updated_at > watermark):
+            set_fact(session, f"{WATERMARK}_{project_id}", changed[-1].updated_at.isoformat())
     return report
 
 
@@ -70,61 +71,93 @@ def _watermark(engine: Engine, project_id: int) -> datetime | None:
     return datetime.fromisoformat(fact) if fact else None
 
 
-def _take(session: Session, project_id: int, annotation: Annotation, report: PullReport) -> None:
-    task = task_by_key(session, annotation.key)
+def _touched(engine: Engine, changed: Sequence[TaskAnswers]) -> list[TaskAnswers]:
+    """Those that a person answered, now or before; what was only just pushed is left out."""
+    with read(engine) as session:
+        bare = tasks_by_keys(session, [seen.key for seen in changed if not seen.answers])
+    answered = {key for key, task in bare.items() if task.status in ANSWERED}
+    return [seen for seen in changed if seen.answers or seen.key in answered]
+
+
+def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullReport) -> None:
+    """Brings label and status of one task to what its answers say now, in one transaction and any number of times."""
+    task = task_by_key(session, seen.key)
     if task is None:
-        report.foreign += 1
+        report.foreign += len(seen.answers)
         return
+    new = [one for one in seen.answers if _record(session, task, project_id, one)]
+    known = answers(session, [task.id])
+    answer = _in_force(seen.answers)
+    if not _decides(task, project_id, seen, answer, known):
+        return
+    status = _outcome(answer)
+    if answer in new:
+        report.answers[status] += 1
+        report.unknown.update(answer.unknown_classes)
+    if answer and status is TaskStatus.DONE:
+        _label(session, task, answer, _stored_id(known, project_id, answer))
+    else:
+        report.revoked += delete_label(session, task.id)
+    there = {"external_project": project_id, "external_id": seen.external_task_id}
+    if status is not task.status or seen.external_task_id != task.external_id:
+        move(session, [task.id], ANSWERABLE, status, **there)
+
+
+def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation) -> bool:
     recorded = record_annotation(
         session,
         task.id,
         external_project=project_id,
-        external_id=annotation.external_id,
-        author=annotation.author,
-        created_at=annotation.created_at,
-        updated_at=annotation.updated_at,
-        cancelled=annotation.cancelled,
-        lead_time_s=annotation.lead_time_s,
-        result=annotation.result,
+        external_id=answer.external_id,
+        author=answer.author,
+        created_at=answer.created_at,
+        updated_at=answer.updated_at,
+        cancelled=answer.cancelled,
+        lead_time_s=answer.lead_time_s,
+        result=answer.result,
     )
-    if recorded is None:
-        return
-    if _superseded(session, task, annotation):
-        return
-    status = _outcome(annotation)
-    report.unknown.update(annotation.unknown_classes)
-    report.answers[status] += 1
-    if status is TaskStatus.SKIPPED and task.status is TaskStatus.DONE:
-        return
-    move(
-        session,
-        [task.id],
-        ANSWERABLE,
-        status,
-        external_id=annotation.external_task_id,
-        external_project=project_id,
+    return recorded is not None
+
+
+def _in_force(given: Sequence[Annotation]) -> Annotation | None:
+    return max(given, key=lambda one: (not one.cancelled, one.updated_at), default=None)
+
+
+def _decides(
+    task: TaskRow,
+    project_id: int,
+    seen: TaskAnswers,
+    answer: Annotation | None,
+    known: Sequence[AnswerRow],
+) -> bool:
+    """The task we know of decides, also by what it lost; a copy of it only by an answer that none of the known outdoes."""
+    if (task.external_project, task.external_id) == (project_id, seen.external_task_id):
+        return answer is not None or task.status in ANSWERED
+    return answer is not None and all(
+        row.cancelled or (row.updated_at <= answer.updated_at and not answer.cancelled) for row in known
     )
-    if status is TaskStatus.DONE:
-        _label(session, task, annotation, recorded)
 
 
-def _superseded(session: Session, task: TaskRow, annotation: Annotation) -> bool:
-    """Whether an answer given later is known already: of two answers to one task the later one counts."""
-    known = answers(session, [task.id])
-    return any(one.updated_at > annotation.updated_at and not one.cancelled for one in known)
-
-
-def _outcome(annotation: Annotation) -> TaskStatus:
-    if annotation.cancelled:
+def _outcome(answer: Annotation | None) -> TaskStatus:
+    if answer is None:
+        return TaskStatus.CONFIRMED
+    if answer.cancelled:
         return TaskStatus.SKIPPED
-    return TaskStatus.QUARANTINED if annotation.unknown_classes else TaskStatus.DONE
+    return TaskStatus.QUARANTINED if answer.unknown_classes else TaskStatus.DONE
 
 
-def _label(session: Session, task: TaskRow, annotation: Annotation, annotation_id: int) -> None:
-    boxes = [
-        [box.class_name, *(round(float(v), 2) for v in box.xyxy), box.origin] for box in annotation.boxes
-    ]
-    set_label(session, task.frame, boxes, task.purpose, "annotation", annotation_id)
+def _stored_id(known: Sequence[AnswerRow], project_id: int, answer: Annotation) -> int:
+    wanted = (project_id, answer.external_id, answer.updated_at)
+    return next(row.id for row in known if (row.external_project, row.external_id, row.updated_at) == wanted)
+
+
+def _label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int) -> None:
+    held = labels(session, [task.frame]).get(task.frame)
+    if held is None or held.annotation_id != annotation_id:
+        boxes = [
+            [box.class_name, *(round(float(v), 2) for v in box.xyxy), box.origin] for box in answer.boxes
+        ]
+        set_label(session, task.frame, boxes, task.purpose, "annotation", annotation_id)
 
 
 def _reconcile(

@@ -97,7 +97,8 @@ def _pull(parts: Parts, progress: Progress) -> str:
     if not stages.anything_to_pull(parts):
         return ""
     report = stages.pull(parts, progress)
-    return f"{report.answers.total()} answers" if report.answers else ""
+    counts = {"answers": report.answers.total(), "labels revoked": report.revoked}
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
 def _round(parts: Parts, progress: Progress) -> str:

@@ -36,6 +36,7 @@ from connectors.ports import (
     LabelProject,
     LabelTask,
     Progress,
+    TaskAnswers,
     Trainer,
     TrainResult,
     TrainSpec,
@@ -210,6 +211,7 @@ class StudioTask:
     id: int
     project: int
     task: LabelTask
+    updated_at: datetime = MONDAY
     answers: list[Annotation] = field(default_factory=list)
 
 
@@ -283,7 +285,15 @@ class StudioServer:
             result=[{"class": box.class_name, "xyxy": list(box.xyxy)} for box in boxes],
         )
         found.answers = [old for old in found.answers if old.external_id != made.external_id] + [made]
+        found.updated_at = self.now
         return made
+
+    def delete_answer(self, answer: Annotation) -> None:
+        self.now += timedelta(seconds=1)
+        for task in self.tasks:
+            if answer.external_id in [given.external_id for given in task.answers]:
+                task.answers = [given for given in task.answers if given.external_id != answer.external_id]
+                task.updated_at = self.now
 
 
 class FakeLabelStudio:
@@ -323,7 +333,7 @@ class FakeLabelStudio:
         self._call("push", len(tasks))
         self._project(project_id)
         self._hook("before import")
-        made = [StudioTask(self.server.next(), project_id, task) for task in tasks]
+        made = [StudioTask(self.server.next(), project_id, task, self.server.now) for task in tasks]
         self.server.under_way += made
         if self.server.late:
             self._hook("import under way")
@@ -332,13 +342,13 @@ class FakeLabelStudio:
         self._hook("after import")
         return {task.task.key: task.id for task in made}
 
-    def annotations(self, project_id: int, since: datetime | None) -> Iterable[Annotation]:
-        self._call("annotations", project_id)
+    def answers(self, project_id: int, since: datetime | None) -> Iterable[TaskAnswers]:
+        self._call("answers", project_id)
         ours = self._project(project_id).classes
         for task in [task for task in self.server.tasks if task.project == project_id]:
-            for answer in task.answers:
-                if since is None or answer.updated_at >= since:
-                    yield _translated(answer, ours)
+            if since is None or task.updated_at >= since:
+                given = [_translated(answer, ours) for answer in task.answers]
+                yield TaskAnswers(task.id, task.task.key, task.updated_at, given)
 
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
         self._call("remove", len(task_ids))

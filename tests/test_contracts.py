@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -32,6 +32,7 @@ from connectors.ports import (
     Image,
     LabelBackend,
     LabelTask,
+    TaskAnswers,
     Trainer,
     TrainSpec,
     VectorIndex,
@@ -202,6 +203,7 @@ class Desk:
     backend: LabelBackend
     image: Path
     answer: Callable[[int, str, bool], None]
+    withdraw: Callable[[Annotation], None]
     delete: Callable[[int], None]
 
     def task(self, key: str, boxes: Sequence[Box] = (), priority: float = 0.5) -> LabelTask:
@@ -247,7 +249,7 @@ class TestLabelBackend:
             lambda: desk.backend.check(project, CLASSES),
             lambda: desk.backend.find(project, ["a"]),
             lambda: desk.backend.push(project, [desk.task("a")]),
-            lambda: list(desk.backend.annotations(project, None)),
+            lambda: list(desk.backend.answers(project, None)),
             lambda: desk.backend.ensure_project("title", CLASSES, "", project),
         )
         for call in calls:
@@ -276,8 +278,9 @@ class TestLabelBackend:
         made = desk.backend.push(project, [desk.task(key, [box]) for key in ("a", "b", "c")])
         desk.answer(made["a"], "a", False)
         desk.answer(made["b"], "b", True)
-        found = {each.key: each for each in desk.backend.annotations(project, None)}
-        assert sorted(found) == ["a", "b"]
+        seen = {each.key: each for each in desk.backend.answers(project, None)}
+        assert {key: len(each.answers) for key, each in seen.items()} == {"a": 1, "b": 1, "c": 0}
+        found = {key: each.answers[0] for key, each in seen.items() if each.answers}
         assert (found["a"].cancelled, found["b"].cancelled) == (False, True)
         assert found["a"].external_task_id == made["a"]
         (drawn,) = found["a"].boxes
@@ -286,17 +289,30 @@ class TestLabelBackend:
         assert found["a"].author
         assert found["a"].updated_at.tzinfo is not None
 
-    def test_only_answers_since_a_time(self, desk: Desk, project: int) -> None:
+    def test_only_what_changed_since_a_time(self, desk: Desk, project: int) -> None:
         made = desk.backend.push(project, [desk.task("a"), desk.task("b")])
         desk.answer(made["a"], "a", False)
-        (first,) = desk.backend.annotations(project, None)
+        first = max(each.updated_at for each in desk.backend.answers(project, None))
+        assert keys(desk.backend.answers(project, first)) == ["a"]
+        assert keys(desk.backend.answers(project, first + timedelta(microseconds=1))) == []
         desk.answer(made["b"], "b", False)
+        assert keys(desk.backend.answers(project, first)) == ["a", "b"]
+        assert keys(desk.backend.answers(project, first + timedelta(microseconds=1))) == ["b"]
 
-        def keys(since: datetime) -> list[str]:
-            return sorted(each.key for each in desk.backend.annotations(project, since))
+    def test_a_task_whose_answer_was_deleted_comes_again_without_it(self, desk: Desk, project: int) -> None:
+        made = desk.backend.push(project, [desk.task("a"), desk.task("b")])
+        for key in ("a", "b"):
+            desk.answer(made[key], key, False)
+        before = [*desk.backend.answers(project, None)]
+        (gone,) = [each.answers[0] for each in before if each.key == "a"]
+        desk.withdraw(gone)
+        after = max(each.updated_at for each in before) + timedelta(microseconds=1)
+        (seen,) = desk.backend.answers(project, after)
+        assert (seen.external_task_id, seen.key, list(seen.answers)) == (made["a"], "a", [])
 
-        assert keys(first.updated_at) == ["a", "b"]
-        assert keys(first.updated_at + timedelta(microseconds=1)) == ["b"]
+
+def keys(seen: Iterable[TaskAnswers]) -> list[str]:
+    return sorted(each.key for each in seen)
 
 
 def fake_desk(folder: Path) -> Desk:
@@ -308,7 +324,13 @@ def fake_desk(folder: Path) -> Desk:
         (task,) = [task for task in server.tasks if task.id == task_id]
         return server.answer(key, task.task.predictions, cancelled=cancelled, task=task)
 
-    return Desk(FakeLabelStudio(server), image, lambda *values: void(answer(*values)), server.delete_project)
+    return Desk(
+        FakeLabelStudio(server),
+        image,
+        lambda *values: void(answer(*values)),
+        server.delete_answer,
+        server.delete_project,
+    )
 
 
 def real_desk(studio: Studio) -> Desk:
@@ -323,6 +345,7 @@ def real_desk(studio: Studio) -> Desk:
         backend,
         image,
         lambda task_id, key, cancelled: void(person.skip(task_id) if cancelled else person.accept(task_id)),
+        lambda given: void(studio.call("DELETE", f"annotations/{given.external_id}/")),
         lambda number: void(studio.call("DELETE", f"projects/{number}")),
     )
 

@@ -16,7 +16,7 @@ from loop.cli.app import (
     fail,
     opened,
     progress_bar,
-    say,
+    told_by_step,
 )
 
 CREDENTIALS = "credentials.json"
@@ -85,21 +85,19 @@ def push(
 
 @app.command(epilog="Example: fieldloop pull --json")
 def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
-    """Fetch the answers given since the last time; only what a person submitted becomes a label."""
+    """Fetch what people changed since the last time: an answer becomes a label, one deleted or turned into a skip revokes it."""
     from loop import stages
 
     with progress_bar("pull") as progress:
         report = stages.pull(opened(project), progress)
-    answers = (
+    said = [
         ", ".join(f"{count} {status}" for status, count in sorted(report.answers.items())) or "no new answers"
-    )
-    emit(
-        report,
-        as_json,
-        lambda: [
-            answers + (f"; unknown classes: {', '.join(sorted(report.unknown))}" if report.unknown else "")
-        ],
-    )
+    ]
+    if report.revoked:
+        said.append(f"{report.revoked} labels revoked")
+    if report.unknown:
+        said.append(f"unknown classes: {', '.join(sorted(report.unknown))}")
+    emit(report, as_json, lambda: ["; ".join(said)])
 
 
 @labelstudio.command("install", epilog="Example: fieldloop labelstudio install")
@@ -108,7 +106,7 @@ def labelstudio_install(as_json: JsonOption = False) -> None:
     from connectors.label_studio_env import ensure_environment
     from loop.project import home
 
-    folder = ensure_environment(home(), _line)
+    folder = ensure_environment(home(), told_by_step())
     emit({"environment": folder}, as_json, lambda: [f"Label Studio's environment: {folder}"])
 
 
@@ -118,7 +116,7 @@ def labelstudio_start(project: ProjectOption = HERE, as_json: JsonOption = False
     from loop import stages
 
     parts = opened(project)
-    server = stages.start_label_studio(parts, _line)
+    server = stages.start_label_studio(parts, told_by_step())
     credentials = parts.project.label_studio / CREDENTIALS
     emit(
         {"url": server.url, "username": server.username, "credentials": credentials, "pid": server.pid},
@@ -148,7 +146,3 @@ def labelstudio_status(project: ProjectOption = HERE, as_json: JsonOption = Fals
     result = {"running": server is not None, "ready": ready, "url": server.url if server else None}
     answers = "" if ready else ", but it does not answer yet"
     emit(result, as_json, lambda: [f"running at {server.url}{answers}" if server else "not running"])
-
-
-def _line(done: int, total: int, what: str) -> None:
-    say(f"  {what}" + (f" ({done}/{total})" if total else ""))

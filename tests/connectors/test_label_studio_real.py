@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,13 @@ def task(label_studio: Studio) -> Callable[..., LabelTask]:
     return make
 
 
-def by_key(answers: Any) -> dict[str, Annotation]:
-    return {answer.key: answer for answer in answers}
+def by_key(
+    backend: LabelStudio, project: LabelProject, since: datetime | None = None
+) -> dict[str, Annotation]:
+    """The last answer of every task that has one."""
+    return {
+        answer.key: answer for seen in backend.answers(project.external_id, since) for answer in seen.answers
+    }
 
 
 def test_a_project_is_made_once(backend: LabelStudio, project: LabelProject, label_studio: Studio) -> None:
@@ -187,7 +193,7 @@ def test_what_people_do_to_the_boxes_is_what_comes_back(
     person.add(made["added"], CLASSES[2], (200, 20, 260, 60), SIZE)
     person.skip(made["skipped"])
     person.empty(made["empty"])
-    got = by_key(backend.annotations(project.external_id, None))
+    got = by_key(backend, project)
     assert sorted(got) == sorted(keys[:-1])
     seen = {key: [(b.class_name, b.origin, b.confidence) for b in got[key].boxes] for key in got}
     kept = [("person", "prediction", 0.8), ("helmet", "prediction", 0.3)]
@@ -211,16 +217,53 @@ def test_only_new_and_changed_answers_are_read_again(
 ) -> None:
     made = backend.push(project.external_id, [task(f"k{n}") for n in range(4)])
     ids = {key: person.accept(made[key]) for key in ("k0", "k1", "k2")}
-    first = by_key(backend.annotations(project.external_id, None))
-    mark = max(one.updated_at for one in first.values())
-    assert [one.key for one in backend.annotations(project.external_id, mark)] == ["k2"]
+    first = by_key(backend, project)
+    mark = {seen.key: seen.updated_at for seen in backend.answers(project.external_id, None)}
+    assert all(mark[key] >= first[key].updated_at for key in first)
+    assert [*by_key(backend, project, mark["k2"])] == ["k2"]
     person.change(ids["k0"], [])
     person.empty(made["k3"])
-    again = by_key(backend.annotations(project.external_id, mark))
+    again = by_key(backend, project, mark["k2"])
     assert sorted(again) == ["k0", "k2", "k3"]
     assert again["k0"].external_id == first["k0"].external_id
     assert again["k0"].updated_at > first["k0"].updated_at
     assert (again["k0"].boxes, again["k2"]) == ([], first["k2"])
+
+
+def bulk_delete(studio: Studio, project_id: int, task_ids: list[int]) -> None:
+    """The data manager's "Delete Annotations" over these tasks."""
+    selected = {"selectedItems": {"all": False, "included": task_ids}, "project": project_id}
+    wanted = {"id": "delete_tasks_annotations", "project": project_id}
+    studio.call("POST", "dm/actions", params=wanted, json=selected)
+
+
+def test_a_task_whose_answer_was_deleted_skipped_or_withdrawn_is_read_again(
+    backend: LabelStudio, project: LabelProject, person: Person, task: Callable[..., LabelTask]
+) -> None:
+    keys = ["deleted", "deleted in bulk", "skipped", "unskipped", "skip taken back", "untouched"]
+    made = backend.push(project.external_id, [task(key) for key in keys])
+    skips = ("unskipped", "skip taken back")
+    ids = {key: (person.skip if key in skips else person.accept)(made[key]) for key in keys}
+    mark = max(seen.updated_at for seen in backend.answers(project.external_id, None))
+    after = mark + timedelta(microseconds=1)
+    assert [*backend.answers(project.external_id, after)] == []
+    call = person.studio.call
+    call("DELETE", f"annotations/{ids['deleted']}/")
+    bulk_delete(person.studio, project.external_id, [made["deleted in bulk"]])
+    call("PATCH", f"annotations/{ids['skipped']}/", json={"was_cancelled": True})
+    call("PATCH", f"annotations/{ids['unskipped']}/", json={"was_cancelled": False})
+    call("POST", f"annotations/{ids['skip taken back']}/convert-to-draft")
+    now = {
+        seen.key: [one.cancelled for one in seen.answers]
+        for seen in backend.answers(project.external_id, after)
+    }
+    assert now == {
+        "deleted": [],
+        "deleted in bulk": [],
+        "skipped": [True],
+        "unskipped": [False],
+        "skip taken back": [],
+    }
 
 
 def test_answers_are_paged_and_every_one_of_a_task_is_read(
@@ -233,7 +276,8 @@ def test_answers_are_paged_and_every_one_of_a_task_is_read(
     monkeypatch.setattr(module, "PAGE", 3)
     made = backend.push(project.external_id, [task(f"k{n}") for n in range(7)])
     expected = sorted([person.empty(number) for number in made.values()] + [person.accept(made["k3"])])
-    assert sorted(one.external_id for one in backend.annotations(project.external_id, None)) == expected
+    seen = [*backend.answers(project.external_id, None)]
+    assert sorted(one.external_id for each in seen for one in each.answers) == expected
     assert len(backend.find(project.external_id, [*made])) == 7
 
 
@@ -243,7 +287,7 @@ def test_answers_that_are_no_boxes_of_our_classes_are_marked(
     made = backend.push(project.external_id, [task("renamed"), task("rotated")])
     person.submit(made["renamed"], [drawn("hard hat", HELMET, SIZE)])
     person.submit(made["rotated"], [drawn("person", PERSON, SIZE, rotation=20)])
-    got = by_key(backend.annotations(project.external_id, None))
+    got = by_key(backend, project)
     assert {key: tuple(one.unknown_classes) for key, one in got.items()} == {
         "renamed": ("hard hat",),
         "rotated": ("[rotated person]",),
@@ -258,7 +302,7 @@ def test_tasks_of_other_people_are_left_alone(
     listed = person.studio.call("GET", "tasks", params={"project": project.external_id})["tasks"]
     answer = {"result": [drawn("person", PERSON, SIZE)]}
     person.studio.call("POST", f"tasks/{listed[0]['id']}/annotations/", json=answer)
-    assert [*backend.annotations(project.external_id, None)] == []
+    assert [*backend.answers(project.external_id, None)] == []
 
 
 def test_a_deleted_task_is_missed(
@@ -299,7 +343,7 @@ def test_a_wrong_token_is_refused_and_the_right_one_goes_on(
         lambda: wrong.ensure_project("title", CLASSES, "", None),
         lambda: wrong.push(project.external_id, [task("k")]),
         lambda: wrong.find(project.external_id, ["k"]),
-        lambda: [*wrong.annotations(project.external_id, None)],
+        lambda: [*wrong.answers(project.external_id, None)],
     ):
         with pytest.raises(TokenRefused, match=r"got HTTP 401: Invalid token.; next: copy the token"):
             attempt()
@@ -316,7 +360,7 @@ def test_a_deleted_project_is_gone_and_never_made_again(
         lambda: backend.check(gone, CLASSES),
         lambda: backend.push(gone, [task("k")]),
         lambda: backend.find(gone, ["k"]),
-        lambda: [*backend.annotations(gone, None)],
+        lambda: [*backend.answers(gone, None)],
         lambda: backend.remove(gone, [1]),
     ):
         with pytest.raises(

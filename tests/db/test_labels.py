@@ -8,7 +8,15 @@ from typing import Any
 from sqlalchemy import Engine
 
 from db.engine import read, write
-from db.labels import StoredBox, answers, count_labels, labels, record_annotation, set_label
+from db.labels import (
+    StoredBox,
+    answers,
+    count_labels,
+    delete_label,
+    labels,
+    record_annotation,
+    set_label,
+)
 from db.tables import utcnow
 from db.tasks import add_tasks, create_batch, tasks
 from tests.db.world import new_task, stocked
@@ -81,6 +89,26 @@ def test_a_label_is_replaced_by_the_next_one(engine: Engine) -> None:
         (label,) = labels(session).values()
     assert (label.frame, label.boxes, label.purpose, label.source) == (seq, (), "evaluation", "annotation")
     assert label.annotation_id == kept
+
+
+def test_a_label_is_revoked_by_the_task_it_came_from_and_no_other_is_touched(engine: Engine) -> None:
+    a, b, imported = stocked(engine, 3)
+    with write(engine) as session:
+        add_tasks(session, create_batch(session, "random", 1, 1, {}), [new_task(a), new_task(b, rank=1)])
+        first, second = (task.id for task in tasks(session))
+        set_label(session, imported, [], "train", "imported")
+    given, changed = answer(engine, first), answer(engine, first, at=AT + timedelta(seconds=1))
+    other = answer(engine, second, external_id=6)
+    with write(engine) as session:
+        set_label(session, a, [], "train", "annotation", changed)
+        set_label(session, b, [], "train", "annotation", other)
+    with write(engine) as session:
+        assert delete_label(session, first)
+        assert not delete_label(session, first)
+        assert list(labels(session)) == [b, imported]
+        assert [row.id for row in answers(session, [first])] == [given, changed]
+        set_label(session, a, [], "train", "annotation", given)
+        assert list(labels(session)) == [a, b, imported]
 
 
 def test_labels_meet_every_condition_and_are_counted(engine: Engine) -> None:

@@ -22,6 +22,7 @@ from db.tasks import (
     engaged_frames,
     move,
     queue_batch,
+    reopen_batches,
     selected_today,
     task_by_key,
     task_counts,
@@ -159,6 +160,22 @@ def test_a_batch_closes_when_its_last_task_does(engine: Engine) -> None:
         assert [row.id for row in batches(session, BatchStatus.SELECTING)] == [unfinished]
         assert queue_batch(session, unfinished)
         assert not queue_batch(session, unfinished)
+
+
+def test_a_closed_batch_is_queued_again_while_a_task_of_it_is_open_again(engine: Engine) -> None:
+    seqs = stocked(engine, 3)
+    first, second = queued(engine, seqs[:2]), queued(engine, seqs[2:])
+    with write(engine) as session:
+        move(session, first + second, PENDING, DONE)
+        assert close_batches(session) == [1, 2]
+        assert reopen_batches(session) == []
+        move(session, first[:1], DONE, CONFIRMED)
+        assert reopen_batches(session) == [1]
+        assert [row.status for row in batches(session)] == [BatchStatus.QUEUED, BatchStatus.CLOSED]
+        assert close_batches(session) == []
+        move(session, first[:1], CONFIRMED, DONE)
+        assert close_batches(session) == [1]
+        assert reopen_batches(session) == []
 
 
 def test_engaged_are_the_asked_the_answered_the_skipped_and_the_labeled(engine: Engine) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from loop import stages
 from loop.project import open_project
-from tests.fakes import FakeParts, make_project, write_frames
+from tests.fakes import FakeParts, make_project, quiet, write_frames
+from tests.loop.desk import push
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,17 @@ def parts(folder: Path) -> Iterator[FakeParts]:
     made = FakeParts(open_project(folder / "project"))
     yield made
     made.project.engine.dispose()
+
+
+@pytest.fixture
+def chosen(parts: FakeParts) -> FakeParts:
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    stages.select(parts, quiet, budget=12)
+    return parts
+
+
+@pytest.fixture
+def pushed(chosen: FakeParts) -> FakeParts:
+    push(chosen)
+    return chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,81 +15,17 @@ from db.engine import read, write
 from db.frames import frames, get_fact, set_fact
 from db.labels import StoredBox, answers, labels
 from db.states import BatchStatus, TaskStatus
-from db.tasks import TaskRow, batches, move, task_by_key, tasks
+from db.tasks import batches, move
 from loop import pull as pulling
 from loop import push as pushing
 from loop import stages
 from loop.errors import ConfigError, ProjectError
 from loop.exclusive import holder_id, take
-from loop.pull import PullReport
 from loop.push import PushReport
-from tests.fakes import CLASSES, FakeLabelStudio, FakeParts, StudioServer, quiet
+from tests.fakes import CLASSES, FakeLabelStudio, FakeParts, StudioServer, StudioTask, quiet
+from tests.loop.desk import HAT, NOW, a_key, label_of, pull, push, row, rows
 
-NOW = timedelta(0)
 SOON = timedelta(seconds=30)
-HAT = Box("helmet", (1.0, 2.0, 9.0, 10.0))
-
-
-@pytest.fixture
-def chosen(parts: FakeParts) -> FakeParts:
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
-    stages.select(parts, quiet, budget=12)
-    return parts
-
-
-@pytest.fixture
-def pushed(chosen: FakeParts) -> FakeParts:
-    push(chosen)
-    return chosen
-
-
-def push(parts: FakeParts, settle: timedelta = NOW, backend: FakeLabelStudio | None = None) -> PushReport:
-    project = parts.project
-    return pushing.push(
-        project.engine,
-        project.store,
-        backend or parts.label_backend(),
-        project.settings.name,
-        project.classes,
-        "",
-        0,
-        quiet,
-        settle,
-    )
-
-
-def pull(parts: FakeParts) -> PullReport:
-    return stages.pull(parts, quiet)
-
-
-def rows(parts: FakeParts, status: TaskStatus | None = None) -> list[TaskRow]:
-    with read(parts.project.engine) as session:
-        return tasks(session, status=status)
-
-
-def row(parts: FakeParts, key: str) -> TaskRow:
-    with read(parts.project.engine) as session:
-        found = task_by_key(session, key)
-    assert found is not None
-    return found
-
-
-def a_key(parts: FakeParts, purpose: str = "train", boxes: bool = True) -> str:
-    """The key of a task that shows predicted boxes, or none."""
-    return next(
-        task.task.key
-        for task in parts.server.tasks
-        if task.task.purpose == purpose and bool(task.task.predictions) == boxes and not task.answers
-    )
-
-
-def label_of(parts: FakeParts, key: str) -> tuple[StoredBox, ...] | None:
-    """What the frame of that task is held to show; None without a label."""
-    frame = row(parts, key).frame
-    with read(parts.project.engine) as session:
-        known = labels(session, [frame])
-    return known[frame].boxes if frame in known else None
 
 
 def test_every_task_shows_image_boxes_reason_and_priority(pushed: FakeParts) -> None:
@@ -209,7 +146,7 @@ def test_what_never_arrived_is_sent_again(chosen: FakeParts) -> None:
 def doubled(parts: FakeParts, key: str) -> None:
     """Another import of the same task arrives."""
     original = parts.server.of(key)
-    parts.server.tasks.append(type(original)(parts.server.next(), original.project, original.task))
+    parts.server.tasks.append(replace(original, id=parts.server.next(), answers=[]))
 
 
 def test_copies_are_removed_before_anybody_sees_them(pushed: FakeParts) -> None:
@@ -325,13 +262,13 @@ def test_pulling_is_incremental(pushed: FakeParts) -> None:
     pushed.server.accept(second)
     asked: list[object] = []
     backend = pushed.label_backend()
-    answer = backend.annotations
+    answer = backend.answers
 
     def asking(project_id: int, since: object) -> object:
         asked.append(since)
         return answer(project_id, since)  # type: ignore[arg-type]
 
-    backend.annotations = asking  # type: ignore[method-assign, assignment]
+    backend.answers = asking  # type: ignore[method-assign, assignment]
     assert pull(pushed).answers == {TaskStatus.DONE: 1}
     assert asked == [early.updated_at - pulling.OVERLAP]
     assert pull(pushed).answers == {}
@@ -412,10 +349,12 @@ def test_a_deleted_task_that_was_answered_keeps_its_label(pushed: FakeParts) -> 
 
 def test_tasks_of_other_people_are_counted_and_left_alone(pushed: FakeParts) -> None:
     task = pushed.server.of(a_key(pushed))
-    pushed.server.answer("somebody-elses", [HAT], task=task)
+    other = StudioTask(pushed.server.next(), task.project, replace(task.task, key="somebody-elses"))
+    pushed.server.tasks.append(other)
+    pushed.server.answer("somebody-elses", [HAT])
     report = pull(pushed)
     assert (report.foreign, report.answers) == (1, {})
-    assert len(pushed.server.tasks) == 12
+    assert len(pushed.server.tasks) == 13
 
 
 def test_an_answered_batch_is_closed(pushed: FakeParts) -> None:

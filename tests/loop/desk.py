@@ -1,0 +1,67 @@
+"""The review desk as its tests use it: push, pull, and what came of one task."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from connectors.ports import Box
+from db.engine import read
+from db.labels import StoredBox, labels
+from db.states import TaskStatus
+from db.tasks import TaskRow, task_by_key, tasks
+from loop import push as pushing
+from loop import stages
+from loop.pull import PullReport
+from loop.push import PushReport
+from tests.fakes import FakeLabelStudio, FakeParts, quiet
+
+NOW = timedelta(0)
+HAT = Box("helmet", (1.0, 2.0, 9.0, 10.0))
+
+
+def push(parts: FakeParts, settle: timedelta = NOW, backend: FakeLabelStudio | None = None) -> PushReport:
+    project = parts.project
+    return pushing.push(
+        project.engine,
+        project.store,
+        backend or parts.label_backend(),
+        project.settings.name,
+        project.classes,
+        "",
+        0,
+        quiet,
+        settle,
+    )
+
+
+def pull(parts: FakeParts) -> PullReport:
+    return stages.pull(parts, quiet)
+
+
+def rows(parts: FakeParts, status: TaskStatus | None = None) -> list[TaskRow]:
+    with read(parts.project.engine) as session:
+        return tasks(session, status=status)
+
+
+def row(parts: FakeParts, key: str) -> TaskRow:
+    with read(parts.project.engine) as session:
+        found = task_by_key(session, key)
+    assert found is not None
+    return found
+
+
+def a_key(parts: FakeParts, purpose: str = "train", boxes: bool = True) -> str:
+    """The key of a task that shows predicted boxes, or none."""
+    return next(
+        task.task.key
+        for task in parts.server.tasks
+        if task.task.purpose == purpose and bool(task.task.predictions) == boxes and not task.answers
+    )
+
+
+def label_of(parts: FakeParts, key: str) -> tuple[StoredBox, ...] | None:
+    """What the frame of that task is held to show; None without a label."""
+    frame = row(parts, key).frame
+    with read(parts.project.engine) as session:
+        known = labels(session, [frame])
+    return known[frame].boxes if frame in known else None
