@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 import warnings
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 OK, FAILED, USAGE, AWAY, BUSY, STOPPED = 0, 1, 2, 3, 4, 130
 PLAIN_EVERY_S = 10.0
+NUMBERS = re.compile(r"\d+")
 SAY_STOPPED = "stopped; run the command again to go on"
 EXIT_CODES = {
     OK: "done",
@@ -122,6 +124,20 @@ def progress_bar(label: str) -> Iterator[Progress]:
             bar.update(task, completed=done, total=total or None, description=f"{label}: {what}")
 
         yield report
+
+
+def told_by_step() -> Progress:
+    """A `Progress` callback: a line on stderr for every new step, and one now and then while it lasts."""
+    told, last = -PLAIN_EVERY_S, ""
+
+    def report(done: int, total: int, what: str) -> None:
+        nonlocal told, last
+        step = NUMBERS.sub("", what)
+        if step != last or time.monotonic() - told >= PLAIN_EVERY_S:
+            told, last = time.monotonic(), step
+            say(f"  {what}" + (f" ({done}/{total})" if total else ""))
+
+    return report
 
 
 def emit(result: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:
