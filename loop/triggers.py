@@ -6,6 +6,7 @@ import re
 from datetime import UTC
 
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -54,8 +55,17 @@ def _interval(text: str) -> BaseTrigger | None:
 
 def _cron(text: str) -> BaseTrigger:
     fields = text.split()
-    if len(fields) == 5:
-        fields[4] = ",".join(_weekdays(part) for part in fields[4].split(","))
+    if len(fields) != 5:
+        return CronTrigger.from_crontab(text, timezone=UTC)
+    minute, hour, day, month, weekday = fields
+    weekday = ",".join(_weekdays(part) for part in weekday.split(","))
+    if day.startswith("*") or fields[4].startswith("*"):
+        return _all_of(minute, hour, day, month, weekday)
+    return OrTrigger([_all_of(minute, hour, day, month, "*"), _all_of(minute, hour, "*", month, weekday)])
+
+
+def _all_of(*fields: str) -> BaseTrigger:
+    """Fires when every field fits; cron itself is content with day or weekday where both are restricted (crontab(5))."""
     return CronTrigger.from_crontab(" ".join(fields), timezone=UTC)
 
 

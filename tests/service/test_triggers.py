@@ -63,6 +63,30 @@ def test_weekdays_count_as_cron_counts_them(expression: str, days: str) -> None:
     assert weekdays(expression) == days
 
 
+@pytest.mark.parametrize(
+    ("expression", "days"),
+    [
+        ("0 6 13 * 5", [6, 13, 20, 27]),
+        ("0 6 1,15 * mon", [1, 2, 9, 15, 16, 23, 30]),
+        ("0 6 */10 * 0", [1]),
+        ("0 6 1-10 * *", list(range(1, 11))),
+        ("0 6 4 * 3", [4, 11, 18, 25]),
+    ],
+)
+def test_day_and_weekday_are_either_as_in_cron_unless_one_begins_with_a_star(
+    expression: str, days: list[int]
+) -> None:
+    trigger = parse_date("round.at", expression)
+    assert trigger is not None
+    assert firings(trigger, SUNDAY, 30) == [datetime(2026, 11, day, 6, tzinfo=UTC) for day in days]
+
+
+@pytest.mark.parametrize("text", ["0 6 32 * 5", "0 6 13 13 5", "0 6 13 * 8"])
+def test_nonsense_beside_day_and_weekday_is_named_too(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"round\.at: expected a five-field cron expression"):
+        parse_date("round.at", text)
+
+
 def test_the_example_of_the_configuration_is_a_saturday() -> None:
     trigger = parse_date("round.at", "0 2 * * 6")
     assert trigger is not None
