@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,3 +77,13 @@ def test_every_setting_is_explained() -> None:
             or any("#" in line for line in lines)
             or key.split(".")[0] in {"schedule", "embedder", "detector", "round"}
         ), key
+
+
+def test_types_are_checked_wherever_there_is_code() -> None:
+    checked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["files"]
+    kept = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.split()
+    if not kept:
+        pytest.skip("not a git checkout")
+    assert {path.split("/")[0] for path in kept} - {"tests"} == set(checked)
