@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +24,9 @@ class Arm(Protocol):
 
     def observe(self, row: int) -> None:
         """Some arm took this row."""
+
+    def reopen(self) -> None:
+        """Rows that were closed may be open from now on; between two calls rows only close."""
 
 
 class Queue:
@@ -47,25 +50,50 @@ class Queue:
     def observe(self, row: int) -> None:
         pass
 
+    def reopen(self) -> None:
+        self._next = 0
+
 
 class Admission:
-    """Which rows may still be chosen: one per near-duplicate cluster, none excluded, so many per sequence."""
+    """Which rows may still be chosen: one per near-duplicate cluster, none excluded, so many per sequence and
+    per stratum.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._clusters, self._sequences = _Members(pool.cluster), _Members(pool.sequence)
         used = pool.cluster[pool.excluded & (pool.cluster != NOBODY)]
-        self.open = ~pool.excluded & ~np.isin(pool.cluster, used)
+        self._open = ~pool.excluded & ~np.isin(pool.cluster, used)
+        self._open &= np.append(pool.quotas != 0, True)[pool.strata]
         self._taken: dict[int, int] = {}
+        self._left, self._owed = pool.quotas.copy(), pool.floors.copy()
+
+    def open_rows(self) -> Bools:
+        """(N,) bool."""
+        return self._open
+
+    def owed_rows(self) -> Bools:
+        """(N,) bool: open, and of a stratum whose floor is not met."""
+        owed: Bools = self._open & np.append(self._owed > 0, False)[self._pool.strata]
+        return owed
 
     def take(self, row: int) -> None:
-        self.open[row] = False
+        self._open[row] = False
         cluster, sequence = int(self._pool.cluster[row]), int(self._pool.sequence[row])
         if cluster != NOBODY:
-            self.open[self._clusters.of(cluster)] = False
+            self._open[self._clusters.of(cluster)] = False
         self._taken[sequence] = self._taken.get(sequence, 0) + 1
         if sequence != NOBODY and self._taken[sequence] == self._pool.max_per_sequence:
-            self.open[self._sequences.of(sequence)] = False
+            self._open[self._sequences.of(sequence)] = False
+        self._count(int(self._pool.strata[row]))
+
+    def _count(self, stratum: int) -> None:
+        if stratum == NOBODY:
+            return
+        self._owed[stratum] = max(self._owed[stratum] - 1, 0)
+        self._left[stratum] -= 1
+        if self._left[stratum] == 0:
+            self._open &= self._pool.strata != stratum
 
 
 class _Members:
@@ -85,30 +113,48 @@ def take_turns(pool: Pool, k: int, arms: Sequence[Arm], reasons: dict[str, Reals
 
     This is Webster's apportionment: every prefix shares the turns in proportion to the weights, and what
     an arm cannot use goes to the others. A single arm's gains are its own values; several arms' gains are
-    those quotients.
-    reasons: {reason: (N,) value per row of the pool}. Raises ValueError when k is negative.
+    those quotients. What the pool's floors demand is chosen first, by the same arms, and counts as much as
+    what follows. reasons: {reason: (N,) value per row of the pool}. Raises ValueError when k is negative.
     """
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")
-    admission = Admission(pool)
-    turns, live = [0] * len(arms), list(range(len(arms)))
-    rows: list[int] = []
-    gains: list[float] = []
-    names: list[str] = []
-    while live and len(rows) < k:
+    admission, turns = Admission(pool), [0] * len(arms)
+    picks: list[tuple[int, float, str]] = []
+    if pool.floors.any():
+        _fill(arms, turns, admission, admission.owed_rows, k, picks)
+        for arm in arms:
+            arm.reopen()
+    _fill(arms, turns, admission, admission.open_rows, k, picks)
+    return _selection(picks, reasons)
+
+
+def _fill(
+    arms: Sequence[Arm],
+    turns: list[int],
+    admission: Admission,
+    open_rows: Callable[[], Bools],
+    k: int,
+    picks: list[tuple[int, float, str]],
+) -> None:
+    live = list(range(len(arms)))
+    while live and len(picks) < k:
         turn = max(live, key=lambda arm: arms[arm].weight / (turns[arm] + 0.5))
-        proposal = arms[turn].propose(admission.open)
+        proposal = arms[turn].propose(open_rows())
         if proposal is None:
             live.remove(turn)
             continue
         row, value = proposal
-        gains.append(value if len(arms) == 1 else arms[turn].weight / (turns[turn] + 0.5))
-        rows.append(row)
-        names.append(arms[turn].name)
+        gain = value if len(arms) == 1 else arms[turn].weight / (turns[turn] + 0.5)
+        picks.append((row, gain, arms[turn].name))
         turns[turn] += 1
         admission.take(row)
         for arm in arms:
             arm.observe(row)
-    chosen = np.array(rows, dtype=np.int64)
+
+
+def _selection(picks: list[tuple[int, float, str]], reasons: dict[str, Reals]) -> Selection:
+    chosen = np.array([row for row, _, _ in picks], dtype=np.int64)
+    gains = np.array([gain for _, gain, _ in picks], dtype=np.float64)
     contributions = {reason: values[chosen] for reason, values in reasons.items()}
-    return Selection(chosen, np.array(gains, dtype=np.float64), contributions, np.array(names, dtype=np.str_))
+    names = np.array([name for _, _, name in picks], dtype=np.str_)
+    return Selection(chosen, np.maximum.accumulate(gains[::-1])[::-1], contributions, names)

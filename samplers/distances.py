@@ -9,6 +9,11 @@ Floats = NDArray[np.float32]
 CHUNK_ROWS = 4096
 
 
+def rows_of(points: Floats, rows: NDArray[np.int64]) -> Floats:
+    """points[rows], without a copy when these are all rows in order. rows: rising."""
+    return points if len(rows) == len(points) else points[rows]
+
+
 def nearest_distance(points: Floats, centers: Floats) -> NDArray[np.float64]:
     """Distance of each of (N, D) points to the nearest of (L, D) centers: (N,) float64,
     infinite if L is 0.
@@ -21,6 +26,13 @@ def nearest_distance(points: Floats, centers: Floats) -> NDArray[np.float64]:
             best[rows] = np.minimum(best[rows], squared.min(axis=1))
     distance: NDArray[np.float64] = np.sqrt(best)
     return distance
+
+
+def covered_distance(points: Floats, centers: Floats) -> NDArray[np.float64]:
+    """The same, for more than 4,096 centers to one that is near: never too small, seldom much too large."""
+    if len(centers) <= CHUNK_ROWS:
+        return nearest_distance(points, centers)
+    return np.sqrt(Probe(centers).squared_distance(points).astype(np.float64))
 
 
 class Probe:

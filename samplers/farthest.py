@@ -122,21 +122,25 @@ class _Centers:
 
     def __init__(self, known: Floats) -> None:
         self.known = known
-        self._added: list[Floats] = []
+        self._added: Floats = np.zeros((0, known.shape[1]), dtype=np.float32)
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self.known) + len(self._added)
+        return len(self.known) + self._count
 
     def add(self, vector: Floats) -> None:
-        self._added.append(vector)
+        if self._count == len(self._added):
+            room = np.zeros((max(64, self._count), len(vector)), dtype=np.float32)
+            self._added = np.concatenate([self._added, room])
+        self._added[self._count] = vector
+        self._count += 1
 
     def since(self, first: int) -> Iterator[Floats]:
         """The centers from number `first` on, (<= 512, D) at a time."""
         for start in range(first, len(self.known), COLUMNS):
             yield self.known[start : start + COLUMNS]
-        added = self._added[max(first - len(self.known), 0) :]
-        for start in range(0, len(added), COLUMNS):
-            yield np.stack(added[start : start + COLUMNS])
+        for start in range(max(first - len(self.known), 0), self._count, COLUMNS):
+            yield self._added[start : min(start + COLUMNS, self._count)]
 
 
 class _Buffer:

@@ -17,6 +17,8 @@ Bools = NDArray[np.bool_]
 
 NOBODY = -1
 """No near-duplicate cluster, no sequence, no stratum."""
+NO_LIMIT = -1
+"""Of a quota."""
 DIAMETER = 2.0
 """The largest distance between unit vectors: the novelty of everything while nothing is labeled."""
 
@@ -40,6 +42,10 @@ class Pool:
     training set.
     excluded: (N,) bool, labeled or queued: neither they nor their near-duplicates are chosen.
     seconds: (N,) > 0, what labeling the frame costs. max_per_sequence: 0 for no limit.
+    floors: (S,) int, so many frames of each stratum come first, as far as there are any. quotas: (S,) int,
+    no more than so many of each are chosen; -1 for no limit.
+    queries: (Q, D) float32, what is looked for: confirmed examples, or the vector of a text.
+    class_counts: (C,) >= 0, boxes of each class that are labeled already.
     """
 
     ids: Ints
@@ -57,6 +63,10 @@ class Pool:
     excluded: Bools
     seconds: Reals
     max_per_sequence: int
+    floors: Ints
+    quotas: Ints
+    queries: Floats
+    class_counts: Reals
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,8 +79,12 @@ class Pool:
             self._set(name, _vector(name, getattr(self, name), size, np.float64))
         self._set("excluded", _vector("excluded", self.excluded, size, np.bool_))
         self._set("deficit", _vector("deficit", self.deficit, len(self.names), np.float64))
+        for name in ("floors", "quotas"):
+            self._set(name, _vector(name, getattr(self, name), len(self.names), np.int64))
+        self._set("class_counts", _vector("class_counts", self.class_counts, None, np.float64))
         self._set("embeddings", _unit_rows("embeddings", self.embeddings))
         self._set("labeled", _unit_rows("labeled", self.labeled, self.embeddings.shape[1]))
+        self._set("queries", _unit_rows("queries", self.queries, self.embeddings.shape[1]))
         self._set("scores", _scores(self.scores, self.ids))
         _check_values(self)
 
@@ -96,6 +110,10 @@ class Pool:
         excluded: ArrayLike | None = None,
         seconds: ArrayLike | None = None,
         max_per_sequence: int = 0,
+        floors: ArrayLike | None = None,
+        quotas: ArrayLike | None = None,
+        queries: ArrayLike | None = None,
+        class_counts: ArrayLike = (),
     ) -> Pool:
         """A pool in which what is not given is neutral: novelty is then the distance to the nearest
         labeled frame, novel the upper half.
@@ -123,6 +141,10 @@ class Pool:
             excluded=_or(excluded, np.zeros(size, dtype=bool)),
             seconds=_or(seconds, np.ones(size)),
             max_per_sequence=max_per_sequence,
+            floors=_or(floors, np.zeros(len(names), dtype=np.int64)),
+            quotas=_or(quotas, np.full(len(names), NO_LIMIT)),
+            queries=_unit_rows("queries", _or(queries, np.zeros((0, rows.shape[1]))), rows.shape[1]),
+            class_counts=np.asarray(class_counts),
         )
 
 
@@ -155,10 +177,11 @@ def _default_novelty(rows: Floats, labeled: Floats) -> Reals:
     return np.minimum(nearest_distance(rows, labeled), DIAMETER)
 
 
-def _vector(name: str, value: NDArray[Any], size: int, dtype: type[np.generic]) -> NDArray[Any]:
+def _vector(name: str, value: NDArray[Any], size: int | None, dtype: type[np.generic]) -> NDArray[Any]:
     array = np.asarray(value)
-    if array.shape != (size,):
-        raise PoolError(f"{name}: expected shape ({size},), got {array.shape}")
+    if array.ndim != 1 or (size is not None and len(array) != size):
+        wanted = "classes" if size is None else size
+        raise PoolError(f"{name}: expected shape ({wanted},), got {array.shape}")
     _refuse_nan(name, array)
     return array.astype(dtype)
 
@@ -220,6 +243,9 @@ def _check_values(pool: Pool) -> None:
         ("membership", bool(np.all((pool.membership >= 0) & (pool.membership <= 1))), "numbers in 0..1"),
         ("novel_above", bool(np.isfinite(pool.novel_above)), "a finite number"),
         ("seconds", bool(np.all(pool.seconds > 0)), "numbers > 0"),
+        ("floors", bool(np.all(pool.floors >= 0)), "0 or more frames of each stratum"),
+        ("quotas", bool(np.all(pool.quotas >= NO_LIMIT)), "-1 (no limit), 0 or more frames of each stratum"),
+        ("class_counts", bool(np.all(pool.class_counts >= 0)), "numbers >= 0"),
         ("max_per_sequence", pool.max_per_sequence >= 0, "0 (no limit) or more"),
     )
     for name, holds, expected in checks:

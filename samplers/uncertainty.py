@@ -17,7 +17,7 @@ from samplers.arms import Queue, take_turns
 from samplers.pool import Pool, Reals, Selection
 
 Measure = Literal["entropy", "least_confidence", "margin"]
-Aggregation = Literal["sum", "mean", "max", "top"]
+Aggregation = Literal["sum", "mean", "max", "top", "size_corrected"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class UncertaintySettings:
     boxes that "top" averages.
 
     `sum` follows crowding, `mean` prefers frames with few boxes, `top` (zero-padded mean of the most
-    unsure) lies between.
+    unsure) lies between; `size_corrected` prefers neither crowded frames nor empty ones, over all frames given.
     """
 
     measure: Measure = "entropy"
@@ -99,8 +99,27 @@ def aggregate(value: Reals, frame: NDArray[np.int64], size: int, settings: Uncer
     total: Reals = np.bincount(frame, weights=value, minlength=size).astype(np.float64)
     if settings.aggregation == "sum":
         return total
-    mean: Reals = total / np.maximum(np.bincount(frame, minlength=size), 1)
+    boxes = np.bincount(frame, minlength=size)
+    if settings.aggregation == "size_corrected":
+        return without_size(total, boxes)
+    mean: Reals = total / np.maximum(boxes, 1)
     return mean
+
+
+def without_size(total: Reals, boxes: NDArray[np.int64]) -> Reals:
+    """(N,) >= 0: what is left of sums over n boxes when their number is accounted for; 0 without boxes.
+
+    total / sqrt(n) spreads equally at every n; what ln(1 + n) explains of it by least squares, over the frames
+    that have boxes, is taken off.
+    """
+    there = boxes > 0
+    corrected = np.zeros(len(total))
+    if there.any():
+        value, size = total[there] / np.sqrt(boxes[there]), np.log1p(boxes[there])
+        away = size - size.mean()
+        slope = (away @ value) / max(float(away @ away), 1e-12)
+        corrected[there] = np.maximum(value - slope * away, 0)
+    return corrected
 
 
 def rank_within(group: NDArray[np.int64], value: Reals) -> NDArray[np.int64]:

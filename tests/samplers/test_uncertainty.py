@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from samplers import STRATEGIES, Pool, UncertaintySettings
-from samplers.uncertainty import box_uncertainty, frame_uncertainty, rank_within
+from samplers.uncertainty import box_uncertainty, frame_uncertainty, rank_within, without_size
 
 TWO_BOXES = [np.array([0.5, 0.9])]
 
@@ -56,13 +56,37 @@ def test_ties_are_drawn_not_taken_in_order() -> None:
     assert len(firsts) > 5
 
 
+def test_size_correction_by_hand() -> None:
+    """Sums over sqrt(n) of .5, 1, 2 at n = 1, 3, 7, so ln(1 + n) = ln 2 times 1, 2, 3: the line has slope .75."""
+    total = np.array([0.5, 3**0.5, 2 * 7**0.5, 0.0])
+    np.testing.assert_allclose(without_size(total, np.array([1, 3, 7, 0])), [1.25, 1.0, 1.25, 0])
+    np.testing.assert_allclose(without_size(np.array([0.3, 0.9]), np.array([1, 1])), [0.3, 0.9])
+    assert without_size(np.zeros(2), np.zeros(2, dtype=np.int64)).tolist() == [0, 0]
+
+
+def test_size_correction_prefers_neither_crowded_nor_empty_frames() -> None:
+    rng = np.random.default_rng(0)
+    boxes = 1 + rng.poisson(7, size=5000)
+    scores = [rng.beta(1, 1 + rng.random() * 3, size=count) for count in boxes]
+    share = {}
+    for aggregation in ("sum", "size_corrected", "mean"):
+        settings = UncertaintySettings(aggregation=aggregation, min_score=0.0)  # type: ignore[arg-type]
+        top = np.argsort(-frame_uncertainty(scores, settings))[:250]
+        share[aggregation] = boxes[top].mean() / boxes.mean()
+    assert share["sum"] > 1.5
+    assert share["mean"] < 0.85
+    assert 0.9 < share["size_corrected"] < 1.1
+
+
 def test_rank_within_groups() -> None:
     rank = rank_within(np.array([1, 0, 1, 0, 1]), np.array([0.1, 0.5, 0.3, 0.5, 0.2]))
     assert rank.tolist() == [2, 0, 0, 1, 1]
 
 
 def test_a_wrong_setting_is_named() -> None:
-    with pytest.raises(ValueError, match="aggregation: expected one of sum, mean, max, top, got 'median'"):
+    with pytest.raises(
+        ValueError, match="aggregation: expected one of sum, mean, max, top, size_corrected, got"
+    ):
         UncertaintySettings(aggregation="median")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="top: expected 1 or more, got 0"):
         UncertaintySettings(top=0)

@@ -1,0 +1,246 @@
+"""Covering what production shows: greedy maximization of sum_i w_i max_s k(x_i, x_s) over the chosen and labeled s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from samplers.arms import take_turns
+from samplers.coverage import rank01
+from samplers.distances import Floats, covered_distance, rows_of, squared_norms
+from samplers.lazy import Greedy
+from samplers.partition import k_means, members, nearest_cells
+from samplers.pool import NO_LIMIT, NOBODY, Bools, Ints, Pool, Reals, Selection
+from samplers.uncertainty import UncertaintySettings, frame_uncertainty, relative_cost
+
+Kernel = Callable[[Floats], Floats]
+"""Squared distances to similarities in 0..1, in place."""
+SAMPLE = 256
+REFERENCE = 20_000
+BATCH_ROWS = 256
+
+
+@dataclass(frozen=True)
+class HerdingSettings:
+    """lam: how far uncertainty weighs the mass that is covered; only as far as it is known to predict loss.
+
+    scale: s of the kernel exp(-d^2 / s^2), estimated when left out. up to dense_rows rows the objective is exact;
+    beyond, k-means cells of about cell_rows rows are covered from within, every row being covered in the
+    `homes` cells nearest to it.
+    """
+
+    lam: float = 0.0
+    scale: float | None = None
+    dense_rows: int = 4096
+    cell_rows: int = 1024
+    homes: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lam <= 1:
+            raise ValueError(f"lam: expected 0..1, got {self.lam}")
+        if self.scale is not None and not self.scale > 0:
+            raise ValueError(f"scale: expected a number > 0, got {self.scale}")
+        for name in ("dense_rows", "cell_rows", "homes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+
+
+def herding(
+    pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings | None = None
+) -> Selection:
+    """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
+
+    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: N cell_rows homes D
+    multiplications to look at every row once, memory 40N bytes and a cell. It finds modes only once k exceeds
+    their number, the largest first, and outliers last: rare things need a quota or k-center.
+    """
+    return _herd(pool, k, rng, settings or HerdingSettings())
+
+
+def uncertainty_herding(
+    pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings | None = None
+) -> Selection:
+    """UHerding (Bae et al. 2025): covered mass weighs 1 - lam + lam u, u the rank of a frame's uncertainty.
+
+    Random u costs it less than 1 % of its coverage, where choosing by uncertainty x distance would be no better
+    than chance. lam is .5 when left out. Uncertainty: entropy, size-corrected.
+    """
+    return _herd(pool, k, rng, settings or HerdingSettings(lam=0.5))
+
+
+def facility_location(
+    pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings | None = None
+) -> Selection:
+    """Herding with similarity max(0, 1 - d^2 / 2), the cosine of unit vectors (Mirchandani and Francis 1990; Wei et al. 2015).
+
+    Its reach is wide: it prefers the middle of everything, and beyond dense_rows what lies outside a cell is
+    not seen.
+    """
+    return _herd(pool, k, rng, settings or HerdingSettings(), cosine)
+
+
+def herd_arm(
+    pool: Pool,
+    unsure: Reals,
+    rng: np.random.Generator,
+    settings: HerdingSettings,
+    name: str = "herding",
+    weight: float = 1.0,
+    kernel: Kernel | None = None,
+) -> Greedy:
+    """The arm behind all of them. unsure: (N,) >= 0, any scale: only its ranks count."""
+    rows, mass = spokesmen(pool)
+    weights = mass * (1 - settings.lam + settings.lam * rank01(unsure[rows]))
+    if kernel is None:
+        kernel = gaussian(settings.scale or estimate_scale(rows_of(pool.embeddings, rows), pool.labeled, rng))
+    objective = Covering(pool, rows, weights, kernel, rng, settings)
+    return Greedy(name, objective, relative_cost(pool), weight)
+
+
+def gaussian(scale: float) -> Kernel:
+    """exp(-d^2 / scale^2)."""
+
+    def similarity(squared: Floats) -> Floats:
+        squared *= np.float32(-1 / scale**2)
+        return np.exp(squared, out=squared)
+
+    return similarity
+
+
+def cosine(squared: Floats) -> Floats:
+    """max(0, 1 - d^2 / 2)."""
+    squared *= np.float32(-0.5)
+    squared += np.float32(1)
+    return np.maximum(squared, 0, out=squared)
+
+
+def ball(radius: float) -> Kernel:
+    """1 within the radius, 0 beyond."""
+    limit = np.float32(radius**2)
+    return lambda squared: np.less_equal(squared, limit).astype(np.float32)
+
+
+def spokesmen(pool: Pool) -> tuple[Ints, Reals]:
+    """Rows (M,), rising, one per near-duplicate cluster that may be chosen from, and their masses (M,), sqrt(m).
+
+    The row nearest to the cluster's mean speaks for it. Where sequences, floors or quotas could close it to
+    the cluster's other rows, each sequence and stratum has its own, and they share the mass.
+    """
+    used = pool.cluster[pool.excluded & (pool.cluster != NOBODY)]
+    rows = np.flatnonzero(~pool.excluded & ~np.isin(pool.cluster, used))
+    alone = pool.cluster[rows] == NOBODY
+    cluster = np.where(alone, pool.cluster.max(initial=0) + 1 + np.arange(len(rows)), pool.cluster[rows])
+    cluster = np.unique(cluster, return_inverse=True)[1]
+    part = np.unique(np.stack([cluster, *_dividers(pool, rows)]), axis=1, return_inverse=True)[1].reshape(-1)
+    order = np.lexsort((rows, _distance_to_mean(pool.embeddings, rows, part), part))
+    first = order[np.flatnonzero(np.diff(part[order], prepend=-1))]
+    first = np.sort(first)
+    size, shares = np.bincount(cluster), np.bincount(cluster[first], minlength=1)
+    mass: Reals = np.sqrt(size[cluster[first]]) / shares[cluster[first]]
+    return rows[first], mass
+
+
+def estimate_scale(points: Floats, labeled: Floats, rng: np.random.Generator) -> float:
+    """The least distance between labeled frames, within half and twice the pool's median distance to the next row.
+
+    UHerding's choice, bounded so that two equal labeled frames do no harm. Medians are of 256 rows among at
+    most 20,000.
+    """
+    near = np.median(_next_distances(points, rng)) if len(points) > 1 else 0.0
+    least = _next_distances(labeled, rng).min() if len(labeled) > 1 else near
+    return float(np.clip(least, near / 2, near * 2)) or 1.0
+
+
+class Covering:
+    """The objective of herding, inside cells. See `HerdingSettings`."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        rows: Ints,
+        weights: Reals,
+        kernel: Kernel,
+        rng: np.random.Generator,
+        settings: HerdingSettings,
+    ) -> None:
+        """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0."""
+        self._points, self._rows, self._kernel = pool.embeddings, rows, kernel
+        points = rows_of(pool.embeddings, rows)
+        cells = 1 if len(rows) <= settings.dense_rows else -(-len(rows) // settings.cell_rows)
+        self._middles = k_means(points, cells, rng)
+        self._homes = nearest_cells(points, self._middles, settings.homes)
+        self._ground = members(self._homes, len(self._middles))
+        self.cells = [rows[near] for near in members(self._homes[:, 0], len(self._middles))]
+        self._weights = weights.astype(np.float32)
+        self._covered: Floats = np.zeros(len(rows), dtype=np.float32)
+        if len(pool.labeled):
+            self._covered = kernel((covered_distance(points, pool.labeled) ** 2).astype(np.float32))
+
+    def gains(self, cell: int, rows: Ints) -> Reals:
+        ground = self._ground[cell]
+        points = self._points[self._rows[ground]]
+        gains = np.zeros(len(rows))
+        for start in range(0, len(rows), BATCH_ROWS):
+            part = slice(start, start + BATCH_ROWS)
+            more = self._kernel(_squared(self._points[rows[part]], points))
+            more -= self._covered[ground]
+            gains[part] = np.maximum(more, 0, out=more) @ self._weights[ground]
+        return gains
+
+    def cover(self, row: int) -> list[int]:
+        if not len(self._rows):
+            return []
+        point = self._points[row : row + 1]
+        cell = int(nearest_cells(point, self._middles)[0, 0])
+        ground = self._ground[cell]
+        near = self._kernel(_squared(point, self._points[self._rows[ground]]))[0]
+        more = near > self._covered[ground]
+        self._covered[ground[more]] = near[more]
+        changed: list[int] = np.unique(self._homes[ground[more]]).tolist()
+        return changed
+
+
+def _herd(
+    pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings, kernel: Kernel | None = None
+) -> Selection:
+    unsure = frame_uncertainty(pool.scores, UncertaintySettings(aggregation="size_corrected"))
+    arm = herd_arm(pool, unsure, rng, settings, kernel=kernel)
+    return take_turns(pool, k, [arm], {"novelty": pool.novelty, "uncertainty": unsure})
+
+
+def _squared(left: Floats, right: Floats) -> Floats:
+    squared: Floats = left @ (-2 * right.T)
+    squared += squared_norms(left).astype(np.float32)[:, None]
+    squared += squared_norms(right).astype(np.float32)
+    return np.maximum(squared, 0, out=squared)
+
+
+def _dividers(pool: Pool, rows: Ints) -> list[Ints]:
+    dividers = [pool.sequence[rows]] if pool.max_per_sequence else []
+    limited: Bools = (pool.floors > 0) | (pool.quotas != NO_LIMIT)
+    return [*dividers, pool.strata[rows]] if limited.any() else dividers
+
+
+def _distance_to_mean(points: Floats, rows: Ints, group: Ints) -> Reals:
+    """(M,) squared, of rows in groups of more than two, and rounded so that rounding alone does not decide."""
+    squared = np.zeros(len(rows))
+    crowded = np.flatnonzero(np.bincount(group, minlength=1)[group] > 2)
+    if len(crowded):
+        _, code, sizes = np.unique(group[crowded], return_inverse=True, return_counts=True)
+        order = np.argsort(code, kind="stable")
+        near = points[rows[crowded]]
+        mean = np.add.reduceat(near[order], np.cumsum(sizes) - sizes, axis=0) / sizes[:, None]
+        squared[crowded] = squared_norms(near - mean[code].astype(np.float32))
+    return np.round(squared, 6)
+
+
+def _next_distances(points: Floats, rng: np.random.Generator) -> Reals:
+    """Of up to 256 rows to the nearest other row."""
+    among = np.sort(rng.choice(len(points), min(len(points), REFERENCE), replace=False))
+    asked = rng.choice(len(among), min(len(among), SAMPLE), replace=False)
+    squared = _squared(points[among[asked]], points[among])
+    squared[np.arange(len(asked)), asked] = np.inf
+    distance: Reals = np.sqrt(squared.min(axis=1).astype(np.float64))
+    return distance

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from samplers import Pool
+from samplers.herding import (
+    HerdingSettings,
+    ball,
+    cosine,
+    estimate_scale,
+    facility_location,
+    gaussian,
+    herding,
+    spokesmen,
+    uncertainty_herding,
+)
+from samplers.partition import k_means, members, nearest_cells
+from tests.samplers import plain
+
+RNG = np.random.default_rng
+
+
+def circle(degrees: Any) -> np.ndarray:
+    angle = np.radians(np.asarray(degrees, dtype=np.float64))
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+
+
+def clustered(rng: np.random.Generator, size: int, modes: int, width: int = 16) -> np.ndarray:
+    share = 1 / np.arange(1, modes + 1)
+    mode = rng.choice(modes, size, p=share / share.sum())
+    rows = rng.normal(size=(modes, width))[mode] + 0.35 * rng.normal(size=(size, width))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_by_hand_the_middle_then_the_far_one() -> None:
+    """0, 1, 2 and 10 on a line, wound around a circle: the middle of three covers most, then the one apart."""
+    pool = Pool.of(circle([0, 5, 10, 50]))
+    chosen = herding(pool, 4, RNG(0), HerdingSettings(scale=np.radians(5)))
+    assert chosen.indices[:2].tolist() == [1, 3]
+    assert chosen.gains[:2] == pytest.approx([1 + 2 * np.exp(-1), 1.0], abs=2e-3)
+    assert chosen.gains[2:] == pytest.approx(1 - np.exp(-1), abs=2e-3)
+
+
+@given(seed=st.integers(0, 999), size=st.integers(1, 60), labeled=st.integers(0, 4), modes=st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_equals_the_plain_greedy_loop(seed: int, size: int, labeled: int, modes: int) -> None:
+    rng = RNG(seed)
+    points, known = clustered(rng, size, modes), clustered(rng, labeled, 3)
+    chosen = herding(Pool.of(points, labeled=known), size // 2, rng, HerdingSettings(scale=0.5))
+    assert len(chosen) == size // 2
+    had, best = plain.covering(points, np.ones(size), chosen.indices.tolist(), known, 0.5)
+    np.testing.assert_allclose(had, best, atol=1e-4)
+    np.testing.assert_allclose(chosen.gains, had, atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.6, 1.0])
+def test_cells_keep_the_objective_within_one_per_cent(scale: float) -> None:
+    rng = RNG(1)
+    points = clustered(rng, 3000, 60)
+    pool = Pool.of(points)
+    exact = herding(pool, 90, RNG(0), HerdingSettings(scale=scale)).indices
+    cells = HerdingSettings(scale=scale, dense_rows=100, cell_rows=400)
+    chosen = herding(pool, 90, RNG(0), cells).indices
+    everything = np.ones(len(points))
+    best = plain.coverage(points, everything, points[exact], scale)
+    assert plain.coverage(points, everything, points[chosen], scale) > 0.99 * best
+    chance = RNG(0).choice(3000, 90, replace=False)
+    assert plain.coverage(points, everything, points[chance], scale) < 0.9 * best
+
+
+def test_what_is_labeled_is_covered() -> None:
+    rng = RNG(2)
+    points = clustered(rng, 400, 2)
+    mode = np.linalg.norm(points - points[0], axis=1) < 0.8
+    chosen = herding(Pool.of(points, labeled=points[mode]), 5, RNG(0), HerdingSettings(scale=0.5)).indices
+    assert not mode[chosen].any()
+
+
+def test_many_labeled_frames_are_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = RNG(3)
+    points, known = clustered(rng, 500, 12), clustered(rng, 300, 12)
+    pool = Pool.of(points, labeled=known)
+    exact = herding(pool, 30, RNG(0), HerdingSettings(scale=0.6)).indices
+    monkeypatch.setattr("samplers.distances.CHUNK_ROWS", 100)
+    probed = herding(pool, 30, RNG(0), HerdingSettings(scale=0.6)).indices
+    both = [np.concatenate([known, points[rows]]) for rows in (exact, probed)]
+    best, found = (plain.coverage(points, np.ones(500), chosen, 0.6) for chosen in both)
+    assert found > 0.99 * best
+
+
+def test_copies_add_mass_and_are_chosen_once() -> None:
+    """Two groups of 100 and 4 copies beside 3 single frames: masses 10, 2, 1."""
+    points = np.repeat(np.eye(5, dtype=np.float32), [100, 4, 1, 1, 1], axis=0)
+    cluster = np.repeat([7, 3, -1, -1, -1], [100, 4, 1, 1, 1])
+    chosen = herding(Pool.of(points, cluster=cluster), 99, RNG(0), HerdingSettings(scale=0.1))
+    assert len(chosen) == 5
+    assert chosen.gains.tolist() == pytest.approx([10, 2, 1, 1, 1])
+
+
+def test_the_middle_of_a_cluster_speaks_for_it() -> None:
+    pool = Pool.of(circle([0, 10, 20, 90, 92]), cluster=[1, 1, 1, 0, 0])
+    rows, mass = spokesmen(pool)
+    assert rows.tolist() == [1, 3]
+    np.testing.assert_allclose(mass, np.sqrt([3, 2]))
+    by_sequence = Pool.of(circle([0, 10, 20]), cluster=[1, 1, 1], sequence=[0, 0, 1], max_per_sequence=1)
+    rows, mass = spokesmen(by_sequence)
+    assert rows.tolist() == [0, 2]
+    np.testing.assert_allclose(mass, np.sqrt(3) / 2)
+
+
+def test_cost_divides_the_gain() -> None:
+    pool = Pool.of(np.eye(3), seconds=[2, 1, 3])
+    assert herding(pool, 3, RNG(0), HerdingSettings(scale=0.5)).indices.tolist() == [1, 0, 2]
+
+
+def test_uncertainty_weighs_the_mass_it_covers_as_far_as_it_is_trusted() -> None:
+    points = np.repeat(np.eye(2, dtype=np.float32), [30, 20], axis=0)
+    scores = [np.array([0.99])] * 30 + [np.array([0.5])] * 20
+    pool = Pool.of(points, scores=scores)
+    assert herding(pool, 1, RNG(0)).indices[0] < 30
+    assert uncertainty_herding(pool, 1, RNG(0), HerdingSettings(lam=1.0)).indices[0] >= 30
+    assert uncertainty_herding(pool, 1, RNG(0), HerdingSettings(lam=0.05)).indices[0] < 30
+
+
+def test_random_uncertainty_costs_little_coverage() -> None:
+    rng = RNG(4)
+    points = clustered(rng, 1500, 40)
+    pool = Pool.of(points, scores=[rng.random(3) for _ in points])
+    narrow = HerdingSettings(scale=0.6)
+    best = plain.coverage(points, np.ones(1500), points[herding(pool, 60, RNG(0), narrow).indices], 0.6)
+    chosen = uncertainty_herding(pool, 60, RNG(0), HerdingSettings(lam=0.5, scale=0.6)).indices
+    assert plain.coverage(points, np.ones(1500), points[chosen], 0.6) > 0.99 * best
+
+
+def test_facility_location_takes_the_middle_of_everything_first() -> None:
+    assert facility_location(Pool.of(circle([0, 30, 60])), 1, RNG(0)).indices.tolist() == [1]
+
+
+def test_kernels_by_hand() -> None:
+    squared = np.array([[0.0, 1.0, 4.0]], dtype=np.float32)
+    np.testing.assert_allclose(gaussian(2.0)(squared.copy()), np.exp([[0, -0.25, -1]]), rtol=1e-6)
+    np.testing.assert_allclose(cosine(squared.copy()), [[1, 0.5, 0]])
+    np.testing.assert_allclose(ball(1.0)(squared.copy()), [[1, 1, 0]])
+
+
+def test_the_scale_is_the_least_labeled_distance_within_bounds() -> None:
+    points = circle(np.arange(0, 100, 10))
+    step = 2 * np.sin(np.radians(5))
+    assert estimate_scale(points, points[:0], RNG(0)) == pytest.approx(step, rel=1e-4)
+    assert estimate_scale(points, circle([0, 15]), RNG(0)) == pytest.approx(
+        2 * np.sin(np.radians(7.5)), rel=1e-3
+    )
+    assert estimate_scale(points, circle([0, 0]), RNG(0)) == pytest.approx(step / 2, rel=1e-4)
+    assert estimate_scale(np.ones((5, 1), dtype=np.float32), points[:0, :1], RNG(0)) == 1.0
+
+
+def test_cells() -> None:
+    rng = RNG(5)
+    points = clustered(rng, 500, 8)
+    middles = k_means(points, 8, rng)
+    near = nearest_cells(points, middles, 2)
+    brute = np.argsort(((points[:, None] - middles[None]) ** 2).sum(axis=2), axis=1)[:, :2]
+    np.testing.assert_array_equal(near, brute)
+    rows = members(near, len(middles))
+    assert sum(len(part) for part in rows) == 1000
+    assert all((near[part] == cell).any(axis=1).all() for cell, part in enumerate(rows))
+    assert len(k_means(np.ones((20, 3), dtype=np.float32), 5, rng)) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"lam": 1.5}, "lam: expected 0..1, got 1.5"),
+        ({"scale": 0.0}, "scale: expected a number > 0, got 0.0"),
+        ({"cell_rows": 0}, "cell_rows: expected 1 or more, got 0"),
+    ],
+)
+def test_a_wrong_setting_is_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        HerdingSettings(**given)
