@@ -29,6 +29,7 @@ from loop.wiring import Parts
 
 KEPT = {"labelstudio"}
 SAY_EVERY_S = 10.0
+PULL_EVERY_S = 3.0
 
 
 @dataclass
@@ -84,7 +85,10 @@ def run(
             pushed = stages.push(parts, progress)
             url = pushed.url
         with clock("labeling"):
-            _label(parts, running, truth, pushed.project_id, human, say, progress)
+            if human:
+                _wait_for_person(parts, running, url, say, progress)
+            else:
+                _label(parts, running, truth, pushed.project_id, progress)
     with clock("the round: freeze, train, judge"):
         rounds.start(parts)
         row = rounds.run(parts, progress)
@@ -206,32 +210,25 @@ def _random(plan: Plan) -> selecting.Request:
     )
 
 
-def _label(
-    parts: Parts, server: ServerInfo, truth: Path, project_id: int, human: bool, say: Say, progress: Progress
-) -> None:
-    if human:
-        _wait_for_person(parts, server, say, progress)
-        return
+def _label(parts: Parts, server: ServerInfo, truth: Path, project_id: int, progress: Progress) -> None:
     Annotator(server.url, server.token, Truth.read(truth)).answer_all(project_id, progress)
     stages.pull(parts, progress)
 
 
-def _wait_for_person(parts: Parts, server: ServerInfo, say: Say, progress: Progress) -> None:
+def _wait_for_person(parts: Parts, server: ServerInfo, url: str, say: Say, progress: Progress) -> None:
     from loop.insights import overview
 
-    say(
-        f"  label at {server.url} as {server.username}; password in {parts.project.label_studio / 'credentials.json'}"
-    )
+    credentials = parts.project.label_studio / "credentials.json"
+    say(f"  label at {url} as {server.username}; password in {credentials}")
     while True:
-        stages.pull(parts, progress)
+        stages.pull(parts, lambda done, total, what: None)
         tasks = overview(parts.project).tasks
         waiting = tasks["pending"] + tasks["sent"] + tasks["confirmed"]
-        progress(
-            tasks["done"] + tasks["skipped"], tasks["done"] + tasks["skipped"] + waiting, "answered by you"
-        )
+        answered = tasks["done"] + tasks["skipped"]
+        progress(answered, answered + waiting, "answered by you")
         if not waiting:
             return
-        time.sleep(3)
+        time.sleep(PULL_EVERY_S)
 
 
 def _loop_arm(parts: Parts, row: RoundRow) -> Arm:
