@@ -232,7 +232,7 @@ def _render(outcome: Outcome, parts: Parts, planted: Sequence[Planted], needs: S
         usual=usual,
         deployed=deployed_words(outcome.plan),
         chosen=[(item, _shot(parts.project, outcome, item.frame)) for item in chosen[:SHOWN]],
-        trained=len(chosen),
+        trained=outcome.labeled,
         evaluated=sum(len(batch.chosen) for batch in outcome.batches) - len(chosen),
         frames=len(outcome.view.production),
         conditions=list(outcome.scores[DEPLOYED]),

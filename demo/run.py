@@ -34,7 +34,10 @@ PULL_EVERY_S = 3.0
 
 @dataclass
 class Outcome:
-    """Everything the report shows. weights: the deployed model. scores: by model, then by condition. seconds: by step."""
+    """Everything the report shows. weights: the deployed model. scores: by model, then by condition.
+
+    labeled: frames that were answered and train. seconds: by step.
+    """
 
     plan: Plan
     weights: Path
@@ -103,10 +106,20 @@ def run(
             trained += _arms_beside(parts, row, view, random, Truth.read(truth), folder, progress)
     with clock("measuring on held-out scenes"):
         scores = _scores(parts, weights, trained, load_tests(truth / "test"), progress)
-    labeled = sum(item.purpose == "train" for batch in batches for item in batch.chosen)
     by_chance = [item.content_hash for item in random if item.purpose == "train"]
     return Outcome(
-        plan, weights, view, batches, row, trained, scores, running, url, labeled, by_chance, clock.seconds
+        plan,
+        weights,
+        view,
+        batches,
+        row,
+        trained,
+        scores,
+        running,
+        url,
+        trained[0].frames,
+        by_chance,
+        clock.seconds,
     )
 
 
