@@ -10,7 +10,7 @@ import difflib
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 import config
 from loop.errors import ConfigError
+from loop.strategies import StrategyName
 
 PREFIX = "FIELDLOOP_"
 DELIMITER = "__"
@@ -73,9 +74,7 @@ class Gaps(Section):
 
 
 class Select(Section):
-    strategy: Literal[
-        "hybrid", "random", "entropy", "least_confidence", "margin", "k_center", "coverage_deficit"
-    ]
+    strategy: StrategyName
     budget: Positive
     daily_budget: Annotated[int, Field(ge=0)]
     share_of_new: Share
@@ -282,6 +281,3 @@ def _expectation(item: Mapping[str, Any]) -> str:
     for opening in ("Input should be ", "Input should have ", "Value error, "):
         message = message.removeprefix(opening)
     return message
-
-
-STRATEGY_NAMES: tuple[str, ...] = get_args(Select.model_fields["strategy"].annotation)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from samplers.arms import Arm, Queue, take_turns
 from samplers.pool import NOBODY, Ints, Pool, Reals, Selection
@@ -92,7 +91,9 @@ def utility(pool: Pool, unsure: Reals, settings: CoverageSettings) -> Reals:
 
 def rank01(value: Reals) -> Reals:
     """(N,) average ranks in 0..1."""
-    return np.asarray(rankdata(value) / max(len(value), 1), dtype=np.float64)
+    _, code, counts = np.unique(value, return_inverse=True, return_counts=True)
+    rank: Reals = (np.cumsum(counts) - (counts - 1) / 2)[code] / max(len(value), 1)
+    return rank
 
 
 def deficit_of_rows(pool: Pool) -> Reals:

@@ -10,6 +10,7 @@ import numpy as np
 from samplers.pool import Bools, Ints, Reals
 
 TOGETHER = 32
+BLOCK_ROWS = 1024
 
 
 class Objective(Protocol):
@@ -81,3 +82,8 @@ class Greedy:
             self._fresh[cell][stale] = True
             value[stale] = self._bound[cell][stale]
         heapq.heapreplace(self._heap, (-float(value.max()), cell))
+
+
+def blocks(rows: Ints) -> list[Ints]:
+    """Cells for an objective whose gains depend on no neighborhood."""
+    return [rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS)]

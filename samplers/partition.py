@@ -36,7 +36,7 @@ def k_means(points: Floats, cells: int, rng: np.random.Generator) -> Floats:
 
 def nearest_cells(points: Floats, middles: Floats, count: int = 1) -> Ints:
     """(N, count) the middles nearest to each row, nearest first; of equally near ones the first."""
-    near = np.empty((len(points), min(count, len(middles))), dtype=np.int64)
+    near = np.empty((len(points), min(count, max(len(middles), 1))), dtype=np.int64)
     for rows, squared in _squared(points, middles):
         for place in range(near.shape[1]):
             near[rows, place] = squared.argmin(axis=1)
@@ -46,10 +46,10 @@ def nearest_cells(points: Floats, middles: Floats, count: int = 1) -> Ints:
 
 def members(cell: Ints, cells: int) -> list[Ints]:
     """The rows of each cell, rising. cell: (N,) int, or (N, P) for rows that belong to several cells."""
-    flat = cell.reshape(len(cell), -1)
-    order = np.argsort(flat.ravel(), kind="stable")
-    ends = np.searchsorted(flat.ravel()[order], np.arange(cells + 1))
-    rows: Ints = order // max(flat.shape[1], 1)
+    flat = cell.ravel()
+    order = np.argsort(flat, kind="stable")
+    ends = np.searchsorted(flat[order], np.arange(cells + 1))
+    rows: Ints = order // (cell.shape[1] if cell.ndim > 1 else 1)
     return [rows[first:end] for first, end in pairwise(ends)]
 
 

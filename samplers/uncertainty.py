@@ -133,6 +133,11 @@ def rank_within(group: NDArray[np.int64], value: Reals) -> NDArray[np.int64]:
     return rank
 
 
+def in_columns(boxes: NDArray[Any]) -> NDArray[Any]:
+    """(K,) or (K, C) scores as (K, C)."""
+    return boxes[:, None] if boxes.ndim == 1 else boxes
+
+
 def relative_cost(pool: Pool) -> Reals:
     """(N,) seconds over their mean."""
     relative: Reals = pool.seconds / (pool.seconds.mean() if len(pool) else 1.0)

@@ -18,6 +18,7 @@ from loop.cli.app import (
     progress_bar,
     told_by_step,
 )
+from loop.strategies import STRATEGY_NAMES
 
 CREDENTIALS = "credentials.json"
 
@@ -34,7 +35,7 @@ def select(
     ] = None,
     strategy: Annotated[
         str | None,
-        typer.Option(help="hybrid, random, entropy, least_confidence, margin, k_center or coverage_deficit."),
+        typer.Option(help=f"{', '.join(STRATEGY_NAMES[:-1])} or {STRATEGY_NAMES[-1]}."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of the random choices; the same seed gives the same answer.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from loop.errors import ConfigError
-from loop.settings import STRATEGY_NAMES, Settings, load_settings
+from loop.settings import Settings, load_settings
+from loop.strategies import STRATEGY_NAMES
 from samplers import STRATEGIES
 
 
@@ -22,7 +24,14 @@ def test_the_defaults_are_valid() -> None:
 
 
 def test_every_strategy_can_be_configured() -> None:
-    assert set(STRATEGY_NAMES) == set(STRATEGIES)
+    assert list(STRATEGY_NAMES) == list(STRATEGIES)
+
+
+def test_the_default_configuration_and_the_readme_list_every_strategy() -> None:
+    root = Path(__file__).parents[2]
+    for name in ("config/default.yaml", "README.md"):
+        text = (root / name).read_text(encoding="utf-8")
+        assert not [strategy for strategy in STRATEGY_NAMES if not re.search(rf"\b{strategy}\b", text)], name
 
 
 def test_environment_beats_yaml_beats_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,3 +57,50 @@ def coverage(points: Floats, weights: Floats, chosen: Floats, scale: float) -> f
     return float(
         weights @ similarities(points.astype(np.float64), chosen.astype(np.float64), scale).max(axis=1)
     )
+
+
+def greedy(value: Any, size: int, k: int, cost: Floats | None = None) -> list[int]:
+    """The row that adds most to value(list of rows) per cost, again and again; ties to the lowest row."""
+    price = np.ones(size) if cost is None else cost
+    picks: list[int] = []
+    for _ in range(k):
+        gain = np.array([(value([*picks, row]) - value(picks)) / price[row] for row in range(size)])
+        gain[picks] = -np.inf
+        picks.append(int(np.flatnonzero(gain >= gain.max() - 1e-9)[0]))
+    return picks
+
+
+def mutual_information(similar: Floats, rows: list[int], eta: float) -> float:
+    """similar: (N, Q)."""
+    if not rows:
+        return 0.0
+    of_queries = sum(max(similar[row, query] for row in rows) for query in range(similar.shape[1]))
+    return float(of_queries + eta * sum(similar[row].max() for row in rows))
+
+
+def in_balls(points: Floats, rows: list[int], radius: float) -> int:
+    """How many points are within the radius of one of the rows."""
+    return sum(any(np.linalg.norm(point - points[row]) <= radius for row in rows) for point in points)
+
+
+def typicality(points: Floats, neighbors: int) -> Floats:
+    near = min(neighbors, max(len(points) // 2, 1))
+    distance = np.linalg.norm(points[:, None].astype(np.float64) - points[None], axis=2)
+    return 1 / (np.sort(distance, axis=1)[:, 1 : near + 1].mean(axis=1) + 1e-5)
+
+
+def stream(points: Floats, k: int, labeled: Floats, past: Floats, tau: float) -> list[int]:
+    """One frame after another."""
+    share = k / len(points)
+    least = np.quantile(past, 1 - share)
+    kept: list[int] = []
+    for row, point in enumerate(points):
+        known = [*labeled, *points[kept]]
+        far = min((float(np.linalg.norm(point - other)) for other in known), default=2.0)
+        if far >= least and far > tau and len(kept) < share * (row + 1):
+            kept.append(row)
+    return kept
+
+
+def medoid_cost(distance: Floats, medoids: Any) -> float:
+    return float(distance[:, list(medoids)].min(axis=1).sum())

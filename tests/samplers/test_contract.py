@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 
 from samplers import STRATEGIES, Pool, PoolError, Strategy
 
+SHAPED_BY_BUDGET = ("typiclust", "ppal", "streaming")
+"""A smaller budget is no prefix of a larger one."""
+BLIND_TO_COST = ("hybrid", "random", "stratified", "k_center", "typiclust", "coverage_deficit", "streaming")
+"""A dear frame is worth as much as a cheap one, at least in part."""
 EVERY = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES.keys())
 CORNERS = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.6, 0.8, 0], [0, -0.6, 0.8]], dtype=np.float32
@@ -41,13 +45,18 @@ def pools(draw: st.DrawFn) -> Pool:
         excluded=ints(0, 5) == 0,
         seconds=1 + rng.random(size),
         max_per_sequence=draw(st.integers(0, 2)),
+        floors=draw(st.sampled_from([(0, 0), (0, 0), (2, 1), (0, 9)])),
+        quotas=draw(st.sampled_from([(-1, -1), (-1, -1), (1, -1), (0, 3)])),
+        queries=CORNERS[: draw(st.integers(0, 3))],
+        class_counts=draw(st.sampled_from([(), (4.0,) * max(classes, 1)])),
     )
 
 
-@EVERY
+@pytest.mark.parametrize("name", STRATEGIES)
 @given(pool=pools(), budget=st.integers(0, 20), seed=st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
-def test_contract(strategy: Strategy, pool: Pool, budget: int, seed: int) -> None:
+def test_contract(name: str, pool: Pool, budget: int, seed: int) -> None:
+    strategy = STRATEGIES[name]
     selection = strategy(pool, budget, np.random.default_rng(seed))
     chosen = selection.indices
 
@@ -64,6 +73,8 @@ def test_contract(strategy: Strategy, pool: Pool, budget: int, seed: int) -> Non
 
     again = strategy(pool, budget, np.random.default_rng(seed))
     np.testing.assert_array_equal(chosen, again.indices)
+    if name in SHAPED_BY_BUDGET:
+        return
     shorter = strategy(pool, budget // 2, np.random.default_rng(seed))
     np.testing.assert_array_equal(chosen[: budget // 2], shorter.indices)
 
@@ -76,6 +87,20 @@ def assert_admissible(pool: Pool, chosen: np.ndarray) -> None:
     sequences = pool.sequence[chosen][pool.sequence[chosen] >= 0]
     if pool.max_per_sequence and len(sequences):
         assert np.bincount(sequences).max() <= pool.max_per_sequence
+    assert_floors_and_quotas(pool, chosen)
+
+
+def assert_floors_and_quotas(pool: Pool, chosen: np.ndarray) -> None:
+    owed = pool.floors.copy()
+    for stratum, quota in enumerate(pool.quotas):
+        assert quota < 0 or (pool.strata[chosen] == stratum).sum() <= quota
+    for place, row in enumerate(chosen):
+        fillable = {int(pool.strata[left]) for left in still_admissible(pool, chosen[:place])} - {-1}
+        if any(owed[stratum] > 0 for stratum in fillable):
+            assert pool.strata[row] >= 0
+            assert owed[pool.strata[row]] > 0, "a floor comes first"
+        if pool.strata[row] >= 0:
+            owed[pool.strata[row]] -= 1
 
 
 def still_admissible(pool: Pool, chosen: np.ndarray) -> list[int]:
@@ -85,7 +110,10 @@ def still_admissible(pool: Pool, chosen: np.ndarray) -> list[int]:
         duplicate = pool.cluster[row] >= 0 and pool.cluster[row] in pool.cluster[taken]
         same = (pool.sequence[chosen] == pool.sequence[row]).sum() if pool.sequence[row] >= 0 else 0
         full = bool(pool.max_per_sequence) and same >= pool.max_per_sequence
-        if not (pool.excluded[row] or duplicate or full):
+        stratum = int(pool.strata[row])
+        quota = pool.quotas[stratum] if stratum >= 0 else -1
+        spent = quota >= 0 and (pool.strata[chosen] == stratum).sum() >= quota
+        if not (pool.excluded[row] or duplicate or full or spent):
             rows.append(row)
     return rows
 
@@ -94,6 +122,23 @@ def still_admissible(pool: Pool, chosen: np.ndarray) -> list[int]:
 def test_negative_budget_is_refused(strategy: Strategy) -> None:
     with pytest.raises(ValueError, match="budget: expected 0 or more frames, got -1"):
         strategy(Pool.of(CORNERS), -1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in BLIND_TO_COST])
+def test_the_cheaper_of_two_equal_frames_comes_first(name: str) -> None:
+    rows = np.eye(2, dtype=np.float32)
+    pool = Pool.of(rows, scores=[np.array([0.5])] * 2, seconds=[3, 1], queries=[[0.6, 0.8], [0.8, 0.6]])
+    assert STRATEGIES[name](pool, 1, np.random.default_rng(0)).indices.tolist() == [1]
+
+
+@EVERY
+@pytest.mark.parametrize("kind", ["one row", "all zero", "all equal", "nothing but excluded"])
+def test_degenerate_pools(strategy: Strategy, kind: str) -> None:
+    rows = {"one row": CORNERS[1:2], "all zero": CORNERS[[0] * 50], "all equal": CORNERS[[4] * 50]}
+    excluded = kind == "nothing but excluded"
+    pool = Pool.of(rows.get(kind, CORNERS), excluded=[excluded] * len(rows.get(kind, CORNERS)))
+    chosen = strategy(pool, 30, np.random.default_rng(0))
+    assert len(chosen) == (0 if excluded else min(30, len(pool)))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +162,13 @@ def test_negative_budget_is_refused(strategy: Strategy) -> None:
         ("cluster", [0], r"cluster: expected shape \(6,\), got \(1,\)"),
         ("sequence", [0.0, np.nan, 0, 0, 0, 0], "sequence: expected finite numbers, got nan in row 1"),
         ("ids", [1] * 6, "ids: expected each frame once"),
+        ("floors", [1], r"floors: expected shape \(0,\), got \(1,\)"),
+        ("quotas", [1], r"quotas: expected shape \(0,\), got \(1,\)"),
+        ("queries", CORNERS * np.nan, "queries: expected finite numbers"),
+        ("queries", CORNERS[:, :2], r"queries: expected shape \(rows, 3\), got \(6, 2\)"),
+        ("class_counts", [[1.0]], r"class_counts: expected shape \(classes,\), got \(1, 1\)"),
+        ("class_counts", [1.0, np.nan], "class_counts: expected finite numbers, got nan in row 1"),
+        ("class_counts", [-1.0], "class_counts: expected numbers >= 0"),
         ("max_per_sequence", -1, "max_per_sequence: expected 0"),
     ],
 )
