@@ -173,6 +173,7 @@ class Covering:
         self._homes = nearest_cells(points, self._middles, settings.homes)
         self._ground = members(self._homes, len(self._middles))
         self.cells = [rows[near] for near in members(self._homes[:, 0], len(self._middles))]
+        self._norms = np.einsum("nd,nd->n", pool.embeddings, pool.embeddings)
         self._weights = weights.astype(np.float32)
         self._covered: Floats = np.zeros(len(rows), dtype=np.float32)
         if len(pool.labeled):
@@ -180,26 +181,35 @@ class Covering:
 
     def gains(self, cell: int, rows: Ints) -> Reals:
         ground = self._ground[cell]
-        points = self._points[self._rows[ground]]
+        points, covered, weights = self._ground_of(ground), self._covered[ground], self._weights[ground]
         gains = np.zeros(len(rows))
         for start in range(0, len(rows), BATCH_ROWS):
             part = slice(start, start + BATCH_ROWS)
-            more = self._kernel(_squared(self._points[rows[part]], points))
-            more -= self._covered[ground]
-            gains[part] = np.maximum(more, 0, out=more) @ self._weights[ground]
+            more = self._similar(rows[part], points, ground)
+            more -= covered
+            gains[part] = np.maximum(more, 0, out=more) @ weights
         return gains
 
     def cover(self, row: int) -> list[int]:
         if not len(self._rows):
             return []
-        point = self._points[row : row + 1]
-        cell = int(nearest_cells(point, self._middles)[0, 0])
+        cell = int(nearest_cells(self._points[row : row + 1], self._middles)[0, 0])
         ground = self._ground[cell]
-        near = self._kernel(_squared(point, self._points[self._rows[ground]]))[0]
+        near = self._similar(np.array([row]), self._ground_of(ground), ground)[0]
         more = near > self._covered[ground]
         self._covered[ground[more]] = near[more]
         changed: list[int] = np.unique(self._homes[ground[more]]).tolist()
         return changed
+
+    def _ground_of(self, ground: Ints) -> Floats:
+        return rows_of(self._points, self._rows[ground])
+
+    def _similar(self, rows: Ints, points: Floats, ground: Ints) -> Floats:
+        """(R, G) of rows of the pool with the points of a ground."""
+        squared: Floats = (-2 * self._points[rows]) @ points.T
+        squared += self._norms[rows][:, None]
+        squared += self._norms[self._rows[ground]]
+        return self._kernel(np.maximum(squared, 0, out=squared))
 
 
 def _herd(
@@ -211,7 +221,7 @@ def _herd(
 
 
 def _squared(left: Floats, right: Floats) -> Floats:
-    squared: Floats = left @ (-2 * right.T)
+    squared: Floats = (-2 * left) @ right.T
     squared += squared_norms(left).astype(np.float32)[:, None]
     squared += squared_norms(right).astype(np.float32)
     return np.maximum(squared, 0, out=squared)
