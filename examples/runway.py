@@ -38,6 +38,8 @@ CONDITIONS = ("dark", "dim", "wet")
 SEED = 0
 CLEARER = 1.3
 SHOWN = 8
+Scores = dict[str, dict[str, tuple[float, float]]]
+"""(AP50, AP50-95) by held-out cell, before and after."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,7 @@ def main() -> None:
     with teller.step(
         "data", f"FOD-A is divided by whole sequences: {KNOWN} trains, the rest is production (in {out})"
     ):
-        parts = divide(read_frames(source), form.sizes)
-        layout = write_layout(source, out / "data", parts, SEED)
-        keep_truth(out / "withheld.json", layout)
-        _show_parts(describe(parts))
+        layout, parts = _divide(source, out, form.sizes)
     with teller.step("training", "The team trains its detector on the training set, as it did before"):
         base = fine_tune(
             data / WEIGHTS, layout.dataset, out / "team", epochs=form.epochs, imgsz=form.imgsz
@@ -100,40 +99,15 @@ def main() -> None:
     with teller.step("round", "One round: freeze, retrain, judge"):
         row = fieldloop_json("round", "start", "--project", project)
     with teller.step("scores", "Both models on the held-out sequences, which nobody saw until now"):
-        candidate = _candidate(project, row)
-        scores = {
-            cell: {
-                "before": average_precision(base, test, out / "scores", imgsz=form.imgsz),
-                "after": average_precision(candidate, test, out / "scores", imgsz=form.imgsz),
-            }
-            for cell, test in layout.tests.items()
-        }
+        scores = _scores(base, _candidate(project, row), layout, out / "scores", form.imgsz)
     found = {
         condition: [each.name for each in findings if condition in each.finds] for condition in CONDITIONS
     }
     _show_end(found, scores, row)
-    keep_results(
-        out / "results.json",
-        {
-            "form": "small" if given.small else "full",
-            "clip": given.clip,
-            "parts": describe(parts),
-            "gaps": [vars(each) for each in findings],
-            "found": found,
-            "answered": answered,
-            "ap": {
-                cell: {
-                    when: {"ap50": round(ap50, 6), "ap": round(ap, 6)} for when, (ap50, ap) in both.items()
-                }
-                for cell, both in scores.items()
-            },
-            "round": {
-                "status": row["status"],
-                "checks": [check["text"] for check in (row["verdict"] or {}).get("checks", [])],
-            },
-            "seconds": teller.seconds,
-        },
-    )
+    setting = {"form": "small" if given.small else "full", "clip": given.clip, "parts": parts}
+    gaps_found = {"gaps": [vars(each) for each in findings], "found": found, "answered": answered}
+    seconds = {"seconds": teller.seconds}
+    keep_results(out / "results.json", setting | gaps_found | _figures(scores, row) | seconds)
 
 
 def compare(gap: dict[str, Any], store: Path, layout: Layout) -> Finding:
@@ -152,6 +126,34 @@ def compare(gap: dict[str, Any], store: Path, layout: Layout) -> Finding:
         if gap["kind"] != "class" and share > max(0.5, CLEARER * _share(everywhere, condition))
     )
     return Finding(gap["name"], gap["kind"], gap["production_share"], len(shown), shares, finds)
+
+
+def _divide(source: Path, out: Path, sizes: Sizes) -> tuple[Layout, dict[str, dict[str, int]]]:
+    """Where the parts lie, and how large they are."""
+    parts = divide(read_frames(source), sizes)
+    layout = write_layout(source, out / "data", parts, SEED)
+    keep_truth(out / "withheld.json", layout)
+    described = describe(parts)
+    _show_parts(described)
+    return layout, described
+
+
+def _scores(base: Path, candidate: Path, layout: Layout, folder: Path, imgsz: int) -> Scores:
+    models = {"before": base, "after": candidate}
+    return {
+        cell: {when: average_precision(model, test, folder, imgsz=imgsz) for when, model in models.items()}
+        for cell, test in layout.tests.items()
+    }
+
+
+def _figures(scores: Scores, row: dict[str, Any]) -> dict[str, Any]:
+    """What the round and the held-out sequences say, as it is kept."""
+    ap = {
+        cell: {when: {"ap50": round(ap50, 6), "ap": round(ap, 6)} for when, (ap50, ap) in both.items()}
+        for cell, both in scores.items()
+    }
+    checks = [check["text"] for check in (row["verdict"] or {}).get("checks", [])]
+    return {"ap": ap, "round": {"status": row["status"], "checks": checks}}
 
 
 def _share(frames: Sequence[frozenset[str]], condition: str) -> float:
@@ -238,9 +240,7 @@ def _show_chosen(chosen: Sequence[dict[str, Any]]) -> None:
     print(f"     and {max(len(chosen) - SHOWN, 0)} more")
 
 
-def _show_end(
-    found: dict[str, list[str]], scores: dict[str, dict[str, tuple[float, float]]], row: dict[str, Any]
-) -> None:
+def _show_end(found: dict[str, list[str]], scores: Scores, row: dict[str, Any]) -> None:
     print(f"\nThe round ended {row['status']}.")
     for check in (row["verdict"] or {}).get("checks", []):
         if check["status"] == "fail":
