@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from samplers.arms import take_turns
 from samplers.coverage import rank01
-from samplers.distances import Floats, covered_distance, rows_of, squared_norms
+from samplers.covering import Cells, Covering, Kernel, cosine, gaussian
+from samplers.distances import Floats, rows_of, squared_norms
 from samplers.lazy import Greedy
-from samplers.partition import k_means, members, nearest_cells
 from samplers.pool import NO_LIMIT, NOBODY, Bools, Ints, Pool, Reals, Selection
 from samplers.uncertainty import UncertaintySettings, frame_uncertainty, relative_cost
 
-Kernel = Callable[[Floats], Floats]
-"""Squared distances to similarities in 0..1, in place."""
 SAMPLE = 256
 REFERENCE = 20_000
-BATCH_ROWS = 256
 
 
 @dataclass(frozen=True)
 class HerdingSettings:
     """lam: how far uncertainty weighs the mass that is covered; only as far as it is known to predict loss.
 
-    scale: s of the kernel exp(-d^2 / s^2), estimated when left out. up to dense_rows rows the objective is exact;
-    beyond, k-means cells of about cell_rows rows are covered from within, every row being covered in the
-    `homes` cells nearest to it.
+    scale: s of the kernel exp(-d^2 / s^2), estimated when left out. cells: where the objective is not exact.
     """
 
     lam: float = 0.0
     scale: float | None = None
-    dense_rows: int = 4096
-    cell_rows: int = 1024
-    homes: int = 2
+    cells: Cells = field(default_factory=Cells)
 
     def __post_init__(self) -> None:
         if not 0 <= self.lam <= 1:
             raise ValueError(f"lam: expected 0..1, got {self.lam}")
         if self.scale is not None and not self.scale > 0:
             raise ValueError(f"scale: expected a number > 0, got {self.scale}")
-        for name in ("dense_rows", "cell_rows", "homes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
 
 
 def herding(
@@ -53,7 +42,8 @@ def herding(
     """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
 
     One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: N cell_rows homes D
-    multiplications to look at every row once, memory 40N bytes and a cell. It finds modes only once k exceeds
+    multiplications to look at every row once; memory as much again as the pool has, for what is looked at
+    again. It finds modes only once k exceeds
     their number, the largest first, and outliers last: rare things need a quota or k-center.
     """
     return _herd(pool, k, rng, settings or HerdingSettings())
@@ -95,31 +85,8 @@ def herd_arm(
     weights = mass * (1 - settings.lam + settings.lam * rank01(unsure[rows]))
     if kernel is None:
         kernel = gaussian(settings.scale or estimate_scale(rows_of(pool.embeddings, rows), pool.labeled, rng))
-    objective = Covering(pool, rows, weights, kernel, rng, settings)
+    objective = Covering(pool, rows, weights, kernel, rng, settings.cells)
     return Greedy(name, objective, relative_cost(pool), weight)
-
-
-def gaussian(scale: float) -> Kernel:
-    """exp(-d^2 / scale^2)."""
-
-    def similarity(squared: Floats) -> Floats:
-        squared *= np.float32(-1 / scale**2)
-        return np.exp(squared, out=squared)
-
-    return similarity
-
-
-def cosine(squared: Floats) -> Floats:
-    """max(0, 1 - d^2 / 2)."""
-    squared *= np.float32(-0.5)
-    squared += np.float32(1)
-    return np.maximum(squared, 0, out=squared)
-
-
-def ball(radius: float) -> Kernel:
-    """1 within the radius, 0 beyond."""
-    limit = np.float32(radius**2)
-    return lambda squared: np.less_equal(squared, limit).astype(np.float32)
 
 
 def spokesmen(pool: Pool) -> tuple[Ints, Reals]:
@@ -151,65 +118,6 @@ def estimate_scale(points: Floats, labeled: Floats, rng: np.random.Generator) ->
     near = np.median(_next_distances(points, rng)) if len(points) > 1 else 0.0
     least = _next_distances(labeled, rng).min() if len(labeled) > 1 else near
     return float(np.clip(least, near / 2, near * 2)) or 1.0
-
-
-class Covering:
-    """The objective of herding, inside cells. See `HerdingSettings`."""
-
-    def __init__(
-        self,
-        pool: Pool,
-        rows: Ints,
-        weights: Reals,
-        kernel: Kernel,
-        rng: np.random.Generator,
-        settings: HerdingSettings,
-    ) -> None:
-        """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0."""
-        self._points, self._rows, self._kernel = pool.embeddings, rows, kernel
-        points = rows_of(pool.embeddings, rows)
-        cells = 1 if len(rows) <= settings.dense_rows else -(-len(rows) // settings.cell_rows)
-        self._middles = k_means(points, cells, rng)
-        self._homes = nearest_cells(points, self._middles, settings.homes)
-        self._ground = members(self._homes, len(self._middles))
-        self.cells = [rows[near] for near in members(self._homes[:, 0], len(self._middles))]
-        self._norms = np.einsum("nd,nd->n", pool.embeddings, pool.embeddings)
-        self._weights = weights.astype(np.float32)
-        self._covered: Floats = np.zeros(len(rows), dtype=np.float32)
-        if len(pool.labeled):
-            self._covered = kernel((covered_distance(points, pool.labeled) ** 2).astype(np.float32))
-
-    def gains(self, cell: int, rows: Ints) -> Reals:
-        ground = self._ground[cell]
-        points, covered, weights = self._ground_of(ground), self._covered[ground], self._weights[ground]
-        gains = np.zeros(len(rows))
-        for start in range(0, len(rows), BATCH_ROWS):
-            part = slice(start, start + BATCH_ROWS)
-            more = self._similar(rows[part], points, ground)
-            more -= covered
-            gains[part] = np.maximum(more, 0, out=more) @ weights
-        return gains
-
-    def cover(self, row: int) -> list[int]:
-        if not len(self._rows):
-            return []
-        cell = int(nearest_cells(self._points[row : row + 1], self._middles)[0, 0])
-        ground = self._ground[cell]
-        near = self._similar(np.array([row]), self._ground_of(ground), ground)[0]
-        more = near > self._covered[ground]
-        self._covered[ground[more]] = near[more]
-        changed: list[int] = np.unique(self._homes[ground[more]]).tolist()
-        return changed
-
-    def _ground_of(self, ground: Ints) -> Floats:
-        return rows_of(self._points, self._rows[ground])
-
-    def _similar(self, rows: Ints, points: Floats, ground: Ints) -> Floats:
-        """(R, G) of rows of the pool with the points of a ground."""
-        squared: Floats = (-2 * self._points[rows]) @ points.T
-        squared += self._norms[rows][:, None]
-        squared += self._norms[self._rows[ground]]
-        return self._kernel(np.maximum(squared, 0, out=squared))
 
 
 def _herd(

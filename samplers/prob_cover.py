@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from samplers.arms import take_turns
+from samplers.covering import Cells, ball
 from samplers.distances import Floats, rows_of, squared_distances
-from samplers.herding import HerdingSettings, ball, herd_arm, spokesmen
+from samplers.herding import HerdingSettings, herd_arm, spokesmen
 from samplers.partition import k_means, nearest_cells
 from samplers.pool import Pool, Selection
 
@@ -25,7 +26,7 @@ class ProbCoverSettings:
     delta: float | None = None
     purity: float = 0.95
     classes: int = 20
-    within: HerdingSettings = field(default_factory=HerdingSettings)
+    cells: Cells = field(default_factory=Cells)
 
     def __post_init__(self) -> None:
         if self.delta is not None and not self.delta > 0:
@@ -46,7 +47,8 @@ def prob_cover(
     rows, _ = spokesmen(pool)
     radius = chosen.delta or estimate_delta(rows_of(pool.embeddings, rows), rng, chosen)
     even = np.zeros(len(pool))
-    arm = herd_arm(pool, even, rng, chosen.within, name="prob_cover", kernel=ball(max(radius, 1e-3)))
+    within = HerdingSettings(cells=chosen.cells)
+    arm = herd_arm(pool, even, rng, within, name="prob_cover", kernel=ball(max(radius, 1e-3)))
     return take_turns(pool, k, [arm], {"novelty": pool.novelty})
 
 

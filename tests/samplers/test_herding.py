@@ -8,13 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samplers import Pool
+from samplers.covering import Cells, ball, cosine, gaussian
 from samplers.herding import (
     HerdingSettings,
-    ball,
-    cosine,
     estimate_scale,
     facility_location,
-    gaussian,
     herding,
     spokesmen,
     uncertainty_herding,
@@ -58,13 +56,17 @@ def test_equals_the_plain_greedy_loop(seed: int, size: int, labeled: int, modes:
     np.testing.assert_allclose(chosen.gains, had, atol=1e-4)
 
 
+@pytest.mark.parametrize("room", [0, 1 << 26])
 @pytest.mark.parametrize("scale", [0.3, 0.6, 1.0])
-def test_cells_keep_the_objective_within_one_per_cent(scale: float) -> None:
+def test_cells_keep_the_objective_within_one_per_cent(
+    scale: float, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samplers.covering.LEAST_ROOM", room)
     rng = RNG(1)
     points = clustered(rng, 3000, 60)
     pool = Pool.of(points)
     exact = herding(pool, 90, RNG(0), HerdingSettings(scale=scale)).indices
-    cells = HerdingSettings(scale=scale, dense_rows=100, cell_rows=400)
+    cells = HerdingSettings(scale=scale, cells=Cells(dense_rows=100, cell_rows=400))
     chosen = herding(pool, 90, RNG(0), cells).indices
     everything = np.ones(len(points))
     best = plain.coverage(points, everything, points[exact], scale)
@@ -177,9 +179,10 @@ def test_cells() -> None:
     [
         ({"lam": 1.5}, "lam: expected 0..1, got 1.5"),
         ({"scale": 0.0}, "scale: expected a number > 0, got 0.0"),
-        ({"cell_rows": 0}, "cell_rows: expected 1 or more, got 0"),
     ],
 )
 def test_a_wrong_setting_is_named(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         HerdingSettings(**given)
+    with pytest.raises(ValueError, match="cell_rows: expected 1 or more, got 0"):
+        Cells(cell_rows=0)

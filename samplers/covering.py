@@ -1,0 +1,140 @@
+"""The mass that chosen frames cover, where no matrix of all similarities fits into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samplers.distances import Floats, covered_distance, rows_of
+from samplers.partition import k_means, members, nearest_cells
+from samplers.pool import Ints, Pool, Reals
+
+Kernel = Callable[[Floats], Floats]
+"""Squared distances to similarities in 0..1, in place."""
+BATCH_ROWS = 256
+LEAST_ROOM = 1 << 26
+STEP = np.float32(1 / 255)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Up to dense_rows rows the objective is exact. Beyond, k-means cells of about cell_rows rows choose from within, and
+    every row can be covered in the `homes` cells nearest to it.
+    """
+
+    dense_rows: int = 4096
+    cell_rows: int = 1024
+    homes: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("dense_rows", "cell_rows", "homes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+
+
+class Covering:
+    """The objective of herding, inside cells. See `Cells`."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        rows: Ints,
+        weights: Reals,
+        kernel: Kernel,
+        rng: np.random.Generator,
+        cells: Cells,
+    ) -> None:
+        """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0."""
+        self._points, self._rows, self._kernel = pool.embeddings, rows, kernel
+        points = rows_of(pool.embeddings, rows)
+        count = 1 if len(rows) <= cells.dense_rows else -(-len(rows) // cells.cell_rows)
+        self._middles = k_means(points, count, rng)
+        self._homes = nearest_cells(points, self._middles, cells.homes)
+        self._ground = members(self._homes, len(self._middles))
+        self.cells = [rows[near] for near in members(self._homes[:, 0], len(self._middles))]
+        self._norms = np.einsum("nd,nd->n", pool.embeddings, pool.embeddings)
+        self._weights = weights.astype(np.float32)
+        self._covered: Floats = np.zeros(len(rows), dtype=np.float32)
+        if len(pool.labeled):
+            self._covered = kernel((covered_distance(points, pool.labeled) ** 2).astype(np.float32))
+
+        self._kept: dict[int, NDArray[Any]] = {}
+        self._room = max(points.nbytes, LEAST_ROOM)
+
+    def gains(self, cell: int, rows: Ints) -> Reals:
+        ground = self._ground[cell]
+        covered, weights = self._covered[ground], self._weights[ground]
+        gains = np.zeros(len(rows))
+        for start in range(0, len(rows), BATCH_ROWS):
+            part = slice(start, start + BATCH_ROWS)
+            more = self._of_cell(cell, rows[part])
+            more -= covered
+            gains[part] = np.maximum(more, 0, out=more) @ weights
+        return gains
+
+    def cover(self, row: int) -> list[int]:
+        if not len(self._rows):
+            return []
+        place = min(int(np.searchsorted(self._rows, row)), len(self._rows) - 1)
+        if self._rows[place] == row:
+            cell = int(self._homes[place, 0])
+            near = self._of_cell(cell, np.array([row]))[0]
+        else:
+            cell = int(nearest_cells(self._points[row : row + 1], self._middles)[0, 0])
+            near = self._similar(np.array([row]), self._ground[cell])[0]
+        ground = self._ground[cell]
+        more = near > self._covered[ground]
+        self._covered[ground[more]] = near[more]
+        changed: list[int] = np.unique(self._homes[ground[more]]).tolist()
+        return changed
+
+    def _of_cell(self, cell: int, rows: Ints) -> Floats:
+        """(R, G) of candidates of a cell with its ground, kept from the first look on while there is room."""
+        inside, ground = self.cells[cell], self._ground[cell]
+        if cell not in self._kept and self._room > 0:
+            parts = [inside[start : start + BATCH_ROWS] for start in range(0, len(inside), BATCH_ROWS)]
+            kept = np.concatenate([self._packed(self._similar(part, ground)) for part in parts])
+            self._kept[cell] = kept
+            self._room -= kept.nbytes
+        if cell not in self._kept:
+            return self._similar(rows, ground)
+        packed = self._kept[cell][np.searchsorted(inside, rows)]
+        return packed if packed.dtype == np.float32 else packed * STEP
+
+    def _packed(self, similar: Floats) -> NDArray[Any]:
+        """As they are when there is one cell, else in steps of 1 / 255."""
+        return similar if len(self.cells) == 1 else np.rint(similar / STEP).astype(np.uint8)
+
+    def _similar(self, rows: Ints, ground: Ints) -> Floats:
+        """(R, G) of any rows of the pool with a ground."""
+        squared: Floats = (-2 * self._points[rows]) @ rows_of(self._points, self._rows[ground]).T
+        squared += self._norms[rows][:, None]
+        squared += self._norms[self._rows[ground]]
+        return self._kernel(np.maximum(squared, 0, out=squared))
+
+
+def gaussian(scale: float) -> Kernel:
+    """exp(-d^2 / scale^2)."""
+
+    def similarity(squared: Floats) -> Floats:
+        squared *= np.float32(-1 / scale**2)
+        return np.exp(squared, out=squared)
+
+    return similarity
+
+
+def cosine(squared: Floats) -> Floats:
+    """max(0, 1 - d^2 / 2)."""
+    squared *= np.float32(-0.5)
+    squared += np.float32(1)
+    return np.maximum(squared, 0, out=squared)
+
+
+def ball(radius: float) -> Kernel:
+    """1 within the radius, 0 beyond."""
+    limit = np.float32(radius**2)
+    return lambda squared: np.less_equal(squared, limit).astype(np.float32)
