@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samplers.distances import Floats, covered_distance, rows_of
-from samplers.partition import k_means, members, nearest_cells
+from samplers.partition import members, near_cells, nearest_cells
 from samplers.pool import Ints, Pool, Reals
 
 Kernel = Callable[[Floats], Floats]
@@ -22,13 +22,16 @@ STEP = np.float32(1 / 255)
 
 @dataclass(frozen=True)
 class Cells:
-    """Up to dense_rows rows the objective is exact. Beyond, k-means cells of about cell_rows rows choose from within, and
-    every row can be covered in the `homes` cells nearest to it.
+    """Up to dense_rows rows the objective is exact. Beyond, cells of about cell_rows rows, those nearest to one row
+    drawn at random, choose from within, and every row can be covered in the `homes` cells nearest to it.
+
+    The middles of k-means would not do: that of many rows is nearer to everything than that of few, and in many
+    dimensions one cell then takes a third of all.
     """
 
     dense_rows: int = 4096
-    cell_rows: int = 1024
-    homes: int = 2
+    cell_rows: int = 512
+    homes: int = 6
 
     def __post_init__(self) -> None:
         for name in ("dense_rows", "cell_rows", "homes"):
@@ -52,9 +55,9 @@ class Covering:
         self._points, self._rows, self._kernel = pool.embeddings, rows, kernel
         points = rows_of(pool.embeddings, rows)
         count = 1 if len(rows) <= cells.dense_rows else -(-len(rows) // cells.cell_rows)
-        self._middles = k_means(points, count, rng)
-        self._homes = nearest_cells(points, self._middles, cells.homes)
-        self._ground = members(self._homes, len(self._middles))
+        self._middles = points[np.sort(rng.choice(len(points), min(count, len(points)), replace=False))]
+        self._homes = near_cells(points, self._middles, cells.homes)
+        self._ground = [np.unique(near) for near in members(self._homes, len(self._middles))]
         self.cells = [rows[near] for near in members(self._homes[:, 0], len(self._middles))]
         self._norms = np.einsum("nd,nd->n", pool.embeddings, pool.embeddings)
         self._weights = weights.astype(np.float32)

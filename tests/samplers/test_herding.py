@@ -17,7 +17,7 @@ from samplers.herding import (
     spokesmen,
     uncertainty_herding,
 )
-from samplers.partition import k_means, members, nearest_cells
+from samplers.partition import k_means, members, near_cells, nearest_cells
 from tests.samplers import plain
 
 RNG = np.random.default_rng
@@ -66,7 +66,7 @@ def test_cells_keep_the_objective_within_one_per_cent(
     points = clustered(rng, 3000, 60)
     pool = Pool.of(points)
     exact = herding(pool, 90, RNG(0), HerdingSettings(scale=scale)).indices
-    cells = HerdingSettings(scale=scale, cells=Cells(dense_rows=100, cell_rows=400))
+    cells = HerdingSettings(scale=scale, cells=Cells(dense_rows=100, cell_rows=200))
     chosen = herding(pool, 90, RNG(0), cells).indices
     everything = np.ones(len(points))
     best = plain.coverage(points, everything, points[exact], scale)
@@ -168,6 +168,10 @@ def test_cells() -> None:
     near = nearest_cells(points, middles, 2)
     brute = np.argsort(((points[:, None] - middles[None]) ** 2).sum(axis=2), axis=1)[:, :2]
     np.testing.assert_array_equal(near, brute)
+    many = near_cells(points, points[:400], 3)
+    nearest = nearest_cells(points, points[:400], 3)
+    assert (many[:400, 0] == np.arange(400)).mean() > 0.95
+    assert np.mean([len(set(found) & set(best)) for found, best in zip(many, nearest, strict=True)]) > 2.5
     rows = members(near, len(middles))
     assert sum(len(part) for part in rows) == 1000
     assert all((near[part] == cell).any(axis=1).all() for cell, part in enumerate(rows))
