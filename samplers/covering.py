@@ -66,7 +66,7 @@ class Covering:
             self._covered = kernel((covered_distance(points, pool.labeled) ** 2).astype(np.float32))
 
         self._kept: dict[int, NDArray[Any]] = {}
-        self._room = max(points.nbytes, LEAST_ROOM)
+        self._room = max(2 * points.nbytes, LEAST_ROOM)
 
     def gains(self, cell: int, rows: Ints) -> Reals:
         ground = self._ground[cell]

@@ -42,9 +42,9 @@ def herding(
     """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
 
     One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: N cell_rows homes D
-    multiplications to look at every row once; memory as much again as the pool has, for what is looked at
-    again. It finds modes only once k exceeds
-    their number, the largest first, and outliers last: rare things need a quota or k-center.
+    multiplications to look at every row once; up to twice the pool's memory for what is looked at again. It
+    finds modes only once k exceeds their number, the largest first, and outliers last: rare things need a
+    quota or k-center.
     """
     return _herd(pool, k, rng, settings or HerdingSettings())
 

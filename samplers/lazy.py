@@ -32,8 +32,8 @@ class Greedy:
 
     A gain computed earlier bounds what it is now, so only rows whose old gain still tops the others are
     computed anew, the best 32 of their cell together. Every candidate is looked at once and then, typically,
-    a few per cent of them for every doubling of k. With cost, gain / cost is maximized; that keeps the
-    guarantee only up to the dearest frame's share of the budget.
+    a few per cent of them for every doubling of k. With cost, gain / cost is maximized, for
+    which no bound is claimed.
     """
 
     def __init__(self, name: str, objective: Objective, cost: Reals, weight: float = 1.0) -> None:

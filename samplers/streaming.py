@@ -39,9 +39,9 @@ def streaming(
     k / N largest of yesterday, and the budget so far, k times the share of the day that has passed, allows it.
 
     What is left of the budget at the end of the day goes to the farthest of what was refused. One pass: O(N (L + k) D).
-    A threshold on a stream keeps at least half of what hindsight would (Badanidiyuru et al. 2014, for
-    objectives with diminishing returns); a day unlike yesterday spends too early or too late. The budget shapes
-    the threshold: a smaller one is no prefix of a larger.
+    In the manner of threshold streaming (Badanidiyuru et al. 2014), without its bound, which distances do not
+    have. A day unlike yesterday spends too early or too late. The budget shapes the threshold: a smaller one is no
+    prefix of a larger. Cost of labeling plays no part.
     """
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")

@@ -27,7 +27,7 @@ class TargetedSettings:
 def targeted(
     pool: Pool, k: int, rng: np.random.Generator, settings: TargetedSettings | None = None
 ) -> Selection:
-    """TALISMAN (Kothawale et al. 2022) with facility-location mutual information between chosen and queries:
+    """TALISMAN (Kothawade et al. 2022) with facility-location mutual information between chosen and queries:
     sum_q max_s k_qs + eta sum_s max_q k_qs, k the cosine where positive; its gain per second.
 
     pool.queries: confirmed examples, or the one vector of a text. Cost: N Q D multiplications, and a few per
