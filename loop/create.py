@@ -27,6 +27,7 @@ from db.frames import NewFrame, add_frame, claim_fact, group_id, known_hashes
 from db.labels import set_label
 from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
+from loop.class_names import check_classes
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
 from loop.deploying import file_sha256, sync_deployed
@@ -54,20 +55,26 @@ class NewProject:
 
 @dataclass(frozen=True)
 class CreateReport:
-    """images: by split. problems: what the importer left out or mended."""
+    """images: by split. problems: what the importer left out or mended. unseen: classes that the dataset does not know."""
 
     root: Path
     images: dict[str, int]
     boxes: int
     classes: tuple[str, ...]
     problems: list[Problem]
+    unseen: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         counts = ", ".join(f"{count} {split}" for split, count in sorted(self.images.items()))
         noted = [f"  {problem}" for problem in self.problems[:10]]
         more = [f"  and {len(self.problems) - 10} more"] if len(self.problems) > 10 else []
         return [
-            f"imported {counts} images with {self.boxes} boxes of {len(self.classes)} classes",
+            f"imported {counts} images with {self.boxes} boxes of {len(self.classes) - len(self.unseen)} classes",
+            *(
+                [f"the weights also know {', '.join(self.unseen)}, which this dataset does not"]
+                if self.unseen
+                else []
+            ),
             *(
                 [f"{len(self.problems)} things were left out or mended:", *noted, *more]
                 if self.problems
@@ -82,7 +89,7 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     """Makes the project. Raises ProjectError, ConfigError, DatasetError, ModelError, WeightsUnavailable."""
     dataset = read_dataset(plan.dataset)
     classes = read_classes(plan.weights)
-    check_classes(dataset.classes, classes)
+    check_classes(dataset, classes)
     text = project_yaml(_chosen(plan))
     build_embedder(plan.root, _checked_settings(text).embedder)
     _write_config(plan.root, text)
@@ -95,24 +102,8 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     splits = [image.split for image in usable]
     counts = {split: splits.count(split) for split in sorted(set(splits))}
     boxes = sum(len(image.boxes or ()) for image in usable)
-    return CreateReport(project.root, counts, boxes, classes, [*dataset.problems, *damaged])
-
-
-def check_classes(of_dataset: Sequence[str], of_weights: Sequence[str]) -> None:
-    """Raises ProjectError unless both name the same classes in the same order."""
-    if tuple(of_dataset) == tuple(of_weights):
-        return
-    only_dataset = [name for name in of_dataset if name not in of_weights]
-    only_weights = [name for name in of_weights if name not in of_dataset]
-    first = next(
-        (i for i, pair in enumerate(zip(of_dataset, of_weights, strict=False)) if pair[0] != pair[1]),
-        min(len(of_dataset), len(of_weights)),
-    )
-    raise ProjectError(
-        f"expected the dataset and the weights to name the same classes in the same order, got {len(of_dataset)} and "
-        f"{len(of_weights)}; they part at class {first}; only in the dataset: {only_dataset or 'none'}; only in the weights: "
-        f"{only_weights or 'none'}; give the data.yaml that these weights were trained on"
-    )
+    unseen = tuple(name for name in classes if name not in dataset.classes)
+    return CreateReport(project.root, counts, boxes, classes, [*dataset.problems, *damaged], unseen)
 
 
 def project_yaml(chosen: Mapping[str, Any]) -> str:

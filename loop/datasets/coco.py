@@ -41,7 +41,7 @@ def read_coco(path: Path, max_pixels: int, images: Path | None = None) -> Import
             f"{path}: expected image files as named in the JSON, found none{hint}; "
             "give the folder that holds them"
         )
-    return ImportedDataset(tuple(categories[c] for c in ids), found, report.problems)
+    return ImportedDataset(tuple(categories[c] for c in ids), found, report.problems, ordered=False)
 
 
 def coco_files(folder: Path) -> list[Path]:

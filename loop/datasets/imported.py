@@ -60,11 +60,15 @@ class ImportedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImportedDataset:
-    """classes: by id. problems: everything left out or mended, in the order met."""
+    """classes: by id. problems: everything left out or mended, in the order met.
+
+    ordered: the layout numbers its classes as a trainer does; otherwise their names alone count.
+    """
 
     classes: tuple[str, ...]
     images: list[ImportedImage]
     problems: list[Problem]
+    ordered: bool = True
 
     @property
     def boxes(self) -> int:

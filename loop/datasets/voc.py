@@ -56,7 +56,7 @@ def read_voc(path: Path, max_pixels: int) -> ImportedDataset:
     ]
     if not images:
         raise DatasetError(f"{path}: expected images in JPEGImages/ with the annotations' names, found none")
-    return ImportedDataset(classes, images, report.problems)
+    return ImportedDataset(classes, images, report.problems, ordered=False)
 
 
 def _splits(path: Path, report: Report) -> dict[str, str]:
