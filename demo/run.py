@@ -36,7 +36,7 @@ PULL_EVERY_S = 3.0
 class Outcome:
     """Everything the report shows. weights: the deployed model. scores: by model, then by condition.
 
-    labeled: frames that were answered and train. seconds: by step.
+    arms: the loop's first. seconds: by step.
     """
 
     plan: Plan
@@ -48,9 +48,13 @@ class Outcome:
     scores: dict[str, dict[str, Score]]
     server: ServerInfo
     project_url: str
-    labeled: int
     random_hashes: list[str]
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def labeled(self) -> int:
+        """Frames that were answered and train."""
+        return self.arms[0].frames
 
 
 Say = Callable[[str], None]
@@ -107,20 +111,7 @@ def run(
     with clock("measuring on held-out scenes"):
         scores = _scores(parts, weights, trained, load_tests(truth / "test"), progress)
     by_chance = [item.content_hash for item in random if item.purpose == "train"]
-    return Outcome(
-        plan,
-        weights,
-        view,
-        batches,
-        row,
-        trained,
-        scores,
-        running,
-        url,
-        trained[0].frames,
-        by_chance,
-        clock.seconds,
-    )
+    return Outcome(plan, weights, view, batches, row, trained, scores, running, url, by_chance, clock.seconds)
 
 
 class Clock:
