@@ -11,7 +11,8 @@ import yaml
 
 import config
 from demo.world import World, parse_world
-from loop.settings import FREE_FORM, unknown_key, valid_keys
+from loop.settings import FREE_FORM, valid_keys
+from loop.settings_errors import unknown_key
 
 SHARED = config.FOLDER / "demo.yaml"
 SECTIONS = ("world", "project", "demo")

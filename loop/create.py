@@ -34,7 +34,8 @@ from loop.deploying import file_sha256, sync_deployed
 from loop.errors import ConfigError, ProjectError
 from loop.ingest import UNKNOWN, chunked, store_image, write_atomically
 from loop.project import CONFIG_NAME, Project, open_project
-from loop.settings import FREE_FORM, Settings, default_values, load_settings, unknown_key
+from loop.settings import FREE_FORM, Settings, default_values, load_settings
+from loop.settings_errors import unknown_key
 from loop.wiring import build_embedder, imported_captures
 
 CHUNK = 64
@@ -91,7 +92,7 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     classes = read_classes(plan.weights)
     check_classes(dataset, classes)
     text = project_yaml(_chosen(plan))
-    build_embedder(plan.root, _checked_settings(text).embedder)
+    build_embedder(plan.root, _checked_settings(text, plan.root).embedder)
     _write_config(plan.root, text)
     project = open_project(plan.root)
     _claim(project, plan, dataset, classes)
@@ -168,12 +169,12 @@ def _override(text: str) -> tuple[str, Any]:
     return key, value.strip() if wants_text and not isinstance(given, str) else given
 
 
-def _checked_settings(text: str) -> Settings:
+def _checked_settings(text: str, root: Path) -> Settings:
     """Raises ConfigError as the written file would."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / CONFIG_NAME
         path.write_text(text, encoding="utf-8")
-        return load_settings(path)
+        return load_settings(path, root)
 
 
 def _write_config(root: Path, text: str) -> None:

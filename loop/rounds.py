@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from connectors.errors import TrainingCancelled, TrainingFailed
+from connectors.errors import ModelError, TrainingCancelled, TrainingFailed
 from connectors.ports import Progress, TrainSpec
 from db.engine import read, write
 from db.errors import Conflict
@@ -38,7 +38,7 @@ from loop.freezing import ensure_analyzed, freeze_dataset
 from loop.ingest import write_atomically
 from loop.judging import judge_candidate
 from loop.project import Project
-from loop.wiring import Parts, deployed_weights
+from loop.wiring import Parts, check_device, deployed_weights
 
 log = logging.getLogger(__name__)
 
@@ -190,6 +190,7 @@ def _train(parts: Parts, row: RoundRow, progress: Progress) -> Next:
     with read(project.engine) as session:
         base, frozen = model(session, row.base_model_id), dataset(session, _set(row.dataset_id))
     spec = train_spec(project, row, project.root / frozen.path / "data.yaml", project.root / base.path)
+    _check_device(spec)
 
     def report(done: int, total: int, what: str) -> None:
         with write(project.engine) as session:
@@ -198,6 +199,13 @@ def _train(parts: Parts, row: RoundRow, progress: Progress) -> Next:
 
     result = parts.trainer().train(spec, report, lambda: reread(project, row.id).cancel_requested)
     return Next(RoundStatus.JUDGING, {"candidate_id": _keep_weights(project, result.weights, row)})
+
+
+def _check_device(spec: TrainSpec) -> None:
+    try:
+        check_device("round.device", spec.device)
+    except ModelError as error:
+        raise RoundError(str(error)) from error
 
 
 def train_spec(project: Project, row: RoundRow, data: Path, weights: Path) -> TrainSpec:

@@ -6,9 +6,9 @@ what was found and the nearest valid key.
 
 from __future__ import annotations
 
-import difflib
+import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,11 +22,13 @@ from pydantic_settings import (
 )
 
 import config
+from loop.coverage.conditions import load_conditions
 from loop.errors import ConfigError
+from loop.settings_errors import DELIMITER, PREFIX, explain, right_place, unknown_key
+from loop.settings_types import Date, Device, Devices, ImageSize, Pattern, Timezone, Url
+from loop.settings_types import Schedule as Times
 from loop.strategies import StrategyName
 
-PREFIX = "FIELDLOOP_"
-DELIMITER = "__"
 NOT_SETTINGS = {"HOME", "DATA", "PROJECT", "LABEL_STUDIO_TOKEN", "WEB_TOKEN"}
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -38,10 +40,10 @@ class Section(BaseModel):
 
 class Frames(Section):
     path: str
-    pattern: str
+    pattern: Pattern
     camera: str
     site: str
-    timezone: str
+    timezone: Timezone
     settle_s: Annotated[float, Field(ge=0)]
     video_every_s: Annotated[float, Field(gt=0)]
     max_pixels: Positive
@@ -51,13 +53,13 @@ class Frames(Section):
 class EmbedderSettings(Section):
     model: str
     pretrained: str
-    device: str
+    device: Device
     batch: Positive
 
 
 class DetectorSettings(Section):
-    device: str
-    imgsz: Annotated[int, Field(ge=32)]
+    device: Device
+    imgsz: ImageSize
     confidence: Share
     iou: Share
     batch: Positive
@@ -87,7 +89,7 @@ class Evaluation(Section):
 
 
 class LabelStudioSettings(Section):
-    url: str
+    url: Url
     project_id: Annotated[int, Field(ge=0)]
     images: Literal["auto", "local_files", "upload"]
     port: Annotated[int, Field(ge=0, le=65535)]
@@ -96,16 +98,16 @@ class LabelStudioSettings(Section):
 
 class RoundSettings(Section):
     epochs: Positive
-    imgsz: Annotated[int, Field(ge=32)]
+    imgsz: ImageSize
     batch: Positive
     lr0: Annotated[float, Field(gt=0)]
-    device: str
+    device: Devices
     replay: Annotated[int, Field(ge=0)]
     new_repeats: Positive
     max_repeats: Positive
     approval: Literal["auto", "manual"]
     labels: Annotated[int, Field(ge=0)]
-    at: str
+    at: Date
     train: dict[str, Any]
 
 
@@ -117,12 +119,12 @@ class Gate(Section):
 
 
 class Schedule(Section):
-    ingest: str
-    analyze: str
-    select: str
-    push: str
-    pull: str
-    round: str
+    ingest: Times
+    analyze: Times
+    select: Times
+    push: Times
+    pull: Times
+    round: Times
 
 
 class Web(Section):
@@ -169,8 +171,8 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
-def load_settings(path: Path | None) -> Settings:
-    """The configuration of one project. Raises ConfigError."""
+def load_settings(path: Path | None, root: Path | None = None) -> Settings:
+    """The configuration of one project, in the folder `root` if it is not the file's. Raises ConfigError."""
     defaults = _read_yaml(config.FOLDER / "default.yaml")
     own = _read_yaml(path) if path else {}
     keys = sorted(valid_keys())
@@ -178,13 +180,13 @@ def load_settings(path: Path | None) -> Settings:
     _check_keys(own, keys, source)
     _check_environment(os.environ, keys)
     try:
-        return Settings(**_merged(defaults, own))
+        settings = Settings(**_merged(defaults, own))
     except ValidationError as error:
-        raise ConfigError(_explain(error, source)) from error
+        raise ConfigError(explain(error, source, keys)) from error
     except SettingsError as error:
-        raise ConfigError(
-            f"environment: {error}; expected JSON, for example FIELDLOOP_ROUND__TRAIN='{{\"mosaic\": 0}}'"
-        ) from error
+        raise ConfigError(f"environment: {error}; {JSON_EXAMPLE}") from error
+    _check_conditions(settings.conditions, root or (path.parent if path else Path()))
+    return settings
 
 
 def valid_keys() -> set[str]:
@@ -206,6 +208,7 @@ def _walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 FREE_FORM = {"round.train"}
+JSON_EXAMPLE = "expected JSON, for example FIELDLOOP_ROUND__TRAIN='{\"mosaic\": 0}'"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -244,40 +247,35 @@ def _check_keys(own: Mapping[str, Any], keys: list[str], source: str) -> None:
             raise ConfigError(f"{source}: {unknown_key(dotted, keys)}")
 
 
-def unknown_key(dotted: str, keys: Collection[str]) -> str:
-    """What is wrong with it. Its value is not shown: it may be a secret that somebody put in the wrong place."""
-    return f"unknown key {dotted!r}; {_nearest(dotted, sorted(keys))}"
-
-
 def _check_environment(environment: Mapping[str, str], keys: list[str]) -> None:
-    for variable in environment:
+    defaults = default_values()
+    for variable, value in environment.items():
         name = variable.removeprefix(PREFIX)
         if variable == name or name in NOT_SETTINGS:
             continue
         dotted = name.lower().replace(DELIMITER, ".")
         if dotted not in keys:
             raise ConfigError(
-                f"environment: unknown setting {variable} ({dotted!r}); {_nearest(dotted, keys)}"
+                f"environment: unknown setting {variable} ({dotted!r}); {right_place(dotted, keys)}"
             )
+        if isinstance(defaults[dotted], dict) and not _is_json_object(value):
+            raise ConfigError(f"environment variable {variable}: {JSON_EXAMPLE}, got {value!r}")
 
 
-def _nearest(key: str, keys: list[str]) -> str:
-    close = difflib.get_close_matches(key, keys, n=1, cutoff=0.3)
-    return f"the nearest valid key is {close[0]!r}" if close else f"valid keys are {', '.join(keys)}"
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
-def _explain(error: ValidationError, source: str) -> str:
-    lines = []
-    for item in error.errors():
-        dotted = ".".join(str(part) for part in item["loc"])
-        variable = PREFIX + dotted.upper().replace(".", DELIMITER)
-        where = f"environment variable {variable}" if variable in os.environ else f"{source}: {dotted}"
-        lines.append(f"{where}: expected {_expectation(item)}, got {item.get('input')!r}")
-    return "\n".join([*lines, "every key is explained in config/default.yaml"])
-
-
-def _expectation(item: Mapping[str, Any]) -> str:
-    message = str(item["msg"])
-    for opening in ("Input should be ", "Input should have ", "Value error, "):
-        message = message.removeprefix(opening)
-    return message
+def _check_conditions(name: str, root: Path) -> None:
+    if not name:
+        return
+    path = root / Path(name).expanduser()
+    if not path.is_file():
+        raise ConfigError(
+            f"conditions: expected a file (seen from the project folder), got {name!r}, which is not there; "
+            'begin with a copy of config/conditions.yaml, or set "" for the built-in one'
+        )
+    load_conditions(path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import config
-from connectors.errors import LabelStudioDown
+from connectors.errors import LabelStudioDown, ModelError
 from connectors.ports import Capture, Detector, Embedder, FrameSource, LabelBackend, Trainer
 from db.engine import read
 from db.models import deployed
@@ -128,10 +128,11 @@ def build_embedder(root: Path, chosen: EmbedderSettings) -> Embedder:
     """The configured CLIP. Raises WeightsUnavailable, ModelError."""
     from connectors.clip import load_embedder
 
+    check_device("embedder.device", chosen.device)
     return load_embedder(
         embedder_location(root, chosen.model),
         chosen.pretrained or None,
-        device=chosen.device,
+        device=f"cuda:{chosen.device}" if chosen.device.isdigit() else chosen.device,
         batch=chosen.batch,
     )
 
@@ -149,6 +150,7 @@ def build_detector(project: Project, weights: Path) -> Detector:
     from connectors.yolo import load_detector
 
     chosen = project.settings.detector
+    check_device("detector.device", chosen.device)
     return load_detector(
         weights,
         device=chosen.device,
@@ -156,6 +158,21 @@ def build_detector(project: Project, weights: Path) -> Detector:
         conf=chosen.confidence,
         iou=chosen.iou,
     )
+
+
+def check_device(key: str, device: str) -> None:
+    """Raises ModelError that names the setting when its GPU is not there."""
+    if device == "cpu":
+        return
+    from connectors.devices import gpus
+
+    there = gpus()
+    if max((int(number) for number in re.findall(r"\d+", device)), default=0) >= there:
+        known = f"numbers 0 to {there - 1}" if there else "none"
+        raise ModelError(
+            f"{key}: expected cpu or a GPU of this machine ({known}), got {device!r}; set it to cpu, "
+            "or see with nvidia-smi whether the GPU is there"
+        )
 
 
 def build_label_backend(project: Project) -> LabelBackend:
@@ -175,7 +192,6 @@ def label_studio_access(project: Project) -> tuple[str, str, bool]:
 
     url = project.settings.label_studio.url
     if url:
-        _check_url(url)
         token = os.environ.get(TOKEN, "")
         if not token:
             raise ConfigError(
@@ -192,9 +208,3 @@ def label_studio_access(project: Project) -> tuple[str, str, bool]:
 
 def resolve(project: Project, path: str) -> Path:
     return project.root / Path(path).expanduser()
-
-
-def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"label_studio.url: expected http(s)://host[:port], got {url!r}")

@@ -197,7 +197,14 @@ def test_settings_can_be_given(plan: NewProject) -> None:
         ("select.budgt=5", r"--set: unknown key 'select\.budgt'; the nearest valid key is 'select\.budget'"),
         ("select.budget", "--set: expected key=value, got 'select.budget'; for example"),
         ("select=5", r"--set: expected one setting, got the section 'select'; set select\.<name>=value"),
-        ("select.budget=many", r"select\.budget: expected a valid integer.*got 'many'"),
+        ("select.budget=many", r"select\.budget: expected a whole number, got 'many'"),
+        ("frames.pattern={sight}.jpg", r"frames\.pattern: .*got \{sight\}; did you mean \{site\}\?"),
+        ("label_studio.url=notaurl", r"label_studio\.url: expected http\(s\)://host.*, got 'notaurl'"),
+        ("conditions=nope.yaml", r"conditions: expected a file .*, got 'nope\.yaml', which is not there"),
+        (
+            "label_studio.token=hush",
+            r"--set: unknown key 'label_studio\.token'; .*FIELDLOOP_LABEL_STUDIO_TOKEN",
+        ),
         ("select.budget={", r"--set select\.budget: expected a YAML value, got '\{'"),
     ],
 )

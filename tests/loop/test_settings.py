@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from connectors.errors import ModelError
 from loop.errors import ConfigError
 from loop.settings import Settings, load_settings
 from loop.strategies import STRATEGY_NAMES
+from loop.wiring import check_device
 from samplers import STRATEGIES
 
 
@@ -51,7 +54,10 @@ def test_broken_json_in_the_environment_is_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIELDLOOP_ROUND__TRAIN", "mosaic: 0")
-    with pytest.raises(ConfigError, match=r"environment: .*round.*expected JSON, for example"):
+    with pytest.raises(
+        ConfigError,
+        match=r"environment variable FIELDLOOP_ROUND__TRAIN: expected JSON, for example .*, got 'mosaic: 0'",
+    ):
         settings_of(tmp_path, "")
 
 
@@ -60,12 +66,17 @@ def test_broken_json_in_the_environment_is_a_clear_error(
     [
         ("select:\n  budgt: 5\n", r"unknown key 'select\.budgt'; the nearest valid key is 'select\.budget'"),
         ("selct: 5\n", r"unknown key 'selct'; the nearest valid key is 'select'"),
-        ("select: {budget: many}\n", r"select\.budget: expected a valid integer.*, got 'many'"),
-        ("select: {budget: 0}\n", r"select\.budget: expected greater than or equal to 1, got 0"),
+        ("select: {budget: many}\n", r"select\.budget: expected a whole number, got 'many'"),
+        ("select: {budget: 1.5}\n", r"select\.budget: expected a whole number, got 1\.5"),
+        ("select: {budget: 0}\n", r"select\.budget: expected at least 1, got 0"),
+        ("gaps: {prompts: perhaps}\n", r"gaps\.prompts: expected true or false, got 'perhaps'"),
+        ("round: {lr0: 0}\n", r"round\.lr0: expected more than 0, got 0"),
+        ("gate: {margin: wide}\n", r"gate\.margin: expected a number, got 'wide'"),
+        ("name: 2026\n", r"name: expected text \(in quotes\), got 2026"),
         ("select: {strategy: best}\n", r"select\.strategy: expected 'hybrid', .*, got 'best'"),
         ("gate: {alpha: 1}\n", r"gate\.alpha: expected less than 1, got 1"),
-        ("select: 5\n", r"select: expected a valid dictionary.*, got 5"),
-        ("name: ab\n", r"name: .* at least 3 characters, got 'ab'"),
+        ("select: 5\n", r"select: expected `key: value` lines, got 5"),
+        ("name: ab\n", r"name: expected at least 3 characters, got 'ab'"),
         ("- select\n", "expected `key: value` lines, got a list"),
         ("select: {budget: 1\n", "expected YAML, got something unreadable"),
         ("1: one\n", "unknown key '1'"),
@@ -94,7 +105,22 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         (
             "FIELDLOOP_SELECT__BUDGET",
             "many",
-            r"environment variable FIELDLOOP_SELECT__BUDGET: expected a valid integer.*, got 'many'",
+            r"environment variable FIELDLOOP_SELECT__BUDGET: expected a whole number, got 'many'",
+        ),
+        (
+            "FIELDLOOP_SELECT",
+            "5",
+            r"environment variable FIELDLOOP_SELECT: expected JSON, for example .*, got '5'",
+        ),
+        (
+            "FIELDLOOP_FRAMES__TIMEZONE",
+            "Mars/Phobos",
+            r"environment variable FIELDLOOP_FRAMES__TIMEZONE: expected a name .*, got 'Mars/Phobos'",
+        ),
+        (
+            "FIELDLOOP_SELECT",
+            '{"budgt": 5}',
+            r"unknown key 'select\.budgt'; the nearest valid key is 'select\.budget'",
         ),
     ],
 )
@@ -127,3 +153,118 @@ def test_a_section_whose_lines_were_deleted_has_its_defaults(tmp_path: Path) -> 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected a configuration file, found nothing; make one with"):
         load_settings(tmp_path / "fieldloop.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "frames: {timezone: Mars/Phobos}\n",
+            r"yaml: frames\.timezone: expected a name such as .*, got 'Mars/Phobos'",
+        ),
+        ('frames: {timezone: ""}\n', r"frames\.timezone: expected a name such as .*, got ''"),
+        (
+            'frames: {pattern: "{sight}/{n}.jpg"}\n',
+            r"yaml: frames\.pattern: '\{sight\}/\{n\}\.jpg': expected one of the fields .*; did you mean \{site\}\?",
+        ),
+        ("schedule: {ingest: whenever}\n", r'yaml: schedule\.ingest: expected "30s", .*, got \'whenever\''),
+        ('round: {at: "61 2 * *"}\n', r"yaml: round\.at: expected a five-field cron .*, got '61 2 \* \*'"),
+        ('round: {at: "5m"}\n', r"yaml: round\.at: expected a five-field cron .*, got '5m'"),
+        (
+            "conditions: nope.yaml\n",
+            r"conditions: expected a file .*, got 'nope\.yaml', .*; begin with a copy",
+        ),
+        ("detector: {imgsz: 33}\n", r"detector\.imgsz: expected a multiple of 32, got 33"),
+        ("round: {imgsz: 16}\n", r"round\.imgsz: expected a multiple of 32, got 16"),
+        ("embedder: {device: gpu}\n", r"embedder\.device: expected cpu, cuda, or the number .*, got 'gpu'"),
+        ('detector: {device: "0,1"}\n', r"detector\.device: expected cpu, cuda, or the number .*, got '0,1'"),
+        ('round: {device: "0;1"}\n', r"round\.device: expected .* or several such as 0,1, got '0;1'"),
+        ("label_studio: {url: notaurl}\n", r"label_studio\.url: expected http\(s\)://host.*, got 'notaurl'"),
+        (
+            "label_studio: {url: 'ftp://x'}\n",
+            r"label_studio\.url: expected http\(s\)://host.*, got 'ftp://x'",
+        ),
+    ],
+)
+def test_what_is_read_later_is_checked_at_once(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        settings_of(tmp_path, text)
+    assert "pydantic" not in str(caught.value)
+
+
+def test_what_is_right_passes(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("metadata: [camera]\n")
+    chosen = settings_of(
+        tmp_path,
+        """
+        frames: {timezone: Europe/Rome, pattern: "{site}/{camera}/{n}.jpg"}
+        conditions: own.yaml
+        schedule: {ingest: 5m, round: "0 2 * * 6", push: ""}
+        round: {at: "0 2 * * 6", device: "0,1", imgsz: 96}
+        detector: {device: 0}
+        embedder: {device: cuda}
+        label_studio: {url: "https://labels.example.org:8080"}
+        """,
+    )
+    assert (chosen.detector.device, chosen.round.device, chosen.embedder.device) == ("0", "0,1", "cuda")
+    assert (chosen.schedule.ingest, chosen.schedule.push) == ("5m", "")
+
+
+def test_conditions_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("metadata: [camra]\n")
+    with pytest.raises(ConfigError, match=r"own\.yaml: metadata: .*got 'camra'; nearest valid: camera"):
+        settings_of(tmp_path, "conditions: own.yaml\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "variable"),
+    [
+        ("label_studio.token", "FIELDLOOP_LABEL_STUDIO_TOKEN"),
+        ("web.token", "FIELDLOOP_WEB_TOKEN"),
+        ("token", "FIELDLOOP_LABEL_STUDIO_TOKEN or FIELDLOOP_WEB_TOKEN"),
+    ],
+)
+def test_a_token_in_the_file_is_answered_with_its_place(tmp_path: Path, key: str, variable: str) -> None:
+    section, _, name = key.rpartition(".")
+    text = f"{section}: {{{name}: hush}}\n" if section else f"{name}: hush\n"
+    with pytest.raises(ConfigError) as caught:
+        settings_of(tmp_path, text)
+    assert str(caught.value).endswith(
+        f"unknown key '{key}'; tokens stand in no file: set the environment variable {variable}"
+    )
+
+
+def test_a_token_under_a_wrong_variable_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIELDLOOP_LABEL_STUDIO__TOKEN", "hush")
+    with pytest.raises(ConfigError, match="set the environment variable FIELDLOOP_LABEL_STUDIO_TOKEN") as one:
+        settings_of(tmp_path, "")
+    assert "hush" not in str(one.value)
+
+
+def test_a_section_from_the_environment_that_holds_a_token_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIELDLOOP_LABEL_STUDIO", '{"token": "hush"}')
+    with pytest.raises(ConfigError, match="set the environment variable FIELDLOOP_LABEL_STUDIO_TOKEN") as one:
+        settings_of(tmp_path, "")
+    assert "hush" not in str(one.value)
+
+
+def test_a_gpu_that_is_not_there_names_the_setting() -> None:
+    for key, device in (("embedder.device", "cuda:7"), ("detector.device", "7"), ("round.device", "0,7")):
+        with (
+            patch("connectors.devices.gpus", lambda: 2),
+            pytest.raises(
+                ModelError,
+                match=rf"{key}: expected cpu or a GPU of this machine \(numbers 0 to 1\), got '{device}'; set it",
+            ),
+        ):
+            check_device(key, device)
+    with (
+        patch("connectors.devices.gpus", lambda: 0),
+        pytest.raises(ModelError, match=r"\(none\), got 'cuda'"),
+    ):
+        check_device("round.device", "cuda")
+    check_device("round.device", "cpu")

@@ -182,10 +182,8 @@ def test_progress_is_shown_while_a_job_runs(parts: FakeParts) -> None:
 
 def test_wrong_triggers_are_refused_before_anything_starts(folder: Path) -> None:
     set_yaml(folder, schedule__push="sometimes")
-    project = open_project(folder / "project")
     with pytest.raises(ConfigError, match=r"schedule\.push: .* got 'sometimes'"):
-        Service(Parts(project), threading.Event())
-    project.engine.dispose()
+        open_project(folder / "project")
 
 
 def test_every_job_has_its_trigger_and_never_means_none(folder: Path) -> None:

@@ -1,0 +1,79 @@
+"""Kinds of settings that are checked by the very parsers that read them later."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from connectors.errors import SourceError
+from connectors.sources.metadata import zone
+from connectors.sources.pattern import compile_pattern
+from loop.errors import ConfigError
+from loop.triggers import parse_date, parse_trigger
+
+DEVICE = re.compile(r"cpu|cuda|(?:cuda:)?\d{1,3}")
+DEVICES = re.compile(rf"{DEVICE.pattern}|\d{{1,3}}(?:,\d{{1,3}})+")
+
+
+def _timezone(text: str) -> str:
+    return _read(text, zone)
+
+
+def _pattern(text: str) -> str:
+    return _read(text, compile_pattern) if text else text
+
+
+def _schedule(text: str, info: ValidationInfo) -> str:
+    return _read(text, lambda given: parse_trigger(f"schedule.{info.field_name}", given))
+
+
+def _date(text: str, info: ValidationInfo) -> str:
+    return _read(text, lambda given: parse_date(f"round.{info.field_name}", given))
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        raise ValueError(f'expected http(s)://host[:port], or "" for our own server, got {text!r}')
+    return text
+
+
+def _device(text: str) -> str:
+    if not DEVICE.fullmatch(text):
+        raise ValueError(f"expected cpu, cuda, or the number of a GPU such as 0, got {text!r}")
+    return text
+
+
+def _devices(text: str) -> str:
+    if not DEVICES.fullmatch(text):
+        raise ValueError(
+            f"expected cpu, cuda, the number of a GPU such as 0, or several such as 0,1, got {text!r}"
+        )
+    return text
+
+
+def _number_as_text(value: object) -> object:
+    """YAML reads a GPU's number as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _read(text: str, parse: Callable[[str], object]) -> str:
+    try:
+        parse(text)
+    except (SourceError, ConfigError) as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+Timezone = Annotated[str, AfterValidator(_timezone)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Schedule = Annotated[str, AfterValidator(_schedule)]
+Date = Annotated[str, AfterValidator(_date)]
+Url = Annotated[str, AfterValidator(_url)]
+Device = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_device)]
+Devices = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_devices)]
+ImageSize = Annotated[int, Field(ge=32, multiple_of=32)]
