@@ -23,6 +23,7 @@ from connectors.errors import ModelError
 from connectors.ports import Array, Image
 
 Precision = Literal["auto", "fp32", "bf16"]
+USUAL_LOGIT_SCALE = 100.0
 
 
 class ClipEmbedder:
@@ -54,6 +55,12 @@ class ClipEmbedder:
     def dim(self) -> int:
         return int(self._dim)
 
+    @property
+    def logit_scale(self) -> float:
+        """The model's own; 100, where CLIP's training ends, for a model that has none."""
+        scale = getattr(self._model, "logit_scale", None)
+        return USUAL_LOGIT_SCALE if scale is None else float(scale.exp())
+
     def embed(self, images: Sequence[Image]) -> Array:
         """(B, D) float32, unit norm; images are (H, W, 3) uint8 RGB of any sizes.
 
@@ -64,6 +71,18 @@ class ClipEmbedder:
     def embed_text(self, prompts: Sequence[str]) -> Array:
         """(P, D) float32, unit norm."""
         return self._in_batches(prompts, self._encode_text)
+
+    def unknown_words(self, prompts: Sequence[str]) -> tuple[str, ...]:
+        """Words with a token that training never met (its embedding is zero): only a small vocabulary has such."""
+        table, encode = (
+            getattr(self._model, "token_embedding", None),
+            getattr(self._tokenizer, "encode", None),
+        )
+        if table is None or encode is None:
+            return ()
+        unmet = ~table.weight.any(dim=1)
+        words = dict.fromkeys(word for prompt in prompts for word in prompt.lower().split())
+        return tuple(word for word in words if any(bool(unmet[token]) for token in encode(word)))
 
     def _in_batches(self, items: Sequence[Any], encode: Callable[[Sequence[Any]], torch.Tensor]) -> Array:
         if not len(items):

@@ -185,11 +185,18 @@ class Embedder(Protocol):
     def name(self) -> str: ...
     @property
     def dim(self) -> int: ...
+    @property
+    def logit_scale(self) -> float:
+        """What the model was trained to multiply similarities by before a softmax over texts."""
+
     def embed(self, images: Sequence[Image]) -> Array:
         """(B, D) float32, unit norm."""
 
     def embed_text(self, prompts: Sequence[str]) -> Array:
         """(P, D) float32, unit norm."""
+
+    def unknown_words(self, prompts: Sequence[str]) -> tuple[str, ...]:
+        """Words that mean nothing to the model, each once, in order."""
 
 
 class Detector(Protocol):

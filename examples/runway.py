@@ -175,10 +175,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _init(project: Path, layout: Layout, base: Path, clip: str, form: Form) -> None:
-    """All of production is unlike the training set here, so a gap may be as large as it likes."""
     settings = {
         "detector.imgsz": form.imgsz,
-        "gaps.max_share": 0.9,
         "select.max_per_sequence": 6,
         "round.epochs": form.round_epochs,
         "round.imgsz": form.imgsz,

@@ -45,7 +45,7 @@ def main() -> None:
     with teller.step("frames", f"A project is made, and {video.name} is taken in and analyzed"):
         fieldloop(
             "init", project, "--dataset", dataset, "--weights", weights, "--clip", given.clip, "--set", f"detector.imgsz={IMGSZ}",
-            "--set", f"frames.video_every_s={VIDEO_EVERY_S}", "--set", "gaps.max_share=1.0",
+            "--set", f"frames.video_every_s={VIDEO_EVERY_S}",
         )  # fmt: skip
         taken = fieldloop_json("ingest", video, "--project", project)
         fieldloop("analyze", "--project", project)

@@ -77,7 +77,7 @@ class CoverageView:
     """production and training side by side, their gaps worst first, and one stratum per production frame.
 
     detections: by production row. embedder, detector: producers whose facts these are; nothing of others is in here.
-    backlog: how much of production they have seen.
+    backlog: how much of production they have seen. unknown_words: of the conditions' sentences, to the embedder.
     """
 
     production: Side
@@ -93,11 +93,17 @@ class CoverageView:
     embedder: int
     detector: int
     backlog: Backlog
+    unknown_words: tuple[str, ...]
 
     @property
     def note(self) -> str:
-        """Says so where only a part of production is in here."""
-        return current.said(self.backlog)
+        """Says so where only a part of production is in here, or a condition's sentence is not understood."""
+        unread = (
+            f"the embedder does not know the words {', '.join(self.unknown_words)}: conditions that use them mean less than they say"
+            if self.unknown_words
+            else ""
+        )
+        return "; ".join(part for part in (current.said(self.backlog), unread) if part)
 
     def conditions_of(self, row: int) -> dict[str, str]:
         """What is known of a production frame: facet name -> option."""
@@ -151,6 +157,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         embedder=both.embedder,
         detector=both.detector,
         backlog=both.backlog,
+        unknown_words=parts.embedder().unknown_words(sentences),
     )
 
 
@@ -343,9 +350,12 @@ def _facets(
         cameras = [_cameras(production), _cameras(training)]
         found += measured_facets(conditions.bins, production.measures, training.measures, *cameras)
     if chosen.prompts:
+        scale = parts.embedder().logit_scale
         for group in conditions.groups:
-            here = smooth_by_sequence(assign(production.vectors, group, texts), group, production.sequence)
-            there = smooth_by_sequence(assign(training.vectors, group, texts), group, training.sequence)
+            here, there = (
+                smooth_by_sequence(assign(side.vectors, group, texts, scale), group, side.sequence)
+                for side in (production, training)
+            )
             found.append(prompt_facet(group, here, there))
     return found
 

@@ -93,6 +93,10 @@ class FakeEmbedder:
     def __init__(self, name: str = "fake-clip") -> None:
         self.name, self.dim, self.seen = name, GRID * GRID + 1, 0
         self.fails: Exception | None = None
+        self.logit_scale = 100.0
+
+    def unknown_words(self, prompts: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(word for prompt in prompts for word in prompt.split() if word == "xyzzy"))
 
     def embed(self, images: Sequence[Image]) -> Array:
         if self.fails:

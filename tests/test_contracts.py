@@ -150,6 +150,11 @@ class TestEmbedder:
     def test_the_name_says_who_it_is(self, embedder: Embedder) -> None:
         assert 0 < len(embedder.name) <= 300
 
+    def test_it_tells_its_scale_and_the_words_it_never_met(self, embedder: Embedder) -> None:
+        assert embedder.logit_scale > 1
+        assert embedder.unknown_words(["a photo taken at night"]) == ()
+        assert embedder.unknown_words(["a photo of a xyzzy", "xyzzy at night"]) == ("xyzzy",)
+
 
 class TestDetector:
     @pytest.fixture(params=["fake", pytest.param("ultralytics", marks=slow)])

@@ -13,6 +13,8 @@ from loop.coverage.resampling import Bools, Resampling, resampling
 
 LIFT = 1.5
 """A condition that production shows less than so many times as often as the training set is no gap."""
+FAR_MORE = 5
+"""So many times as often as the training set production must show what is usual there, for that to be a gap."""
 SEES_WELL = 0.25
 """Weight of a deficit in which the detector is as confident as elsewhere."""
 SUSPECTED = 0.02
@@ -87,8 +89,9 @@ def rank_gaps(
 
     group: (N,) int, the camera-day or sequence of each production frame: the unit that is resampled,
     because frames of one are no independent evidence. confidence: (N,) detector confidence of each frame.
-    A gap has a production share within min_share..max_share and a deficit; a class needs a few suspected
-    frames instead. Its score is the deficit times how much less confident the detector is there, halved
+    A gap has a deficit and a production share of min_share or more; a class needs a few suspected frames
+    instead. What makes up more than max_share of production is usual, and a gap only where training shows far
+    less of it. Its score is the deficit times how much less confident the detector is there, halved
     where the interval reaches down to the training share.
     """
     draws = resampling(group, seed)
@@ -218,9 +221,11 @@ def _gap(candidate: Candidate, group: Ints, confidence: Reals, draws: Resampling
 
 
 def _shown(gap: Gap, min_share: float, max_share: float) -> bool:
+    if gap.production_share > max_share and gap.production_share < FAR_MORE * gap.training_share:
+        return False
     if gap.kind == "class":
-        return len(gap.frames) >= MIN_SUSPECTS and gap.groups > 1 and gap.production_share <= max_share
-    return min_share <= gap.production_share <= max_share
+        return len(gap.frames) >= MIN_SUSPECTS and gap.groups > 1
+    return gap.production_share >= min_share
 
 
 def _deficit(candidate: Candidate, share: float) -> float:

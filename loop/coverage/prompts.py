@@ -12,8 +12,6 @@ from connectors.ports import Array
 from loop.coverage.conditions import PromptGroup
 
 NONE = -1
-LOGIT_SCALE = 100.0
-"""What CLIP models learn, or nearly; used where a model does not tell its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +25,12 @@ class Assignment:
     probability: NDArray[np.float64]
 
 
-def assign(
-    images: Array, group: PromptGroup, texts: Mapping[str, Array], logit_scale: float = LOGIT_SCALE
-) -> Assignment:
+def assign(images: Array, group: PromptGroup, texts: Mapping[str, Array], logit_scale: float) -> Assignment:
     """Zero-shot classification with prompt ensembles (Radford et al. 2021) among the options and the
     background, if any.
 
-    images: (N, D) unit norm. texts: (D,) unit norm by sentence. Raises KeyError for a sentence without a
-    vector.
+    images: (N, D) unit norm. texts: (D,) unit norm by sentence. logit_scale: the model's own; a larger one
+    would make every frame sure of something. Raises KeyError for a sentence without a vector.
     """
     rivals = option_vectors(group, texts)
     logits = logit_scale * (np.asarray(images, dtype=np.float64) @ rivals.T)

@@ -13,6 +13,15 @@ from loop.coverage.facets import Ints, Reals
 from loop.coverage.gaps import Gap
 
 NO_STRATUM = -1
+BY_ARM = {
+    "herding": "stands for many frames that nothing labeled resembles",
+    "prob_cover": "stands for many frames that nothing labeled resembles",
+    "typical": "typical of a kind of frame of which few are labeled",
+    "class_balanced": "shows classes of which few boxes are labeled",
+    "targeted": "resembles what was asked for",
+    "stream": "new when it came in: unlike what was labeled and chosen before it",
+}
+"""What a labeler reads of a frame that one of these arms chose."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +81,11 @@ def reason_lines(
 def _reason(arm: str, strata: Strata, stratum: int, novelty: float, surer: float) -> str:
     if arm == "coverage" and stratum != NO_STRATUM:
         return strata.reasons[stratum]
-    if arm in ("discovery", "k_center"):
+    if arm in ("discovery", "k_center", "second_look"):
         return f"new: {novelty:.1f} times as far from the training set as is usual around there"
-    if arm == "uncertainty":
+    if arm in ("uncertainty", "ppal"):
         return f"doubtful: the model is surer of {surer:.0%} of the frames"
-    return "drawn at random, so that what nobody suspects has its chance"
+    return BY_ARM.get(arm, "drawn at random, so that what nobody suspects has its chance")
 
 
 def _share_below(value: Reals) -> Reals:

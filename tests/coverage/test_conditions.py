@@ -131,8 +131,8 @@ def test_exchanging_two_texts_exchanges_their_shares() -> None:
     ) + 0.05 * rng.normal(size=(40, 3))
     swapped = TEXTS | {"by day": TEXTS["at night"], "at night": TEXTS["by day"]}
     group = PromptGroup("time", ("day", "night"), (("by day",), ("at night",)))
-    assert np.bincount(assign(images.astype(np.float32), group, TEXTS).option).tolist() == [30, 10]
-    assert np.bincount(assign(images.astype(np.float32), group, swapped).option).tolist() == [10, 30]
+    assert np.bincount(assign(images.astype(np.float32), group, TEXTS, 100).option).tolist() == [30, 10]
+    assert np.bincount(assign(images.astype(np.float32), group, swapped, 100).option).tolist() == [10, 30]
 
 
 def test_a_sequence_decides_together() -> None:

@@ -67,9 +67,14 @@ def test_numbers_and_sentence_by_hand() -> None:
 def test_what_is_no_gap() -> None:
     group, confidence = np.arange(100), np.full(100, 0.5)
     assert rank_gaps([candidate("alike", rows(100, *range(10)), 0.08)], group, confidence) == []
-    assert rank_gaps([candidate("frequent", rows(100, *range(30)))], group, confidence) == []
+    assert rank_gaps([candidate("frequent", rows(100, *range(30)), 0.08)], group, confidence) == []
     assert rank_gaps([candidate("rare", rows(1000, 1))], np.arange(1000), np.ones(1000)) == []
     assert rank_gaps([candidate("absent", rows(100))], group, confidence) == []
+
+
+def test_what_training_hardly_knows_is_a_gap_however_large() -> None:
+    night = candidate("night", rows(100, *range(42)), 0.02)
+    assert [gap.name for gap in rank_gaps([night], np.arange(100), np.ones(100))] == ["night"]
 
 
 def test_the_blinder_of_two_equal_gaps_comes_first() -> None:
@@ -99,7 +104,7 @@ def test_unknown_frames_count_in_no_share() -> None:
     a, b = candidates_of(facet)
     assert (a.training_share, b.training_share) == (pytest.approx(2 / 3), 0)
     assert b.known.tolist() == [True, True, True, False]
-    gap = rank_gaps([b], np.arange(4), np.ones(4), max_share=1)[0]
+    gap = rank_gaps([b], np.arange(4), np.ones(4))[0]
     assert gap.production_share == pytest.approx(1 / 3)
 
 
@@ -213,7 +218,7 @@ def test_strata_a_frame_belongs_to_the_rarest_gap() -> None:
 
 
 def test_every_arm_has_its_reason() -> None:
-    gaps = rank_gaps([candidate("night", rows(4, 0))], np.arange(4), np.ones(4), max_share=1)
+    gaps = rank_gaps([candidate("night", rows(4, 0))], np.arange(4), np.ones(4))
     arms = ["coverage", "discovery", "uncertainty", "random"]
     lines = reason_lines(
         np.arange(4), arms, strata_of(gaps, 4), np.full(4, 2.345), np.array([0, 0, 0.5, 0.1])

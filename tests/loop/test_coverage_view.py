@@ -54,7 +54,7 @@ def dark_rows(view: CoverageView) -> set[int]:
 
 
 def test_the_planted_gap_is_named(analyzed: FakeParts) -> None:
-    view = coverage_view.build(analyzed, quiet)
+    view = coverage_view.build(with_settings(analyzed, measured=False), quiet)
     worst = view.gaps[0]
     assert set(worst.frames.tolist()) == dark_rows(view)
     assert worst.production_share == pytest.approx(6 / 42)
@@ -184,7 +184,7 @@ def test_one_training_frame_is_enough(tmp_path: Path) -> None:
 
 
 def test_the_view_as_json_is_json(analyzed: FakeParts) -> None:
-    view = coverage_view.build(analyzed, quiet)
+    view = coverage_view.build(with_settings(analyzed, measured=False), quiet)
     tree = json.loads(json.dumps(plain(coverage_view.as_json(view)), allow_nan=False))
     assert tree["production_frames"] == 42
     assert len(tree["gaps"][0]["examples"]) == 6
