@@ -81,6 +81,26 @@ def group_id(session: Session, key: str, role: Role) -> int:
     return session.execute(select(Group.id).where(Group.key == key)).scalar_one()
 
 
+def first_production_group(session: Session) -> str | None:
+    """The key of the group of the oldest production frame."""
+    statement = select(Group.key).join(Frame, Frame.group_id == Group.id).order_by(Frame.seq).limit(1)
+    return session.execute(statement.where(Frame.origin == Origin.PRODUCTION)).scalar()
+
+
+def newest_undated_group(session: Session, camera: str) -> tuple[str, int] | None:
+    """The group of a camera's newest production frame with neither time nor sequence: its key and how many frames it has."""
+    statement = select(Group.id, Group.key).join(Frame, Frame.group_id == Group.id)
+    of_camera = (Frame.origin == Origin.PRODUCTION, Frame.camera == camera)
+    undated = (Frame.captured_at.is_(None), Frame.sequence.is_(None))
+    newest = session.execute(
+        statement.where(*of_camera, *undated).order_by(Frame.seq.desc()).limit(1)
+    ).first()
+    if newest is None:
+        return None
+    count = select(func.count()).select_from(Frame).where(Frame.group_id == newest.id)
+    return newest.key, session.execute(count).scalar_one()
+
+
 def known_hashes(session: Session, hashes: Iterable[str]) -> set[str]:
     """Those of the content hashes that are stored as frames."""
     parts = in_parts(select(Frame.content_hash), Frame.content_hash, hashes)
@@ -146,6 +166,32 @@ def frame_counts(session: Session) -> dict[str, int]:
     return counts
 
 
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """Of `production` frames, those without a camera, without a time, and with neither time nor sequence.
+
+    paths: of the newest without a camera or a time.
+    """
+
+    production: int
+    without_camera: int
+    without_time: int
+    by_arrival: int
+    paths: tuple[str, ...]
+
+
+def unplaced(session: Session, no_camera: str, limit: int = 200) -> Unplaced:
+    """Frames of which it is not known where or when they were taken. no_camera: what stands for no camera."""
+    nameless, timeless = Frame.camera == no_camera, Frame.captured_at.is_(None)
+    cases = (nameless, timeless, timeless & Frame.sequence.is_(None))
+    production = Frame.origin == Origin.PRODUCTION
+    counts = select(func.count(), *(func.count().filter(case) for case in cases))
+    total, cameras, times, arrived = session.execute(counts.select_from(Frame).where(production)).one()
+    newest = select(Frame.source_key).where(production, nameless | timeless).order_by(Frame.seq.desc())
+    paths = session.execute(newest.limit(limit)).scalars() if cameras or times else ()
+    return Unplaced(total, cameras, times, arrived, tuple(paths))
+
+
 def analyzed_up_to(session: Session, seq: int | None = None) -> int:
     """How many production frames, up to and with `seq`, are embedded and detected."""
     done = (Frame.origin == Origin.PRODUCTION, Frame.embedded_by > 0, Frame.detected_by > 0)
@@ -189,6 +235,11 @@ def claim_fact(session: Session, key: str, value: str) -> str:
     """The stored value; `value` is stored only when the key is new."""
     insert_new(session, Fact, [{"key": key, "value": value}])
     return session.execute(select(Fact.value).where(Fact.key == key)).scalar_one()
+
+
+def lock_fact(session: Session, key: str) -> None:
+    """Until the transaction ends, others that lock this fact wait; on SQLite all that write wait anyway."""
+    session.execute(select(Fact.value).where(Fact.key == key).with_for_update())
 
 
 def frame_select() -> AnySelect:

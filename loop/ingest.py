@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -19,20 +17,18 @@ from sqlalchemy.orm import Session
 from connectors.errors import ImageRejected
 from connectors.images import content_hash, decode, inspect
 from connectors.ports import Capture, FrameSource, Progress
-from connectors.sources.metadata import camera_day
 from db.engine import read, write
 from db.frames import (
     NewFrame,
     Seen,
     add_frame,
     add_reject,
-    claim_fact,
-    group_id,
     known_hashes,
     record_seen,
     seen_sources,
 )
-from db.states import Origin, Role
+from db.states import Origin
+from loop.grouping import Groups
 from loop.settings import Settings
 
 CHUNK = 64
@@ -57,11 +53,21 @@ def rules_of(settings: Settings) -> IngestRules:
 
 @dataclass
 class IngestReport:
-    """stored: new frames. known: content that was there already. rejected: files set aside, by code."""
+    """stored: new frames. known: content that was there already. rejected: files set aside, by code.
+
+    notes: what is to be done about frames without camera or time.
+    """
 
     stored: int = 0
     known: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        aside = ", ".join(f"{count} {code}" for code, count in sorted(self.rejected.items())) or "none"
+        head = f"{self.stored} new frames, {self.known} known already, set aside: {aside}"
+        return [head, *self.notes]
 
     def add(self, later: IngestReport) -> None:
         """Counts what a later pass over the same source brought; what it knew already was counted before."""
@@ -129,19 +135,6 @@ def write_atomically(target: Path, data: bytes) -> None:
         raise
 
 
-def evaluation_role(key: str, secret: str, share: float) -> Role:
-    """Pool or evaluation, decided once per group by a keyed hash: neither order of arrival nor content can sway it."""
-    digest = hashlib.blake2b(key.encode(), key=secret.encode()[:64], digest_size=8).digest()
-    return Role.EVALUATION if int.from_bytes(digest, "big") < share * 2**64 else Role.POOL
-
-
-def group_key(camera: str, capture: Capture) -> str:
-    """The camera-day; where the day is unknown, the sequence."""
-    if capture.captured_at is None and capture.sequence:
-        return f"{camera}|{capture.sequence}"
-    return camera_day(camera, capture.captured_at)
-
-
 def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
@@ -177,15 +170,9 @@ def _ingest_chunk(
         if isinstance(result, Accepted) and result.sha256 not in known
     }
     with write(engine) as session:
-        secret = claim_fact(session, "evaluation_secret", os.urandom(16).hex())
+        groups = Groups(session, rules.evaluation_share)
         for result in results:
-            _record(
-                session,
-                result,
-                paths,
-                partial(evaluation_role, secret=secret, share=rules.evaluation_share),
-                report,
-            )
+            _record(session, result, paths, groups, report)
         record_seen(session, [seen for result in results if (seen := _to_remember(result, sightings, rules))])
 
 
@@ -205,7 +192,7 @@ def _record(
     session: Session,
     result: Accepted | Refused,
     paths: Mapping[str, str],
-    role_of: Callable[[str], Role],
+    groups: Groups,
     report: IngestReport,
 ) -> None:
     capture = result.capture
@@ -216,12 +203,11 @@ def _record(
     stored = None
     if result.sha256 in paths:
         camera = capture.camera or UNKNOWN
-        key = group_key(camera, capture)
         frame = NewFrame(
             content_hash=result.sha256,
             path=paths[result.sha256],
             origin=Origin.PRODUCTION,
-            group_id=group_id(session, key, role_of(key)),
+            group_id=groups.of(camera, capture),
             camera=camera,
             site=capture.site or UNKNOWN,
             sequence=capture.sequence,

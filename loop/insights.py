@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from connectors.sources.guess import likely_pattern
 from db.engine import read
-from db.frames import frame_counts, get_fact, reject_counts, rejects
+from db.frames import Unplaced, frame_counts, get_fact, reject_counts, rejects, unplaced
 from db.labels import count_labels
 from db.leases import RunRow, last_runs, lease
 from db.models import ModelRow, deployed, models
@@ -17,6 +18,8 @@ from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
 from loop.current import Analyzed, progress
 from loop.exclusive import holder_alive
+from loop.grouping import BLOCK
+from loop.ingest import UNKNOWN
 from loop.project import Project, public_database_url
 from loop.push import PROJECT_FACT
 
@@ -25,7 +28,7 @@ from loop.push import PROJECT_FACT
 class Overview:
     """Where everything stands. frames: counts in all, by origin, by role. rejects: files set aside, by code.
 
-    service: the process that leads, None when no `fieldloop serve` runs.
+    service: the process that leads, None when no `fieldloop serve` runs. unplaced: what to do about frames without camera or time.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Overview:
     rounds: list[RoundRow]
     jobs: dict[str, RunRow]
     service: str | None
+    unplaced: list[str]
 
 
 def overview(project: Project) -> Overview:
@@ -69,6 +73,7 @@ def overview(project: Project) -> Overview:
             rounds=rounds(session),
             jobs=last_runs(session),
             service=_leader(session),
+            unplaced=_unplaced_lines(unplaced(session, UNKNOWN), project.settings.frames.pattern),
         )
 
 
@@ -79,6 +84,7 @@ def overview_lines(view: Overview) -> list[str]:
         f"{view.name} in {view.folder} ({view.database})",
         f"frames     {view.frames['production']} from production ({view.frames['pool']} pool, {view.frames['evaluation']} evaluation), "
         f"{view.frames['imported']} imported; set aside: {aside}",
+        *(f"           {line}" for line in view.unplaced),
         *(f"           set aside {row['file']}: {row['reason']}" for row in view.recent_rejects[:3]),
         *(f"analyzed   {item.done}/{item.total} by {item.kind} {item.name}" for item in view.analyzed),
         f"batches    {len(view.batches)}; tasks: {_counts(view.tasks)}",
@@ -89,6 +95,33 @@ def overview_lines(view: Overview) -> list[str]:
         *(f"job        {name}: {run_line(run)}" for name, run in sorted(view.jobs.items())),
     ]
     return lines
+
+
+def unplaced_lines(project: Project) -> list[str]:
+    """How many frames have no camera or no time, what that means and what to do; empty when all have both."""
+    with read(project.engine) as session:
+        return _unplaced_lines(unplaced(session, UNKNOWN), project.settings.frames.pattern)
+
+
+def _unplaced_lines(found: Unplaced, pattern: str) -> list[str]:
+    lacking = {"camera": found.without_camera, "time": found.without_time}
+    said = " and ".join(f"{count} no {what}" for what, count in lacking.items() if count)
+    if not said:
+        return []
+    grouped = (
+        f"; {found.by_arrival} are grouped by order of arrival, {BLOCK} at a time" if found.by_arrival else ""
+    )
+    likely = likely_pattern(found.paths)
+    example = (
+        f"the paths look like {likely!r}"
+        if likely and likely != pattern
+        else "such as '{camera}/{date:%Y-%m-%d}/{time:%H%M%S}-{n}.jpg'"
+    )
+    return [
+        f"of {found.production} production frames {said.replace(' no ', ' have no ', 1)}{grouped}",
+        f"{'correct' if pattern else 'set'} frames.pattern ({example}), set frames.camera, or put a sidecar beside each; frames that "
+        "are in keep what they have: make the project again to take them in anew",
+    ]
 
 
 def round_line(row: RoundRow) -> str:

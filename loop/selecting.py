@@ -65,7 +65,7 @@ class Chosen:
 class SelectReport:
     """batch: its id, None for a dry run or when nothing was left to choose. busy: another process is selecting.
 
-    note: says so where it was chosen from a part of production only.
+    note: says so where it was chosen from a part of production only. lacking: why there are no training or no evaluation frames.
     """
 
     batch: int | None = None
@@ -74,10 +74,11 @@ class SelectReport:
     chosen: list[Chosen] = field(default_factory=list)
     busy: bool = False
     note: str = ""
+    lacking: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The batch for people, most valuable first."""
-        note = [self.note] if self.note else []
+        note = [*self.lacking, *([self.note] if self.note else [])]
         if not self.chosen:
             return [
                 "nothing left to choose: every analyzed frame is labeled, queued or a near-duplicate of one",
@@ -118,7 +119,15 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
         view, in_pool, excluded, request, request.budget - len(evaluation), seed, settings.max_per_sequence
     )
     chosen = _merged(view, train, evaluation)
-    report = SelectReport(None, request.strategy, seed, chosen, note=view.note)
+    lacking = [
+        *(_lacking("evaluation", ~in_pool, excluded, view) if wanted and not len(evaluation) else []),
+        *(
+            _lacking("training", in_pool, excluded, view)
+            if wanted < request.budget and not len(train)
+            else []
+        ),
+    ]
+    report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
     if chosen and not request.dry_run:
         report.batch = _keep(project, view, request, report)
     return report
@@ -192,6 +201,21 @@ def _check_strategy(name: str) -> None:
         raise ConfigError(
             f"select.strategy: expected one of {', '.join(STRATEGIES)}, got {name!r}; the nearest is {near[0]!r}"
         )
+
+
+def _lacking(
+    purpose: str, eligible: NDArray[np.bool_], excluded: NDArray[np.bool_], view: CoverageView
+) -> list[str]:
+    """Why there is no frame of a purpose. eligible: (N,) frames of its side. excluded: (N,) labeled or queued."""
+    days = len(np.unique(view.production.group))
+    if not eligible.any():
+        place = "in the pool" if purpose == "evaluation" else "kept for evaluation"
+        all_days = "the one camera-day so far is" if days == 1 else f"all {days} camera-days so far are"
+        return [f"no {purpose} frames: {all_days} {place}; more come with more camera-days"]
+    left = int(np.count_nonzero(eligible & ~excluded))
+    if not left:
+        return [f"no {purpose} frames: all {np.count_nonzero(eligible)} are labeled or queued already"]
+    return [f"no {purpose} frames: of {left} left each is a near-duplicate of one that is labeled or queued"]
 
 
 def _share_of(budget: int, share: float, spent: int) -> int:

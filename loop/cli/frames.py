@@ -32,15 +32,13 @@ def ingest(
 ) -> None:
     """Take in production frames; what cannot be used is set aside with its reason."""
     from loop import stages
+    from loop.insights import unplaced_lines
 
+    place = opened(project)
     with progress_bar("ingest") as progress:
-        report = stages.ingest(opened(project), progress, path or None, until_whole=True)
-    aside = ", ".join(f"{count} {code}" for code, count in sorted(report.rejected.items())) or "none"
-    emit(
-        report,
-        as_json,
-        lambda: [f"{report.stored} new frames, {report.known} known already, set aside: {aside}"],
-    )
+        report = stages.ingest(place, progress, path or None, until_whole=True)
+    report.notes = unplaced_lines(place.project)
+    emit(report, as_json, report.lines)
 
 
 @app.command(epilog="Example: fieldloop analyze")

@@ -205,7 +205,7 @@ def test_ingest_and_status_for_people_and_programs(
 ) -> None:
     code, out, _ = run(capsys, monkeypatch, "ingest", "-p", str(project), "--json")
     assert code == OK
-    assert json.loads(out) == {"known": 0, "rejected": {}, "stored": 5}
+    assert json.loads(out) == {"known": 0, "notes": [], "rejected": {}, "stored": 5}
     _, out, _ = run(capsys, monkeypatch, "ingest", "-p", str(project))
     assert out == "0 new frames, 5 known already, set aside: none\n"
     _, out, _ = run(capsys, monkeypatch, "status", "-p", str(project))
@@ -213,6 +213,20 @@ def test_ingest_and_status_for_people_and_programs(
     assert "service    not running; `fieldloop serve` starts it" in out
     _, out, _ = run(capsys, monkeypatch, "status", "-p", str(project), "--json")
     assert json.loads(out)["frames"]["production"] == 5
+
+
+def test_ingest_says_when_camera_and_time_are_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "project"
+    make_project(place, overrides=["frames.pattern="]).engine.dispose()
+    write_frames(tmp_path / "incoming", bright=4, dark=1)
+    code, out, _ = run(capsys, monkeypatch, "ingest", "-p", str(place))
+    likely = "{camera}/{date:%Y-%m-%d}/{time:%H%M%S}*"
+    assert code == OK
+    assert "of 5 production frames 5 have no camera and 5 no time; 5 are grouped by order of arrival" in out
+    assert f"set frames.pattern (the paths look like '{likely}')" in out
+    assert f"'{likely}'" in run(capsys, monkeypatch, "status", "-p", str(place))[1]
 
 
 def test_a_round_is_opened_shown_and_cancelled(

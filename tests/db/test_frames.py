@@ -11,17 +11,23 @@ from sqlalchemy.exc import IntegrityError
 
 from db.engine import read, write
 from db.frames import (
+    NewFrame,
     Seen,
+    Unplaced,
     add_frame,
     add_reject,
+    first_production_group,
     frame_counts,
     frames,
     group_id,
     known_hashes,
+    lock_fact,
+    newest_undated_group,
     record_seen,
     reject_counts,
     rejects,
     seen_sources,
+    unplaced,
 )
 from db.labels import set_label
 from db.states import Origin, Role
@@ -151,3 +157,36 @@ def test_a_file_counts_as_seen_until_its_size_or_time_changes(engine: Engine) ->
         assert seen_sources(session, found) == {"a"}
         record_seen(session, [Seen("b", 7, day, "h4")])
         assert seen_sources(session, found) == {"a", "b"}
+
+
+def test_the_newest_undated_group_of_a_camera_and_the_first_of_all(engine: Engine) -> None:
+    with write(engine) as session:
+        assert (newest_undated_group(session, "gate"), first_production_group(session)) == (None, None)
+        imported = group_id(session, "imported:1", Role.POOL)
+        add_frame(session, new_frame(imported, 1, Origin.IMPORTED))
+        first, second = (group_id(session, f"gate|undated-{n}", Role.POOL) for n in (1, 2))
+        for number, group in ((2, first), (3, second), (4, second)):
+            add_frame(session, bare(new_frame(group, number), "gate"))
+        other = group_id(session, "gate|walk", Role.POOL)
+        add_frame(session, replace(bare(new_frame(other, 5), "gate"), sequence="walk"))
+        lock_fact(session, "no such fact")
+        assert newest_undated_group(session, "gate") == ("gate|undated-2", 2)
+        assert newest_undated_group(session, "door") is None
+        assert first_production_group(session) == "gate|undated-1"
+
+
+def test_frames_without_camera_or_time_are_counted(engine: Engine) -> None:
+    with write(engine) as session:
+        group = group_id(session, "gate", Role.POOL)
+        add_frame(session, replace(new_frame(group, 1), captured_at=datetime(2026, 1, 1, tzinfo=UTC)))
+        assert unplaced(session, "unknown").paths == ()
+        add_frame(session, bare(new_frame(group, 2), "unknown"))
+        add_frame(session, bare(new_frame(group, 3), "gate"))
+        add_frame(session, replace(bare(new_frame(group, 4), "gate"), sequence="walk"))
+        add_frame(session, bare(new_frame(group, 5, Origin.IMPORTED), "unknown"))
+        paths = tuple(new_frame(group, number).source_key for number in (4, 3, 2))
+        assert unplaced(session, "unknown") == Unplaced(4, 1, 3, 2, paths)
+
+
+def bare(frame: NewFrame, camera: str) -> NewFrame:
+    return replace(frame, camera=camera, captured_at=None, sequence=None)

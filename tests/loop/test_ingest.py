@@ -6,21 +6,26 @@ import errno
 import io
 import os
 import shutil
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 from PIL import Image as Pil
+from sqlalchemy import delete
 
 from connectors.ports import Capture
 from connectors.sources.folder import FolderSource
-from db.engine import read
+from db.engine import read, write
 from db.frames import FrameRow, frames, reject_counts, rejects
 from db.states import Origin, Role
+from db.tables import Fact
 from loop import ingest as ingestion
 from loop import stages
-from loop.ingest import IngestReport, IngestRules, evaluation_role, ingest
+from loop.grouping import BLOCK, FIRST, evaluation_role, next_undated
+from loop.ingest import IngestReport, IngestRules, ingest
 from loop.project import Project
 from tests.fakes import SECRET, FakeParts, picture, quiet, write_frames
 
@@ -249,11 +254,64 @@ def test_roles_follow_the_key_alone() -> None:
     assert any(evaluation_role(k, SECRET, 0.25) != evaluation_role(k, "another", 0.25) for k in keys)
 
 
-def test_an_undated_frame_belongs_to_its_sequence(parts: FakeParts) -> None:
+def test_an_undated_frame_belongs_to_its_sequence_or_to_those_that_came_with_it(parts: FakeParts) -> None:
     named = Capture("a", data=picture(seed=1), camera="gate", sequence="walk 3")
     bare = Capture("b", data=picture(seed=2), camera="gate")
     take_in(parts, RULES, named, bare)
-    assert [row.group_key for row in produced(parts.project)] == ["gate|walk 3", "gate|undated"]
+    assert [row.group_key for row in produced(parts.project)] == ["gate|walk 3", "gate|undated-1"]
+
+
+def test_undated_frames_are_grouped_in_blocks_by_order_of_arrival(parts: FakeParts) -> None:
+    captures = [
+        Capture(f"{n:03}", data=picture(seed=n), camera="gate" if n % 3 else "door") for n in range(3 * BLOCK)
+    ]
+    half = len(captures) // 2 + 1
+    take_in(parts, RULES, *captures[:half])
+    before = {row.seq: row.group_key for row in produced(parts.project)}
+    take_in(parts, RULES, *captures)
+    rows = produced(parts.project)
+    assert all(row.group_key == before.get(row.seq, row.group_key) for row in rows)
+    sizes = Counter(row.group_key for row in rows)
+    assert sizes == {"gate|undated-1": BLOCK, "gate|undated-2": BLOCK, "door|undated-1": BLOCK}
+    gate = [row.group_key for row in rows if row.camera == "gate"]
+    assert gate == sorted(gate)
+
+
+def test_frames_that_were_grouped_before_there_were_blocks_stay_where_they_are() -> None:
+    assert next_undated("gate", ("gate|undated", 7)) == "gate|undated-1"
+    assert next_undated("gate", ("gate|undated-9", BLOCK - 1)) == "gate|undated-9"
+    assert next_undated("gate", ("gate|undated-9", BLOCK)) == "gate|undated-10"
+
+
+def test_two_processes_do_not_fill_a_block_twice(parts: FakeParts) -> None:
+    project = parts.project
+    captures = [Capture(f"{n:03}", data=picture(seed=n)) for n in range(3 * BLOCK)]
+
+    def half(first: int) -> None:
+        ingest(project.engine, project.store, Captures(*captures[first::2]), RULES, quiet)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(half, (0, 1)))
+    sizes = Counter(row.group_key for row in produced(project))
+    assert sizes == {f"unknown|undated-{n}": BLOCK for n in (1, 2, 3)}
+
+
+def test_the_first_group_may_train_whatever_the_draw(parts: FakeParts) -> None:
+    everything = IngestRules(50_000_000, 50_000_000, 1.0)
+    captures = [Capture(f"{n:03}", data=picture(seed=n)) for n in range(2 * BLOCK)]
+    take_in(parts, everything, *captures[:3])
+    take_in(parts, everything, *captures)
+    roles = {row.group_key: row.role for row in produced(parts.project)}
+    assert roles == {"unknown|undated-1": Role.POOL, "unknown|undated-2": Role.EVALUATION}
+
+
+def test_of_a_project_that_has_frames_already_the_oldest_group_counts_as_the_first(parts: FakeParts) -> None:
+    take_in(parts)
+    with write(parts.project.engine) as session:
+        session.execute(delete(Fact).where(Fact.key == FIRST))
+    later = Capture("z", data=picture(seed=800), camera="gate", sequence="walk")
+    take_in(parts, IngestRules(50_000_000, 50_000_000, 1.0), later)
+    assert produced(parts.project)[-1].role == Role.EVALUATION
 
 
 def test_waiting_for_whole_files_counts_each_once(parts: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from connectors.sources.folder import FolderSource
 from loop import deploying, stages
-from loop.insights import overview, overview_lines
-from tests.fakes import FakeEmbedder, FakeParts, add_checkpoint, quiet, weights
+from loop.ingest import IngestRules, ingest
+from loop.insights import overview, overview_lines, unplaced_lines
+from tests.fakes import FakeEmbedder, FakeParts, add_checkpoint, picture, quiet, weights
 
 
 def analyzed(parts: FakeParts) -> dict[str, tuple[str, int]]:
@@ -64,3 +68,23 @@ def test_a_model_that_is_promoted_while_it_loads_is_not_mistaken(parts: FakePart
     sha256, detector = current.deployed_detector(parts)
     assert detector.name == f"fake:{sha256[:16]}"
     assert sha256 == deploying.find_model(parts.project, str(candidate)).sha256
+
+
+def test_frames_without_camera_or_time_are_told_with_what_to_do(parts: FakeParts, tmp_path: Path) -> None:
+    stages.ingest(parts, quiet)
+    assert unplaced_lines(parts.project) == []
+    for number in range(6):
+        path = tmp_path / "bare" / f"gate{number % 2}" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(seed=900 + number))
+    project = parts.project
+    rules = IngestRules(50_000_000, 50_000_000, 0.25)
+    ingest(project.engine, project.store, FolderSource(tmp_path / "bare", settle_s=0), rules, quiet)
+    told = unplaced_lines(project)
+    assert told[0] == (
+        "of 48 production frames 6 have no camera and 6 no time; 6 are grouped by order of arrival, 50 at a time"
+    )
+    assert told[1].startswith(
+        "correct frames.pattern (the paths look like '{camera}/*'), set frames.camera, or"
+    )
+    assert [line.strip() for line in overview_lines(overview(project))[2:4]] == told

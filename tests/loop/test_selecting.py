@@ -157,14 +157,42 @@ def test_so_many_of_a_sequence_and_no_more(analyzed: FakeParts, view: CoverageVi
     assert len(of_purpose(report, "train")) == 1
 
 
+@pytest.mark.parametrize(
+    ("role", "purpose", "said"),
+    [
+        (Role.POOL, "train", "no evaluation frames: all 8 camera-days so far are in the pool; more"),
+        (
+            Role.EVALUATION,
+            "evaluation",
+            "no training frames: all 8 camera-days so far are kept for evaluation;",
+        ),
+    ],
+)
 def test_without_evaluation_groups_all_is_for_training_and_the_other_way_round(
-    analyzed: FakeParts, view: CoverageView
+    role: Role, purpose: str, said: str, analyzed: FakeParts, view: CoverageView
 ) -> None:
-    for role, purpose in ((Role.POOL, "train"), (Role.EVALUATION, "evaluation")):
-        rows = [replace(row, role=role) for row in view.production.rows]
-        all_one = replace(view, production=replace(view.production, rows=rows))
-        report = select_from(analyzed.project, all_one, Request(12, "hybrid", dry_run=True))
-        assert {item.purpose for item in report.chosen} == {purpose}
+    rows = [replace(row, role=role) for row in view.production.rows]
+    all_one = replace(view, production=replace(view.production, rows=rows))
+    report = select_from(analyzed.project, all_one, Request(12, "hybrid", dry_run=True))
+    assert {item.purpose for item in report.chosen} == {purpose}
+    assert report.lines()[1].startswith(said)
+
+
+def test_one_camera_day_and_frames_that_are_used_up_are_told(analyzed: FakeParts, view: CoverageView) -> None:
+    one = [replace(row, role=Role.POOL) for row in view.production.rows]
+    group = np.zeros_like(view.production.group)
+    single = replace(view, production=replace(view.production, rows=one, group=group))
+    report = select_from(analyzed.project, single, Request(12, "random", dry_run=True))
+    assert report.lacking == [
+        "no evaluation frames: the one camera-day so far is in the pool; more come with more camera-days"
+    ]
+    parts = with_select(analyzed, evaluation_share=1.0)
+    held = len(of_purpose(stages.select(parts, quiet, budget=100), "evaluation"))
+    again = stages.select(parts, quiet, budget=10)
+    assert f"no evaluation frames: all {held} are labeled or queued already" in again.lines()
+    left = stages.select(analyzed, quiet, budget=8, dry_run=True)
+    assert left.lacking[0] == again.lacking[0]
+    assert left.lacking[1].endswith("left each is a near-duplicate of one that is labeled or queued")
 
 
 def test_an_unknown_strategy_is_answered_with_the_nearest(analyzed: FakeParts) -> None:
