@@ -143,6 +143,9 @@ def test_latency() -> None:
     assert tail.promote
     assert tail.checks[-1].status == "unverifiable"
     assert "time it on a quiet machine" in tail.checks[-1].text
+    busy = Latency([10.0] * 16 + [30.0] * 16, [10.0] * 15 + [30.0] * 17)
+    assert np.median(busy.candidate_ms) == 1.5 * np.median(busy.deployed_ms), "as if the model were slower"
+    assert verdict(1, 30, skills(gaps=BLIND), BETTER, latency=busy).checks[-1].status == "pass"
     absent = verdict(1, 30, skills(gaps=BLIND), BETTER, latency=None)
     assert absent.checks[-1].status == "unverifiable"
     assert "fewer than 20 timings" in absent.checks[-1].text
