@@ -186,7 +186,8 @@ def unplaced(session: Session, no_camera: str, limit: int = 200) -> Unplaced:
     cases = (nameless, timeless, timeless & Frame.sequence.is_(None))
     production = Frame.origin == Origin.PRODUCTION
     counts = select(func.count(), *(func.count().filter(case) for case in cases))
-    total, cameras, times, arrived = session.execute(counts.select_from(Frame).where(production)).one()
+    found: Any = session.execute(counts.select_from(Frame).where(production)).one()
+    total, cameras, times, arrived = found
     newest = select(Frame.source_key).where(production, nameless | timeless).order_by(Frame.seq.desc())
     paths = session.execute(newest.limit(limit)).scalars() if cameras or times else ()
     return Unplaced(total, cameras, times, arrived, tuple(paths))
