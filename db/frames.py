@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from db.sql import AnySelect, in_parts, insert_new, insert_one, table_of, upsert
@@ -130,6 +130,12 @@ def add_reject(session: Session, source_key: str, content_hash: str, code: str, 
     """Records a file that could not be used; False when this key and content are already set aside."""
     row = {"source_key": source_key, "content_hash": content_hash, "code": code, "reason": reason}
     return insert_one(session, Reject, **row) is not None
+
+
+def forget_rejects(session: Session, source_key: str, keep: str | None = None) -> None:
+    """What a file was set aside for before, now that it is whole or of another content. keep: the content hash that stays."""
+    statement = delete(Reject).where(Reject.source_key == source_key)
+    session.execute(statement if keep is None else statement.where(Reject.content_hash != keep))
 
 
 def frames(

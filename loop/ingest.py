@@ -17,12 +17,14 @@ from sqlalchemy.orm import Session
 from connectors.errors import ImageRejected
 from connectors.images import content_hash, decode, inspect
 from connectors.ports import Capture, FrameSource, Progress
+from connectors.sources.sidecars import Aside
 from db.engine import read, write
 from db.frames import (
     NewFrame,
     Seen,
     add_frame,
     add_reject,
+    forget_rejects,
     known_hashes,
     record_seen,
     seen_sources,
@@ -55,24 +57,29 @@ def rules_of(settings: Settings) -> IngestRules:
 class IngestReport:
     """stored: new frames. known: content that was there already. rejected: files set aside, by code.
 
-    notes: what is to be done about frames without camera or time.
+    unsettled: files that were left because they are still being written. notes: what is to be done about frames without
+    camera or time.
     """
 
     stored: int = 0
     known: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    unsettled: int = 0
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The report for people."""
         aside = ", ".join(f"{count} {code}" for code, count in sorted(self.rejected.items())) or "none"
         head = f"{self.stored} new frames, {self.known} known already, set aside: {aside}"
-        return [head, *self.notes]
+        files = "1 file is" if self.unsettled == 1 else f"{self.unsettled} files are"
+        left = f"{files} still being written and left for later; run `fieldloop ingest` again"
+        return [head, *([left] if self.unsettled else []), *self.notes]
 
     def add(self, later: IngestReport) -> None:
         """Counts what a later pass over the same source brought; what it knew already was counted before."""
         self.stored += later.stored
         self.rejected += later.rejected
+        self.unsettled = later.unsettled
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,10 @@ def ingest(
     report = IngestReport()
     for chunk in chunked(source.captures(), CHUNK):
         _ingest_chunk(engine, store, chunk, rules, report)
+        _record_asides(engine, source, report)
         progress(report.stored + report.known + report.rejected.total(), 0, "frames")
+    _record_asides(engine, source, report)
+    report.unsettled = getattr(source, "unsettled", 0)
     return report
 
 
@@ -196,6 +206,7 @@ def _record(
     report: IngestReport,
 ) -> None:
     capture = result.capture
+    forget_rejects(session, capture.key, result.sha256 if isinstance(result, Refused) else None)
     if isinstance(result, Refused):
         if add_reject(session, capture.key, result.sha256, result.code, result.reason):
             report.rejected[result.code] += 1
@@ -220,6 +231,21 @@ def _record(
         stored = add_frame(session, frame)
     report.stored += stored is not None
     report.known += stored is None
+
+
+def _record_asides(engine: Engine, source: FrameSource, report: IngestReport) -> None:
+    asides: list[Aside] = getattr(source, "asides", [])
+    if asides:
+        with write(engine) as session:
+            new = [
+                aside.code
+                for aside in asides
+                if add_reject(
+                    session, aside.key, content_hash(aside.reason.encode()), aside.code, aside.reason
+                )
+            ]
+        report.rejected.update(new)
+        asides.clear()
 
 
 def _sighting(capture: Capture) -> Seen | None:

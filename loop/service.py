@@ -66,7 +66,8 @@ class State:
 def _ingest(parts: Parts, progress: Progress) -> str:
     report = stages.ingest(parts, progress)
     aside = report.rejected.total()
-    return f"{report.stored} new frames, {aside} set aside" if report.stored or aside else ""
+    left = f", {report.unsettled} still being written" if report.unsettled else ""
+    return f"{report.stored} new frames, {aside} set aside{left}" if report.stored or aside else ""
 
 
 def _analyze(parts: Parts, progress: Progress) -> str:

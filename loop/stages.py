@@ -35,9 +35,9 @@ def ingest(
     source = parts.source(path)
     report = ingestion.ingest(parts.project.engine, parts.project.store, source, rules, progress)
     for _ in range(SETTLING_PASSES if until_whole else 0):
-        if not (waiting := getattr(source, "unsettled", 0)):
+        if not report.unsettled:
             break
-        progress(0, 0, f"waiting for {waiting} files that are still being written")
+        progress(0, 0, f"waiting for {report.unsettled} files that are still being written")
         time.sleep(settings.frames.settle_s)
         report.add(ingestion.ingest(parts.project.engine, parts.project.store, source, rules, progress))
     return report

@@ -14,7 +14,7 @@ from connectors.errors import SourceError
 from connectors.ports import Capture
 from connectors.sources.metadata import Defaults, Facts, zone
 from connectors.sources.pattern import compile_pattern
-from connectors.sources.sidecars import Report, json_sidecar
+from connectors.sources.sidecars import Aside, Report, json_sidecar
 from connectors.sources.voices import Voices
 
 SIDECARS = frozenset(
@@ -66,7 +66,7 @@ class FolderSource:
 
     pattern: see connectors.sources.pattern. clock: seconds since 1970. known: asked before anything of a file is read.
     report: told, once each, of what was passed over and of sidecars that could not be used. After a scan `unsettled` is
-    the number of files that were left because they were not whole.
+    the number of files that were left because they were not whole; `asides` grows by what was refused, until it is cleared.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class FolderSource:
     ) -> None:
         self.root = root
         self.unsettled = 0
+        self.asides: list[Aside] = []
         self._pattern = compile_pattern(pattern) if pattern else None
         self._recursive = recursive
         zone(defaults.timezone)
@@ -95,7 +96,7 @@ class FolderSource:
 
     def captures(self, after: str | None = None) -> Iterator[Capture]:
         """Whole files whose key sorts after `after`, in key order. Raises SourceError when root is no readable folder."""
-        voices = Voices(self.root, self._pattern, self._defaults, self._report)
+        voices = Voices(self.root, self._pattern, self._defaults, self._report, self._refuse_sidecar)
         unsettled: set[str] = set()
         for key, path in self._files(after):
             found = self._whole(key, path, unsettled)
@@ -143,9 +144,9 @@ class FolderSource:
             return entry.path
         target = Path(os.path.realpath(entry.path))
         if not target.is_relative_to(real_root):
-            self._report(
-                entry.key, f"expected a link to a file below {self.root}, got one that leaves it; refused"
-            )
+            problem = f"expected a link to a file below {self.root}, got one that leaves it; refused"
+            if self._report(entry.key, problem):
+                self.asides.append(Aside(entry.key, "refused_link", problem))
             return None
         return target if target.is_file() else None
 
@@ -171,12 +172,19 @@ class FolderSource:
         unsettled.add(key)
         return False
 
-    def _report(self, key: str, problem: str) -> None:
+    def _refuse_sidecar(self, key: str, problem: str) -> None:
+        self._report(key, problem)
+        self.asides.append(Aside(key, "bad_sidecar", problem))
+
+    def _report(self, key: str, problem: str) -> bool:
+        """Whether this is news."""
         if len(self._reported) >= REPORTS_REMEMBERED:
             self._reported.clear()
-        if (key, problem) not in self._reported:
-            self._reported.add((key, problem))
-            self._report_to(key, problem)
+        if (key, problem) in self._reported:
+            return False
+        self._reported.add((key, problem))
+        self._report_to(key, problem)
+        return True
 
 
 def _capture(key: str, path: Path, facts: Facts) -> Capture:

@@ -12,14 +12,17 @@ from connectors.sources.sidecars import CsvSidecars, Report, json_sidecar, read_
 
 
 class Voices:
-    """Facts of the files below root during one scan."""
+    """Facts of the files below root during one scan. refuse: told of sidecars that cannot be used, report of all else."""
 
-    def __init__(self, root: Path, pattern: PathPattern | None, defaults: Defaults, report: Report) -> None:
+    def __init__(
+        self, root: Path, pattern: PathPattern | None, defaults: Defaults, report: Report, refuse: Report
+    ) -> None:
         self._pattern = pattern
         self._defaults = defaults.facts
         self._zone = zone(defaults.timezone)
         self._report = report
-        self._tables = CsvSidecars(root, report)
+        self._refuse = refuse
+        self._tables = CsvSidecars(root, refuse)
         self._misfits = 0
         self._misfit = ""
 
@@ -47,14 +50,14 @@ class Voices:
             sidecar = json_sidecar(path)
             return read_json(sidecar, self._zone) if sidecar else Facts()
         except SourceError as error:
-            self._report(key, f"its JSON sidecar is left out: {error}")
+            self._refuse(key, f"its JSON sidecar is left out: {error}")
             return Facts()
 
     def _from_table(self, key: str) -> Facts:
         try:
             return to_facts(self._tables.values(key) or {}, self._zone)
         except SourceError as error:
-            self._report(key, f"its row in the CSV is left out: {error}")
+            self._refuse(key, f"its row in the CSV is left out: {error}")
             return Facts()
 
     def _from_path(self, key: str) -> Facts:

@@ -205,7 +205,7 @@ def test_ingest_and_status_for_people_and_programs(
 ) -> None:
     code, out, _ = run(capsys, monkeypatch, "ingest", "-p", str(project), "--json")
     assert code == OK
-    assert json.loads(out) == {"known": 0, "notes": [], "rejected": {}, "stored": 5}
+    assert json.loads(out) == {"known": 0, "notes": [], "rejected": {}, "stored": 5, "unsettled": 0}
     _, out, _ = run(capsys, monkeypatch, "ingest", "-p", str(project))
     assert out == "0 new frames, 5 known already, set aside: none\n"
     _, out, _ = run(capsys, monkeypatch, "status", "-p", str(project))

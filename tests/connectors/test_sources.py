@@ -173,6 +173,10 @@ def test_links_are_followed_inside_and_refused_outside(tmp_path: Path) -> None:
     keys(source)
     assert [key for key, _ in reports] == ["folder", "out.jpg"]
     assert "got one that leaves it; refused" in reports[0][1]
+    assert [(aside.key, aside.code) for aside in source.asides] == [
+        ("folder", "refused_link"),
+        ("out.jpg", "refused_link"),
+    ]
 
 
 def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
@@ -276,6 +280,9 @@ def test_a_bad_sidecar_is_reported_once_and_the_frame_still_comes(
     assert len(reports) == 1
     assert reports[0][0] == "a.jpg"
     assert problem in reports[0][1]
+    assert {(aside.key, aside.code, aside.reason) for aside in source.asides} == {
+        ("a.jpg", "bad_sidecar", reports[0][1])
+    }
 
 
 def test_a_sidecar_may_carry_the_whole_file_name(tmp_path: Path) -> None:

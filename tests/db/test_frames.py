@@ -17,6 +17,7 @@ from db.frames import (
     add_frame,
     add_reject,
     first_production_group,
+    forget_rejects,
     frame_counts,
     frames,
     group_id,
@@ -147,6 +148,16 @@ def test_a_reject_is_recorded_once_per_content(engine: Engine) -> None:
     assert [(row.source_key, row.code, row.reason) for row in newest] == [
         ("b.txt", "not_image", "plain text")
     ]
+
+
+def test_what_was_set_aside_before_is_forgotten(engine: Engine) -> None:
+    with write(engine) as session:
+        for key, content in (("a", "h1"), ("a", "h2"), ("b", "h1")):
+            add_reject(session, key, content, "truncated", "cut")
+        forget_rejects(session, "a", keep="h2")
+        assert [(row.source_key, row.content_hash) for row in rejects(session)] == [("b", "h1"), ("a", "h2")]
+        forget_rejects(session, "a")
+        assert [row.source_key for row in rejects(session)] == ["b"]
 
 
 def test_a_file_counts_as_seen_until_its_size_or_time_changes(engine: Engine) -> None:

@@ -58,6 +58,11 @@ def reasons(project: Project) -> dict[str, tuple[str, str]]:
         return {row.source_key: (row.code, row.reason) for row in rejects(session)}
 
 
+def aside(project: Project) -> dict[str, int]:
+    with read(project.engine) as session:
+        return reject_counts(session)
+
+
 def test_every_file_becomes_a_frame_with_what_its_path_says(parts: FakeParts, folder: Path) -> None:
     assert take_in(parts) == IngestReport(stored=42)
     rows = produced(parts.project)
@@ -131,8 +136,55 @@ def test_a_file_that_was_mended_is_taken(parts: FakeParts, folder: Path) -> None
     path, whole = folder / "incoming" / "late.jpg", picture(seed=501)
     path.write_bytes(whole[:300])
     assert take_in(parts).rejected == {"truncated": 1}
+    path.write_bytes(whole[:400])
+    assert take_in(parts).rejected == {"truncated": 1}
+    assert aside(parts.project) == {"truncated": 1}
     path.write_bytes(whole)
     assert take_in(parts).stored == 1
+    assert aside(parts.project) == {}
+
+
+def test_a_mended_file_whose_content_is_known_counts_no_longer(parts: FakeParts, folder: Path) -> None:
+    whole = picture(seed=503)
+    for name, data in (("first.jpg", whole), ("second.jpg", whole[:300])):
+        (folder / "incoming" / name).write_bytes(data)
+    assert take_in(parts).rejected == {"truncated": 1}
+    (folder / "incoming" / "second.jpg").write_bytes(whole)
+    assert take_in(parts).stored == 0
+    assert aside(parts.project) == {}
+
+
+def test_refused_links_and_bad_sidecars_are_set_aside_with_their_reason(
+    parts: FakeParts, folder: Path
+) -> None:
+    incoming = folder / "incoming"
+    (folder / "nas").mkdir()
+    (folder / "nas" / "far.jpg").write_bytes(picture(seed=504))
+    (incoming / "linked.jpg").symlink_to(folder / "nas" / "far.jpg")
+    (incoming / "zz.jpg").write_bytes(picture(seed=505))
+    (incoming / "zz.json").write_text("{")
+    assert take_in(parts).rejected == {"refused_link": 1, "bad_sidecar": 1}
+    assert aside(parts.project) == {"refused_link": 1, "bad_sidecar": 1}
+    told = reasons(parts.project)
+    assert told["linked.jpg"][1].startswith("expected a link to a file below ")
+    assert told["zz.jpg"][1].startswith("its JSON sidecar is left out: expected a JSON sidecar, got: ")
+    assert take_in(parts).rejected == {}
+    (incoming / "linked.jpg").unlink()
+    (incoming / "linked.jpg").write_bytes(picture(seed=506))
+    assert take_in(parts).stored == 1
+    assert aside(parts.project) == {"bad_sidecar": 1}
+
+
+def test_a_folder_of_nothing_but_links_says_so(parts: FakeParts, folder: Path) -> None:
+    nas, links = folder / "nas", folder / "links"
+    links.mkdir()
+    for path in write_frames(nas, bright=3, dark=0):
+        (links / path.name).symlink_to(path)
+    project = parts.project
+    source = FolderSource(links, settle_s=0)
+    report = ingest(project.engine, project.store, source, RULES, quiet)
+    assert report.lines() == ["0 new frames, 0 known already, set aside: 3 refused_link"]
+    assert source.asides == []
 
 
 def test_raised_limits_take_what_was_too_large(parts: FakeParts, folder: Path) -> None:
@@ -165,16 +217,22 @@ def test_a_file_that_cannot_be_read_now_is_tried_again(parts: FakeParts, reason:
 
 def test_a_file_still_being_written_is_left_until_it_is_whole(parts: FakeParts, folder: Path) -> None:
     path, whole = folder / "incoming" / "growing.jpg", picture(seed=502)
+    for settled in (folder / "incoming").rglob("*.jpg"):
+        os.utime(settled, (1, 1))
     path.write_bytes(whole[:400])
     written = path.stat().st_mtime
     now = [written + 0.5]
     source = FolderSource(folder / "incoming", settle_s=2, clock=lambda: now[0])
     project = parts.project
-    ingest(project.engine, project.store, source, RULES, quiet)
+    report = ingest(project.engine, project.store, source, RULES, quiet)
+    assert report.unsettled == 1
+    assert report.lines()[1] == (
+        "1 file is still being written and left for later; run `fieldloop ingest` again"
+    )
     assert "growing.jpg" not in {row.source_key for row in produced(project)} | reasons(project).keys()
     path.write_bytes(whole)
     now[0] = path.stat().st_mtime + 3
-    ingest(project.engine, project.store, source, RULES, quiet)
+    assert ingest(project.engine, project.store, source, RULES, quiet).unsettled == 0
     assert "growing.jpg" in {row.source_key for row in produced(project)}
     assert not reasons(project)
 
@@ -325,3 +383,7 @@ def test_waiting_for_whole_files_counts_each_once(parts: FakeParts, monkeypatch:
         raising=False,
     )
     assert stages.ingest(parts, quiet, until_whole=True) == IngestReport(stored=42)
+    waiting = iter([2] * 10)
+    report = stages.ingest(parts, quiet, until_whole=True)
+    assert (report.known, report.unsettled) == (42, 2)
+    assert report.lines()[1].startswith("2 files are still being written and left for later; run")
