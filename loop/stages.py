@@ -18,13 +18,17 @@ from loop import push as pushing
 from loop.errors import ProjectError
 from loop.exclusive import exclusive
 from loop.project import home
-from loop.wiring import Parts
+from loop.wiring import NOTHING_GIVEN, Given, Parts
 
 SETTLING_PASSES = 5
 
 
 def ingest(
-    parts: Parts, progress: Progress, path: str | None = None, until_whole: bool = False
+    parts: Parts,
+    progress: Progress,
+    path: str | None = None,
+    until_whole: bool = False,
+    given: Given = NOTHING_GIVEN,
 ) -> ingestion.IngestReport:
     """Takes in everything new from the source. until_whole: wait a little for files that are still being written.
 
@@ -32,7 +36,7 @@ def ingest(
     """
     settings = parts.project.settings
     rules = ingestion.rules_of(settings)
-    source = parts.source(path)
+    source = parts.source(path, given)
     report = ingestion.ingest(parts.project.engine, parts.project.store, source, rules, progress)
     for _ in range(SETTLING_PASSES if until_whole else 0):
         if not report.unsettled:

@@ -6,6 +6,8 @@ import os
 import re
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import config
@@ -20,7 +22,22 @@ from loop.project import Project
 from loop.settings import EmbedderSettings
 
 TOKEN = "FIELDLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105
-VIDEO_SUFFIXES = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is said of all that one run takes in: it fills in what neither sidecar nor pattern says.
+
+    started_at: in frames.timezone where it has no offset.
+    """
+
+    camera: str = ""
+    site: str = ""
+    sequence: str = ""
+    started_at: datetime | None = None
+
+
+NOTHING_GIVEN = Given()
 
 
 class Parts:
@@ -37,10 +54,10 @@ class Parts:
         self._embedder: Embedder | None = None
         self._detector: tuple[str, Detector] | None = None
 
-    def source(self, path: str | None = None) -> FrameSource:
-        """The configured frame source, or one for `path`. Raises ConfigError, SourceError."""
-        if path:
-            return build_source(self.project, path)
+    def source(self, path: str | None = None, given: Given = NOTHING_GIVEN) -> FrameSource:
+        """The configured frame source, or one for `path` or with what is given. Raises ConfigError, SourceError."""
+        if path or given != NOTHING_GIVEN:
+            return build_source(self.project, path, given=given)
         if self._source is None:
             self._source = build_source(self.project, known=self._memory() if self.watching else None)
         return self._source
@@ -90,12 +107,15 @@ def deployed_weights(project: Project) -> tuple[str, Path]:
 
 
 def build_source(
-    project: Project, path: str | None = None, known: Callable[[str, int, int], bool] | None = None
+    project: Project,
+    path: str | None = None,
+    known: Callable[[str, int, int], bool] | None = None,
+    given: Given = NOTHING_GIVEN,
 ) -> FrameSource:
     """The configured frame source, or one for `path`; see FolderSource for `known`. Raises ConfigError, SourceError."""
     from connectors.sources.folder import FolderSource
     from connectors.sources.metadata import Defaults
-    from connectors.sources.video import VideoSource
+    from connectors.sources.video import VIDEO_SUFFIXES, VideoSource
 
     frames = project.settings.frames
     if not (path or frames.path):
@@ -103,9 +123,15 @@ def build_source(
             "frames.path: expected a folder or a video file, got nothing; set it or give a path to `fieldloop ingest`"
         )
     where = Path(path).expanduser().absolute() if path else resolve(project, frames.path)
-    defaults = Defaults(camera=frames.camera or None, site=frames.site or None, timezone=frames.timezone)
+    defaults = Defaults(
+        camera=given.camera or frames.camera or None,
+        site=given.site or frames.site or None,
+        sequence=given.sequence or None,
+        timezone=frames.timezone,
+        started_at=given.started_at,
+    )
     if where.suffix.lower() in VIDEO_SUFFIXES:
-        return VideoSource(where, every_s=frames.video_every_s, defaults=defaults)
+        return VideoSource(where, frames.video_every_s, defaults, frames.pattern or None)
     return FolderSource(
         where, frames.pattern or None, defaults=defaults, settle_s=frames.settle_s, known=known
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 from connectors.errors import SourceError
@@ -19,14 +18,13 @@ def open_source(
     pattern: str | None = None,
     defaults: Defaults | None = None,
     every_s: float = 1.0,
-    started_at: datetime | None = None,
     settle_s: float = 2.0,
 ) -> FrameSource:
     """The source that fits a path: a folder of images, or one video. Raises SourceError when it is neither."""
     if path.is_dir():
         return FolderSource(path, pattern, defaults=defaults or Defaults(), settle_s=settle_s)
     if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-        return VideoSource(path, every_s, defaults or Defaults(), started_at)
+        return VideoSource(path, every_s, defaults or Defaults(), pattern)
     raise SourceError(
         f"expected a folder of images or a video ({', '.join(sorted(VIDEO_SUFFIXES))}), got {path}"
     )

@@ -86,6 +86,7 @@ class FolderSource:
         self._pattern = compile_pattern(pattern) if pattern else None
         self._recursive = recursive
         zone(defaults.timezone)
+        defaults.start  # noqa: B018 - wrong options are told at once
         self._defaults = defaults
         self._settle_s = settle_s
         self._clock = clock

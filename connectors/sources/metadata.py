@@ -2,7 +2,8 @@
 
 From the most to the least believed: the sidecar beside the file, the path pattern, the options given for the whole
 source, EXIF. The more deliberately somebody said it of this very file, the more it counts. EXIF comes last because its
-camera is a model name that a whole fleet shares; it is not even read when the others say all.
+camera is a model name that a whole fleet shares; it is not even read when the others say all. The one start that is given for
+a whole source comes after the time that EXIF notes for each image, and before the creation time that a video carries.
 """
 
 from __future__ import annotations
@@ -37,12 +38,16 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Options for a whole source. timezone: what times without an offset mean, such as Europe/Rome."""
+    """Options for a whole source. timezone: what times without an offset mean, such as Europe/Rome.
+
+    started_at: when a video begins, or about when all images were taken.
+    """
 
     camera: str | None = None
     site: str | None = None
     sequence: str | None = None
     timezone: str = "UTC"
+    started_at: datetime | None = None
 
     @property
     def facts(self) -> Facts:
@@ -52,6 +57,14 @@ class Defaults:
             clean(self.site, SITE_LENGTH),
             clean(self.sequence, SEQUENCE_LENGTH),
         )
+
+    @property
+    def start(self) -> Facts:
+        """The start as the weakest voice. Raises SourceError for a time that UTC cannot express."""
+        try:
+            return Facts(captured_at=self.started_at and in_utc(self.started_at, zone(self.timezone)))
+        except ValueError as error:
+            raise SourceError(f"started_at: {error}") from error
 
 
 def camera_day(camera: str, captured_at: datetime | None) -> str:

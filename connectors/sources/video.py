@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +18,10 @@ from connectors.errors import SourceError
 from connectors.images import MAX_PIXELS
 from connectors.ports import Capture, Image
 from connectors.sources.folder import log_problem
-from connectors.sources.metadata import SEQUENCE_LENGTH, Defaults, clean, in_utc, zone
-from connectors.sources.sidecars import Report
+from connectors.sources.metadata import SEQUENCE_LENGTH, Defaults, Facts, clean, in_utc
+from connectors.sources.pattern import compile_pattern
+from connectors.sources.sidecars import Aside, Report
+from connectors.sources.voices import Voices
 
 VIDEO_SUFFIXES = frozenset(
     [
@@ -38,14 +42,18 @@ VIDEO_SUFFIXES = frozenset(
     ]
 )
 QUALITY = 95
+HASHED_BYTES = 1 << 20
 
 
 class VideoSource:
     """ports.FrameSource over one video: a frame every `every_s` seconds of its own time, 0 for every frame.
 
-    Keys are `name#00000123`, the number being that of the frame within the video, so they stay when every_s changes. The sequence
-    is the file's stem unless defaults name one. captured_at is the start plus the frame's own time; the start is started_at,
-    or the creation time that the file carries, or unknown. Frames are upright JPEGs of quality 95; one is in memory at a time.
+    Keys are `/folder/name#00000123`, the number being that of the frame within the video, so they stay when every_s changes.
+    Sidecars and the pattern (over as many of the last folders and names as it has) speak for the video as for an image. Where
+    nobody names a sequence, it is the file's stem and a hash of its beginning: the same for a copy elsewhere, another for another
+    video of that name. captured_at is the start plus the frame's own time; the start is what a sidecar or the pattern says, or
+    defaults.started_at, or the creation time that the file carries, or unknown. Frames are upright JPEGs of quality 95; one is
+    in memory at a time. `asides` grows by the sidecars that were refused, until it is cleared.
     """
 
     def __init__(
@@ -53,15 +61,17 @@ class VideoSource:
         path: Path,
         every_s: float = 1.0,
         defaults: Defaults = Defaults(),
-        started_at: datetime | None = None,
+        pattern: str | None = None,
         report: Report = log_problem,
     ) -> None:
         if every_s < 0:
             raise SourceError(f"every_s: expected 0 or more seconds between frames, got {every_s}")
         self.path = path
+        self.asides: list[Aside] = []
         self._every_s = every_s
+        self._pattern = compile_pattern(pattern) if pattern else None
         self._defaults = defaults
-        self._started_at = in_utc(started_at, zone(defaults.timezone)) if started_at else None
+        self._start = defaults.start
         self._report = report
 
     def captures(self, after: str | None = None) -> Iterator[Capture]:
@@ -74,17 +84,32 @@ class VideoSource:
 
     def _read(self, container: Any, after: str | None) -> Iterator[Capture]:
         stream = self._video_stream(container)
-        started_at = self._started_at or _creation_time(container)
+        facts = self._facts().over(self._start).over(Facts(captured_at=_creation_time(container)))
+        name = os.fsencode(self.path.absolute()).decode("utf-8", "backslashreplace")
         due, count = 0.0, 0
         for count, (seconds, frame) in enumerate(self._frames(container, stream), start=1):
             if seconds + 1e-6 < due:
                 continue
             due = self._next_due(seconds)
-            key = f"{self.path.name}#{count - 1:08d}"
+            key = f"{name}#{count - 1:08d}"
             if after is None or key > after:
-                yield self._capture(key, frame, started_at and started_at + timedelta(seconds=seconds))
+                yield _capture(key, frame, facts, seconds)
         if count == 0:
             raise self._unreadable("no frame of it can be decoded")
+
+    def _facts(self) -> Facts:
+        """What is known of the video but for the time within it."""
+        path = self.path.absolute()
+        depth = self._pattern.text.count("/") if self._pattern else 0
+        root = path.parents[min(depth, len(path.parents) - 1)]
+        voices = Voices(root, self._pattern, self._defaults, self._report, self._refuse)
+        facts = voices.told(path.relative_to(root).as_posix(), path)
+        voices.report_misfits()
+        return facts.over(Facts(sequence=_own_sequence(path)))
+
+    def _refuse(self, key: str, problem: str) -> None:
+        self._report(key, problem)
+        self.asides.append(Aside(key, "bad_sidecar", problem))
 
     def _next_due(self, seconds: float) -> float:
         return (math.floor(seconds / self._every_s + 1e-6) + 1) * self._every_s if self._every_s else 0.0
@@ -121,22 +146,29 @@ class VideoSource:
         if damaged:
             self._report(self.path.name, f"{damaged} damaged frames were left out")
 
-    def _capture(self, key: str, frame: Any, captured_at: datetime | None) -> Capture:
-        facts = self._defaults.facts
-        pixels = _upright(frame.to_ndarray(format="rgb24"), frame.rotation)
-        return Capture(
-            key=key,
-            data=simplejpeg.encode_jpeg(pixels, quality=QUALITY, colorspace="RGB"),
-            camera=facts.camera,
-            site=facts.site,
-            sequence=facts.sequence or clean(self.path.stem, SEQUENCE_LENGTH),
-            captured_at=captured_at,
-        )
-
     def _unreadable(self, reason: str) -> SourceError:
         return SourceError(
             f"{self.path}: expected a video that FFmpeg can decode, got: {reason}; convert or leave it out"
         )
+
+
+def _capture(key: str, frame: Any, facts: Facts, seconds: float) -> Capture:
+    pixels = _upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+    start = facts.captured_at
+    return Capture(
+        key=key,
+        data=simplejpeg.encode_jpeg(pixels, quality=QUALITY, colorspace="RGB"),
+        camera=facts.camera,
+        site=facts.site,
+        sequence=facts.sequence,
+        captured_at=start and start + timedelta(seconds=seconds),
+    )
+
+
+def _own_sequence(path: Path) -> str | None:
+    with path.open("rb") as file:
+        beginning = hashlib.blake2b(file.read(HASHED_BYTES), digest_size=4).hexdigest()
+    return clean(f"{path.stem[: SEQUENCE_LENGTH - 9]}-{beginning}", SEQUENCE_LENGTH)
 
 
 def _upright(pixels: Image, rotation: int) -> Image:

@@ -19,6 +19,7 @@ class Voices:
     ) -> None:
         self._pattern = pattern
         self._defaults = defaults.facts
+        self._start = defaults.start
         self._zone = zone(defaults.timezone)
         self._report = report
         self._refuse = refuse
@@ -27,11 +28,15 @@ class Voices:
         self._misfit = ""
 
     def facts(self, key: str, path: Path) -> Facts:
-        """What is known of one file. Never raises: a voice that cannot be understood is reported and left out."""
-        facts = self._from_sidecars(key, path).over(self._from_path(key)).over(self._defaults)
+        """What is known of one image. Never raises: a voice that cannot be understood is reported and left out."""
+        facts = self.told(key, path)
         if facts.camera is None or facts.captured_at is None:
             facts = facts.over(self._from_exif(path))
-        return facts
+        return facts.over(self._start)
+
+    def told(self, key: str, path: Path) -> Facts:
+        """What is known of a file without looking into it."""
+        return self._from_sidecars(key, path).over(self._from_path(key)).over(self._defaults)
 
     def report_misfits(self) -> None:
         """Reports, in one line, how many files did not fit the pattern."""

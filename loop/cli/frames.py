@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,21 +23,45 @@ from loop.cli.app import (
 )
 
 
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"expected a time such as 2026-11-24T08:30:00+01:00, got {text!r}"
+        ) from error
+
+
 @app.command(epilog="Example: fieldloop ingest /mnt/cameras/2026-11-24")
 def ingest(
     path: Annotated[
         str, typer.Argument(help="A folder or a video; the configured frames.path when left out.")
     ] = "",
+    camera: Annotated[
+        str, typer.Option(help="The camera of all that this run takes in, where nothing else names one.")
+    ] = "",
+    site: Annotated[str, typer.Option(help="Likewise its site.")] = "",
+    sequence: Annotated[str, typer.Option(help="Likewise its sequence: frames that belong together.")] = "",
+    started_at: Annotated[
+        datetime | None,
+        typer.Option(
+            help="Likewise when a video begins, or when images were taken: ISO 8601, in frames.timezone without an offset.",
+            parser=_moment,
+            metavar="TIME",
+        ),
+    ] = None,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
     """Take in production frames; what cannot be used is set aside with its reason."""
     from loop import stages
     from loop.insights import unplaced_lines
+    from loop.wiring import Given
 
     place = opened(project)
     with progress_bar("ingest") as progress:
-        report = stages.ingest(place, progress, path or None, until_whole=True)
+        given = Given(camera, site, sequence, started_at)
+        report = stages.ingest(place, progress, path or None, until_whole=True, given=given)
     report.notes = unplaced_lines(place.project)
     emit(report, as_json, report.lines)
 

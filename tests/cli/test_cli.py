@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ import typer
 from typer.main import get_command
 
 from connectors.errors import LabelStudioDown
+from db.engine import read
+from db.frames import frames
 from loop.cli import app as application
 from loop.cli.app import AWAY, BUSY, EXIT_CODES, FAILED, OK, STOPPED, USAGE, main
 from loop.errors import ProjectError, Waiting
 from loop.exclusive import exclusive
 from loop.project import open_project
-from tests.fakes import make_project, write_frames
+from tests.fakes import make_project, picture, write_frames
 
 ROOT = Path(__file__).parents[2]
 CPU_S = 0.7
@@ -119,6 +122,7 @@ def test_help_comes_at_once() -> None:
         (("select", "--budget", "0"), "Invalid value for '--budget'"),
         (("models", "show"), "Missing argument"),
         (("status", "--jsno"), "No such option"),
+        (("ingest", "--started-at", "noon"), "expected a time such as 2026-11-24T08:30:00+01:00, got 'noon'"),
     ],
 )
 def test_wrong_usage(
@@ -213,6 +217,32 @@ def test_ingest_and_status_for_people_and_programs(
     assert "service    not running; `fieldloop serve` starts it" in out
     _, out, _ = run(capsys, monkeypatch, "status", "-p", str(project), "--json")
     assert json.loads(out)["frames"]["production"] == 5
+
+
+def test_what_is_said_of_one_run_fills_in_what_nothing_else_says(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.jpg").write_bytes(picture(seed=600 + number))
+    (tmp_path / "0.json").write_text('{"camera": "door"}')
+    options = (
+        "--camera",
+        "gate",
+        "--site",
+        "north",
+        "--sequence",
+        "walk",
+        "--started-at",
+        "2026-11-24T08:30+01:00",
+    )
+    code, out, _ = run(capsys, monkeypatch, "ingest", str(tmp_path), "-p", str(project), *options, "--json")
+    assert (code, json.loads(out)["stored"], json.loads(out)["notes"]) == (OK, 2, [])
+    opened = open_project(project)
+    with read(opened.engine) as session:
+        rows = [row for row in frames(session) if row.site == "north"]
+    opened.engine.dispose()
+    assert [(row.camera, row.sequence) for row in rows] == [("door", "walk"), ("gate", "walk")]
+    assert {row.captured_at for row in rows} == {datetime(2026, 11, 24, 7, 30, tzinfo=UTC)}
 
 
 def test_ingest_says_when_camera_and_time_are_unknown(

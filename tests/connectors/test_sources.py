@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -245,6 +246,17 @@ def test_times_without_an_offset_are_in_the_given_zone(tmp_path: Path) -> None:
     assert only(folder(tmp_path, defaults=Defaults(timezone="Europe/Rome"))).captured_at == noon_in_rome
 
 
+def test_a_start_for_the_whole_source_is_asked_last(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", jpeg(taken="2026:07:01 12:00:00"))
+    put(tmp_path, "b.jpg", jpeg())
+    defaults = Defaults(timezone="Europe/Rome", started_at=datetime(2026, 1, 1, 12))
+    times = [capture.captured_at for capture in folder(tmp_path, defaults=defaults).captures()]
+    assert times == [datetime(2026, 7, 1, 10, tzinfo=UTC), datetime(2026, 1, 1, 11, tzinfo=UTC)]
+    for kind in (folder, VideoSource):
+        with pytest.raises(SourceError, match="started_at: expected a time that UTC can express"):
+            kind(tmp_path, defaults=Defaults(timezone="Asia/Tokyo", started_at=datetime(1, 1, 1)))
+
+
 def test_an_unknown_zone_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected a name such as Europe/Rome or UTC, got 'Mars/Base'"):
         folder(tmp_path, defaults=Defaults(timezone="Mars/Base"))
@@ -478,10 +490,11 @@ def gray(capture: Capture) -> float:
 
 def test_a_frame_comes_for_every_second_of_the_video(clip: Path) -> None:
     captures = list(VideoSource(clip, every_s=1.0).captures())
-    assert [capture.key for capture in captures] == [f"gate.mp4#{10 * second:08d}" for second in range(5)]
+    assert [capture.key for capture in captures] == [f"{clip}#{10 * second:08d}" for second in range(5)]
     for second, capture in enumerate(captures):
         assert gray(capture) == pytest.approx(40 * second, abs=4)
-    assert {capture.sequence for capture in captures} == {"gate"}
+    (sequence,) = {capture.sequence for capture in captures}
+    assert re.fullmatch("gate-[0-9a-f]{8}", sequence or "")
 
 
 def test_zero_means_every_frame_and_keys_do_not_depend_on_the_interval(clip: Path) -> None:
@@ -493,7 +506,7 @@ def test_zero_means_every_frame_and_keys_do_not_depend_on_the_interval(clip: Pat
 
 def test_only_frames_after_the_given_key_come(clip: Path) -> None:
     source = VideoSource(clip, every_s=1.0)
-    assert keys(source, "gate.mp4#00000020") == ["gate.mp4#00000030", "gate.mp4#00000040"]
+    assert keys(source, f"{clip}#00000020") == [f"{clip}#00000030", f"{clip}#00000040"]
 
 
 def test_capture_times_start_where_the_option_or_the_file_says(clip: Path, tmp_path: Path) -> None:
@@ -501,7 +514,7 @@ def test_capture_times_start_where_the_option_or_the_file_says(clip: Path, tmp_p
     assert [c.captured_at for c in VideoSource(clip, 2.0).captures()] == [
         written + timedelta(seconds=s) for s in (0, 2, 4)
     ]
-    given = VideoSource(clip, 2.0, Defaults(timezone="Europe/Rome"), datetime(2026, 1, 1, 12))
+    given = VideoSource(clip, 2.0, Defaults(timezone="Europe/Rome", started_at=datetime(2026, 1, 1, 12)))
     assert next(iter(given.captures())).captured_at == datetime(2026, 1, 1, 11, tzinfo=UTC)
     silent = write_video(tmp_path / "silent.avi", frames=3)
     assert only(VideoSource(silent)).captured_at is None
@@ -511,6 +524,59 @@ def test_options_name_camera_site_and_sequence(clip: Path) -> None:
     source = VideoSource(clip, 1000.0, Defaults(camera="gate-3", site="north", sequence="shift 1"))
     capture = only(source)
     assert (capture.camera, capture.site, capture.sequence) == ("gate-3", "north", "shift 1")
+
+
+def test_videos_of_equal_name_share_neither_keys_nor_sequence_but_copies_are_one(
+    clip: Path, tmp_path: Path
+) -> None:
+    for folder_name in ("north", "south", "copies"):
+        (tmp_path / folder_name).mkdir()
+    north = write_video(tmp_path / "north" / "gate.avi", frames=3)
+    south = write_video(tmp_path / "south" / "gate.avi", frames=5)
+    copy = tmp_path / "copies" / "gate.avi"
+    copy.write_bytes(south.read_bytes())
+    found = [only(VideoSource(path)) for path in (north, south, copy)]
+    assert len({capture.key for capture in found}) == 3
+    assert found[0].sequence != found[1].sequence
+    assert found[1].sequence == found[2].sequence
+
+
+def test_the_voices_speak_for_a_video_in_the_same_order(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "north" / "gate-3" / "20260105-101500.mp4"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(clip.read_bytes())
+    told = Defaults(camera="option", sequence="option", started_at=datetime(2025, 1, 1, tzinfo=UTC))
+    pattern = "{site}/{camera}/{datetime:%Y%m%d-%H%M%S}.mp4"
+
+    def said(pattern: str | None = None) -> Capture:
+        return list(VideoSource(path, 2.0, told, pattern).captures())[1]
+
+    capture = said()
+    assert (capture.camera, capture.site, capture.sequence) == ("option", None, "option")
+    assert capture.captured_at == datetime(2025, 1, 1, 0, 0, 2, tzinfo=UTC)
+    capture = said(pattern)
+    assert (capture.camera, capture.site, capture.sequence) == ("gate-3", "north", "option")
+    assert capture.captured_at == datetime(2026, 1, 5, 10, 15, 2, tzinfo=UTC)
+    (path.parent / "meta.csv").write_text("file,camera\n20260105-101500.mp4,table\n")
+    assert said(pattern).camera == "table"
+    path.with_suffix(".json").write_text('{"camera": "json", "captured_at": "2026-02-01T00:00:00Z"}')
+    capture = said(pattern)
+    assert (capture.camera, capture.site) == ("json", "north")
+    assert capture.captured_at == datetime(2026, 2, 1, 0, 0, 2, tzinfo=UTC)
+
+
+def test_what_is_wrong_beside_a_video_is_reported_and_its_frames_still_come(
+    clip: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(clip.read_bytes())
+    path.with_suffix(".json").write_text("{")
+    reports = Reports()
+    source = VideoSource(path, 1000.0, pattern="{camera}-{n}.mp4", report=reports)
+    assert only(source).camera is None
+    assert [key for key, _ in reports] == ["a.mp4", "a.mp4"]
+    assert "got 1 that differ" in reports[1][1]
+    assert [(aside.key, aside.code) for aside in source.asides] == [("a.mp4", "bad_sidecar")]
 
 
 def test_a_rotated_recording_comes_upright(clip: Path, tmp_path: Path) -> None:
