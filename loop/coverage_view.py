@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
 from connectors.ports import Array, Progress
 from connectors.sources.metadata import zone
@@ -17,8 +16,6 @@ from db.analysis import (
     StoredDetections,
     embedded_ids,
     load_detections,
-    load_embeddings,
-    load_measurements,
 )
 from db.engine import read
 from db.frames import FrameRow, frames
@@ -38,7 +35,7 @@ from loop.coverage.gaps import (
     rank_gaps,
 )
 from loop.coverage.merging import merge_overlapping
-from loop.coverage.prompts import assign, bursts, smooth_by_sequence
+from loop.coverage.prompts import assign, smooth_by_sequence
 from loop.coverage.regions import (
     Novelty,
     Region,
@@ -51,25 +48,12 @@ from loop.coverage.strata import Strata, strata_of
 from loop.errors import ProjectError
 from loop.ingest import UNKNOWN
 from loop.settings import Settings
+from loop.sides import Side, load_side
 from loop.wiring import Parts, resolve
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """Frames of one side of the comparison, row by row. camera, sequence, group: (N,) int64 codes, sequence -1 for none."""
-
-    rows: list[FrameRow]
-    vectors: Array
-    measures: dict[str, Reals]
-    camera: Ints
-    sequence: Ints
-    group: Ints
-
-    def __len__(self) -> int:
-        return len(self.rows)
+SWITCHES = ("prompts", "metadata", "measured", "regions")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +62,7 @@ class CoverageView:
 
     detections: by production row. embedder, detector: producers whose facts these are; nothing of others is in here.
     backlog: how much of production they have seen. unknown_words: of the conditions' sentences, to the embedder.
+    compared: the switches of `gaps` that are on.
     """
 
     production: Side
@@ -94,6 +79,7 @@ class CoverageView:
     detector: int
     backlog: Backlog
     unknown_words: tuple[str, ...]
+    compared: tuple[str, ...]
 
     @property
     def note(self) -> str:
@@ -158,6 +144,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         detector=both.detector,
         backlog=both.backlog,
         unknown_words=parts.embedder().unknown_words(sentences),
+        compared=tuple(switch for switch in SWITCHES if getattr(settings.gaps, switch)),
     )
 
 
@@ -165,14 +152,21 @@ def lines(view: CoverageView) -> list[str]:
     """The gaps for people, worst first."""
     counts = f"{len(view.production)} production frames against {len(view.training)} training frames"
     head = [counts, *([view.note] if view.note else [])]
-    if not view.gaps:
-        return [*head, "no gap: production looks like the training set in every condition that was compared"]
-    rows = [
-        f"{place:>2}  {gap.why} (95 % interval {gap.interval[0]:.1%} to {gap.interval[1]:.1%}, {gap.groups} camera-days)"
-        + (f"; also {', '.join(gap.also)}" if gap.also else "")
-        for place, gap in enumerate(view.gaps, 1)
-    ]
-    return [*head, *rows]
+    if not view.compared:
+        off = ", ".join(f"gaps.{switch}" for switch in SWITCHES)
+        head.append(f"nothing was compared but the classes: {off} are all off; set one of them to true")
+    elif not view.gaps:
+        head.append(
+            "no gap: production looks like the training set in every condition that was compared "
+            f"({', '.join(view.compared)})"
+        )
+    return [*head, *(_line(place, gap) for place, gap in enumerate(view.gaps, 1))]
+
+
+def _line(place: int, gap: Gap) -> str:
+    interval = f"95 % interval {gap.interval[0]:.1%} to {gap.interval[1]:.1%}, {gap.groups} camera-days"
+    certainty = interval if gap.groups > 1 else "one camera-day only: no interval"
+    return f"{place:>2}  {gap.why} ({certainty})" + (f"; also {', '.join(gap.also)}" if gap.also else "")
 
 
 def as_json(view: CoverageView) -> dict[str, Any]:
@@ -182,6 +176,7 @@ def as_json(view: CoverageView) -> dict[str, Any]:
         "production_frames_to_analyze": view.backlog.waiting,
         "note": view.note,
         "training_frames": len(view.training),
+        "compared": list(view.compared),
         "gaps": [
             {
                 "name": gap.name,
@@ -243,8 +238,8 @@ def _load(parts: Parts) -> _Both:
             made.embedder,
             made.detector,
             known_backlog,
-            _side(session, production, made.embedder, made.measure),
-            _side(session, training, made.embedder, made.measure),
+            load_side(session, production, made.embedder, made.measure),
+            load_side(session, training, made.embedder, made.measure),
             [found[row.seq] for row in production],
             known,
         )
@@ -277,59 +272,17 @@ def _check_sides(
     arrived = known_backlog.production
     for rows, what, found, command in (
         (training, "training", "none", "analyze"),
-        (production, "production", f"0 of {arrived}", "analyze" if arrived else "ingest, then analyze"),
+        (
+            production,
+            "production",
+            f"0 of {arrived}" if arrived else "none",
+            "analyze" if arrived else "ingest, then analyze",
+        ),
     ):
         if not rows:
             raise ProjectError(
                 f"expected {what} frames analyzed by the current models, found {found}; run `fieldloop {command}` first"
             )
-
-
-def _side(session: Session, rows: list[FrameRow], embedder: int, measure: int) -> Side:
-    seqs = [row.seq for row in rows]
-    ids, vectors = load_embeddings(session, embedder, seqs)
-    order = np.argsort(ids)
-    vectors = vectors[order[np.searchsorted(ids[order], seqs)]]
-    camera = codes_of([row.camera for row in rows])
-    return Side(
-        rows,
-        vectors,
-        _measures(load_measurements(session, measure, seqs), seqs),
-        camera,
-        _sequences(rows, camera),
-        np.array([row.group_id for row in rows], dtype=np.int64),
-    )
-
-
-def _measures(found: dict[int, dict[str, float]], seqs: Sequence[int]) -> dict[str, Reals]:
-    names = sorted({name for values in found.values() for name in values})
-    return {
-        name: np.array([found.get(seq, {}).get(name, np.nan) for seq in seqs], dtype=np.float64)
-        for name in names
-    }
-
-
-def _sequences(rows: Sequence[FrameRow], camera: Ints) -> Ints:
-    """The sequence a source named; where it named none, frames of a camera that follow one another closely."""
-    seconds = np.array(
-        [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], dtype=np.float64
-    )
-    by_time = bursts(camera, seconds)
-    names = [
-        f"{row.camera}/{row.sequence}" if row.sequence else f"#{burst}"
-        for row, burst in zip(rows, by_time, strict=True)
-    ]
-    codes = codes_of(names)
-    alone = np.array([row.sequence is None for row in rows], dtype=bool) & (by_time < 0)
-    return np.where(alone, -1, codes)
-
-
-def codes_of(names: Sequence[str]) -> Ints:
-    """(N,) a number for each different name."""
-    if not names:
-        return np.zeros(0, dtype=np.int64)
-    codes: Ints = np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
-    return codes
 
 
 def _ids(side: Side) -> Ints:

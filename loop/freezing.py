@@ -16,7 +16,7 @@ from db.labels import LabelRow, labels
 from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
 from db.states import Origin
 from loop import stages
-from loop.coverage_view import CoverageView, codes_of
+from loop.coverage_view import CoverageView
 from loop.current import backlog_of
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, validate_export
@@ -25,6 +25,7 @@ from loop.datasets.imported import DatasetError, PixelBox
 from loop.datasets.units import Item, split_groups
 from loop.errors import Waiting
 from loop.project import Project
+from loop.sides import codes_of
 from loop.wiring import Parts
 from samplers.clusters import camera_residuals, estimate_radius, leader_clusters
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -136,7 +137,7 @@ def test_what_is_not_analyzed_yet_is_said_with_the_next_command(parts: FakeParts
         coverage_view.build(parts, quiet)
     stages.analyze(parts, quiet)
     with pytest.raises(
-        ProjectError, match=r"expected production frames .*; run `fieldloop ingest, then analyze`"
+        ProjectError, match=r"expected production frames .*, found none; run `fieldloop ingest, then analyze`"
     ):
         coverage_view.build(parts, quiet)
 
@@ -181,6 +182,32 @@ def test_one_training_frame_is_enough(tmp_path: Path) -> None:
     view = coverage_view.build(parts, quiet)
     assert np.isfinite(view.novelty.ratio).all()
     assert (len(view.production), len(view.training)) == (4, 1)
+
+
+OFF = {"prompts": False, "metadata": False, "measured": False, "regions": False}
+
+
+def test_nothing_compared_is_not_told_as_no_gap(analyzed: FakeParts) -> None:
+    view = coverage_view.build(with_settings(analyzed, **OFF), quiet)
+    assert coverage_view.lines(view)[1] == (
+        "nothing was compared but the classes: gaps.prompts, gaps.metadata, gaps.measured, gaps.regions are all off; "
+        "set one of them to true"
+    )
+    assert coverage_view.as_json(view)["compared"] == []
+
+
+def test_no_gap_names_what_was_compared(analyzed: FakeParts) -> None:
+    settings = with_settings(analyzed, **OFF | {"metadata": True})
+    view = replace(coverage_view.build(settings, quiet), gaps=[])
+    assert coverage_view.lines(view)[1].endswith("in every condition that was compared (metadata)")
+    assert coverage_view.as_json(view)["compared"] == ["metadata"]
+
+
+def test_a_gap_of_one_camera_day_has_no_interval(analyzed: FakeParts) -> None:
+    view = coverage_view.build(analyzed, quiet)
+    alone = replace(view, gaps=[replace(view.gaps[0], groups=1)])
+    assert "(one camera-day only: no interval)" in coverage_view.lines(alone)[1]
+    assert "camera-days)" in coverage_view.lines(replace(view, gaps=[replace(view.gaps[0], groups=2)]))[1]
 
 
 def test_the_view_as_json_is_json(analyzed: FakeParts) -> None:

@@ -1,0 +1,81 @@
+"""One side of the comparison, production or training, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from connectors.ports import Array
+from db.analysis import load_embeddings, load_measurements
+from db.frames import FrameRow
+from loop.coverage.prompts import bursts
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Frames of one side of the comparison, row by row. camera, sequence, group: (N,) int64 codes, sequence -1 for none."""
+
+    rows: list[FrameRow]
+    vectors: Array
+    measures: dict[str, Reals]
+    camera: Ints
+    sequence: Ints
+    group: Ints
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def codes_of(names: Sequence[str]) -> Ints:
+    """(N,) a number for each different name."""
+    if not names:
+        return np.zeros(0, dtype=np.int64)
+    codes: Ints = np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
+    return codes
+
+
+def load_side(session: Session, rows: list[FrameRow], embedder: int, measure: int) -> Side:
+    """Everything known of these frames by these producers; each must have been embedded."""
+    seqs = [row.seq for row in rows]
+    ids, vectors = load_embeddings(session, embedder, seqs)
+    order = np.argsort(ids)
+    vectors = vectors[order[np.searchsorted(ids[order], seqs)]]
+    camera = codes_of([row.camera for row in rows])
+    return Side(
+        rows,
+        vectors,
+        _measures(load_measurements(session, measure, seqs), seqs),
+        camera,
+        _sequences(rows, camera),
+        np.array([row.group_id for row in rows], dtype=np.int64),
+    )
+
+
+def _measures(found: dict[int, dict[str, float]], seqs: Sequence[int]) -> dict[str, Reals]:
+    names = sorted({name for values in found.values() for name in values})
+    return {
+        name: np.array([found.get(seq, {}).get(name, np.nan) for seq in seqs], dtype=np.float64)
+        for name in names
+    }
+
+
+def _sequences(rows: Sequence[FrameRow], camera: Ints) -> Ints:
+    """The sequence a source named; where it named none, frames of a camera that follow one another closely."""
+    seconds = np.array(
+        [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], dtype=np.float64
+    )
+    by_time = bursts(camera, seconds)
+    names = [
+        f"{row.camera}/{row.sequence}" if row.sequence else f"#{burst}"
+        for row, burst in zip(rows, by_time, strict=True)
+    ]
+    codes = codes_of(names)
+    alone = np.array([row.sequence is None for row in rows], dtype=bool) & (by_time < 0)
+    return np.where(alone, -1, codes)
