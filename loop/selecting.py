@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from connectors.ports import Progress, Purpose
+from connectors.ports import Array, Progress, Purpose
 from db.engine import read, write
 from db.frames import FrameRow, analyzed_up_to, get_fact, set_fact
 from db.states import Role
@@ -23,6 +23,7 @@ from loop.coverage_view import CoverageView
 from loop.errors import ConfigError, Waiting
 from loop.exclusive import exclusive
 from loop.project import Project
+from loop.shortfall import Asked, Rules, why_fewer
 from loop.wiring import Parts
 from samplers import STRATEGIES, Pool, draw_evaluation
 from samplers.clusters import camera_residuals, estimate_radius, leader_clusters
@@ -32,6 +33,8 @@ Ints = NDArray[np.int64]
 ORDINARY = "ordinary frames"
 CONSIDERED = "considered_up_to"
 ANALYZED_SHARE = 0.8
+SAME_VIEW = 0.03
+"""Between unit embeddings of one sequence (cosine 0.99955): nothing that the embedder tells apart happened between them."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ class Chosen:
 class SelectReport:
     """batch: its id, None for a dry run or when nothing was left to choose. busy: another process is selecting.
 
-    note: says so where it was chosen from a part of production only. lacking: why there are no training or no evaluation frames.
+    note: says so where it was chosen from a part of production only. lacking: why there are fewer frames than
+    were asked for.
     """
 
     batch: int | None = None
@@ -115,17 +119,14 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     in_pool = np.array([row.role == Role.POOL for row in view.production.rows], dtype=bool)
     wanted = _share_of(request.budget, settings.evaluation_share, spent)
     evaluation = _evaluation(view, ~in_pool & ~excluded, wanted, seed)
-    train = _train(
-        view, in_pool, excluded, request, request.budget - len(evaluation), seed, settings.max_per_sequence
-    )
+    cluster = near_duplicates(view, seed)
+    rules = Rules(request.strategy, excluded, cluster, view.production.sequence, settings.max_per_sequence)
+    train = _train(view, in_pool, rules, request.budget - len(evaluation), seed)
     chosen = _merged(view, train, evaluation)
+    days = len(np.unique(view.production.group))
     lacking = [
-        *(_lacking("evaluation", ~in_pool, excluded, view) if wanted and not len(evaluation) else []),
-        *(
-            _lacking("training", in_pool, excluded, view)
-            if wanted < request.budget and not len(train)
-            else []
-        ),
+        *why_fewer(Asked("evaluation", wanted, ~in_pool, evaluation.rows), rules, days),
+        *why_fewer(Asked("train", request.budget - len(evaluation), in_pool, train.rows), rules, days),
     ]
     report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
     if chosen and not request.dry_run:
@@ -203,21 +204,6 @@ def _check_strategy(name: str) -> None:
         )
 
 
-def _lacking(
-    purpose: str, eligible: NDArray[np.bool_], excluded: NDArray[np.bool_], view: CoverageView
-) -> list[str]:
-    """Why there is no frame of a purpose. eligible: (N,) frames of its side. excluded: (N,) labeled or queued."""
-    days = len(np.unique(view.production.group))
-    if not eligible.any():
-        place = "in the pool" if purpose == "evaluation" else "kept for evaluation"
-        all_days = "the one camera-day so far is" if days == 1 else f"all {days} camera-days so far are"
-        return [f"no {purpose} frames: {all_days} {place}; more come with more camera-days"]
-    left = int(np.count_nonzero(eligible & ~excluded))
-    if not left:
-        return [f"no {purpose} frames: all {np.count_nonzero(eligible)} are labeled or queued already"]
-    return [f"no {purpose} frames: of {left} left each is a near-duplicate of one that is labeled or queued"]
-
-
 def _share_of(budget: int, share: float, spent: int) -> int:
     """How many of `budget` are the share's, so that it is kept over many batches of one frame each too."""
     before, after = (math.floor(total * share + 0.5) for total in (spent, spent + budget))
@@ -242,32 +228,30 @@ class _Part:
 def _train(
     view: CoverageView,
     in_pool: NDArray[np.bool_],
-    excluded: NDArray[np.bool_],
-    request: Request,
+    rules: Rules,
     budget: int,
     seed: int,
-    per_sequence: int,
 ) -> _Part:
     rows = np.flatnonzero(in_pool)
     strata, scores = view.strata, [_scores(view, row) for row in rows]
-    engaged = view.production.vectors[excluded]
+    engaged = view.production.vectors[rules.engaged]
     pool = Pool.of(
         view.production.vectors[rows],
         ids=[view.production.rows[row].seq for row in rows],
         labeled=np.concatenate([view.training.vectors, engaged]),
         scores=scores,
-        cluster=near_duplicates(view, seed)[rows],
-        sequence=view.production.sequence[rows],
+        cluster=rules.cluster[rows],
+        sequence=rules.sequence[rows],
         strata=strata.code[rows],
         deficit=strata.deficit,
         names=strata.names,
         membership=strata.sure[rows],
         novelty=view.novelty.ratio[rows],
         novel_above=view.novelty.limit,
-        excluded=excluded[rows],
-        max_per_sequence=per_sequence,
+        excluded=rules.engaged[rows],
+        max_per_sequence=rules.per_sequence,
     )
-    picked = STRATEGIES[request.strategy](pool, budget, np.random.default_rng([seed, 0]))
+    picked = STRATEGIES[rules.strategy](pool, budget, np.random.default_rng([seed, 0]))
     unsure = frame_uncertainty(scores, UncertaintySettings())
     within = replace(strata, code=strata.code[rows], sure=strata.sure[rows])
     reasons = reason_lines(
@@ -303,9 +287,25 @@ def near_duplicates(view: CoverageView, seed: int) -> Ints:
     radius = estimate_radius(
         residual, side.sequence[order], side.camera[order], np.random.default_rng([seed, 2])
     )
+    found = leader_clusters(residual, radius, side.camera[order])
     clusters = np.empty(len(side), dtype=np.int64)
-    clusters[order] = leader_clusters(residual, radius, side.camera[order])
+    clusters[order] = _same_views_joined(found, side.vectors[order], side.sequence[order], side.camera[order])
     return clusters
+
+
+def _same_views_joined(clusters: Ints, vectors: Array, sequence: Ints, camera: Ints) -> Ints:
+    """Frames of a sequence that look the same share a cluster.
+
+    Where a sequence hardly changes, its radius shrinks to nothing and parts them by their noise.
+    """
+    within = np.where(sequence >= 0, sequence, -1 - camera)
+    by = np.argsort(within, kind="stable")
+    joined = clusters.copy()
+    for rows in np.split(by, np.flatnonzero(np.diff(within[by])) + 1):
+        if len(rows) > 1:
+            alike = leader_clusters(vectors[rows], SAME_VIEW)
+            joined[rows] = clusters[rows][np.unique(alike, return_index=True)[1][alike]]
+    return joined
 
 
 def _scores(view: CoverageView, row: int) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -192,7 +193,42 @@ def test_one_camera_day_and_frames_that_are_used_up_are_told(analyzed: FakeParts
     assert f"no evaluation frames: all {held} are labeled or queued already" in again.lines()
     left = stages.select(analyzed, quiet, budget=8, dry_run=True)
     assert left.lacking[0] == again.lacking[0]
-    assert left.lacking[1].endswith("left each is a near-duplicate of one that is labeled or queued")
+    assert re.fullmatch(
+        r"no training frames: of 30 in the pool, \d+ labeled or queued, \d+ nearly the same as one that is labeled, queued or in this batch",
+        left.lacking[1],
+    )
+
+
+def test_frames_that_look_the_same_are_one_choice_even_where_nothing_else_moves(view: CoverageView) -> None:
+    side = view.production
+    rows = np.flatnonzero(side.camera == side.camera[0])[:6]
+    still = side.vectors.copy()
+    still[rows] = still[rows[0]] + np.random.default_rng(0).normal(0, 1e-4, (6, still.shape[1]))
+    still /= np.linalg.norm(still, axis=1, keepdims=True)
+    sequence = np.arange(len(side))
+    sequence[rows] = len(side)
+    alike = replace(side, vectors=still.astype(np.float32), sequence=sequence)
+    clusters = selecting.near_duplicates(replace(view, production=alike), 0)
+    assert len(set(clusters[rows])) == 1
+    apart = replace(alike, sequence=np.arange(len(side)))
+    assert len(set(selecting.near_duplicates(replace(view, production=apart), 0)[rows])) > 1
+
+
+def test_a_batch_that_is_not_full_accounts_for_every_frame(
+    analyzed: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selecting, "near_duplicates", lambda view, seed: np.arange(len(view.production)))
+    pool = sum(row.role == Role.POOL for row in view.production.rows)
+    one = replace(view, production=replace(view.production, sequence=np.zeros_like(view.production.sequence)))
+    parts = with_select(analyzed, max_per_sequence=2)
+    report = select_from(parts.project, one, Request(40, "random", dry_run=True))
+    (line,) = [line for line in report.lines() if "training frames: of" in line]
+    assert line.startswith(f"2 of 30 training frames: of {pool} in the pool, ")
+    assert line.endswith(f" {pool - 2} beyond 2 of one sequence (select.max_per_sequence)")
+
+
+def test_a_full_batch_explains_nothing(analyzed: FakeParts, view: CoverageView) -> None:
+    assert select_from(analyzed.project, view, Request(12, "random", dry_run=True)).lacking == []
 
 
 def test_an_unknown_strategy_is_answered_with_the_nearest(analyzed: FakeParts) -> None:

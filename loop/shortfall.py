@@ -1,0 +1,86 @@
+"""Why a batch holds fewer frames than were asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.ports import Purpose
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+CALLED: dict[Purpose, str] = {"train": "training", "evaluation": "evaluation"}
+OTHER_SIDE: dict[Purpose, str] = {"train": "kept for evaluation", "evaluation": "in the pool"}
+OWN_SIDE: dict[Purpose, str] = {"train": "in the pool", "evaluation": "kept for evaluation"}
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One part of a batch. eligible: (N,) production frames of its side. chosen: (k,) rows that were found."""
+
+    purpose: Purpose
+    wanted: int
+    eligible: Bools
+    chosen: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """What keeps frames out. engaged: (N,) labeled or queued. cluster, sequence: (N,) codes, sequence -1 for none."""
+
+    strategy: str
+    engaged: Bools
+    cluster: Ints
+    sequence: Ints
+    per_sequence: int
+
+
+def why_fewer(asked: Asked, rules: Rules, camera_days: int) -> list[str]:
+    """One line that accounts for every frame that was not chosen; none where the part is full."""
+    if len(asked.chosen) >= asked.wanted:
+        return []
+    name, total = CALLED[asked.purpose], int(np.count_nonzero(asked.eligible))
+    if not total:
+        place = OTHER_SIDE[asked.purpose]
+        days = (
+            "the one camera-day so far is"
+            if camera_days == 1
+            else f"all {camera_days} camera-days so far are"
+        )
+        return [f"no {name} frames: {days} {place}; more come with more camera-days"]
+    found = f"{len(asked.chosen)} of {asked.wanted}" if len(asked.chosen) else "no"
+    if (asked.eligible & ~rules.engaged).sum() == 0:
+        return [f"{found} {name} frames: all {total} are labeled or queued already"]
+    counts = ", ".join(f"{count} {why}" for why, count in _left_out(asked, rules).items() if count)
+    return [f"{found} {name} frames: of {total} {OWN_SIDE[asked.purpose]}, {counts}"]
+
+
+def _left_out(asked: Asked, rules: Rules) -> dict[str, int]:
+    open_rows = asked.eligible.copy()
+    counts = {"labeled or queued": _close(open_rows, rules.engaged)}
+    open_rows[asked.chosen] = False
+    if asked.purpose == "train":
+        taken = asked.eligible & rules.engaged
+        taken[asked.chosen] = True
+        near = np.isin(rules.cluster, rules.cluster[taken])
+        counts["nearly the same as one that is labeled, queued or in this batch"] = _close(open_rows, near)
+        limit = f"beyond {rules.per_sequence} of one sequence (select.max_per_sequence)"
+        counts[limit] = _close(open_rows, _full(asked.chosen, rules))
+    counts[f"passed over by {rules.strategy}"] = int(open_rows.sum())
+    return counts
+
+
+def _full(chosen: Ints, rules: Rules) -> Bools:
+    """(N,) frames of sequences of which as many were chosen as may be."""
+    names, sizes = np.unique(rules.sequence[chosen], return_counts=True)
+    full: Bools = np.isin(rules.sequence, names[(names >= 0) & (sizes >= rules.per_sequence)])
+    return full
+
+
+def _close(open_rows: Bools, reason: Bools) -> int:
+    """How many open rows the reason closes; they are closed now."""
+    closed = open_rows & reason
+    open_rows[closed] = False
+    return int(closed.sum())
