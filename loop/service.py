@@ -32,7 +32,7 @@ from loop.triggers import parse_date, parse_trigger
 from loop.wiring import Parts
 
 log = logging.getLogger(__name__)
-STOP_WITHIN_S = 7.0
+STOP_WITHIN_S = 5.0
 WELL_AGAIN = "goes on"
 
 

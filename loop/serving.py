@@ -29,7 +29,7 @@ from loop.wiring import Parts
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 LEASE, TTL_S, WAIT_S = "serve", 30.0, 2.0
-END_WITHIN_S = 9.0
+END_WITHIN_S = 7.0
 
 
 def serve(parts: Parts, stop: threading.Event, say: Say, own_label_studio: bool = True) -> int:

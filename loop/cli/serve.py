@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -12,7 +13,8 @@ import typer
 
 from loop.cli.app import HERE, ProjectOption, app, opened, say
 
-QUIET = {"apscheduler": logging.ERROR, "httpx": logging.WARNING, "alembic": logging.WARNING}
+OURS = ("loop", "connectors", "db", "samplers")
+QUIET = {"apscheduler": logging.ERROR}
 
 
 @app.command(epilog="Example: fieldloop serve --project helmets")
@@ -26,9 +28,16 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    logging.getLogger().setLevel(logging.INFO)
-    for name, level in QUIET.items():
+    for name, level in (dict.fromkeys(OURS, logging.INFO) | QUIET).items():
         logging.getLogger(name).setLevel(level)
     from loop.serving import serve as lead
 
-    sys.exit(lead(opened(project, watching=True), stop, say, label_studio))
+    _end(lead(opened(project, watching=True), stop, say, label_studio))
+
+
+def _end(code: int) -> None:
+    """At once: taking the interpreter and torch's threads down took longer than the end itself on a busy machine."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
