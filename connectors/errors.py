@@ -6,6 +6,7 @@ ConnectorError
 ├── ModelError           weights, architecture or device
 │   └── WeightsUnavailable   they are not on this machine and cannot be fetched
 ├── TrainingFailed       the training process ended without a result
+│   ├── TrainingKilled       because of a signal: training again goes on
 │   └── TrainingCancelled    because somebody asked for it
 └── LabelStudioError
     ├── LabelStudioDown      no answer: wait and try again
@@ -44,6 +45,15 @@ class WeightsUnavailable(ModelError):
 
 class TrainingFailed(ConnectorError):
     """A training process that ended without a result."""
+
+
+class TrainingKilled(TrainingFailed):
+    """A training process that a signal ended, after so many whole epochs; `how`: in words."""
+
+    def __init__(self, message: str, how: str, epoch: int) -> None:
+        super().__init__(message)
+        self.how = how
+        self.epoch = epoch
 
 
 class TrainingCancelled(TrainingFailed):

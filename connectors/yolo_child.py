@@ -26,9 +26,9 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT, LOGGER, RANK, SETTINGS, __version__
 from ultralytics.utils.patches import torch_load
 
-from connectors.yolo_env import silence
+from connectors.yolo_env import CANCELLED, silence
 
-CANCELLED, FAILED = 75, 1
+FAILED = 1
 CANDIDATE, RESULT, ERROR, PROGRESS = "candidate.pt", "result.json", "error.json", "progress.jsonl"
 KEPT_SETTINGS = ("task", "imgsz", "single_cls", "epochs", "batch", "nbs", "optimizer", "lr0", "lrf", "seed")
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors.errors import TrainingCancelled, TrainingFailed
+from connectors.errors import TrainingCancelled, TrainingFailed, TrainingKilled
 from connectors.ports import Progress, TrainResult, TrainSpec
 from connectors.yolo_dataset import read_dataset, write_dataset
-from connectors.yolo_env import environment
+from connectors.yolo_env import CANCELLED, environment
 
 RESERVED = {
     "batch": "batch", "data": "dataset", "device": "device", "epochs": "epochs", "imgsz": "imgsz", "model": "weights",
@@ -45,8 +45,9 @@ class YoloTrainer:
     def train(self, spec: TrainSpec, progress: Progress, cancelled: Callable[[], bool]) -> TrainResult:
         """Trains, goes on where an earlier process of the same spec was stopped, or returns what it finished.
 
-        Raises TrainingFailed (bad dataset, weights or settings; a run folder of another spec; a process that died)
-        and TrainingCancelled when `cancelled()` turned true; either leaves the last whole epoch to go on from.
+        Raises TrainingFailed (bad dataset, weights or settings; a run folder of another spec; an error in the process),
+        TrainingKilled (a signal ended it) and TrainingCancelled when `cancelled()` turned true; the last whole epoch is left
+        to go on from.
         """
         run = _prepare(spec)
         if finished := _result(run):
@@ -62,7 +63,7 @@ class YoloTrainer:
                 self._end(child)
         reader.read()
         if child.returncode != 0:
-            raise TrainingFailed(_why(run, child.returncode, reader.epoch))
+            raise _failure(run, child.returncode, reader.epoch)
         if result := _result(run):
             return result
         raise TrainingFailed(f"{run.folder}: expected a result, got none though training ended; train again")
@@ -250,18 +251,23 @@ def _spawn(run: _Run, log: Any) -> subprocess.Popen[bytes]:
     )
 
 
-def _why(run: _Run, code: int, epoch: int) -> str:
+def _failure(run: _Run, code: int, epoch: int) -> TrainingFailed:
     try:
         message = json.loads((run.folder / "error.json").read_text(encoding="utf-8"))["message"]
-        return f"training in {run.folder} failed: {message}"
+        return TrainingFailed(f"training in {run.folder} failed: {message}")
     except (OSError, ValueError, KeyError):
-        lines = (run.folder / "train.log").read_text(encoding="utf-8", errors="replace").splitlines()
-    ended = f"one killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return (
-        f"training in {run.folder}: expected a process that ends with a result, got {ended} after epoch {epoch}; "
-        "train again to go on from there, with a smaller batch if memory ran out. The end of its log:\n"
-        + "\n".join(lines[-LOG_TAIL:])
-    )
+        log = _end_of_log(run)
+    wanted = f"training in {run.folder}: expected a process that ends with a result, got"
+    if code < 0 or code == CANCELLED:
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else "asked to stop from outside"
+        again = "train again to go on from there; free memory first if it ran out"
+        return TrainingKilled(f"{wanted} one {how} after epoch {epoch}; {again}. {log}", how, epoch)
+    return TrainingFailed(f"{wanted} exit code {code} after epoch {epoch}; mend what its log says. {log}")
+
+
+def _end_of_log(run: _Run) -> str:
+    lines = (run.folder / "train.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    return "The end of its log:\n" + "\n".join(lines[-LOG_TAIL:])
 
 
 def _child() -> int:

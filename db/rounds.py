@@ -64,7 +64,9 @@ def start_round(session: Session, base_model: int, settings: Mapping[str, Any]) 
     if started is None:
         running = open_round(session)
         name = f"round {running.id} ({running.status})" if running else "one that just ended"
-        raise Conflict(f"expected no open round, got {name}; let it finish or run `fieldloop round cancel`")
+        raise Conflict(
+            f"expected no open round, got {name}; go on with it by `fieldloop round advance`, or end it by `fieldloop round cancel`"
+        )
     return started
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 from db.engine import read, write
@@ -37,13 +38,17 @@ def rollback(project: Project) -> ModelRow:
 
 
 def sync_deployed(project: Project) -> None:
-    """Makes models/deployed.pt the deployed model's bytes, whatever a stop left there."""
+    """Makes models/deployed.pt the deployed model's bytes, whatever a stop left there.
+
+    Raises ProjectError where they would have to be copied from a file that was changed.
+    """
     with read(project.engine) as session:
         current = deployed(session)
     if current is None:
         return
     target = project.deployed_weights
     if not target.is_file() or file_sha256(target) != current.sha256:
+        check_weights(project, current)
         write_atomically(target, (project.root / current.path).read_bytes())
 
 
@@ -61,10 +66,22 @@ def find_model(project: Project, name: str) -> ModelRow:
 def check_weights(project: Project, row: ModelRow) -> None:
     """Raises ProjectError when the checkpoint's file is missing or changed."""
     path = project.root / row.path
-    if not path.is_file() or file_sha256(path) != row.sha256:
+    if not path.is_file() or _known_sha256(path) != row.sha256:
         raise ProjectError(
             f"expected the weights of model {row.id} in {path}, found them missing or changed; copy them back"
         )
+
+
+def _known_sha256(path: Path) -> str:
+    """Reads a file again only where its size or a time changed."""
+    now = path.stat()
+    return _sha256_at(path, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+
+
+@lru_cache(maxsize=64)
+def _sha256_at(path: Path, *state: int) -> str:
+    del state
+    return file_sha256(path)
 
 
 def file_sha256(path: Path) -> str:

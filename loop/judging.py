@@ -75,17 +75,13 @@ def judge_candidate(
 
 
 def held_out(project: Project, view: CoverageView, row: RoundRow) -> HeldOut:
-    """Everything labeled for evaluation, with the conditions it is judged under."""
+    """Everything labeled for evaluation, with the conditions it is judged under. Raises RoundError when that is nothing."""
+    check_held_out(project)
     with read(project.engine) as session:
         known = labels(session, purpose="evaluation")
         rows = frames(session, seqs=sorted(known))
         answered = {task.frame: task for task in tasks(session, status=TaskStatus.DONE)}
         trained = [task for task in answered.values() if task.purpose == "train"]
-    if not rows:
-        raise RoundError(
-            "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label Studio, "
-            "or import a dataset with a val split"
-        )
     conditions = _conditions(
         view, rows, {seq: task.stratum for seq, task in answered.items() if task.purpose == "evaluation"}
     )
@@ -103,6 +99,17 @@ def held_out(project: Project, view: CoverageView, row: RoundRow) -> HeldOut:
         conditions,
         weights,
         _targets({task.stratum for task in trained if task.stratum}, conditions, project.classes),
+    )
+
+
+def check_held_out(project: Project) -> None:
+    """Raises RoundError when nothing is labeled for evaluation."""
+    with read(project.engine) as session:
+        if labels(session, purpose="evaluation"):
+            return
+    raise RoundError(
+        "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label Studio, "
+        "or import a dataset with a val split"
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from connectors.errors import ModelError, TrainingCancelled, TrainingFailed
+from connectors.errors import ModelError, TrainingCancelled, TrainingFailed, TrainingKilled
 from connectors.ports import Progress, TrainSpec
 from db.engine import read, write
 from db.errors import Conflict
@@ -36,11 +36,12 @@ from loop.errors import LoopError, ProjectError, RoundError
 from loop.exclusive import exclusive
 from loop.freezing import ensure_analyzed, freeze_dataset
 from loop.ingest import write_atomically
-from loop.judging import judge_candidate
+from loop.judging import check_held_out, judge_candidate
 from loop.project import Project
 from loop.wiring import Parts, check_device, deployed_weights
 
 log = logging.getLogger(__name__)
+DEATHS = 3
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def run(parts: Parts, progress: Progress, analyze: bool = True) -> RoundRow | No
             row = reread(parts.project, row.id)
             if row.status not in OPEN_ROUNDS:
                 break
-        return row
+        return row and reread(parts.project, row.id)
 
 
 def step_or_start(parts: Parts, progress: Progress) -> str:
@@ -157,6 +158,7 @@ def _step(parts: Parts, row: RoundRow, progress: Progress) -> bool:
     if row.cancel_requested:
         _cancel(project, row)
         return True
+    _check_models(project, row)
     try:
         following = STEPS[row.status](parts, row, progress)
     except TrainingCancelled:
@@ -164,6 +166,8 @@ def _step(parts: Parts, row: RoundRow, progress: Progress) -> bool:
             raise
         _cancel(project, row)
         return True
+    except TrainingKilled as error:
+        following = _after_death(project, row, error)
     except (LoopError, TrainingFailed) as error:
         log.error("round %d failed while %s: %s", row.id, row.status, error)
         following = Next(RoundStatus.FAILED, {"error": str(error)})
@@ -180,7 +184,37 @@ def _step(parts: Parts, row: RoundRow, progress: Progress) -> bool:
     return moved
 
 
+def _check_models(project: Project, row: RoundRow) -> None:
+    """Raises ProjectError, with the round left open, where weights that a step would use were changed on disk."""
+    if row.status not in (RoundStatus.TRAINING, RoundStatus.JUDGING):
+        return
+    with read(project.engine) as session:
+        used = [model(session, number) for number in (row.base_model_id, row.candidate_id) if number]
+    for one in used:
+        check_weights(project, one)
+
+
+def _after_death(project: Project, row: RoundRow, error: TrainingKilled) -> Next | None:
+    """None, and the round stays in training, unless its process died at the same epoch again and again."""
+    log.error("round %d: %s", row.id, error)
+    kept = reread(project, row.id).progress
+    deaths = kept.get("deaths", 0) + 1 if kept.get("died_after") == error.epoch else 1
+    said = f"expected training to end with a result, got its process {error.how} after epoch {error.epoch}"
+    if deaths >= DEATHS:
+        said += f", {DEATHS} times; give it more memory, or lower round.batch or round.imgsz, then run `fieldloop round start`"
+        return Next(RoundStatus.FAILED, {"error": said})
+    said += (
+        f" ({deaths} of at most {DEATHS} times there); `fieldloop round advance` goes on from epoch {error.epoch + 1}, as "
+        f"`fieldloop serve` does by itself; its log is {project.rounds / str(row.id) / 'train.log'}"
+    )
+    with write(project.engine) as session:
+        changed = {"progress": {**kept, "deaths": deaths, "died_after": error.epoch}, "error": said}
+        advance(session, row.id, RoundStatus.TRAINING, RoundStatus.TRAINING, **changed)
+    return None
+
+
 def _freeze(parts: Parts, row: RoundRow, progress: Progress) -> Next:
+    check_held_out(parts.project)
     view = coverage_view.build(parts, progress)
     return Next(RoundStatus.TRAINING, {"dataset_id": freeze_dataset(parts.project, view, row)})
 
@@ -191,14 +225,16 @@ def _train(parts: Parts, row: RoundRow, progress: Progress) -> Next:
         base, frozen = model(session, row.base_model_id), dataset(session, _set(row.dataset_id))
     spec = train_spec(project, row, project.root / frozen.path / "data.yaml", project.root / base.path)
     _check_device(spec)
+    deaths: dict[str, Any] = {n: v for n, v in row.progress.items() if n in ("deaths", "died_after")}
 
     def report(done: int, total: int, what: str) -> None:
         with write(project.engine) as session:
-            update_progress(session, row.id, {"epoch": done, "epochs": total, "what": what})
+            update_progress(session, row.id, {"epoch": done, "epochs": total, "what": what, **deaths})
         progress(done, total, what)
 
     result = parts.trainer().train(spec, report, lambda: reread(project, row.id).cancel_requested)
-    return Next(RoundStatus.JUDGING, {"candidate_id": _keep_weights(project, result.weights, row)})
+    made = _keep_weights(project, result.weights, row)
+    return Next(RoundStatus.JUDGING, {"candidate_id": made, "error": None})
 
 
 def _check_device(spec: TrainSpec) -> None:
@@ -287,7 +323,7 @@ def _cancel(project: Project, row: RoundRow) -> None:
 def _keep_weights(project: Project, weights: Path, row: RoundRow) -> int:
     sha256 = file_sha256(weights)
     target = project.models / f"{sha256}.pt"
-    if not target.is_file():
+    if not target.is_file() or file_sha256(target) != sha256:
         write_atomically(target, weights.read_bytes())
     with write(project.engine) as session:
         return add_model(

@@ -15,6 +15,7 @@ from connectors.errors import LabelStudioDown, ModelError
 from connectors.ports import Capture, Detector, Embedder, FrameSource, LabelBackend, Trainer
 from db.engine import read
 from db.models import deployed
+from loop.deploying import check_weights
 from loop.errors import ConfigError, ProjectError
 from loop.ingest import rules_of
 from loop.memory import Memory
@@ -96,13 +97,14 @@ class Parts:
 
 
 def deployed_weights(project: Project) -> tuple[str, Path]:
-    """(sha256, path) of the deployed checkpoint. Raises ProjectError when there is none."""
+    """(sha256, path) of the deployed checkpoint. Raises ProjectError when there is none, or its file was changed."""
     with read(project.engine) as session:
         model = deployed(session)
     if model is None:
         raise ProjectError(
             "expected a deployed model, found none; make the project again with `fieldloop init`"
         )
+    check_weights(project, model)
     return model.sha256, project.root / model.path
 
 

@@ -15,13 +15,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image as PilImage
 
-from connectors.errors import TrainingCancelled, TrainingFailed
+from connectors import yolo_train
+from connectors.errors import TrainingCancelled, TrainingFailed, TrainingKilled
 from connectors.ports import TrainResult, TrainSpec
 from connectors.yolo import load_detector, read_classes
 from connectors.yolo_dataset import label_path, read_dataset
@@ -163,9 +165,10 @@ def test_a_checkpoint_is_fine_tuned_in_a_folder_with_packages_of_our_names(
 @pytest.mark.slow
 def test_killed_and_resumed_at_its_epoch(spec: TrainSpec) -> None:
     long = replace(spec, epochs=12)
-    with pytest.raises(TrainingFailed, match=r"got one killed by SIGKILL after epoch [3-6]") as caught:
+    with pytest.raises(TrainingKilled, match=r"got one killed by SIGKILL after epoch [3-6]") as caught:
         YoloTrainer(poll_s=0.05).train(long, Reports(at=3, act=lambda: kill_child(long.run_dir)), never)
     assert "train again to go on from there" in str(caught.value)
+    assert (caught.value.how, caught.value.epoch in range(3, 7)) == ("killed by SIGKILL", True)
     reports = Reports()
     result = YoloTrainer().train(long, reports, never)
     assert result.epochs == 12
@@ -333,6 +336,34 @@ def test_evaluation_without_anything_to_evaluate_on(spec: TrainSpec) -> None:
         TrainingFailed, match="expected images under 'val' because the setting val is on, got none"
     ):
         YoloTrainer().train(replace(spec, overrides={"val": True}), Reports(), never)
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "said"),
+    [
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            TrainingKilled,
+            r"got one killed by SIGKILL after epoch 0; train again",
+        ),
+        (
+            "raise SystemExit(75)",
+            TrainingKilled,
+            r"got one asked to stop from outside after epoch 0; train again",
+        ),
+        ("raise SystemExit(3)", TrainingFailed, r"got exit code 3 after epoch 0; mend what its log says"),
+    ],
+)
+def test_an_end_by_a_signal_is_told_from_an_error(
+    spec: TrainSpec, monkeypatch: pytest.MonkeyPatch, end: str, kind: type[TrainingFailed], said: str
+) -> None:
+    def spawn(run: object, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", end], stdout=log, stderr=log, start_new_session=True)
+
+    monkeypatch.setattr(yolo_train, "_spawn", spawn)
+    with pytest.raises(TrainingFailed, match=said) as caught:
+        YoloTrainer(poll_s=0.05).train(spec, Reports(), never)
+    assert type(caught.value) is kind
 
 
 def test_a_run_folder_of_another_spec(spec: TrainSpec) -> None:

@@ -43,7 +43,7 @@ def started(engine: Engine, base: int) -> int:
 def test_one_round_is_open_at_a_time(engine: Engine, base: int) -> None:
     first = started(engine, base)
     with pytest.raises(
-        Conflict, match=rf"expected no open round, got round {first} \(freezing\); let it finish"
+        Conflict, match=rf"expected no open round, got round {first} \(freezing\); go on with it by"
     ):
         started(engine, base)
     with write(engine) as session:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
-from connectors.errors import ModelError
+from connectors.errors import ModelError, TrainingFailed, TrainingKilled
 from connectors.ports import Box
 from db.engine import read, write
 from db.errors import Conflict
@@ -24,6 +24,7 @@ from loop import coverage_view, current, deploying, freezing, judging, rounds, s
 from loop.deploying import file_sha256, find_model, promote, rollback, sync_deployed
 from loop.errors import ProjectError, RoundError, Waiting
 from loop.exclusive import holder_id, take
+from loop.insights import round_line
 from loop.judging import TRAINING_WORLD, held_out
 from loop.project import Project
 from loop.service import Stopping
@@ -42,6 +43,10 @@ from tests.fakes import (
 BASE = weights(blind_below=100)
 BETTER = weights(note="sees in the dark")
 BY_DAY, BY_NIGHT = 30, 60
+NOTHING_HELD_OUT = (
+    "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label Studio, "
+    "or import a dataset with a val split"
+)
 
 
 class Killed(BaseException):
@@ -255,7 +260,7 @@ def test_one_image_is_answered_clearly(tmp_path: Path) -> None:
     row = run(started(parts))
     assert row.status is RoundStatus.FAILED
     assert row.error is not None
-    assert "expected frames to validate" in row.error or "expected" in row.error
+    assert row.error == NOTHING_HELD_OUT
 
 
 def test_one_class_is_enough(tmp_path: Path) -> None:
@@ -275,9 +280,103 @@ def test_without_held_out_frames_there_is_nothing_to_judge_on(labeled: FakeParts
     with write(labeled.project.engine) as session:
         session.execute(text("DELETE FROM labels WHERE purpose = 'evaluation'"))
     row = run(started(labeled))
-    assert row.status is RoundStatus.FAILED
+    assert (row.status, row.error) == (RoundStatus.FAILED, NOTHING_HELD_OUT)
+    assert labeled.fake_trainer.specs == [], "asked before hours of training"
+    with pytest.raises(RoundError, match=NOTHING_HELD_OUT):
+        judging.held_out(labeled.project, coverage_view.build(labeled, quiet), row)
+
+
+def test_a_death_in_training_leaves_the_round_open_to_go_on(labeled: FakeParts) -> None:
+    parts = started(labeled)
+    parts.fake_trainer = FakeTrainer(BETTER, dying(3))
+    row = run(parts)
+    assert row.status is RoundStatus.TRAINING
     assert row.error is not None
-    assert "expected" in row.error
+    assert row.error.startswith(
+        "expected training to end with a result, got its process killed by SIGKILL after epoch 2 (1 of at most 3 times there); "
+        "`fieldloop round advance` goes on from epoch 3, as `fieldloop serve` does by itself; its log is "
+    )
+    assert row.error in round_line(row)
+    parts.fake_trainer = FakeTrainer(BETTER)
+    row = run(parts)
+    assert (row.status, row.error, parts.fake_trainer.trained) == (RoundStatus.PROMOTED, None, 1)
+
+
+def test_the_service_retries_a_death_until_the_third_at_the_same_epoch(labeled: FakeParts) -> None:
+    parts = started(labeled)
+    for epoch in (2, 3, 3):
+        parts.fake_trainer = FakeTrainer(BETTER, dying(epoch))
+        said = rounds.step_or_start(parts, quiet)
+        assert said.startswith("round 1: training (expected training to end with a result"), said
+    said = rounds.step_or_start(parts, quiet)
+    assert said == (
+        "round 1: failed (expected training to end with a result, got its process killed by SIGKILL after epoch 2, 3 times; "
+        "give it more memory, or lower round.batch or round.imgsz, then run `fieldloop round start`)"
+    )
+    assert rounds.current(parts.project) is None
+
+
+def test_an_error_in_training_ends_the_round(labeled: FakeParts) -> None:
+    parts = started(labeled)
+
+    def bad(epoch: int) -> None:
+        raise TrainingFailed("training in here failed: bad data")
+
+    parts.fake_trainer = FakeTrainer(BETTER, bad)
+    row = run(parts)
+    assert (row.status, row.error) == (RoundStatus.FAILED, "training in here failed: bad data")
+
+
+def dying(at: int) -> Callable[[int], None]:
+    def die(epoch: int) -> None:
+        if epoch == at:
+            raise TrainingKilled("training ended; train again", "killed by SIGKILL", epoch - 1)
+
+    return die
+
+
+@pytest.mark.parametrize(("step", "changed"), [("_train", BASE), ("_judge", BASE), ("_judge", BETTER)])
+def test_changed_weights_are_not_used_and_the_round_waits_for_them(
+    labeled: FakeParts, step: str, changed: bytes
+) -> None:
+    parts = started(labeled)
+    status = {act.__name__: status for status, act in rounds.STEPS.items()}[step]
+
+    def stopped(*values: object) -> None:
+        raise Killed
+
+    with patch.dict(rounds.STEPS, {status: stopped}), pytest.raises(Killed):
+        rounds.run(parts, quiet)
+    path = parts.project.models / f"{sha_of(changed)}.pt"
+    path.write_bytes(weights(note="overwritten"))
+    with pytest.raises(
+        ProjectError, match=r"expected the weights of model \d in .*\.pt, found them missing or changed"
+    ):
+        run(parts)
+    row = rounds.current(parts.project)
+    assert row is not None
+    assert (row.status, row.error) == (status, None)
+    path.write_bytes(changed)
+    assert run(parts).status is RoundStatus.PROMOTED
+
+
+def test_changed_weights_are_neither_loaded_nor_copied(labeled: FakeParts) -> None:
+    (labeled.project.models / f"{sha_of(BASE)}.pt").write_bytes(weights(note="overwritten"))
+    changed = pytest.raises(ProjectError, match="found them missing or changed; copy them back")
+    with changed:
+        stages.analyze(labeled, quiet)
+    with changed:
+        rounds.start(labeled)
+    labeled.project.deployed_weights.unlink()
+    with changed:
+        sync_deployed(labeled.project)
+    assert not labeled.project.deployed_weights.exists()
+
+
+def test_a_changed_file_of_the_same_candidate_is_written_anew(labeled: FakeParts) -> None:
+    (labeled.project.models / f"{sha_of(BETTER)}.pt").write_bytes(b"other")
+    assert run(started(labeled)).status is RoundStatus.PROMOTED
+    assert labeled.project.deployed_weights.read_bytes() == BETTER
 
 
 def test_cancelling_while_it_trains_ends_it_cleanly(labeled: FakeParts) -> None:
@@ -309,7 +408,8 @@ def test_cancelling_never_reopens_what_ended_meanwhile(labeled: FakeParts) -> No
 def test_only_one_round_at_a_time(labeled: FakeParts) -> None:
     started(labeled)
     with pytest.raises(
-        Conflict, match=r"expected no open round, got round 1 \(freezing\); let it finish or run"
+        Conflict,
+        match=r"expected no open round, got round 1 \(freezing\); go on with it by `fieldloop round advance`, or end it",
     ):
         rounds.start(labeled)
 
