@@ -68,7 +68,12 @@ def judge_candidate(
         weights=held.weights,
         latency=Latency([d.forward_ms for d in before], [d.forward_ms for d in after]),
         settings=GateSettings(
-            margin=gate.margin, alpha=gate.alpha, min_groups=gate.min_groups, max_slowdown=gate.max_slowdown
+            margin=gate.margin,
+            few_margin=gate.few_margin,
+            alpha=gate.alpha,
+            min_groups=gate.min_groups,
+            max_slowdown=gate.max_slowdown,
+            required=gate.required,
         ),
         seed=project.settings.seed,
     )

@@ -113,9 +113,11 @@ class RoundSettings(Section):
 
 class Gate(Section):
     margin: Share
+    few_margin: Share
     alpha: Annotated[float, Field(gt=0, lt=1)]
     min_groups: Positive
     max_slowdown: Annotated[float, Field(ge=1)]
+    required: tuple[str, ...]
 
 
 class Schedule(Section):

@@ -32,6 +32,7 @@ EXPECTED = {
     "multiple_of": "a multiple of {multiple_of:g}",
     "literal_error": "{expected}",
     "dict_type": "`key: value` lines",
+    "tuple_type": "a list in brackets",
     "model_type": "`key: value` lines",
     "missing": "a value",
 }

@@ -1,7 +1,7 @@
 """The gate: whether a candidate replaces the deployed model, check by check, with the numbers.
 
 A candidate is promoted when it is better over all held-out frames or over the targeted gaps, by a paired test over
-groups, and no class and no condition has fallen. What too few groups show is called unverifiable, never passed.
+groups, and no class and no condition has fallen. What too few groups show is called unverifiable: nothing is claimed of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MIN_TIMINGS = 20
 class GateSettings:
     """margin: AP that no class and no condition may lose. few_margin: the same where fewer than min_groups show it,
     and where a fall within chance is large. alpha: of the tests, family-wise. max_slowdown: candidate / deployed.
-    required: slices (by check name) that must pass, not merely not fail.
+    required: names of checks that must pass, not merely not fail.
     """
 
     margin: float = 0.03
@@ -127,28 +127,50 @@ def judge(
 def _verdict(checks: list[Check], gains: list[Check], settings: GateSettings) -> Verdict:
     better = [c for c in gains if c.status == "pass"]
     failed = [c for c in checks if c.status == "fail" and c not in gains]
-    missing = [c for c in checks if c.name in settings.required and c.status == "unverifiable"]
-    open_checks = [c for c in checks if c.status == "unverifiable" and c not in gains]
-    reasons = [c.text for c in failed]
-    reasons += [f"required, but {c.text}" for c in missing]
-    reasons += [c.text for c in (better or gains)]
-    if open_checks:
-        reasons.append("unverifiable, so not passed: " + "; ".join(c.text for c in open_checks))
+    missing = _missing(checks, failed, settings.required)
+    reasons = [*(c.text for c in failed), *missing, *(c.text for c in (better or gains))]
+    if unknown := [c for c in checks if c.status == "unverifiable" and c not in gains]:
+        listed = "; ".join(c.text for c in sorted(unknown, key=_lost, reverse=True))
+        reasons.append(f"could not be verified, so nothing is claimed of {_it(unknown)}: {listed}")
     return Verdict(bool(better) and not failed and not missing, reasons, checks)
+
+
+def _missing(checks: list[Check], failed: list[Check], required: Sequence[str]) -> list[str]:
+    """What is said of each required check that neither passed nor is among those said to fail anyway."""
+    known = {c.name: c for c in checks}
+    said = []
+    for name in required:
+        check = known.get(name)
+        if check is None:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            said.append(f"required, but {name!r} is no check of this verdict; {hint}")
+        elif check.status != "pass" and check not in failed:
+            said.append(f"required, but {check.text}")
+    return said
+
+
+def _lost(check: Check) -> float:
+    """AP lost as measured; 0 where nothing is known or nothing was lost."""
+    return 0.0 if check.before is None or check.after is None else max(check.before - check.after, 0.0)
+
+
+def _it(checks: list[Check]) -> str:
+    return "it" if len(checks) == 1 else "them"
 
 
 def _superiority(pair: _Pair, overall: Slice, aims: Sequence[Slice]) -> list[Check]:
     """Two ways to be better share alpha between them."""
+    if _same(pair.deployed, pair.candidate):
+        text = "no difference: both models gave the same detections"
+        return [_check("better overall", "fail", None, None, pair.compare([overall]), text)]
     alpha = pair.settings.alpha / (2 if aims else 1)
-    same = _same(pair.deployed, pair.candidate)
-    gaps = [_gain(pair, "better on the gaps", "the targeted gaps", aims, same, alpha)] if aims else []
-    return [*gaps, _gain(pair, "better overall", "all held-out frames", [overall], same, alpha)]
+    gaps = [_gain(pair, "better on the gaps", "the targeted gaps", aims, alpha)] if aims else []
+    return [*gaps, _gain(pair, "better overall", "all held-out frames", [overall], alpha)]
 
 
-def _gain(pair: _Pair, name: str, where: str, slices: Sequence[Slice], same: bool, alpha: float) -> Check:
+def _gain(pair: _Pair, name: str, where: str, slices: Sequence[Slice], alpha: float) -> Check:
     one, needed = pair.compare(slices), pair.settings.min_groups
-    if same:
-        return _check(name, "fail", None, None, one, "no difference: both models gave the same detections")
     if one.groups < needed:
         text = f"{name} cannot be told: {_groups(one)} show objects, {needed} are needed"
         return _check(name, "unverifiable", None, alpha, one, text)
@@ -181,7 +203,8 @@ def _fall(name: str, one: Difference, significant: bool | None, settings: GateSe
     if upper <= settings.margin:
         text = f"{name} did not fall: {_moved(one)}, at most {max(upper, 0):.3f} lost, {_groups(one)}"
         return _check(label, "pass", upper, settings.margin, one, text)
-    text = f"{name}: {_moved(one)}, up to {upper:.2f} may be lost, {_groups(one)}"
+    seen = f"{name} may have fallen" if fall > 0 else name
+    text = f"{seen}: {_moved(one)}, up to {upper:.2f} may be lost, {_groups(one)}"
     return _check(label, "unverifiable", upper, settings.margin, one, text)
 
 
@@ -193,7 +216,8 @@ def _few(label: str, name: str, one: Difference, settings: GateSettings) -> Chec
             f"{name} fell: {_moved(one)}, {_groups(one)}; at most {bound:g} is allowed where so few show it"
         )
         return _check(label, "fail", fall, bound, one, text)
-    text = f"{name}: {_moved(one)}, but only {_groups(one)}, {settings.min_groups} are needed"
+    seen = f"{name} may have fallen" if fall > 0 else name
+    text = f"{seen}: {_moved(one)}, but only {_groups(one)}, {settings.min_groups} are needed"
     return _check(label, "unverifiable", fall, bound, one, text)
 
 

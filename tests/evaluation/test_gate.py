@@ -101,7 +101,9 @@ def test_a_copy_is_not_promoted() -> None:
         model, model, groups=scene.group.tolist(), classes=CLASSES, targets=["person"], latency=STEADY
     )
     assert not out.promote
-    assert "no difference: both models gave the same detections" in out.reasons
+    said = "no difference: both models gave the same detections"
+    assert out.reasons[0] == said
+    assert [c.text for c in out.checks].count(said) == 1
 
 
 def test_few_groups_are_unverifiable_and_said_so() -> None:
@@ -110,11 +112,49 @@ def test_few_groups_are_unverifiable_and_said_so() -> None:
     assert night.status == "unverifiable"
     assert night.groups == 3
     assert "but only 3 groups, 8 are needed" in night.text
-    assert any(r.startswith("unverifiable, so not passed") and "condition night" in r for r in out.reasons)
+    said = "could not be verified, so nothing is claimed of them: "
+    assert any(r.startswith(said) and "condition night" in r for r in out.reasons)
     strict = verdict(1, 12, skills(gaps=BLIND), BETTER, settings=replace(FAST, required=(night.name,)))
     assert out.promote
     assert not strict.promote
     assert strict.reasons[0].startswith("required, but condition night")
+
+
+def slightly_worse_in_rain(settings: GateSettings = FAST) -> Verdict:
+    before, after = skills(gaps=BLIND), BETTER.copy()
+    before[3], after[3] = 1.0, 0.7
+    return verdict(17, 20, before, after, settings=settings, targets=GAPS[:2])
+
+
+def test_a_small_fall_that_few_show_is_named_first_and_never_called_passed() -> None:
+    out = slightly_worse_in_rain()
+    day, rain = (c for c in out.checks if c.name in ("no fall: condition day", "no fall: condition rain"))
+    assert out.promote
+    assert rain.before - rain.after > day.before - day.after > 0
+    assert (day.status, rain.status) == ("unverifiable", "unverifiable")
+    assert rain.text.startswith("condition rain may have fallen: AP50 ")
+    said = "could not be verified, so nothing is claimed of them: "
+    assert out.reasons[-1].startswith(f"{said}{rain.text}; {day.text}; ")
+
+
+def test_few_margin_decides_how_large_a_fall_few_may_show() -> None:
+    out = slightly_worse_in_rain(replace(FAST, few_margin=0.02))
+    assert not out.promote
+    rain = next(c for c in out.checks if c.name == "no fall: condition rain")
+    assert (rain.status, rain.bound) == ("fail", 0.02)
+    assert rain.text.endswith("5 groups; at most 0.02 is allowed where so few show it")
+
+
+def test_a_required_check_must_pass_and_must_exist() -> None:
+    def judged(name: str) -> Verdict:
+        return verdict(1, 30, skills(gaps=BLIND), BETTER, settings=replace(FAST, required=(name,)))
+
+    assert judged("better on the gaps").promote
+    slip = judged("no fall: class forklft")
+    assert not slip.promote
+    assert slip.reasons[0] == (
+        "required, but 'no fall: class forklft' is no check of this verdict; did you mean 'no fall: class forklift'?"
+    )
 
 
 def test_too_few_groups_altogether_never_promote() -> None:

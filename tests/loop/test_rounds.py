@@ -20,7 +20,10 @@ from db.labels import set_label
 from db.models import deployed, models, move_model
 from db.rounds import RoundRow, advance, dataset, dataset_members, open_round, round_by_id
 from db.states import ModelStatus, Origin, Role, RoundStatus
+from db.tasks import tasks
 from loop import coverage_view, current, deploying, freezing, judging, rounds, stages
+from loop.datasets.export import export_yolo
+from loop.datasets.freeze import Manifest
 from loop.deploying import file_sha256, find_model, promote, rollback, sync_deployed
 from loop.errors import ProjectError, RoundError, Waiting
 from loop.exclusive import holder_id, take
@@ -213,10 +216,8 @@ def test_a_slice_with_too_few_groups_is_called_unverifiable(labeled: FakeParts) 
     assert row.verdict is not None
     (helmet,) = [check for check in row.verdict["checks"] if check["name"] == "no fall: class helmet"]
     assert (helmet["status"], helmet["groups"] < 8) == ("unverifiable", True)
-    assert any(
-        reason.startswith("unverifiable, so not passed: ") and "class helmet" in reason
-        for reason in row.verdict["reasons"]
-    )
+    said = "could not be verified, so nothing is claimed of it: class helmet"
+    assert any(reason.startswith(said) for reason in row.verdict["reasons"])
 
 
 def only(project: Project, keep: int, boxes: bool) -> None:
@@ -377,6 +378,19 @@ def test_a_changed_file_of_the_same_candidate_is_written_anew(labeled: FakeParts
     (labeled.project.models / f"{sha_of(BETTER)}.pt").write_bytes(b"other")
     assert run(started(labeled)).status is RoundStatus.PROMOTED
     assert labeled.project.deployed_weights.read_bytes() == BETTER
+
+
+def test_a_dataset_that_cannot_be_trained_on_ends_the_round_before_it_trains(labeled: FakeParts) -> None:
+    def damaged(manifest: Manifest, store: Path, out: Path) -> None:
+        export_yolo(manifest, store, out)
+        next((out / "labels").rglob("*.txt")).write_text("7 0.5 0.5 2 2\n")
+
+    with patch.object(freezing, "export_yolo", damaged):
+        row = run(started(labeled))
+    assert row.status is RoundStatus.FAILED
+    assert row.error is not None
+    assert row.error.startswith("expected a dataset that can be trained on, got 1 problems: ")
+    assert labeled.fake_trainer.specs == []
 
 
 def test_cancelling_while_it_trains_ends_it_cleanly(labeled: FakeParts) -> None:
@@ -600,6 +614,18 @@ def test_lineage_goes_back_to_the_model_the_team_brought(labeled: FakeParts) -> 
     assert len(manifest.of("train")) == 4
 
 
+def test_the_gate_judges_by_the_settings_of_the_project(labeled: FakeParts) -> None:
+    chosen = labeled.project.settings
+    gate = chosen.gate.model_copy(update={"few_margin": 0.01, "required": ("no fall: class helmet",)})
+    project = dataclasses.replace(labeled.project, settings=chosen.model_copy(update={"gate": gate}))
+    row = run(started(FakeParts(project)))
+    assert row.status is RoundStatus.REJECTED
+    assert row.verdict is not None
+    assert row.verdict["reasons"][0].startswith("required, but class helmet")
+    (helmet,) = [check for check in row.verdict["checks"] if check["name"] == "no fall: class helmet"]
+    assert helmet["bound"] == 0.01
+
+
 def test_enough_new_labels_start_a_round(labeled: FakeParts) -> None:
     train = sum(row.role == Role.POOL for row in production(labeled))
     few = with_round(labeled, labels=train + 1)
@@ -635,7 +661,11 @@ def test_evaluation_frames_count_by_how_likely_they_were_drawn(labeled: FakePart
     assert held.conditions[TRAINING_WORLD].tolist() == imported
     enough = len({frame.group_key for frame in held.rows if frame.origin == Origin.PRODUCTION}) >= 8
     drawn = [w for w, own in zip(held.weights, imported, strict=True) if not own]
-    assert all(weight >= 1 for weight in drawn)
+    with read(parts.project.engine) as session:
+        chance = {task.frame: task.inclusion_probability for task in tasks(session)}
+    own = [frame.seq for frame in held.rows if frame.origin == Origin.PRODUCTION]
+    assert drawn == pytest.approx([1 / (chance[seq] or 0) for seq in own])
+    assert min(drawn) > 1
     assert [w for w, own in zip(held.weights, imported, strict=True) if own] == [0.0 if enough else 1.0] * 8
 
 

@@ -75,6 +75,7 @@ def test_broken_json_in_the_environment_is_a_clear_error(
         ("name: 2026\n", r"name: expected text \(in quotes\), got 2026"),
         ("select: {strategy: best}\n", r"select\.strategy: expected 'hybrid', .*, got 'best'"),
         ("gate: {alpha: 1}\n", r"gate\.alpha: expected less than 1, got 1"),
+        ("gate: {required: speed}\n", r"gate\.required: expected a list in brackets, got 'speed'"),
         ("select: 5\n", r"select: expected `key: value` lines, got 5"),
         ("name: ab\n", r"name: expected at least 3 characters, got 'ab'"),
         ("- select\n", "expected `key: value` lines, got a list"),
