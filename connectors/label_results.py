@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
@@ -13,7 +14,7 @@ KEY = "fieldloop_key"
 NO_VERSION = "fieldloop"
 ORIGINS = {"prediction", "prediction-changed", "manual"}
 # What a team may add to the config beside the boxes; it says nothing about where an object is.
-WITHOUT_GEOMETRY = {
+WITHOUT_GEOMETRY = (
     "choices",
     "textarea",
     "rating",
@@ -23,7 +24,10 @@ WITHOUT_GEOMETRY = {
     "taxonomy",
     "pairwise",
     "ranker",
-}
+)
+SIDES = ("x", "y", "width", "height")
+LEAST_SIDE = 0.01
+"""In px; labels are kept with two decimals, so a box thinner than this would lose its area."""
 
 Corners = tuple[float, float, float, float]
 Json = dict[str, object]
@@ -45,7 +49,7 @@ def to_percent(xyxy: Corners, width: int, height: int) -> dict[str, float] | Non
 
 def to_pixels(value: Mapping[str, object], width: int, height: int) -> Corners | None:
     """Percent as corners in px, cut at the image's border; None when nothing is left."""
-    x, y, w, h = (float(cast(float, value[name])) for name in ("x", "y", "width", "height"))
+    x, y, w, h = (float(cast(float, value[name])) for name in SIDES)
     return _cut(
         (x * width / 100, y * height / 100, (x + w) * width / 100, (y + h) * height / 100), width, height
     )
@@ -68,11 +72,13 @@ def task_payload(task: LabelTask, image_url: str) -> Json:
 def parse_annotation(
     raw: Mapping[str, object], task: Mapping[str, object], classes: Sequence[str], author: str
 ) -> Annotation:
-    """One answer of a task. raw, task: as the API gives them, task["data"] as `task_payload` made it."""
+    """One answer of a task. raw, task: as the API gives them, task["data"] as `task_payload` made it.
+
+    A region that is no box of our classes never raises and is never dropped in silence: unknown_classes says what is wrong.
+    """
     result = cast(list[Json], raw.get("result") or [])
     data = cast(Json, task["data"])
-    boxes, unknown = _boxes(result, data, classes)
-    lead_time = raw.get("lead_time")
+    boxes, problems = _boxes(result, data, classes)
     return Annotation(
         external_id=int(cast(int, raw["id"])),
         external_task_id=int(cast(int, task["id"])),
@@ -82,9 +88,9 @@ def parse_annotation(
         updated_at=parse_time(raw["updated_at"]),
         cancelled=bool(raw.get("was_cancelled")),
         boxes=boxes,
-        lead_time_s=float(cast(float, lead_time)) if lead_time is not None else None,
+        lead_time_s=_number(raw.get("lead_time")),
         result=result,
-        unknown_classes=tuple(unknown),
+        unknown_classes=tuple(problems),
     )
 
 
@@ -131,48 +137,82 @@ def _region(task: LabelTask, index: int, box: Box) -> Json | None:
     return region if box.confidence is None else region | {"score": min(max(float(box.confidence), 0.0), 1.0)}
 
 
-def _boxes(result: Sequence[Json], data: Json, classes: Sequence[str]) -> tuple[list[Box], list[str]]:
+def _boxes(result: Sequence[object], data: Json, classes: Sequence[str]) -> tuple[list[Box], list[str]]:
     boxes: list[Box] = []
-    unknown: list[str] = []
+    problems: list[str] = []
     for region in result:
-        if region.get("type") in WITHOUT_GEOMETRY:
-            continue
-        problem = _problem(region, classes)
-        if problem is not None:
-            unknown.append(problem)
-        elif (box := _box(region, data)) is not None:
-            boxes.append(box)
-    return boxes, sorted(set(unknown))
+        if not isinstance(region, dict):
+            problems.append("[region that is no object]")
+        elif region.get("type") not in WITHOUT_GEOMETRY:
+            read = _read(region, data, classes)
+            boxes.extend([read] if isinstance(read, Box) else [])
+            problems.extend([read] if isinstance(read, str) else [])
+    return boxes, sorted(set(problems))
 
 
-def _problem(region: Json, classes: Sequence[str]) -> str | None:
-    """Why this region cannot be a box of one of our classes: an unknown name, or a shape in brackets."""
-    value = cast(Json, region.get("value") or {})
-    if region.get("type") not in {"rectanglelabels", "rectangle"}:
+def _read(region: Json, data: Json, classes: Sequence[str]) -> Box | str:
+    """The box, or why there is none: an unknown class name, or anything else in brackets."""
+    value = region.get("value")
+    if not isinstance(value, dict):
+        return "[region without a value]"
+    problem = _problem(region, value, classes) or _bad_number(value)
+    return problem or _box(region, value, data)
+
+
+def _problem(region: Json, value: Json, classes: Sequence[str]) -> str | None:
+    if region.get("type") not in ("rectanglelabels", "rectangle"):
         return f"[{region.get('type')}]"
-    names = cast(list[str], value.get("rectanglelabels") or [])
+    names = value.get("rectanglelabels") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return "[box whose class is no name]"
     if len(names) != 1:
         return "[box with several classes]" if names else "[box without a class]"
     if value.get("rotation") or region.get("image_rotation"):
         return f"[rotated {names[0]}]"
-    return None if names[0] in classes else names[0]
+    return None if names[0] in classes else str(names[0])
 
 
-def _box(region: Json, data: Json) -> Box | None:
-    value = cast(Json, region["value"])
-    width, height = (
-        int(cast(int, data.get(side) or region[f"original_{side}"])) for side in ("width", "height")
-    )
-    corners = to_pixels(value, width, height)
-    if corners is None:
-        return None
-    origin, score = region.get("origin"), region.get("score")
+def _bad_number(value: Json) -> str | None:
+    bad = [f"{name} is {_shown(value, name)}" for name in SIDES if _number(value.get(name)) is None]
+    return f"[{_name(value)} box whose {', '.join(bad)}; expected a number]" if bad else None
+
+
+def _box(region: Json, value: Json, data: Json) -> Box | str:
+    size = [
+        _number(data.get(side)) or _number(region.get(f"original_{side}")) for side in ("width", "height")
+    ]
+    if not size[0] or not size[1]:
+        return "[box on an image of unknown size]"
+    corners = to_pixels(value, int(size[0]), int(size[1]))
+    if corners is None or min(corners[2] - corners[0], corners[3] - corners[1]) < LEAST_SIDE:
+        at = ", ".join(f"{name} {_number(value[name]):g}" for name in SIDES)
+        return f"[{_name(value)} box without area inside the image: {at} (percent)]"
+    origin = region.get("origin")
     return Box(
-        class_name=cast(list[str], value["rectanglelabels"])[0],
+        class_name=_name(value),
         xyxy=corners,
-        origin=cast(Origin, origin) if origin in ORIGINS else "manual",
-        confidence=float(cast(float, score)) if score is not None else None,
+        origin=cast(Origin, origin) if isinstance(origin, str) and origin in ORIGINS else "manual",
+        confidence=_number(region.get("score")),
     )
+
+
+def _name(value: Json) -> str:
+    return cast(list[str], value["rectanglelabels"])[0]
+
+
+def _number(value: object) -> float | None:
+    """A finite number as it is; None for everything else, true and false among it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _shown(value: Json, name: str) -> str:
+    return repr(value[name])[:40] if name in value else "missing"
 
 
 def _cut(xyxy: Corners, width: int, height: int) -> Corners | None:

@@ -101,7 +101,8 @@ class Annotation:
     """What one person answered to one task.
 
     boxes is empty for a verified background. cancelled: skipped. result: the answer as Label Studio gave it.
-    unknown_classes: names in the answer that are not in the class list; such an answer must not become labels.
+    unknown_classes: names in the answer that are not in the class list and, in brackets, whatever else is no box with an area; such
+    an answer must not become labels.
     """
 
     external_id: int

@@ -27,7 +27,9 @@ class TaskStatus(StrEnum):
     CONFIRMED = "confirmed"  # seen in Label Studio, waits for a person
     DONE = "done"  # answered and turned into labels
     SKIPPED = "skipped"  # a person skipped it
-    QUARANTINED = "quarantined"  # answered with classes we do not know
+    QUARANTINED = (
+        "quarantined"  # answered with classes we do not know, or with what is no box; a person must mend it
+    )
     CANCELLED = "cancelled"  # withdrawn, or deleted in Label Studio
 
 

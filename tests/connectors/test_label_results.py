@@ -144,6 +144,86 @@ def test_what_is_no_box_of_our_classes_is_reported(region: dict[str, Any], named
     assert got.result[0] == region
 
 
+def spoiled(**value: Any) -> dict[str, Any]:
+    """A car's box with other values."""
+    region = drawn("car", (32, 24, 64, 48), SIZE)
+    return region | {"value": region["value"] | value}
+
+
+def without(name: str) -> dict[str, Any]:
+    region = spoiled()
+    del region["value"][name]
+    return region
+
+
+@pytest.mark.parametrize(
+    ("region", "named"),
+    [
+        (without("x"), "[car box whose x is missing; expected a number]"),
+        (spoiled(x=None), "[car box whose x is None; expected a number]"),
+        (spoiled(y="abc"), "[car box whose y is 'abc'; expected a number]"),
+        (
+            spoiled(width=float("nan"), height=True),
+            "[car box whose width is nan, height is True; expected a number]",
+        ),
+        (spoiled(x=-(10**400)), f"[car box whose x is -{'1' + 38 * '0'}; expected a number]"),
+        (spoiled(x={"a": 1}), "[car box whose x is {'a': 1}; expected a number]"),
+        (spoiled(rectanglelabels=[None]), "[box whose class is no name]"),
+        (spoiled(rectanglelabels=[["car"]]), "[box whose class is no name]"),
+        (spoiled(rectanglelabels="car"), "[box whose class is no name]"),
+        ({**spoiled(), "value": "all of it"}, "[region without a value]"),
+        ({**spoiled(), "value": None}, "[region without a value]"),
+        ({"type": ["rectanglelabels"], "value": {}}, "[['rectanglelabels']]"),
+    ],
+)
+def test_a_malformed_box_is_named_and_spoils_nothing_else(region: dict[str, Any], named: str) -> None:
+    got = answer([region, drawn("person", (0, 0, 10, 10), SIZE)])
+    assert got.unknown_classes == (named,)
+    assert [box.class_name for box in got.boxes] == ["person"]
+
+
+def test_what_is_no_region_at_all_is_named_too() -> None:
+    rubbish: Any = ["a box", None, 7]
+    assert answer(rubbish).unknown_classes == ("[region that is no object]",)
+    unsized = parse_annotation(
+        {"id": 1, "created_at": "2026-05-01", "updated_at": "2026-05-01", "result": [spoiled()]},
+        {"id": 2, "data": {KEY: "k", "width": 0, "height": "tall"}},
+        ("car",),
+        "a@b",
+    )
+    assert unsized.boxes[0].xyxy == pytest.approx((32, 24, 64, 48))
+    bare = spoiled()
+    del bare["original_width"]
+    unsized = parse_annotation(
+        {"id": 1, "created_at": "2026-05-01", "updated_at": "2026-05-01", "result": [bare]},
+        {"id": 2, "data": {KEY: "k"}},
+        ("car",),
+        "a@b",
+    )
+    assert unsized.unknown_classes == ("[box on an image of unknown size]",)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "at"),
+    [
+        ({"width": 0}, "x 10, y 10, width 0, height 10"),
+        ({"width": -5}, "x 10, y 10, width -5, height 10"),
+        ({"x": 100}, "x 100, y 10, width 10, height 10"),
+        ({"y": -30.5}, "x 10, y -30.5, width 10, height 10"),
+        ({"height": 1e-6}, "x 10, y 10, width 10, height 1e-06"),
+    ],
+)
+def test_a_box_without_area_is_named_and_never_makes_a_background(numbers: dict[str, float], at: str) -> None:
+    got = answer([spoiled(**numbers)])
+    assert got.boxes == []
+    assert got.unknown_classes == (f"[car box without area inside the image: {at} (percent)]",)
+
+
+def test_a_score_that_is_no_number_is_no_confidence() -> None:
+    got = answer([{**spoiled(), "score": "high", "origin": ["prediction"]}], lead_time="long")
+    assert (got.boxes[0].confidence, got.boxes[0].origin, got.lead_time_s) == (None, "manual", None)
+
+
 def test_a_teams_own_choices_do_not_spoil_an_answer() -> None:
     choice = {"type": "choices", "value": {"choices": ["blurred"]}}
     assert answer([choice, drawn("car", (0, 0, 9, 9), SIZE)]).unknown_classes == ()
