@@ -17,7 +17,7 @@ from connectors.ports import Progress, TrainSpec
 from db.engine import read, write
 from db.errors import Conflict
 from db.labels import count_labels
-from db.models import add_model, deploy, deployed, model, move_model
+from db.models import ModelRow, add_model, deploy, deployed, model, move_model
 from db.rounds import (
     RoundRow,
     advance,
@@ -140,6 +140,19 @@ def approve(parts: Parts, candidate_id: int) -> bool:
         return False
     _promote(project, row)
     return True
+
+
+def refusal(project: Project, candidate: ModelRow) -> str:
+    """Why a round rejected this model, "" where none did."""
+    if candidate.status is not ModelStatus.REJECTED:
+        return ""
+    with read(project.engine) as session:
+        judged = [row for row in rounds(session) if row.candidate_id == candidate.id and row.verdict]
+    if not judged or not judged[-1].verdict:
+        return f"model {candidate.id} was rejected"
+    verdict = judged[-1].verdict
+    by, why = ("a person", "") if verdict["promote"] else ("the gate", f": {verdict['reasons'][0]}")
+    return f"{by} rejected model {candidate.id} in round {judged[-1].id}{why}"
 
 
 def current(project: Project) -> RoundRow | None:

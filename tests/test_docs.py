@@ -8,6 +8,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -36,6 +37,22 @@ def test_every_command_stands_in_the_readme(command: str) -> None:
     row = next((line for line in README.splitlines() if line.startswith(f"| `fieldloop {group}")), "")
     assert row, f"`fieldloop {group}` has no row in the README's table"
     assert not inner or f"`{inner}`" in row or f"{group} {inner}`" in row
+
+
+@pytest.mark.parametrize("option", ["--project", "--json"])
+def test_the_readme_says_which_commands_lack_an_option(option: str) -> None:
+    sentence = re.split("[Ee]very command but", README[: README.index(f"takes `{option}")])[-1]
+    assert set(re.findall(r"`([^`]+)`", sentence)) == set(lacking(option))
+
+
+def lacking(option: str) -> Iterator[str]:
+    stack: list[tuple[str, Any]] = [("", typer.main.get_command(app))]
+    while stack:
+        name, command = stack.pop()
+        inner = getattr(command, "commands", {})
+        stack += [(f"{name} {child}".strip(), found) for child, found in inner.items()]
+        if not inner and not any(option in each.opts for each in command.params):
+            yield name
 
 
 @pytest.mark.parametrize(("name", "target"), LINK.findall(WALK))

@@ -172,6 +172,8 @@ def models_rollback(project: ProjectOption = HERE, as_json: JsonOption = False) 
     """Deploy the former model again."""
     from loop import deploying
 
+    if why := rounds.refusal(parts.project, row):
+        say(f"warning: {why}; it is deployed all the same, `fieldloop models rollback` brings the former model back")
     parts = opened(project)
     _show_deployed(parts, deploying.rollback(parts.project).id, as_json)
 

@@ -22,6 +22,7 @@ from db.rounds import RoundRow, advance, dataset, dataset_members, open_round, r
 from db.states import ModelStatus, Origin, Role, RoundStatus
 from db.tasks import tasks
 from loop import coverage_view, current, deploying, freezing, judging, rounds, stages
+from loop.cli.rounds import models_promote
 from loop.datasets.export import export_yolo
 from loop.datasets.freeze import Manifest
 from loop.deploying import file_sha256, find_model, promote, rollback, sync_deployed
@@ -545,6 +546,34 @@ def test_a_candidate_whose_file_was_changed_is_not_promoted(labeled: FakeParts) 
     with pytest.raises(ProjectError, match="found them missing or changed; copy them back"):
         rounds.approve(parts, row.candidate_id or 0)
     assert in_production(parts) == sha_of(BASE)
+
+
+def test_promoting_what_the_gate_rejected_is_done_with_a_warning(
+    labeled: FakeParts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(started(labeled, weights(misses=["helmet"])))
+    models_promote("2", labeled.project.root, as_json=False)
+    out, err = capsys.readouterr()
+    assert out.startswith("deployed: model 2 (")
+    assert err.startswith(
+        "warning: the gate rejected model 2 in round 1: class helmet fell: AP50 1.000 -> 0."
+    )
+    assert err.endswith(
+        "; it is deployed all the same, `fieldloop models rollback` brings the former model back\n"
+    )
+    assert in_production(labeled) == sha_of(weights(misses=["helmet"]))
+    models_promote("1", labeled.project.root, as_json=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_promoting_what_a_person_rejected_says_who_it_was(labeled: FakeParts) -> None:
+    parts = started(labeled, approval="manual")
+    run(parts)
+    rounds.cancel(parts)
+    assert (
+        rounds.refusal(parts.project, find_model(parts.project, "2"))
+        == "a person rejected model 2 in round 1"
+    )
 
 
 def test_rolling_back_restores_the_former_bytes(labeled: FakeParts) -> None:
