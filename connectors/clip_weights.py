@@ -22,8 +22,8 @@ from connectors.errors import ModelError, WeightsUnavailable
 CONFIG = "open_clip_config.json"
 PROBE_SECONDS = 5.0
 ADVICE = (
-    "copy a folder with open_clip_config.json and open_clip_model.safetensors to this machine and set "
-    "embedder.model to its path, or set `embedder.model: small` for the carried one"
+    "copy a folder with open_clip_config.json and open_clip_model.safetensors to this machine and "
+    'set embedder.model to its path, or to "small" for the carried one'
 )
 T = TypeVar("T")
 

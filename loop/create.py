@@ -18,7 +18,7 @@ import yaml
 from sqlalchemy import Engine
 
 import config
-from connectors.errors import ImageRejected
+from connectors.errors import ImageRejected, WeightsUnavailable
 from connectors.images import content_hash, decode, inspect
 from connectors.ports import Capture, Progress
 from connectors.yolo import read_classes
@@ -92,7 +92,7 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     classes = read_classes(plan.weights)
     check_classes(dataset, classes)
     text = project_yaml(_chosen(plan))
-    build_embedder(plan.root, _checked_settings(text, plan.root).embedder)
+    _try_embedder(plan.root, _checked_settings(text, plan.root))
     _write_config(plan.root, text)
     project = open_project(plan.root)
     _claim(project, plan, dataset, classes)
@@ -129,8 +129,15 @@ def _with_value(line: str, value: Any) -> str:
     return f"{indent}{key}: {json.dumps(value, ensure_ascii=False)}   {comment}".rstrip()
 
 
+def _try_embedder(root: Path, settings: Settings) -> None:
+    try:
+        build_embedder(root, settings.embedder)
+    except WeightsUnavailable as error:
+        raise WeightsUnavailable(f"{error}; here: --clip DIR or --clip small") from error
+
+
 def _chosen(plan: NewProject) -> dict[str, Any]:
-    chosen: dict[str, Any] = {"name": plan.root.resolve().name.ljust(3, "-")[:50]}
+    chosen: dict[str, Any] = {"name": _title(plan.root.resolve().name)}
     if plan.frames:
         chosen["frames.path"] = str(Path(plan.frames).expanduser().resolve())
     if plan.label_studio:
@@ -138,6 +145,11 @@ def _chosen(plan: NewProject) -> dict[str, Any]:
     if plan.clip:
         chosen |= _clip(plan.clip)
     return chosen | dict(_override(text) for text in plan.overrides)
+
+
+def _title(folder: str) -> str:
+    """Label Studio wants 3 to 50 characters."""
+    return (folder if len(folder) >= 3 else f"fieldloop {folder}".strip())[:50]
 
 
 def _clip(clip: str) -> dict[str, str]:

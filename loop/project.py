@@ -87,8 +87,11 @@ def database_url(root: Path, settings: Settings) -> str:
 
 
 def public_database_url(project: Project) -> str:
-    """The database's address without its password."""
-    return make_url(database_url(project.root, project.settings)).render_as_string(hide_password=True)
+    """The database's address without its password; a file's path is shown as it is."""
+    url = make_url(database_url(project.root, project.settings))
+    if url.get_backend_name() == "sqlite":
+        return f"{url.drivername}:///{url.database or ''}"
+    return url.render_as_string(hide_password=True)
 
 
 def home(environment: Mapping[str, str] = os.environ) -> Path:

@@ -76,6 +76,8 @@ class VideoSource:
 
     def captures(self, after: str | None = None) -> Iterator[Capture]:
         """Frames whose key sorts after `after`. Raises SourceError when the file is no video or none of it can be decoded."""
+        if not self.path.exists():
+            raise SourceError(f"{self.path}: expected a video, got no such file; check the path")
         try:
             with av.open(str(self.path)) as container:
                 yield from self._read(container, after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated
 
 import typer
@@ -23,9 +24,20 @@ from loop.strategies import STRATEGY_NAMES
 CREDENTIALS = "credentials.json"
 
 labelstudio = typer.Typer(
-    no_args_is_help=True, help="Our own Label Studio server, in an environment of its own."
+    no_args_is_help=True,
+    help="Our own Label Studio server, in an environment of its own.",
+    epilog="Example: fieldloop labelstudio start",
 )
 app.add_typer(labelstudio, name="labelstudio")
+
+
+def _known_strategy(name: str | None) -> str | None:
+    if name is None or name in STRATEGY_NAMES:
+        return name
+    near = difflib.get_close_matches(name, STRATEGY_NAMES, n=1, cutoff=0)
+    raise typer.BadParameter(
+        f"expected one of {', '.join(STRATEGY_NAMES)}, got {name!r}; the nearest is {near[0]!r}"
+    )
 
 
 @app.command(epilog="Example: fieldloop select --budget 50 --dry-run")
@@ -35,7 +47,9 @@ def select(
     ] = None,
     strategy: Annotated[
         str | None,
-        typer.Option(help=f"{', '.join(STRATEGY_NAMES[:-1])} or {STRATEGY_NAMES[-1]}."),
+        typer.Option(
+            help=f"{', '.join(STRATEGY_NAMES[:-1])} or {STRATEGY_NAMES[-1]}.", callback=_known_strategy
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of the random choices; the same seed gives the same answer.")

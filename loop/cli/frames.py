@@ -86,7 +86,9 @@ def analyze(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
 
 @app.command(epilog="Example: fieldloop gaps --html gaps.html")
 def gaps(
-    html: Annotated[Path | None, typer.Option(help="Write the page with pictures to this file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write the page with pictures to this file.")
+    ] = None,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:

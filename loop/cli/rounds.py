@@ -24,8 +24,16 @@ from loop.errors import RoundError
 if TYPE_CHECKING:
     from loop.wiring import Parts
 
-round_app = typer.Typer(no_args_is_help=True, help="Retraining rounds: freeze, train, judge, promote.")
-models_app = typer.Typer(no_args_is_help=True, help="Checkpoints: those made, and the one deployed.")
+round_app = typer.Typer(
+    no_args_is_help=True,
+    help="Retraining rounds: freeze, train, judge, promote.",
+    epilog="Example: fieldloop round start",
+)
+models_app = typer.Typer(
+    no_args_is_help=True,
+    help="Checkpoints: those made, and the one deployed.",
+    epilog="Example: fieldloop models list",
+)
 app.add_typer(round_app, name="round")
 app.add_typer(models_app, name="models")
 
@@ -164,6 +172,8 @@ def models_promote(
     row = deploying.find_model(parts.project, name)
     if not rounds.approve(parts, row.id):
         deploying.promote(parts.project, row.id, "by hand")
+    if why := rounds.refusal(parts.project, row):
+        say(f"warning: {why}; it is deployed all the same, `fieldloop models rollback` brings the former model back")
     _show_deployed(parts, row.id, as_json)
 
 
@@ -172,8 +182,6 @@ def models_rollback(project: ProjectOption = HERE, as_json: JsonOption = False) 
     """Deploy the former model again."""
     from loop import deploying
 
-    if why := rounds.refusal(parts.project, row):
-        say(f"warning: {why}; it is deployed all the same, `fieldloop models rollback` brings the former model back")
     parts = opened(project)
     _show_deployed(parts, deploying.rollback(parts.project).id, as_json)
 

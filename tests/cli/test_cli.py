@@ -44,6 +44,7 @@ def commands() -> Iterator[tuple[str, ...]]:
 
 
 COMMANDS = sorted(commands())
+GROUPS = sorted({name[0] for name in COMMANDS if len(name) > 1})
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,18 @@ def test_every_help_has_an_example_that_can_be_typed(
     assert context.args == []
 
 
+@pytest.mark.parametrize("name", GROUPS)
+def test_the_help_of_a_group_shows_one_of_its_commands(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    code, out, _ = run(capsys, monkeypatch, name, "--help")
+    example = out.split("Example: fieldloop ", 1)[1].splitlines()[0]
+    words = tuple(example.strip(" │").split())
+    assert (code, words[:1]) == (OK, (name,))
+    assert words in COMMANDS
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name[0] not in PLAIN], ids=" ".join)
 def test_programs_may_read_every_result(
     name: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -121,6 +134,8 @@ def test_help_comes_at_once() -> None:
         (("bogus",), "No such command 'bogus'"),
         (("select", "--budget", "0"), "Invalid value for '--budget'"),
         (("models", "show"), "Missing argument"),
+        (("select", "--strategy", "hybird"), "the nearest is 'hybrid'"),
+        (("gaps", "--html", "."), "Invalid value for '--html': file '.' is a directory"),
         (("status", "--jsno"), "No such option"),
         (("ingest", "--started-at", "noon"), "expected a time such as 2026-11-24T08:30:00+01:00, got 'noon'"),
     ],

@@ -240,7 +240,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_network_the_answer_comes_at_once(model: tuple[str, str | None], tmp_path: Path) -> None:
     begin = time.monotonic()
     with pytest.raises(
-        WeightsUnavailable, match=r"no answer from http://127.0.0.1:9; copy a folder .*small` for"
+        WeightsUnavailable, match=r"no answer from http://127.0.0.1:9; copy a folder .*\"small\" for"
     ):
         load_embedder(*model, cache_dir=tmp_path)
     assert time.monotonic() - begin < 8

@@ -604,7 +604,7 @@ def test_what_is_no_video_is_a_clear_error(content: bytes, tmp_path: Path) -> No
 
 
 def test_a_missing_video_and_a_negative_interval_are_clear_errors(tmp_path: Path, clip: Path) -> None:
-    with pytest.raises(SourceError, match="No such file"):
+    with pytest.raises(SourceError, match="expected a video, got no such file; check the path"):
         keys(VideoSource(tmp_path / "absent.mp4"))
     with pytest.raises(SourceError, match="every_s: expected 0 or more seconds between frames, got -1"):
         VideoSource(clip, every_s=-1)

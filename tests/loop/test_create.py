@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from connectors.errors import WeightsUnavailable
 from db.engine import read
 from db.frames import frames
 from db.labels import labels
 from db.models import deployed
 from db.states import Origin, Role
 from loop import create as creating
-from loop.create import NewProject
+from loop.create import NewProject, create_project
 from loop.deploying import file_sha256
 from loop.errors import ConfigError, ProjectError
 from loop.project import Project, open_project
-from tests.fakes import CLASSES, create, picture, weights, write_dataset
+from tests.fakes import CLASSES, create, picture, quiet, weights, write_dataset
 
 
 @pytest.fixture
@@ -234,3 +236,21 @@ def test_the_same_picture_in_two_splits_is_taken_once(plan: NewProject) -> None:
     (images / "val" / "2000.jpg").write_bytes(picture_bytes)
     create(plan)
     assert len(imported(open_project(plan.root))) == 11
+
+
+@pytest.mark.parametrize(("folder", "title"), [("p1", "fieldloop p1"), ("abc", "abc"), ("x" * 60, "x" * 50)])
+def test_a_title_is_what_label_studio_takes(plan: NewProject, folder: str, title: str) -> None:
+    root = plan.root.with_name(folder)
+    create(replace(plan, root=root))
+    assert open_project(root).settings.name == title
+
+
+def test_weights_that_cannot_be_had_name_the_option(
+    plan: NewProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loop.create.read_classes", lambda path: CLASSES)
+    with pytest.raises(
+        WeightsUnavailable, match=r"or to \"small\" for .*; here: --clip DIR or --clip small$"
+    ):
+        create_project(replace(plan, clip="./nowhere"), quiet)
+    assert not plan.root.exists()

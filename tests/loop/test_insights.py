@@ -8,6 +8,7 @@ from connectors.sources.folder import FolderSource
 from loop import deploying, stages
 from loop.ingest import IngestRules, ingest
 from loop.insights import overview, overview_lines, unplaced_lines
+from loop.project import Project, public_database_url
 from tests.fakes import FakeEmbedder, FakeParts, add_checkpoint, picture, quiet, weights
 
 
@@ -88,3 +89,13 @@ def test_frames_without_camera_or_time_are_told_with_what_to_do(parts: FakeParts
         "correct frames.pattern (the paths look like '{camera}/*'), set frames.camera, or"
     )
     assert [line.strip() for line in overview_lines(overview(project))[2:4]] == told
+
+
+def test_the_address_of_the_database_is_readable_and_holds_no_password(parts: FakeParts) -> None:
+    opened = parts.project
+    for url, shown in (
+        ("", "sqlite:////data/fähre ü/fieldloop.db"),
+        ("postgresql+psycopg://ann:hush@host/loop", "postgresql+psycopg://ann:***@host/loop"),
+    ):
+        settings = opened.settings.model_copy(update={"database_url": url})
+        assert public_database_url(Project(Path("/data/fähre ü"), settings, opened.engine)) == shown
