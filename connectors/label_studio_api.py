@@ -77,7 +77,7 @@ def _from_status(status: int, body: object, url: str, what: str, project_id: int
     if status == 404 and project_id is not None and isinstance(body, Mapping):
         return ProjectGone(
             f"expected project {project_id} in Label Studio at {url}, {got}; next: restore it or use a token that may see it, "
-            "or make a new project on purpose; nothing is made again by itself"
+            "or make a new project on purpose (`fieldloop push --new-project`); nothing is made again by itself"
         )
     if status >= 500:
         return LabelStudioDown(f"{expected}, {got}; next: wait and look with `find` before repeating it")

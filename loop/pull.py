@@ -31,16 +31,31 @@ ANSWERABLE = (TaskStatus.PENDING, TaskStatus.SENT, TaskStatus.CONFIRMED, *ANSWER
 
 @dataclass
 class PullReport:
-    """answers: new or changed answers by what they became. unknown: class names that are not ours. deleted: tasks gone over there.
+    """answers: new or changed answers by what they became. deleted: tasks gone over there, cancelled here.
 
-    revoked: labels taken back, their answer deleted or turned into a skip or into one with unknown classes.
+    unknown: class names that are not ours and, in brackets, what else is no box. to_mend: the same with the number of the task.
+    revoked: labels taken back, their answer deleted or turned into a skip or into one that is quarantined.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
     unknown: set[str] = field(default_factory=set)
+    to_mend: list[str] = field(default_factory=list)
     deleted: int = 0
     foreign: int = 0
     revoked: int = 0
+
+    def lines(self) -> list[str]:
+        """What happened, for a person: counts first, then every quarantined task with what is wrong in it."""
+        counts = [f"{count} {status}" for status, count in sorted(self.answers.items())]
+        said = [", ".join(counts) or "no new answers"]
+        if self.revoked:
+            said.append(f"{self.revoked} labels revoked")
+        if self.deleted:
+            said.append(f"{self.deleted} tasks cancelled: they were deleted in Label Studio")
+        return [
+            "; ".join(said),
+            *(f"mend in Label Studio, no label until then: {one}" for one in self.to_mend),
+        ]
 
 
 def pull(
@@ -93,7 +108,9 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
     status = _outcome(answer)
     if answer in new:
         report.answers[status] += 1
-        report.unknown.update(answer.unknown_classes)
+        if status is TaskStatus.QUARANTINED:
+            report.unknown.update(answer.unknown_classes)
+            report.to_mend.append(f"task {seen.external_task_id}: {', '.join(answer.unknown_classes)}")
     if answer and status is TaskStatus.DONE:
         _label(session, task, answer, _stored_id(known, project_id, answer))
     else:

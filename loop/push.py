@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from connectors.errors import LabelStudioError, ProjectGone
 from connectors.ports import Array, Box, LabelBackend, LabelTask, Progress
 from db.analysis import StoredDetections, load_detections, producer
 from db.engine import read, write
@@ -24,6 +25,7 @@ from db.tasks import TaskRow, move, tasks
 from loop.errors import ConfigError
 from loop.exclusive import exclusive
 from loop.ingest import chunked
+from loop.pull import pull
 
 CHUNK = 100
 SETTLE = timedelta(seconds=30)
@@ -36,7 +38,7 @@ OVER_THERE = (TaskStatus.SENT, TaskStatus.CONFIRMED, TaskStatus.QUARANTINED)
 class PushReport:
     """pushed: tasks made now. found: tasks that were there already. waiting: sent so recently that they may still arrive.
 
-    busy: another process is pushing; nothing was done.
+    busy: another process is pushing; nothing was done. renewed: what became of the Label Studio project that was left.
     """
 
     project_id: int = 0
@@ -45,6 +47,13 @@ class PushReport:
     found: int = 0
     waiting: int = 0
     busy: bool = False
+    renewed: str = ""
+
+    def lines(self) -> list[str]:
+        counts = (
+            f"{self.pushed} tasks made, {self.found} were there already, {self.waiting} may still be arriving"
+        )
+        return [*([self.renewed] if self.renewed else []), counts, f"label them at {self.url}"]
 
 
 def push(
@@ -61,7 +70,7 @@ def push(
 ) -> PushReport:
     """Sends every pending task. Raises LabelStudioError; what was not sent stays pending.
 
-    new_project: forget the Label Studio project first and make another. Raises ConfigError where the settings name one.
+    new_project: see `renew_project`; then another is made. Raises ConfigError where the settings name one.
     """
     if new_project and configured_project:
         raise ConfigError(
@@ -70,21 +79,29 @@ def push(
     with exclusive(engine, "push") as mine:
         if not mine:
             return PushReport(busy=True)
-        if new_project:
-            renew_project(engine)
+        renewed = renew_project(engine, backend, classes, progress) if new_project else ""
         report = _ensure_project(engine, backend, title, classes, instructions, configured_project)
+        report.renewed = renewed
         backend.check(report.project_id, classes)
         _resolve_sent(engine, backend, report, settle)
         _send_pending(engine, store, backend, report, progress)
         return report
 
 
-def renew_project(engine: Engine) -> int:
-    """Forgets the Label Studio project, so that the next push makes a new one; open tasks go there again. The number of those."""
+def renew_project(engine: Engine, backend: LabelBackend, classes: Sequence[str], progress: Progress) -> str:
+    """Fetches what the Label Studio project holds, unless it is gone, then forgets it: open tasks go to the next one. What was done.
+
+    Raises LabelStudioError where its answers cannot be had; nothing is forgotten then.
+    """
+    former = label_studio_project(engine)
+    if former is None:
+        return ""
+    said = _last_pull(engine, backend, former, classes, progress)
     with write(engine) as session:
         set_fact(session, PROJECT_FACT, "")
         waiting = [task.id for task in tasks(session, status=OVER_THERE)]
-        return move(session, waiting, OVER_THERE, TaskStatus.PENDING)
+        again = move(session, waiting, OVER_THERE, TaskStatus.PENDING)
+    return f"{said}; {again} open tasks go to a new project"
 
 
 def label_studio_project(engine: Engine, configured: int = 0) -> int | None:
@@ -92,6 +109,22 @@ def label_studio_project(engine: Engine, configured: int = 0) -> int | None:
     with read(engine) as session:
         fact = get_fact(session, PROJECT_FACT)
     return configured or (int(fact) if fact else None)
+
+
+def _last_pull(
+    engine: Engine, backend: LabelBackend, former: int, classes: Sequence[str], progress: Progress
+) -> str:
+    try:
+        report = pull(engine, backend, former, classes, progress)
+    except ProjectGone:
+        return f"project {former} is not there any more, and with it every answer that was not pulled"
+    except LabelStudioError as error:
+        raise type(error)(
+            f"expected to fetch the answers of project {former} before another takes its place, got: {error}; "
+            f"no new project was made. To give its answers up, delete project {former} in Label Studio first"
+        ) from error
+    fetched = "; ".join(report.lines())
+    return f"project {former} is left, its answers were fetched first ({fetched}); what is answered there from now on is not"
 
 
 def _ensure_project(

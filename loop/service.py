@@ -98,7 +98,12 @@ def _pull(parts: Parts, progress: Progress) -> str:
     if not stages.anything_to_pull(parts):
         return ""
     report = stages.pull(parts, progress)
-    counts = {"answers": report.answers.total(), "labels revoked": report.revoked}
+    counts = {
+        "answers": report.answers.total(),
+        "labels revoked": report.revoked,
+        "tasks deleted in Label Studio": report.deleted,
+        "to mend": len(report.to_mend),
+    }
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 

@@ -76,7 +76,10 @@ def select(
 def push(
     new_project: Annotated[
         bool,
-        typer.Option("--new-project", help="Make a new Label Studio project; open tasks go there again."),
+        typer.Option(
+            "--new-project",
+            help="Fetch what the old Label Studio project holds, then make a new one; open tasks go there again.",
+        ),
     ] = False,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
@@ -88,14 +91,7 @@ def push(
         report = stages.push(opened(project), progress, new_project=new_project)
     if report.busy:
         fail("another process is pushing; it takes everything that is pending", BUSY)
-    emit(
-        report,
-        as_json,
-        lambda: [
-            f"{report.pushed} tasks made, {report.found} were there already, {report.waiting} may still be arriving",
-            f"label them at {report.url}",
-        ],
-    )
+    emit(report, as_json, report.lines)
 
 
 @app.command(epilog="Example: fieldloop pull --json")
@@ -105,14 +101,7 @@ def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
 
     with progress_bar("pull") as progress:
         report = stages.pull(opened(project), progress)
-    said = [
-        ", ".join(f"{count} {status}" for status, count in sorted(report.answers.items())) or "no new answers"
-    ]
-    if report.revoked:
-        said.append(f"{report.revoked} labels revoked")
-    if report.unknown:
-        said.append(f"unknown classes: {', '.join(sorted(report.unknown))}")
-    emit(report, as_json, lambda: ["; ".join(said)])
+    emit(report, as_json, report.lines)
 
 
 @labelstudio.command("install", epilog="Example: fieldloop labelstudio install")

@@ -9,18 +9,17 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.errors import LabelConfigMismatch, LabelStudioDown, ProjectGone
+from connectors.errors import LabelConfigMismatch, LabelStudioDown
 from connectors.ports import Annotation, Box, LabelProject
 from db.engine import read, write
-from db.frames import frames, get_fact, set_fact
+from db.frames import frames, set_fact
 from db.labels import StoredBox, answers, labels
 from db.states import BatchStatus, TaskStatus
 from db.tasks import batches, move
 from loop import pull as pulling
 from loop import push as pushing
 from loop import stages
-from loop.errors import ConfigError, ProjectError
-from loop.exclusive import holder_id, take
+from loop.errors import ProjectError
 from loop.push import PushReport
 from tests.fakes import CLASSES, FakeLabelStudio, FakeParts, StudioServer, StudioTask, quiet
 from tests.loop.desk import HAT, NOW, a_key, label_of, pull, push, row, rows
@@ -141,6 +140,19 @@ def test_what_never_arrived_is_sent_again(chosen: FakeParts) -> None:
     chosen.server.under_way.clear()
     assert push(chosen, NOW).pushed == 12
     assert len(chosen.server.tasks) == 12
+
+
+def test_what_arrives_after_it_was_given_up_is_found_before_it_is_sent_again(chosen: FakeParts) -> None:
+    chosen.server.late = True
+    with pytest.raises(LabelStudioDown):
+        push(chosen)
+    chosen.server.late = False
+    with write(chosen.project.engine) as session:
+        move(session, [task.id for task in rows(chosen)], TaskStatus.SENT, TaskStatus.PENDING)
+    chosen.server.arrive()
+    report = push(chosen)
+    assert (report.found, report.pushed) == (12, 0)
+    assert len(set(chosen.server.task_keys())) == len(chosen.server.tasks) == 12
 
 
 def doubled(parts: FakeParts, key: str) -> None:
@@ -322,6 +334,7 @@ def test_an_unknown_class_is_quarantined_until_it_is_mended(pushed: FakeParts) -
     wrong = pushed.server.answer(key, [Box("hat", HAT.xyxy), HAT])
     report = pull(pushed)
     assert (report.answers, report.unknown) == ({TaskStatus.QUARANTINED: 1}, {"hat"})
+    assert report.to_mend == [f"task {pushed.server.of(key).id}: hat"]
     assert label_of(pushed, key) is None
     assert row(pushed, key).status is TaskStatus.QUARANTINED
     pushed.server.answer(key, [HAT], again=wrong)
@@ -407,54 +420,6 @@ def test_a_renamed_class_stops_push_and_pull_until_it_is_named_back(pushed: Fake
     server.projects[number] = right
     assert push(pushed).pushed == 4
     assert pull(pushed).answers == {TaskStatus.DONE: 1}
-
-
-def test_a_deleted_project_is_an_error_and_a_new_one_goes_on(pushed: FakeParts) -> None:
-    done, wrong = pushed.server.task_keys()[:2]
-    pushed.server.answer(done, [HAT])
-    pushed.server.answer(wrong, [Box("hat", HAT.xyxy)])
-    pull(pushed)
-    (former,) = pushed.server.projects
-    pushed.server.delete_project(former)
-    for act in (push, pull):
-        with pytest.raises(ProjectGone, match="push with --new-project"):
-            act(pushed)
-    assert row(pushed, done).status is TaskStatus.DONE
-    report = stages.push(pushed, quiet, new_project=True)
-    assert report.project_id != former
-    assert report.pushed == 11
-    assert done not in pushed.server.task_keys()
-    assert row(pushed, wrong).status is TaskStatus.CONFIRMED
-    pushed.server.accept(wrong)
-    pull(pushed)
-    assert row(pushed, wrong).status is TaskStatus.DONE
-
-
-def test_a_new_project_is_refused_where_the_settings_name_one(pushed: FakeParts) -> None:
-    project = pushed.project
-    with pytest.raises(
-        ConfigError, match=r"label_studio\.project_id: expected 0 with --new-project, got 7; set it to"
-    ):
-        pushing.push(
-            project.engine,
-            project.store,
-            pushed.label_backend(),
-            "title",
-            project.classes,
-            "",
-            7,
-            quiet,
-            new_project=True,
-        )
-    assert {task.status for task in rows(pushed)} == {TaskStatus.CONFIRMED}
-
-
-def test_a_new_project_waits_for_a_push_that_is_under_way(pushed: FakeParts) -> None:
-    take(pushed.project.engine, "push", holder_id(), 60)
-    assert stages.push(pushed, quiet, new_project=True).busy
-    assert {task.status for task in rows(pushed)} == {TaskStatus.CONFIRMED}
-    with read(pushed.project.engine) as session:
-        assert get_fact(session, pushing.PROJECT_FACT) == "1"
 
 
 def test_pulling_before_the_first_push_says_what_to_do(chosen: FakeParts) -> None:
