@@ -12,13 +12,15 @@ from loop.errors import ProjectError
 def check_classes(dataset: ImportedDataset, of_weights: Sequence[str]) -> None:
     """Raises ProjectError unless every class of the dataset is one of the weights'.
 
-    Labels are kept by name. A layout that numbers its classes as the trainer does (YOLO) must number them as the weights
+    Labels are kept by name, so a class that no box has, such as the supercategory that exporters write as a COCO category,
+    does no harm. A layout that numbers its classes as the trainer does (YOLO) must number them as the weights
     do, all of them: otherwise it is not what they were trained on.
     """
     if dataset.ordered:
         _check_order(dataset.classes, of_weights)
     else:
-        _check_names(dataset.classes, of_weights)
+        used = {box[0] for image in dataset.images for box in image.boxes or ()}
+        _check_names([dataset.classes[number] for number in sorted(used)], of_weights)
 
 
 def _check_names(of_dataset: Sequence[str], of_weights: Sequence[str]) -> None:

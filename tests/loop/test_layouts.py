@@ -119,3 +119,13 @@ def test_a_class_that_the_weights_lack_is_an_error(layout: Layout, init: Run, tm
     ) in err
     assert "'helmets', the nearest is 'helmet'; rename or remove them in the dataset" in err
     assert not (tmp_path / "project").exists()
+
+
+def test_a_category_that_no_box_has_does_no_harm(init: Run, tmp_path: Path) -> None:
+    path = coco(tmp_path / "dataset", {1: "person", 2: "helmet"})
+    tree = json.loads(path.read_text())
+    tree["categories"].append({"id": 0, "name": "workers", "supercategory": "none"})
+    path.write_text(json.dumps(tree))
+    code, out, err = init(tmp_path / "project", path)
+    assert code == OK, err
+    assert "imported 2 train images with 2 boxes" in out
