@@ -13,6 +13,7 @@ from loop import stages
 from loop.project import open_project
 from tests.fakes import FakeParts, make_project, quiet, write_frames
 from tests.loop.desk import push
+from tests.studio import Studio
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +55,18 @@ def chosen(parts: FakeParts) -> FakeParts:
 def pushed(chosen: FakeParts) -> FakeParts:
     push(chosen)
     return chosen
+
+
+@pytest.fixture
+def real(parts: FakeParts, label_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeParts]:
+    """Eight tasks in the real Label Studio."""
+    from connectors.label_studio import LabelStudio
+
+    backend = LabelStudio(label_studio.server.url, label_studio.server.token, images="upload")
+    monkeypatch.setattr(parts, "_studio", backend)
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    stages.select(parts, quiet, budget=8)
+    project = push(parts).project_id
+    yield parts
+    label_studio.call("DELETE", f"projects/{project}")

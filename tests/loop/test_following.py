@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -21,7 +21,7 @@ from db.tasks import batches, engaged_frames, tasks
 from loop import coverage_view, freezing, rounds, stages
 from loop import pull as pulling
 from tests.fakes import FakeLabelStudio, FakeParts, quiet
-from tests.loop.desk import HAT, a_key, label_of, pull, push, row
+from tests.loop.desk import HAT, a_key, label_of, pull, row
 from tests.studio import Person, Studio
 
 HELMET = (StoredBox("helmet", *HAT.xyxy),)
@@ -255,21 +255,6 @@ def test_a_frozen_dataset_stays_and_the_next_one_is_without_the_frame(pushed: Fa
     assert (members(pushed, dataset), contents(project.datasets)) == frozen
     manifest = freezing.build_manifest(project, coverage_view.build(pushed, quiet), opened)
     assert {entry.frame for entry in manifest.entries} == set(frozen[0]) - {frame}
-
-
-@pytest.fixture
-def real(parts: FakeParts, label_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeParts]:
-    """Eight tasks in the real Label Studio."""
-    from connectors.label_studio import LabelStudio
-
-    backend = LabelStudio(label_studio.server.url, label_studio.server.token, images="upload")
-    monkeypatch.setattr(parts, "_studio", backend)
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
-    stages.select(parts, quiet, budget=8)
-    project = push(parts).project_id
-    yield parts
-    label_studio.call("DELETE", f"projects/{project}")
 
 
 @pytest.mark.slow
