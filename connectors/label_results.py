@@ -26,8 +26,8 @@ WITHOUT_GEOMETRY = (
     "ranker",
 )
 SIDES = ("x", "y", "width", "height")
-LEAST_SIDE = 0.01
-"""In px; labels are kept with two decimals, so a box thinner than this would lose its area."""
+LEAST_SIDE = 0.2
+"""In px; a thinner box shows nothing and would be dropped from a dataset, whose boxes have two decimals and 0.1 px at least."""
 
 Corners = tuple[float, float, float, float]
 Json = dict[str, object]

@@ -211,12 +211,19 @@ def test_what_is_no_region_at_all_is_named_too() -> None:
         ({"x": 100}, "x 100, y 10, width 10, height 10"),
         ({"y": -30.5}, "x 10, y -30.5, width 10, height 10"),
         ({"height": 1e-6}, "x 10, y 10, width 10, height 1e-06"),
+        ({"height": 0.08}, "x 10, y 10, width 10, height 0.08"),
     ],
 )
 def test_a_box_without_area_is_named_and_never_makes_a_background(numbers: dict[str, float], at: str) -> None:
     got = answer([spoiled(**numbers)])
     assert got.boxes == []
     assert got.unknown_classes == (f"[car box without area inside the image: {at} (percent)]",)
+
+
+def test_a_thin_box_is_a_box() -> None:
+    got = answer([spoiled(height=0.09)])
+    assert got.boxes[0].xyxy == pytest.approx((32, 24, 64, 24.216))
+    assert got.unknown_classes == ()
 
 
 def test_a_score_that_is_no_number_is_no_confidence() -> None:
