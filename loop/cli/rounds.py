@@ -173,7 +173,9 @@ def models_promote(
     if not rounds.approve(parts, row.id):
         deploying.promote(parts.project, row.id, "by hand")
     if why := rounds.refusal(parts.project, row):
-        say(f"warning: {why}; it is deployed all the same, `fieldloop models rollback` brings the former model back")
+        say(
+            f"warning: {why}; it is deployed all the same, `fieldloop models rollback` brings the former model back"
+        )
     _show_deployed(parts, row.id, as_json)
 
 
