@@ -96,23 +96,16 @@ def said(found: Backlog) -> str:
 
 def progress(session: Session, project: Project, total: int) -> list[Analyzed]:
     """How far the configured embedder, the deployed detector and the measurements have come; loads no model."""
-    model = deployed(session)
-    wanted = {
-        "embedder": (_embedder_key(project.settings), project.settings.embedder.model),
-        "detector": (_detector_key(project.settings, model.sha256), model.sha256[:16]) if model else ("", ""),
-    }
-    found = [
-        _progress(session, kind, get_fact(session, key), name, total) for kind, (key, name) in wanted.items()
-    ]
+    model, settings = deployed(session), project.settings
+    embedder = get_fact(session, _embedder_key(settings))
+    detector = get_fact(session, _detector_key(settings, model.sha256)) if model else None
     measure = find_producer(session, "measure", MEASURES_VERSION)
-    return [
-        item
-        for item in (
-            *found,
-            _progress(session, "measure", None if measure is None else str(measure), MEASURES_VERSION, total),
-        )
-        if item is not None
-    ]
+    found = (
+        _progress(session, "embedder", embedder, settings.embedder.model, total),
+        _progress(session, "detector", detector, model.sha256[:16] if model else "", total),
+        _progress(session, "measure", None if measure is None else str(measure), MEASURES_VERSION, total),
+    )
+    return [item for item in found if item is not None]
 
 
 def _progress(session: Session, kind: str, made: str | None, name: str, total: int) -> Analyzed | None:

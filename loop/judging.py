@@ -13,7 +13,7 @@ from connectors.images import decode, inspect
 from connectors.ports import Detections, Detector, Progress
 from db.engine import read
 from db.frames import FrameRow, frames
-from db.labels import LabelRow, labels
+from db.labels import LabelRow, count_labels, labels
 from db.rounds import RoundRow
 from db.states import Origin, TaskStatus
 from db.tasks import TaskRow, tasks
@@ -110,7 +110,7 @@ def held_out(project: Project, view: CoverageView, row: RoundRow) -> HeldOut:
 def check_held_out(project: Project) -> None:
     """Raises RoundError when nothing is labeled for evaluation."""
     with read(project.engine) as session:
-        if labels(session, purpose="evaluation"):
+        if count_labels(session, purpose="evaluation"):
             return
     raise RoundError(
         "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label Studio, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from loop.errors import ConfigError, Waiting
 from loop.exclusive import exclusive
 from loop.project import Project
 from loop.shortfall import Asked, Rules, why_fewer
+from loop.strategies import unknown_strategy
 from loop.wiring import Parts
 from samplers import STRATEGIES, Pool, draw_evaluation
 from samplers.clusters import camera_residuals, estimate_radius, leader_clusters
@@ -197,11 +197,8 @@ def _grown(share: float, before: int, now: int) -> int:
 
 
 def _check_strategy(name: str) -> None:
-    if name not in STRATEGIES:
-        near = difflib.get_close_matches(name, STRATEGIES, n=1, cutoff=0)
-        raise ConfigError(
-            f"select.strategy: expected one of {', '.join(STRATEGIES)}, got {name!r}; the nearest is {near[0]!r}"
-        )
+    if wrong := unknown_strategy(name):
+        raise ConfigError(f"select.strategy: {wrong}")
 
 
 def _share_of(budget: int, share: float, spent: int) -> int:

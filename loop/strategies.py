@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Literal, get_args
 
 StrategyName = Literal[
@@ -26,3 +27,11 @@ StrategyName = Literal[
 """The keys of `samplers.STRATEGIES`."""
 
 STRATEGY_NAMES: tuple[str, ...] = get_args(StrategyName)
+
+
+def unknown_strategy(name: str) -> str:
+    """What to say of a name that is none of them, "" where it is one."""
+    if name in STRATEGY_NAMES:
+        return ""
+    near = difflib.get_close_matches(name, STRATEGY_NAMES, n=1, cutoff=0)
+    return f"expected one of {', '.join(STRATEGY_NAMES)}, got {name!r}; the nearest is {near[0]!r}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated
 
 import typer
@@ -19,7 +18,7 @@ from loop.cli.app import (
     progress_bar,
     told_by_step,
 )
-from loop.strategies import STRATEGY_NAMES
+from loop.strategies import STRATEGY_NAMES, unknown_strategy
 
 CREDENTIALS = "credentials.json"
 
@@ -32,12 +31,9 @@ app.add_typer(labelstudio, name="labelstudio")
 
 
 def _known_strategy(name: str | None) -> str | None:
-    if name is None or name in STRATEGY_NAMES:
-        return name
-    near = difflib.get_close_matches(name, STRATEGY_NAMES, n=1, cutoff=0)
-    raise typer.BadParameter(
-        f"expected one of {', '.join(STRATEGY_NAMES)}, got {name!r}; the nearest is {near[0]!r}"
-    )
+    if name is not None and (wrong := unknown_strategy(name)):
+        raise typer.BadParameter(wrong)
+    return name
 
 
 @app.command(epilog="Example: fieldloop select --budget 50 --dry-run")
