@@ -27,7 +27,7 @@ from loop.errors import Waiting
 from loop.project import Project
 from loop.sides import codes_of
 from loop.wiring import Parts
-from samplers.clusters import camera_residuals, estimate_radius, leader_clusters
+from samplers.clusters import near_duplicates
 
 
 def freeze_dataset(project: Project, view: CoverageView, row: RoundRow) -> int:
@@ -149,18 +149,16 @@ def _clusters(project: Project, embedder: int, rows: Sequence[FrameRow]) -> dict
         ids, vectors = load_embeddings(session, embedder, [row.seq for row in ordered])
     if not ordered:
         return {}
-    order = np.argsort(ids)
     seqs = np.array([row.seq for row in ordered], dtype=np.int64)
-    vectors = vectors[order[np.searchsorted(ids[order], seqs)]]
+    vectors = vectors[np.searchsorted(ids, seqs)]
     camera = codes_of([row.camera for row in ordered])
     sequence = np.where(
         [row.sequence is None for row in ordered],
         -1,
         codes_of([f"{row.camera}/{row.sequence}" for row in ordered]),
     )
-    residual = camera_residuals(vectors, camera)
-    radius = estimate_radius(residual, sequence, camera, np.random.default_rng(project.settings.seed))
-    return dict(zip(seqs.tolist(), leader_clusters(residual, radius, camera).tolist(), strict=True))
+    found = near_duplicates(vectors, sequence, camera, np.random.default_rng(project.settings.seed))
+    return dict(zip(seqs.tolist(), found.tolist(), strict=True))
 
 
 def _when(row: FrameRow) -> tuple[str, float, int]:

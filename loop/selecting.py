@@ -25,8 +25,7 @@ from loop.project import Project
 from loop.shortfall import Asked, Rules, why_fewer
 from loop.strategies import unknown_strategy
 from loop.wiring import Parts
-from samplers import STRATEGIES, Pool, draw_evaluation
-from samplers.clusters import camera_residuals, estimate_radius, leader_clusters
+from samplers import STRATEGIES, Pool, clusters, draw_evaluation
 from samplers.uncertainty import UncertaintySettings, frame_uncertainty
 
 Ints = NDArray[np.int64]
@@ -280,28 +279,25 @@ def near_duplicates(view: CoverageView, seed: int) -> Ints:
     side = view.production
     times = np.array([row.captured_at.timestamp() if row.captured_at else row.seq for row in side.rows])
     order = np.lexsort((times, side.camera))
-    residual = camera_residuals(side.vectors[order], side.camera[order])
-    radius = estimate_radius(
-        residual, side.sequence[order], side.camera[order], np.random.default_rng([seed, 2])
-    )
-    found = leader_clusters(residual, radius, side.camera[order])
-    clusters = np.empty(len(side), dtype=np.int64)
-    clusters[order] = _same_views_joined(found, side.vectors[order], side.sequence[order], side.camera[order])
-    return clusters
+    vectors, sequence, camera = side.vectors[order], side.sequence[order], side.camera[order]
+    found = clusters.near_duplicates(vectors, sequence, camera, np.random.default_rng([seed, 2]))
+    by_row = np.empty(len(side), dtype=np.int64)
+    by_row[order] = _same_views_joined(found, vectors, sequence, camera)
+    return by_row
 
 
-def _same_views_joined(clusters: Ints, vectors: Array, sequence: Ints, camera: Ints) -> Ints:
+def _same_views_joined(found: Ints, vectors: Array, sequence: Ints, camera: Ints) -> Ints:
     """Frames of a sequence that look the same share a cluster.
 
     Where a sequence hardly changes, its radius shrinks to nothing and parts them by their noise.
     """
     within = np.where(sequence >= 0, sequence, -1 - camera)
     by = np.argsort(within, kind="stable")
-    joined = clusters.copy()
+    joined = found.copy()
     for rows in np.split(by, np.flatnonzero(np.diff(within[by])) + 1):
         if len(rows) > 1:
-            alike = leader_clusters(vectors[rows], SAME_VIEW)
-            joined[rows] = clusters[rows][np.unique(alike, return_index=True)[1][alike]]
+            alike = clusters.leader_clusters(vectors[rows], SAME_VIEW)
+            joined[rows] = found[rows][np.unique(alike, return_index=True)[1][alike]]
     return joined
 
 

@@ -45,8 +45,7 @@ def load_side(session: Session, rows: list[FrameRow], embedder: int, measure: in
     """Everything known of these frames by these producers; each must have been embedded."""
     seqs = [row.seq for row in rows]
     ids, vectors = load_embeddings(session, embedder, seqs)
-    order = np.argsort(ids)
-    vectors = vectors[order[np.searchsorted(ids[order], seqs)]]
+    vectors = vectors[np.searchsorted(ids, seqs)]
     camera = codes_of([row.camera for row in rows])
     return Side(
         rows,

@@ -13,6 +13,16 @@ FEW_FRAMES = 8
 SLACK = 1.1
 
 
+def near_duplicates(vectors: Floats, sequence: Ints, camera: Ints, rng: np.random.Generator) -> Ints:
+    """(N,) int64 cluster numbers: leader clusters of what sets frames apart from their camera's median, within the
+    radius that their sequence teaches.
+
+    vectors: (N, D) float32, rows in order of time. sequence, camera: (N,) int, sequence -1 for none.
+    """
+    residual = camera_residuals(vectors, camera)
+    return leader_clusters(residual, estimate_radius(residual, sequence, camera, rng), camera)
+
+
 def camera_residuals(embeddings: Floats, camera: Ints) -> Floats:
     """(N, D) float32, unit norm or zero: what differs from the camera's median embedding.
 
