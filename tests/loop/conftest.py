@@ -13,6 +13,7 @@ from loop import stages
 from loop.project import open_project
 from tests.fakes import FakeParts, make_project, quiet, write_frames
 from tests.loop.desk import push
+from tests.loop.judged import BY_DAY, BY_NIGHT, class_of, label_all
 from tests.studio import Studio
 
 
@@ -70,3 +71,30 @@ def real(parts: FakeParts, label_studio: Studio, monkeypatch: pytest.MonkeyPatch
     project = push(parts).project_id
     yield parts
     label_studio.call("DELETE", f"projects/{project}")
+
+
+@pytest.fixture(scope="session")
+def labeled_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 camera-days, most of them to evaluate, two thirds of all frames dark; a few bursts by day show a helmet."""
+    folder = tmp_path_factory.mktemp("rounds")
+    overrides = [
+        "frames.path=../incoming",
+        "evaluation.group_share=0.75",
+        "round.epochs=3",
+        "gaps.regions=false",
+    ]
+    project = make_project(folder / "project", overrides=overrides, train=24, val=8)
+    write_frames(folder / "incoming", bright=BY_DAY, dark=BY_NIGHT, cameras=4, days=5, class_of=class_of)
+    parts = FakeParts(project)
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    label_all(project)
+    project.engine.dispose()
+    return folder
+
+
+@pytest.fixture
+def labeled(labeled_template: Path, tmp_path: Path) -> FakeParts:
+    for name in ("project", "incoming"):
+        shutil.copytree(labeled_template / name, tmp_path / name)
+    return FakeParts(open_project(tmp_path / "project"))

@@ -1,0 +1,96 @@
+"""A labeled project whose rounds end in a verdict, and what its tests do with it; torch-free, all but the training is real."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from db.engine import read, write
+from db.frames import FrameRow, frames
+from db.labels import set_label
+from db.models import deployed
+from db.rounds import RoundRow
+from db.states import Origin, Role
+from loop import rounds
+from loop.deploying import promote
+from loop.project import Project
+from tests.fakes import (
+    CLASSES,
+    FakeParts,
+    FakeTrainer,
+    add_checkpoint,
+    box_of,
+    quiet,
+    weights,
+)
+
+BASE = weights(blind_below=100)
+BETTER = weights(note="sees in the dark")
+BY_DAY, BY_NIGHT = 30, 60
+NOTHING_HELD_OUT = (
+    "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label Studio, "
+    "or import a dataset with a val split"
+)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def label_all(project: Project) -> None:
+    """What a person would have answered: the truth, for the purpose of each frame's group."""
+    with write(project.engine) as session:
+        for row in frames(session, origin=Origin.PRODUCTION):
+            number = int(Path(row.source_key).stem.split("-")[-1])
+            purpose = "evaluation" if row.role == Role.EVALUATION else "train"
+            set_label(session, row.seq, [(CLASSES[class_of(number)], *box_of(number))], purpose, "annotation")
+
+
+def class_of(number: int) -> int:
+    return int(number < BY_DAY and number // 3 % 4 == 1)
+
+
+def run(parts: FakeParts) -> RoundRow:
+    row = rounds.run(parts, quiet)
+    assert row is not None
+    return row
+
+
+def started(parts: FakeParts, candidate: bytes = BETTER, **settings: object) -> FakeParts:
+    """A round is open; the trainer will answer with this candidate."""
+    if settings:
+        parts = with_round(parts, **settings)
+    parts.fake_trainer = FakeTrainer(candidate)
+    rounds.start(parts)
+    return parts
+
+
+def with_round(parts: FakeParts, **changed: object) -> FakeParts:
+    chosen = parts.project.settings
+    chosen = chosen.model_copy(update={"round": chosen.round.model_copy(update=changed)})
+    return FakeParts(dataclasses.replace(parts.project, settings=chosen))
+
+
+def in_production(parts: FakeParts) -> str:
+    with read(parts.project.engine) as session:
+        now = deployed(session)
+    assert now is not None
+    return now.sha256
+
+
+def sha_of(data: bytes) -> str:
+    from connectors.images import content_hash
+
+    return content_hash(data)
+
+
+def production(parts: FakeParts) -> Sequence[FrameRow]:
+    with read(parts.project.engine) as session:
+        return frames(session, origin=Origin.PRODUCTION)
+
+
+def promoted_before(parts: FakeParts) -> FakeParts:
+    """Another detector than the one that analyzed production is deployed."""
+    promote(parts.project, add_checkpoint(parts.project, weights(blind_below=100, note="by hand")), "by hand")
+    return parts
