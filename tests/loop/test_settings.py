@@ -235,19 +235,14 @@ def test_a_token_in_the_file_is_answered_with_its_place(tmp_path: Path, key: str
     )
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("FIELDLOOP_LABEL_STUDIO__TOKEN", "hush"), ("FIELDLOOP_LABEL_STUDIO", '{"token": "hush"}')],
+)
 def test_a_token_under_a_wrong_variable_is_not_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
-    monkeypatch.setenv("FIELDLOOP_LABEL_STUDIO__TOKEN", "hush")
-    with pytest.raises(ConfigError, match="set the environment variable FIELDLOOP_LABEL_STUDIO_TOKEN") as one:
-        settings_of(tmp_path, "")
-    assert "hush" not in str(one.value)
-
-
-def test_a_section_from_the_environment_that_holds_a_token_is_not_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FIELDLOOP_LABEL_STUDIO", '{"token": "hush"}')
+    monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError, match="set the environment variable FIELDLOOP_LABEL_STUDIO_TOKEN") as one:
         settings_of(tmp_path, "")
     assert "hush" not in str(one.value)

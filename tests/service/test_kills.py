@@ -17,7 +17,7 @@ from db.engine import read
 from db.labels import labels
 from db.tasks import tasks as stored_tasks
 from loop.project import open_project
-from tests.service.world import Served, World, deliver, make_world, until
+from tests.service.world import Served, World, deliver, until, world_at
 from tests.studio import Person, Studio
 
 pytestmark = [pytest.mark.slow, pytest.mark.studio]
@@ -55,11 +55,7 @@ def test_killed_at_random_it_loses_nothing_and_makes_nothing_twice(
 ) -> None:
     monkeypatch.delenv("FIELDLOOP_LABEL_STUDIO_TOKEN", raising=False)
     title = f"kills {tmp_path.name}"[:50]
-    world = make_world(
-        tmp_path / "world",
-        {"name": title, "label_studio.url": label_studio.server.url, "select.daily_budget": 1000},
-    )
-    world.environment["FIELDLOOP_LABEL_STUDIO_TOKEN"] = label_studio.server.token
+    world = world_at(label_studio, tmp_path / "world", title, {"select.daily_budget": 1000})
     chance = random.Random(SEED)
     given = answered = 0
     for number in range(KILLS):

@@ -11,7 +11,7 @@ import pytest
 from connectors.label_results import KEY
 from loop.deploying import file_sha256
 from tests.service.test_kills import standing
-from tests.service.world import CLASSES, SIDE, Served, World, deliver, make_world, until
+from tests.service.world import CLASSES, SIDE, Served, World, deliver, until, world_at
 from tests.studio import Person, Studio, drawn
 
 pytestmark = [pytest.mark.slow, pytest.mark.studio]
@@ -72,10 +72,7 @@ def test_it_promotes_by_itself_and_is_led_back_while_it_runs(
 ) -> None:
     monkeypatch.delenv("FIELDLOOP_LABEL_STUDIO_TOKEN", raising=False)
     title = f"promotion {tmp_path.name}"[:50]
-    world = make_world(
-        tmp_path / "world", SETTINGS | {"name": title, "label_studio.url": label_studio.server.url}
-    )
-    world.environment["FIELDLOOP_LABEL_STUDIO_TOKEN"] = label_studio.server.token
+    world = world_at(label_studio, tmp_path / "world", title, SETTINGS)
     weights = world.root / "models" / "deployed.pt"
     first = file_sha256(weights)
     truth = {file_sha256(path)[:20]: class_of(path) for path in deliver(world.incoming, FRAMES)}

@@ -23,6 +23,7 @@ from PIL import Image
 
 from connectors.yolo_env import import_ultralytics, unchanged_process
 from tests.connectors.test_clip import make_folder
+from tests.studio import Studio
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("square", "stripe")
@@ -117,6 +118,14 @@ def make_world(folder: Path, settings: dict[str, Any] | None = None) -> World:
         "init", str(made.root), "--dataset", str(data), "--weights", str(weights),
         "--frames", str(incoming), "--clip", str(folder / "clip"), *given, project=False,
     )  # fmt: skip
+    return made
+
+
+def world_at(studio: Studio, folder: Path, title: str, settings: dict[str, Any]) -> World:
+    """The same, labeled at a server that runs already; the token reaches its processes alone."""
+    there = {"name": title, "label_studio.url": studio.server.url}
+    made = make_world(folder, settings | there)
+    made.environment["FIELDLOOP_LABEL_STUDIO_TOKEN"] = studio.server.token
     return made
 
 
