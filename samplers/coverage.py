@@ -13,7 +13,7 @@ from samplers.uncertainty import UncertaintySettings, frame_uncertainty, rank_wi
 
 @dataclass(frozen=True)
 class CoverageSettings:
-    """deficit_cap: a condition that lacks more than this share of production gets no larger quota.
+    """deficit_cap: a larger deficit gets no larger quota.
 
     uncertainty_weight: of uncertainty beside novelty within a stratum, both as ranks.
     burst_floor: a sequence whose mean novelty is below this part of its stratum's median was probably put

@@ -17,7 +17,7 @@ BY_ARM = {
     "herding": "stands for many frames that nothing labeled resembles",
     "prob_cover": "stands for many frames that nothing labeled resembles",
     "typical": "typical of a kind of frame of which few are labeled",
-    "class_balanced": "shows classes of which few boxes are labeled",
+    "class_balanced": "shows classes that the rest of the batch shows little of",
     "targeted": "resembles what was asked for",
     "stream": "new when it came in: unlike what was labeled and chosen before it",
 }
