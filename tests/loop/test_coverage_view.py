@@ -13,7 +13,7 @@ import pytest
 
 from db import index as indexing
 from db.vectors import VectorStore
-from loop import coverage_view, deploying, gaps_page, stages
+from loop import comparing, coverage_view, deploying, gaps_page, stages
 from loop.coverage_view import CoverageView
 from loop.errors import ProjectError
 from loop.jsonable import plain
@@ -229,5 +229,5 @@ def test_two_views_of_one_state_are_the_same(analyzed: FakeParts) -> None:
 @pytest.mark.parametrize(("name", "hour"), [("UTC", 23.5), ("Europe/Rome", 0.5), ("America/New_York", 18.5)])
 def test_the_hour_of_capture_is_that_of_the_projects_time_zone(name: str, hour: float) -> None:
     captured = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
-    assert coverage_view._hour(captured, ZoneInfo(name)) == hour
-    assert np.isnan(coverage_view._hour(None, ZoneInfo(name)))
+    assert comparing._hour(captured, ZoneInfo(name)) == hour
+    assert np.isnan(comparing._hour(None, ZoneInfo(name)))

@@ -1,0 +1,222 @@
+"""Production beside the training set, from arrays alone: no database, no network, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.ports import Array
+from db.analysis import StoredDetections
+from loop.coverage.conditions import Conditions
+from loop.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
+from loop.coverage.gaps import (
+    Candidate,
+    Gap,
+    candidates_of,
+    class_candidates,
+    frame_confidence,
+    rank_gaps,
+)
+from loop.coverage.merging import merge_overlapping
+from loop.coverage.prompts import assign, smooth_by_sequence
+from loop.coverage.regions import (
+    Novelty,
+    Region,
+    Search,
+    TrainingSet,
+    find_regions,
+    measure_novelty,
+    region_candidates,
+)
+from loop.coverage.strata import Strata, strata_of
+from loop.ingest import UNKNOWN
+from loop.settings import Gaps
+from loop.sides import Side
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of both sides.
+
+    detections: by production row. labeled: by training row, the class ids of its boxes, (B,) int64 each.
+    """
+
+    production: Side
+    training: Side
+    detections: Sequence[StoredDetections]
+    labeled: Sequence[Ints]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """The conditions and their sentences as the embedder reads them.
+
+    vectors: (D,) unit norm by sentence, empty where prompts are off. logit_scale: the embedder's own. unknown: words it never met.
+    """
+
+    conditions: Conditions
+    vectors: Mapping[str, Array]
+    logit_scale: float
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Both sides, their gaps worst first, and one stratum per production frame.
+
+    boxes_per_class: (C,) labeled in the training set.
+    """
+
+    production: Side
+    training: Side
+    detections: Sequence[StoredDetections]
+    classes: tuple[str, ...]
+    boxes_per_class: Ints
+    facets: list[Facet]
+    novelty: Novelty
+    regions: list[Region]
+    gaps: list[Gap]
+    strata: Strata
+
+    def conditions_of(self, row: int) -> dict[str, str]:
+        """What is known of a production frame: facet name -> option."""
+        found = {}
+        for facet in self.facets:
+            option = int(facet.production[row])
+            if option >= 0:
+                found[facet.name] = facet.options[option]
+        return found
+
+
+def compare(
+    known: Evidence, words: Words, search: Search, settings: Gaps, local: tzinfo, seed: int
+) -> Comparison:
+    """The comparison that gaps, selection and rounds share.
+
+    search: nearest frames of the training set by their ids. local: the zone in which dayparts are meant.
+    """
+    production, training = known.production, known.training
+    members = TrainingSet(_ids(training), training.vectors, training.sequence)
+    novelty, own = measure_novelty(production.vectors, members, search, settings.neighbors)
+    facets = _facets(known, words, settings, local)
+    regions = (
+        find_regions(production.vectors, novelty, own, production.sequence, _named_vectors(words))
+        if settings.regions
+        else []
+    )
+    boxes, frames_with = _class_counts(known.labeled, len(known.classes))
+    scores = class_maxima(known.detections, len(known.classes))
+    classes = class_candidates(known.classes, boxes, frames_with, len(training), scores)
+    conditioned = [candidate for facet in facets for candidate in candidates_of(facet)]
+    gaps = _ranked(known, [*conditioned, *region_candidates(regions), *classes], settings, seed)
+    return Comparison(
+        production=production,
+        training=training,
+        detections=known.detections,
+        classes=known.classes,
+        boxes_per_class=boxes,
+        facets=facets,
+        novelty=novelty,
+        regions=regions,
+        gaps=gaps,
+        strata=strata_of(gaps, len(production)),
+    )
+
+
+def class_maxima(detections: Sequence[StoredDetections], classes: int) -> Reals:
+    """(N, C) the highest score of each class in each frame, before suppression where it is known."""
+    maxima = np.zeros((len(detections), classes))
+    for row, found in enumerate(detections):
+        if len(found.confidence) and found.class_scores is not None:
+            maxima[row] = found.class_scores.max(axis=0)
+        elif len(found.confidence):
+            np.maximum.at(maxima[row], found.class_id, found.confidence)
+    return maxima
+
+
+def _named_vectors(words: Words) -> list[tuple[str, Array]]:
+    """The first sentence of every option, to name regions by; none without prompts."""
+    if not words.vectors:
+        return []
+    groups = words.conditions.groups
+    pairs = [pair for group in groups for pair in zip(group.options, group.prompts, strict=True)]
+    return [(option, words.vectors[sentences[0]]) for option, sentences in pairs]
+
+
+def _ranked(known: Evidence, candidates: Sequence[Candidate], settings: Gaps, seed: int) -> list[Gap]:
+    ranked = rank_gaps(
+        candidates,
+        known.production.group,
+        frame_confidence([each.confidence for each in known.detections]),
+        min_share=settings.min_share,
+        max_share=settings.max_share,
+        seed=seed,
+    )
+    return merge_overlapping(ranked, len(known.production))
+
+
+def _ids(side: Side) -> Ints:
+    return np.array([row.seq for row in side.rows], dtype=np.int64)
+
+
+def _facets(known: Evidence, words: Words, settings: Gaps, local: tzinfo) -> list[Facet]:
+    production, training, conditions = known.production, known.training, words.conditions
+    found: list[Facet] = []
+    if settings.metadata:
+        found += [
+            _metadata(column, conditions, production, training, local) for column in conditions.metadata
+        ]
+    if settings.measured:
+        cameras = [_cameras(production), _cameras(training)]
+        found += measured_facets(conditions.bins, production.measures, training.measures, *cameras)
+    if settings.prompts:
+        for group in conditions.groups:
+            here, there = (
+                smooth_by_sequence(
+                    assign(side.vectors, group, words.vectors, words.logit_scale), group, side.sequence
+                )
+                for side in (production, training)
+            )
+            found.append(prompt_facet(group, here, there))
+    return found
+
+
+def _metadata(column: str, conditions: Conditions, production: Side, training: Side, local: tzinfo) -> Facet:
+    values = [_column(column, conditions, side, local) for side in (production, training)]
+    return metadata_facet(column, *values)
+
+
+def _column(column: str, conditions: Conditions, side: Side, local: tzinfo) -> list[str | None]:
+    if column == "daypart":
+        hours = np.array([_hour(row.captured_at, local) for row in side.rows], dtype=np.float64)
+        return daypart_names(hours, conditions.dayparts)
+    values = _cameras(side) if column == "camera" else [row.site for row in side.rows]
+    return [None if value == UNKNOWN else value for value in values]
+
+
+def _hour(captured_at: datetime | None, local: tzinfo) -> float:
+    if captured_at is None:
+        return float("nan")
+    clock = captured_at.astimezone(local)
+    return clock.hour + clock.minute / 60
+
+
+def _cameras(side: Side) -> list[str | None]:
+    return [row.camera for row in side.rows]
+
+
+def _class_counts(labeled: Sequence[Ints], classes: int) -> tuple[Ints, Ints]:
+    """(boxes, frames with one) of each class in the training labels."""
+    boxes, with_one = np.zeros(classes, dtype=np.int64), np.zeros(classes, dtype=np.int64)
+    for ids in labeled:
+        np.add.at(boxes, ids, 1)
+        with_one[np.unique(ids)] += 1
+    return boxes, with_one
