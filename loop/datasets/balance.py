@@ -21,7 +21,7 @@ class Replay:
     """How an epoch is composed.
 
     old: frames replayed beside the new ones, 0 = all. new_repeats: of each new frame. max_repeats: bound for any
-    frame. rare: classes and conditions in a smaller share of frames are repeated. rare_part: at most this part of the
+    frame. rare: classes and conditions in a smaller share of all training frames are repeated. rare_part: at most this part of the
     replayed frames is reserved for old frames that show something rare.
     """
 
@@ -43,10 +43,11 @@ def repeats(
     training = sorted((i for i in items if splits[i.frame] == "train"), key=lambda i: i.content_hash)
     new, old = [i for i in training if i.new], [i for i in training if not i.new]
     kept = _sample(old, replay, seed)
-    factors = repeat_factors([*kept, *new], replay.rare)
+    factors = repeat_factors(training, replay.rare)
+    factor = {item.frame: value for item, value in zip(training, factors, strict=True)}
     out = {item.frame: 0 for item in old}
-    for item, factor in zip([*kept, *new], factors, strict=True):
-        wanted = factor * (replay.new_repeats if item.new else 1)
+    for item in [*kept, *new]:
+        wanted = factor[item.frame] * (replay.new_repeats if item.new else 1)
         out[item.frame] = int(min(replay.max_repeats, max(1, np.floor(wanted + 0.5))))
     return out
 
