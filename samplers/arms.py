@@ -54,6 +54,27 @@ class Queue:
         self._next = 0
 
 
+class Quota:
+    """An arm that hands its turns to another once so many of its frames are chosen, by whomever, or it has none left."""
+
+    def __init__(self, arm: Arm, rows: Bools, wanted: int, heir: Arm) -> None:
+        """rows: (N,) bool, the frames that count. heir: an arm that takes turns of its own too."""
+        self._arm, self._heir, self._rows, self._left = arm, heir, rows, wanted
+        self.weight, self.name = arm.weight, arm.name
+
+    def propose(self, open_rows: Bools) -> tuple[int, float] | None:
+        own = self._arm.propose(open_rows) if self._left > 0 else None
+        self.name = self._heir.name if own is None else self._arm.name
+        return self._heir.propose(open_rows) if own is None else own
+
+    def observe(self, row: int) -> None:
+        self._arm.observe(row)
+        self._left -= bool(self._rows[row])
+
+    def reopen(self) -> None:
+        self._arm.reopen()
+
+
 class Admission:
     """Which rows may still be chosen: one per near-duplicate cluster, none excluded, so many per sequence and
     per stratum.

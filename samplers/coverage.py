@@ -8,20 +8,20 @@ import numpy as np
 
 from samplers.arms import Arm, Queue, take_turns
 from samplers.pool import NOBODY, Ints, Pool, Reals, Selection
-from samplers.uncertainty import UncertaintySettings, frame_uncertainty, rank_within, relative_cost
+from samplers.uncertainty import rank_within, relative_cost
 
 
 @dataclass(frozen=True)
 class CoverageSettings:
     """deficit_cap: a larger deficit gets no larger quota.
 
-    uncertainty_weight: of uncertainty beside novelty within a stratum, both as ranks.
+    doubt_weight: of doubt beside novelty within a stratum, both as ranks.
     burst_floor: a sequence whose mean novelty is below this part of its stratum's median was probably put
     there by mistake.
     """
 
     deficit_cap: float = 0.02
-    uncertainty_weight: float = 0.3
+    doubt_weight: float = 0.3
     burst_floor: float = 0.5
 
 
@@ -31,27 +31,33 @@ def coverage_deficit(
     """Strata take turns in proportion to their deficit;
     what they cannot fill is drawn at random from the rest.
     """
-    unsure = frame_uncertainty(pool.scores, UncertaintySettings())
-    value = utility(pool, unsure, settings or CoverageSettings())
-    arms: list[Arm] = list(stratum_arms(pool, value, settings or CoverageSettings(), weight=1.0))
+    value = utility(pool, settings or CoverageSettings())
+    arms: list[Arm] = [
+        arm for _, arm in stratum_arms(pool, value, settings or CoverageSettings(), weight=1.0)
+    ]
     arms.append(Queue("random", rng.permutation(len(pool)), np.zeros(len(pool)), weight=0.0))
-    reasons = {"novelty": pool.novelty, "uncertainty": unsure, "deficit": deficit_of_rows(pool)}
+    reasons = {"novelty": pool.novelty, "uncertainty": pool.doubt, "deficit": deficit_of_rows(pool)}
     return take_turns(pool, k, arms, reasons)
 
 
-def stratum_arms(pool: Pool, value: Reals, settings: CoverageSettings, weight: float) -> list[Queue]:
-    """One arm per stratum that lacks something and has frames; their weights add up to `weight`."""
+def stratum_arms(
+    pool: Pool, value: Reals, settings: CoverageSettings, weight: float
+) -> list[tuple[int, Queue]]:
+    """Every stratum that lacks something and has frames, with an arm; their weights add up to `weight`."""
     capped = np.minimum(pool.deficit, settings.deficit_cap)
     present = np.bincount(pool.strata[(pool.strata != NOBODY) & ~pool.excluded], minlength=len(capped)) > 0
-    quota = np.where(present, capped, 0.0)
+    share = np.where(present & (pool.wanted != 0), capped, 0.0)
     return [
-        Queue(
-            "coverage",
-            stratum_order(pool, int(stratum), value, settings),
-            value,
-            weight * quota[stratum] / quota.sum(),
+        (
+            int(stratum),
+            Queue(
+                "coverage",
+                stratum_order(pool, int(stratum), value, settings),
+                value,
+                weight * share[stratum] / share.sum(),
+            ),
         )
-        for stratum in np.flatnonzero(quota > 0)
+        for stratum in np.flatnonzero(share > 0)
     ]
 
 
@@ -82,9 +88,9 @@ def own_sequences(sequence: Ints) -> Ints:
     return codes
 
 
-def utility(pool: Pool, unsure: Reals, settings: CoverageSettings) -> Reals:
-    """(N,) rank of novelty plus weighted rank of uncertainty, per second of labeling."""
-    worth = rank01(pool.novelty) + settings.uncertainty_weight * rank01(unsure)
+def utility(pool: Pool, settings: CoverageSettings) -> Reals:
+    """(N,) rank of novelty plus weighted rank of doubt, per second of labeling."""
+    worth = rank01(pool.novelty) + settings.doubt_weight * rank01(pool.doubt)
     value: Reals = worth / relative_cost(pool)
     return value
 

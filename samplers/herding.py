@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from samplers.arms import take_turns
-from samplers.coverage import rank01
 from samplers.covering import Cells, Covering, Kernel, cosine, gaussian
 from samplers.distances import Floats, rows_of, squared_norms
 from samplers.lazy import Greedy
 from samplers.pool import NO_LIMIT, NOBODY, Bools, Ints, Pool, Reals, Selection
-from samplers.uncertainty import UncertaintySettings, frame_uncertainty, relative_cost
+from samplers.uncertainty import relative_cost
 
 SAMPLE = 256
 REFERENCE = 20_000
@@ -52,10 +51,10 @@ def herding(
 def uncertainty_herding(
     pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings | None = None
 ) -> Selection:
-    """UHerding (Bae et al. 2025): covered mass weighs 1 - lam + lam u, u the rank of a frame's uncertainty.
+    """UHerding (Bae et al. 2025): covered mass weighs 1 - lam + lam u, u a frame's doubt over the mean doubt.
 
-    Random u costs it less than 1 % of its coverage, where choosing by uncertainty x distance would be no better
-    than chance. lam is .5 when left out. Uncertainty: entropy, size-corrected.
+    Random u costs it little of its coverage, where choosing by uncertainty x distance would be no better than chance.
+    lam is .5 when left out.
     """
     return _herd(pool, k, rng, settings or HerdingSettings(lam=0.5))
 
@@ -73,16 +72,16 @@ def facility_location(
 
 def herd_arm(
     pool: Pool,
-    unsure: Reals,
     rng: np.random.Generator,
     settings: HerdingSettings,
     name: str = "herding",
     weight: float = 1.0,
     kernel: Kernel | None = None,
 ) -> Greedy:
-    """The arm behind all of them. unsure: (N,) >= 0, any scale: only its ranks count."""
+    """The arm behind all of them."""
     rows, mass = spokesmen(pool)
-    weights = mass * (1 - settings.lam + settings.lam * rank01(unsure[rows]))
+    doubt = pool.doubt[rows]
+    weights = mass * (1 - settings.lam + settings.lam * doubt / (doubt.mean() if doubt.any() else 1.0))
     if kernel is None:
         kernel = gaussian(settings.scale or estimate_scale(rows_of(pool.embeddings, rows), pool.labeled, rng))
     objective = Covering(pool, rows, weights, kernel, rng, settings.cells)
@@ -123,9 +122,8 @@ def estimate_scale(points: Floats, labeled: Floats, rng: np.random.Generator) ->
 def _herd(
     pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings, kernel: Kernel | None = None
 ) -> Selection:
-    unsure = frame_uncertainty(pool.scores, UncertaintySettings(aggregation="size_corrected"))
-    arm = herd_arm(pool, unsure, rng, settings, kernel=kernel)
-    return take_turns(pool, k, [arm], {"novelty": pool.novelty, "uncertainty": unsure})
+    arm = herd_arm(pool, rng, settings, kernel=kernel)
+    return take_turns(pool, k, [arm], {"novelty": pool.novelty, "uncertainty": pool.doubt})
 
 
 def _squared(left: Floats, right: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The default strategy: what is known to be missing, what nobody named, what the model doubts, and chance."""
+"""The default strategy: chance, what is known to be missing, what nobody named, and what covers the most of the rest."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from samplers.arms import Arm, Queue, take_turns
+from samplers.arms import Arm, Queue, Quota, take_turns
 from samplers.coverage import CoverageSettings, deficit_of_rows, stratum_arms, utility
-from samplers.farthest import Farthest
-from samplers.pool import Pool, Selection
-from samplers.uncertainty import UncertaintySettings, frame_uncertainty, relative_cost
+from samplers.discovery import discovery_arm
+from samplers.herding import HerdingSettings, herd_arm
+from samplers.pool import NO_LIMIT, Ints, Pool, Reals, Selection
 
 
 @dataclass(frozen=True)
 class HybridSettings:
-    """Shares of the budget; what an arm cannot use goes to the others in proportion."""
+    """Shares of the budget. What the quotas do not need is herding's; what another arm cannot use goes to all."""
 
-    coverage: float = 0.70
-    discovery: float = 0.15
-    uncertainty: float = 0.075
-    random: float = 0.075
+    random: float = 0.15
+    quotas: float = 0.35
+    discovery: float = 0.10
+    herding: float = 0.40
     within: CoverageSettings = field(default_factory=CoverageSettings)
-    unsure: UncertaintySettings = field(default_factory=UncertaintySettings)
 
     def __post_init__(self) -> None:
-        shares = {name: getattr(self, name) for name in ("coverage", "discovery", "uncertainty", "random")}
+        shares = {name: getattr(self, name) for name in ("random", "quotas", "discovery", "herding")}
         negative = next((name for name, share in shares.items() if share < 0), None)
         if negative is not None:
             raise ValueError(f"{negative}: expected a share >= 0, got {shares[negative]}")
@@ -34,20 +33,48 @@ class HybridSettings:
 def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSettings | None = None) -> Selection:
     """Four arms take turns by their shares, so that every prefix is the same mix.
 
-    coverage: strata by deficit. discovery: k-center over novel frames of no stratum with a deficit, away
-    from all that was chosen.
-    uncertainty: the frames the model doubts most. random: any frame.
+    random: any frame; what it would have drawn counts as drawn when another arm was faster, so these frames remain a
+    random sample of the pool, whatever the others choose. coverage: strata that lack something, by deficit, each until as
+    many are chosen as it wants. discovery: k-center over novel frames of no stratum with a deficit, away from all that was
+    chosen. herding: the frame that covers the most of what nothing covers, doubt weighing the covered mass as far as the
+    pool trusts it.
+
+    contributions["probability"]: of a frame to be drawn by chance, 0 for one that only the other arms chose.
     """
     shares = settings or HybridSettings()
-    unsure = frame_uncertainty(pool.scores, shares.unsure)
-    value = utility(pool, unsure, shares.within)
-    deficit = deficit_of_rows(pool)
-    unnamed = np.flatnonzero((pool.novelty > pool.novel_above) & (deficit == 0) & ~pool.excluded)
-    doubts = np.lexsort((rng.permutation(len(pool)), -unsure / relative_cost(pool)))
+    value = utility(pool, shares.within)
+    drawn = rng.permutation(np.flatnonzero(~pool.excluded))
+    arms = _arms(pool, value, drawn, rng, shares)
+    reasons = {"novelty": pool.novelty, "uncertainty": pool.doubt, "deficit": deficit_of_rows(pool)}
+    chosen = take_turns(pool, k, arms, reasons)
+    chosen.contributions["probability"] = _by_chance(chosen, drawn, len(pool))
+    return chosen
+
+
+def _arms(
+    pool: Pool, value: Reals, drawn: Ints, rng: np.random.Generator, shares: HybridSettings
+) -> list[Arm]:
+    quotas = stratum_arms(pool, value, shares.within, shares.quotas)
+    rest = shares.herding if quotas else shares.herding + shares.quotas
+    herding = herd_arm(pool, rng, HerdingSettings(lam=pool.trust), weight=rest)
     arms: list[Arm] = [
-        *stratum_arms(pool, value, shares.within, shares.coverage),
-        Farthest("discovery", pool.embeddings, pool.labeled, unnamed, rng, shares.discovery),
-        Queue("uncertainty", doubts[unsure[doubts] > 0], value, shares.uncertainty),
-        Queue("random", rng.permutation(len(pool)), value, shares.random),
+        Queue("random", drawn, value, shares.random),
+        *(_quota(pool, stratum, arm, herding) for stratum, arm in quotas),
+        discovery_arm(pool, rng, shares.discovery),
+        herding,
     ]
-    return take_turns(pool, k, arms, {"novelty": pool.novelty, "uncertainty": unsure, "deficit": deficit})
+    return [arm for arm in arms if arm.weight > 0]
+
+
+def _quota(pool: Pool, stratum: int, arm: Queue, heir: Arm) -> Arm:
+    wanted = int(pool.wanted[stratum])
+    return Quota(arm, pool.strata == stratum, len(pool) if wanted == NO_LIMIT else wanted, heir)
+
+
+def _by_chance(chosen: Selection, drawn: Ints, size: int) -> Reals:
+    """(k,) inclusion probability of the frames among the first that were drawn, up to the last that chance alone chose."""
+    place = np.full(size, len(drawn))
+    place[drawn] = np.arange(len(drawn))
+    asked = place[chosen.indices]
+    last = int(asked[chosen.arm == "random"].max(initial=-1))
+    return np.where(asked <= last, (last + 1) / max(len(drawn), 1), 0.0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from samplers.distances import Floats, nearest_distance, squared_norms
+from samplers.expected_loss import expected_loss
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -18,7 +19,7 @@ Bools = NDArray[np.bool_]
 NOBODY = -1
 """No near-duplicate cluster, no sequence, no stratum."""
 NO_LIMIT = -1
-"""Of a quota."""
+"""Of a quota, or of what is wanted."""
 DIAMETER = 2.0
 """The largest distance between unit vectors: the novelty of everything while nothing is labeled."""
 
@@ -42,10 +43,11 @@ class Pool:
     training set.
     excluded: (N,) bool, labeled or queued: neither they nor their near-duplicates are chosen.
     seconds: (N,) > 0, what labeling the frame costs. max_per_sequence: 0 for no limit.
-    floors: (S,) int, so many frames of each stratum come first, as far as there are any. quotas: (S,) int,
+    wanted: (S,) int, so many more frames would cover each stratum; -1 where nobody counted. floors: (S,) int, so many frames of each stratum come first, as far as there are any. quotas: (S,) int,
     no more than so many of each are chosen; -1 for no limit.
     queries: (Q, D) float32, what is looked for: confirmed examples, or the vector of a text.
     class_counts: (C,) >= 0, boxes of each class that are labeled already.
+    doubt: (N,) 0..1, what the detector is expected to get wrong in a frame. trust: 0..1, how far that has shown to be so.
     """
 
     ids: Ints
@@ -63,10 +65,13 @@ class Pool:
     excluded: Bools
     seconds: Reals
     max_per_sequence: int
+    wanted: Ints
     floors: Ints
     quotas: Ints
     queries: Floats
     class_counts: Reals
+    doubt: Reals
+    trust: float
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -75,17 +80,17 @@ class Pool:
         size = len(self.ids)
         for name in ("ids", "cluster", "sequence", "strata"):
             self._set(name, _vector(name, getattr(self, name), size, np.int64))
-        for name in ("novelty", "seconds", "membership"):
+        for name in ("novelty", "seconds", "membership", "doubt"):
             self._set(name, _vector(name, getattr(self, name), size, np.float64))
         self._set("excluded", _vector("excluded", self.excluded, size, np.bool_))
         self._set("deficit", _vector("deficit", self.deficit, len(self.names), np.float64))
-        for name in ("floors", "quotas"):
+        for name in ("wanted", "floors", "quotas"):
             self._set(name, _vector(name, getattr(self, name), len(self.names), np.int64))
         self._set("class_counts", _vector("class_counts", self.class_counts, None, np.float64))
         self._set("embeddings", _unit_rows("embeddings", self.embeddings))
         self._set("labeled", _unit_rows("labeled", self.labeled, self.embeddings.shape[1]))
         self._set("queries", _unit_rows("queries", self.queries, self.embeddings.shape[1]))
-        self._set("scores", _scores(self.scores, self.ids))
+        self._set("scores", _scores(self.scores, len(self.ids)))
         _check_values(self)
 
     def _set(self, name: str, value: object) -> None:
@@ -110,13 +115,16 @@ class Pool:
         excluded: ArrayLike | None = None,
         seconds: ArrayLike | None = None,
         max_per_sequence: int = 0,
+        wanted: ArrayLike | None = None,
         floors: ArrayLike | None = None,
         quotas: ArrayLike | None = None,
         queries: ArrayLike | None = None,
         class_counts: ArrayLike = (),
+        doubt: ArrayLike | None = None,
+        trust: float = 0.0,
     ) -> Pool:
         """A pool in which what is not given is neutral: novelty is then the distance to the nearest
-        labeled frame, novel the upper half.
+        labeled frame, novel the upper half, and doubt what the scores alone say.
 
         Raises PoolError naming the array, what was expected and what was found.
         """
@@ -125,11 +133,12 @@ class Pool:
         known = np.zeros((0, rows.shape[1])) if labeled is None else np.asarray(labeled)
         known_rows = _unit_rows("labeled", known, rows.shape[1])
         far = _default_novelty(rows, known_rows) if novelty is None else np.asarray(novelty, dtype=np.float64)
+        boxes = _scores([np.zeros(0)] * size if scores is None else scores, size)
         return cls(
             ids=_or(ids, np.arange(size)),
             embeddings=rows,
             labeled=known_rows,
-            scores=[np.zeros(0)] * size if scores is None else scores,
+            scores=boxes,
             cluster=_or(cluster, np.full(size, NOBODY)),
             sequence=_or(sequence, np.full(size, NOBODY)),
             strata=_or(strata, np.full(size, NOBODY)),
@@ -141,10 +150,13 @@ class Pool:
             excluded=_or(excluded, np.zeros(size, dtype=bool)),
             seconds=_or(seconds, np.ones(size)),
             max_per_sequence=max_per_sequence,
+            wanted=_or(wanted, np.full(len(names), NO_LIMIT)),
             floors=_or(floors, np.zeros(len(names), dtype=np.int64)),
             quotas=_or(quotas, np.full(len(names), NO_LIMIT)),
             queries=_unit_rows("queries", _or(queries, np.zeros((0, rows.shape[1]))), rows.shape[1]),
             class_counts=np.asarray(class_counts),
+            doubt=expected_loss(boxes) if doubt is None else np.asarray(doubt),
+            trust=trust,
         )
 
 
@@ -201,10 +213,10 @@ def _unit_rows(name: str, value: NDArray[Any], width: int | None = None) -> Floa
     return rows
 
 
-def _scores(value: Sequence[NDArray[Any]], ids: Ints) -> list[NDArray[Any]]:
+def _scores(value: Sequence[NDArray[Any]], size: int) -> list[NDArray[Any]]:
     scores = [np.asarray(frame) for frame in value]
-    if len(scores) != len(ids):
-        raise PoolError(f"scores: expected one array per frame, {len(ids)}, got {len(scores)}")
+    if len(scores) != size:
+        raise PoolError(f"scores: expected one array per frame, {size}, got {len(scores)}")
     wrong = next((row for row, frame in enumerate(scores) if frame.ndim not in (1, 2)), None)
     if wrong is not None:
         raise PoolError(
@@ -243,9 +255,12 @@ def _check_values(pool: Pool) -> None:
         ("membership", bool(np.all((pool.membership >= 0) & (pool.membership <= 1))), "numbers in 0..1"),
         ("novel_above", bool(np.isfinite(pool.novel_above)), "a finite number"),
         ("seconds", bool(np.all(pool.seconds > 0)), "numbers > 0"),
+        ("wanted", bool(np.all(pool.wanted >= NO_LIMIT)), "-1 (unknown), 0 or more frames of each stratum"),
         ("floors", bool(np.all(pool.floors >= 0)), "0 or more frames of each stratum"),
         ("quotas", bool(np.all(pool.quotas >= NO_LIMIT)), "-1 (no limit), 0 or more frames of each stratum"),
         ("class_counts", bool(np.all(pool.class_counts >= 0)), "numbers >= 0"),
+        ("doubt", bool(np.all((pool.doubt >= 0) & (pool.doubt <= 1))), "numbers in 0..1"),
+        ("trust", 0 <= pool.trust <= 1, "a number in 0..1"),
         ("max_per_sequence", pool.max_per_sequence >= 0, "0 (no limit) or more"),
     )
     for name, holds, expected in checks:

@@ -46,9 +46,8 @@ def prob_cover(
     chosen = settings or ProbCoverSettings()
     rows, _ = spokesmen(pool)
     radius = chosen.delta or estimate_delta(rows_of(pool.embeddings, rows), rng, chosen)
-    even = np.zeros(len(pool))
     within = HerdingSettings(cells=chosen.cells)
-    arm = herd_arm(pool, even, rng, within, name="prob_cover", kernel=ball(max(radius, 1e-3)))
+    arm = herd_arm(pool, rng, within, name="prob_cover", kernel=ball(max(radius, 1e-3)))
     return take_turns(pool, k, [arm], {"novelty": pool.novelty})
 
 

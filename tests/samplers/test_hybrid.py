@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,9 +42,36 @@ def arms(selection: Selection) -> dict[str, int]:
 
 def test_the_shares_are_kept_in_every_prefix() -> None:
     selection = hybrid(world(), 40, np.random.default_rng(0))
-    assert arms(selection) == {"coverage": 28, "discovery": 6, "random": 3, "uncertainty": 3}
+    assert arms(selection) == {"coverage": 14, "discovery": 4, "herding": 16, "random": 6}
     first = Selection(selection.indices[:20], selection.gains[:20], {}, selection.arm[:20])
-    assert arms(first)["coverage"] == 14
+    assert arms(first) == {"coverage": 7, "discovery": 2, "herding": 8, "random": 3}
+
+
+def test_a_quota_that_is_met_leaves_its_turns_to_herding() -> None:
+    pool = replace(world(), wanted=np.array([2, -1]))
+    selection = hybrid(pool, 60, np.random.default_rng(0))
+    by_quota = pool.strata[selection.indices[selection.arm == "coverage"]]
+    assert (by_quota == 0).sum() <= 2
+    assert (by_quota == 1).sum() == 10, "half of 35 % of 60, and no more for the other's being met"
+    assert arms(selection)["herding"] > 24
+    none = hybrid(replace(pool, wanted=np.zeros(2)), 40, np.random.default_rng(0))
+    assert arms(none) == {"discovery": 4, "herding": 30, "random": 6}
+
+
+def test_what_chance_drew_is_a_random_sample_of_the_pool() -> None:
+    """Frames that another arm took first count as drawn: each of 200 frames is as likely to be in the sample as any."""
+    pool = replace(world(), excluded=np.arange(1000) >= 200, max_per_sequence=0, sequence=np.full(1000, -1))
+    drawn, claimed = np.zeros(1000), 0.0
+    for seed in range(400):
+        chosen = hybrid(pool, 40, np.random.default_rng(seed))
+        probability = chosen.contributions["probability"]
+        assert (probability[chosen.arm == "random"] > 0).all()
+        drawn[chosen.indices[probability > 0]] += 1
+        claimed += probability.max() / 400
+    often = drawn[:200] / 400
+    assert abs(often.mean() - claimed) < 0.002
+    assert often.std() < 1.25 * np.sqrt(claimed * (1 - claimed) / 400), "no more than chance varies"
+    assert drawn[200:].sum() == 0
 
 
 def test_quotas_follow_the_deficit_up_to_the_cap() -> None:
@@ -70,9 +99,9 @@ def test_discovery_finds_the_mode_nobody_named() -> None:
     assert min(found) >= 3
 
 
-def test_without_deficit_novelty_or_boxes_all_is_random() -> None:
+def test_without_deficit_and_novelty_herding_and_chance_remain() -> None:
     pool = Pool.of(np.eye(30), novelty=np.zeros(30), novel_above=0.5)
-    assert arms(hybrid(pool, 10, np.random.default_rng(0))) == {"random": 10}
+    assert arms(hybrid(pool, 11, np.random.default_rng(0))) == {"herding": 9, "random": 2}
 
 
 def test_sequences_take_turns_best_first_and_dull_ones_are_left_out() -> None:
@@ -91,7 +120,7 @@ def test_sequences_take_turns_best_first_and_dull_ones_are_left_out() -> None:
 def test_reasons_accompany_every_pick() -> None:
     pool = world()
     selection = hybrid(pool, 12, np.random.default_rng(0))
-    assert set(selection.contributions) == {"novelty", "uncertainty", "deficit"}
+    assert set(selection.contributions) == {"novelty", "uncertainty", "deficit", "probability"}
     np.testing.assert_array_equal(selection.contributions["novelty"], pool.novelty[selection.indices])
 
 

@@ -1,0 +1,94 @@
+"""What the default promises, whatever the pool."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from samplers import STRATEGIES, Pool
+from samplers.herding import estimate_scale, herding
+from samplers.hybrid import hybrid
+from samplers.worth import coverage
+
+MODES, DIM = 60, 32
+SEEDS = range(8)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def scenes(seed: int, size: int = 2000, planted: int = 0) -> np.ndarray:
+    """Frames of 60 modes of uneven size; the last `planted` of a tight one of their own."""
+    rng = np.random.default_rng(seed)
+    share = rng.dirichlet(np.full(MODES, 3.0))
+    centers = unit(rng.normal(size=(MODES + 1, DIM)))
+    mode = np.append(rng.choice(MODES, size - planted, p=share), np.full(planted, MODES))
+    spread = np.where(mode == MODES, 0.02, 0.08)[:, None]
+    return unit(centers[mode] + spread * rng.normal(size=(size, DIM)))
+
+
+def nothing_rare(seed: int) -> Pool:
+    rows = scenes(seed)
+    return Pool.of(rows[200:], labeled=rows[:20])
+
+
+def covered(pool: Pool, chosen: np.ndarray, scale: float) -> float:
+    return coverage(pool.embeddings, np.concatenate([pool.labeled, pool.embeddings[chosen]]), scale)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_with_nothing_rare_it_covers_as_much_as_herding_does(seed: int) -> None:
+    pool = nothing_rare(seed)
+    scale = estimate_scale(pool.embeddings, pool.labeled, np.random.default_rng(0))
+    ours, pure, chance = (
+        covered(pool, strategy(pool, MODES * 3 // 2, np.random.default_rng(seed)).indices, scale)
+        for strategy in (hybrid, herding, STRATEGIES["random"])
+    )
+    assert ours >= 0.98 * pure, (ours, pure)
+    assert chance < 0.95 * pure, "or this would show nothing"
+
+
+def test_a_cluster_of_half_a_percent_is_hit_in_every_run() -> None:
+    for seed in SEEDS:
+        rows = scenes(seed, planted=10)
+        pool = Pool.of(rows, labeled=rows[:20])
+        chosen = hybrid(pool, MODES * 3 // 2, np.random.default_rng(seed)).indices
+        assert (chosen >= 1990).any(), seed
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_doubt_that_means_nothing_changes_next_to_nothing(seed: int) -> None:
+    """Permuted doubt, as trusted as any doubt can be that means nothing by chance."""
+    rng = np.random.default_rng(seed)
+    pool = replace(nothing_rare(seed), doubt=rng.beta(1, 3, size=1800), trust=0.2)
+    permuted = replace(pool, doubt=rng.permutation(pool.doubt))
+    scale = estimate_scale(pool.embeddings, pool.labeled, np.random.default_rng(0))
+    one, other, without = (
+        covered(each, hybrid(each, 90, np.random.default_rng(seed)).indices, scale)
+        for each in (pool, permuted, replace(pool, trust=0.0))
+    )
+    assert other == pytest.approx(one, rel=0.01)
+    assert one >= 0.99 * without
+
+
+def test_of_a_hundred_copies_one_is_chosen() -> None:
+    rows = scenes(3, 600)
+    rows = np.concatenate([rows, rows[[5] * 100]])
+    copies = np.full(len(rows), -1)
+    copies[[5, *range(600, 700)]] = 0
+    pool = Pool.of(rows, cluster=copies)
+    for seed in SEEDS:
+        chosen = hybrid(pool, 90, np.random.default_rng(seed)).indices
+        assert ((chosen >= 600) | (chosen == 5)).sum() <= 1
+
+
+def test_a_stratum_of_which_nothing_is_labeled_heads_the_queue() -> None:
+    rows = scenes(4, planted=20)
+    strata = np.where(np.arange(2000) >= 1980, 0, -1)
+    pool = Pool.of(rows, labeled=rows[:100], strata=strata, names=("night",), deficit=[0.05])
+    chosen = hybrid(pool, 20, np.random.default_rng(0))
+    assert (chosen.indices[:3] >= 1980).any()
+    assert (chosen.indices >= 1980).sum() >= 7
