@@ -36,9 +36,12 @@ from loop.coverage.strata import Strata, strata_of
 from loop.ingest import UNKNOWN
 from loop.settings import Gaps
 from loop.sides import Side
+from samplers.expected_loss import missed_objects
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
+ALIKE = 10
+"""So many labeled frames nearest to a frame tell what there is to see in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +75,8 @@ class Words:
 class Comparison:
     """Both sides, their gaps worst first, and one stratum per production frame.
 
-    boxes_per_class: (C,) labeled in the training set.
+    boxes_per_class: (C,) labeled in the training set. missed: (N,) objects that the detector seems to have missed in
+    each production frame, by what the training frames nearest to it show.
     """
 
     production: Side
@@ -85,6 +89,7 @@ class Comparison:
     regions: list[Region]
     gaps: list[Gap]
     strata: Strata
+    missed: Reals
 
     def conditions_of(self, row: int) -> dict[str, str]:
         """What is known of a production frame: facet name -> option."""
@@ -128,6 +133,7 @@ def compare(
         regions=regions,
         gaps=gaps,
         strata=strata_of(gaps, len(production)),
+        missed=_missed(known, search),
     )
 
 
@@ -161,6 +167,20 @@ def _ranked(known: Evidence, candidates: Sequence[Candidate], settings: Gaps, se
         seed=seed,
     )
     return merge_overlapping(ranked, len(known.production))
+
+
+def _missed(known: Evidence, search: Search) -> Reals:
+    training = _ids(known.training)
+    _, found = search(known.production.vectors, min(ALIKE, len(training)))
+    order = np.argsort(training)
+    place = order[np.minimum(np.searchsorted(training[order], found), len(order) - 1)]
+    objects = np.array([len(ids) for ids in known.labeled], dtype=np.float64)
+    return missed_objects(scores_of(known.detections), np.where(found >= 0, objects[place], np.inf))
+
+
+def scores_of(detections: Sequence[StoredDetections]) -> list[Array]:
+    """Of each frame's boxes: (K, C) class scores, or (K,) confidences where only these are known."""
+    return [each.confidence if each.class_scores is None else each.class_scores for each in detections]
 
 
 def _ids(side: Side) -> Ints:

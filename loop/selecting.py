@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
 from connectors.ports import Array, Progress, Purpose
 from db.engine import read, write
-from db.frames import FrameRow, analyzed_up_to, get_fact, set_fact
+from db.frames import FrameRow
 from db.states import Role
-from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, selected_today
-from loop import coverage_view, current
+from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch
+from loop import coverage_view, explaining
 from loop.coverage.strata import NO_STRATUM, reason_lines, strata_of
 from loop.coverage_view import CoverageView
-from loop.errors import ConfigError, Waiting
-from loop.exclusive import exclusive
+from loop.duplicates import clusters_of_side, stored_clusters
+from loop.errors import ConfigError
+from loop.explaining import Explanation
+from loop.learned import learned
+from loop.pooling import pool_of
 from loop.project import Project
 from loop.shortfall import Asked, Rules, why_fewer
 from loop.strategies import unknown_strategy
 from loop.wiring import Parts
-from samplers import STRATEGIES, Pool, clusters, draw_evaluation
-from samplers.uncertainty import UncertaintySettings, frame_uncertainty
+from samplers import STRATEGIES, Pool, draw_evaluation
 
 Ints = NDArray[np.int64]
 ORDINARY = "ordinary frames"
-CONSIDERED = "considered_up_to"
-ANALYZED_SHARE = 0.8
-SAME_VIEW = 0.03
-"""Between unit embeddings of one sequence (cosine 0.99955): nothing that the embedder tells apart happened between them."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """seed: None takes the project's, moved on by the number of batches."""
+    """seed: None takes the project's, moved on by the number of batches. explain: say what the batch buys.
+
+    queries: (D,) unit vectors of what is looked for, by `targeted`.
+    """
 
     budget: int
     strategy: str
     seed: int | None = None
     dry_run: bool = False
+    explain: bool = False
+    queries: tuple[Array, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class SelectReport:
     """batch: its id, None for a dry run or when nothing was left to choose. busy: another process is selecting.
 
     note: says so where it was chosen from a part of production only. lacking: why there are fewer frames than
-    were asked for.
+    were asked for. explanation: what the batch buys, where that was asked for.
     """
 
     batch: int | None = None
@@ -78,6 +79,7 @@ class SelectReport:
     busy: bool = False
     note: str = ""
     lacking: list[str] = field(default_factory=list)
+    explanation: Explanation | None = None
 
     def lines(self) -> list[str]:
         """The batch for people, most valuable first."""
@@ -94,6 +96,7 @@ class SelectReport:
             head,
             *note,
             *rows,
+            *(explaining.lines(self.explanation) if self.explanation else []),
             f"batch {self.batch}; next: fieldloop push" if self.batch else "dry run: nothing was kept",
         ]
 
@@ -118,9 +121,12 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     in_pool = np.array([row.role == Role.POOL for row in view.production.rows], dtype=bool)
     wanted = _share_of(request.budget, settings.evaluation_share, spent)
     evaluation = _evaluation(view, ~in_pool & ~excluded, wanted, seed)
-    cluster = near_duplicates(view, seed)
+    cluster = stored_clusters(project.engine, view.embedder, view.production.rows)
     rules = Rules(request.strategy, excluded, cluster, view.production.sequence, settings.max_per_sequence)
-    train = _train(view, in_pool, rules, request.budget - len(evaluation), seed)
+    rows = np.flatnonzero(in_pool)
+    taught = learned(project, view)
+    pool = pool_of(view, rows, rules, taught, request.queries or None)
+    train = _train(view, rows, pool, request.strategy, request.budget - len(evaluation), seed)
     chosen = _merged(view, train, evaluation)
     days = len(np.unique(view.production.group))
     lacking = [
@@ -128,71 +134,13 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
         *why_fewer(Asked("train", request.budget - len(evaluation), in_pool, train.rows), rules, days),
     ]
     report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
+    if request.explain:
+        places = np.searchsorted(rows, train.rows)
+        draws = np.random.default_rng([seed, 3])
+        report.explanation = explaining.explain(view, pool, places, train.arms, taught, draws)
     if chosen and not request.dry_run:
         report.batch = _keep(project, view, request, report)
     return report
-
-
-def select_daily(
-    parts: Parts, progress: Progress, show: Callable[[CoverageView], None] = lambda view: None
-) -> SelectReport:
-    """What `fieldloop serve` selects: a share of the frames that are new since its last batch, within the day's budget.
-
-    show: is given the view that was chosen from, once the batch is kept. Raises Waiting while most of production, after a
-    promotion say, has yet to be analyzed by the current models: frames seen first are no fair choice.
-    """
-    with exclusive(parts.project.engine, "select") as mine:
-        return _daily(parts, progress, show) if mine else SelectReport(busy=True)
-
-
-def _daily(parts: Parts, progress: Progress, show: Callable[[CoverageView], None]) -> SelectReport:
-    project = parts.project
-    settings = project.settings.select
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    with read(project.engine) as session:
-        left = settings.daily_budget - selected_today(session, midnight)
-        seen = _considered(session)
-        before, now = analyzed_up_to(session, seen), analyzed_up_to(session)
-    if min(left, _grown(settings.share_of_new, before, now)) < 1:
-        return SelectReport()
-    _wait_for_analysis(parts)
-    view = coverage_view.build(parts, progress)
-    # Analysis goes on meanwhile: what the view holds is what counts as considered.
-    now = before + sum(row.seq > seen for row in view.production.rows)
-    budget = min(left, _grown(settings.share_of_new, before, now))
-    if budget < 1:
-        return SelectReport()
-    report = select_from(project, view, Request(budget, settings.strategy))
-    if report.batch is None:
-        _remember_considered(project, view)
-    show(view)
-    return report
-
-
-def _wait_for_analysis(parts: Parts) -> None:
-    found = current.backlog_of(parts)
-    if found.analyzed < ANALYZED_SHARE * found.production:
-        raise Waiting(
-            f"expected {ANALYZED_SHARE:.0%} of production to be analyzed by the current models before frames are chosen each "
-            "day, got less; selection goes on by itself when analysis is that far"
-        )
-
-
-def _considered(session: Session) -> int:
-    """The highest frame among which `fieldloop serve` or anyone chose already."""
-    of_batches = max((int(batch.settings.get("seen", 0)) for batch in batches(session)), default=0)
-    return max(of_batches, int(get_fact(session, CONSIDERED) or 0))
-
-
-def _remember_considered(project: Project, view: CoverageView) -> None:
-    """Otherwise frames of which none was worth labeling would be looked at again and again."""
-    with write(project.engine) as session:
-        set_fact(session, CONSIDERED, str(max(row.seq for row in view.production.rows)))
-
-
-def _grown(share: float, before: int, now: int) -> int:
-    """By how many whole frames the share of all grew: nothing is lost to rounding over many small batches."""
-    return math.floor(share * now + 1e-9) - math.floor(share * before + 1e-9)
 
 
 def _check_strategy(name: str) -> None:
@@ -221,41 +169,19 @@ class _Part:
         return len(self.rows)
 
 
-def _train(
-    view: CoverageView,
-    in_pool: NDArray[np.bool_],
-    rules: Rules,
-    budget: int,
-    seed: int,
-) -> _Part:
-    rows = np.flatnonzero(in_pool)
-    strata, scores = view.strata, [_scores(view, row) for row in rows]
-    engaged = view.production.vectors[rules.engaged]
-    pool = Pool.of(
-        view.production.vectors[rows],
-        ids=[view.production.rows[row].seq for row in rows],
-        labeled=np.concatenate([view.training.vectors, engaged]),
-        scores=scores,
-        cluster=rules.cluster[rows],
-        sequence=rules.sequence[rows],
-        strata=strata.code[rows],
-        deficit=strata.deficit,
-        names=strata.names,
-        membership=strata.sure[rows],
-        novelty=view.novelty.ratio[rows],
-        novel_above=view.novelty.limit,
-        excluded=rules.engaged[rows],
-        max_per_sequence=rules.per_sequence,
-    )
-    picked = STRATEGIES[rules.strategy](pool, budget, np.random.default_rng([seed, 0]))
-    unsure = frame_uncertainty(scores, UncertaintySettings())
+def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: int, seed: int) -> _Part:
+    picked = STRATEGIES[strategy](pool, budget, np.random.default_rng([seed, 0]))
+    arms = [str(arm) for arm in picked.arm]
+    strata = view.strata
     within = replace(strata, code=strata.code[rows], sure=strata.sure[rows])
-    reasons = reason_lines(
-        picked.indices, [str(arm) for arm in picked.arm], within, view.novelty.ratio[rows], unsure
-    )
-    names = [strata.names[code] if code != NO_STRATUM else None for code in within.code[picked.indices]]
+    codes = within.code[picked.indices]
     return _Part(
-        rows[picked.indices], "train", reasons, [str(arm) for arm in picked.arm], names, [None] * len(reasons)
+        rows[picked.indices],
+        "train",
+        reason_lines(picked.indices, arms, within, view.novelty.ratio[rows], pool.doubt),
+        arms,
+        [strata.names[code] if code != NO_STRATUM else None for code in codes],
+        [float(p) or None for p in picked.contributions.get("probability", np.zeros(len(arms)))],
     )
 
 
@@ -275,35 +201,7 @@ def _evaluation(view: CoverageView, eligible: NDArray[np.bool_], budget: int, se
 
 
 def near_duplicates(view: CoverageView, seed: int) -> Ints:
-    """(N,) near-duplicate cluster of each production frame."""
-    side = view.production
-    times = np.array([row.captured_at.timestamp() if row.captured_at else row.seq for row in side.rows])
-    order = np.lexsort((times, side.camera))
-    vectors, sequence, camera = side.vectors[order], side.sequence[order], side.camera[order]
-    found = clusters.near_duplicates(vectors, sequence, camera, np.random.default_rng([seed, 2]))
-    by_row = np.empty(len(side), dtype=np.int64)
-    by_row[order] = _same_views_joined(found, vectors, sequence, camera)
-    return by_row
-
-
-def _same_views_joined(found: Ints, vectors: Array, sequence: Ints, camera: Ints) -> Ints:
-    """Frames of a sequence that look the same share a cluster.
-
-    Where a sequence hardly changes, its radius shrinks to nothing and parts them by their noise.
-    """
-    within = np.where(sequence >= 0, sequence, -1 - camera)
-    by = np.argsort(within, kind="stable")
-    joined = found.copy()
-    for rows in np.split(by, np.flatnonzero(np.diff(within[by])) + 1):
-        if len(rows) > 1:
-            alike = clusters.leader_clusters(vectors[rows], SAME_VIEW)
-            joined[rows] = found[rows][np.unique(alike, return_index=True)[1][alike]]
-    return joined
-
-
-def _scores(view: CoverageView, row: int) -> NDArray[np.float32]:
-    found = view.detections[row]
-    return found.confidence if found.class_scores is None else found.class_scores
+    return clusters_of_side(view.production)
 
 
 def _merged(view: CoverageView, train: _Part, evaluation: _Part) -> list[Chosen]:

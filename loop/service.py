@@ -24,7 +24,7 @@ from db.engine import read, write
 from db.errors import StateError
 from db.leases import last_runs, note_run
 from db.tables import utcnow
-from loop import gaps_page, rounds, selecting, stages
+from loop import daily, gaps_page, rounds, stages
 from loop.coverage_view import CoverageView
 from loop.errors import LoopError, ProjectError, Waiting
 from loop.settings import Settings
@@ -81,7 +81,7 @@ def _select(parts: Parts, progress: Progress) -> str:
     def show(view: CoverageView) -> None:
         gaps_page.write(parts.project, view, parts.project.pages / "gaps.html")
 
-    report = selecting.select_daily(parts, progress, show)
+    report = daily.select_daily(parts, progress, show)
     return f"{len(report.chosen)} frames chosen" if report.chosen else ""
 
 

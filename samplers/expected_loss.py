@@ -25,8 +25,8 @@ def expected_loss(
     scores: N arrays (K,) or (K, C) of sigmoid scores; the top class counts. chance: N arrays (K,), p of every box, its own
     score when left out. missed: (N,) objects expected beside those that were found, >= 0.
     """
-    confidence = np.concatenate([_top(boxes) for boxes in scores]) if len(scores) else np.zeros(0)
-    p = confidence if chance is None else np.concatenate([np.asarray(c, dtype=np.float64) for c in chance])
+    confidence = _joined([_top(boxes) for boxes in scores])
+    p = confidence if chance is None else _joined(chance)
     frame = np.repeat(np.arange(len(scores)), [len(boxes) for boxes in scores])
     more = np.zeros(len(scores)) if missed is None else np.asarray(missed, dtype=np.float64)
     false = _per_frame((1 - p) * confidence, frame, len(scores))
@@ -45,13 +45,18 @@ def missed_objects(scores: Sequence[NDArray[Any]], neighbor_counts: ArrayLike) -
     least = np.asarray(neighbor_counts, dtype=np.float64).min(axis=1, initial=np.inf)
     least = np.where(np.isfinite(least), least, 0)
     found = np.array([_top(boxes).sum() for boxes in scores], dtype=np.float64)
-    return np.where(found < least / 2, least - found, 0.0)
+    missed: Reals = np.where(found < least / 2, least - found, 0.0)
+    return missed
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> Reals:
+    joined: Reals = np.concatenate([np.zeros(0), *parts]).astype(np.float64)
+    return joined
 
 
 def _top(boxes: NDArray[Any]) -> Reals:
-    if boxes.ndim == 1:
-        return boxes.astype(np.float64)
-    return boxes.max(axis=1, initial=0.0).astype(np.float64)
+    top: Reals = (boxes if boxes.ndim == 1 else boxes.max(axis=1, initial=0.0)).astype(np.float64)
+    return top
 
 
 def _per_frame(value: Reals, frame: NDArray[np.int64], size: int) -> Reals:

@@ -23,11 +23,11 @@ from db.labels import labels
 from db.states import TaskStatus
 from db.tasks import batches, tasks
 from loop import analyze as analysis
+from loop import daily, stages
 from loop import exclusive as leases
 from loop import ingest as ingestion
 from loop import pull as pulling
 from loop import push as pushing
-from loop import selecting, stages
 from loop.project import Project, open_project
 from loop.push import label_studio_project
 from tests.fakes import FakeParts, StudioServer, make_project, quiet, write_frames
@@ -87,7 +87,7 @@ class World:
         project = parts.project
         stages.ingest(parts, quiet)
         stages.analyze(parts, quiet)
-        selecting.select_daily(parts, quiet)
+        daily.select_daily(parts, quiet)
         push(parts, settle)
         self.person_answers()
         known = label_studio_project(project.engine)

@@ -14,7 +14,7 @@ from db.engine import read, write
 from db.progress import Backlog
 from db.states import BatchStatus, Role, TaskStatus
 from db.tasks import batches, move, tasks
-from loop import coverage_view, current, deploying, selecting, stages
+from loop import coverage_view, current, daily, deploying, selecting, stages
 from loop.coverage_view import CoverageView
 from loop.errors import ConfigError, Waiting
 from loop.exclusive import holder_id, take
@@ -247,24 +247,24 @@ def test_a_share_is_kept_over_batches_of_one() -> None:
 
 def test_the_service_keeps_to_its_share_and_its_daily_budget(analyzed: FakeParts, folder: Path) -> None:
     parts = with_select(analyzed, share_of_new=0.2, daily_budget=10)
-    assert len(selecting.select_daily(parts, quiet).chosen) == 8
-    assert selecting.select_daily(parts, quiet).chosen == []
+    assert len(daily.select_daily(parts, quiet).chosen) == 8
+    assert daily.select_daily(parts, quiet).chosen == []
     write_frames(folder / "incoming", bright=30, dark=0, first=100)
     stages.ingest(parts, quiet)
     stages.analyze(parts, quiet)
-    assert len(selecting.select_daily(parts, quiet).chosen) == 2
-    assert selecting.select_daily(parts, quiet).chosen == []
+    assert len(daily.select_daily(parts, quiet).chosen) == 2
+    assert daily.select_daily(parts, quiet).chosen == []
 
 
 def test_frames_that_trickle_in_are_not_all_chosen(analyzed: FakeParts, folder: Path) -> None:
     parts = with_select(analyzed, share_of_new=0.2)
-    selecting.select_daily(parts, quiet)
+    daily.select_daily(parts, quiet)
     chosen: list[Chosen] = []
     for number in range(20):
         write_frames(folder / "incoming", bright=1, dark=0, first=300 + number)
         stages.ingest(parts, quiet)
         stages.analyze(parts, quiet)
-        chosen += selecting.select_daily(parts, quiet).chosen
+        chosen += daily.select_daily(parts, quiet).chosen
     assert 3 <= len(chosen) <= 4
     assert any(item.purpose == "evaluation" for item in chosen)
 
@@ -287,18 +287,18 @@ def test_the_service_does_not_choose_while_most_has_yet_to_be_analyzed(
     with pytest.raises(
         Waiting, match=r"expected 80% of production to be analyzed .*, got less; .* by itself"
     ):
-        selecting.select_daily(parts, quiet)
+        daily.select_daily(parts, quiet)
     stages.analyze(parts, quiet)
     write_frames(folder / "incoming", bright=10, dark=0, first=500)
     stages.ingest(parts, quiet)
     assert current.backlog_of(parts) == Backlog(52, 42)
-    assert len(selecting.select_daily(parts, quiet).chosen) == 8
+    assert len(daily.select_daily(parts, quiet).chosen) == 8
 
 
 def test_only_one_process_selects(analyzed: FakeParts) -> None:
     take(analyzed.project.engine, "select", holder_id(), 60)
     assert stages.select(analyzed, quiet).busy
-    assert selecting.select_daily(analyzed, quiet).busy
+    assert daily.select_daily(analyzed, quiet).busy
     with read(analyzed.project.engine) as session:
         assert batches(session) == []
 
@@ -307,13 +307,13 @@ def test_frames_analyzed_while_the_view_is_built_count_too(
     analyzed: FakeParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = with_select(analyzed, share_of_new=0.5, daily_budget=100)
-    whole = selecting.analyzed_up_to
+    whole = daily.analyzed_up_to
 
     def earlier(session: object, seq: int | None = None) -> int:
         return whole(session, seq) if seq is not None else 12
 
-    monkeypatch.setattr(selecting, "analyzed_up_to", earlier)
-    assert len(selecting.select_daily(parts, quiet).chosen) == 21
+    monkeypatch.setattr(daily, "analyzed_up_to", earlier)
+    assert len(daily.select_daily(parts, quiet).chosen) == 21
 
 
 def test_what_was_not_worth_labeling_is_not_looked_at_again(
@@ -322,15 +322,15 @@ def test_what_was_not_worth_labeling_is_not_looked_at_again(
     views = []
     build = coverage_view.build
     monkeypatch.setattr(coverage_view, "build", lambda *given: views.append(1) or build(*given))
-    monkeypatch.setattr(selecting, "select_from", lambda *given: selecting.SelectReport())
+    monkeypatch.setattr(daily, "select_from", lambda *given: selecting.SelectReport())
     for _ in range(3):
-        assert selecting.select_daily(analyzed, quiet).chosen == []
+        assert daily.select_daily(analyzed, quiet).chosen == []
     assert len(views) == 1
 
 
 def test_the_view_that_was_chosen_from_is_shown(analyzed: FakeParts) -> None:
     shown: list[coverage_view.CoverageView] = []
-    report = selecting.select_daily(analyzed, quiet, shown.append)
+    report = daily.select_daily(analyzed, quiet, shown.append)
     assert report.batch is not None
     assert len(shown) == 1
     assert len(shown[0].production) == 42

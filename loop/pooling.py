@@ -1,0 +1,108 @@
+"""From a comparison to what a strategy sees of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from db.states import Role
+from loop.comparing import Comparison, scores_of
+from loop.coverage.gaps import Gap
+from loop.evaluation.calibration import Calibration
+from loop.shortfall import Rules
+from samplers import Pool
+from samplers.expected_loss import expected_loss
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+ENOUGH = 30
+"""Labeled frames of a condition that a detector learns it from, roughly; more where production shows it more."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a labeler spends on a frame and on each of its boxes; known: measured from answers, not assumed."""
+
+    frame: float = 10.0
+    box: float = 7.0
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the answers so far have taught. trust: 0..1, how far doubt predicts what the detector gets wrong."""
+
+    calibration: Calibration = field(default_factory=lambda: Calibration(None, {}))
+    trust: float = 0.0
+    cost: Cost = Cost()
+
+
+def pool_of(
+    found: Comparison, rows: Ints, rules: Rules, learned: Learned, queries: ArrayLike | None = None
+) -> Pool:
+    """The production frames of these rows as a pool. queries: (Q, D) what is looked for, by `targeted`."""
+    strata, production = found.strata, found.production
+    scores = scores_of([found.detections[row] for row in rows])
+    with_classes = all(boxes.ndim == 2 for boxes in scores)
+    engaged = production.vectors[rules.engaged]
+    return Pool.of(
+        production.vectors[rows],
+        ids=[production.rows[row].seq for row in rows],
+        labeled=np.concatenate([found.training.vectors, engaged]),
+        scores=scores,
+        cluster=rules.cluster[rows],
+        sequence=rules.sequence[rows],
+        strata=strata.code[rows],
+        deficit=strata.deficit,
+        names=strata.names,
+        membership=strata.sure[rows],
+        novelty=found.novelty.ratio[rows],
+        novel_above=found.novelty.limit,
+        excluded=rules.engaged[rows],
+        seconds=seconds_of(found, rows, learned),
+        max_per_sequence=rules.per_sequence,
+        wanted=wanted_of(found, rules),
+        queries=queries,
+        class_counts=found.boxes_per_class if with_classes else (),
+        doubt=doubt_of(found, rows, learned),
+        trust=learned.trust,
+    )
+
+
+def doubt_of(found: Comparison, rows: Ints, learned: Learned) -> Reals:
+    """(R,) what the detector is expected to get wrong in each frame, 0..1."""
+    detections = [found.detections[row] for row in rows]
+    chance = [learned.calibration.chance(each.class_id, each.confidence) for each in detections]
+    return expected_loss([each.confidence for each in detections], chance, found.missed[rows])
+
+
+def seconds_of(found: Comparison, rows: Ints, learned: Learned) -> Reals:
+    """(R,) what labeling each frame is expected to cost; the same for all until answers have told."""
+    cost = learned.cost
+    detections = [found.detections[row] for row in rows]
+    boxes = [learned.calibration.chance(each.class_id, each.confidence).sum() for each in detections]
+    seconds: Reals = cost.frame + cost.box * np.array(boxes, dtype=np.float64)
+    return seconds if cost.known or not len(seconds) else np.full(len(seconds), seconds.mean())
+
+
+def wanted_of(found: Comparison, rules: Rules) -> Ints:
+    """(S,) how many more frames each stratum needs, what is queued to be trained on already taken off."""
+    code = found.strata.code
+    trained = {row.seq for row in found.training.rows}
+    coming = rules.engaged & (code >= 0)
+    for row in np.flatnonzero(coming):
+        frame = found.production.rows[row]
+        coming[row] = frame.role == Role.POOL and frame.seq not in trained
+    queued = np.bincount(code[coming], minlength=len(found.gaps))
+    lacking = [_lacking(gap, len(found.training)) for gap in found.gaps]
+    wanted: Ints = np.maximum(np.array(lacking, dtype=np.int64) - queued, 0)
+    return wanted
+
+
+def _lacking(gap: Gap, training: int) -> int:
+    """Until the training set shows the condition as often as production does, and often enough at all."""
+    there = gap.training_share * training
+    return math.ceil(max(gap.production_share * training, ENOUGH) - there)
