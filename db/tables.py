@@ -98,7 +98,7 @@ class Frame(Base):
     origin: Mapped[str] = mapped_column(String(12))
     split: Mapped[str | None] = mapped_column(String(8))  # train, val or test of an imported dataset
     group_id: Mapped[int] = mapped_column(ForeignKey("groups.id"), index=True)
-    camera: Mapped[str] = mapped_column(String(120))
+    camera: Mapped[str] = mapped_column(String(120), index=True)
     site: Mapped[str] = mapped_column(String(120))
     sequence: Mapped[str | None] = mapped_column(String(200))
     captured_at: Mapped[datetime | None]
@@ -183,6 +183,29 @@ class Measurement(Base):
     values: Mapped[Json]  # {"brightness": 0..1, "contrast", "sharpness", "blockiness", ...}
 
 
+class NearDuplicate(Base):
+    """The cluster of near-duplicates that a frame is in, named by its leader; written with `camera_thresholds`."""
+
+    __tablename__ = "near_duplicates"
+
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True)
+    producer: Mapped[int] = mapped_column(ForeignKey("producers.id"), primary_key=True)
+    leader: Mapped[int] = mapped_column(ForeignKey("frames.seq"))
+    reach: Mapped[float] = mapped_column(Float)  # the distance within which others are its near-duplicates
+
+
+class CameraThreshold(Base):
+    """How far apart near-duplicates of a camera can be, to one embedder."""
+
+    __tablename__ = "camera_thresholds"
+
+    camera: Mapped[str] = mapped_column(String(120), primary_key=True)
+    producer: Mapped[int] = mapped_column(ForeignKey("producers.id"), primary_key=True)
+    threshold: Mapped[float] = mapped_column(Float)  # 0 = nothing to learn it from
+    learned_from: Mapped[int]  # frames the camera had when it was learned
+    frames: Mapped[int]  # of the camera that are in near_duplicates
+
+
 class Model(Base):
     """A detector checkpoint; its file is models/<sha256>.pt in the project."""
 
@@ -249,7 +272,7 @@ class LabelTask(Base):
     reason: Mapped[str] = mapped_column(Text)
     arm: Mapped[str] = mapped_column(String(24))  # which part of the strategy chose it
     stratum: Mapped[str | None] = mapped_column(String(200))
-    inclusion_probability: Mapped[float | None] = mapped_column(Float)  # evaluation frames only
+    inclusion_probability: Mapped[float | None] = mapped_column(Float)  # of frames that chance drew: all evaluation frames, some that train
     detector: Mapped[int | None] = mapped_column(ForeignKey("producers.id"))  # whose boxes were drawn
     external_project: Mapped[int | None]
     external_id: Mapped[int | None]

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-import numpy as np
-
 from connectors.errors import ModelError
 from connectors.ports import Progress, Purpose
-from db.analysis import embedded_ids, load_embeddings
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.labels import LabelRow, labels
@@ -23,11 +20,10 @@ from loop.datasets.export import export_yolo, validate_export
 from loop.datasets.freeze import Manifest, freeze, summary
 from loop.datasets.imported import DatasetError, PixelBox
 from loop.datasets.units import Item, split_groups
+from loop.duplicates import leak_groups
 from loop.errors import Waiting
 from loop.project import Project
-from loop.sides import codes_of
 from loop.wiring import Parts
-from samplers.clusters import near_duplicates
 
 
 def freeze_dataset(project: Project, view: CoverageView, row: RoundRow) -> int:
@@ -73,10 +69,10 @@ def build_manifest(project: Project, view: CoverageView, row: RoundRow) -> Manif
         trained = [past.dataset_id for past in line if past.dataset_id is not None]
         seen = {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}
         parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
-    clusters = _clusters(project, view.embedder, rows)
+    groups = leak_groups(project.engine, view.embedder, rows)
     conditions = _conditions(view)
     index = {name: i for i, name in enumerate(project.classes)}
-    items = [_item(frame, known[frame.seq], index, clusters, conditions, seen) for frame in rows]
+    items = [_item(frame, known[frame.seq], index, groups, conditions, seen) for frame in rows]
     has_val = any(item.split in ("val", "test") and item.origin == Origin.IMPORTED for item in items)
     splits = split_groups(items, {"train": 1.0, "val": 0.0} if has_val else None, settings.seed)
     replay = Replay(settings.round.replay, settings.round.new_repeats, settings.round.max_repeats)
@@ -102,7 +98,7 @@ def _item(
     frame: FrameRow,
     label: LabelRow,
     classes: Mapping[str, int],
-    clusters: Mapping[int, int],
+    groups: Mapping[int, int],
     conditions: Mapping[int, tuple[str, ...]],
     seen: set[int],
 ) -> Item:
@@ -124,7 +120,7 @@ def _item(
         group=frame.group_key,
         sequence=frame.sequence,
         captured_at=frame.captured_at,
-        cluster=clusters.get(frame.seq),
+        cluster=groups.get(frame.seq),
         conditions=conditions.get(frame.seq, ()),
         purpose=purpose,
         split=frame.split,
@@ -139,27 +135,3 @@ def _conditions(view: CoverageView) -> dict[int, tuple[str, ...]]:
         for row in gap.frames:
             found.setdefault(view.production.rows[int(row)].seq, []).append(gap.name)
     return {seq: tuple(names) for seq, names in found.items()}
-
-
-def _clusters(project: Project, embedder: int, rows: Sequence[FrameRow]) -> dict[int, int]:
-    """Near-duplicate cluster by frame, over all labeled frames that are embedded."""
-    with read(project.engine) as session:
-        embedded = set(embedded_ids(session, embedder).tolist())
-        ordered = sorted((row for row in rows if row.seq in embedded), key=_when)
-        ids, vectors = load_embeddings(session, embedder, [row.seq for row in ordered])
-    if not ordered:
-        return {}
-    seqs = np.array([row.seq for row in ordered], dtype=np.int64)
-    vectors = vectors[np.searchsorted(ids, seqs)]
-    camera = codes_of([row.camera for row in ordered])
-    sequence = np.where(
-        [row.sequence is None for row in ordered],
-        -1,
-        codes_of([f"{row.camera}/{row.sequence}" for row in ordered]),
-    )
-    found = near_duplicates(vectors, sequence, camera, np.random.default_rng(project.settings.seed))
-    return dict(zip(seqs.tolist(), found.tolist(), strict=True))
-
-
-def _when(row: FrameRow) -> tuple[str, float, int]:
-    return row.camera, row.captured_at.timestamp() if row.captured_at else 0.0, row.seq

@@ -1,140 +1,267 @@
-"""Near-duplicates: what a fixed camera shows again and again."""
+"""Near-duplicates: what a fixed camera shows again and again, by a similarity that the camera itself teaches.
+
+Two frames of a camera are near-duplicates when the distance between their embeddings is within the `reach` of both.
+The reach of a frame is the largest step between consecutive frames of its sequence, but never beyond the camera's
+threshold (`estimate_threshold`) and never below SAME_VIEW, within which lie copies and re-encodings of one picture.
+
+The camera's median is taken from the embeddings first. Distances stay the same, and float32 keeps them exact where
+the background makes up most of an embedding. What remains is not brought to length 1: on rendered cameras that made
+74 % of foggy frames duplicates of another foggy scene, against 7 % without, because all fog differs from the median alike.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from samplers.distances import Floats, squared_distances, squared_norms
+from samplers.distances import Floats, squared_norms
 from samplers.pool import Ints, Reals
 
-CHUNK_ROWS = 1024
-FEW_FRAMES = 8
-SLACK = 1.1
+SAME_VIEW = 0.03
+"""Between unit embeddings (cosine 0.99955): nothing that the embedder tells apart happened between them."""
+BLOCK_ROWS = 512
+PROBES = 1000
+CHANCE = 0.01
 
 
-def near_duplicates(vectors: Floats, sequence: Ints, camera: Ints, rng: np.random.Generator) -> Ints:
-    """(N,) int64 cluster numbers: leader clusters of what sets frames apart from their camera's median, within the
-    radius that their sequence teaches.
+def near_duplicates(vectors: Floats, sequence: Ints, camera: Ints, group: Ints) -> Ints:
+    """(N,) int64 cluster numbers from 0, for thinning: leader clusters within what each camera teaches.
 
-    vectors: (N, D) float32, rows in order of time. sequence, camera: (N,) int, sequence -1 for none.
-    """
-    residual = camera_residuals(vectors, camera)
-    return leader_clusters(residual, estimate_radius(residual, sequence, camera, rng), camera)
-
-
-def camera_residuals(embeddings: Floats, camera: Ints) -> Floats:
-    """(N, D) float32, unit norm or zero: what differs from the camera's median embedding.
-
-    On a fixed camera the background dominates an embedding, so without this everything it shows looks alike.
-    A camera with fewer than 8 frames is compared with the median of all. camera: (N,) int.
-    """
-    residual = embeddings - _median(embeddings)
-    for name in np.unique(camera):
-        rows = camera == name
-        if rows.sum() >= FEW_FRAMES:
-            residual[rows] = embeddings[rows] - _median(embeddings[rows])
-    norms = np.sqrt(squared_norms(residual))[:, None]
-    unit: Floats = np.where(norms > 1e-6, residual / np.maximum(norms, 1e-6), 0).astype(np.float32)
-    return unit
-
-
-def leader_clusters(vectors: Floats, radius: float | Reals, group: Ints | None = None) -> Ints:
-    """(N,) int64 cluster numbers from 0: a frame joins the nearest leader within its radius, else it leads.
-
-    radius: one for all, or (N,). Frames are taken in order, so a slow pan becomes a chain of clusters and
-    not one. Frames of different groups (cameras) never share a cluster. Hartigan 1975; memory is bounded by
-    1024 x number of leaders.
+    vectors: (N, D) float32 unit rows in order of time. sequence: (N,) int, -1 for none. camera, group: (N,) int, the
+    group is the camera-day. Frames of different cameras never share a cluster. Deterministic. Cost: per camera
+    n^2 D multiplications at most, memory its vectors and 512 n numbers.
     """
     cluster = np.zeros(len(vectors), dtype=np.int64)
-    groups = np.zeros(len(vectors), dtype=np.int64) if group is None else group
-    radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(vectors),))
     used = 0
-    for name in np.unique(groups):
-        rows = np.flatnonzero(groups == name)
-        found = _leaders_of_group(vectors[rows], radii[rows])
-        cluster[rows] = used + found
-        used += int(found.max()) + 1
+    for rows in rows_by(camera):
+        residual = camera_residual(vectors[rows])
+        threshold = estimate_threshold(residual, sequence[rows], group[rows])
+        reach = reach_of(residual, sequence[rows], group[rows], threshold)
+        names, own = np.unique(leaders(residual, reach), return_inverse=True)
+        cluster[rows] = used + own
+        used += len(names)
     return cluster
 
 
-def estimate_radius(
-    vectors: Floats, sequence: Ints, camera: Ints, rng: np.random.Generator, pairs: int = 5000
-) -> Reals:
-    """(N,) the distance below which another frame of the camera counts as a near-duplicate of this one.
-
-    Rows are in order of time. Nine in ten consecutive frames of the same sequence lie well within it: each
-    sequence has its own, because all that fog or night leaves of a scene lies close together, and one radius
-    would take different foggy scenes for duplicates. A frame without a sequence gets that of all consecutive
-    frames. Nowhere does it exceed what 1 in 100 pairs of different sequences of a camera stay below; it is 0
-    where there is nothing to learn it from.
-    """
-    consecutive = np.flatnonzero(
-        (sequence[1:] == sequence[:-1]) & (camera[1:] == camera[:-1]) & (sequence[1:] >= 0)
-    )
-    if not len(consecutive):
-        return np.zeros(len(vectors))
-    near = _pair_distances(vectors, consecutive, consecutive + 1)
-    left, right = _far_pairs(sequence, camera, rng, pairs)
-    unrelated = np.quantile(_pair_distances(vectors, left, right), 0.01) if len(left) else np.inf
-    radius = np.full(len(vectors), np.quantile(near, 0.9))
-    names, own = _quantile_by(sequence[consecutive], near, 0.9)
-    place = np.minimum(np.searchsorted(names, sequence), len(names) - 1)
-    radius = np.where(names[place] == sequence, own[place], radius)
-    capped: Reals = np.minimum(SLACK * radius, unrelated)
-    return capped
+def rows_by(code: Ints) -> list[Ints]:
+    """The rows of each different number, in their order."""
+    order = np.argsort(code, kind="stable")
+    return [rows for rows in np.split(order, np.flatnonzero(np.diff(code[order])) + 1) if len(rows)]
 
 
-def _median(vectors: Floats) -> NDArray[np.float32]:
+def camera_residual(vectors: Floats) -> Floats:
+    """(N, D) float32: what differs from the camera's median embedding. vectors: those of one camera."""
     if not len(vectors):
-        return np.zeros(vectors.shape[1], dtype=np.float32)
-    return np.asarray(np.median(vectors, axis=0), dtype=np.float32)
+        return vectors
+    residual: Floats = vectors - np.median(vectors[_spread(len(vectors))], axis=0)
+    return residual
 
 
-def _leaders_of_group(vectors: Floats, radius: Reals) -> Ints:
-    leaders: list[int] = []
-    cluster = np.full(len(vectors), -1, dtype=np.int64)
-    for start in range(0, len(vectors), CHUNK_ROWS):
-        rows = np.arange(start, min(start + CHUNK_ROWS, len(vectors)))
-        if leaders:
-            squared = squared_distances(vectors[rows], vectors[leaders])
-            nearest = squared.argmin(axis=1)
-            near = squared[np.arange(len(rows)), nearest] <= radius[rows] ** 2
-            cluster[rows[near]] = nearest[near]
-        _lead(vectors, rows[cluster[rows] < 0], radius, leaders, cluster)
-    return cluster
+def estimate_threshold(residual: Floats, sequence: Ints, group: Ints) -> float:
+    """How far apart near-duplicates of one camera can be: the distance that best tells consecutive frames of a
+    sequence from the nearest frames of other days.
+
+    Between the distances of consecutive frames and those of up to 1,000 evenly spread frames to their nearest frame
+    of another group, it is the one with the largest gap between the two cumulative shares (Youden 1950); where there
+    is one group only, other sequences stand for other days. It is 0 where there is nothing to learn it from: no
+    consecutive frames, nothing else to compare them with, or a gap that chance explains (one-sided
+    Kolmogorov-Smirnov, p >= .01), as where the scene changes as much within a sequence as from day to day.
+    residual: (n, D) in order of time. sequence, group: (n,) int, sequence -1 for none.
+    """
+    if not len(residual):
+        return 0.0
+    runs = _runs(sequence, group)
+    left, right = _consecutive(runs)
+    one_day = bool((group == group[0]).all())
+    apart = np.where(runs >= 0, runs, -1 - np.arange(len(runs))) if one_day else group
+    return _telling_apart(_steps(residual, left, right), _nearest_of_another(residual, apart))
 
 
-def _lead(vectors: Floats, rows: Ints, radius: Reals, leaders: list[int], cluster: Ints) -> None:
-    squared = squared_distances(vectors[rows], vectors[rows])
-    fresh: list[int] = []
-    for position, row in enumerate(rows):
-        near = squared[position, fresh] if fresh else np.zeros(0)
-        if len(near) and near.min() <= radius[row] ** 2:
-            cluster[row] = len(leaders) - len(fresh) + int(near.argmin())
-        else:
-            fresh.append(position)
-            leaders.append(int(row))
-            cluster[row] = len(leaders) - 1
+def reach_of(residual: Floats, sequence: Ints, group: Ints, threshold: float) -> Reals:
+    """(n,) within which distance another frame of the camera is a near-duplicate of each one.
+
+    The largest step between consecutive frames of its sequence, at most the threshold: all that fog or night leaves
+    of a scene can lie close together, and one distance for all would take different foggy scenes for duplicates. A
+    frame without neighbors in a sequence has the threshold. At least SAME_VIEW, everywhere.
+    """
+    runs = _runs(sequence, group)
+    left, right = _consecutive(runs)
+    names, code = np.unique(runs, return_inverse=True)
+    largest = np.full(len(names), -np.inf)
+    np.maximum.at(largest, code[left], _steps(residual, left, right))
+    own = largest[code]
+    reach: Reals = np.maximum(np.where(np.isfinite(own), np.minimum(own, threshold), threshold), SAME_VIEW)
+    return reach
 
 
-def _pair_distances(vectors: Floats, left: Ints, right: Ints) -> Reals:
-    return np.sqrt(squared_norms(vectors[left] - vectors[right]))
+def leaders(
+    vectors: Floats, reach: Reals, known: Floats | None = None, known_reach: Reals | None = None
+) -> Ints:
+    """(N,) int64 the leader of each row: the nearest one for its reach, of those within it; else the row itself leads.
+
+    known: (K, D) leaders from before, with their reach. A number below K names one of them, K + i names row i. Rows
+    are taken in order, so a slow pan becomes a chain of clusters and not one (Hartigan 1975), and taking them in
+    parts, with the leaders so far as `known`, gives the same. Cost: N (K + leaders) D multiplications.
+    """
+    room = _Leaders(vectors.shape[1], known, known_reach)
+    found = np.empty(len(vectors), dtype=np.int64)
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        found[block] = room.lead(vectors[block], reach[block], start)
+    return found
 
 
-def _quantile_by(group: Ints, value: Reals, level: float) -> tuple[Ints, Reals]:
-    """The groups, sorted, and the lower `level` quantile of each one's values."""
-    names, code, sizes = np.unique(group, return_inverse=True, return_counts=True)
-    ordered = value[np.lexsort((value, code))]
-    starts = np.cumsum(sizes) - sizes
-    return names, ordered[starts + np.floor(level * (sizes - 1)).astype(np.int64)]
+def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) -> Ints:
+    """(N,) int64 group numbers from 0, for leakage: whoever is a near-duplicate of a frame is in its group.
+
+    Chains count, so no pair of near-duplicates lies in two groups; see `near_pairs` for camera and cost.
+    """
+    group = np.arange(len(vectors))
+    for left, right in near_pairs(vectors, reach, camera):
+        pairs = np.unique(np.stack([group[left], group[right]]), axis=1)
+        one, other = pairs[:, pairs[0] != pairs[1]]
+        if len(one):
+            graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), (len(vectors), len(vectors)))
+            group = connected_components(graph, directed=False)[1][group]
+    numbers: Ints = np.unique(group, return_inverse=True)[1].astype(np.int64)
+    return numbers
 
 
-def _far_pairs(sequence: Ints, camera: Ints, rng: np.random.Generator, pairs: int) -> tuple[Ints, Ints]:
-    order = np.argsort(camera, kind="stable")
-    _, starts, sizes = np.unique(camera[order], return_index=True, return_counts=True)
-    which = rng.choice(len(sizes), size=pairs, p=sizes / sizes.sum())
-    left = order[starts[which] + rng.integers(0, sizes[which])]
-    right = order[starts[which] + rng.integers(0, sizes[which])]
-    far = sequence[left] != sequence[right]
-    return left[far], right[far]
+def near_pairs(vectors: Floats, reach: Reals, camera: Ints | None = None) -> Iterator[tuple[Ints, Ints]]:
+    """All pairs of near-duplicates (left < right), block by block.
+
+    camera: (N,) int; frames of different cameras are near-duplicates within SAME_VIEW only. Cost: N^2 / 2 D
+    multiplications; memory 512 N numbers.
+    """
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        ratio = squared_ratio(vectors[rows], reach[rows], vectors[start:], reach[start:])
+        if camera is not None:
+            _only_copies_across(ratio, camera, reach, start)
+        left, right = np.nonzero(np.triu(ratio <= 1, 1))
+        yield left + start, right + start
+
+
+def squared_ratio(left: Floats, left_reach: Reals, right: Floats, right_reach: Reals) -> NDArray[np.float32]:
+    """(A, B) float32: squared distance over the square of the smaller reach; near-duplicates have at most 1."""
+    ratio: NDArray[np.float32] = left @ right.T
+    ratio *= -2
+    ratio += squared_norms(left).astype(np.float32)[:, None]
+    ratio += squared_norms(right).astype(np.float32)
+    np.maximum(ratio, 0, out=ratio)
+    ratio *= np.maximum(*np.broadcast_arrays(_per_square(left_reach)[:, None], _per_square(right_reach)))
+    return ratio
+
+
+class _Leaders:
+    """Leaders so far, in a matrix that grows by doubling."""
+
+    def __init__(self, dim: int, known: Floats | None, known_reach: Reals | None) -> None:
+        self._count = self._known = 0 if known is None else len(known)
+        self._vectors = np.zeros((0, dim), dtype=np.float32) if known is None else known
+        self._reach = np.zeros(0) if known_reach is None else known_reach
+        self._names = np.arange(self._known)
+
+    def lead(self, vectors: Floats, reach: Reals, first: int) -> Ints:
+        """The leaders of the next rows; `first` is the number of the first of them."""
+        old = squared_ratio(vectors, reach, self._vectors[: self._count], self._reach[: self._count])
+        best = old.min(axis=1, initial=np.inf)
+        nearest = self._names[old.argmin(axis=1)] if self._count else np.zeros(len(vectors), dtype=np.int64)
+        among = squared_ratio(vectors, reach, vectors, reach)
+        fresh = _fresh(np.flatnonzero(best > 1), among <= 1)
+        later = np.where(np.arange(len(vectors))[:, None] > fresh, among[:, fresh], np.inf)
+        closer = later.min(axis=1, initial=np.inf) < best
+        if len(fresh):
+            nearest[closer] = self._known + first + fresh[later[closer].argmin(axis=1)]
+        nearest[fresh] = self._known + first + fresh
+        self._add(vectors[fresh], reach[fresh], nearest[fresh])
+        return nearest
+
+    def _add(self, vectors: Floats, reach: Reals, names: Ints) -> None:
+        total = self._count + len(vectors)
+        if total > len(self._vectors):
+            grown = np.zeros((max(2 * len(self._vectors), total), self._vectors.shape[1]), dtype=np.float32)
+            grown[: self._count] = self._vectors[: self._count]
+            self._vectors = grown
+        self._vectors[self._count : total] = vectors
+        self._reach = np.concatenate([self._reach[: self._count], reach])
+        self._names = np.concatenate([self._names[: self._count], names])
+        self._count = total
+
+
+def _fresh(candidates: Ints, near: NDArray[np.bool_]) -> Ints:
+    """Those of the candidates, in order, that are near none before them that leads."""
+    taken = np.zeros(len(near), dtype=bool)
+    fresh = []
+    for row in candidates:
+        if not taken[row]:
+            fresh.append(row)
+            taken |= near[row]
+    return np.array(fresh, dtype=np.int64)
+
+
+def _only_copies_across(ratio: NDArray[np.float32], camera: Ints, reach: Reals, start: int) -> None:
+    rows = slice(start, start + len(ratio))
+    smaller = np.minimum(reach[rows][:, None], reach[start:]).astype(np.float32)
+    across = camera[rows][:, None] != camera[start:]
+    ratio[across] *= (smaller[across] / SAME_VIEW) ** 2
+
+
+def _per_square(reach: Reals) -> NDArray[np.float32]:
+    inverse: NDArray[np.float32] = (1 / np.maximum(reach, 1e-6) ** 2).astype(np.float32)
+    return inverse
+
+
+def _runs(sequence: Ints, group: Ints) -> Ints:
+    """(n,) a number for each sequence of each group, -1 for none: names such as "morning" come back every day."""
+    days, day = np.unique(group, return_inverse=True)
+    return np.where(sequence >= 0, sequence * len(days) + day, -1)
+
+
+def _consecutive(runs: Ints) -> tuple[Ints, Ints]:
+    """Rows that follow one another in the same run."""
+    order = np.argsort(runs, kind="stable")
+    left, right = order[:-1], order[1:]
+    follows = (runs[left] == runs[right]) & (runs[left] >= 0)
+    return left[follows], right[follows]
+
+
+def _steps(vectors: Floats, left: Ints, right: Ints) -> Reals:
+    found = np.empty(len(left))
+    for start in range(0, len(left), BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
+        found[part] = np.sqrt(squared_norms(vectors[left[part]] - vectors[right[part]]))
+    return found
+
+
+def _nearest_of_another(vectors: Floats, apart: Ints) -> Reals:
+    """(P,) from evenly spread rows to the nearest row of another number; those that have none are left out."""
+    probes = _spread(len(vectors))
+    best = np.empty(len(probes))
+    one = np.ones(len(vectors))
+    for start in range(0, len(probes), BLOCK_ROWS):
+        rows = probes[start : start + BLOCK_ROWS]
+        squared = squared_ratio(vectors[rows], one[rows], vectors, one)
+        squared[apart[rows][:, None] == apart] = np.inf
+        best[start : start + BLOCK_ROWS] = np.sqrt(squared.min(axis=1, initial=np.inf))
+    found: Reals = best[np.isfinite(best)]
+    return found
+
+
+def _telling_apart(near: Reals, far: Reals) -> float:
+    if not len(near) or not len(far):
+        return 0.0
+    cuts, far = np.sort(near), np.sort(far)
+    gap = np.arange(1, len(cuts) + 1) / len(cuts) - np.searchsorted(far, cuts, side="right") / len(far)
+    best = int(gap.argmax())
+    by_chance = np.exp(-2 * max(gap[best], 0) ** 2 * len(cuts) * len(far) / (len(cuts) + len(far)))
+    return float(cuts[best]) if by_chance < CHANCE else 0.0
+
+
+def _spread(count: int) -> Ints:
+    """At most 1,000 row numbers, evenly spread."""
+    return np.arange(count) if count <= PROBES else np.linspace(0, count - 1, PROBES).astype(np.int64)

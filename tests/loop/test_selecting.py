@@ -179,7 +179,12 @@ def test_without_evaluation_groups_all_is_for_training_and_the_other_way_round(
     assert report.lines()[1].startswith(said)
 
 
-def test_one_camera_day_and_frames_that_are_used_up_are_told(analyzed: FakeParts, view: CoverageView) -> None:
+def test_one_camera_day_and_frames_that_are_used_up_are_told(
+    analyzed: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        selecting, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)) // 3
+    )
     one = [replace(row, role=Role.POOL) for row in view.production.rows]
     group = np.zeros_like(view.production.group)
     single = replace(view, production=replace(view.production, rows=one, group=group))
@@ -199,25 +204,10 @@ def test_one_camera_day_and_frames_that_are_used_up_are_told(analyzed: FakeParts
     )
 
 
-def test_frames_that_look_the_same_are_one_choice_even_where_nothing_else_moves(view: CoverageView) -> None:
-    side = view.production
-    rows = np.flatnonzero(side.camera == side.camera[0])[:6]
-    still = side.vectors.copy()
-    still[rows] = still[rows[0]] + np.random.default_rng(0).normal(0, 1e-4, (6, still.shape[1]))
-    still /= np.linalg.norm(still, axis=1, keepdims=True)
-    sequence = np.arange(len(side))
-    sequence[rows] = len(side)
-    alike = replace(side, vectors=still.astype(np.float32), sequence=sequence)
-    clusters = selecting.near_duplicates(replace(view, production=alike), 0)
-    assert len(set(clusters[rows])) == 1
-    apart = replace(alike, sequence=np.arange(len(side)))
-    assert len(set(selecting.near_duplicates(replace(view, production=apart), 0)[rows])) > 1
-
-
 def test_a_batch_that_is_not_full_accounts_for_every_frame(
     analyzed: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selecting, "near_duplicates", lambda view, seed: np.arange(len(view.production)))
+    monkeypatch.setattr(selecting, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)))
     pool = sum(row.role == Role.POOL for row in view.production.rows)
     one = replace(view, production=replace(view.production, sequence=np.zeros_like(view.production.sequence)))
     parts = with_select(analyzed, max_per_sequence=2)

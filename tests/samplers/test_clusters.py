@@ -2,92 +2,250 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from samplers.clusters import camera_residuals, estimate_radius, leader_clusters
+from samplers import clusters
+from samplers.clusters import (
+    SAME_VIEW,
+    camera_residual,
+    connected_groups,
+    estimate_threshold,
+    leaders,
+    near_duplicates,
+    near_pairs,
+    reach_of,
+)
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+def column(*values: float) -> Floats:
+    return np.array(values, dtype=np.float32)[:, None]
+
+
+def distances(points: Floats) -> NDArray[np.float64]:
+    exact = points.astype(np.float64)
+    return np.linalg.norm(exact[:, None] - exact[None], axis=2)
 
 
 def test_leaders_by_hand_a_slow_pan_is_a_chain() -> None:
-    pan = np.array([[0.0], [0.6], [1.2], [1.8], [0.1]], dtype=np.float32)
-    assert leader_clusters(pan, 1.0).tolist() == [0, 0, 1, 1, 0]
+    pan = column(0, 0.6, 1.2, 1.8, 0.1)
+    assert leaders(pan, np.ones(5)).tolist() == [0, 0, 2, 2, 0]
 
 
-def test_leaders_do_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(300, 3)).astype(np.float32)
-    whole = leader_clusters(points, 1.0)
-    monkeypatch.setattr("samplers.clusters.CHUNK_ROWS", 300)
-    np.testing.assert_array_equal(leader_clusters(points, 1.0), whole)
+def test_groups_by_hand_a_slow_pan_is_one() -> None:
+    pan = column(0, 0.6, 1.2, 1.8, 5.0)
+    assert connected_groups(pan, np.ones(5)).tolist() == [0, 0, 0, 0, 1]
 
 
-def test_every_member_is_near_its_leader_and_leaders_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("samplers.clusters.CHUNK_ROWS", 16)
-    points = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
-    cluster = leader_clusters(points, 0.5)
-    leaders = points[[int(np.flatnonzero(cluster == name)[0]) for name in range(cluster.max() + 1)]]
-    assert (np.linalg.norm(points - leaders[cluster], axis=1) <= 0.5 + 1e-5).all()
-    apart = np.linalg.norm(leaders[:, None] - leaders[None], axis=2) + 9 * np.eye(len(leaders))
-    assert apart.min() > 0.5 - 1e-5
+def test_the_smaller_reach_of_two_counts() -> None:
+    points, reach = column(0, 0.6, 1.2), np.array([1.0, 0.5, 1.0])
+    assert leaders(points, reach).tolist() == [0, 1, 2]
+    assert connected_groups(points, np.array([1.0, 0.7, 1.0])).tolist() == [0, 0, 0]
 
 
-def test_cameras_do_not_share_clusters() -> None:
-    same = np.ones((4, 2), dtype=np.float32)
-    assert leader_clusters(same, 1.0, np.array([0, 1, 0, 1])).tolist() == [0, 1, 0, 1]
-    assert leader_clusters(same[:0], 1.0).tolist() == []
+def test_a_frame_joins_the_nearest_leader_not_the_first() -> None:
+    assert leaders(column(0, 1.1, 0.9), np.ones(3)).tolist() == [0, 1, 1]
 
 
-def fixed_cameras(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """4 cameras x 15 bursts x 6 frames: the background dominates; frames of a burst hardly differ."""
+points_and_reach = st.integers(0, 2**32 - 1).map(lambda seed: _drawn(np.random.default_rng(seed)))
+
+
+def _drawn(rng: np.random.Generator) -> tuple[Floats, NDArray[np.float64]]:
+    count, dim = int(rng.integers(1, 60)), int(rng.integers(1, 4))
+    points = rng.normal(size=(count, dim)).astype(np.float32)
+    return points, rng.uniform(0.1, 1.0, size=count)
+
+
+def slow_leaders(points: Floats, reach: NDArray[np.float64]) -> list[int]:
+    apart, chosen, found = distances(points), [], []
+    for row in range(len(points)):
+        ratio = [(apart[row, old] / min(reach[row], reach[old]), old) for old in chosen]
+        nearest = min(ratio, default=(np.inf, -1))
+        if nearest[0] > 1:
+            chosen.append(row)
+        found.append(row if nearest[0] > 1 else nearest[1])
+    return found
+
+
+def slow_groups(points: Floats, reach: NDArray[np.float64]) -> list[set[int]]:
+    near = distances(points) <= np.minimum(reach[:, None], reach)
+    groups: list[set[int]] = []
+    for row in range(len(points)):
+        touched = [group for group in groups if any(near[row, member] for member in group)]
+        groups = [group for group in groups if group not in touched] + [{row}.union(*touched)]
+    return groups
+
+
+@settings(max_examples=60, deadline=None)
+@given(points_and_reach, st.integers(1, 60), st.sampled_from([1, 7, 512]))
+def test_leaders_are_those_of_the_plain_loop_in_any_blocks_and_parts(
+    drawn: tuple[Floats, NDArray[np.float64]], cut: int, block: int
+) -> None:
+    points, reach = drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters, "BLOCK_ROWS", block)
+        whole = leaders(points, reach)
+        first = leaders(points[:cut], reach[:cut])
+        led = np.unique(first)
+        then = leaders(points[cut:], reach[cut:], points[led], reach[led])
+    assert whole.tolist() == slow_leaders(points, reach)
+    names = np.concatenate([led, np.arange(cut, len(points))])
+    assert [*first, *names[then]] == whole.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(points_and_reach, st.sampled_from([1, 7, 512]))
+def test_groups_are_those_of_the_plain_loop_and_no_pair_lies_in_two(
+    drawn: tuple[Floats, NDArray[np.float64]], block: int
+) -> None:
+    points, reach = drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters, "BLOCK_ROWS", block)
+        group = connected_groups(points, reach)
+        pairs = [
+            (i, j) for left, right in near_pairs(points, reach) for i, j in zip(left, right, strict=True)
+        ]
+    assert {frozenset(np.flatnonzero(group == g).tolist()) for g in group} == {
+        frozenset(members) for members in slow_groups(points, reach)
+    }
+    near = np.triu(distances(points) <= np.minimum(reach[:, None], reach), 1)
+    assert sorted(pairs) == [tuple(pair) for pair in np.argwhere(near).tolist()]
+
+
+def test_across_cameras_only_copies_are_near() -> None:
+    points, camera = column(0, 0.5, 0.5 + SAME_VIEW / 2), np.array([0, 0, 1])
+    assert connected_groups(points, np.ones(3), camera).tolist() == [0, 0, 0]
+    assert connected_groups(points, np.ones(3), np.array([0, 1, 0])).tolist() == [0, 0, 0]
+    apart = column(0, 0.5, 0.5 + 2 * SAME_VIEW)
+    assert connected_groups(apart, np.ones(3), camera).tolist() == [0, 0, 1]
+
+
+def fixed_cameras(rng: np.random.Generator) -> tuple[Floats, Ints, Ints, Ints]:
+    """4 cameras x 15 bursts x 6 frames over 3 days: the background dominates, frames of a burst hardly differ."""
     camera = np.repeat(np.arange(4), 90)
     burst = np.arange(360) // 6
+    day = np.arange(360) // 30
     rows = (
         rng.normal(size=(4, 32))[camera]
         + 0.1 * rng.normal(size=(60, 32))[burst]
         + 0.01 * rng.normal(size=(360, 32))
     )
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), burst, camera
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), burst, camera, day
 
 
-def test_residuals_and_estimated_radius_find_the_bursts() -> None:
-    rng = np.random.default_rng(0)
-    rows, burst, camera = fixed_cameras(rng)
-    residual = camera_residuals(rows, camera)
-    np.testing.assert_allclose(np.linalg.norm(residual, axis=1), 1, atol=1e-5)
-    radius = estimate_radius(residual, burst, camera, rng)
-    cluster = leader_clusters(residual, radius, camera)
-    assert 60 <= len(np.unique(cluster)) <= 90
+def test_the_bursts_of_fixed_cameras_are_found_whatever_the_order_of_the_cameras() -> None:
+    rows, burst, camera, day = fixed_cameras(np.random.default_rng(0))
+    cluster = near_duplicates(rows, burst, camera, day)
+    assert 60 <= len(np.unique(cluster)) <= 75
     assert all(len(np.unique(burst[cluster == name])) == 1 for name in np.unique(cluster))
+    mixed = np.random.default_rng(1).permutation(4)[camera].argsort(kind="stable")
+    again = near_duplicates(rows[mixed], burst[mixed], camera[mixed], day[mixed])
+    assert all(len(np.unique(cluster[mixed][again == name])) == 1 for name in np.unique(again))
 
 
-def test_different_foggy_scenes_are_no_duplicates() -> None:
+def test_the_threshold_lies_between_the_steps_of_a_burst_and_other_days() -> None:
+    rows, burst, camera, day = fixed_cameras(np.random.default_rng(0))
+    one = camera == 0
+    residual = camera_residual(rows[one])
+    threshold = estimate_threshold(residual, burst[one], day[one])
+    apart = distances(rows[one])
+    steps = np.diag(apart, 1)[burst[one][1:] == burst[one][:-1]]
+    other_days = apart[day[one][:, None] != day[one]]
+    assert np.quantile(steps, 0.95) < threshold < np.quantile(other_days, 0.01)
+    again = estimate_threshold(residual, burst[one], np.zeros(90, dtype=np.int64))
+    assert np.quantile(steps, 0.95) < again < np.quantile(other_days, 0.01), "one day: other sequences"
+
+
+def foggy() -> tuple[Floats, Ints, Ints, NDArray[np.bool_]]:
     """Fog takes the contrast from everything: its bursts lie as close together as frames of one daylight burst."""
     rng = np.random.default_rng(0)
     fog = np.repeat([False, True], [330, 30])
     burst = np.arange(360) // 6
     scale = np.where(fog, 0.1, 1.0)[:, None]
-    scenes = rng.normal(size=(60, 32))[burst] + 0.3 * rng.normal(size=(360, 32))
-    rows = 8 * fog[:, None] * np.eye(1, 32) + scale * scenes
-    residual = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    scenes = rng.normal(size=(60, 32))[burst] + 0.2 * rng.normal(size=(360, 32))
+    rows = 8 * np.eye(2, 32)[fog.astype(int)] + scale * scenes
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), burst, burst // 5, fog
+
+
+def test_different_foggy_scenes_are_no_duplicates_but_frames_of_one_are() -> None:
+    rows, burst, day, fog = foggy()
     one_camera = np.zeros(360, dtype=np.int64)
-    radius = estimate_radius(residual, burst, one_camera, rng)
-    assert radius[~fog].mean() > 4 * radius[fog].mean()
-    cluster = leader_clusters(residual, radius, one_camera)
-    assert len(np.unique(cluster[fog])) >= 5
-    assert len(np.unique(leader_clusters(residual, float(radius[0]), one_camera)[fog])) <= 2
+    apart = distances(rows)
+    threshold = estimate_threshold(camera_residual(rows), burst, day)
+    assert apart[np.ix_(fog, fog)].max() < threshold, "by one distance all fog would be the same"
+    cluster = near_duplicates(rows, burst, one_camera, day)
+    assert all(len(np.unique(burst[cluster == name])) == 1 for name in np.unique(cluster[fog]))
+    assert len(np.unique(cluster[fog])) <= 10
 
 
-def test_residual_of_identical_frames_is_zero_not_nan() -> None:
-    rows = np.tile(np.eye(1, 4, dtype=np.float32), (10, 1))
-    assert camera_residuals(rows, np.zeros(10, dtype=np.int64)).tolist() == np.zeros((10, 4)).tolist()
+def test_copies_of_a_foggy_frame_on_another_day_are_joined() -> None:
+    rows, burst, day, fog = foggy()
+    frame = np.flatnonzero(fog)[8]
+    copy = rows[frame] + 0.01 * np.eye(32, dtype=np.float32)[3]
+    rows = np.concatenate([rows, copy[None] / np.linalg.norm(copy)]).astype(np.float32)
+    cluster = near_duplicates(rows, np.append(burst, 99), np.zeros(361, dtype=np.int64), np.append(day, 99))
+    own = np.append(burst[cluster[:360] == cluster[360]], burst[frame])
+    assert np.unique(own).tolist() == [burst[frame]]
 
 
-def test_nothing_to_learn_from() -> None:
+def test_a_scene_in_which_nothing_moves_is_one_cluster_within_its_noise() -> None:
+    still = np.eye(1, 8) + 1e-3 * np.random.default_rng(0).normal(size=(40, 8))
+    sequence, day = np.arange(40) // 10, np.arange(40) // 20
+    assert not near_duplicates(still.astype(np.float32), sequence, np.zeros(40, dtype=np.int64), day).any()
+
+
+def test_what_changes_as_much_within_a_sequence_as_from_day_to_day_teaches_nothing() -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
+    assert estimate_threshold(rows, np.arange(200) // 4, np.arange(200) // 40) == 0
+    assert (reach_of(rows, np.arange(200) // 4, np.arange(200) // 40, 0.0) == SAME_VIEW).all()
+
+
+@pytest.mark.parametrize(
+    ("sequence", "group"),
+    [(np.full(4, -1), np.arange(4)), (np.zeros(4, int), np.zeros(4, int)), (np.zeros(4, int), np.arange(4))],
+    ids=["no sequences", "one sequence", "a name that comes back every day"],
+)
+def test_nothing_to_learn_from(sequence: Ints, group: Ints) -> None:
     rows = np.eye(4, dtype=np.float32)
-    alone = np.full(4, -1)
-    assert (
-        estimate_radius(rows, alone, np.zeros(4, dtype=np.int64), np.random.default_rng(0)).tolist()
-        == [0.0] * 4
+    assert estimate_threshold(rows, sequence, group) == 0
+    assert near_duplicates(rows, sequence, np.zeros(4, dtype=np.int64), group).tolist() == [0, 1, 2, 3]
+
+
+def test_few_frames_teach_nothing_that_chance_explains() -> None:
+    rows, burst, day = column(0, 0.1, 5, 5.1), np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])
+    assert estimate_threshold(rows, burst, day) == 0
+
+
+def test_the_reach_is_the_largest_step_of_a_sequence_up_to_the_threshold() -> None:
+    rows = column(0, 0.1, 0.3, 5, 6, 9)
+    sequence, day = np.array([0, 0, 0, 1, 1, -1]), np.zeros(6, dtype=np.int64)
+    np.testing.assert_allclose(reach_of(rows, sequence, day, 0.5), [0.2, 0.2, 0.2, 0.5, 0.5, 0.5], rtol=1e-6)
+
+
+def test_sequences_of_one_camera_may_alternate() -> None:
+    rows = column(0, 5, 0.1, 5.2)
+    np.testing.assert_allclose(
+        reach_of(rows, np.array([0, 1, 0, 1]), np.zeros(4, dtype=np.int64), 1.0),
+        [0.1, 0.2, 0.1, 0.2],
+        rtol=1e-5,
     )
-    one = np.zeros(4, dtype=np.int64)
-    assert estimate_radius(rows, one, one, np.random.default_rng(0)).tolist() == pytest.approx(
-        [1.1 * 2**0.5] * 4
-    )
+
+
+def test_cameras_do_not_share_clusters_and_no_frames_have_none() -> None:
+    same, code = np.ones((4, 2), dtype=np.float32), np.array([0, 1, 0, 1])
+    assert near_duplicates(same, np.full(4, -1), code, np.zeros(4, dtype=np.int64)).tolist() == [0, 1, 0, 1]
+    none = np.zeros(0, dtype=np.int64)
+    assert near_duplicates(same[:0], none, none, none).tolist() == []
+    assert connected_groups(same[:0], np.zeros(0)).tolist() == []
+
+
+def test_float32_tells_frames_apart_that_a_strong_background_makes_alike() -> None:
+    """At norm 1, the rounding of squared norms alone is some 1e-7; distances of 1e-3 have squares of 1e-6."""
+    step = np.zeros((3, 64), dtype=np.float32)
+    step[:, 0] = [0, 0.001, 0.0022]
+    residual = camera_residual(step + np.full(64, 0.125, dtype=np.float32))
+    assert leaders(residual, np.full(3, 0.0011)).tolist() == [0, 0, 2]

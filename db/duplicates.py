@@ -1,0 +1,175 @@
+"""Near-duplicates as they are known: the cluster and the reach of each frame, the threshold of each camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy.orm import Session
+
+from db.analysis import count_embeddings
+from db.sql import changed_rows, in_parts, insert_new_ids, upsert
+from db.tables import CameraThreshold, Embedding, Frame, Group, NearDuplicate
+
+Ids = NDArray[np.int64]
+Reals = NDArray[np.float64]
+NO_LEADER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a camera teaches one embedder. threshold: a distance, 0 where there was nothing to learn it from.
+
+    learned_from: frames the camera had then. frames: those that are in clusters by now.
+    """
+
+    camera: str
+    threshold: float
+    learned_from: int
+    frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class CameraFrames:
+    """The embedded frames of one camera in order of time, those without one last.
+
+    seq, group (its id): (n,) int64. seconds: (n,) float64, NaN for none. sequence: as the source named it.
+    evaluation: (n,) bool, of an evaluation group. leader: (n,) int64 seq, NO_LEADER for a frame in no cluster yet.
+    reach: (n,) float64, NaN likewise.
+    """
+
+    camera: str
+    seq: Ids
+    seconds: Reals
+    sequence: list[str | None]
+    group: Ids
+    evaluation: NDArray[np.bool_]
+    leader: Ids
+    reach: Reals
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+
+@dataclass(frozen=True, eq=False)
+class Clustered:
+    """Frames of one camera with what they get: seq, leader (n,) int64; reach (n,) float64."""
+
+    learned: Learned
+    seq: Ids
+    leader: Ids
+    reach: Reals
+
+
+def cameras_waiting(session: Session, producer: int) -> dict[str, int]:
+    """How many embedded frames are in no cluster yet, by camera."""
+    done = select(func.coalesce(func.sum(CameraThreshold.frames), 0)).where(
+        CameraThreshold.producer == producer
+    )
+    if session.execute(done).scalar_one() == count_embeddings(session, producer):
+        return {}
+    missing = ~select(NearDuplicate.frame).where(*_same_frame()).exists()
+    counts = select(Frame.camera, func.count()).join(Embedding, Embedding.frame == Frame.seq)
+    counts = (
+        counts.where(Embedding.producer == producer, missing).group_by(Frame.camera).order_by(Frame.camera)
+    )
+    return {camera: count for camera, count in session.execute(counts)}  # noqa: C416
+
+
+def thresholds(session: Session, producer: int) -> dict[str, Learned]:
+    """What every camera teaches this embedder, by camera."""
+    columns = (
+        CameraThreshold.camera,
+        CameraThreshold.threshold,
+        CameraThreshold.learned_from,
+        CameraThreshold.frames,
+    )
+    statement = select(*columns).where(CameraThreshold.producer == producer).order_by(CameraThreshold.camera)
+    return {row.camera: Learned(*row) for row in session.execute(statement)}
+
+
+def threshold(session: Session, producer: int, camera: str) -> Learned | None:
+    """The same of one camera, None before its first frame is in a cluster."""
+    found = session.get(CameraThreshold, (camera, producer))
+    return None if found is None else Learned(camera, found.threshold, found.learned_from, found.frames)
+
+
+def camera_frames(session: Session, producer: int, camera: str) -> CameraFrames:
+    """Every frame of the camera that this embedder has a vector for."""
+    columns = (
+        Frame.seq,
+        Frame.captured_at,
+        Frame.sequence,
+        Frame.group_id,
+        Group.role,
+        NearDuplicate.leader,
+        NearDuplicate.reach,
+    )
+    statement = select(*columns).join(Group, Group.id == Frame.group_id)
+    statement = statement.join(Embedding, and_(Embedding.frame == Frame.seq, Embedding.producer == producer))
+    rows = session.execute(
+        statement.outerjoin(NearDuplicate, and_(*_same_frame())).where(Frame.camera == camera)
+    ).all()
+    seconds = np.array(
+        [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], np.float64
+    )
+    order = np.lexsort(([row.seq for row in rows], seconds))
+    rows = [rows[place] for place in order]
+    return CameraFrames(
+        camera,
+        np.array([row.seq for row in rows], np.int64),
+        seconds[order],
+        [row.sequence for row in rows],
+        np.array([row.group_id for row in rows], np.int64),
+        np.array([row.role == "evaluation" for row in rows], bool),
+        np.array([NO_LEADER if row.leader is None else row.leader for row in rows], np.int64),
+        np.array([np.nan if row.reach is None else row.reach for row in rows], np.float64),
+    )
+
+
+def record_clusters(session: Session, producer: int, made: Clustered, before: int) -> bool:
+    """Stores clusters of a camera; False, and nothing stored, where another process has stored some since.
+
+    before: how many of the camera's frames were in clusters when these were made.
+    """
+    if not _move(session, producer, made.learned, before):
+        return False
+    rows = zip(made.seq.tolist(), made.leader.tolist(), made.reach.tolist(), strict=True)
+    columns = [
+        {"frame": seq, "producer": producer, "leader": leader, "reach": reach} for seq, leader, reach in rows
+    ]
+    upsert(session, NearDuplicate, columns)
+    return True
+
+
+def clusters_of(session: Session, producer: int, seqs: Iterable[int] | None = None) -> tuple[Ids, Ids, Reals]:
+    """Frames (N,) int64, ascending, their leaders (N,) int64 and reaches (N,); those in no cluster yet are left out."""
+    columns = select(NearDuplicate.frame, NearDuplicate.leader, NearDuplicate.reach)
+    columns = columns.where(NearDuplicate.producer == producer).order_by(NearDuplicate.frame)
+    parts = in_parts(columns, NearDuplicate.frame, seqs)
+    rows = [tuple(row) for part in parts for row in session.execute(part)]
+    found = np.array(rows, np.float64).reshape(-1, 3)
+    return found[:, 0].astype(np.int64), found[:, 1].astype(np.int64), found[:, 2]
+
+
+def _move(session: Session, producer: int, learned: Learned, before: int) -> bool:
+    """Compare-and-set of the camera's row."""
+    if not before:
+        return bool(insert_new_ids(session, CameraThreshold, [asdict(learned) | {"producer": producer}]))
+    row = update(CameraThreshold).where(
+        CameraThreshold.camera == learned.camera,
+        CameraThreshold.producer == producer,
+        CameraThreshold.frames == before,
+    )
+    return bool(
+        changed_rows(
+            session.execute(row.values(asdict(learned)), execution_options={"synchronize_session": False})
+        )
+    )
+
+
+def _same_frame() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return NearDuplicate.frame == Embedding.frame, NearDuplicate.producer == Embedding.producer
