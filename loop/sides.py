@@ -45,16 +45,15 @@ def load_side(session: Session, rows: list[FrameRow], embedder: int, measure: in
     """Everything known of these frames by these producers; each must have been embedded."""
     seqs = [row.seq for row in rows]
     ids, vectors = load_embeddings(session, embedder, seqs)
-    vectors = vectors[np.searchsorted(ids, seqs)]
+    measured = _measures(load_measurements(session, measure, seqs), seqs)
+    return side_of(rows, vectors[np.searchsorted(ids, seqs)], measured)
+
+
+def side_of(rows: list[FrameRow], vectors: Array, measures: dict[str, Reals]) -> Side:
+    """vectors: (N, D). measures: (N,) by name."""
     camera = codes_of([row.camera for row in rows])
-    return Side(
-        rows,
-        vectors,
-        _measures(load_measurements(session, measure, seqs), seqs),
-        camera,
-        _sequences(rows, camera),
-        np.array([row.group_id for row in rows], dtype=np.int64),
-    )
+    groups = np.array([row.group_id for row in rows], dtype=np.int64)
+    return Side(rows, vectors, measures, camera, _sequences(rows, camera), groups)
 
 
 def _measures(found: dict[int, dict[str, float]], seqs: Sequence[int]) -> dict[str, Reals]:

@@ -1,0 +1,239 @@
+"""What a sampler is shown of the data, which is what `fieldloop select` would show it, and what it answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.ports import Array, Detections, Embedder
+from db.analysis import StoredDetections
+from db.frames import FrameRow
+from db.states import Origin, Role
+from loop.analyze import stored
+from loop.comparing import Comparison, Evidence, Words, compare
+from loop.coverage.conditions import load_conditions
+from loop.duplicates import clusters_of_side
+from loop.errors import ConfigError
+from loop.evaluation.ap import match
+from loop.evaluation.calibration import calibrate
+from loop.learned import IOU, HeldOut, trust
+from loop.pooling import Cost, Learned, pool_of
+from loop.replay.data import ReplayData, ReplayFrame
+from loop.replay.facts import Facts
+from loop.replay.scoring import truth_of
+from loop.replay.settings import ReplaySettings
+from loop.replay.split import HELD_OUT, LABELED, POOL, TEST, TUNING, Part
+from loop.replay.tools import product_settings
+from loop.settings import Settings
+from loop.shortfall import Rules
+from loop.sides import Side, codes_of, side_of
+from loop.strategies import STRATEGY_NAMES, unknown_strategy
+from samplers import STRATEGIES, Pool, Strategy
+from samplers.pool import NO_LIMIT
+
+Ints = NDArray[np.int64]
+PLAIN = ("random", "random2")
+"""Any frame as likely as any other, near-duplicates among them: what a team without a tool would do. The second is another draw."""
+BY_CAMERA = "stratified"
+BLIND = frozenset(
+    {
+        *PLAIN,
+        BY_CAMERA,
+        "random_thinned",
+        "k_center",
+        "typiclust",
+        "prob_cover",
+        "herding",
+        "facility_location",
+    }
+)
+"""They do not look at what a detector finds, so that nothing need be detected for them."""
+SAMPLERS = (*PLAIN, "random_thinned", *(name for name in STRATEGY_NAMES if name != "random"))
+BLOCK = 4096
+NOBODY = StoredDetections(
+    np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), None, 0.0
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """rows: of the data, best first. arms: which part of the strategy chose how many. trust: in doubt, as it was chosen with."""
+
+    rows: Ints
+    arms: dict[str, int]
+    trust: float = 0.0
+
+
+class Chooser:
+    """Asks samplers for frames of the pool, given what is labeled so far.
+
+    production: rows that are seen as production, the pool and the frames that are kept for evaluation. seen: rows that a
+    detector has to look at, production first and then what was held out of the training set.
+    """
+
+    def __init__(self, data: ReplayData, facts: Facts, embedder: Embedder, settings: ReplaySettings) -> None:
+        self._data = data
+        self._facts = facts
+        self._settings = settings
+        self._product = product_settings()
+        self._words = _words(embedder, self._product)
+        self._frames = _frame_rows(data)
+        evaluation = data.rows(TUNING) if settings.judge == TEST else np.zeros(0, dtype=np.int64)
+        self.production = np.sort(np.concatenate([data.rows(POOL), evaluation]))
+        self.seen = np.concatenate([self.production, data.rows(HELD_OUT)])
+
+    def choose(
+        self,
+        sampler: str,
+        labeled: Ints,
+        detections: Sequence[Detections] | None,
+        seed: int,
+        number: int,
+    ) -> Choice:
+        """The frames of round `number`. labeled: rows of the pool labeled before. detections: of every row of `seen` by the latest model."""
+        if sampler in PLAIN:
+            rng = np.random.default_rng([seed, number, PLAIN.index(sampler)])
+            free = np.setdiff1d(self._data.rows(POOL), labeled)
+            rows = rng.permutation(free)[: self._settings.budget]
+            return Choice(rows, {"random": len(rows)})
+        found = [NOBODY] * len(self.seen) if detections is None else [stored(each) for each in detections]
+        compared = self._compared(labeled, found[: len(self.production)], seed)
+        pool = self._pool(sampler, compared, labeled, self._learned(compared, detections, seed, number))
+        if sampler == BY_CAMERA:
+            pool = by_camera(pool, compared.production.camera[np.isin(self.production, pool.ids)])
+        picked = strategy(sampler)(pool, self._settings.budget, np.random.default_rng([seed, number]))
+        return Choice(pool.ids[picked.indices], dict(Counter(map(str, picked.arm))), pool.trust)
+
+    def _compared(self, labeled: Ints, found: Sequence[StoredDetections], seed: int) -> Comparison:
+        known = np.concatenate([self._data.rows(LABELED), labeled])
+        boxes = [np.array([box[0] for box in self._data.frames[row].boxes], dtype=np.int64) for row in known]
+        sides = self._side(self.production), self._side(known)
+        search = searcher(known, self._facts.vectors[known])
+        evidence = Evidence(*sides, found, boxes, self._data.classes)
+        return compare(evidence, self._words, search, self._product.gaps, UTC, seed)
+
+    def _side(self, rows: Ints) -> Side:
+        measures = {name: values[rows] for name, values in self._facts.measures.items()}
+        return side_of([self._frames[row] for row in rows], self._facts.vectors[rows], measures)
+
+    def _pool(self, sampler: str, compared: Comparison, labeled: Ints, taught: Learned) -> Pool:
+        rules = Rules(
+            sampler,
+            np.isin(self.production, labeled),
+            clusters_of_side(compared.production),
+            compared.production.sequence,
+            self._product.select.max_per_sequence,
+        )
+        rows = np.flatnonzero(np.isin(self.production, self._data.rows(POOL)))
+        return pool_of(compared, rows, rules, taught)
+
+    def _learned(
+        self, compared: Comparison, detections: Sequence[Detections] | None, seed: int, number: int
+    ) -> Learned:
+        """From what a product would have had by now: evaluation frames of earlier rounds, and what was held out from the start."""
+        cost = Cost(self._settings.seconds_per_frame, self._settings.seconds_per_box)
+        if detections is None:
+            return Learned(cost=cost)
+        evaluated = self._evaluated(seed, number)
+        places = np.flatnonzero(np.isin(self.seen, np.concatenate([evaluated, self._data.rows(HELD_OUT)])))
+        there = places < len(self.production)
+        missed = np.where(there, compared.missed[np.minimum(places, len(compared.missed) - 1)], 0.0)
+        groups = codes_of([self._data.frames[row].group for row in self.seen[places]])
+        matches = [match(truth_of(self._data.frames[self.seen[at]]), detections[at], [IOU]) for at in places]
+        held = HeldOut(matches, groups, missed, there)
+        return Learned(calibrate(matches), trust(held, seed), cost)
+
+    def _evaluated(self, seed: int, number: int) -> Ints:
+        """Frames that select would have put before labelers to judge models by, in the rounds before this one."""
+        share = self._product.select.evaluation_share
+        count = round(share / (1 - share) * self._settings.budget * (number - 1))
+        evaluation = np.setdiff1d(self.production, self._data.rows(POOL))
+        return np.random.default_rng([seed, 1]).permutation(evaluation)[:count]
+
+
+def strategy(sampler: str) -> Strategy:
+    """Raises ConfigError for a name that is none."""
+    check_sampler(sampler)
+    return STRATEGIES["random" if sampler == "random_thinned" else sampler]
+
+
+def check_sampler(name: str) -> None:
+    """Raises ConfigError with the nearest name."""
+    if name not in SAMPLERS:
+        raise ConfigError(f"samplers: {unknown_strategy(name)}; random2 and random_thinned are there too")
+
+
+def by_camera(pool: Pool, camera: Ints) -> Pool:
+    """The same pool with its cameras as strata."""
+    names = tuple(map(str, np.unique(camera)))
+    return replace(
+        pool,
+        strata=codes_of([f"{code:06d}" for code in camera]),
+        names=names,
+        deficit=np.zeros(len(names)),
+        floors=np.zeros(len(names), dtype=np.int64),
+        quotas=np.full(len(names), NO_LIMIT),
+        wanted=np.full(len(names), NO_LIMIT),
+    )
+
+
+def searcher(ids: Ints, vectors: Array) -> Callable[[Array, int], tuple[Array, Ints]]:
+    """Exact nearest neighbors by cosine, as an index answers them."""
+
+    def search(queries: Array, k: int) -> tuple[Array, Ints]:
+        count = min(k, len(ids))
+        near = np.full((len(queries), k), -1, dtype=np.int64)
+        similar = np.zeros((len(queries), k), dtype=np.float32)
+        for start in range(0, len(queries), BLOCK):
+            rows = slice(start, start + BLOCK)
+            product = queries[rows] @ vectors.T
+            order = np.argsort(-product, axis=1, kind="stable")[:, :count]
+            near[rows, :count] = ids[order]
+            similar[rows, :count] = np.take_along_axis(product, order, axis=1)
+        return similar, near
+
+    return search
+
+
+def _words(embedder: Embedder, settings: Settings) -> Words:
+    conditions = load_conditions(None)
+    sentences = conditions.sentences() if settings.gaps.prompts else ()
+    vectors = dict(zip(sentences, embedder.embed_text(sentences), strict=True)) if sentences else {}
+    return Words(conditions, vectors, embedder.logit_scale, embedder.unknown_words(sentences))
+
+
+def _frame_rows(data: ReplayData) -> list[FrameRow]:
+    groups = codes_of([frame.group for frame in data.frames])
+    return [
+        _frame_row(row, data.frames[row], int(group), data.parts[row]) for row, group in enumerate(groups)
+    ]
+
+
+def _frame_row(row: int, frame: ReplayFrame, group: int, part: Part) -> FrameRow:
+    return FrameRow(
+        seq=row,
+        content_hash=frame.content_hash,
+        path=frame.key,
+        origin=Origin.IMPORTED if part in (LABELED, HELD_OUT) else Origin.PRODUCTION,
+        split=None,
+        group_id=group,
+        camera=frame.camera,
+        site=frame.site,
+        sequence=frame.sequence,
+        captured_at=frame.captured_at,
+        width=frame.width,
+        height=frame.height,
+        bytes=0,
+        source_key=frame.key,
+        ingested_at=datetime.min.replace(tzinfo=UTC),
+        embedded_by=1,
+        detected_by=1,
+        measured_by=1,
+        role=Role.EVALUATION if part == TUNING else Role.POOL,
+        group_key=frame.group,
+    )
