@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.analysis import count_embeddings
 from db.sql import changed_rows, in_parts, insert_new_ids, upsert
+from db.states import Role
 from db.tables import CameraThreshold, Embedding, Frame, Group, NearDuplicate
 
 Ids = NDArray[np.int64]
@@ -37,7 +38,7 @@ class CameraFrames:
     """The embedded frames of one camera in order of time, those without one last.
 
     seq, group (its id): (n,) int64. seconds: (n,) float64, NaN for none. sequence: as the source named it.
-    evaluation: (n,) bool, of an evaluation group. leader: (n,) int64 seq, NO_LEADER for a frame in no cluster yet.
+    held_out: (n,) bool, judges models and trains none. leader: (n,) int64 seq, NO_LEADER for a frame in no cluster yet.
     reach: (n,) float64, NaN likewise.
     """
 
@@ -46,7 +47,7 @@ class CameraFrames:
     seconds: Reals
     sequence: list[str | None]
     group: Ids
-    evaluation: NDArray[np.bool_]
+    held_out: NDArray[np.bool_]
     leader: Ids
     reach: Reals
 
@@ -104,7 +105,7 @@ def camera_frames(session: Session, producer: int, camera: str) -> CameraFrames:
         Frame.captured_at,
         Frame.sequence,
         Frame.group_id,
-        Group.role,
+        (Group.role == Role.EVALUATION).label("held_out"),
         NearDuplicate.leader,
         NearDuplicate.reach,
     )
@@ -124,7 +125,7 @@ def camera_frames(session: Session, producer: int, camera: str) -> CameraFrames:
         seconds[order],
         [row.sequence for row in rows],
         np.array([row.group_id for row in rows], np.int64),
-        np.array([row.role == "evaluation" for row in rows], bool),
+        np.array([bool(row.held_out) for row in rows], bool),
         np.array([NO_LEADER if row.leader is None else row.leader for row in rows], np.int64),
         np.array([np.nan if row.reach is None else row.reach for row in rows], np.float64),
     )

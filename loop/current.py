@@ -77,6 +77,12 @@ def register_detector(session: Session, settings: Settings, sha256: str, detecto
     return made
 
 
+def known_embedder(session: Session, settings: Settings) -> int | None:
+    """The id of the configured embedder without loading it, None before its first use."""
+    made = get_fact(session, _embedder_key(settings))
+    return None if made is None else int(made)
+
+
 def backlog_of(parts: Parts, until: datetime | None = None) -> Backlog:
     """How much of production, or of what came in by then, the current models have analyzed. Raises ModelError, ProjectError."""
     made = producers(parts)

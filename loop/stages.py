@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from connectors.errors import ModelError
 from connectors.label_studio_server import ServerInfo
@@ -11,13 +13,15 @@ from db.engine import read, write
 from db.states import TaskStatus
 from db.tasks import tasks
 from loop import analyze as analysis
-from loop import current, selecting
+from loop import current, duplicates, selecting
 from loop import ingest as ingestion
 from loop import pull as pulling
 from loop import push as pushing
+from loop.coverage_view import CoverageView
 from loop.errors import ProjectError
 from loop.exclusive import exclusive
 from loop.project import home
+from loop.queries import query_vectors
 from loop.wiring import NOTHING_GIVEN, Given, Parts
 
 SETTLING_PASSES = 5
@@ -65,6 +69,10 @@ def analyze(parts: Parts, progress: Progress) -> analysis.AnalyzeReport:
             max_pixels=project.settings.frames.max_pixels,
         )
         report.failures.update(failures)
+        with read(project.engine) as session:
+            known = current.known_embedder(session, project.settings)
+        if known is not None:
+            duplicates.update(project.engine, known, progress)
         return report
 
 
@@ -76,14 +84,34 @@ def select(
     strategy: str | None = None,
     seed: int | None = None,
     dry_run: bool = False,
+    like: Sequence[str] = (),
+    explain: bool = False,
+    page: Path | None = None,
 ) -> selecting.SelectReport:
-    """Chooses a batch; the settings decide what is not given."""
+    """Chooses a batch; the settings decide what is not given. like: sentences or image files that `targeted` looks for.
+
+    page: where to explain the batch with pictures.
+    """
+
+    def show(view: CoverageView, report: selecting.SelectReport) -> None:
+        if page is not None:
+            from loop import selection_page
+
+            selection_page.write(parts.project, view, report, page)
+
     with exclusive(parts.project.engine, "select") as mine:
         if not mine:
             return selecting.SelectReport(busy=True)
         chosen = parts.project.settings.select
-        request = selecting.Request(budget or chosen.budget, strategy or chosen.strategy, seed, dry_run)
-        return selecting.select(parts, request, progress)
+        request = selecting.Request(
+            budget or chosen.budget,
+            strategy or ("targeted" if like else chosen.strategy),
+            seed,
+            dry_run,
+            explain or page is not None,
+            query_vectors(parts.embedder(), like) if like else (),
+        )
+        return selecting.select(parts, request, progress, show)
 
 
 def push(parts: Parts, progress: Progress, new_project: bool = False) -> pushing.PushReport:

@@ -26,6 +26,8 @@ SAME_VIEW = 0.03
 BLOCK_ROWS = 512
 PROBES = 1000
 CHANCE = 0.01
+ROUNDING = 1.0001
+"""The step that sets a reach lies within it, however its distance is computed."""
 
 
 def near_duplicates(vectors: Floats, sequence: Ints, camera: Ints, group: Ints) -> Ints:
@@ -94,7 +96,8 @@ def reach_of(residual: Floats, sequence: Ints, group: Ints, threshold: float) ->
     largest = np.full(len(names), -np.inf)
     np.maximum.at(largest, code[left], _steps(residual, left, right))
     own = largest[code]
-    reach: Reals = np.maximum(np.where(np.isfinite(own), np.minimum(own, threshold), threshold), SAME_VIEW)
+    least = np.where(np.isfinite(own), np.minimum(own, threshold), threshold)
+    reach: Reals = np.maximum(ROUNDING * least, SAME_VIEW)
     return reach
 
 

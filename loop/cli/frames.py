@@ -1,4 +1,4 @@
-"""ingest, analyze, gaps."""
+"""ingest, analyze, gaps, duplicates."""
 
 from __future__ import annotations
 
@@ -101,5 +101,27 @@ def gaps(
         if html:
             gaps_page.write(place.project, view, html)
     emit(coverage_view.as_json(view), as_json, lambda: coverage_view.lines(view))
+    if html:
+        say(f"the page with pictures: {html}")
+
+
+@app.command(epilog="Example: fieldloop duplicates --html duplicates.html")
+def duplicates(
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write the page with pictures to this file.")
+    ] = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """What each camera shows again and again: near-duplicates are labeled once, and never on both sides of a split."""
+    from loop import duplicates_page, duplicates_survey
+    from loop.project import open_project
+
+    place = open_project(project)
+    with progress_bar("duplicates") as progress:
+        found = duplicates_survey.survey(place, progress)
+        if html:
+            duplicates_page.write(place, found, html)
+    emit(duplicates_survey.as_json(found), as_json, found.lines)
     if html:
         say(f"the page with pictures: {html}")

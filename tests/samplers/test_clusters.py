@@ -223,7 +223,7 @@ def test_few_frames_teach_nothing_that_chance_explains() -> None:
 def test_the_reach_is_the_largest_step_of_a_sequence_up_to_the_threshold() -> None:
     rows = column(0, 0.1, 0.3, 5, 6, 9)
     sequence, day = np.array([0, 0, 0, 1, 1, -1]), np.zeros(6, dtype=np.int64)
-    np.testing.assert_allclose(reach_of(rows, sequence, day, 0.5), [0.2, 0.2, 0.2, 0.5, 0.5, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(reach_of(rows, sequence, day, 0.5), [0.2, 0.2, 0.2, 0.5, 0.5, 0.5], rtol=2e-4)
 
 
 def test_sequences_of_one_camera_may_alternate() -> None:
@@ -231,7 +231,7 @@ def test_sequences_of_one_camera_may_alternate() -> None:
     np.testing.assert_allclose(
         reach_of(rows, np.array([0, 1, 0, 1]), np.zeros(4, dtype=np.int64), 1.0),
         [0.1, 0.2, 0.1, 0.2],
-        rtol=1e-5,
+        rtol=2e-4,
     )
 
 

@@ -1,0 +1,209 @@
+"""Near-duplicates at a million frames: what clusters, connected groups and growth cost.
+
+    python -m benchmarks.duplicates [--cameras 200] [--frames 5000] [--dim 512] [--dir DIR]
+
+Synthetic cameras: a background, scenes that differ from it, bursts of 1 to 24 frames that drift, a fifth of them of an
+empty scene, over 20 days. The first part is the pure functions, camera by camera; the second the same frames in a
+project's SQLite file, clustered from nothing and then grown. Vectors are drawn camera by camera, so the memory told is that
+of the work itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from db.analysis import producer_id
+from db.engine import open_database, write
+from db.frames import group_id
+from db.sql import insert_new
+from db.states import Origin, Role
+from db.tables import Embedding, Frame
+from loop import duplicates
+from samplers.clusters import camera_residual, connected_groups, estimate_threshold, leaders, reach_of
+
+Array = NDArray[np.float32]
+Ints = NDArray[np.int64]
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DAYS = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cameras", type=int, default=200)
+    parser.add_argument("--frames", type=int, default=5000, help="of each camera")
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()))
+    asked = parser.parse_args()
+    total = asked.cameras * asked.frames
+    print(f"{total:,} frames of {asked.cameras} cameras, {asked.dim} numbers each, {DAYS} days")
+    print(f"{'':<44}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}")
+    _pure(asked.cameras, asked.frames, asked.dim)
+    _worst(asked.frames, asked.dim)
+    with tempfile.TemporaryDirectory(dir=asked.dir) as folder:
+        _stored(Path(folder), asked.cameras, asked.frames, asked.dim)
+
+
+def camera(number: int, count: int, dim: int) -> tuple[Array, Ints, Ints]:
+    """(vectors (count, dim), bursts, days) of one camera, in order of time."""
+    rng = np.random.default_rng([7, number])
+    sizes = rng.integers(1, 25, size=count)
+    burst = np.repeat(np.arange(count), sizes)[:count]
+    day = burst * DAYS // (burst[-1] + 1)
+    background, empty = _unit(rng, 1, dim), 0.05 * _unit(rng, 1, dim)
+    still = rng.random(count) < 0.2
+    scenes = np.where(still[burst][:, None], empty, (0.25 * _unit(rng, count, dim))[burst])
+    moves = np.where(still[burst], 0.01, 0.04)[:, None]
+    light = 0.03 * _unit(rng, DAYS, dim)[day]
+    rows = background + scenes + light + moves * _unit(rng, count, dim)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), burst, day
+
+
+def _pure(cameras: int, count: int, dim: int) -> None:
+    spent: dict[str, list[float]] = {}
+    clusters = groups = 0
+    largest = 0.0
+    for number in range(cameras):
+        vectors, burst, day = camera(number, count, dim)
+        with _timed(spent, "median and threshold"):
+            residual = camera_residual(vectors)
+            threshold = estimate_threshold(residual, burst, day)
+            reach = reach_of(residual, burst, day, threshold)
+        with _timed(spent, "leader clusters"):
+            clusters += len(np.unique(leaders(residual, reach)))
+        with _timed(spent, "connected groups"):
+            sizes = np.bincount(connected_groups(residual, reach))
+        groups += len(sizes)
+        largest = max(largest, sizes.max() / count)
+    for what, (wall, cpu) in spent.items():
+        _row(f"pure: {what}", wall, cpu)
+    print(f"  {clusters:,} clusters, {groups:,} groups, the largest has {largest:.1%} of its camera")
+
+
+def _worst(count: int, dim: int) -> None:
+    """A camera of which no two frames are alike, and one four times as large."""
+    for size in (count, 4 * count):
+        vectors = _unit(np.random.default_rng(0), size, dim)
+        spent: dict[str, list[float]] = {}
+        with _timed(spent, "leaders"):
+            leaders(vectors, np.full(size, 0.1))
+        _row(f"one camera, {size:,} frames, none alike", *spent["leaders"])
+
+
+def _stored(folder: Path, cameras: int, count: int, dim: int) -> None:
+    engine = open_database(f"sqlite:///{folder / 'loop.db'}")
+    fresh = max(1, 1000 // cameras)
+    started = time.perf_counter()
+    embedder = _fill(engine, cameras, count, dim, fresh)
+    print(f"  (the database was filled in {time.perf_counter() - started:.0f} s)")
+    _update(engine, embedder, "stored: all frames at once")
+    for places, what in ((range(cameras), "over all cameras"), (range(1), "of one camera")):
+        each = fresh if len(places) > 1 else 1000
+        for number in places:
+            _add(engine, embedder, number, *_late(number, count, dim, each, what))
+        _update(engine, embedder, f"stored: {each * len(places):,} new frames {what}")
+    _update(engine, embedder, "stored: nothing new")
+    engine.dispose()
+
+
+def _late(number: int, count: int, dim: int, each: int, what: str) -> tuple[Array, Ints, Ints, str]:
+    vectors, burst, _ = camera(number + 10**6, each, dim)
+    base, _, _ = camera(number, 1, dim)
+    mixed = base + 0.2 * vectors
+    days = np.full(each, DAYS + len(what))
+    return (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32), burst, days, what
+
+
+def _fill(engine: Engine, cameras: int, count: int, dim: int, fresh: int) -> int:
+    with write(engine) as session:
+        embedder = producer_id(session, "embedder", "synthetic", {"dim": dim})
+    for number in range(cameras):
+        _add(engine, embedder, number, *camera(number, count, dim), "first")
+    return embedder
+
+
+def _add(
+    engine: Engine, embedder: int, number: int, vectors: Array, burst: Ints, day: Ints, name: str
+) -> None:
+    camera_name = f"camera-{number}"
+    with write(engine) as session:
+        groups = {d: group_id(session, f"{camera_name}|{d}", Role.POOL) for d in np.unique(day).tolist()}
+        first = number * 10**6 + {"first": 0}.get(name, 500_000 + 1000 * len(name))
+        rows: list[dict[str, Any]] = [
+            _frame(first + i, camera_name, groups[int(day[i])], int(burst[i]), int(day[i]), embedder)
+            for i in range(len(vectors))
+        ]
+        insert_new(session, Frame, rows)
+        packed = vectors.astype("<f2")
+        facts = [
+            {"frame": row["seq"], "producer": embedder, "vector": packed[i].tobytes()}
+            for i, row in enumerate(rows)
+        ]
+        insert_new(session, Embedding, facts)
+
+
+def _frame(seq: int, name: str, group: int, burst: int, day: int, embedder: int) -> dict[str, Any]:
+    taken = START + timedelta(days=day, seconds=60 * burst + seq % 60)
+    return {
+        "seq": seq + 1,
+        "content_hash": f"{seq:064d}",
+        "path": f"frames/{seq}.jpg",
+        "origin": Origin.PRODUCTION,
+        "group_id": group,
+        "camera": name,
+        "site": "",
+        "sequence": f"burst-{burst}",
+        "captured_at": taken,
+        "width": 640,
+        "height": 360,
+        "bytes": 1,
+        "source_key": f"{seq}.jpg",
+        "ingested_at": taken,
+        "embedded_by": embedder,
+        "detected_by": 0,
+        "measured_by": 0,
+    }
+
+
+def _update(engine: Engine, embedder: int, what: str) -> None:
+    spent: dict[str, list[float]] = {}
+    with _timed(spent, what):
+        duplicates.update(engine, embedder)
+    _row(what, *spent[what])
+
+
+@contextmanager
+def _timed(spent: dict[str, list[float]], what: str) -> Iterator[None]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    total = spent.setdefault(what, [0.0, 0.0])
+    total[0] += time.perf_counter() - wall
+    total[1] += time.process_time() - cpu
+
+
+def _row(what: str, wall: float, cpu: float) -> None:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{what:<44}{wall:>9.2f}{cpu:>9.2f}{peak:>10.0f}", flush=True)
+
+
+def _unit(rng: np.random.Generator, count: int, dim: int) -> Array:
+    rows = rng.standard_normal((count, dim), dtype=np.float32)
+    unit: Array = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
+
+
+if __name__ == "__main__":
+    main()
