@@ -38,11 +38,20 @@ class ClassBought:
 
 
 @dataclass(frozen=True)
+class Nearest:
+    """A labeled frame. path: below the store. similarity: cosine."""
+
+    frame: int
+    path: str
+    similarity: float
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Of the frames that train. coverage, redundancy: see `Worth`. arms: frames by what chose them.
 
     trust: 0..1, how far the detector's doubt counted. timed: whether the hours come from how long the answers so far took.
-    nearest: by chosen frame, (the labeled frame that it resembles most, its path, similarity), None where nothing is labeled.
+    nearest: by chosen frame, what it resembles most of all that is labeled.
     """
 
     coverage_before: float
@@ -55,7 +64,7 @@ class Explanation:
     arms: dict[str, int]
     conditions: list[ConditionBought]
     classes: list[ClassBought]
-    nearest: list[tuple[int, str, float] | None]
+    nearest: dict[int, Nearest]
 
 
 def explain(
@@ -79,7 +88,7 @@ def explain(
         arms=dict(Counter(arms).most_common()),
         conditions=_conditions(found, pool, chosen),
         classes=_classes(found, worth),
-        nearest=_nearest(found, pool.embeddings[chosen]),
+        nearest=_nearest(found, pool, chosen),
     )
 
 
@@ -127,10 +136,11 @@ def _classes(found: Comparison, worth: Worth) -> list[ClassBought]:
     ]
 
 
-def _nearest(found: Comparison, vectors: NDArray[np.float32]) -> list[tuple[int, str, float] | None]:
-    if not len(found.training):
-        return [None] * len(vectors)
-    similar = vectors @ found.training.vectors.T
+def _nearest(found: Comparison, pool: Pool, chosen: Ints) -> dict[int, Nearest]:
+    similar = pool.embeddings[chosen] @ found.training.vectors.T
     best = similar.argmax(axis=1)
     rows = [found.training.rows[int(place)] for place in best]
-    return [(row.seq, row.path, float(similar[i, best[i]])) for i, row in enumerate(rows)]
+    return {
+        int(pool.ids[row]): Nearest(labeled.seq, labeled.path, float(similar[place, best[place]]))
+        for place, (row, labeled) in enumerate(zip(chosen, rows, strict=True))
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -101,11 +101,21 @@ class SelectReport:
         ]
 
 
-def select(parts: Parts, request: Request, progress: Progress) -> SelectReport:
-    """Chooses a batch and queues it in one transaction. Raises ProjectError when nothing is analyzed yet, ConfigError."""
+def select(
+    parts: Parts,
+    request: Request,
+    progress: Progress,
+    show: Callable[[CoverageView, SelectReport], None] = lambda view, report: None,
+) -> SelectReport:
+    """Chooses a batch and queues it in one transaction. Raises ProjectError when nothing is analyzed yet, ConfigError.
+
+    show: is given the view that was chosen from, with what was chosen.
+    """
     _check_strategy(request.strategy)
     view = coverage_view.build(parts, progress)
-    return select_from(parts.project, view, request)
+    report = select_from(parts.project, view, request)
+    show(view, report)
+    return report
 
 
 def select_from(project: Project, view: CoverageView, request: Request) -> SelectReport:

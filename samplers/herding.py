@@ -109,14 +109,14 @@ def spokesmen(pool: Pool) -> tuple[Ints, Reals]:
 
 
 def estimate_scale(points: Floats, labeled: Floats, rng: np.random.Generator) -> float:
-    """The least distance between labeled frames, within half and twice the pool's median distance to the next row.
+    """How far apart labeled frames lie, as a rule, within half and twice of what pool frames do.
 
-    UHerding's choice, bounded so that two equal labeled frames do no harm. Medians are of 256 rows among at
-    most 20,000.
+    UHerding takes the least distance between labeled frames, which one burst makes useless. Medians are of 256 rows to their
+    next among at most 20,000.
     """
-    near = np.median(_next_distances(points, rng)) if len(points) > 1 else 0.0
-    least = _next_distances(labeled, rng).min() if len(labeled) > 1 else near
-    return float(np.clip(least, near / 2, near * 2)) or 1.0
+    near = float(np.median(_next_distances(points, rng))) if len(points) > 1 else 0.0
+    apart = float(np.median(_next_distances(labeled, rng))) if len(labeled) > 1 else near
+    return float(np.clip(apart, near / 2, near * 2)) or 1.0
 
 
 def _herd(

@@ -57,7 +57,7 @@ def expected_boxes(pool: Pool, rows: Ints) -> Reals:
     classes = max((boxes.shape[1] for boxes in wide if boxes.ndim == 2), default=0)
     sums = np.zeros((len(rows), classes))
     for place, boxes in enumerate(wide):
-        if boxes.ndim == 2:
+        if boxes.ndim == 2 and len(boxes):
             sums[place] = boxes.sum(axis=0)
     return sums
 

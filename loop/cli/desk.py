@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from loop.cli.app import (
     fail,
     opened,
     progress_bar,
+    say,
     told_by_step,
 )
 from loop.strategies import STRATEGY_NAMES, unknown_strategy
@@ -36,7 +38,7 @@ def _known_strategy(name: str | None) -> str | None:
     return name
 
 
-@app.command(epilog="Example: fieldloop select --budget 50 --dry-run")
+@app.command(epilog="Example: fieldloop select --budget 50 --dry-run --explain --html batch.html")
 def select(
     budget: Annotated[
         int | None, typer.Option(min=1, help="Frames to choose; select.budget when left out.")
@@ -53,6 +55,19 @@ def select(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be chosen, keep nothing.")
     ] = False,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A sentence, or an image file, of what to look for; may be given several times. Chooses by `targeted`."
+        ),
+    ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say what the batch buys: coverage, conditions, classes, hours."),
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Explain the batch as a page with pictures.")
+    ] = None,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,11 +76,21 @@ def select(
 
     with progress_bar("select") as progress:
         report = stages.select(
-            opened(project), progress, budget=budget, strategy=strategy, seed=seed, dry_run=dry_run
+            opened(project),
+            progress,
+            budget=budget,
+            strategy=strategy,
+            seed=seed,
+            dry_run=dry_run,
+            like=like or (),
+            explain=explain,
+            page=html,
         )
     if report.busy:
         fail("another process is selecting for this project; run the command again when it is done", BUSY)
     emit(report, as_json, report.lines)
+    if html:
+        say(f"the page with pictures: {html}")
 
 
 @app.command(epilog="Example: fieldloop push")

@@ -14,7 +14,6 @@ from loop.coverage.gaps import Gap
 
 NO_STRATUM = -1
 BY_ARM = {
-    "herding": "stands for many frames that nothing labeled resembles",
     "prob_cover": "stands for many frames that nothing labeled resembles",
     "typical": "typical of a kind of frame of which few are labeled",
     "class_balanced": "shows classes that the rest of the batch shows little of",
@@ -64,14 +63,12 @@ def strata_of(gaps: Sequence[Gap], size: int) -> Strata:
     )
 
 
-def reason_lines(
-    rows: Ints, arm: Sequence[str], strata: Strata, novelty: Reals, uncertainty: Reals
-) -> list[str]:
+def reason_lines(rows: Ints, arm: Sequence[str], strata: Strata, novelty: Reals, doubt: Reals) -> list[str]:
     """One line per chosen frame. rows: (k,). arm: (k,) the part of the strategy that chose it.
 
-    novelty: (N,) ratio. uncertainty: (N,).
+    novelty: (N,) ratio. doubt: (N,).
     """
-    surer = _share_below(uncertainty)
+    surer = _share_below(doubt)
     return [
         _reason(str(part), strata, int(strata.code[row]), float(novelty[row]), float(surer[row]))
         for row, part in zip(rows, arm, strict=True)
@@ -85,6 +82,8 @@ def _reason(arm: str, strata: Strata, stratum: int, novelty: float, surer: float
         return f"new: {novelty:.1f} times as far from the training set as is usual around there"
     if arm in ("uncertainty", "ppal"):
         return f"doubtful: the model is surer of {surer:.0%} of the frames"
+    if arm == "herding":
+        return f"stands for many frames that nothing labeled resembles; the model is surer of {surer:.0%} of the frames"
     return BY_ARM.get(arm, "drawn at random, so that what nobody suspects has its chance")
 
 

@@ -1,0 +1,45 @@
+"""What a user looks for, as vectors of the embedder: a sentence, or a picture that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from connectors.errors import ImageRejected
+from connectors.images import decode, inspect
+from connectors.ports import Array, Embedder
+from loop.errors import ConfigError
+
+
+def query_vectors(embedder: Embedder, given: Sequence[str]) -> tuple[Array, ...]:
+    """One (D,) unit vector for each: of the picture where there is such a file, of the sentence otherwise.
+
+    Raises ConfigError for a file that is no image, a sentence of words that the embedder never met, and for an empty one.
+    """
+    return tuple(_query(embedder, text) for text in given)
+
+
+def _query(embedder: Embedder, text: str) -> Array:
+    path = Path(text)
+    if not text.strip():
+        raise ConfigError("--like: expected a sentence or an image file, got nothing")
+    if path.is_file():
+        return _of_picture(embedder, path)
+    if path.suffix and " " not in text:
+        raise ConfigError(f"--like: expected a sentence or an image file, found no file {text}")
+    if unknown := embedder.unknown_words([text]):
+        raise ConfigError(
+            f"--like: expected words that the embedder knows, got {', '.join(unknown)}; say it otherwise, or give an image "
+            "file that shows it"
+        )
+    vector: Array = embedder.embed_text([text])[0]
+    return vector
+
+
+def _of_picture(embedder: Embedder, path: Path) -> Array:
+    try:
+        data = path.read_bytes()
+        vector: Array = embedder.embed([decode(data, inspect(data))])[0]
+    except (OSError, ImageRejected) as error:
+        raise ConfigError(f"--like: expected an image file, got {path} ({error})") from error
+    return vector

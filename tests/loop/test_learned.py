@@ -1,0 +1,213 @@
+"""What labels teach about choosing: trust, calibration, cost; and what a batch is said to buy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from connectors.ports import Detections
+from loop import coverage_view, explaining, selection_page, stages
+from loop.coverage_view import CoverageView
+from loop.errors import ConfigError
+from loop.evaluation.ap import ImageMatch, Truth, match
+from loop.learned import HeldOut, fitted_cost, learned, out_of_fold, trust
+from loop.pooling import Cost, Learned, pool_of, wanted_of
+from loop.queries import query_vectors
+from loop.selecting import Request, select_from
+from loop.shortfall import Rules
+from tests.fakes import FakeEmbedder, FakeParts, quiet
+
+CORNER = [0.0, 0.0, 10.0, 10.0]
+
+
+def held_out(frames: int, seed: int = 0, honest: bool = True, production: bool = True) -> HeldOut:
+    """Frames with one object each, found with a confidence that says how often it is one, or says nothing."""
+    rng = np.random.default_rng(seed)
+    matches: list[ImageMatch] = []
+    for _ in range(frames):
+        confidence = rng.random()
+        there = rng.random() < (confidence if honest else 0.5)
+        truth = Truth(np.array([CORNER if there else [50.0, 50.0, 60.0, 60.0]]), np.zeros(1, dtype=np.int64))
+        found = Detections(np.array([CORNER]), np.array([confidence]), np.zeros(1, dtype=np.int64))
+        matches.append(match(truth, found, [0.5]))
+    return HeldOut(matches, np.arange(frames) // 4, np.zeros(frames), np.full(frames, production))
+
+
+def test_doubt_of_an_honest_detector_is_trusted_and_of_another_is_not() -> None:
+    assert trust(held_out(400), 0) > 0.6
+    assert trust(held_out(400, honest=False), 0) < 0.4
+
+
+def test_few_frames_teach_nothing_and_production_teaches_first() -> None:
+    assert trust(held_out(39), 0) == 0
+    imported, few = held_out(400, production=False), held_out(30, 1, honest=False)
+    both = HeldOut(
+        [*imported.matches, *few.matches],
+        np.concatenate([imported.group, 1000 + few.group]),
+        np.zeros(430),
+        np.concatenate([imported.production, few.production]),
+    )
+    assert trust(both, 0) > 0.6, "by the imported ones while there are 30 of production"
+    many = held_out(200, 1, honest=False)
+    both = HeldOut(
+        [*imported.matches, *many.matches],
+        np.concatenate([imported.group, 1000 + many.group]),
+        np.zeros(600),
+        np.concatenate([imported.production, many.production]),
+    )
+    assert trust(both, 0) < 0.4, "by production alone, where the detector's doubt means nothing"
+
+
+def test_doubt_is_calibrated_on_other_groups() -> None:
+    """A group whose every box is wrong says nothing of itself: its doubt comes from the groups that are right."""
+    held = held_out(400)
+    own = np.flatnonzero(held.group == 7)
+    wrong = [replace(each, hit=np.zeros_like(each.hit)) for each in held.matches]
+    spoiled = [wrong[row] if row in own else each for row, each in enumerate(held.matches)]
+    before, after = out_of_fold(held), out_of_fold(replace(held, matches=spoiled))
+    np.testing.assert_allclose(after[own], before[own])
+
+
+def test_seconds_are_fitted_to_answers_that_were_timed() -> None:
+    rng = np.random.default_rng(0)
+    boxes = rng.integers(0, 12, 80).astype(float)
+    seconds = 8 + 5 * boxes + rng.normal(0, 1, 80)
+    cost = fitted_cost(boxes, seconds)
+    assert cost.known
+    assert (cost.frame, cost.box) == pytest.approx((8, 5), abs=0.6)
+    left_open = seconds.copy()
+    left_open[::5] = 40_000
+    assert fitted_cost(boxes, left_open).box == pytest.approx(5, abs=0.6), "a browser that was left open"
+    assert fitted_cost(boxes[:29], seconds[:29]) == Cost()
+    assert fitted_cost(np.zeros(0), np.zeros(0)) == Cost()
+
+
+@pytest.fixture
+def view(parts: FakeParts) -> CoverageView:
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    return coverage_view.build(parts, quiet)
+
+
+def rules(view: CoverageView, engaged: int = 0) -> Rules:
+    size = len(view.production)
+    return Rules("hybrid", np.arange(size) < engaged, np.arange(size), view.production.sequence, 3)
+
+
+def test_what_is_queued_is_no_longer_wanted(view: CoverageView) -> None:
+    assert len(view.gaps)
+    code = view.strata.code
+    pool_first = np.array([row.role == "pool" for row in view.production.rows])
+    stratum = int(code[pool_first & (code >= 0)][0])
+    before = wanted_of(view, rules(view))
+    queued = pool_first & (code == stratum)
+    after = wanted_of(view, replace(rules(view), engaged=queued))
+    assert before[stratum] >= 30 - len(view.training)
+    assert after[stratum] == max(before[stratum] - queued.sum(), 0)
+    others = np.arange(len(before)) != stratum
+    np.testing.assert_array_equal(after[others], before[others])
+
+
+def test_until_answers_were_timed_all_frames_cost_the_same(view: CoverageView) -> None:
+    rows = np.arange(len(view.production))
+    assert np.ptp(pool_of(view, rows, rules(view), Learned()).seconds) == 0
+    timed = pool_of(view, rows, rules(view), Learned(cost=Cost(5, 10, known=True)))
+    expected = [5 + 10 * each.confidence.sum() for each in view.detections]
+    np.testing.assert_allclose(timed.seconds, expected, rtol=1e-5)
+
+
+def test_a_project_learns_from_its_own_held_out_frames(parts: FakeParts, view: CoverageView) -> None:
+    """Eight validation frames of the imported dataset are too few to trust anything by."""
+    taught = learned(parts.project, view)
+    assert taught.trust == 0
+    assert not taught.cost.known
+
+
+def test_an_explained_batch_says_what_it_buys(parts: FakeParts, view: CoverageView) -> None:
+    report = select_from(parts.project, view, Request(12, "hybrid", dry_run=True, explain=True))
+    of = report.explanation
+    assert of is not None
+    assert of.coverage_before < of.coverage_after <= 1
+    assert sum(of.arms.values()) == sum(item.purpose == "train" for item in report.chosen) == 9
+    assert set(of.nearest) == {item.frame for item in report.chosen if item.purpose == "train"}
+    training = {row.seq for row in view.training.rows}
+    assert all(near.frame in training and -1 <= near.similarity <= 1.001 for near in of.nearest.values())
+    assert [each.name for each in of.conditions] == [gap.name for gap in view.gaps]
+    assert of.hours == pytest.approx(9 * (10 + 7 * _mean_boxes(view)) / 3600, rel=1e-3)
+    said = "\n".join(explaining.lines(of))
+    for word in ("covers", "hours of labeling", "redundant", "chosen by", "condition"):
+        assert word in said
+    assert all(line in report.lines() for line in explaining.lines(of))
+    assert select_from(parts.project, view, Request(12, "hybrid", dry_run=True)).explanation is None
+
+
+def _mean_boxes(view: CoverageView) -> float:
+    """Of the pool: until answers were timed every frame of it costs what its mean does."""
+    chosen = [
+        each for each, row in zip(view.detections, view.production.rows, strict=True) if row.role == "pool"
+    ]
+    return float(np.mean([each.confidence.sum() for each in chosen]))
+
+
+def test_the_page_shows_every_frame_with_its_reason(
+    parts: FakeParts, view: CoverageView, tmp_path: Path
+) -> None:
+    report = select_from(parts.project, view, Request(12, "hybrid", explain=True))
+    selection_page.write(parts.project, view, report, tmp_path / "new" / "batch.html")
+    page = (tmp_path / "new" / "batch.html").read_text(encoding="utf-8")
+    assert page.count('<article class="frame">') == 12
+    assert page.count('alt="the labeled frame that it resembles most"') == 9
+    assert "12 frames worth a label" in page
+    assert "http" not in page.replace("http-equiv", ""), "one file that loads nothing"
+    for item in report.chosen:
+        assert item.reason.split("'")[0] in page
+
+
+def test_what_is_looked_for_is_a_sentence_or_a_picture(folder: Path) -> None:
+    embedder = FakeEmbedder()
+    picture = next((folder / "incoming").rglob("*.jpg"))
+    text, shown = query_vectors(embedder, ["a dark street", str(picture)])
+    assert text.shape == shown.shape == (embedder.dim,)
+    assert not np.allclose(text, shown)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (" ", "--like: expected a sentence or an image file, got nothing"),
+        (
+            "nowhere/frame.jpg",
+            "--like: expected a sentence or an image file, found no file nowhere/frame.jpg",
+        ),
+    ],
+)
+def test_what_cannot_be_looked_for_is_told(given: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        query_vectors(FakeEmbedder(), [given])
+
+
+def test_a_file_that_is_no_picture_is_told(tmp_path: Path) -> None:
+    (tmp_path / "note.jpg").write_text("no picture")
+    with pytest.raises(ConfigError, match=r"--like: expected an image file, got .*note\.jpg"):
+        query_vectors(FakeEmbedder(), [str(tmp_path / "note.jpg")])
+
+
+def test_words_nobody_taught_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeEmbedder, "unknown_words", lambda self, prompts: ("zebra",))
+    with pytest.raises(ConfigError, match="--like: expected words that the embedder knows, got zebra"):
+        query_vectors(FakeEmbedder(), ["a zebra"])
+
+
+def test_looking_for_a_picture_chooses_by_it(parts: FakeParts, view: CoverageView, folder: Path) -> None:
+    picture = next((folder / "incoming").rglob("*.jpg"))
+    report = stages.select(parts, quiet, budget=8, like=[str(picture)], dry_run=True)
+    assert report.strategy == "targeted"
+    (query,) = query_vectors(parts.embedder(), [str(picture)])
+    similar = view.production.vectors @ query
+    best = np.flatnonzero(similar >= np.quantile(similar, 0.5))
+    seqs = {view.production.rows[int(row)].seq for row in best}
+    train = [item.frame for item in report.chosen if item.purpose == "train"]
+    assert np.mean([frame in seqs for frame in train]) > 0.8
