@@ -17,7 +17,7 @@ from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, 
 from loop import coverage_view, explaining
 from loop.coverage.strata import NO_STRATUM, reason_lines, strata_of
 from loop.coverage_view import CoverageView
-from loop.duplicates import clusters_of_side, stored_clusters
+from loop.duplicates import stored_clusters
 from loop.errors import ConfigError
 from loop.explaining import Explanation
 from loop.learned import learned
@@ -208,10 +208,6 @@ def _evaluation(view: CoverageView, eligible: NDArray[np.bool_], budget: int, se
     return _Part(
         rows, "evaluation", reasons, ["evaluation"] * len(rows), names, [float(p) for p in probability]
     )
-
-
-def near_duplicates(view: CoverageView, seed: int) -> Ints:
-    return clusters_of_side(view.production)
 
 
 def _merged(view: CoverageView, train: _Part, evaluation: _Part) -> list[Chosen]:
