@@ -209,9 +209,10 @@ def _fresh(candidates: Ints, near: NDArray[np.bool_]) -> Ints:
 
 def _only_copies_across(ratio: NDArray[np.float32], camera: Ints, reach: Reals, start: int) -> None:
     rows = slice(start, start + len(ratio))
-    smaller = np.minimum(reach[rows][:, None], reach[start:]).astype(np.float32)
-    across = camera[rows][:, None] != camera[start:]
-    ratio[across] *= (smaller[across] / SAME_VIEW) ** 2
+    smaller = np.minimum(reach[rows, None], reach[start:]).astype(np.float32)
+    ratio *= np.where(
+        camera[rows, None] == camera[start:], np.float32(1), (smaller / np.float32(SAME_VIEW)) ** 2
+    )
 
 
 def _per_square(reach: Reals) -> NDArray[np.float32]:

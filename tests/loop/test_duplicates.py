@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image as Pil
 from sqlalchemy import Engine, event
 
 from db.analysis import load_embeddings, producer_id, record_embeddings
@@ -22,10 +20,11 @@ from db.engine import open_database, read, write
 from db.frames import NewFrame, add_frame, frames, group_id
 from db.rounds import rounds as all_rounds
 from db.states import Origin, Role
-from loop import coverage_view, duplicates, freezing, stages
+from loop import coverage_view, duplicates, freezing
 from loop.duplicates import clusters_of_side, leak_groups, stored_clusters, update
 from tests.fakes import FakeParts, quiet
-from tests.loop.judged import label_all, started
+from tests.loop.copies import save_copies
+from tests.loop.judged import started
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 DIM = 24
@@ -222,22 +221,7 @@ def test_analysis_leaves_no_frame_without_a_cluster(chosen: FakeParts) -> None:
 
 @pytest.fixture
 def with_copies(labeled: FakeParts, tmp_path: Path) -> FakeParts:
-    """A frame of each of six camera-days of evaluation comes again on days of the pool, saved anew."""
-    with read(labeled.project.engine) as session:
-        rows = frames(session, origin=Origin.PRODUCTION)
-    held = {row.group_key: row for row in rows if row.role == Role.EVALUATION}
-    pool = sorted({row.group_key for row in rows if row.role == Role.POOL})
-    for number, row in enumerate(list(held.values())[:6]):
-        day = next((key for key in pool if key.startswith(row.camera)), None) or pool[number % len(pool)]
-        camera, _, date = day.partition("|")
-        path = tmp_path / "incoming" / camera / date / f"2359{number:02d}-9{number:02d}.jpg"
-        buffer = io.BytesIO()
-        Pil.open(labeled.project.store / row.path).save(buffer, "JPEG", quality=85)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(buffer.getvalue())
-    stages.ingest(labeled, quiet)
-    stages.analyze(labeled, quiet)
-    label_all(labeled.project)
+    save_copies(labeled, tmp_path / "incoming")
     return labeled
 
 
