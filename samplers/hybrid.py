@@ -17,10 +17,10 @@ from samplers.pool import NO_LIMIT, Ints, Pool, Reals, Selection
 class HybridSettings:
     """Shares of the budget. What the quotas do not need is herding's; what another arm cannot use goes to all."""
 
-    random: float = 0.15
-    quotas: float = 0.35
+    random: float = 0.10
+    quotas: float = 0.45
     discovery: float = 0.10
-    herding: float = 0.40
+    herding: float = 0.35
     within: CoverageSettings = field(default_factory=CoverageSettings)
 
     def __post_init__(self) -> None:
