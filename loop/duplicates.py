@@ -81,8 +81,8 @@ def clusters_of_side(side: Side) -> Ints:
 def leak_groups(engine: Engine, embedder: int, rows: Sequence[FrameRow]) -> dict[int, int]:
     """The connected group of near-duplicates of each of these frames that is embedded, by frame.
 
-    Near-duplicates of one camera by the reaches that thinning uses; across cameras only what could be the same
-    picture. Those of one frame are all in its group: leave one side of a group out of a split and none is on both.
+    On one camera by the reaches that thinning uses; across cameras only what could be the same picture. What could leak
+    into a frame is in its group: leave one side of a group out of a split and nothing of it is on both.
     """
     update(engine, embedder)
     with read(engine) as session:

@@ -53,7 +53,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class CameraRepeats:
-    """leaking: pairs of near-duplicates of which one is held out; leaking_frames: how many would train on one.
+    """leaking: pairs that could leak, one held out and the other not; leaking_frames: those that are not.
 
     inside, outside: pairs that are just near-duplicates, and that just are none.
     """
@@ -197,10 +197,10 @@ def _camera(learned: Learned, frames: CameraFrames, residual: Array) -> CameraRe
 
 
 def _leaks(frames: CameraFrames, residual: Array) -> tuple[int, int]:
-    """(pairs of near-duplicates with one held out, frames in them that are not)."""
+    """(pairs that could leak, one of them held out; frames in them that are not)."""
     held, others = np.flatnonzero(frames.held_out), np.flatnonzero(~frames.held_out)
     pairs, leaky = 0, np.zeros(len(others), dtype=bool)
-    for _, ratio in _ratios(residual, frames.reach, held, others):
+    for _, ratio in _ratios(residual, frames.reach, held, others, either=True):
         pairs += int((ratio <= 1).sum())
         leaky |= (ratio <= 1).any(axis=0)
     return pairs, int(leaky.sum())
@@ -253,9 +253,9 @@ def _pair(frames: CameraFrames, sequence: Ints, ratio: float, left: int, right: 
 
 
 def _ratios(
-    residual: Array, reach: Reals, left: Ints, right: Ints
+    residual: Array, reach: Reals, left: Ints, right: Ints, either: bool = False
 ) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
     vectors = residual[right]
     for start in range(0, len(left), BLOCK):
         rows = left[start : start + BLOCK]
-        yield rows, squared_ratio(residual[rows], reach[rows], vectors, reach[right])
+        yield rows, squared_ratio(residual[rows], reach[rows], vectors, reach[right], either=either)

@@ -1,7 +1,7 @@
 """Near-duplicates: what a fixed camera shows again and again, by a similarity that the camera itself teaches.
 
-Two frames of a camera are near-duplicates when the distance between their embeddings is within the `reach` of both.
-The reach of a frame is the largest step between consecutive frames of its sequence, but never beyond the camera's
+A frame is thinned out with another when the distance between their embeddings is within the `reach` of both; they could
+leak from one side of a split to the other when it is within that of either. The reach of a frame is the largest step between consecutive frames of its sequence, but never beyond the camera's
 threshold (`estimate_threshold`) and never below SAME_VIEW, within which lie copies and re-encodings of one picture.
 
 The camera's median is taken from the embeddings first. Distances stay the same, and float32 keeps them exact where
@@ -119,9 +119,9 @@ def leaders(
 
 
 def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) -> Ints:
-    """(N,) int64 group numbers from 0, for leakage: whoever is a near-duplicate of a frame is in its group.
+    """(N,) int64 group numbers from 0, for leakage: whoever is within reach of a frame, or has it within reach, is in its group.
 
-    Chains count, so no pair of near-duplicates lies in two groups; see `near_pairs` for camera and cost.
+    Chains count, so no such pair lies in two groups, and no leader cluster does. See `near_pairs` for camera and cost.
     """
     group = np.arange(len(vectors))
     for left, right in near_pairs(vectors, reach, camera):
@@ -135,28 +135,31 @@ def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) 
 
 
 def near_pairs(vectors: Floats, reach: Reals, camera: Ints | None = None) -> Iterator[tuple[Ints, Ints]]:
-    """All pairs of near-duplicates (left < right), block by block.
+    """All pairs (left < right) of which one is within reach of the other, block by block.
 
-    camera: (N,) int; frames of different cameras are near-duplicates within SAME_VIEW only. Cost: N^2 / 2 D
+    camera: (N,) int; frames of different cameras are within reach up to SAME_VIEW only. Cost: N^2 / 2 D
     multiplications; memory 512 N numbers.
     """
     for start in range(0, len(vectors), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        ratio = squared_ratio(vectors[rows], reach[rows], vectors[start:], reach[start:])
+        ratio = squared_ratio(vectors[rows], reach[rows], vectors[start:], reach[start:], either=True)
         if camera is not None:
             _only_copies_across(ratio, camera, reach, start)
         left, right = np.nonzero(np.triu(ratio <= 1, 1))
         yield left + start, right + start
 
 
-def squared_ratio(left: Floats, left_reach: Reals, right: Floats, right_reach: Reals) -> NDArray[np.float32]:
-    """(A, B) float32: squared distance over the square of the smaller reach; near-duplicates have at most 1."""
+def squared_ratio(
+    left: Floats, left_reach: Reals, right: Floats, right_reach: Reals, *, either: bool = False
+) -> NDArray[np.float32]:
+    """(A, B) float32: squared distance over the square of the smaller reach, of the larger one with `either`: at most 1 within."""
     ratio: NDArray[np.float32] = left @ right.T
     ratio *= -2
     ratio += squared_norms(left).astype(np.float32)[:, None]
     ratio += squared_norms(right).astype(np.float32)
     np.maximum(ratio, 0, out=ratio)
-    ratio *= np.maximum(*np.broadcast_arrays(_per_square(left_reach)[:, None], _per_square(right_reach)))
+    decides = np.minimum if either else np.maximum
+    ratio *= decides(_per_square(left_reach)[:, None], _per_square(right_reach))
     return ratio
 
 
@@ -209,9 +212,9 @@ def _fresh(candidates: Ints, near: NDArray[np.bool_]) -> Ints:
 
 def _only_copies_across(ratio: NDArray[np.float32], camera: Ints, reach: Reals, start: int) -> None:
     rows = slice(start, start + len(ratio))
-    smaller = np.minimum(reach[rows, None], reach[start:]).astype(np.float32)
+    larger = np.maximum(reach[rows, None], reach[start:]).astype(np.float32)
     ratio *= np.where(
-        camera[rows, None] == camera[start:], np.float32(1), (smaller / np.float32(SAME_VIEW)) ** 2
+        camera[rows, None] == camera[start:], np.float32(1), (larger / np.float32(SAME_VIEW)) ** 2
     )
 
 

@@ -238,7 +238,7 @@ def test_no_near_duplicates_lie_on_both_sides_of_a_frozen_dataset(with_copies: F
     trains = np.array([entry[seq].split == "train" for seq in ids.tolist()])
     camera = np.array([entry[seq].group.partition("|")[0] for seq in ids.tolist()])
     apart = np.linalg.norm(vectors[:, None].astype(np.float64) - vectors, axis=2)
-    limit = np.where(camera[:, None] == camera, np.minimum(reach[:, None], reach), duplicates.SAME_VIEW)
+    limit = np.where(camera[:, None] == camera, np.maximum(reach[:, None], reach), duplicates.SAME_VIEW)
     assert 0 < trains.sum() < len(trains)
     assert not (apart <= limit)[trains][:, ~trains].any()
     assert sum("near-duplicate" in why for _, why in manifest.dropped) >= 6

@@ -39,7 +39,7 @@ def test_it_counts_frames_views_and_pairs_across_the_split(labeled: FakeParts, f
     camera = np.array([rows[seq].camera for seq in ids.tolist()])
     held = np.array([rows[seq].role == Role.EVALUATION for seq in ids.tolist()])
     apart = np.linalg.norm(vectors[:, None].astype(np.float64) - vectors, axis=2)
-    near = (apart <= np.minimum(reach[:, None], reach)) & (camera[:, None] == camera)
+    near = (apart <= np.maximum(reach[:, None], reach)) & (camera[:, None] == camera)
     across = near & (held[:, None] & ~held)
     assert (found.frames, found.clusters) == (len(rows), len(np.unique(leader)))
     assert (found.leaking, found.leaking_frames) == (across.sum(), across.any(axis=0).sum())
