@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.analysis import count_embeddings
@@ -98,8 +98,11 @@ def threshold(session: Session, producer: int, camera: str) -> Learned | None:
     return None if found is None else Learned(camera, found.threshold, found.learned_from, found.frames)
 
 
-def camera_frames(session: Session, producer: int, camera: str) -> CameraFrames:
-    """Every frame of the camera that this embedder has a vector for."""
+def camera_frames(session: Session, producer: int, camera: str, recent: int | None = None) -> CameraFrames:
+    """Every frame of the camera that this embedder has a vector for.
+
+    recent: only frames in no cluster yet, leaders, and so many of the others that came last.
+    """
     columns = (
         Frame.seq,
         Frame.captured_at,
@@ -111,9 +114,14 @@ def camera_frames(session: Session, producer: int, camera: str) -> CameraFrames:
     )
     statement = select(*columns).join(Group, Group.id == Frame.group_id)
     statement = statement.join(Embedding, and_(Embedding.frame == Frame.seq, Embedding.producer == producer))
-    rows = session.execute(
-        statement.outerjoin(NearDuplicate, and_(*_same_frame())).where(Frame.camera == camera)
-    ).all()
+    statement = statement.outerjoin(NearDuplicate, and_(*_same_frame())).where(Frame.camera == camera)
+    if recent is not None:
+        last = select(Frame.seq).join(NearDuplicate, NearDuplicate.frame == Frame.seq)
+        last = last.where(Frame.camera == camera, NearDuplicate.producer == producer)
+        last = last.order_by(Frame.seq.desc()).limit(recent)
+        leads, new = NearDuplicate.leader == Frame.seq, NearDuplicate.leader.is_(None)
+        statement = statement.where(or_(leads, new, Frame.seq.in_(last)))
+    rows = session.execute(statement).all()
     seconds = np.array(
         [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], np.float64
     )

@@ -43,7 +43,7 @@ Reals = NDArray[np.float64]
 Number = TypeVar("Number", np.int64, np.float64)
 GROWTH = 2
 CONTEXT = 64
-"""So many frames of a sequence on either side of a new one tell how much it moves."""
+"""So many of the frames before it tell how much the sequence of a new one moves."""
 
 
 def update(engine: Engine, embedder: int, progress: Progress | None = None) -> int:
@@ -108,16 +108,14 @@ def _grow(engine: Engine, embedder: int, camera: str) -> bool:
     """Clusters the camera's new frames; False where another process was quicker, to be done again."""
     with read(engine) as session:
         known = threshold(session, embedder, camera)
-        frames = camera_frames(session, embedder, camera)
-        fresh = frames.leader == NO_LEADER
-        if not fresh.any():
+        frames = camera_frames(session, embedder, camera, None if known is None else CONTEXT)
+        fresh = int((frames.leader == NO_LEADER).sum())
+        if not fresh:
             return True
-        due = known is None or len(frames) >= GROWTH * known.learned_from
-        made = (
-            _learned(session, embedder, frames)
-            if due or known is None
-            else _joined(session, embedder, frames, known)
-        )
+        if known is not None and known.frames + fresh < GROWTH * known.learned_from:
+            made = _joined(session, embedder, frames, known)
+        else:
+            made = _learned(session, embedder, camera_frames(session, embedder, camera))
     with write(engine) as session:
         return record_clusters(session, embedder, made, 0 if known is None else known.frames)
 
@@ -146,7 +144,7 @@ def _joined(session: Session, embedder: int, frames: CameraFrames, known: Learne
     reach[fresh] = of_sequence[fresh[around]]
     found = clusters.leaders(residual[fresh], reach[fresh], residual[leads], reach[leads])
     seqs = frames.seq[needed]
-    learned = replace(known, frames=len(frames))
+    learned = replace(known, frames=known.frames + int(fresh.sum()))
     return Clustered(learned, seqs[fresh], np.concatenate([seqs[leads], seqs[fresh]])[found], reach[fresh])
 
 

@@ -132,3 +132,15 @@ def test_a_camera_that_is_learned_anew_forgets_what_it_taught(engine: Engine) ->
         assert threshold(session, clip, "gate") == Learned("gate", 0.5, 2, 2)
         assert thresholds(session, clip) == {"gate": Learned("gate", 0.5, 2, 2)}
         assert clusters_of(session, clip)[1].tolist() == seqs[:1] * 2
+
+
+def test_what_growth_needs_is_new_frames_leaders_and_the_latest(engine: Engine) -> None:
+    with write(engine) as session:
+        seqs = [add(session, n, minutes=n) for n in range(6)]
+        clip = embedded(session, seqs)
+        record_clusters(session, clip, made("gate", seqs[:5], seqs[:1] * 5, 5), 0)
+    with read(engine) as session:
+        found = camera_frames(session, clip, "gate", recent=2)
+        assert found.seq.tolist() == [seqs[0], *seqs[3:]]
+        assert found.leader.tolist() == [seqs[0]] * 3 + [NO_LEADER]
+        assert len(camera_frames(session, clip, "gate")) == 6
