@@ -54,8 +54,8 @@ RENDERED_FORM: dict[str, object] = {
     "weight_by": "gap",
 }
 FOD_FORM: dict[str, object] = {
-    "slices": ["weather+light", "light", "weather"], "rare_share": 0.2, "imgsz": 224, "initial": 0.04, "test_share": 0.25,
-    "epochs": 5, "train": {"lr0": 0.002},
+    "slices": ["weather+light"], "rare_share": 0.2, "imgsz": 224, "initial": 0.04, "test_share": 0.25,
+    "epochs": 5, "passes": 400, "train": {"lr0": 0.002},
 }  # fmt: skip
 CELLS = frozenset({("dry", "bright"), ("dry", "dim"), ("dry", "dark"), ("wet", "dim")})
 Row = dict[str, str]

@@ -109,3 +109,24 @@ def bench_replay(
         as_json,
         lambda: [f"results: {folders.results}; next: fieldloop bench report --results {out}"],
     )
+
+
+@bench.command("report", epilog="Example: fieldloop bench report --results replay/results --docs replay")
+def bench_report(
+    results: Annotated[
+        Path, typer.Option(help="A dataset's folder of results, or the folder that holds several.")
+    ] = Path("replay/results"),
+    docs: Annotated[Path, typer.Option(help="Where replay-<data>.md and its plots are written.")] = Path(
+        "replay"
+    ),
+    as_json: JsonOption = False,
+) -> None:
+    """Tables and plots of a replay, regenerated from its files."""
+    from loop.replay.report import write_report
+    from loop.replay.results import result_folders
+
+    try:
+        written = [write_report(folder, docs) for folder in result_folders(results)]
+    except ValueError as error:
+        fail(str(error), FAILED)
+    emit({"written": written}, as_json, lambda: map(str, written))

@@ -72,17 +72,21 @@ class Bench:
         self._workshop.prepare()
         self._chooser = Chooser(self.data, facts, tools.embedder, self.settings)
 
-    def run(self, sampler: str, seed: int, say: Say) -> None:
-        """All rounds of one sampler and seed that have no file yet."""
-        check_sampler(sampler)
-        blind = sampler in BLIND
-        self._start(seed, not blind, say)
+    def run(self, seed: int, samplers: Sequence[str], say: Say) -> None:
+        """The start of a seed and all rounds of these samplers, as far as they have no file yet."""
+        for sampler in samplers:
+            check_sampler(sampler)
+        self._start(seed, not BLIND.issuperset(samplers), say)
+        for sampler in samplers:
+            self._rounds(sampler, seed, say)
+
+    def _rounds(self, sampler: str, seed: int, say: Say) -> None:
         labeled = start_rows(self.data, self.settings, seed)
         for number in range(1, self.settings.rounds + 1):
             key = (sampler, seed, number)
             result = self.results.get(key)
             if result is None:
-                result = self._round(key, labeled, blind)
+                result = self._round(key, labeled, sampler in BLIND)
                 say(told(result))
             labeled = np.concatenate([labeled, self._rows_of(result)])
 

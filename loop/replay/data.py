@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from connectors.sources.metadata import Facts as SourceFacts
 from connectors.sources.metadata import camera_day
 from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, PixelBox
 from loop.datasets.importers import read_dataset
@@ -126,10 +127,9 @@ def _frames(
 def _frame(image: ImportedImage, root: Path, known: Known | None, settings: ReplaySettings) -> ReplayFrame:
     path = image.path.resolve()
     key = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-    facts = known.facts if known else None
-    sequence = None if settings.ungrouped else (facts.sequence if facts else None) or image.sequence
-    camera = (facts.camera if facts else None) or UNKNOWN
-    captured_at = facts.captured_at if facts else None
+    facts = known.facts if known else SourceFacts(sequence=image.sequence)
+    sequence = None if settings.ungrouped else facts.sequence
+    camera = facts.camera or UNKNOWN
     return ReplayFrame(
         key,
         path,
@@ -138,10 +138,10 @@ def _frame(image: ImportedImage, root: Path, known: Known | None, settings: Repl
         image.height,
         tuple(image.boxes or ()),
         camera,
-        (facts.site if facts else None) or UNKNOWN,
+        facts.site or UNKNOWN,
         sequence,
-        captured_at,
-        _group(key, camera, sequence, captured_at, settings.ungrouped),
+        facts.captured_at,
+        _group(key, camera, sequence, facts.captured_at, settings.ungrouped),
         {"split": image.split, "camera": camera, **(known.columns if known else {})},
     )
 

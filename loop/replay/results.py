@@ -151,6 +151,18 @@ def read_results(folder: Path) -> list[Result]:
     return found
 
 
+def result_folders(folder: Path) -> list[Path]:
+    """The folder itself where it holds results, or those in it that do. Raises ConfigError when there are none."""
+    found = (
+        [folder] if (folder / ABOUT).is_file() else sorted(each.parent for each in folder.glob(f"*/{ABOUT}"))
+    )
+    if not found:
+        raise ConfigError(
+            f"expected results of a replay in {folder}, got none; run `fieldloop bench replay` first, or name its --out"
+        )
+    return found
+
+
 def curve(results: Sequence[Result], sampler: str, seed: int) -> list[Result]:
     """The start and all rounds of a sampler that follow one another from it."""
     by_key = {each.key: each for each in results}

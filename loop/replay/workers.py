@@ -44,8 +44,7 @@ def replay(job: Job, say: Say, progress: Progress) -> None:
     say(_described(bench, job))
     if workers == 1:
         for seed in job.seeds:
-            for sampler in job.samplers:
-                bench.run(sampler, seed, say)
+            bench.run(seed, job.samplers, say)
         return
     del bench
     _in_parallel(job, workers, say, progress)
@@ -83,8 +82,7 @@ def _in_parallel(job: Job, workers: int, say: Say, progress: Progress) -> None:
 
 def _seed(job: Job, seed: int, threads: int) -> None:
     bench = _bench(job, threads, lambda done, total, what: None)
-    for sampler in job.samplers:
-        bench.run(sampler, seed, lambda line: None)
+    bench.run(seed, job.samplers, lambda line: None)
 
 
 def _leave_with(parent: int) -> None:

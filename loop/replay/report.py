@@ -1,0 +1,268 @@
+"""The report of a replay, regenerated from its files alone: Markdown tables of every sampler and seed, and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from loop.replay import stats
+from loop.replay.curves import AXES, OVERALL, RARE, Axis, Curves, Floats, curves_of
+from loop.replay.plots import plot_curves, plot_slices
+from loop.replay.results import About, read_about, read_results
+
+MARGIN = 0.5
+PARTS = ((0.5, "middle"), (1.0, "final"))
+INTRO = (
+    "Written by `fieldloop bench report` from the files in `{folder}`; AP is mAP50-95 in points of 100 unless it says AP50. Every row of a seed shares "
+    "its initial set, budget, base checkpoint, number of image passes and evaluation."
+)
+
+
+def write_report(results: Path, docs: Path, shown: str = "") -> Path:
+    """docs/replay-<data>.md with its plots beside it, of one folder of results. shown: what the folder is called in it.
+
+    Raises ConfigError, ValueError when there is nothing whole to report.
+    """
+    about, curves = read_about(results), curves_of(read_results(results))
+    docs.mkdir(parents=True, exist_ok=True)
+    name = f"replay-{about.data}"
+    plot_curves(curves, docs / f"{name}.png", about.data)
+    plot_slices(curves, docs / f"{name}-slices.png", about.data)
+    text = "\n".join(_lines(about, curves, shown or results.as_posix(), name))
+    file = docs / f"{name}.md"
+    file.write_text(text + "\n", encoding="utf-8")
+    return file
+
+
+def _lines(about: About, curves: Curves, folder: str, name: str) -> Iterable[str]:
+    yield f"# Replay: {about.data}"
+    yield ""
+    yield INTRO.format(folder=folder)
+    yield ""
+    yield from _setting(about, curves)
+    for measure in curves.measures:
+        yield from _section(f"Against random: {measure}", _against(curves, measure))
+    yield from _section("Labels needed to reach what random reaches", _labels(curves))
+    yield from _section("Not worse than random", _worse(curves))
+    yield f"\n![AP by what was labeled]({name}.png)\n"
+    yield from _section("By slice, after the last round", _by_slice(about, curves))
+    yield f"\n![AP by slice]({name}-slices.png)\n"
+    yield from _section("By class, after the last round (AP50)", _by_class(curves))
+    yield from _section("What was chosen, in percent of all chosen frames", _chosen(about, curves))
+    yield from _section("Every sampler and seed", _every(curves))
+    yield from _section("Computing, median seconds a round", _spent(curves))
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterable[str]:
+    yield f"\n## {title}\n"
+    yield from lines
+
+
+def _setting(about: About, curves: Curves) -> Iterable[str]:
+    told = about.told
+    parts = ", ".join(f"{part} {count} ({about.groups[part]} groups)" for part, count in about.parts.items())
+    yield f"- Frames: {parts}. Classes: {len(about.classes)}. Groups are camera-days or sequences and lie on one side whole."
+    yield (
+        f"- {len(curves.seeds)} seeds ({', '.join(map(str, curves.seeds))}), {curves.rounds} rounds of {told['budget']} frames. Every training: "
+        f"{told['epochs']} epochs of {told['passes']} image passes from the base checkpoint `{about.base}`, {told['imgsz']} px; judged by {told['judge']}."
+    )
+    yield f"- Labeling is taken to cost {told['seconds_per_frame']:g} s a frame and {told['seconds_per_box']:g} s a box. Vectors: `{about.embedder}`."
+    yield f"- Data `{about.digest}`, settings `{about.settings}`."
+    if about.rare:
+        shares = ", ".join(f"{name} ({about.shares[name]:.1%})" for name in about.rare)
+        yield f"- Rare slices (at most {told['rare_share']:.0%} of the pool): {shares}. A slice that is named after a class counts that class alone."
+    else:
+        yield "- No slice is rare."
+    if told["weight_by"]:
+        yield f"- Overall is weighted by {told['weight_by']} as the pool is composed."
+    if curves.missing:
+        yield f"- **Not finished, left out of every table**: {', '.join(curves.missing)}."
+
+
+def _against(curves: Curves, measure: str) -> Iterable[str]:
+    """Area under the curve and the last round, paired by seed."""
+    low, high = _span(curves, "frames")
+    yield (
+        f"AUBC: mean AP between {low:g} and {high:g} labeled frames (trapezoids). Differences by seed: mean, 95 % t interval, exact sign-flip p, "
+        f"adjusted for {max(len(curves.samplers) - 1, 1)} comparisons (Holm). Rank: mean over seeds of AUBC, 1 is best.\n"
+    )
+    areas = {sampler: areas_of(curves, sampler, measure) for sampler in curves.samplers}
+    last = {sampler: curves.points(sampler, measure)[:, -1] for sampler in curves.samplers}
+    ranks = stats.mean_ranks(np.stack([areas[sampler] for sampler in curves.samplers], axis=1))
+    head = [
+        "sampler",
+        "AUBC",
+        "against random",
+        "p",
+        "p Holm",
+        "seeds lost",
+        "last round",
+        "against random",
+        "p",
+        "p Holm",
+        "rank",
+    ]
+    both = [_tests(curves, table) for table in (areas, last)]
+    rows = []
+    for place, sampler in enumerate(curves.samplers):
+        row = [sampler]
+        for table, tests in zip((areas, last), both, strict=True):
+            row += [f"{table[sampler].mean():.2f}", *tests.get(sampler, ["", "", ""])]
+            if table is areas:
+                row.append("" if place == 0 else str(int((areas[sampler] < areas[curves.samplers[0]]).sum())))
+        rows.append([*row, f"{ranks[place]:.2f}"])
+    yield from table_of(head, rows)
+
+
+def _tests(curves: Curves, values: dict[str, Floats]) -> dict[str, list[str]]:
+    baseline, *others = curves.samplers
+    if len(curves.seeds) < 2 or not others:
+        return {}
+    tests = [stats.paired(values[sampler], values[baseline]) for sampler in others]
+    adjusted = stats.holm([test.p for test in tests])
+    return {
+        sampler: [f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})", f"{test.p:.3f}", f"{p:.3f}"]
+        for sampler, test, p in zip(others, tests, adjusted, strict=True)
+    }
+
+
+def _labels(curves: Curves) -> Iterable[str]:
+    yield (
+        "By random's labels, so that .50 is half; a rising curve is fitted to the mean over seeds (isotonic) and read off at what random reaches "
+        "half way and at the end. 95 % by bootstrap over seeds. `<` and `>`: the level lies before the first, or beyond the last round, also as an end "
+        "of an interval.\n"
+    )
+    head = ["sampler", "measure", *(f"{axis}, {word}" for axis in AXES for _, word in PARTS)]
+    rows = []
+    for measure in curves.measures:
+        for sampler in curves.samplers[1:]:
+            cells = [_saved(curves, sampler, measure, axis, part) for axis in AXES for part, _ in PARTS]
+            rows.append([sampler, measure, *cells])
+    yield from table_of(head, rows)
+
+
+def _saved(curves: Curves, sampler: str, measure: str, axis: Axis, part: float) -> str:
+    baseline = curves.samplers[0]
+    found = stats.saving(
+        curves.along(sampler, axis), curves.points(sampler, measure),
+        curves.along(baseline, axis), curves.points(baseline, measure), part,
+    )  # fmt: skip
+    sign = {"before": "<", "after": ">", "": ""}[found.censored]
+    low = "<" if found.low == 0 else f"{found.low:.2f}"
+    high = ">" if np.isinf(found.high) else f"{found.high:.2f}"
+    return f"{sign}{found.ratio:.2f} ({low} to {high})"
+
+
+def _worse(curves: Curves) -> Iterable[str]:
+    """Non-inferiority of the area, overall."""
+    if len(curves.seeds) < 2:
+        yield "Two seeds are needed."
+        return
+    yield f"Overall AP, one-sided 95 % t bound over seeds; not worse: above -{MARGIN:g} points.\n"
+    baseline = curves.samplers[0]
+    rows = []
+    for sampler in curves.samplers[1:]:
+        pairs = [
+            (areas_of(curves, sampler, OVERALL), areas_of(curves, baseline, OVERALL)),
+            (curves.points(sampler, OVERALL)[:, -1], curves.points(baseline, OVERALL)[:, -1]),
+        ]
+        tests = [stats.paired(*pair) for pair in pairs]
+        cells = [f"{test.lower:+.2f} {'yes' if stats.not_worse(test, MARGIN) else 'no'}" for test in tests]
+        rows.append([sampler, *cells])
+    yield from table_of(["sampler", "AUBC", "last round"], rows)
+
+
+def _by_slice(about: About, curves: Curves) -> Iterable[str]:
+    head = ["slice", "of the pool", "start", *curves.samplers]
+    rows = []
+    for name in curves.slices:
+        start = np.nanmean(curves.points(curves.samplers[0], name)[:, 0])
+        means = [_mean(curves.points(sampler, name)[:, -1]) for sampler in curves.samplers]
+        rows.append([name, f"{about.shares.get(name, 0):.1%}", f"{start:.2f}", *means])
+    yield from table_of(head, rows)
+
+
+def _by_class(curves: Curves) -> Iterable[str]:
+    rows = [
+        [
+            name,
+            _mean(curves.points(curves.samplers[0], name, "ap50")[:, 0]),
+            *(_mean(curves.points(sampler, name, "ap50")[:, -1]) for sampler in curves.samplers),
+        ]
+        for name in curves.classes
+    ]
+    yield from table_of(["class", "start", *curves.samplers], rows)
+
+
+def _chosen(about: About, curves: Curves) -> Iterable[str]:
+    rows = []
+    for name in about.shares:
+        cells = []
+        for sampler in curves.samplers:
+            rounds = [each for row in curves.results[sampler] for each in row[1:]]
+            total = sum(len(each.chosen) for each in rounds)
+            cells.append(f"{100 * sum(each.shown.get(name, 0) for each in rounds) / max(total, 1):.1f}")
+        rows.append([name, f"{100 * about.shares[name]:.1f}", *cells])
+    yield from table_of(["slice", "pool", *curves.samplers], rows)
+
+
+def _every(curves: Curves) -> Iterable[str]:
+    head = ["sampler", "seed", "frames", "boxes", "hours"]
+    for measure in curves.measures:
+        head += [
+            f"{measure}: AUBC",
+            *(f"round {number}" for number in range(curves.rounds + 1)),
+            "AP50 at the end",
+        ]
+    rows = []
+    for sampler in curves.samplers:
+        areas = {measure: areas_of(curves, sampler, measure) for measure in curves.measures}
+        for place, seed in enumerate(curves.seeds):
+            last = curves.results[sampler][place][-1]
+            row = [sampler, str(seed), str(last.frames), str(last.boxes), f"{last.seconds / 3600:.2f}"]
+            for measure in curves.measures:
+                points = curves.points(sampler, measure)[place]
+                end = curves.points(sampler, measure, "ap50")[place, -1]
+                row += [f"{areas[measure][place]:.2f}", *(f"{value:.2f}" for value in points), f"{end:.2f}"]
+            rows.append(row)
+    yield from table_of(head, rows)
+
+
+def _spent(curves: Curves) -> Iterable[str]:
+    steps = ("choose", "train", "judge", "detect")
+    rows = []
+    for sampler in curves.samplers:
+        rounds = [each.spent for row in curves.results[sampler] for each in row[1:]]
+        rows.append(
+            [sampler, *(f"{np.median([each.get(step, 0.0) for each in rounds]):.1f}" for step in steps)]
+        )
+    yield from table_of(["sampler", *steps], rows)
+
+
+def areas_of(curves: Curves, sampler: str, measure: str, axis: Axis = "frames") -> Floats:
+    """(seeds,) area under the curve, on the scale that all samplers and seeds share."""
+    low, high = _span(curves, axis)
+    pairs = zip(curves.along(sampler, axis), curves.points(sampler, measure), strict=True)
+    return np.array([stats.aubc(x, y, low, high) for x, y in pairs])
+
+
+def _span(curves: Curves, axis: Axis) -> tuple[float, float]:
+    ends = np.concatenate([curves.along(sampler, axis)[:, [0, -1]] for sampler in curves.samplers])
+    return float(ends[:, 0].max()), float(ends[:, 1].min())
+
+
+def _mean(values: Floats) -> str:
+    there = values[~np.isnan(values)]
+    return f"{there.mean():.2f}" if len(there) else ""
+
+
+def table_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """A Markdown table."""
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "|".join("---" for _ in head) + "|"
+    yield from ("| " + " | ".join(row) + " |" for row in rows)
+
+
+__all__ = ["RARE", "areas_of", "table_of", "write_report"]

@@ -1,0 +1,169 @@
+"""The statistics of a replay. Pure: numbers in, numbers out; every test is paired by seed.
+
+Average precision comes in points of 0..100 wherever a margin is given in points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import isotonic_regression
+from scipy.stats import rankdata, t
+
+Floats = NDArray[np.float64]
+Censored = Literal["", "before", "after"]
+EXACT = 20
+"""Seeds up to which every assignment of signs is tried."""
+DRAWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a curve reaches a level. censored: "before" where it begins above it, "after" where it never gets there."""
+
+    x: float
+    censored: Censored = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Labels that a sampler needs for what random reaches, by random's. low, high: 95 % by bootstrap over seeds.
+
+    level: the AP in question. ratio: below 1 saves. censored: of the ratio itself; low 0 and high infinity where the
+    bootstrap's ends are.
+    """
+
+    level: float
+    ratio: float
+    low: float
+    high: float
+    censored: Censored
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Differences by seed. low, high: 95 % t interval of the mean. p: two-sided, exact sign flips. lower: one-sided 95 % t bound."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    lower: float
+    seeds: int
+
+
+def aubc(x: ArrayLike, y: ArrayLike, low: float, high: float) -> float:
+    """Mean height of the straight-line curve between `low` and `high` (trapezoids); the ends are extended level.
+
+    Raises ValueError when x does not rise.
+    """
+    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if len(xs) < 1 or np.any(np.diff(xs) <= 0):
+        raise ValueError(f"expected x to rise, got {xs.tolist()}; give one point for each round")
+    if high <= low:
+        return float(np.interp(low, xs, ys))
+    points = np.unique(np.concatenate([[low, high], xs[(xs > low) & (xs < high)]]))
+    return float(np.trapezoid(np.interp(points, xs, ys), points) / (high - low))
+
+
+def reach(x: ArrayLike, y: ArrayLike, level: float) -> Reach:
+    """The first x at which the rising curve through the points (isotonic least squares, then straight lines) has `level`."""
+    xs = np.asarray(x, dtype=np.float64)
+    fitted = np.asarray(isotonic_regression(np.asarray(y, dtype=np.float64)).x)
+    if fitted[0] >= level:
+        return Reach(float(xs[0]), "before" if fitted[0] > level else "")
+    if fitted[-1] < level:
+        return Reach(float(xs[-1]), "after")
+    after = int(np.argmax(fitted >= level))
+    rise = fitted[after] - fitted[after - 1]
+    part = (level - fitted[after - 1]) / rise
+    return Reach(float(xs[after - 1] + part * (xs[after] - xs[after - 1])))
+
+
+def saving(
+    x: ArrayLike,
+    y: ArrayLike,
+    x_random: ArrayLike,
+    y_random: ArrayLike,
+    part: float,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Saving:
+    """How many labels reach what random reaches at `part` of the way (.5: in the middle, 1: at the end).
+
+    x, y, x_random, y_random: (seeds, rounds), rows of the same seeds. What is labeled before the first round counts for both.
+    """
+    tables = [np.asarray(each, np.float64) for each in (x, y, x_random, y_random)]
+    level, ratio, censored = _ratio([table.mean(axis=0) for table in tables], part)
+    rng = np.random.default_rng(seed)
+    ratios = []
+    for _ in range(draws):
+        rows = rng.integers(0, len(tables[0]), len(tables[0]))
+        _, drawn, side = _ratio([table[rows].mean(axis=0) for table in tables], part)
+        ratios.append({"before": 0.0, "after": np.inf, "": drawn}[side])
+    low, high = np.quantile(ratios, [0.025, 0.975], method="inverted_cdf") if ratios else (ratio, ratio)
+    return Saving(level, ratio, float(low), float(high), censored)
+
+
+def paired(ours: ArrayLike, theirs: ArrayLike) -> Paired:
+    """Of values by seed. Raises ValueError with fewer than two seeds."""
+    delta = np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)
+    n = len(delta)
+    if n < 2:
+        raise ValueError(f"expected two seeds or more, got {n}; run more")
+    mean, error = float(delta.mean()), float(delta.std(ddof=1) / np.sqrt(n))
+    half = float(t.ppf(0.975, n - 1)) * error
+    return Paired(
+        mean, mean - half, mean + half, sign_flip(delta), mean - float(t.ppf(0.95, n - 1)) * error, n
+    )
+
+
+def sign_flip(delta: ArrayLike, draws: int = 100_000, seed: int = 0) -> float:
+    """Two-sided p-value of "no difference": how often flipped signs give a sum as far from 0 (Fisher 1935); exact up to 20."""
+    values = np.asarray(delta, np.float64)
+    n = len(values)
+    if n <= EXACT:
+        # the first sign may stay: every assignment has a mirror image
+        rest = np.array(list(product((1.0, -1.0), repeat=n - 1)), dtype=np.float64).reshape(-1, n - 1)
+        signs = np.concatenate([np.ones((len(rest), 1)), rest], axis=1)
+    else:
+        signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, n))
+        signs[0] = 1.0
+    sums = np.abs(signs @ values)
+    return float((sums >= abs(values.sum()) - 1e-12 * max(1.0, np.abs(values).sum())).mean())
+
+
+def holm(p: ArrayLike) -> Floats:
+    """(K,) p-values adjusted for K tests, in the order given (Holm 1979)."""
+    values = np.asarray(p, np.float64)
+    order = np.argsort(values, kind="stable")
+    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    out = np.empty(len(values))
+    out[order] = np.minimum(stepped, 1.0)
+    return out
+
+
+def not_worse(test: Paired, margin: float) -> bool:
+    """Whether the mean is above -margin with 95 % certainty."""
+    return test.lower > -margin
+
+
+def mean_ranks(scores: ArrayLike) -> Floats:
+    """(K,) over seeds; scores: (seeds, K), the best gets 1, equal ones share."""
+    return np.asarray(rankdata(-np.asarray(scores, np.float64), axis=1).mean(axis=0))
+
+
+def _ratio(curves: Sequence[Floats], part: float) -> tuple[float, float, Censored]:
+    """(level, ratio, which end it is beyond)."""
+    x, y, x_random, y_random = curves
+    fitted = np.asarray(isotonic_regression(y_random).x)
+    wanted = x_random[0] + part * (x_random[-1] - x_random[0])
+    level = float(np.interp(wanted, x_random, fitted))
+    needed = reach(x_random, y_random, level).x
+    found = reach(x, y, level)
+    return level, found.x / needed if needed > 0 else float("nan"), found.censored

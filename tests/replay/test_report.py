@@ -1,0 +1,155 @@
+"""The report: regenerated from files alone, with every sampler and seed, and what is not finished said to be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from loop.cli import app
+from loop.errors import ConfigError
+from loop.replay.curves import curves_of
+from loop.replay.report import areas_of, write_report
+from loop.replay.results import About, Result, Results, Score, read_results, result_folders
+
+SAMPLERS = ("random", "random2", "hybrid")
+SEEDS = (0, 1, 2, 3)
+GAIN = {"random": 4.0, "random2": 4.0, "hybrid": 8.0}
+TOLD = {
+    "budget": 10, "epochs": 2, "passes": 40, "imgsz": 64, "judge": "test", "seconds_per_frame": 10.0, "seconds_per_box": 7.0,
+    "rare_share": 0.1, "weight_by": "",
+}  # fmt: skip
+
+
+def about(**given: object) -> About:
+    parts = {"pool": 60, "test": 20}
+    shares = {"light=day": 0.9, "light=night": 0.1}
+    return About(
+        "toy", "d1", "s1", TOLD, "base", "clip", ("red",), parts, parts, shares, ("light=night",), {"red": 0}
+    )
+
+
+def result(sampler: str, seed: int, number: int) -> Result:
+    """AP rises by `GAIN` a round; a seed lifts all samplers alike; the second draw of random differs by a little."""
+    height = (
+        20.0 + seed + GAIN.get(sampler, 0.0) * number + (0.1 * (-1) ** seed if sampler == "random2" else 0)
+    )
+    score = Score(height / 100, height / 80)
+    slices = {"light=day": score, "light=night": Score(height / 200, height / 160)}
+    shown = {"light=day": 9, "light=night": 1} if number else {}
+    chosen = tuple(f"{sampler[:3]}{seed}{number}{i}" for i in range(10 if number else 0))
+    return Result(
+        "toy", "d1", "s1", sampler, seed, number, chosen, 10 * number, 30 * number, 310.0 * number, score,
+        slices["light=night"], slices, {"red": score}, shown, {}, 0.0, {"train": 2.0},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    kept = Results(tmp_path / "results" / "toy")
+    kept.claim(about())
+    for seed in SEEDS:
+        kept.put(result("start", seed, 0))
+        for sampler in SAMPLERS:
+            for number in (1, 2, 3):
+                kept.put(result(sampler, seed, number))
+    return kept.folder
+
+
+def test_what_is_written_is_read_again(folder: Path) -> None:
+    found = {each.key: each for each in read_results(folder)}
+    assert found["hybrid", 2, 3] == result("hybrid", 2, 3)
+    assert len(found) == 4 + 3 * 4 * 3
+
+
+def test_the_same_files_give_the_same_report(folder: Path, tmp_path: Path) -> None:
+    for name in ("once", "again"):
+        write_report(folder, tmp_path / name, "results/toy")
+    files = sorted(path.name for path in (tmp_path / "once").iterdir())
+    assert files == ["replay-toy-slices.png", "replay-toy.md", "replay-toy.png"]
+    for name in files:
+        assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_the_figures_are_the_ones_of_the_files(folder: Path, tmp_path: Path) -> None:
+    text = write_report(folder, tmp_path / "docs").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| hybrid | 33.50"))
+    assert "+6.00 (+6.00 to +6.00) | 0.125 | 0.250 | 0 |" in row
+    assert row.endswith("| 1.00 |")
+    savings = next(line for line in text.splitlines() if line.startswith("| hybrid | overall"))
+    assert savings == "| hybrid | overall | " + " | ".join(["0.50 (0.50 to 0.50)"] * 6) + " |"
+
+
+def test_random_against_itself_shows_nothing(folder: Path, tmp_path: Path) -> None:
+    text = write_report(folder, tmp_path / "docs").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| random2 | 27.50"))
+    assert re.search(r"\| \+0\.00 \(-0\.1\d to \+0\.1\d\) \| 1\.000 \| 1\.000 \| 2 \|", row)
+    assert "| random2 | -0.11 yes |" in text
+
+
+def test_every_sampler_and_seed_stands_there(folder: Path, tmp_path: Path) -> None:
+    text = write_report(folder, tmp_path / "docs").read_text()
+    every = text[text.index("## Every sampler and seed") : text.index("## Computing")]
+    rows = [line for line in every.splitlines() if re.match(r"\| (random2?|hybrid) \| \d", line)]
+    assert len(rows) == len(SAMPLERS) * len(SEEDS)
+    assert all("nan" not in row for row in rows)
+
+
+def test_what_is_not_finished_is_left_out_of_all_and_said(folder: Path, tmp_path: Path) -> None:
+    (folder / "hybrid-seed3-round2.json").unlink()
+    curves = curves_of(read_results(folder))
+    assert curves.seeds == (0, 1, 2)
+    assert (
+        "**Not finished, left out of every table**: hybrid seed 3."
+        in write_report(folder, tmp_path / "docs").read_text()
+    )
+
+
+def test_the_area_is_on_the_scale_that_all_share(folder: Path) -> None:
+    curves = curves_of(read_results(folder))
+    assert areas_of(curves, "random", "overall").tolist() == pytest.approx([26, 27, 28, 29])
+
+
+def test_without_a_whole_seed_there_is_no_report(folder: Path, tmp_path: Path) -> None:
+    for path in folder.glob("random-*-round3.json"):
+        path.unlink()
+    with pytest.raises(
+        ValueError, match=r"expected at least one seed with all rounds of every sampler, got none of 4 seeds"
+    ):
+        write_report(folder, tmp_path / "docs")
+
+
+def test_results_of_another_form_are_refused(folder: Path) -> None:
+    path = folder / "random-seed0-round1.json"
+    path.write_text(path.read_text().replace('"settings": "s1"', '"settings": "s2"'))
+    with pytest.raises(
+        ConfigError,
+        match="expected results of one data set and one form, got random seed 0 round 1 of another",
+    ):
+        read_results(folder)
+
+
+def test_a_damaged_file_is_named(folder: Path) -> None:
+    (folder / "random-seed0-round1.json").write_text('{"data": ')
+    with pytest.raises(
+        ConfigError, match=r"random-seed0-round1.json: expected JSON, got .*; remove it and run again"
+    ):
+        read_results(folder)
+    (folder / "random-seed0-round1.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"expected a result of a replay, got KeyError\('overall'\)"):
+        read_results(folder)
+
+
+def test_the_command_reports_every_folder(folder: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["bench", "report", "--results", str(folder.parent), "--docs", str(tmp_path / "docs")]
+    )
+    assert done.exit_code == 0, done.output
+    assert done.output.strip() == str(tmp_path / "docs" / "replay-toy.md")
+    assert result_folders(folder) == [folder]
+    with pytest.raises(
+        ConfigError, match=r"expected results of a replay in .*, got none; run `fieldloop bench replay` first"
+    ):
+        result_folders(tmp_path / "docs")
