@@ -37,8 +37,9 @@ class ReplaySettings(BaseModel):
     of the pool is rare. weight_by: a slice column in which the test set is weighted as the pool is composed.
     initial: share of the pool labeled at random before the first round where nothing is labeled from the start.
     budget: frames a round. rounds: how many.
-    epochs, passes: every training is so many epochs of so many image passes; passes 0 = replay + 2 x all that is ever
-    labeled. replay: frames of the labeled ones that come with every training. train: further ultralytics settings.
+    epochs, passes: every training is so many epochs of so many image passes. replay: frames of those labeled from the start that
+    come with every training; what was chosen fills the rest, repeated evenly. passes 0: half and half, or more where what
+    is chosen by the last round needs it; twice what is labeled by then where nothing is replayed. train: further ultralytics settings.
     confidence: below it the pool's detections are not seen. seconds_per_frame, seconds_per_box: what labeling is taken to cost.
     """
 
@@ -65,7 +66,7 @@ class ReplaySettings(BaseModel):
     rounds: int = Field(3, ge=1)
     epochs: int = Field(6, ge=1)
     passes: int = Field(0, ge=0)
-    replay: int = Field(120, ge=0)
+    replay: int = Field(240, ge=0)
     imgsz: int = Field(320, ge=32, multiple_of=32)
     batch: int = Field(8, ge=1)
     train: dict[str, object] = Field(default_factory=dict)

@@ -107,7 +107,8 @@ def passes_of(data: ReplayData, settings: ReplaySettings) -> int:
     """Image passes in an epoch of every training."""
     started = len(start_rows(data, settings, 0))
     kept = min(settings.replay, len(data.rows(LABELED)))
-    return settings.passes or kept + 2 * (started + settings.rounds * settings.budget)
+    grown = started + settings.rounds * settings.budget
+    return settings.passes or (max(2 * kept, kept + grown) if kept else 2 * grown)
 
 
 def replayed(data: ReplayData, count: int, seed: int) -> list[int]:

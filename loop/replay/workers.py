@@ -63,6 +63,7 @@ def _in_parallel(job: Job, workers: int, say: Say, progress: Progress) -> None:
     keys = wanted(job.samplers, job.seeds, job.settings.rounds)
     results = Results(job.folders.results)
     done = {key for key in keys if results.path(key).is_file()}
+    started, before = time.monotonic(), len(done)
     with ProcessPoolExecutor(workers, get_context("spawn"), _leave_with, (os.getpid(),)) as executor:
         running = {executor.submit(_seed, job, seed, max(1, cores() // workers)) for seed in job.seeds}
         try:
@@ -72,12 +73,21 @@ def _in_parallel(job: Job, workers: int, say: Say, progress: Progress) -> None:
                     done.add(key)
                     if result := results.get(key):
                         say(told(result))
-                progress(len(done), len(keys), "trainings")
+                    progress(
+                        len(done),
+                        len(keys),
+                        f"trainings{_left(started, len(done) - before, len(keys) - len(done))}",
+                    )
                 for each in ended:
                     each.result()
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _left(started: float, made: int, missing: int) -> str:
+    minutes = (time.monotonic() - started) / max(made, 1) * missing / 60
+    return f", about {minutes:.0f} minutes left"
 
 
 def _seed(job: Job, seed: int, threads: int) -> None:

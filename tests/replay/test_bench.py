@@ -163,6 +163,12 @@ def test_a_labeled_set_is_replayed_alike_for_all_and_nothing_is_drawn_first(tmp_
     assert replayed(made.data, 4, 1) != old
 
 
+def test_half_of_an_epoch_is_replayed_or_less_where_more_is_chosen(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path / "data", labeled=30)
+    assert bench(root, tmp_path / "a", ToyTrainer(), replay=20).settings.passes == 40
+    assert bench(root, tmp_path / "b", ToyTrainer(), replay=8).settings.passes == 8 + 12
+
+
 def test_an_epoch_is_filled_evenly() -> None:
     assert filled([1, 2], [7, 8, 9], 9) == [1, 2, 7, 8, 9, 7, 8, 9, 7]
     assert filled([1, 2], [], 5) == [1, 2, 1, 2, 1]
