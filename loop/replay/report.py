@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from loop.replay import stats
-from loop.replay.curves import AXES, OVERALL, RARE, Axis, Curves, Floats, curves_of
+from loop.replay.curves import AXES, OVERALL, Axis, Curves, Floats, curves_of
 from loop.replay.plots import plot_curves, plot_slices
 from loop.replay.results import About, read_about, read_results
 
@@ -44,6 +44,7 @@ def _lines(about: About, curves: Curves, folder: str, name: str) -> Iterable[str
     yield from _setting(about, curves)
     for measure in curves.measures:
         yield from _section(f"Against random: {measure}", _against(curves, measure))
+    yield from _section("Area under the curve, by what is counted", _areas(curves))
     yield from _section("Labels needed to reach what random reaches", _labels(curves))
     yield from _section("Not worse than random", _worse(curves))
     yield f"\n![AP by what was labeled]({name}.png)\n"
@@ -128,6 +129,19 @@ def _tests(curves: Curves, values: dict[str, Floats]) -> dict[str, list[str]]:
     }
 
 
+def _areas(curves: Curves) -> Iterable[str]:
+    spans = {axis: _span(curves, axis) for axis in AXES}
+    head = ["sampler", "measure", *(f"{axis} {low:g} to {high:g}" for axis, (low, high) in spans.items())]
+    yield from table_of(
+        head,
+        [
+            [sampler, measure, *(f"{areas_of(curves, sampler, measure, axis).mean():.2f}" for axis in AXES)]
+            for measure in curves.measures
+            for sampler in curves.samplers
+        ],
+    )
+
+
 def _labels(curves: Curves) -> Iterable[str]:
     yield (
         "By random's labels, so that .50 is half; a rising curve is fitted to the mean over seeds (isotonic) and read off at what random reaches "
@@ -150,9 +164,11 @@ def _saved(curves: Curves, sampler: str, measure: str, axis: Axis, part: float) 
         curves.along(baseline, axis), curves.points(baseline, measure), part,
     )  # fmt: skip
     sign = {"before": "<", "after": ">", "": ""}[found.censored]
-    low = "<" if found.low == 0 else f"{found.low:.2f}"
-    high = ">" if np.isinf(found.high) else f"{found.high:.2f}"
-    return f"{sign}{found.ratio:.2f} ({low} to {high})"
+    return f"{sign}{found.ratio:.2f} ({_end(found.low)} to {_end(found.high)})"
+
+
+def _end(value: float) -> str:
+    return "<" if value == 0 else ">" if np.isinf(value) else f"{value:.2f}"
 
 
 def _worse(curves: Curves) -> Iterable[str]:
@@ -263,6 +279,3 @@ def table_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str
     yield "| " + " | ".join(head) + " |"
     yield "|" + "|".join("---" for _ in head) + "|"
     yield from ("| " + " | ".join(row) + " |" for row in rows)
-
-
-__all__ = ["RARE", "areas_of", "table_of", "write_report"]
