@@ -22,7 +22,7 @@ def k_center(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
     """The frame farthest from everything labeled and chosen so far, again and again;
     gains are those distances.
     """
-    arm = Farthest("k_center", pool.embeddings, pool.labeled, np.arange(len(pool)), rng)
+    arm = Farthest("k_center", pool.embeddings, pool.labeled, None, rng)
     return take_turns(pool, k, [arm], {"novelty": pool.novelty})
 
 
@@ -42,7 +42,7 @@ def k_center_rows(
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")
     known = np.zeros((0, points.shape[1]), dtype=np.float32) if labeled is None else labeled
-    arm = Farthest("k_center", points, known, np.arange(len(points)), rng, buffer_rows=buffer_rows)
+    arm = Farthest("k_center", points, known, None, rng, buffer_rows=buffer_rows)
     still_open = np.ones(len(points), dtype=bool)
     picks: list[tuple[int, float]] = []
     while len(picks) < k and (best := arm.propose(still_open)) is not None:
