@@ -1,12 +1,15 @@
 """Near-duplicates: what a fixed camera shows again and again, by a similarity that the camera itself teaches.
 
 A frame is thinned out with another when the distance between their embeddings is within the `reach` of both; they could
-leak from one side of a split to the other when it is within that of either. The reach of a frame is the largest step between consecutive frames of its sequence, but never beyond the camera's
-threshold (`estimate_threshold`) and never below SAME_VIEW, within which lie copies and re-encodings of one picture.
+leak from one side of a split to the other when it is within that of either. The reach of a frame is the largest step
+between consecutive frames of its sequence, but never beyond the camera's threshold (`estimate_threshold`) and never below
+SAME_VIEW. A copy that was saved anew stands in no sequence, so its reach is the threshold: on rendered cameras 99 % of
+copies at JPEG quality 85, and 97 % at 75, were within it of their originals.
 
-The camera's median is taken from the embeddings first. Distances stay the same, and float32 keeps them exact where
-the background makes up most of an embedding. What remains is not brought to length 1: on rendered cameras that made
-74 % of foggy frames duplicates of another foggy scene, against 7 % without, because all fog differs from the median alike.
+The camera's median is taken from the embeddings first. Distances stay the same, and small ones keep their precision in
+float32 where the background makes up most of an embedding. What remains is not brought to length 1: on rendered cameras
+that made 74 % of foggy frames duplicates of another foggy scene, against 7 % without, because all fog differs from the
+median alike.
 """
 
 from __future__ import annotations
