@@ -75,6 +75,25 @@ class Quota:
         self._arm.reopen()
 
 
+class Reserve:
+    """An arm, and what it goes on with when it has none left."""
+
+    def __init__(self, arm: Arm, rest: Arm) -> None:
+        self.name, self.weight = arm.name, arm.weight
+        self._arms = (arm, rest)
+
+    def propose(self, open_rows: Bools) -> tuple[int, float] | None:
+        return self._arms[0].propose(open_rows) or self._arms[1].propose(open_rows)
+
+    def observe(self, row: int) -> None:
+        for arm in self._arms:
+            arm.observe(row)
+
+    def reopen(self) -> None:
+        for arm in self._arms:
+            arm.reopen()
+
+
 class Admission:
     """Which rows may still be chosen: one per near-duplicate cluster, none excluded, so many per sequence and
     per stratum.

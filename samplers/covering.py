@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samplers.distances import Floats, covered_distance, rows_of
+from samplers.distances import Floats, rows_of
 from samplers.partition import members, near_cells, nearest_cells
 from samplers.pool import Ints, Pool, Reals
 
@@ -23,7 +23,8 @@ STEP = np.float32(1 / 255)
 @dataclass(frozen=True)
 class Cells:
     """Up to dense_rows rows the objective is exact. Beyond, cells of about cell_rows rows, those nearest to one row
-    drawn at random, choose from within, and every row can be covered in the `homes` cells nearest to it.
+    drawn at random, choose from within, and every row can be covered in the `homes` cells nearest to it. Beyond
+    most_rows, and 64 rows for every pick, so many drawn at random speak for all.
 
     The middles of k-means would not do: that of many rows is nearer to everything than that of few, and in many
     dimensions one cell then takes a third of all.
@@ -32,9 +33,10 @@ class Cells:
     dense_rows: int = 4096
     cell_rows: int = 512
     homes: int = 6
+    most_rows: int = 1 << 16
 
     def __post_init__(self) -> None:
-        for name in ("dense_rows", "cell_rows", "homes"):
+        for name in ("dense_rows", "cell_rows", "homes", "most_rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
 
@@ -63,8 +65,7 @@ class Covering:
         self._weights = weights.astype(np.float32)
         self._covered: Floats = np.zeros(len(rows), dtype=np.float32)
         if len(pool.labeled):
-            self._covered = kernel((covered_distance(points, pool.labeled) ** 2).astype(np.float32))
-
+            self._covered = kernel((pool.near[rows] ** 2).astype(np.float32))
         self._kept: dict[int, NDArray[Any]] = {}
         self._room = max(2 * points.nbytes, LEAST_ROOM)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from samplers.coverage import deficit_of_rows
-from samplers.distances import Floats, nearest_distance
+from samplers.distances import Floats, squared_norms
 from samplers.farthest import Farthest
-from samplers.pool import Bools, Pool
+from samplers.pool import Bools, Ints, Pool, Reals
 
 REFERENCE = 20_000
 ASKED = 1_000
+TOGETHER = 64
 LONELY = 0.995
+ROUNDING = 1e-3
 
 
 def discovery_arm(pool: Pool, rng: np.random.Generator, weight: float) -> Discovery:
@@ -19,31 +21,34 @@ def discovery_arm(pool: Pool, rng: np.random.Generator, weight: float) -> Discov
     unnamed = np.flatnonzero(
         (pool.novelty > pool.novel_above) & (deficit_of_rows(pool) == 0) & ~pool.excluded
     )
-    return Discovery(pool, Farthest("discovery", pool.embeddings, pool.labeled, unnamed, rng, weight), rng)
+    return Discovery(pool, Farthest.of("discovery", pool, unnamed, rng, weight), rng)
 
 
 class Discovery:
     """A farthest-first arm that passes over singletons: k-center goes for a broken picture before any new place.
 
     A row is lonely when the nearest of up to 20,000 rows drawn from the pool is farther from it than from 99.5 % of
-    1,000 rows asked likewise; each row proposed is asked, so the cost is REFERENCE x D for every proposal.
+    1,000 rows asked likewise. Rows likely to be proposed next are asked together, REFERENCE x D each.
     """
 
     def __init__(self, pool: Pool, inner: Farthest, rng: np.random.Generator) -> None:
         self.name, self.weight = inner.name, inner.weight
         self._inner, self._points = inner, pool.embeddings
         self._lonely: Bools = np.zeros(len(pool), dtype=bool)
+        self._asked: Bools = np.zeros(len(pool), dtype=bool)
         self._among = np.sort(rng.choice(len(pool), min(len(pool), REFERENCE), replace=False))
         self._reference: Floats = pool.embeddings[self._among]
+        self._norms = squared_norms(self._reference)
         asked = rng.choice(self._among, min(len(self._among), ASKED), replace=False)
-        near = sorted(self._to_nearest(int(row)) for row in asked)
-        self._limit = near[int(LONELY * (len(near) - 1))] if near else np.inf
+        near = np.sort(self._to_nearest(asked))
+        self._limit = near[int(LONELY * (len(near) - 1))] + ROUNDING if len(near) else np.inf
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
         while (found := self._inner.propose(open_rows & ~self._lonely)) is not None:
-            if self._to_nearest(found[0]) <= self._limit:
+            if not self._asked[found[0]]:
+                self._ask(found[0])
+            if not self._lonely[found[0]]:
                 return found
-            self._lonely[found[0]] = True
         return None
 
     def observe(self, row: int) -> None:
@@ -52,7 +57,22 @@ class Discovery:
     def reopen(self) -> None:
         self._inner.reopen()
 
-    def _to_nearest(self, row: int) -> float:
-        """To the nearest row of the reference that is not the row itself; infinite where there is none."""
-        others = self._reference[self._among != row]
-        return float(nearest_distance(self._points[row : row + 1], others)[0])
+    def _ask(self, row: int) -> None:
+        ahead = self._inner.ahead(TOGETHER)
+        rows = np.append(ahead[~self._asked[ahead] & (ahead != row)], row)
+        self._asked[rows] = True
+        self._lonely[rows] = self._to_nearest(rows) > self._limit
+
+    def _to_nearest(self, rows: Ints) -> Reals:
+        """(R,) to the nearest row of the reference that is not the row itself; infinite where there is none."""
+        nearest = np.full(len(rows), np.inf)
+        for start in range(0, len(rows), TOGETHER):
+            part = rows[start : start + TOGETHER]
+            points = self._points[part]
+            squared = (points @ self._reference.T).astype(np.float64)
+            squared *= -2
+            squared += squared_norms(points)[:, None] + self._norms
+            squared[part[:, None] == self._among] = np.inf
+            nearest[start : start + TOGETHER] = squared.min(axis=1, initial=np.inf)
+        distance: Reals = np.sqrt(np.maximum(nearest, 0))
+        return distance

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 CHUNK_ROWS = 4096
+MANY_PAIRS = 1 << 28
 
 
 def rows_of(points: Floats, rows: NDArray[np.int64]) -> Floats:
@@ -29,10 +30,19 @@ def nearest_distance(points: Floats, centers: Floats) -> NDArray[np.float64]:
 
 
 def covered_distance(points: Floats, centers: Floats) -> NDArray[np.float64]:
-    """The same, for more than 4,096 centers to one that is near: never too small, seldom much too large."""
-    if len(centers) <= CHUNK_ROWS:
+    """The same, where pairs are too many to one that is near: never too small, seldom much too large."""
+    if not too_many(len(points), len(centers)):
         return nearest_distance(points, centers)
-    return np.sqrt(Probe(centers).squared_distance(points).astype(np.float64))
+    probe, best = Probe(centers), np.empty(len(points))
+    for start in range(0, len(points), CHUNK_ROWS):
+        rows = slice(start, start + CHUNK_ROWS)
+        best[rows] = probe.squared_distance(points[rows])
+    return np.sqrt(best, out=best)
+
+
+def too_many(points: int, centers: int) -> bool:
+    """Whether comparing all would cost more than choosing does: over 4,096 centers, or 268 million pairs."""
+    return centers > CHUNK_ROWS or points * centers > MANY_PAIRS
 
 
 class Probe:

@@ -22,7 +22,7 @@ def k_center(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
     """The frame farthest from everything labeled and chosen so far, again and again;
     gains are those distances.
     """
-    arm = Farthest("k_center", pool.embeddings, pool.labeled, None, rng)
+    arm = Farthest.of("k_center", pool, None, rng, 1.0)
     return take_turns(pool, k, [arm], {"novelty": pool.novelty})
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samplers.distances import Floats, Probe
-from samplers.pool import DIAMETER, Bools, Ints, PoolError, Reals
+from samplers.distances import Floats, Probe, too_many
+from samplers.pool import DIAMETER, Bools, Ints, Pool, PoolError, Reals
 
 BLOCK = 64
-FEW_CENTERS = 4096
+SMALL_POOL = 4096
 GONE = np.float32(-1)
 
 
@@ -39,10 +39,12 @@ class Farthest:
         rng: np.random.Generator,
         weight: float = 1.0,
         buffer_rows: int | None = None,
+        near: Reals | None = None,
     ) -> None:
         """points: (N, D) the pool, float32 or a float16 memory map. centers: (L, D) where to stay away from.
 
-        rows: (M,) candidates of the pool, rising; None for all. buffer_rows: 10 sqrt(M) when left out.
+        rows: (M,) candidates of the pool, rising; None for all. buffer_rows: 10 sqrt(M) when left out. near: (N,)
+        `covered_distance` of the points to the centers, where it is known.
         """
         self.name, self.weight = name, weight
         self._points, self._centers = points, _Centers(centers)
@@ -51,11 +53,19 @@ class Farthest:
         self._size = buffer_rows or max(1, round(10 * self._count**0.5))
         self._draw: Reals | None = rng.random(self._count)
         self._cap = np.float32(np.inf if len(centers) else DIAMETER**2)
+        self._near = near
         self._bound = np.zeros(0, dtype=np.float32)
         self._norms = np.zeros(0, dtype=np.float32)
         self._seen = np.zeros(0, dtype=np.int32)
         self._buffer = _Buffer.empty(points.shape[1])
         self._outside = (float("inf"), -1)
+
+    @classmethod
+    def of(
+        cls, name: str, pool: Pool, rows: Ints | None, rng: np.random.Generator, weight: float
+    ) -> Farthest:
+        near = pool.near if len(pool) > SMALL_POOL and len(pool.labeled) else None
+        return cls(name, pool.embeddings, pool.labeled, rows, rng, weight, near=near)
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
         if not len(self._centers) or not self._count:
@@ -70,6 +80,12 @@ class Farthest:
             if squared < 0 and self._outside[0] < 0:
                 return None
             self._refill(open_rows)
+
+    def ahead(self, count: int) -> Ints:
+        """Up to `count` rows that, as far as is known by now, may be proposed next."""
+        first = np.argsort(-self._buffer.bound, kind="stable")[:count]
+        rows: Ints = np.asarray(self._rows_at(self._buffer.places[first]), dtype=np.int64)
+        return rows
 
     def observe(self, row: int) -> None:
         self._centers.add(np.asarray(self._points[row], dtype=np.float32))
@@ -91,8 +107,13 @@ class Farthest:
         self._bound = np.full(self._count, self._cap, dtype=np.float32)
         self._norms = np.zeros(self._count, dtype=np.float32)
         self._seen = np.zeros(self._count, dtype=np.int32)
-        many = len(self._centers.known) > FEW_CENTERS
-        probe = Probe(self._centers.known) if many else None
+        known = self._centers.known
+        many = too_many(len(self._points), len(known))
+        probe = Probe(known) if many and self._near is None else None
+        if self._near is not None:
+            self._bound = (self._near[self._rows_at(slice(None))] ** 2).astype(np.float32)
+            self._seen[:] = 0 if many else len(known)
+            self._near = None
         for start in range(0, self._count, self._size):
             part = slice(start, start + self._size)
             vectors = self._vectors(part)
@@ -100,7 +121,7 @@ class Farthest:
             self._refuse_nan(part)
             if probe is not None:
                 self._bound[part] = probe.squared_distance(vectors)
-            else:
+            elif not many:
                 self._drop(*self._load(np.arange(self._count)[part], vectors).catch_up(self._centers, -1.0))
 
     def _refill(self, open_rows: Bools) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from samplers.arms import take_turns
+from samplers.arms import Arm, Queue, Reserve, take_turns
 from samplers.covering import Cells, Covering, Kernel, cosine, gaussian
 from samplers.distances import Floats, rows_of, squared_norms
 from samplers.lazy import Greedy
@@ -15,6 +15,7 @@ from samplers.uncertainty import relative_cost
 
 SAMPLE = 256
 REFERENCE = 20_000
+ROWS_PER_PICK = 64
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ def herding(
 ) -> Selection:
     """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
 
-    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: N cell_rows homes D
-    multiplications to look at every row once; up to twice the pool's memory for what is looked at again. It
-    finds modes only once k exceeds their number, the largest first, and outliers last: rare things need a
+    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: M cell_rows homes D
+    multiplications to look at every row once, M the lesser of N and the larger of 65,536 and 64k; up to twice
+    the memory of M rows for what is looked at again. It finds modes only once k exceeds their number, the largest first, and outliers last: rare things need a
     quota or k-center.
     """
     return _herd(pool, k, rng, settings or HerdingSettings())
@@ -72,20 +73,29 @@ def facility_location(
 
 def herd_arm(
     pool: Pool,
+    k: int,
     rng: np.random.Generator,
     settings: HerdingSettings,
     name: str = "herding",
     weight: float = 1.0,
     kernel: Kernel | None = None,
-) -> Greedy:
-    """The arm behind all of them."""
+) -> Arm:
+    """The arm behind all of them. k: picks that are asked for."""
     rows, mass = spokesmen(pool)
+    most = max(settings.cells.most_rows, ROWS_PER_PICK * k)
+    if len(rows) > most:
+        drawn = rng.permutation(len(rows))
+        rest, drawn = rows[drawn[most:]], np.sort(drawn[:most])
+        rows, mass = rows[drawn], mass[drawn]
+    else:
+        rest = rows[:0]
     doubt = pool.doubt[rows]
     weights = mass * (1 - settings.lam + settings.lam * doubt / (doubt.mean() if doubt.any() else 1.0))
     if kernel is None:
         kernel = gaussian(settings.scale or estimate_scale(rows_of(pool.embeddings, rows), pool.labeled, rng))
     objective = Covering(pool, rows, weights, kernel, rng, settings.cells)
-    return Greedy(name, objective, relative_cost(pool), weight)
+    greedy = Greedy(name, objective, relative_cost(pool), weight)
+    return Reserve(greedy, Queue(name, rest, np.zeros(len(pool)), weight)) if len(rest) else greedy
 
 
 def spokesmen(pool: Pool) -> tuple[Ints, Reals]:
@@ -98,8 +108,13 @@ def spokesmen(pool: Pool) -> tuple[Ints, Reals]:
     rows = np.flatnonzero(~pool.excluded & ~np.isin(pool.cluster, used))
     alone = pool.cluster[rows] == NOBODY
     cluster = np.where(alone, pool.cluster.max(initial=0) + 1 + np.arange(len(rows)), pool.cluster[rows])
+    if alone.all():
+        return rows, np.ones(len(rows))
     cluster = np.unique(cluster, return_inverse=True)[1]
-    part = np.unique(np.stack([cluster, *_dividers(pool, rows)]), axis=1, return_inverse=True)[1].reshape(-1)
+    part = cluster
+    for divider in _dividers(pool, rows):
+        codes = np.unique(divider, return_inverse=True)[1]
+        part = np.unique(part * (codes.max(initial=0) + 1) + codes, return_inverse=True)[1]
     order = np.lexsort((rows, _distance_to_mean(pool.embeddings, rows, part), part))
     first = order[np.flatnonzero(np.diff(part[order], prepend=-1))]
     first = np.sort(first)
@@ -122,7 +137,7 @@ def estimate_scale(points: Floats, labeled: Floats, rng: np.random.Generator) ->
 def _herd(
     pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings, kernel: Kernel | None = None
 ) -> Selection:
-    arm = herd_arm(pool, rng, settings, kernel=kernel)
+    arm = herd_arm(pool, k, rng, settings, kernel=kernel)
     return take_turns(pool, k, [arm], {"novelty": pool.novelty, "uncertainty": pool.doubt})
 
 

@@ -44,7 +44,7 @@ def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSetting
     shares = settings or HybridSettings()
     value = utility(pool, shares.within)
     drawn = rng.permutation(np.flatnonzero(~pool.excluded))
-    arms = _arms(pool, value, drawn, rng, shares)
+    arms = _arms(pool, k, value, drawn, rng, shares)
     reasons = {"novelty": pool.novelty, "uncertainty": pool.doubt, "deficit": deficit_of_rows(pool)}
     chosen = take_turns(pool, k, arms, reasons)
     chosen.contributions["probability"] = _by_chance(chosen, drawn, len(pool))
@@ -52,11 +52,11 @@ def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSetting
 
 
 def _arms(
-    pool: Pool, value: Reals, drawn: Ints, rng: np.random.Generator, shares: HybridSettings
+    pool: Pool, k: int, value: Reals, drawn: Ints, rng: np.random.Generator, shares: HybridSettings
 ) -> list[Arm]:
     quotas = stratum_arms(pool, value, shares.within, shares.quotas)
     rest = shares.herding if quotas else shares.herding + shares.quotas
-    herding = herd_arm(pool, rng, HerdingSettings(lam=pool.trust), weight=rest)
+    herding = herd_arm(pool, k, rng, HerdingSettings(lam=pool.trust), weight=rest)
     arms: list[Arm] = [
         Queue("random", drawn, value, shares.random),
         *(_quota(pool, stratum, arm, herding) for stratum, arm in quotas),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from samplers.distances import Floats, nearest_distance, squared_norms
+from samplers.distances import Floats, covered_distance, squared_norms
 from samplers.expected_loss import expected_loss
 
 Ints = NDArray[np.int64]
@@ -76,6 +77,13 @@ class Pool:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @cached_property
+    def near(self) -> Reals:
+        """(N,) distance to the nearest labeled frame, infinite where none is; to one that is near, never too small,
+        where more than 4,096 are labeled or rows times labeled is over 268 million.
+        """
+        return covered_distance(self.embeddings, self.labeled)
+
     def __post_init__(self) -> None:
         size = len(self.ids)
         for name in ("ids", "cluster", "sequence", "strata"):
@@ -123,8 +131,8 @@ class Pool:
         doubt: ArrayLike | None = None,
         trust: float = 0.0,
     ) -> Pool:
-        """A pool in which what is not given is neutral: novelty is then the distance to the nearest
-        labeled frame, novel the upper half, and doubt what the scores alone say.
+        """A pool in which what is not given is neutral: novelty is then `near`, the distance to the nearest
+        labeled frame, at most 2, novel the upper half, and doubt what the scores alone say.
 
         Raises PoolError naming the array, what was expected and what was found.
         """
@@ -132,9 +140,12 @@ class Pool:
         size = len(rows)
         known = np.zeros((0, rows.shape[1])) if labeled is None else np.asarray(labeled)
         known_rows = _unit_rows("labeled", known, rows.shape[1])
-        far = _default_novelty(rows, known_rows) if novelty is None else np.asarray(novelty, dtype=np.float64)
+        near = covered_distance(rows, known_rows) if novelty is None else None
+        far = np.asarray(novelty, dtype=np.float64) if near is None else np.minimum(near, DIAMETER)
         boxes = _scores([np.zeros(0)] * size if scores is None else scores, size)
-        return cls(
+        if doubt is None:
+            doubt = np.zeros(size) if scores is None else expected_loss(boxes)
+        pool = cls(
             ids=_or(ids, np.arange(size)),
             embeddings=rows,
             labeled=known_rows,
@@ -155,9 +166,12 @@ class Pool:
             quotas=_or(quotas, np.full(len(names), NO_LIMIT)),
             queries=_unit_rows("queries", _or(queries, np.zeros((0, rows.shape[1]))), rows.shape[1]),
             class_counts=np.asarray(class_counts),
-            doubt=expected_loss(boxes) if doubt is None else np.asarray(doubt),
+            doubt=np.asarray(doubt),
             trust=trust,
         )
+        if near is not None:
+            pool.__dict__["near"] = near
+        return pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,10 +199,6 @@ def _or(given: ArrayLike | None, default: NDArray[Any]) -> NDArray[Any]:
     return default if given is None else np.asarray(given)
 
 
-def _default_novelty(rows: Floats, labeled: Floats) -> Reals:
-    return np.minimum(nearest_distance(rows, labeled), DIAMETER)
-
-
 def _vector(name: str, value: NDArray[Any], size: int | None, dtype: type[np.generic]) -> NDArray[Any]:
     array = np.asarray(value)
     if array.ndim != 1 or (size is not None and len(array) != size):
@@ -202,13 +212,14 @@ def _unit_rows(name: str, value: NDArray[Any], width: int | None = None) -> Floa
     rows = np.ascontiguousarray(value, dtype=np.float32)
     if rows.ndim != 2 or (width is not None and rows.shape[1] != width):
         raise PoolError(f"{name}: expected shape (rows, {width or 'D'}), got {rows.shape}")
-    norms = np.sqrt(squared_norms(rows))
+    norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))
     for row in np.flatnonzero(~np.isfinite(norms)):
         _refuse_nan(name, rows[row : row + 1], first=int(row))
     wrong = np.flatnonzero((np.abs(norms - 1) > 0.01) & (norms > 0))
     if len(wrong):
         raise PoolError(
-            f"{name}: expected rows of norm 1 (or 0), got {norms[wrong[0]]:.3f} in row {wrong[0]}"
+            f"{name}: expected rows of norm 1 (or 0), "
+            f"got {squared_norms(rows[wrong[:1]])[0] ** 0.5:.3f} in row {wrong[0]}"
         )
     return rows
 
@@ -223,7 +234,8 @@ def _scores(value: Sequence[NDArray[Any]], size: int) -> list[NDArray[Any]]:
             f"scores: expected (K,) or (K, C) per frame, got {scores[wrong].shape} in row {wrong}"
         )
     if scores:
-        flat = np.concatenate([frame.ravel() for frame in scores])
+        distinct = {id(frame): frame for frame in scores}
+        flat = np.concatenate([frame.ravel() for frame in distinct.values()])
         _refuse_nan("scores", flat)
         if len(flat) and (flat.min() < 0 or flat.max() > 1):
             raise PoolError(

@@ -47,7 +47,7 @@ def prob_cover(
     rows, _ = spokesmen(pool)
     radius = chosen.delta or estimate_delta(rows_of(pool.embeddings, rows), rng, chosen)
     within = HerdingSettings(cells=chosen.cells)
-    arm = herd_arm(pool, rng, within, name="prob_cover", kernel=ball(max(radius, 1e-3)))
+    arm = herd_arm(pool, k, rng, within, name="prob_cover", kernel=ball(max(radius, 1e-3)))
     return take_turns(pool, k, [arm], {"novelty": pool.novelty})
 
 

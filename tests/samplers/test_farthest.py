@@ -72,7 +72,7 @@ def test_continues_from_many_labeled_frames(monkeypatch: pytest.MonkeyPatch) -> 
     rng = RNG(3)
     points, known = clustered(rng, 900, 60), clustered(rng, 400, 40)
     expected, _ = plain.k_center(points, 60, known)
-    monkeypatch.setattr("samplers.farthest.FEW_CENTERS", 10)
+    monkeypatch.setattr("samplers.distances.CHUNK_ROWS", 10)
     assert k_center_rows(points, 60, rng, known)[0].tolist() == expected
 
 
