@@ -1,0 +1,56 @@
+"""The arithmetic of the table of doubt; the table itself is measured."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.doubt import OURS, PAGE, RESULTS, apart, back, lower, report
+from connectors.ports import Detections
+
+LEFT, RIGHT = [0.0, 0.0, 10.0, 10.0], [90.0, 0.0, 100.0, 10.0]
+
+
+def found(*boxes: tuple[list[float], float]) -> Detections:
+    return Detections(
+        np.array([xyxy for xyxy, _ in boxes], dtype=np.float32).reshape(-1, 4),
+        np.array([confidence for _, confidence in boxes], dtype=np.float32),
+        np.zeros(len(boxes), dtype=np.int64),
+    )
+
+
+def test_a_mirrored_box_comes_back_where_it_was() -> None:
+    image = np.zeros((20, 100, 3), dtype=np.uint8)
+    assert back(found((LEFT, 0.5)), image).xyxy.tolist() == [RIGHT]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (found((LEFT, 0.8)), found((LEFT, 0.8)), 0.0),
+        (found((LEFT, 0.8)), found((LEFT, 0.4)), 0.4 / 0.8),
+        (found((LEFT, 0.8)), found((RIGHT, 0.2)), 1.0),
+        (found((LEFT, 0.8)), found(), 1.0),
+        (found(), found((LEFT, 0.8)), 1.0),
+        (found(), found(), 0.0),
+        (found((LEFT, 0.6), (RIGHT, 0.2)), found((LEFT, 0.6)), 0.2 / 0.8),
+    ],
+)
+def test_two_views_differ_by_hand(one: Detections, other: Detections, expected: float) -> None:
+    assert apart(one, other) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_bound_lies_below_the_correlation() -> None:
+    rng = np.random.default_rng(0)
+    loss = rng.random(200)
+    assert 0.3 < lower(loss + rng.normal(0, 0.3, 200), loss, np.arange(200) // 10) < 0.75
+    assert lower(loss, loss, np.arange(200) // 10) == pytest.approx(1)
+
+
+def test_the_page_is_what_the_files_say() -> None:
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("*.json"))]
+    assert results
+    assert PAGE.read_text(encoding="utf-8") == report(results)
+    assert all(OURS in run["signals"] for result in results for run in result["runs"])
