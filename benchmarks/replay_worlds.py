@@ -5,7 +5,7 @@
     python -m benchmarks.replay_worlds fod     --out runs/fod               FOD-A with its light and weather (FIELDLOOP_DATA)
     python -m benchmarks.replay_worlds fod     --out runs/fod-x5 --copies 5 every image five times
     python -m benchmarks.replay_worlds fod     --out runs/fod-even --most 14  as many of each sequence
-    python -m benchmarks.replay_worlds strong  --out runs/planted           a base trained with strong augmentation, for that folder
+    python -m benchmarks.replay_worlds strong  --out runs/planted           a base trained on with strong augmentation, for that folder
 
 Then: fieldloop bench replay --dataset runs/planted
 """
@@ -45,6 +45,7 @@ STRONG = {
     "scale": 0.5,
     "translate": 0.2,
     "mixup": 0.1,
+    "rect": False,
 }
 RENDERED_FORM: dict[str, object] = {
     "held_out": ["part=held out"],
@@ -55,8 +56,10 @@ RENDERED_FORM: dict[str, object] = {
 }
 FOD_FORM: dict[str, object] = {
     "slices": ["weather+light"], "rare_share": 0.2, "imgsz": 224, "initial": 0.04, "test_share": 0.25,
-    "epochs": 5, "passes": 400, "train": {"lr0": 0.002},
+    "epochs": 5, "passes": 400,
 }  # fmt: skip
+INITIAL = 0.04
+"""Share of FOD-A's different images that is labeled before the first round."""
 CELLS = frozenset({("dry", "bright"), ("dry", "dim"), ("dry", "dark"), ("wet", "dim")})
 Row = dict[str, str]
 
@@ -82,7 +85,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6, help="of the strong base")
     options = parser.parse_args()
     if options.form == "strong":
-        print(strong_base(options.out, options.epochs))
+        weights = strong_base(options.out, options.epochs)
+        print(
+            f"next: fieldloop bench replay --dataset {options.out} --weights {weights} --name {options.out.name}-strong"
+        )
         return
     if options.form == "fod":
         fod(options.data / "fod_a", options.data / "weights" / "yolov8n_from_int8.pt", options.out, options)
@@ -133,7 +139,8 @@ def fod(source: Path, weights: Path, out: Path, options: argparse.Namespace) -> 
     classes = tuple(name for name in names if any(row["class"] == name for row in kept))
     _afresh(out)
     rows = [row for frame in kept for row in _fod_copies(source, out, frame, names, classes, options.copies)]
-    _describe(out, classes, rows, FOD_FORM | {"weights": str(weights.absolute())})
+    form = FOD_FORM | {"initial": INITIAL / options.copies, "weights": str(weights.absolute())}
+    _describe(out, classes, rows, form)
 
 
 def strong_base(out: Path, epochs: int) -> Path:

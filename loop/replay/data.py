@@ -20,7 +20,7 @@ from loop.datasets.importers import read_dataset
 from loop.datasets.units import Item, units
 from loop.ingest import UNKNOWN
 from loop.replay.settings import ReplaySettings
-from loop.replay.sidecar import Known, read_paths, read_sidecar
+from loop.replay.sidecar import Known, read_beside, read_paths, read_sidecar
 from loop.replay.split import ALONE, LABELED, POOL, Part, parts_of
 
 Bools = NDArray[np.bool_]
@@ -104,7 +104,7 @@ def _known(read: ImportedDataset, root: Path, settings: ReplaySettings) -> dict[
                 f"the first is {missing[0]}; add them, or take their images out of the dataset"
             )
         return found
-    return read_paths(paths, root, settings.pattern) if settings.pattern else {}
+    return read_paths(paths, root, settings.pattern) if settings.pattern else read_beside(paths)
 
 
 def _frames(

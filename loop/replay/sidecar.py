@@ -9,7 +9,8 @@ from datetime import UTC
 from pathlib import Path
 
 from connectors.errors import SourceError
-from connectors.sources.metadata import Facts
+from connectors.sources.folder import FolderSource
+from connectors.sources.metadata import Defaults, Facts
 from connectors.sources.pattern import compile_pattern
 from connectors.sources.sidecars import COLUMNS, to_facts
 from loop.datasets.imported import DatasetError
@@ -57,6 +58,17 @@ def read_paths(paths: Sequence[Path], root: Path, pattern: str) -> dict[Path, Kn
         raise DatasetError(
             f"expected paths that fit the pattern {pattern!r}, got {paths[0].relative_to(root).as_posix()!r}; correct the pattern"
         )
+    return found
+
+
+def read_beside(paths: Sequence[Path]) -> dict[Path, Known]:
+    """What EXIF and sidecars beside the images say, as when a training set is imported."""
+    found = {}
+    for folder in sorted({path.parent for path in paths}):
+        for capture in FolderSource(folder, recursive=False, defaults=Defaults(), settle_s=0).captures():
+            facts = Facts(capture.camera, capture.site, capture.sequence, capture.captured_at)
+            if capture.path is not None and (facts.sequence or facts.captured_at):
+                found[capture.path.resolve()] = Known(facts)
     return found
 
 

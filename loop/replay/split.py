@@ -70,8 +70,8 @@ def _check_grouped(frames: Sequence[Frame], fixed: Sequence[Part | None]) -> Non
     if lonely:
         raise DatasetError(
             f"expected a camera and a time, or a sequence, of every frame, got neither for {len(lonely)} of {len(frames)} (such as "
-            f"{lonely[0].removeprefix(ALONE)}); without groups neighboring frames would lie in both pool and test: give a "
-            "sidecar CSV or a path pattern, or say that the frames are ungrouped where they are unrelated"
+            f"{lonely[0].removeprefix(ALONE)}); without groups neighboring frames would lie in both pool and test: give "
+            "--sidecar or --pattern, or --set ungrouped=true where frames are unrelated"
         )
 
 

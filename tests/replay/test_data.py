@@ -95,6 +95,25 @@ def test_paths_can_say_what_a_sidecar_would(tmp_path: Path) -> None:
     assert len({frame.group for frame in data.frames}) == 20
 
 
+def test_a_bare_dataset_is_grouped_by_its_folders_or_by_what_lies_beside_the_images(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path / "beside")
+    (root / "images" / "frames.csv").write_text((root / "frames.csv").read_text().replace("images/", ""))
+    beside = loaded(root, sidecar="", slices=[])
+    assert len({frame.group for frame in beside.frames}) == 20
+    (root / "images" / "frames.csv").unlink()
+    for part in ("images", "labels"):
+        for number, file in enumerate(sorted((root / part).iterdir())):
+            (root / part / f"video{number // 8}").mkdir(exist_ok=True)
+            file.rename(root / part / f"video{number // 8}" / file.name)
+    folders = loaded(root, sidecar="", slices=[])
+    assert {frame.sequence for frame in folders.frames} == {f"video{i}" for i in range(10)}
+
+
+def test_unrelated_frames_can_be_said_to_be(toy: Path) -> None:
+    data = loaded(toy, ungrouped=True)
+    assert len({frame.group for frame in data.frames}) == len(data.frames)
+
+
 def rewrite(root: Path, change: Callable[[dict[str, str], int], dict[str, str]], *more: str) -> None:
     with (root / "frames.csv").open(newline="") as file:
         rows = [change(row, number) for number, row in enumerate(csv.DictReader(file))]
@@ -143,7 +162,7 @@ def nothing(root: Path) -> None:
         (one_day, {}, "expected at least 8 groups .* got 3; name finer sequences"),
         (wrong_column, {}, "expected a column file or path, got image, camera.*; name the images there"),
         (wrong_time, {}, "captured_at: expected a time such as .*got 'yesterday'; correct the value"),
-        (no_sidecar, {}, "expected a camera and a time, or a sequence, of every frame, got neither for 80 of 80 .*give a sidecar CSV"),
+        (no_sidecar, {}, "expected a camera and a time, or a sequence, of every frame, got neither for 80 of 80 .*give --sidecar or --pattern"),
         (nothing, {"sidecar": "/nowhere.csv"}, "expected a sidecar CSV, got nothing at /nowhere.csv"),
         (nothing, {"slices": ["weather"]}, "expected a column of the sidecar \\(light, part\\), camera or site, got 'weather'"),
         (nothing, {"labeled": ["part=old"]}, "labeled: expected column=value that fits some frames, got 'part=old'; there are part with production"),
