@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from samplers.distances import CHUNK_ROWS, Floats
-from samplers.pool import Ints
+
+Ints = NDArray[np.int64]
 
 SAMPLE = 64
 ROUNDS = 8

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers.arms import Admission, Arm, Queue, take_turns
-from samplers.distances import covered_distance, nearest_distance
+from samplers.distances import nearest_distance
 from samplers.farthest import Farthest
 from samplers.pool import DIAMETER, Ints, Pool, Reals, Selection
+from samplers.probe import covered_distance
 
 PARTS = 50
 RECENT = 10

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samplers import STRATEGIES, Pool, PoolError
-from samplers.distances import Probe, nearest_distance
+from samplers.distances import nearest_distance
 from samplers.diversity import k_center_rows
 from samplers.farthest import Farthest
+from samplers.probe import Probe
 from tests.samplers import plain
 
 RNG = np.random.default_rng
@@ -72,7 +73,7 @@ def test_continues_from_many_labeled_frames(monkeypatch: pytest.MonkeyPatch) -> 
     rng = RNG(3)
     points, known = clustered(rng, 900, 60), clustered(rng, 400, 40)
     expected, _ = plain.k_center(points, 60, known)
-    monkeypatch.setattr("samplers.distances.CHUNK_ROWS", 10)
+    monkeypatch.setattr("samplers.probe.MANY_CENTERS", 10)
     assert k_center_rows(points, 60, rng, known)[0].tolist() == expected
 
 

@@ -88,7 +88,7 @@ def test_many_labeled_frames_are_probed(monkeypatch: pytest.MonkeyPatch) -> None
     points, known = clustered(rng, 500, 12), clustered(rng, 300, 12)
     pool = Pool.of(points, labeled=known)
     exact = herding(pool, 30, RNG(0), HerdingSettings(scale=0.6)).indices
-    monkeypatch.setattr("samplers.distances.CHUNK_ROWS", 100)
+    monkeypatch.setattr("samplers.probe.MANY_CENTERS", 100)
     probed = herding(pool, 30, RNG(0), HerdingSettings(scale=0.6)).indices
     both = [np.concatenate([known, points[rows]]) for rows in (exact, probed)]
     best, found = (plain.coverage(points, np.ones(500), chosen, 0.6) for chosen in both)
