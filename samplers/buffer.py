@@ -66,9 +66,8 @@ class Buffer:
         """Squared distance, or the bound of it, and place."""
         return float(self.bound[index]), int(self.places[index])
 
-    def catch_up(self, centers: Centers, least: float) -> None:
-        """Accounts for all centers in rows, each until its bound is below `least`."""
-        stale = np.flatnonzero((self.seen < len(centers)) & (self.bound >= least))
+    def catch_up(self, centers: Centers, stale: Ints, least: float) -> None:
+        """Accounts for all centers in some rows (R,), each until its bound is below `least`."""
         for start, end in centers.blocks(int(self.seen[stale].min(initial=len(centers)))):
             stale = stale[self.bound[stale] >= least]
             behind = stale[self.seen[stale] < end]

@@ -11,7 +11,7 @@ from samplers.pool import Bools, Ints, Pool, Reals
 
 REFERENCE = 20_000
 ASKED = 1_000
-TOGETHER = 64
+TOGETHER = 16
 LONELY = 0.995
 ROUNDING = 1e-3
 
@@ -38,7 +38,7 @@ class Discovery:
         self._asked: Bools = np.zeros(len(pool), dtype=bool)
         self._among = np.sort(rng.choice(len(pool), min(len(pool), REFERENCE), replace=False))
         self._reference: Floats = pool.embeddings[self._among]
-        self._norms = squared_norms(self._reference)
+        self._norms = np.einsum("nd,nd->n", self._reference, self._reference)
         asked = rng.choice(self._among, min(len(self._among), ASKED), replace=False)
         near = np.sort(self._to_nearest(asked))
         self._limit = near[int(LONELY * (len(near) - 1))] + ROUNDING if len(near) else np.inf
@@ -58,8 +58,8 @@ class Discovery:
         self._inner.reopen()
 
     def _ask(self, row: int) -> None:
-        ahead = self._inner.ahead(TOGETHER)
-        rows = np.append(ahead[~self._asked[ahead] & (ahead != row)], row)
+        ahead = self._inner.ahead(TOGETHER, ~self._asked)
+        rows = np.append(ahead[ahead != row], row)
         self._asked[rows] = True
         self._lonely[rows] = self._to_nearest(rows) > self._limit
 
@@ -69,10 +69,9 @@ class Discovery:
         for start in range(0, len(rows), TOGETHER):
             part = rows[start : start + TOGETHER]
             points = self._points[part]
-            squared = (points @ self._reference.T).astype(np.float64)
-            squared *= -2
-            squared += squared_norms(points)[:, None] + self._norms
+            squared = (-2 * points) @ self._reference.T
+            squared += self._norms
             squared[part[:, None] == self._among] = np.inf
-            nearest[start : start + TOGETHER] = squared.min(axis=1, initial=np.inf)
+            nearest[start : start + TOGETHER] = squared.min(axis=1, initial=np.inf) + squared_norms(points)
         distance: Reals = np.sqrt(np.maximum(nearest, 0))
         return distance

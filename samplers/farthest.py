@@ -14,6 +14,7 @@ from samplers.pool import DIAMETER, Bools, Ints, Pool, PoolError, Reals
 from samplers.probe import Probe, too_many
 
 TOGETHER = 512
+LAGGARDS = 2048
 SMALL_POOL = 4096
 GONE = np.float32(-1)
 
@@ -85,14 +86,14 @@ class Farthest:
             elif self._buffer.seen[best] == len(self._centers):
                 return self._candidates.first_open(open_rows, place), float(np.sqrt(squared))
             else:
-                self._buffer.catch_up(self._centers, max(_at_rank(value, TOGETHER), self._outside[0]))
+                self._catch_up(value, best)
                 self._drop(*self._buffer.leave(self._outside[0]))
 
-    def ahead(self, count: int) -> Ints:
-        """Up to `count` rows that, as far as is known by now, may be proposed next."""
-        first = np.argsort(-self._buffer.bound, kind="stable")[:count]
-        rows: Ints = np.asarray(self._candidates.rows(self._buffer.places[first]), dtype=np.int64)
-        return rows
+    def ahead(self, count: int, among: Bools) -> Ints:
+        """Up to `count` rows that, as far as is known by now, may be proposed next. among: (N,) bool, rows that count."""
+        rows: Ints = np.asarray(self._candidates.rows(self._buffer.places), dtype=np.int64)
+        counting = np.flatnonzero(among[rows] & (self._buffer.seen >= len(self._centers.known)))
+        return rows[counting[np.argsort(-self._buffer.bound[counting], kind="stable")[:count]]]
 
     def observe(self, row: int) -> None:
         self._centers.add(np.asarray(self._points[row], dtype=np.float32))
@@ -139,8 +140,16 @@ class Farthest:
             self._bound[part] = probe.squared_distance(vectors)
         elif exact:
             buffer = self._load(np.arange(part.start, part.stop), vectors)
-            buffer.catch_up(self._centers, -1.0)
+            buffer.catch_up(self._centers, np.arange(len(vectors)), -1.0)
             self._drop(buffer.places, buffer.bound, buffer.seen)
+
+    def _catch_up(self, value: Floats, best: int) -> None:
+        """The best rows of the buffer; those that were never compared with what is labeled wait until one of them leads."""
+        seen, known = self._buffer.seen, len(self._centers.known)
+        lead = bool(seen[best] < known)
+        value[(seen == len(self._centers)) | ((seen < known) & (not lead))] = GONE
+        least = max(_at_rank(value, LAGGARDS if lead else TOGETHER), self._outside[0])
+        self._buffer.catch_up(self._centers, np.flatnonzero(value >= least), least)
 
     def _refill(self, open_rows: Bools) -> None:
         self._drop(self._buffer.places, self._buffer.bound, self._buffer.seen)
