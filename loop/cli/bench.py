@@ -14,7 +14,7 @@ SMALL_FORM = "random,stratified,entropy,k_center,hybrid"
 bench = typer.Typer(
     no_args_is_help=True,
     help="Whether choosing pays: labeled data replayed as unlabeled production.",
-    epilog="Example: fieldloop bench replay --dataset data.yaml --weights base.pt",
+    epilog="Example: fieldloop bench replay",
 )
 app.add_typer(bench, name="bench")
 
