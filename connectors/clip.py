@@ -15,9 +15,11 @@ from typing import Any, Literal
 import numpy as np
 import open_clip
 import torch
+from numpy.typing import NDArray
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
+from connectors.clip_known import KnownImages, load_known
 from connectors.clip_weights import as_text, hub_offline, resolve, short, tokenizer
 from connectors.errors import ModelError
 from connectors.ports import Array, Image
@@ -33,7 +35,15 @@ class ClipEmbedder:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, label: str, device: str, precision: str, threads: int, batch: int
+        self,
+        model: Any,
+        tokenizer: Any,
+        label: str,
+        device: str,
+        precision: str,
+        threads: int,
+        batch: int,
+        folder: Path | None = None,
     ) -> None:
         self._model = model.eval().requires_grad_(False)
         self._tokenizer = tokenizer
@@ -45,6 +55,7 @@ class ClipEmbedder:
         self._lock = threading.Lock()
         self._name = f"{label}@{_digest(model)}/{precision}"
         self._dim = self._encode_text([""]).shape[1]
+        self._known: KnownImages | None = load_known(folder, self.dim) if folder else None
 
     @property
     def name(self) -> str:
@@ -83,6 +94,10 @@ class ClipEmbedder:
         unmet = ~table.weight.any(dim=1)
         words = dict.fromkeys(word for prompt in prompts for word in prompt.lower().split())
         return tuple(word for word in words if any(bool(unmet[token]) for token in encode(word)))
+
+    def unlike(self, vectors: Array) -> NDArray[np.bool_]:
+        """None are, to a model that carries no account of its training images (known.npz)."""
+        return np.zeros(len(vectors), dtype=np.bool_) if self._known is None else self._known.unlike(vectors)
 
     def _in_batches(self, items: Sequence[Any], encode: Callable[[Sequence[Any]], torch.Tensor]) -> Array:
         if not len(items):
@@ -139,7 +154,16 @@ def load_embedder(
             f"embedder: expected open_clip to build {source.label!r}; got {short(error)}; "
             "check that the configuration and the weights belong together"
         ) from error
-    return ClipEmbedder(built, tokenizer(source, cache_dir), source.label, device, chosen, threads, batch)
+    return ClipEmbedder(
+        built,
+        tokenizer(source, cache_dir),
+        source.label,
+        device,
+        chosen,
+        threads,
+        batch,
+        source.folder,
+    )
 
 
 @dataclass(frozen=True, slots=True)

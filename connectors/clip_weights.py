@@ -30,10 +30,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Source:
+    """folder: where a local one lies, which may hold more than open_clip reads."""
+
     name: str
     pretrained: str | None
     label: str
     config: dict[str, Any]
+    folder: Path | None = None
 
 
 def resolve(model: str, pretrained: str | None, cache_dir: Path | None, trust_pickle: bool) -> Source:
@@ -67,7 +70,7 @@ def _folder(path: Path, trust_pickle: bool) -> Source:
             )
     try:
         content = json.loads(config.read_text("utf-8"))
-        return Source(f"local-dir:{path}", None, path.resolve().name, content["model_cfg"])
+        return Source(f"local-dir:{path}", None, path.resolve().name, content["model_cfg"], path)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{config}: expected JSON with a model_cfg; got {short(error)}; "

@@ -199,6 +199,10 @@ class Embedder(Protocol):
     def unknown_words(self, prompts: Sequence[str]) -> tuple[str, ...]:
         """Words that mean nothing to the model, each once, in order."""
 
+    def unlike(self, vectors: Array) -> NDArray[np.bool_]:
+        """(N,) bool of (N, D) vectors by `embed`: images unlike all that the model was trained on, of which sentences
+        say nothing. All False where the model cannot tell."""
+
 
 class Detector(Protocol):
     """An object detector. name changes whenever its boxes would."""

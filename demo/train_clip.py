@@ -5,7 +5,8 @@ only, by contrastive losses in which every caption that holds for an image is a 
 The result is a folder that open_clip loads unchanged. The same seed gives the same scenes and steps; an interrupted
 run goes on at its last checkpoint in --work. The first phase sees the cameras that a detector may have been trained
 on, and made-up ones; the second, a third of those scenes beside new ones from every camera of the world and others
-made up anew. About 8 minutes of rendering and 18 of training by one core.
+made up anew. What it knows nothing like is learned last (demo/clip_known.py). About 8 minutes of rendering and 18 of
+training by one core, and 11 for the last step.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch.nn import functional as tnf
 
 from demo.captions import captions
 from demo.clip_export import export
+from demo.clip_known import write_known
 from demo.clip_scenes import ATTRIBUTES, PREPROCESS, Labels, Pixels, SceneSet, rendered
 
 MODEL: dict[str, Any] = {
@@ -79,6 +81,7 @@ def main() -> None:
     order = np.random.default_rng(seed).permutation(len(second.images))[:6144]
     batches = (_pixels(second.images[rows]) for rows in np.array_split(order, 48))
     export(model, words.known, MODEL, options.out, batches)
+    write_known(options.out, folder, seed)
     print(f"written to {options.out}")
 
 

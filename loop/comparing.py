@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from connectors.ports import Array
 from db.analysis import StoredDetections
-from loop.coverage.conditions import Conditions
+from loop.coverage.conditions import Conditions, PromptGroup
 from loop.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
 from loop.coverage.gaps import (
     Candidate,
@@ -22,7 +22,7 @@ from loop.coverage.gaps import (
     rank_gaps,
 )
 from loop.coverage.merging import merge_overlapping
-from loop.coverage.prompts import assign, smooth_by_sequence
+from loop.coverage.prompts import Assignment, assign, smooth_by_sequence
 from loop.coverage.regions import (
     Novelty,
     Region,
@@ -40,6 +40,7 @@ from samplers.expected_loss import missed_objects
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 ALIKE = 10
 """So many labeled frames nearest to a frame tell what there is to see in it."""
 
@@ -58,17 +59,24 @@ class Evidence:
     classes: tuple[str, ...]
 
 
+def all_known(vectors: Array) -> Bools:
+    """(N,) False: nothing is unlike what the embedder was trained on."""
+    return np.zeros(len(vectors), dtype=np.bool_)
+
+
 @dataclass(frozen=True, eq=False)
 class Words:
     """The conditions and their sentences as the embedder reads them.
 
     vectors: (D,) unit norm by sentence, empty where prompts are off. logit_scale: the embedder's own. unknown: words it never met.
+    unlike: (N,) bool of (N, D) frames, those that no sentence says anything of.
     """
 
     conditions: Conditions
     vectors: Mapping[str, Array]
     logit_scale: float
     unknown: tuple[str, ...] = ()
+    unlike: Callable[[Array], Bools] = all_known
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +84,8 @@ class Comparison:
     """Both sides, their gaps worst first, and one stratum per production frame.
 
     boxes_per_class: (C,) labeled in the training set. missed: (N,) objects that the detector seems to have missed in
-    each production frame, by what the training frames nearest to it show.
+    each production frame, by what the training frames nearest to it show. unlike: (N,) bool, the production frames of
+    which sentences say nothing.
     """
 
     production: Side
@@ -90,6 +99,7 @@ class Comparison:
     gaps: list[Gap]
     strata: Strata
     missed: Reals
+    unlike: Bools
 
     def conditions_of(self, row: int) -> dict[str, str]:
         """What is known of a production frame: facet name -> option."""
@@ -112,8 +122,10 @@ def compare(
     members = TrainingSet(_ids(training), training.vectors, training.sequence)
     novelty, own = measure_novelty(production.vectors, members, search, settings.neighbors)
     facets = _facets(known, words, settings, local)
+    unlike = words.unlike(production.vectors)
+    named = _named_vectors(words)
     regions = (
-        find_regions(production.vectors, novelty, own, production.sequence, _named_vectors(words))
+        find_regions(production.vectors, novelty, own, production.sequence, named, unlike=unlike)
         if settings.regions
         else []
     )
@@ -134,6 +146,7 @@ def compare(
         gaps=gaps,
         strata=strata_of(gaps, len(production)),
         missed=_missed(known, search),
+        unlike=unlike,
     )
 
 
@@ -199,14 +212,15 @@ def _facets(known: Evidence, words: Words, settings: Gaps, local: tzinfo) -> lis
         found += measured_facets(conditions.bins, production.measures, training.measures, *cameras)
     if settings.prompts:
         for group in conditions.groups:
-            here, there = (
-                smooth_by_sequence(
-                    assign(side.vectors, group, words.vectors, words.logit_scale), group, side.sequence
-                )
-                for side in (production, training)
+            found.append(
+                prompt_facet(group, *(_assigned(side, group, words) for side in (production, training)))
             )
-            found.append(prompt_facet(group, here, there))
     return found
+
+
+def _assigned(side: Side, group: PromptGroup, words: Words) -> Assignment:
+    alone = assign(side.vectors, group, words.vectors, words.logit_scale, words.unlike(side.vectors))
+    return smooth_by_sequence(alone, group, side.sequence)
 
 
 def _metadata(column: str, conditions: Conditions, production: Side, training: Side, local: tzinfo) -> Facet:

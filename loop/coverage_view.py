@@ -28,6 +28,8 @@ from loop.wiring import Parts, resolve
 
 Ints = NDArray[np.int64]
 SWITCHES = ("prompts", "metadata", "measured", "regions")
+FEW_UNLIKE = 0.02
+"""Up to this share it goes unsaid: an embedder that can tell errs on one known frame in a hundred."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +49,25 @@ class CoverageView(Comparison):
 
     @property
     def note(self) -> str:
-        """Says so where only a part of production is in here, or a condition's sentence is not understood."""
+        """Says so where only a part of production is in here, where a condition's sentence is not understood, or of which
+        frames no sentence says anything."""
         unread = (
             f"the embedder does not know the words {', '.join(self.unknown_words)}: conditions that use them mean less than they say"
             if self.unknown_words
             else ""
         )
-        return "; ".join(part for part in (current.said(self.backlog), unread) if part)
+        return "; ".join(
+            part for part in (current.said(self.backlog), unread, self._unknown_frames()) if part
+        )
+
+    def _unknown_frames(self) -> str:
+        if "prompts" not in self.compared or self.unlike.mean() <= FEW_UNLIKE:
+            return ""
+        return (
+            f"{self.unlike.mean():.0%} of production frames are unlike anything that this CLIP was trained on: conditions by "
+            "prompts say nothing about them; take real CLIP (embedder.model ViT-B-32 with embedder.pretrained "
+            "laion2b_s34b_b79k, or embedder.model a folder with its weights), then run `fieldloop analyze`"
+        )
 
 
 def build(parts: Parts, progress: Progress) -> CoverageView:
@@ -105,6 +119,7 @@ def as_json(view: CoverageView) -> dict[str, Any]:
     return {
         "production_frames": len(view.production),
         "production_frames_to_analyze": view.backlog.waiting,
+        "production_frames_unlike": int(view.unlike.sum()),
         "note": view.note,
         "training_frames": len(view.training),
         "compared": list(view.compared),
@@ -165,7 +180,8 @@ def _words(parts: Parts) -> Words:
     embedder = parts.embedder()
     sentences = conditions.sentences() if settings.gaps.prompts else ()
     vectors = dict(zip(sentences, embedder.embed_text(sentences), strict=True)) if sentences else {}
-    return Words(conditions, vectors, embedder.logit_scale, embedder.unknown_words(sentences))
+    unknown = embedder.unknown_words(sentences)
+    return Words(conditions, vectors, embedder.logit_scale, unknown, embedder.unlike)
 
 
 def _class_ids(known: dict[int, LabelRow], rows: Sequence[FrameRow], classes: Sequence[str]) -> list[Ints]:

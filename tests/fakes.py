@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from PIL import Image as Pil
 
 from connectors.errors import (
@@ -94,6 +95,12 @@ class FakeEmbedder:
         self.name, self.dim, self.seen = name, GRID * GRID + 1, 0
         self.fails: Exception | None = None
         self.logit_scale = 100.0
+        self.blind_below = 0.0
+
+    def unlike(self, vectors: Array) -> NDArray[np.bool_]:
+        """Images darker than `blind_below`."""
+        light = 115 + 100 * vectors[:, :-1].mean(axis=1) / vectors[:, -1]
+        return np.asarray(light < self.blind_below)
 
     def unknown_words(self, prompts: Sequence[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(word for prompt in prompts for word in prompt.split() if word == "xyzzy"))

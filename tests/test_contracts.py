@@ -155,6 +155,13 @@ class TestEmbedder:
         assert embedder.unknown_words(["a photo taken at night"]) == ()
         assert embedder.unknown_words(["a photo of a xyzzy", "xyzzy at night"]) == ("xyzzy",)
 
+    def test_it_says_of_each_vector_whether_it_knows_anything_like_it(self, embedder: Embedder) -> None:
+        vectors = embedder.embed(images())
+        together = embedder.unlike(vectors)
+        assert (together.dtype, together.shape) == (np.bool_, (3,))
+        assert together.tolist() == [bool(embedder.unlike(vectors[[row]])[0]) for row in range(3)]
+        assert embedder.unlike(vectors[:0]).shape == (0,)
+
 
 class TestDetector:
     @pytest.fixture(params=["fake", pytest.param("ultralytics", marks=slow)])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from connectors.ports import Array
 from loop.coverage.conditions import PromptGroup
 
+Bools = NDArray[np.bool_]
 NONE = -1
 
 
@@ -25,17 +26,26 @@ class Assignment:
     probability: NDArray[np.float64]
 
 
-def assign(images: Array, group: PromptGroup, texts: Mapping[str, Array], logit_scale: float) -> Assignment:
+def assign(
+    images: Array,
+    group: PromptGroup,
+    texts: Mapping[str, Array],
+    logit_scale: float,
+    unlike: Bools | None = None,
+) -> Assignment:
     """Zero-shot classification with prompt ensembles (Radford et al. 2021) among the options and the
     background, if any.
 
     images: (N, D) unit norm. texts: (D,) unit norm by sentence. logit_scale: the model's own; a larger one
-    would make every frame sure of something. Raises KeyError for a sentence without a vector.
+    would make every frame sure of something. unlike: (N,) frames that texts say nothing of: none of these, whatever
+    text is nearest. Raises KeyError for a sentence without a vector.
     """
     rivals = option_vectors(group, texts)
     logits = logit_scale * (np.asarray(images, dtype=np.float64) @ rivals.T)
     probability = np.exp(logits - logits.max(axis=1, keepdims=True))
     probability /= probability.sum(axis=1, keepdims=True)
+    if unlike is not None:
+        probability[unlike] = 0
     return decide(probability[:, : len(group.options)], group)
 
 

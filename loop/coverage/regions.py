@@ -115,12 +115,14 @@ def find_regions(
     prompts: Sequence[tuple[str, Array]] = (),
     tags: Tags | None = None,
     min_size: int = 6,
+    unlike: Bools | None = None,
 ) -> list[Region]:
     """Clusters of novel frames, largest first, each with at least `min_size` frames and clearly novel.
 
     Sequences are clustered, not frames, by what sets them apart from the training set (Ward 1963), into as
     many parts as separate best (silhouette, Rousseeuw 1987). sequence: (N,) int, -1 for none. prompts,
-    tags: what they may be called after; prompts are (name, (D,) unit vector).
+    tags: what they may be called after; prompts are (name, (D,) unit vector). unlike: (N,) frames that prompts say
+    nothing of; a region of mostly such is not called after prompts.
     """
     rows = np.flatnonzero(novelty.novel)
     if len(rows) < min_size:
@@ -141,7 +143,11 @@ def find_regions(
         if sizes[p] >= min_size
     ]
     clear = [region for region in found if region.ratio >= CLEARLY * novelty.limit]
-    return [_named(n, region, production, prompts, tags or {}) for n, region in enumerate(clear, start=1)]
+    deaf = np.zeros(len(production), dtype=np.bool_) if unlike is None else unlike
+    return [
+        _named(n, region, production, () if deaf[region.rows].mean() > 0.5 else prompts, tags or {})
+        for n, region in enumerate(clear, start=1)
+    ]
 
 
 def region_candidates(regions: Sequence[Region]) -> list[Candidate]:

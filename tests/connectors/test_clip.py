@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from connectors import clip_weights
 from connectors.clip import Preprocess, load_embedder
+from connectors.clip_known import KnownImages, save_known
 from connectors.errors import ModelError, WeightsUnavailable
 
 MODEL: dict[str, Any] = {
@@ -68,6 +69,59 @@ def test_images_and_texts_become_unit_vectors(folder: Path) -> None:
 def test_nothing_in_nothing_out(folder: Path) -> None:
     embedder = load_embedder(str(folder))
     assert embedder.embed([]).shape == embedder.embed_text([]).shape == (0, 16)
+
+
+def known_of_the_first_coordinate(folder: Path) -> Path:
+    """Unlike is what has more than .1 in the first coordinate."""
+    first = np.eye(16, 2, dtype=np.float32)
+    known = KnownImages(
+        first, np.zeros(2, np.float32), np.array([1, 0], np.float32), np.array(-0.1, np.float32)
+    )
+    save_known(known, folder)
+    return folder / "known.npz"
+
+
+def test_without_an_account_of_its_images_nothing_is_unlike(folder: Path) -> None:
+    assert load_embedder(str(folder)).unlike(np.eye(3, 16, dtype=np.float32)).tolist() == [False] * 3
+
+
+def test_what_is_unlike_the_account_is_told_and_vectors_keep_their_name(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "tiny")
+    name = load_embedder(str(folder)).name
+    known_of_the_first_coordinate(folder)
+    embedder = load_embedder(str(folder))
+    assert embedder.unlike(np.eye(3, 16, dtype=np.float32)).tolist() == [True, False, False]
+    assert embedder.unlike(np.zeros((0, 16), np.float32)).shape == (0,)
+    assert embedder.name == name
+    assert stock_vectors(folder, scenes(1, np.random.default_rng(0))).shape == (1, 16)
+
+
+def test_an_account_of_other_weights_is_refused(tmp_path: Path) -> None:
+    account = known_of_the_first_coordinate(make_folder(tmp_path / "tiny"))
+    other = make_folder(tmp_path / "other", seed=1)
+    (other / "known.npz").write_bytes(account.read_bytes())
+    with pytest.raises(
+        ModelError, match=r"known.npz: expected .*; got that of other weights; copy the whole folder"
+    ):
+        load_embedder(str(other))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04K\x01."])
+def test_a_damaged_account_is_refused(tmp_path: Path, content: bytes) -> None:
+    folder = make_folder(tmp_path / "tiny")
+    known_of_the_first_coordinate(folder).write_bytes(content)
+    with pytest.raises(
+        ModelError, match=r"known.npz: expected what goes with the weights beside it; got \w+: "
+    ):
+        load_embedder(str(folder))
+
+
+def test_an_account_for_longer_vectors_is_refused(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "tiny")
+    layers = (np.zeros(shape, np.float32) for shape in ((32, 2), 2, 2, ()))
+    save_known(KnownImages(*layers), folder)
+    with pytest.raises(ModelError, match=r"got layers of \(32, 2\) and \(2,\) for vectors of 16"):
+        load_embedder(str(folder))
 
 
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 0.999), ("bf16", 0.995)])

@@ -124,6 +124,21 @@ def test_a_background_takes_what_is_nearer_to_it() -> None:
     assert assign(images, group, TEXTS, logit_scale=10).option.tolist() == [-1, 0]
 
 
+def test_of_an_unlike_frame_texts_say_nothing_however_near_they_are() -> None:
+    images = np.array([[1, 0, 0], [0, 1, 0]], dtype=np.float32)
+    lenient = PromptGroup("time", TIME.options, TIME.prompts, none_below=0.0)
+    found = assign(images, lenient, TEXTS, logit_scale=10, unlike=np.array([False, True]))
+    assert found.option.tolist() == [0, -1]
+    assert found.probability[1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("strange", "option"), [(1, 0), (2, -1)])
+def test_a_sequence_of_mostly_unlike_frames_is_none_of_these(strange: int, option: int) -> None:
+    images = np.tile(np.array([[1, 0, 0]], dtype=np.float32), (3, 1))
+    alone = assign(images, TIME, TEXTS, logit_scale=10, unlike=np.arange(3) < strange)
+    assert smooth_by_sequence(alone, TIME, np.zeros(3, np.int64)).option.tolist() == [option] * 3
+
+
 def test_exchanging_two_texts_exchanges_their_shares() -> None:
     rng = np.random.default_rng(0)
     images = np.concatenate(

@@ -142,6 +142,8 @@ def test_region_is_named_by_the_nearest_prompt() -> None:
     prompts = [("night", night / np.linalg.norm(night)), ("day", -night / np.linalg.norm(night))]
     regions = find_regions(world.production, novelty, training, world.sequence, prompts)
     assert regions[0].name == "region 1 (like night)"
+    deaf = find_regions(world.production, novelty, training, world.sequence, prompts, unlike=world.kind == 1)
+    assert deaf[0].name == "region 1"
 
 
 def test_region_is_named_by_the_camera_it_comes_from() -> None:

@@ -1,6 +1,7 @@
 import io
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,18 @@ import open_clip
 import pytest
 import torch
 from PIL import Image as PilImage
+from PIL import ImageDraw
 
 import config
 from connectors.clip import ClipEmbedder, load_embedder
-from connectors.ports import Array
+from connectors.ports import Array, Image
 from demo import clip_report as report
 from demo.clip_export import stock_vectors
 from demo.clip_scenes import stored
 from demo.render import CAMERAS, SceneSpec, render
+from loop.coverage.conditions import load_conditions
+from loop.coverage.prompts import assign
+from tests.studio import absent
 
 FOLDER = Path(config.__path__[0]) / "clip_small"
 CAMERA_NAMES = (
@@ -125,6 +130,66 @@ def test_a_randomized_text_tower_knows_nothing(scenes: report.FreshScenes, vecto
             found[attribute].append(report.balanced_accuracy(scenes.column(attribute), answer))
     for attribute, values in found.items():
         assert np.mean(values) == pytest.approx(1 / len(report.PROMPTS[attribute]), abs=0.1)
+
+
+def test_fresh_scenes_are_known(embedder: ClipEmbedder, vectors: Array) -> None:
+    assert embedder.unlike(vectors).mean() <= 0.03
+
+
+def noise(rng: np.random.Generator) -> Image:
+    return rng.integers(0, 256, (192, 320, 3), dtype=np.uint8)
+
+
+def page(rng: np.random.Generator) -> Image:
+    picture = PilImage.new("RGB", (320, 240), "white")
+    for row in range(8, 232, 14):
+        words = "".join(chr(letter) for letter in rng.integers(97, 123, 44))
+        ImageDraw.Draw(picture).text((10, row), words, fill="black")
+    return np.asarray(picture)
+
+
+def cells(rng: np.random.Generator) -> Image:
+    picture = PilImage.new("RGB", (320, 240), (226, 218, 205))
+    for x, y in rng.uniform((0, 0), (320, 240), (70, 2)):
+        ImageDraw.Draw(picture).ellipse((x - 17, y - 17, x + 17, y + 17), (214, 168, 160), (190, 138, 138))
+    return np.asarray(picture)
+
+
+def fade(rng: np.random.Generator) -> Image:
+    corners = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
+    return np.asarray(PilImage.fromarray(corners).resize((320, 192), PilImage.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize("draw", [noise, page, cells, fade])
+def test_of_foreign_pictures_no_condition_is_claimed(
+    embedder: ClipEmbedder, draw: Callable[[np.random.Generator], Image]
+) -> None:
+    rng = np.random.default_rng(20)
+    vectors = embedder.embed([draw(rng) for _ in range(24)])
+    unlike = embedder.unlike(vectors)
+    assert unlike.mean() >= 0.9
+    conditions = load_conditions()
+    texts = dict(zip(conditions.sentences(), embedder.embed_text(conditions.sentences()), strict=True))
+    claimed = [
+        [assign(vectors, group, texts, embedder.logit_scale, mask).option for group in conditions.groups]
+        for mask in (None, unlike)
+    ]
+    assert np.mean(np.array(claimed[0]) >= 0) > 0.4, "without it, conditions are claimed of them"
+    assert np.mean(np.array(claimed[1]) >= 0) <= 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("folder", "least"), [("bccd/JPEGImages", 0.9), ("fod_a/images", 0.75), ("street_cam/images", 0.95)]
+)
+def test_of_photographs_most_are_unlike_all_that_it_knows(
+    embedder: ClipEmbedder, folder: str, least: float
+) -> None:
+    data = Path(os.environ.get("FIELDLOOP_DATA") or Path(__file__).parents[3] / "shared" / "data")
+    if not (data / folder).is_dir():
+        absent(f"the real data is not in {data}; FIELDLOOP_DATA names its folder")
+    vectors = embedder.embed(report.photographs(data / folder, 120))
+    assert embedder.unlike(vectors).mean() >= least
 
 
 def shuffle_text_tower(model: Any, seed: int) -> None:

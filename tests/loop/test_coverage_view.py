@@ -184,6 +184,32 @@ def test_one_training_frame_is_enough(tmp_path: Path) -> None:
     assert (len(view.production), len(view.training)) == (4, 1)
 
 
+def test_of_frames_unlike_all_that_the_embedder_knows_no_prompt_is_claimed(analyzed: FakeParts) -> None:
+    parts = with_settings(analyzed, metadata=False, measured=False, prompts=True)
+    (before,) = coverage_view.build(parts, quiet).gaps
+    assert (before.kind, before.also) == ("prompt", ("region 1 (like night)",))
+    parts.clip.blind_below = 100
+    view = coverage_view.build(parts, quiet)
+    (gap,) = view.gaps
+    assert (gap.kind, gap.name) == ("region", "region 1"), (
+        "the index still finds it, but calls it after no prompt"
+    )
+    assert set(gap.frames.tolist()) == dark_rows(view) == set(np.flatnonzero(view.unlike).tolist())
+    assert view.note.startswith(
+        "14% of production frames are unlike anything that this CLIP was trained on: conditions by prompts say nothing "
+        "about them; take real CLIP (embedder.model ViT-B-32 with"
+    )
+    assert coverage_view.lines(view)[1] == view.note
+    assert coverage_view.as_json(view)["production_frames_unlike"] == 6
+
+
+def test_nothing_is_said_of_unlike_frames_where_few_are_or_no_prompt_asks(analyzed: FakeParts) -> None:
+    assert coverage_view.build(with_settings(analyzed, prompts=True), quiet).note == ""
+    silent = with_settings(analyzed, prompts=False)
+    silent.clip.blind_below = 100
+    assert coverage_view.build(silent, quiet).note == ""
+
+
 OFF = {"prompts": False, "metadata": False, "measured": False, "regions": False}
 
 
