@@ -121,15 +121,16 @@ night, fog, rain, snow, four camera views and five image qualities. No photograp
 {table}
 
 **Says that it knows nothing like an image** (`known.npz`, by `python -m demo.clip_known`; what open_clip loads does not
-change). The limit is set so that one in a hundred scenes of drawn conditions lies beyond it; photographs had no part in it:
+change). The limit is set so that one in a hundred scenes of drawn conditions lies beyond it. It was learned without a
+photograph, but this way was chosen among several by how it did on photographs such as these:
 
 | frames | unlike all that it knows | AUROC against the scenes |
 |---|---|---|
 {strangeness}
 
-**Cannot tell** objects, their number, or anything about real photographs. Those that it does not take for strange it
-still answers, and wrongly. For real frames take real CLIP weights; this one stands in for them where light, weather and
-view matter more than content.
+**Cannot tell** objects, their number, or anything about real photographs. Those that it does not take for strange, dark
+ones above all, it answers as if they were rendered. For real frames take real CLIP weights; this one stands in for them
+where light, weather and view matter more than content.
 Quality is hard at 112 px: fine blur and weak compression are gone once a frame is that small.
 
 `vectors.npz` holds JPEG files, prompts and their vectors by stock open_clip, to check an installation by.
