@@ -17,14 +17,18 @@ Kernel = Callable[[Floats], Floats]
 """Squared distances to similarities in 0..1, in place."""
 BATCH_ROWS = 256
 LEAST_ROOM = 1 << 26
+ROWS_PER_PICK = 64
+GROUND_ROWS = 128
+LEAST_CANDIDATES = 8
 STEP = np.float32(1 / 255)
 
 
 @dataclass(frozen=True)
 class Cells:
     """Up to dense_rows rows the objective is exact. Beyond, cells of about cell_rows rows, those nearest to one row
-    drawn at random, choose from within, and every row can be covered in the `homes` cells nearest to it. Beyond
-    most_rows, and 64 rows for every pick, so many drawn at random speak for all.
+    drawn at random, choose from within, and every row can be covered in the `homes` cells nearest to it. Of
+    more than most_rows, and 64 for every pick, so many are candidates: in each cell half of them those that cover the
+    most of every so-manieth row, the others drawn at random. All are covered all the same.
 
     The middles of k-means would not do: that of many rows is nearer to everything than that of few, and in many
     dimensions one cell then takes a third of all.
@@ -52,8 +56,9 @@ class Covering:
         kernel: Kernel,
         rng: np.random.Generator,
         cells: Cells,
+        k: int,
     ) -> None:
-        """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0."""
+        """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0. k: picks that are asked for."""
         self._points, self._rows, self._kernel = pool.embeddings, rows, kernel
         points = rows_of(pool.embeddings, rows)
         count = 1 if len(rows) <= cells.dense_rows else -(-len(rows) // cells.cell_rows)
@@ -68,6 +73,10 @@ class Covering:
             self._covered = kernel((pool.near[rows] ** 2).astype(np.float32))
         self._kept: dict[int, NDArray[Any]] = {}
         self._room = max(2 * points.nbytes, LEAST_ROOM)
+        candidates = max(cells.most_rows, ROWS_PER_PICK * k)
+        if len(rows) > candidates:
+            share = candidates / len(rows)
+            self.cells = [self._promising(cell, share, rng) for cell in range(len(self.cells))]
 
     def gains(self, cell: int, rows: Ints) -> Reals:
         ground = self._ground[cell]
@@ -96,14 +105,27 @@ class Covering:
         changed: list[int] = np.unique(self._homes[ground[more]]).tolist()
         return changed
 
+    def _promising(self, cell: int, share: float, rng: np.random.Generator) -> Ints:
+        inside, ground = self.cells[cell], self._ground[cell]
+        count = max(LEAST_CANDIDATES, round(share * len(inside)))
+        if count >= len(inside):
+            return inside
+        ground = ground[:: -(-len(ground) // GROUND_ROWS)]
+        more = np.maximum(self._similar(inside, ground) - self._covered[ground], 0) @ self._weights[ground]
+        order = np.argsort(-more, kind="stable")
+        others = rng.choice(order[count // 2 :], count - count // 2, replace=False)
+        promising: Ints = inside[np.sort(np.append(order[: count // 2], others))]
+        return promising
+
     def _of_cell(self, cell: int, rows: Ints) -> Floats:
         """(R, G) of candidates of a cell with its ground, kept from the first look on while there is room."""
         inside, ground = self.cells[cell], self._ground[cell]
-        if cell not in self._kept and self._room > 0:
+        size = len(inside) * len(ground) * (4 if len(self.cells) == 1 else 1)
+        if cell not in self._kept and size <= self._room:
             parts = [inside[start : start + BATCH_ROWS] for start in range(0, len(inside), BATCH_ROWS)]
             kept = np.concatenate([self._packed(self._similar(part, ground)) for part in parts])
             self._kept[cell] = kept
-            self._room -= kept.nbytes
+            self._room -= size
         if cell not in self._kept:
             return self._similar(rows, ground)
         packed = self._kept[cell][np.searchsorted(inside, rows)]

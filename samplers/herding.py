@@ -15,7 +15,6 @@ from samplers.uncertainty import relative_cost
 
 SAMPLE = 256
 REFERENCE = 20_000
-ROWS_PER_PICK = 64
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ def herding(
     """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
 
     One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: M cell_rows homes D
-    multiplications to look at every row once, M the lesser of N and the larger of 65,536 and 64k; up to twice
-    the memory of M rows for what is looked at again. It finds modes only once k exceeds their number, the largest first, and outliers last: rare things need a
+    multiplications to look at every candidate once, M the lesser of N and the larger of 65,536 and 64k, and some hundred
+    N D to find them; up to twice the memory of M rows for what is looked at again. It finds modes only once k exceeds their number, the largest first, and outliers last: rare things need a
     quota or k-center.
     """
     return _herd(pool, k, rng, settings or HerdingSettings())
@@ -82,20 +81,16 @@ def herd_arm(
 ) -> Arm:
     """The arm behind all of them. k: picks that are asked for."""
     rows, mass = spokesmen(pool)
-    most = max(settings.cells.most_rows, ROWS_PER_PICK * k)
-    if len(rows) > most:
-        drawn = rng.permutation(len(rows))
-        rest, drawn = rows[drawn[most:]], np.sort(drawn[:most])
-        rows, mass = rows[drawn], mass[drawn]
-    else:
-        rest = rows[:0]
     doubt = pool.doubt[rows]
     weights = mass * (1 - settings.lam + settings.lam * doubt / (doubt.mean() if doubt.any() else 1.0))
     if kernel is None:
         kernel = gaussian(settings.scale or estimate_scale(rows_of(pool.embeddings, rows), pool.labeled, rng))
-    objective = Covering(pool, rows, weights, kernel, rng, settings.cells)
+    objective = Covering(pool, rows, weights, kernel, rng, settings.cells, k)
     greedy = Greedy(name, objective, relative_cost(pool), weight)
-    return Reserve(greedy, Queue(name, rest, np.zeros(len(pool)), weight)) if len(rest) else greedy
+    rest = np.setdiff1d(rows, np.concatenate([rows[:0], *objective.cells]), assume_unique=True)
+    if not len(rest):
+        return greedy
+    return Reserve(greedy, Queue(name, rng.permutation(rest), np.zeros(len(pool)), weight))
 
 
 def spokesmen(pool: Pool) -> tuple[Ints, Reals]:

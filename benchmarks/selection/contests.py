@@ -1,0 +1,115 @@
+"""Who is compared with whom, on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+OFTEN = 99
+SMALL = 20_000
+MAPPED = 10
+
+
+Methods = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """ours: {contender: method and options of benchmarks.selection.ours}. peers: {peer: how often it runs at most}.
+
+    first: rows from 0 on that are labeled. labeled: rows of the world's other part that are, which only ours can
+    take. judge: radius (k-center), covered (herding, at a scale) or facility.
+    """
+
+    name: str
+    world: str
+    rows: int
+    k: int
+    ours: Methods
+    peers: dict[str, int] = field(default_factory=dict)
+    first: int = 0
+    labeled: int = 0
+    dtype: str = "float32"
+    judge: str | None = "radius"
+    scale: float | None = None
+
+    @property
+    def contenders(self) -> dict[str, int]:
+        return dict.fromkeys(self.ours, OFTEN) | self.peers
+
+
+def contests(size: int) -> list[Contest]:
+    tenth = size // 10
+    rows: Methods = {"fieldloop": ("rows",)}
+    return [
+        Contest("clustered", "clustered", size, 1000, rows, {"mundig": 2, "plain": 1}, first=1),
+        Contest("isotropic", "isotropic", size, 1000, rows, {"mundig": 1, "plain": 1}, first=1),
+        Contest("copies", "copies", size, 1000, rows, {"mundig": 1, "plain": 1}, first=1),
+        Contest("continued", "clustered", size, 1000, rows, labeled=tenth),
+        Contest(
+            "continued at a tenth",
+            "clustered",
+            tenth,
+            1000,
+            rows,
+            {"mundig": 1, "plain": 1},
+            first=tenth // 10,
+        ),
+        Contest(
+            "at a tenth",
+            "clustered",
+            tenth,
+            1000,
+            rows,
+            {"mundig": OFTEN, "plain": OFTEN, "fps": OFTEN},
+            first=1,
+        ),
+        Contest(
+            "small", "clustered", SMALL, 1000, rows, {"mundig": OFTEN, "plain": OFTEN, "fps": 1}, first=1
+        ),
+        Contest("mapped", "clustered", MAPPED * size, 1000, {"fieldloop": ("mapped",)}, dtype="float16"),
+        Contest(
+            "herding",
+            "clustered",
+            size,
+            1000,
+            {"fieldloop": ("herding",), "every row": ("herding", "--most", str(size))},
+            judge="covered",
+        ),
+        Contest("herding, small", "clustered", SMALL, 500, _exact(()), judge="covered"),
+        *(_sampled(scale) for scale in (0.4, 0.8)),
+        Contest(
+            "facility location",
+            "clustered",
+            SMALL // 4,
+            100,
+            {"fieldloop": ("facility",)},
+            {"apricot": OFTEN, "submodlib": OFTEN},
+            judge="facility",
+        ),
+        *(_default(name, size // part) for name, part in (("", 1), (", a half", 2), (", a quarter", 4))),
+        _rich(size, tenth // 10),
+    ]
+
+
+def _exact(options: tuple[str, ...]) -> Methods:
+    return {"fieldloop": ("herding", *options), "exact": ("herding", "--dense", str(SMALL * 4))}
+
+
+def _default(name: str, rows: int) -> Contest:
+    methods: Methods = {each: (each,) for each in ("k_center", "herding", "hybrid")}
+    return Contest(f"default{name}", "clustered", rows, 1000, methods, judge=None)
+
+
+def _rich(rows: int, labeled: int) -> Contest:
+    methods: Methods = {"k_center": ("k_center_rich",), "hybrid": ("hybrid_rich",)}
+    return Contest("default, all known", "clustered", rows, 1000, methods, labeled=labeled, judge=None)
+
+
+def _sampled(scale: float) -> Contest:
+    """As many rows for a pick, and as few of all, as at a million."""
+    rows, given = 2 * SMALL, ("--scale", str(scale))
+    methods = _exact(("--most", str(rows // 16), *given))
+    methods["exact"] += given
+    return Contest(
+        f"herding, sampled {scale}", "clustered", rows, rows // 1024, methods, judge="covered", scale=scale
+    )
