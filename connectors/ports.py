@@ -172,8 +172,24 @@ class TrainResult:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What a source could not use and does not offer. key: of the file it is or belongs to. code: refused_link, bad_sidecar."""
+
+    key: str
+    code: str
+    reason: str
+
+
 class FrameSource(Protocol):
-    """Where frames come from."""
+    """Where frames come from.
+
+    unsettled: files that the last scan left because they are still being written. asides: what was refused so far; who has
+    noted it clears the list.
+    """
+
+    unsettled: int
+    asides: list[Aside]
 
     def captures(self, after: str | None = None) -> Iterable[Capture]:
         """Whole images whose key sorts after `after` (all when None), in key order. Raises SourceError."""

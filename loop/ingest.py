@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from connectors.errors import ImageRejected
 from connectors.images import content_hash, decode, inspect
 from connectors.ports import Capture, FrameSource, Progress
-from connectors.sources.sidecars import Aside
 from db.engine import read, write
 from db.frames import (
     NewFrame,
@@ -116,7 +115,7 @@ def ingest(
         _record_asides(engine, source, report)
         progress(report.stored + report.known + report.rejected.total(), 0, "frames")
     _record_asides(engine, source, report)
-    report.unsettled = getattr(source, "unsettled", 0)
+    report.unsettled = source.unsettled
     return report
 
 
@@ -234,18 +233,17 @@ def _record(
 
 
 def _record_asides(engine: Engine, source: FrameSource, report: IngestReport) -> None:
-    asides: list[Aside] = getattr(source, "asides", [])
-    if asides:
+    if source.asides:
         with write(engine) as session:
             new = [
                 aside.code
-                for aside in asides
+                for aside in source.asides
                 if add_reject(
                     session, aside.key, content_hash(aside.reason.encode()), aside.code, aside.reason
                 )
             ]
         report.rejected.update(new)
-        asides.clear()
+        source.asides.clear()
 
 
 def _sighting(capture: Capture) -> Seen | None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.errors import SourceError
-from connectors.ports import Capture
+from connectors.ports import Aside, Capture
 from connectors.sources.metadata import Defaults, Facts, zone
 from connectors.sources.pattern import compile_pattern
-from connectors.sources.sidecars import Aside, Report, json_sidecar
+from connectors.sources.sidecars import Report, json_sidecar
 from connectors.sources.voices import Voices
 
 SIDECARS = frozenset(

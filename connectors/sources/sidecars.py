@@ -12,7 +12,6 @@ import os
 import posixpath
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
@@ -31,15 +30,6 @@ COLUMNS = ("camera", "site", "sequence", "captured_at")
 Row = tuple[str, str, str, str]
 Report = Callable[[str, str], object]
 """`report(key, problem)`: something beside a frame could not be used; the frame itself can."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """What a source could not use and does not offer. key: of the file it is or belongs to. code: refused_link, bad_sidecar."""
-
-    key: str
-    code: str
-    reason: str
 
 
 def json_sidecar(image: Path) -> Path | None:

@@ -16,11 +16,11 @@ import simplejpeg
 
 from connectors.errors import SourceError
 from connectors.images import MAX_PIXELS
-from connectors.ports import Capture, Image
+from connectors.ports import Aside, Capture, Image
 from connectors.sources.folder import log_problem
 from connectors.sources.metadata import SEQUENCE_LENGTH, Defaults, Facts, clean, in_utc
 from connectors.sources.pattern import compile_pattern
-from connectors.sources.sidecars import Aside, Report
+from connectors.sources.sidecars import Report
 from connectors.sources.voices import Voices
 
 VIDEO_SUFFIXES = frozenset(
@@ -67,6 +67,7 @@ class VideoSource:
         if every_s < 0:
             raise SourceError(f"every_s: expected 0 or more seconds between frames, got {every_s}")
         self.path = path
+        self.unsettled = 0
         self.asides: list[Aside] = []
         self._every_s = every_s
         self._pattern = compile_pattern(pattern) if pattern else None

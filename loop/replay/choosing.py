@@ -204,7 +204,8 @@ def _words(embedder: Embedder, settings: Settings) -> Words:
     conditions = load_conditions(None)
     sentences = conditions.sentences() if settings.gaps.prompts else ()
     vectors = dict(zip(sentences, embedder.embed_text(sentences), strict=True)) if sentences else {}
-    return Words(conditions, vectors, embedder.logit_scale, embedder.unknown_words(sentences))
+    unknown = embedder.unknown_words(sentences)
+    return Words(conditions, vectors, embedder.logit_scale, unknown, embedder.unlike)
 
 
 def _frame_rows(data: ReplayData) -> list[FrameRow]:

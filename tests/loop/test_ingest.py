@@ -16,7 +16,7 @@ import pytest
 from PIL import Image as Pil
 from sqlalchemy import delete
 
-from connectors.ports import Capture
+from connectors.ports import Aside, Capture
 from connectors.sources.folder import FolderSource
 from db.engine import read, write
 from db.frames import FrameRow, frames, reject_counts, rejects
@@ -37,6 +37,8 @@ class Captures:
 
     def __init__(self, *captures: Capture) -> None:
         self._captures = captures
+        self.unsettled = 0
+        self.asides: list[Aside] = []
 
     def captures(self, after: str | None = None) -> tuple[Capture, ...]:
         return self._captures
