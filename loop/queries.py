@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,12 +21,11 @@ def query_vectors(embedder: Embedder, given: Sequence[str]) -> tuple[Array, ...]
 
 
 def _query(embedder: Embedder, text: str) -> Array:
-    path = Path(text)
     if not text.strip():
         raise ConfigError("--like: expected a sentence or an image file, got nothing")
-    if path.is_file():
-        return _of_picture(embedder, path)
-    if path.suffix and " " not in text:
+    if os.path.isfile(text):  # noqa: PTH113 - Path.is_file raises for a long sentence
+        return _of_picture(embedder, Path(text))
+    if " " not in text and ("/" in text or Path(text).suffix):
         raise ConfigError(f"--like: expected a sentence or an image file, found no file {text}")
     if unknown := embedder.unknown_words([text]):
         raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
@@ -28,6 +29,13 @@ class FrameCard:
     nearest: str
     similarity: float
     when: str
+
+
+def check_writable(path: Path) -> None:
+    """Raises OSError where no page can be written; a batch that is queued already would be chosen once more."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=path.parent):
+        pass
 
 
 def write(project: Project, view: CoverageView, report: SelectReport, path: Path) -> None:

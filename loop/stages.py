@@ -18,13 +18,14 @@ from loop import ingest as ingestion
 from loop import pull as pulling
 from loop import push as pushing
 from loop.coverage_view import CoverageView
-from loop.errors import ProjectError
+from loop.errors import ConfigError, ProjectError
 from loop.exclusive import exclusive
 from loop.project import home
 from loop.queries import query_vectors
 from loop.wiring import NOTHING_GIVEN, Given, Parts
 
 SETTLING_PASSES = 5
+LIKE = "targeted"
 
 
 def ingest(
@@ -90,28 +91,38 @@ def select(
 ) -> selecting.SelectReport:
     """Chooses a batch; the settings decide what is not given. like: sentences or image files that `targeted` looks for.
 
-    page: where to explain the batch with pictures.
+    page: where to explain the batch with pictures. Raises ConfigError; OSError where the page cannot be written, before
+    anything is chosen.
     """
+    from loop import selection_page
 
     def show(view: CoverageView, report: selecting.SelectReport) -> None:
         if page is not None:
-            from loop import selection_page
-
             selection_page.write(parts.project, view, report, page)
 
     with exclusive(parts.project.engine, "select") as mine:
         if not mine:
             return selecting.SelectReport(busy=True)
+        if page is not None:
+            selection_page.check_writable(page)
         chosen = parts.project.settings.select
         request = selecting.Request(
             budget or chosen.budget,
-            strategy or ("targeted" if like else chosen.strategy),
+            _looking_for(like, strategy) or chosen.strategy,
             seed,
             dry_run,
             explain or page is not None,
             query_vectors(parts.embedder(), like) if like else (),
         )
         return selecting.select(parts, request, progress, show)
+
+
+def _looking_for(like: Sequence[str], strategy: str | None) -> str | None:
+    if like and strategy not in (None, LIKE):
+        raise ConfigError(
+            f"--like: expected the strategy {LIKE}, which looks for it, got {strategy}; leave one of them out"
+        )
+    return LIKE if like else strategy
 
 
 def push(parts: Parts, progress: Progress, new_project: bool = False) -> pushing.PushReport:
