@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from PIL import Image as Pil
 
 from connectors.ports import Array, Detections, Detector, Image, Progress, TrainResult, TrainSpec
@@ -140,6 +141,9 @@ class ToyEmbedder:
     def embed_text(self, prompts: Sequence[str]) -> Array:
         rows = np.random.default_rng(0).normal(size=(len(prompts), self.dim)).astype(np.float32)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def unlike(self, vectors: Array) -> NDArray[np.bool_]:
+        return np.zeros(len(vectors), dtype=np.bool_)
 
     def unknown_words(self, prompts: Sequence[str]) -> tuple[str, ...]:
         return ()
