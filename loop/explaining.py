@@ -10,27 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loop.comparing import Comparison
-from loop.pooling import Learned
+from loop.pooling import Learned, chances_of, queued_of
+from loop.shortfall import Rules
 from samplers import Pool
-from samplers.worth import Worth, worth_of
+from samplers.worth import worth_of
 
 Ints = NDArray[np.int64]
-ORDINARY = "ordinary frames"
+Reals = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ConditionBought:
-    """frames: of the batch. labeled: before it. wanted: more that are lacking, of which the batch's are a part."""
+    """frames: of the batch. labeled, queued: before it. wanted: more that are lacking, of which the batch's are a part."""
 
     name: str
     frames: int
     labeled: int
+    queued: int
     wanted: int
 
 
 @dataclass(frozen=True)
 class ClassBought:
-    """boxes: expected in the batch. labeled: before it."""
+    """boxes: expected in the frames that train. labeled: before it."""
 
     name: str
     boxes: float
@@ -46,9 +48,19 @@ class Nearest:
     similarity: float
 
 
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows of production. train: (k,). evaluation: (e,). arms: (k,) what chose each frame that trains."""
+
+    train: Ints
+    evaluation: Ints
+    arms: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Explanation:
-    """Of the frames that train. coverage, redundancy: see `Worth`. arms: frames by what chose them.
+    """Of the frames that train, but for what labeling costs: hours and boxes are those of all. coverage, redundancy: see
+    `Worth`. arms: frames by what chose them.
 
     trust: 0..1, how far the detector's doubt counted. timed: whether the hours come from how long the answers so far took.
     nearest: by chosen frame, what it resembles most of all that is labeled.
@@ -68,26 +80,26 @@ class Explanation:
 
 
 def explain(
-    found: Comparison,
-    pool: Pool,
-    chosen: Ints,
-    arms: Sequence[str],
-    learned: Learned,
-    rng: np.random.Generator,
+    found: Comparison, rules: Rules, pool: Pool, batch: Batch, learned: Learned, rng: np.random.Generator
 ) -> Explanation:
-    """chosen: (k,) rows of the pool. arms: (k,) what chose each."""
+    """pool: the batch's frames that train are rows of it."""
+    seqs = [found.production.rows[row].seq for row in batch.train]
+    order = np.argsort(pool.ids)
+    chosen = order[np.searchsorted(pool.ids, seqs, sorter=order)]
     worth = worth_of(pool, chosen, rng)
+    every = np.concatenate([batch.train, batch.evaluation])
+    boxes = float(_expected(found, every, learned).sum())
     return Explanation(
         coverage_before=worth.coverage_before,
         coverage_after=worth.coverage_after,
         redundancy=worth.redundancy,
-        hours=worth.hours,
+        hours=(learned.cost.frame * len(every) + learned.cost.box * boxes) / 3600,
         timed=learned.cost.known,
-        boxes=worth.boxes,
+        boxes=boxes,
         trust=learned.trust,
-        arms=dict(Counter(arms).most_common()),
-        conditions=_conditions(found, pool, chosen),
-        classes=_classes(found, worth),
+        arms=dict(Counter(batch.arms).most_common()),
+        conditions=_conditions(found, rules, pool, chosen),
+        classes=_classes(found, _expected(found, batch.train, learned)),
         nearest=_nearest(found, pool, chosen),
     )
 
@@ -106,33 +118,54 @@ def lines(of: Explanation) -> list[str]:
         f"chosen by  {', '.join(f'{count} {arm}' for arm, count in of.arms.items()) or 'nothing'}; "
         f"the model's own doubt counts {of.trust:.0%}",
         *(
-            f"condition  {each.name}: {each.frames} frames; {each.labeled} labeled, {each.wanted} more wanted"
+            f"condition  {each.name}: {counted(each.frames, 'frame')}; {each.labeled} labeled, {each.queued} queued, "
+            f"{each.wanted} more wanted"
             for each in of.conditions
         ),
         *(
-            f"class      {each.name}: about {each.boxes:.0f} boxes; {each.labeled} labeled"
+            f"class      {each.name}: about {counted(round(each.boxes), 'box', 'boxes')} to train on; {each.labeled} labeled"
             for each in of.classes
         ),
     ]
 
 
-def _conditions(found: Comparison, pool: Pool, chosen: Ints) -> list[ConditionBought]:
+def counted(number: int, one: str, more: str = "") -> str:
+    """For people: 1 frame, 2 frames."""
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def _expected(found: Comparison, rows: Ints, learned: Learned) -> Reals:
+    """(C,) objects of each class among the boxes that were found in these frames, by what confidence has come to mean."""
+    boxes = np.zeros(len(found.classes))
+    for row, chance in zip(rows, chances_of(found, rows, learned), strict=True):
+        each = found.detections[row]
+        if each.class_scores is None or not len(chance):
+            np.add.at(boxes, each.class_id, chance)
+        else:
+            total = each.class_scores.sum(axis=1)
+            boxes += np.divide(chance, total, out=np.zeros(len(chance)), where=total > 0) @ each.class_scores
+    return boxes
+
+
+def _conditions(found: Comparison, rules: Rules, pool: Pool, chosen: Ints) -> list[ConditionBought]:
     frames = np.bincount(pool.strata[chosen][pool.strata[chosen] >= 0], minlength=len(found.gaps))
+    queued = queued_of(found, rules)
     return [
         ConditionBought(
             gap.name,
             int(frames[place]),
             round(gap.training_share * len(found.training)),
+            int(queued[place]),
             int(pool.wanted[place]),
         )
         for place, gap in enumerate(found.gaps)
     ]
 
 
-def _classes(found: Comparison, worth: Worth) -> list[ClassBought]:
+def _classes(found: Comparison, expected: Reals) -> list[ClassBought]:
     return [
         ClassBought(name, float(boxes), int(found.boxes_per_class[place]))
-        for place, (name, boxes) in enumerate(zip(found.classes, worth.by_class, strict=False))
+        for place, (name, boxes) in enumerate(zip(found.classes, expected, strict=True))
     ]
 
 

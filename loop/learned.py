@@ -79,8 +79,9 @@ def out_of_fold(held: HeldOut) -> Reals:
         inside = np.flatnonzero(fold == part)
         others = calibrate([held.matches[row] for row in np.flatnonzero(fold != part)])
         boxes = [held.matches[row] for row in inside]
-        chance = [others.chance(each.class_id, each.confidence) for each in boxes]
-        doubt[inside] = expected_loss([each.confidence for each in boxes], chance, held.missed[inside])
+        confidence = [each.confidence for each in boxes]
+        chance = others.chances([each.class_id for each in boxes], confidence)
+        doubt[inside] = expected_loss(confidence, chance, held.missed[inside])
     return doubt
 
 

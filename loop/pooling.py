@@ -45,13 +45,13 @@ def pool_of(
 ) -> Pool:
     """The production frames of these rows as a pool. queries: (Q, D) what is looked for, by `targeted`."""
     strata, production = found.strata, found.production
+    coming = _coming(found, rules)
     scores = scores_of([found.detections[row] for row in rows])
     with_classes = all(boxes.ndim == 2 for boxes in scores)
-    engaged = production.vectors[rules.engaged]
     return Pool.of(
         production.vectors[rows],
         ids=[production.rows[row].seq for row in rows],
-        labeled=np.concatenate([found.training.vectors, engaged]),
+        labeled=np.concatenate([found.training.vectors, production.vectors[coming]]),
         scores=scores,
         cluster=rules.cluster[rows],
         sequence=rules.sequence[rows],
@@ -74,32 +74,47 @@ def pool_of(
 
 def doubt_of(found: Comparison, rows: Ints, learned: Learned) -> Reals:
     """(R,) what the detector is expected to get wrong in each frame, 0..1."""
+    confidence = [found.detections[row].confidence for row in rows]
+    return expected_loss(confidence, chances_of(found, rows, learned), found.missed[rows])
+
+
+def chances_of(found: Comparison, rows: Ints, learned: Learned) -> list[Reals]:
+    """Of each of R frames, (K,) how probable each box that was found is an object."""
     detections = [found.detections[row] for row in rows]
-    chance = [learned.calibration.chance(each.class_id, each.confidence) for each in detections]
-    return expected_loss([each.confidence for each in detections], chance, found.missed[rows])
+    return learned.calibration.chances(
+        [each.class_id for each in detections], [each.confidence for each in detections]
+    )
 
 
 def seconds_of(found: Comparison, rows: Ints, learned: Learned) -> Reals:
     """(R,) what labeling each frame is expected to cost; the same for all until answers have told."""
     cost = learned.cost
-    detections = [found.detections[row] for row in rows]
-    boxes = [learned.calibration.chance(each.class_id, each.confidence).sum() for each in detections]
+    boxes = [chance.sum() for chance in chances_of(found, rows, learned)]
     seconds: Reals = cost.frame + cost.box * np.array(boxes, dtype=np.float64)
     return seconds if cost.known or not len(seconds) else np.full(len(seconds), seconds.mean())
 
 
 def wanted_of(found: Comparison, rules: Rules) -> Ints:
     """(S,) how many more frames each stratum needs, what is queued to be trained on already taken off."""
-    code = found.strata.code
-    trained = {row.seq for row in found.training.rows}
-    coming = rules.engaged & (code >= 0)
-    for row in np.flatnonzero(coming):
-        frame = found.production.rows[row]
-        coming[row] = frame.role == Role.POOL and frame.seq not in trained
-    queued = np.bincount(code[coming], minlength=len(found.gaps))
     lacking = [_lacking(gap, len(found.training)) for gap in found.gaps]
-    wanted: Ints = np.maximum(np.array(lacking, dtype=np.int64) - queued, 0)
+    wanted: Ints = np.maximum(np.array(lacking, dtype=np.int64) - queued_of(found, rules), 0)
     return wanted
+
+
+def queued_of(found: Comparison, rules: Rules) -> Ints:
+    """(S,) how many frames of each stratum are queued to be trained on; one that a labeler skipped never will be."""
+    coming = _coming(found, rules)
+    code = found.strata.code[np.setdiff1d(coming, rules.skipped)]
+    queued: Ints = np.bincount(code[code >= 0], minlength=len(found.gaps))
+    return queued
+
+
+def _coming(found: Comparison, rules: Rules) -> Ints:
+    """Rows of production that were asked for and are not in the training set; what judges models never will be."""
+    trained = {row.seq for row in found.training.rows}
+    rows = [(row, found.production.rows[row]) for row in np.flatnonzero(rules.engaged)]
+    coming = [row for row, frame in rows if frame.role == Role.POOL and frame.seq not in trained]
+    return np.array(coming, dtype=np.int64)
 
 
 def _lacking(gap: Gap, training: int) -> int:

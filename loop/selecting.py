@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from connectors.ports import Array, Progress, Purpose
 from db.engine import read, write
 from db.frames import FrameRow
-from db.states import Role
-from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch
+from db.states import Role, TaskStatus
+from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, tasks
 from loop import coverage_view, explaining
 from loop.coverage.strata import NO_STRATUM, reason_lines, strata_of
 from loop.coverage_view import CoverageView
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Chosen:
-    """One frame of a batch. priority: 1 for the most valuable, falling. probability: of an evaluation frame to be drawn."""
+    """One frame of a batch. rank: from 0, best first. priority: 1 for the most valuable, falling. probability: to be drawn, of frames that chance chose."""
 
     frame: int
     content_hash: str
@@ -91,7 +91,7 @@ class SelectReport:
             ]
         train = sum(item.purpose == "train" for item in self.chosen)
         head = f"{train} frames to train on and {len(self.chosen) - train} to evaluate with, by {self.strategy} (seed {self.seed})"
-        rows = [f"{item.rank:>4}  {item.camera:<18} {item.reason}" for item in self.chosen]
+        rows = [f"{item.rank + 1:>4}  {item.camera:<18} {item.reason}" for item in self.chosen]
         return [
             head,
             *note,
@@ -121,36 +121,60 @@ def select(
 def select_from(project: Project, view: CoverageView, request: Request) -> SelectReport:
     """The same, from a view that exists already."""
     _check_strategy(request.strategy)
-    settings = project.settings.select
-    with read(project.engine) as session:
-        engaged = engaged_frames(session)
-        made = batches(session)
-    spent = sum(batch.budget for batch in made)
-    seed = project.settings.seed + len(made) if request.seed is None else request.seed
-    excluded = np.array([row.seq in engaged for row in view.production.rows], dtype=bool)
-    in_pool = np.array([row.role == Role.POOL for row in view.production.rows], dtype=bool)
-    wanted = _share_of(request.budget, settings.evaluation_share, spent)
-    evaluation = _evaluation(view, ~in_pool & ~excluded, wanted, seed)
-    cluster = stored_clusters(project.engine, view.embedder, view.production.rows)
-    rules = Rules(request.strategy, excluded, cluster, view.production.sequence, settings.max_per_sequence)
+    start = _start(project, view, request)
+    rules, in_pool, seed = start.rules, start.in_pool, start.seed
+    evaluation = _evaluation(view, ~in_pool & ~rules.engaged, start.evaluation, seed)
     rows = np.flatnonzero(in_pool)
     taught = learned(project, view)
     pool = pool_of(view, rows, rules, taught, request.queries or None)
-    train = _train(view, rows, pool, request.strategy, request.budget - len(evaluation), seed)
+    left = request.budget - len(evaluation)
+    train = _train(view, rows, pool, request.strategy, left, seed)
     chosen = _merged(view, train, evaluation)
     days = len(np.unique(view.production.group))
     lacking = [
-        *why_fewer(Asked("evaluation", wanted, ~in_pool, evaluation.rows), rules, days),
-        *why_fewer(Asked("train", request.budget - len(evaluation), in_pool, train.rows), rules, days),
+        *why_fewer(Asked("evaluation", start.evaluation, ~in_pool, evaluation.rows), rules, days),
+        *why_fewer(Asked("train", left, in_pool, train.rows), rules, days),
     ]
     report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
     if request.explain:
-        places = np.searchsorted(rows, train.rows)
-        draws = np.random.default_rng([seed, 3])
-        report.explanation = explaining.explain(view, pool, places, train.arms, taught, draws)
+        bought = explaining.Batch(train.rows, evaluation.rows, train.arms)
+        draws = np.random.default_rng([project.settings.seed, 3])  # alike for every batch
+        report.explanation = explaining.explain(view, rules, pool, bought, taught, draws)
     if chosen and not request.dry_run:
         report.batch = _keep(project, view, request, report)
     return report
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """What holds before anything is chosen. in_pool: (N,), frames that may train. evaluation: frames wanted to judge with."""
+
+    rules: Rules
+    in_pool: NDArray[np.bool_]
+    evaluation: int
+    seed: int
+
+
+def _start(project: Project, view: CoverageView, request: Request) -> _Start:
+    settings, frames = project.settings.select, view.production.rows
+    with read(project.engine) as session:
+        engaged = engaged_frames(session)
+        refused = {task.frame for task in tasks(session, status=TaskStatus.SKIPPED)}
+        made = batches(session)
+    rules = Rules(
+        request.strategy,
+        np.array([row.seq in engaged for row in frames], dtype=bool),
+        stored_clusters(project.engine, view.embedder, frames),
+        view.production.sequence,
+        settings.max_per_sequence,
+        np.flatnonzero([row.seq in refused for row in frames]),
+    )
+    return _Start(
+        rules,
+        np.array([row.role == Role.POOL for row in frames], dtype=bool),
+        _share_of(request.budget, settings.evaluation_share, sum(batch.budget for batch in made)),
+        project.settings.seed + len(made) if request.seed is None else request.seed,
+    )
 
 
 def _check_strategy(name: str) -> None:

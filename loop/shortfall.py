@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,16 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """What keeps frames out. engaged: (N,) labeled or queued. cluster, sequence: (N,) codes, sequence -1 for none."""
+    """What keeps frames out. engaged: (N,) labeled, queued or skipped. cluster, sequence: (N,) codes, sequence -1 for
+    none. skipped: rows of those that a labeler skipped.
+    """
 
     strategy: str
     engaged: Bools
     cluster: Ints
     sequence: Ints
     per_sequence: int
+    skipped: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def why_fewer(asked: Asked, rules: Rules, camera_days: int) -> list[str]:

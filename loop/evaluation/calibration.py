@@ -34,6 +34,15 @@ class Calibration:
                 chance[own] = curve.predict(given[own])
         return chance
 
+    def chances(
+        self, class_ids: Sequence[NDArray[np.int64]], confidences: Sequence[NDArray[np.floating]]
+    ) -> list[Floats]:
+        """The same for N frames, (K,) each; all boxes are looked up at once."""
+        if not confidences:
+            return []
+        ends = np.cumsum([len(each) for each in confidences])[:-1]
+        return np.split(self.chance(np.concatenate(class_ids), np.concatenate(confidences)), ends)
+
 
 def calibrate(matches: Sequence[ImageMatch]) -> Calibration:
     """Isotonic regression (Zadrozny and Elkan 2002) of hits at the first IoU on confidence, over frames that never trained.

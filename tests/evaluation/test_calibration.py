@@ -44,3 +44,12 @@ def test_from_too_little_nothing_is_learned() -> None:
     assert calibrate([]).chance([], []).tolist() == []
     enough = match(np.zeros(60, int), np.full(60, 0.9), np.arange(60) < 50)
     assert calibrate([enough]).chance([0], [0.9])[0] == pytest.approx(50 / 60)
+
+
+def test_frames_looked_up_at_once_get_what_each_gets_alone() -> None:
+    learned, rng = calibrate([overconfident(0)]), np.random.default_rng(2)
+    sizes = [3, 0, 5, 1]
+    classes, given = [rng.integers(0, 3, size) for size in sizes], [rng.random(size) for size in sizes]
+    for found, class_id, confidence in zip(learned.chances(classes, given), classes, given, strict=True):
+        np.testing.assert_array_equal(found, learned.chance(class_id, confidence))
+    assert learned.chances([], []) == []

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from connectors.ports import Detections
+from db.engine import read
+from db.tasks import batches
 from loop import coverage_view, explaining, selection_page, stages
 from loop.coverage_view import CoverageView
 from loop.errors import ConfigError
@@ -136,7 +138,10 @@ def test_an_explained_batch_says_what_it_buys(parts: FakeParts, view: CoverageVi
     training = {row.seq for row in view.training.rows}
     assert all(near.frame in training and -1 <= near.similarity <= 1.001 for near in of.nearest.values())
     assert [each.name for each in of.conditions] == [gap.name for gap in view.gaps]
-    assert of.hours == pytest.approx(9 * (10 + 7 * _mean_boxes(view)) / 3600, rel=1e-3)
+    places = {row.seq: place for place, row in enumerate(view.production.rows)}
+    found = [view.detections[places[item.frame]] for item in report.chosen]
+    assert of.boxes == pytest.approx(sum(each.confidence.sum() for each in found), rel=1e-3)
+    assert of.hours == pytest.approx((12 * 10 + 7 * of.boxes) / 3600), "frames that judge are labeled too"
     said = "\n".join(explaining.lines(of))
     for word in ("covers", "hours of labeling", "redundant", "chosen by", "condition"):
         assert word in said
@@ -144,12 +149,69 @@ def test_an_explained_batch_says_what_it_buys(parts: FakeParts, view: CoverageVi
     assert select_from(parts.project, view, Request(12, "hybrid", dry_run=True)).explanation is None
 
 
-def _mean_boxes(view: CoverageView) -> float:
-    """Of the pool: until answers were timed every frame of it costs what its mean does."""
-    chosen = [
-        each for each, row in zip(view.detections, view.production.rows, strict=True) if row.role == "pool"
+def test_boxes_are_shared_out_by_their_class_scores_where_these_are_known(
+    parts: FakeParts, view: CoverageView
+) -> None:
+    request = Request(12, "hybrid", dry_run=True, explain=True)
+    classes = len(view.classes)
+    scored = [
+        replace(each, class_scores=np.full((len(each.confidence), classes), 0.5, np.float32))
+        for each in view.detections
     ]
-    return float(np.mean([each.confidence.sum() for each in chosen]))
+    unscored = [replace(each, class_scores=None) for each in view.detections]
+    even = select_from(parts.project, replace(view, detections=scored), request).explanation
+    plain = select_from(parts.project, replace(view, detections=unscored), request).explanation
+    assert even is not None
+    assert plain is not None
+    assert np.ptp([each.boxes for each in even.classes]) == pytest.approx(0, abs=1e-6)
+    assert len(plain.classes) == classes
+    assert 0 < sum(each.boxes for each in plain.classes) < plain.boxes
+
+
+def test_a_second_batch_counts_what_the_first_one_queued(parts: FakeParts, view: CoverageView) -> None:
+    first = select_from(parts.project, view, Request(12, "hybrid", explain=True)).explanation
+    second = select_from(parts.project, view, Request(12, "hybrid", explain=True)).explanation
+    assert first is not None
+    assert second is not None
+    assert any(each.frames for each in first.conditions)
+    for before, after in zip(first.conditions, second.conditions, strict=True):
+        assert (before.queued, after.queued) == (0, before.frames)
+        assert after.wanted == max(before.wanted - before.frames, 0)
+    assert second.coverage_before == pytest.approx(first.coverage_after, abs=1e-6)
+
+
+def test_what_judges_models_covers_nothing_for_what_trains(view: CoverageView) -> None:
+    judges = np.array([row.role != "pool" for row in view.production.rows])
+    rows = np.flatnonzero(~judges)
+    plain = pool_of(view, rows, rules(view), Learned())
+    asked = pool_of(view, rows, replace(rules(view), engaged=judges), Learned())
+    np.testing.assert_array_equal(asked.labeled, plain.labeled)
+    assert not np.isin(view.production.vectors[judges], asked.labeled).all()
+
+
+def test_what_a_labeler_skipped_is_still_wanted(view: CoverageView) -> None:
+    code = view.strata.code
+    pool_first = np.array([row.role == "pool" for row in view.production.rows])
+    stratum = int(code[pool_first & (code >= 0)][0])
+    asked = pool_first & (code == stratum)
+    none, all_skipped = rules(view), replace(rules(view), engaged=asked, skipped=np.flatnonzero(asked))
+    np.testing.assert_array_equal(wanted_of(view, all_skipped), wanted_of(view, none))
+
+
+def test_a_page_that_cannot_be_written_stops_before_anything_is_queued(
+    parts: FakeParts, view: CoverageView, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        stages.select(parts, quiet, budget=8, page=tmp_path / "file" / "batch.html")
+    with read(parts.project.engine) as session:
+        assert not batches(session)
+
+
+def test_only_one_strategy_looks_for_something(parts: FakeParts) -> None:
+    message = "--like: expected the strategy targeted, which looks for it, got entropy; leave one of them out"
+    with pytest.raises(ConfigError, match=message):
+        stages.select(parts, quiet, strategy="entropy", like=["fog"], dry_run=True)
 
 
 def test_the_page_shows_every_frame_with_its_reason(
@@ -182,11 +244,18 @@ def test_what_is_looked_for_is_a_sentence_or_a_picture(folder: Path) -> None:
             "nowhere/frame.jpg",
             "--like: expected a sentence or an image file, found no file nowhere/frame.jpg",
         ),
+        ("./nowhere", "--like: expected a sentence or an image file, found no file ./nowhere"),
+        ("/tmp", "--like: expected a sentence or an image file, found no file /tmp"),
     ],
 )
 def test_what_cannot_be_looked_for_is_told(given: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         query_vectors(FakeEmbedder(), [given])
+
+
+def test_a_sentence_may_be_longer_than_the_name_of_a_file() -> None:
+    (vector,) = query_vectors(FakeEmbedder(), ["a dark street " * 400])
+    assert vector.shape == (FakeEmbedder().dim,)
 
 
 def test_a_file_that_is_no_picture_is_told(tmp_path: Path) -> None:
