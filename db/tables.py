@@ -272,7 +272,7 @@ class LabelTask(Base):
     reason: Mapped[str] = mapped_column(Text)
     arm: Mapped[str] = mapped_column(String(24))  # which part of the strategy chose it
     stratum: Mapped[str | None] = mapped_column(String(200))
-    inclusion_probability: Mapped[float | None] = mapped_column(Float)  # of frames that chance drew: all evaluation frames, some that train
+    inclusion_probability: Mapped[float | None] = mapped_column(Float)  # of frames that chance drew
     detector: Mapped[int | None] = mapped_column(ForeignKey("producers.id"))  # whose boxes were drawn
     external_project: Mapped[int | None]
     external_id: Mapped[int | None]

@@ -34,8 +34,12 @@ def train(items: list[Item]) -> dict[int, str]:
 def test_all_new_the_rare_and_a_sample_of_the_old() -> None:
     items = world()
     times = repeats(items, train(items), Replay(old=256, new_repeats=2, max_repeats=4))
-    assert all(times[i.frame] == 3 for i in items if i.new), "twice, and each condition is in 30 of 1,736 frames"
-    assert all(times[2000 + n] == 2 for n in range(16)), "a class in 16 of them, though in 16 of 376 that are seen"
+    assert all(times[i.frame] == 3 for i in items if i.new), (
+        "twice, and each condition is in 30 of 1,736 frames"
+    )
+    assert all(times[2000 + n] == 2 for n in range(16)), (
+        "a class in 16 of them, though in 16 of 376 that are seen"
+    )
     assert sum(times[n] > 0 for n in range(1600)) == 240
     assert sum(times.values()) == 240 + 2 * 16 + 3 * 120
 
