@@ -24,6 +24,7 @@ PROBES = 300
 PAIRS = 3
 CLUSTERS = 8
 BLOCK = 512
+NUMBERS = 10_000_000
 Found = tuple[float, int, int]
 """Squared share of the limit, and two rows."""
 
@@ -256,6 +257,7 @@ def _ratios(
     residual: Array, reach: Reals, left: Ints, right: Ints, either: bool = False
 ) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
     vectors = residual[right]
-    for start in range(0, len(left), BLOCK):
-        rows = left[start : start + BLOCK]
+    step = min(BLOCK, max(NUMBERS // max(len(right), 1), 1))
+    for start in range(0, len(left), step):
+        rows = left[start : start + step]
         yield rows, squared_ratio(residual[rows], reach[rows], vectors, reach[right], either=either)

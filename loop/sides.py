@@ -65,15 +65,17 @@ def _measures(found: dict[int, dict[str, float]], seqs: Sequence[int]) -> dict[s
 
 
 def _sequences(rows: Sequence[FrameRow], camera: Ints) -> Ints:
-    """The sequence a source named; where it named none, frames of a camera that follow one another closely."""
+    """The sequence a source named, in its group, for a name such as "morning" comes back every day; where it named none,
+    frames of a camera that follow one another closely.
+    """
     seconds = np.array(
         [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], dtype=np.float64
     )
     by_time = bursts(camera, seconds)
     names = [
-        f"{row.camera}/{row.sequence}" if row.sequence else f"#{burst}"
+        f"{row.group_id}/{row.camera}/{row.sequence}" if row.sequence else f"#{burst}"
         for row, burst in zip(rows, by_time, strict=True)
     ]
     codes = codes_of(names)
-    alone = np.array([row.sequence is None for row in rows], dtype=bool) & (by_time < 0)
+    alone = np.array([not row.sequence for row in rows], dtype=bool) & (by_time < 0)
     return np.where(alone, -1, codes)
