@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samplers.distances import CHUNK_ROWS, Floats
+from samplers.distances import Floats
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -16,6 +16,7 @@ Vectors = Callable[[Ints], Floats]
 """The vectors (R, D) of some places (R,)."""
 SAMPLE = 4096
 ENOUGH = 16
+TOGETHER = 512
 
 
 class Candidates:
@@ -68,7 +69,7 @@ class Copies:
     def __init__(self, count: int, vectors: Vectors) -> None:
         """Cost: the rows are read once, copies once more. Memory: 40 bytes a row while it is built, 24 after."""
         places = np.arange(count)
-        key = np.concatenate([_key(vectors(part)) for part in _chunks(places)])
+        key = _keys(places, vectors)
         order = np.argsort(key, kind="stable")
         new = np.append(True, key[order][1:] != key[order][:-1])
         first = np.empty(count, dtype=np.int64)
@@ -96,8 +97,13 @@ def copies_of(count: int, vectors: Vectors) -> Copies | None:
     if count <= SAMPLE:
         return None
     drawn = np.sort(np.random.default_rng(0).choice(count, SAMPLE, replace=False))
-    distinct = len(np.unique(_key(vectors(drawn))))
+    distinct = len(np.unique(_keys(drawn, vectors)))
     return Copies(count, vectors) if SAMPLE - distinct >= ENOUGH else None
+
+
+def _keys(places: Ints, vectors: Vectors) -> Ints:
+    keys: Ints = np.concatenate([_key(vectors(part)) for part in _chunks(places)])
+    return keys
 
 
 def _key(rows: Floats) -> Ints:
@@ -109,4 +115,4 @@ def _key(rows: Floats) -> Ints:
 
 
 def _chunks(places: Ints) -> list[Ints]:
-    return [places[start : start + CHUNK_ROWS] for start in range(0, len(places), CHUNK_ROWS)]
+    return [places[start : start + TOGETHER] for start in range(0, len(places), TOGETHER)]

@@ -40,9 +40,9 @@ def herding(
 ) -> Selection:
     """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
 
-    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: M cell_rows homes D
-    multiplications to look at every candidate once, M the lesser of N and the larger of 65,536 and 64k, and some hundred
-    N D to find them; up to twice the memory of M rows for what is looked at again. It finds modes only once k exceeds their number, the largest first, and outliers last: rare things need a
+    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: N cell_rows homes D
+    multiplications to look at every row once; up to twice the pool's memory for what is looked at again. It
+    finds modes only once k exceeds their number, the largest first, and outliers last: rare things need a
     quota or k-center.
     """
     return _herd(pool, k, rng, settings or HerdingSettings())

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from samplers.hybrid import CELLS
+
 OFTEN = 99
 SMALL = 20_000
 MAPPED = 10
+IN_DEFAULT = ("--most", str(CELLS.most_rows), "--homes", str(CELLS.homes))
 
 
 Methods = dict[str, tuple[str, ...]]
@@ -72,7 +75,7 @@ def contests(size: int) -> list[Contest]:
             "clustered",
             size,
             1000,
-            {"fieldloop": ("herding",), "every row": ("herding", "--most", str(size))},
+            {"fieldloop": ("herding",), "as in the default": ("herding", *IN_DEFAULT)},
             judge="covered",
         ),
         Contest("herding, small", "clustered", SMALL, 500, _exact(()), judge="covered"),
@@ -106,10 +109,14 @@ def _rich(rows: int, labeled: int) -> Contest:
 
 
 def _sampled(scale: float) -> Contest:
-    """As many rows for a pick, and as few of all, as at a million."""
+    """As many rows for a pick, and as few of all candidates, as at a million."""
     rows, given = 2 * SMALL, ("--scale", str(scale))
-    methods = _exact(("--most", str(rows // 16), *given))
-    methods["exact"] += given
+    thinned = ("--most", str(rows // 16), "--homes", str(CELLS.homes))
+    methods: Methods = {
+        "fieldloop": ("herding", *given),
+        "as in the default": ("herding", *thinned, *given),
+        "exact": ("herding", "--dense", str(rows), *given),
+    }
     return Contest(
         f"herding, sampled {scale}", "clustered", rows, rows // 1024, methods, judge="covered", scale=scale
     )
