@@ -30,6 +30,7 @@ from samplers import STRATEGIES, Pool, draw_evaluation
 
 Ints = NDArray[np.int64]
 ORDINARY = "ordinary frames"
+NOTHING_SOUGHT = "nothing to look for was given (--like): targeted chose as k_center does"
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     chosen = _merged(view, train, evaluation)
     days = len(np.unique(view.production.group))
     lacking = [
+        *([NOTHING_SOUGHT] if request.strategy == "targeted" and not request.queries else []),
         *why_fewer(Asked("evaluation", start.evaluation, ~in_pool, evaluation.rows), rules, days),
         *why_fewer(Asked("train", left, in_pool, train.rows), rules, days),
     ]

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from connectors.ports import Detections
-from loop.evaluation.ap import ImageMatch, Truth, match
+from loop.evaluation.ap import ImageMatch
 
 Floats = NDArray[np.float64]
-
-
-def frame_losses(found: Sequence[Detections], truths: Sequence[Truth], iou: float = 0.5) -> Floats:
-    """(N,) in 0..1, see `frame_loss`."""
-    pairs = zip(truths, found, strict=True)
-    return np.array([frame_loss(match(truth, boxes, [iou])) for truth, boxes in pairs], dtype=np.float64)
 
 
 def frame_loss(matched: ImageMatch) -> float:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from connectors.ports import Detections
-from loop.evaluation.ap import Truth
-from loop.evaluation.frame_loss import frame_losses
+from loop.evaluation.ap import Truth, match
+from loop.evaluation.frame_loss import frame_loss
 
 BOX, OTHER = [0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]
 
@@ -35,9 +35,4 @@ def truth(*boxes: list[float]) -> Truth:
     ],
 )
 def test_by_hand(detections: Detections, objects: Truth, loss: float) -> None:
-    assert frame_losses([detections], [objects])[0] == pytest.approx(loss, abs=1e-6)
-
-
-def test_as_many_frames_as_truths() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        frame_losses([found()], [])
+    assert frame_loss(match(objects, detections, [0.5])) == pytest.approx(loss, abs=1e-6)

@@ -280,3 +280,8 @@ def test_looking_for_a_picture_chooses_by_it(parts: FakeParts, view: CoverageVie
     seqs = {view.production.rows[int(row)].seq for row in best}
     train = [item.frame for item in report.chosen if item.purpose == "train"]
     assert np.mean([frame in seqs for frame in train]) > 0.8
+
+
+def test_looking_for_nothing_is_told(parts: FakeParts, view: CoverageView) -> None:
+    report = select_from(parts.project, view, Request(8, "targeted", dry_run=True))
+    assert report.lacking[0] == "nothing to look for was given (--like): targeted chose as k_center does"
