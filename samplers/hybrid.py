@@ -38,7 +38,7 @@ def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSetting
     """Four arms take turns by their shares, so that every prefix is the same mix.
 
     random: any frame; what it would have drawn counts as drawn when another arm was faster, so these frames remain a
-    random sample of the pool, whatever the others choose. coverage: strata that lack something, by deficit, each until as
+    random sample of the pool, but for near-duplicates and full sequences of what the others chose. coverage: strata that lack something, by deficit, each until as
     many are chosen as it wants. discovery: k-center over novel frames of no stratum with a deficit, away from all that was
     chosen. herding: the frame that covers the most of what nothing covers, doubt weighing the covered mass as far as the
     pool trusts it.
