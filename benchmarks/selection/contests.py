@@ -63,7 +63,7 @@ def contests(size: int) -> list[Contest]:
             tenth,
             1000,
             rows,
-            {"mundig": OFTEN, "plain": OFTEN, "fps": OFTEN},
+            {"mundig": OFTEN, "plain": OFTEN},
             first=1,
         ),
         Contest(

@@ -1,4 +1,4 @@
-"""One selection by the samplers, in a process of its own. Prints JSON: CPU seconds, and memory over the matrix's."""
+"""One selection by the samplers, in a process of its own. Prints JSON: CPU seconds, and memory over that of what is given."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def main() -> None:
         cpu = time.process_time() - start
     np.save(options.picks, chosen)
     used = watched.most if mapped else memory("VmHWM") - before
-    print(json.dumps({"cpu": cpu, "memory": used / points.nbytes}))
+    given = points.nbytes + (0 if labeled is None else labeled.nbytes)
+    print(json.dumps({"cpu": cpu, "memory": used / given}))
 
 
 class Watched:

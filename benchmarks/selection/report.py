@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.selection.aims import aims
+
 HEAD = """# How fast frames are chosen
 
 `python -m benchmarks.selection` measured this and wrote this page; `python -m benchmarks.selection --report` writes it again from
 `benchmarks/results/selection.json`. 512-d unit vectors; one thread; every contender in a process of its own, every peer in an
 environment of its own. CPU seconds are the choice's, without reading the data. They vary with what else the machine does, so compare
 within a row group: "times" is how much more CPU a contender takes than the first of its group, smallest to largest over all pairs of
-runs. Memory is what the process took at most, over the size of the matrix, the matrix itself included where it is read into memory.
+runs. Memory is what the process took at most, over the size of the vectors given, those
+included where they are read into memory.
 """
 TITLES = {
     "clustered": "k-center: clusters of Zipf sizes, bursts, strays",
@@ -43,7 +46,14 @@ COLUMNS = "| contender | runs | CPU s | times | memory | quality | load |\n|---|
 
 def document(results: dict[str, Any]) -> str:
     groups = [_group(name, results[name]) for name in TITLES if name in results]
-    return "\n".join([HEAD, *groups])
+    return "\n".join([HEAD, _aims(results), *groups])
+
+
+def _aims(results: dict[str, Any]) -> str:
+    rows = [
+        f"| {aim} | {measured} | {'yes' if holds else '**no**'} |" for aim, measured, holds in aims(results)
+    ]
+    return "\n".join(["| aim | measured | holds |\n|---|---|---|", *rows, ""])
 
 
 def _group(name: str, result: dict[str, Any]) -> str:

@@ -33,6 +33,7 @@ def write_world(path: Path, name: str, rows: int, part: int = 0, dtype: str = "f
     nothing else. isotropic: no structure. copies: rows / 100 of the clustered ones, each a hundred times, in
     no order.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         return path
     unfinished = path.with_suffix(".part")
