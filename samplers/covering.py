@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from samplers.distances import Floats, rows_of
 from samplers.partition import members, near_cells, nearest_cells
-from samplers.pool import Ints, Pool, Reals
+from samplers.pool import Bools, Ints, Pool, Reals
 
 Kernel = Callable[[Floats], Floats]
 """Squared distances to similarities in 0..1, in place."""
@@ -29,21 +29,22 @@ class Cells:
     drawn at random, choose from within, and every row can be covered in the `homes` cells nearest to it.
 
     most_rows: of more, and 64 for every pick, so many are candidates: in each cell half of them those that cover the
-    most of 128 rows, the others drawn at random. All are covered all the same. A sixth of the cost, and 1 or 2 % less
-    covered, where an eighth are candidates.
+    most of 128 rows, the others drawn at random. All are covered all the same. neighbors: the best candidate gives
+    way to that one of so many rows nearest to it in its cell, candidates or not, that covers the most.
 
     The middles of k-means would not do: that of many rows is nearer to everything than that of few, and in many
     dimensions one cell then takes a third of all.
     """
 
     dense_rows: int = 4096
-    cell_rows: int = 512
+    cell_rows: int = 1024
     homes: int = 6
-    most_rows: int | None = None
+    most_rows: int = 1 << 17
+    neighbors: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("dense_rows", "cell_rows", "homes", "most_rows"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
+        for name in ("dense_rows", "cell_rows", "homes", "most_rows", "neighbors"):
+            if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
 
 
@@ -61,13 +62,14 @@ class Covering:
         k: int,
     ) -> None:
         """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0. k: picks that are asked for."""
-        self._points, self._rows, self._kernel = pool.embeddings, rows, kernel
+        self._points, self._rows, self._kernel, self._shape = pool.embeddings, rows, kernel, cells
         points = rows_of(pool.embeddings, rows)
         count = 1 if len(rows) <= cells.dense_rows else -(-len(rows) // cells.cell_rows)
         self._middles = points[np.sort(rng.choice(len(points), min(count, len(points)), replace=False))]
         self._homes = near_cells(points, self._middles, cells.homes)
         self._ground = [np.unique(near) for near in members(self._homes, len(self._middles))]
-        self.cells = [rows[near] for near in members(self._homes[:, 0], len(self._middles))]
+        self._inside = members(self._homes[:, 0], len(self._middles))
+        self.cells = [rows[near] for near in self._inside]
         self._norms = np.einsum("nd,nd->n", pool.embeddings, pool.embeddings)
         self._weights = weights.astype(np.float32)
         self._covered: Floats = np.zeros(len(rows), dtype=np.float32)
@@ -75,7 +77,7 @@ class Covering:
             self._covered = kernel((pool.near[rows] ** 2).astype(np.float32))
         self._kept: dict[int, NDArray[Any]] = {}
         self._room = max(2 * points.nbytes, LEAST_ROOM)
-        candidates = max(cells.most_rows or len(rows), ROWS_PER_PICK * k)
+        candidates = max(cells.most_rows, ROWS_PER_PICK * k)
         if len(rows) > candidates:
             share = candidates / len(rows)
             self.cells = [self._promising(cell, share, rng) for cell in range(len(self.cells))]
@@ -91,28 +93,35 @@ class Covering:
             gains[part] = np.maximum(more, 0, out=more) @ weights
         return gains
 
+    def beside(self, row: int, open_rows: Bools) -> tuple[Ints, Reals]:
+        """Those (B,) of the open rows of its cell that are nearest to a row, candidates or not, and what each would add."""
+        cell = self._cell_of(row)
+        rows = self._rows[self._inside[cell]]
+        rows = rows[open_rows[rows]]
+        apart = self._norms[rows] - 2 * (self._points[rows] @ self._points[row])
+        rows = rows[np.argsort(apart, kind="stable")[: self._shape.neighbors]]
+        ground = self._ground[cell]
+        more = self._similar(rows, ground) - self._covered[ground]
+        return rows, np.maximum(more, 0, out=more) @ self._weights[ground]
+
     def cover(self, row: int) -> list[int]:
         if not len(self._rows):
             return []
-        cell, near = self._seen_from(row)
-        ground = self._ground[cell]
+        cell = self._cell_of(row)
+        ground, inside = self._ground[cell], self.cells[cell]
+        known = inside[min(int(np.searchsorted(inside, row)), len(inside) - 1)] == row
+        near = (self._of_cell(cell, np.array([row])) if known else self._similar(np.array([row]), ground))[0]
         more = near > self._covered[ground]
         self._covered[ground[more]] = near[more]
         changed: list[int] = np.unique(self._homes[ground[more]]).tolist()
         return changed
 
-    def _seen_from(self, row: int) -> tuple[int, Floats]:
-        """A row's cell and its similarity to the cell's ground."""
+    def _cell_of(self, row: int) -> int:
+        """The cell of any row of the pool."""
         place = min(int(np.searchsorted(self._rows, row)), len(self._rows) - 1)
-        asked = np.array([row])
-        if self._rows[place] != row:
-            cell = int(nearest_cells(self._points[asked], self._middles)[0, 0])
-            return cell, self._similar(asked, self._ground[cell])[0]
-        cell = int(self._homes[place, 0])
-        inside = self.cells[cell]
-        if inside[min(int(np.searchsorted(inside, row)), len(inside) - 1)] != row:
-            return cell, self._similar(asked, self._ground[cell])[0]
-        return cell, self._of_cell(cell, asked)[0]
+        if self._rows[place] == row:
+            return int(self._homes[place, 0])
+        return int(nearest_cells(self._points[row : row + 1], self._middles)[0, 0])
 
     def _promising(self, cell: int, share: float, rng: np.random.Generator) -> Ints:
         inside, ground = self.cells[cell], self._ground[cell]

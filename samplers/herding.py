@@ -40,8 +40,9 @@ def herding(
 ) -> Selection:
     """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
 
-    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: N cell_rows homes D
-    multiplications to look at every row once; up to twice the pool's memory for what is looked at again. It
+    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: M cell_rows homes D
+    multiplications to look at every candidate once, M at most 131,072 or 64k, and some hundred N D to find them; up
+    to twice the pool's memory for what is looked at again. It
     finds modes only once k exceeds their number, the largest first, and outliers last: rare things need a
     quota or k-center.
     """
@@ -86,11 +87,31 @@ def herd_arm(
     if kernel is None:
         kernel = gaussian(settings.scale or estimate_scale(rows_of(pool.embeddings, rows), pool.labeled, rng))
     objective = Covering(pool, rows, weights, kernel, rng, settings.cells, k)
-    greedy = Greedy(name, objective, relative_cost(pool), weight)
+    greedy: Arm = Greedy(name, objective, relative_cost(pool), weight)
+    if len(objective.cells) > 1:
+        greedy = Settled(greedy, objective, relative_cost(pool))
     rest = np.setdiff1d(rows, np.concatenate([rows[:0], *objective.cells]), assume_unique=True)
     if not len(rest):
         return greedy
     return Reserve(greedy, Queue(name, rng.permutation(rest), np.zeros(len(pool)), weight))
+
+
+class Settled:
+    """An arm whose proposals give way to the row beside them that covers the most per second."""
+
+    def __init__(self, arm: Arm, objective: Covering, cost: Reals) -> None:
+        self.name, self.weight = arm.name, arm.weight
+        self.observe, self.reopen = arm.observe, arm.reopen
+        self._arm, self._objective, self._cost = arm, objective, cost
+
+    def propose(self, open_rows: Bools) -> tuple[int, float] | None:
+        proposal = self._arm.propose(open_rows)
+        if proposal is None:
+            return None
+        rows, gains = self._objective.beside(proposal[0], open_rows)
+        gains = gains / self._cost[rows]
+        best = int(gains.argmax())
+        return int(rows[best]), float(gains[best])
 
 
 def spokesmen(pool: Pool) -> tuple[Ints, Reals]:

@@ -113,7 +113,7 @@ def _sampled(scale: float) -> Contest:
     rows, given = 2 * SMALL, ("--scale", str(scale))
     thinned = ("--most", str(rows // 16), "--homes", str(CELLS.homes))
     methods: Methods = {
-        "fieldloop": ("herding", *given),
+        "fieldloop": ("herding", "--most", str(rows // 8), *given),
         "as in the default": ("herding", *thinned, *given),
         "exact": ("herding", "--dense", str(rows), *given),
     }

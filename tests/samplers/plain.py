@@ -26,6 +26,21 @@ def k_center(points: Floats, k: int, labeled: Floats) -> tuple[list[int], list[f
     return picks, radii
 
 
+def distances(points: Floats, picks: list[int], labeled: Floats) -> tuple[list[float], list[float]]:
+    """Of each pick in turn its distance to the nearest center before it, and the largest one that any row had."""
+    exact = points.astype(np.float64)
+    distance = np.full(len(points), np.inf)
+    for center in labeled.astype(np.float64):
+        distance = np.minimum(distance, np.linalg.norm(exact - center, axis=1))
+    had: list[float] = []
+    farthest: list[float] = []
+    for pick in picks:
+        had.append(float(distance[pick]))
+        farthest.append(float(distance.max()))
+        distance = np.minimum(distance, np.linalg.norm(exact - exact[pick], axis=1))
+    return had, farthest
+
+
 def covering(
     points: Floats, weights: Floats, picks: list[int], labeled: Floats, scale: float
 ) -> tuple[list[float], list[float]]:
