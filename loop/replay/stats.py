@@ -166,4 +166,6 @@ def _ratio(curves: Sequence[Floats], part: float) -> tuple[float, float, Censore
     level = float(np.interp(wanted, x_random, fitted))
     needed = reach(x_random, y_random, level).x
     found = reach(x, y, level)
-    return level, found.x / needed if needed > 0 else float("nan"), found.censored
+    if needed == 0:  # random has what it will have from the start: nothing can be saved
+        return level, 1.0, "" if found.x == 0 else "after"
+    return level, found.x / needed, found.censored

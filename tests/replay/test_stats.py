@@ -88,6 +88,15 @@ def test_random_against_itself_saves_nothing() -> None:
     assert (found.ratio, found.low, found.high) == (1.0, 1.0, 1.0)
 
 
+def test_where_random_gains_nothing_nothing_is_saved() -> None:
+    x = np.tile([0.0, 60, 120], (3, 1))
+    falling, better = np.tile([5.0, 4, 3], (3, 1)), np.tile([4.0, 6, 8], (3, 1))
+    late = saving(x, better - 1, x, falling, 1.0, draws=20)
+    assert (late.ratio, late.censored) == (1.0, "after")
+    same = saving(x, falling, x, falling, 0.5, draws=20)
+    assert (same.ratio, same.low, same.high) == (1.0, 1.0, 1.0)
+
+
 def test_the_paired_interval_is_scipys() -> None:
     ours, theirs = DELTAS + 3, np.full(8, 3.0)
     found = paired(ours, theirs)
