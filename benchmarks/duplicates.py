@@ -1,20 +1,23 @@
 """Near-duplicates at a million frames: what clusters, connected groups and growth cost.
 
     python -m benchmarks.duplicates [--cameras 200] [--frames 5000] [--dim 512] [--dir DIR]
+    python -m benchmarks.duplicates --report
 
 Synthetic cameras: a background, scenes that differ from it, bursts of 1 to 24 frames that drift, a fifth of them of an
 empty scene, over 20 days. The first part is the pure functions, camera by camera; the second the same frames in a
 project's SQLite file, clustered from nothing and then grown. Vectors are drawn camera by camera, so the memory told is that
-of the work itself.
+of the work itself; only the groups of all cameras together hold all of them. Results are small files in
+benchmarks/results/duplicates; --report writes docs/near-duplicates.md from all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,8 +38,18 @@ from samplers.clusters import camera_residual, connected_groups, estimate_thresh
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Steps = list[tuple[str, float, float, float]]
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 20
+RESULTS = Path(__file__).parent / "results" / "duplicates"
+PAGE = Path(__file__).parent.parent / "docs" / "near-duplicates.md"
+INTRO = """# What near-duplicates cost
+
+Written by `python -m benchmarks.duplicates --report` from the files in `benchmarks/results/duplicates`. Synthetic cameras: bursts of 1 to 24
+frames that drift, a fifth of them of an empty scene, over 20 days. Leader clusters thin; connected groups are what may not lie on two
+sides of a split, of each camera alone and of all cameras together, where copies are looked for across cameras too. `stored` is the
+project's database, from nothing and then grown. Seconds of one run on two cores; peak is the process's largest memory so far.
+"""
 
 
 def main() -> None:
@@ -47,14 +60,49 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=5000, help="of each camera")
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--report", action="store_true", help="write the page from the results there are")
     asked = parser.parse_args()
-    total = asked.cameras * asked.frames
-    print(f"{total:,} frames of {asked.cameras} cameras, {asked.dim} numbers each, {DAYS} days")
+    if not asked.report:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        result = measured(asked.cameras, asked.frames, asked.dim, asked.dir)
+        file = RESULTS / f"{asked.cameras}x{asked.frames}x{asked.dim}.json"
+        file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("*.json"))]
+    PAGE.write_text(page(results), encoding="utf-8")
+    print(PAGE)
+
+
+def measured(cameras: int, frames: int, dim: int, folder: Path) -> dict[str, Any]:
+    """What each step took, and how many clusters and groups there were."""
+    print(f"{cameras * frames:,} frames of {cameras} cameras, {dim} numbers each, {DAYS} days")
     print(f"{'':<44}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}")
-    _pure(asked.cameras, asked.frames, asked.dim)
-    _worst(asked.frames, asked.dim)
-    with tempfile.TemporaryDirectory(dir=asked.dir) as folder:
-        _stored(Path(folder), asked.cameras, asked.frames, asked.dim)
+    steps: Steps = []
+    found = _pure(steps, cameras, frames, dim)
+    _worst(steps, min(frames, 5000), dim)
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        _stored(steps, Path(made), cameras, frames, dim)
+    found |= _together(steps, cameras, frames, dim)
+    return {"cameras": cameras, "frames": frames, "dim": dim, "found": found, "steps": steps}
+
+
+def page(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown of all results, the largest first."""
+    lines = [INTRO]
+    for result in sorted(results, key=lambda each: -each["cameras"] * each["frames"]):
+        found = result["found"]
+        lines += [
+            f"## {result['cameras']} cameras of {result['frames']:,} frames, {result['dim']} numbers each\n",
+            f"{found['clusters']:,} leader clusters, {found['groups']:,} connected groups by camera (the largest has {found['largest']:.1%} of its "
+            f"camera), {found['together']:,} of all cameras together.\n",
+            "| step | wall s | CPU s | peak MiB |",
+            "|---|---|---|---|",
+            *(
+                f"| {what} | {wall:.1f} | {cpu:.1f} | {peak:,.0f} |"
+                for what, wall, cpu, peak in result["steps"]
+            ),
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def camera(number: int, count: int, dim: int) -> tuple[Array, Ints, Ints]:
@@ -72,7 +120,7 @@ def camera(number: int, count: int, dim: int) -> tuple[Array, Ints, Ints]:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), burst, day
 
 
-def _pure(cameras: int, count: int, dim: int) -> None:
+def _pure(steps: Steps, cameras: int, count: int, dim: int) -> dict[str, Any]:
     spent: dict[str, list[float]] = {}
     clusters = groups = 0
     largest = 0.0
@@ -89,33 +137,48 @@ def _pure(cameras: int, count: int, dim: int) -> None:
         groups += len(sizes)
         largest = max(largest, sizes.max() / count)
     for what, (wall, cpu) in spent.items():
-        _row(f"pure: {what}", wall, cpu)
+        _row(steps, f"pure: {what}", wall, cpu)
     print(f"  {clusters:,} clusters, {groups:,} groups, the largest has {largest:.1%} of its camera")
+    return {"clusters": clusters, "groups": groups, "largest": largest}
 
 
-def _worst(count: int, dim: int) -> None:
+def _together(steps: Steps, cameras: int, count: int, dim: int) -> dict[str, Any]:
+    vectors, reach = np.empty((cameras * count, dim), dtype=np.float32), np.empty(cameras * count)
+    for number in range(cameras):
+        rows = slice(number * count, (number + 1) * count)
+        vectors[rows], burst, day = camera(number, count, dim)
+        residual = camera_residual(vectors[rows])
+        reach[rows] = reach_of(residual, burst, day, estimate_threshold(residual, burst, day))
+    spent: dict[str, list[float]] = {}
+    with _timed(spent, "groups"):
+        groups = connected_groups(camera_residual(vectors), reach, np.repeat(np.arange(cameras), count))
+    _row(steps, "pure: connected groups, all cameras together", *spent["groups"])
+    return {"together": int(groups.max()) + 1}
+
+
+def _worst(steps: Steps, count: int, dim: int) -> None:
     """A camera of which no two frames are alike, and one four times as large."""
     for size in (count, 4 * count):
         vectors = _unit(np.random.default_rng(0), size, dim)
         spent: dict[str, list[float]] = {}
         with _timed(spent, "leaders"):
             leaders(vectors, np.full(size, 0.1))
-        _row(f"one camera, {size:,} frames, none alike", *spent["leaders"])
+        _row(steps, f"one camera, {size:,} frames, none alike", *spent["leaders"])
 
 
-def _stored(folder: Path, cameras: int, count: int, dim: int) -> None:
+def _stored(steps: Steps, folder: Path, cameras: int, count: int, dim: int) -> None:
     engine = open_database(f"sqlite:///{folder / 'loop.db'}")
     fresh = max(1, 1000 // cameras)
     started = time.perf_counter()
     embedder = _fill(engine, cameras, count, dim, fresh)
     print(f"  (the database was filled in {time.perf_counter() - started:.0f} s)")
-    _update(engine, embedder, "stored: all frames at once")
+    _update(steps, engine, embedder, "stored: all frames at once")
     for places, what in ((range(cameras), "over all cameras"), (range(1), "of one camera")):
         each = fresh if len(places) > 1 else 1000
         for number in places:
             _add(engine, embedder, number, *_late(number, count, dim, each, what))
-        _update(engine, embedder, f"stored: {each * len(places):,} new frames {what}")
-    _update(engine, embedder, "stored: nothing new")
+        _update(steps, engine, embedder, f"stored: {each * len(places):,} new frames {what}")
+    _update(steps, engine, embedder, "stored: nothing new")
     engine.dispose()
 
 
@@ -178,11 +241,11 @@ def _frame(seq: int, name: str, group: int, burst: int, day: int, embedder: int)
     }
 
 
-def _update(engine: Engine, embedder: int, what: str) -> None:
+def _update(steps: Steps, engine: Engine, embedder: int, what: str) -> None:
     spent: dict[str, list[float]] = {}
     with _timed(spent, what):
         duplicates.update(engine, embedder)
-    _row(what, *spent[what])
+    _row(steps, what, *spent[what])
 
 
 @contextmanager
@@ -194,8 +257,9 @@ def _timed(spent: dict[str, list[float]], what: str) -> Iterator[None]:
     total[1] += time.process_time() - cpu
 
 
-def _row(what: str, wall: float, cpu: float) -> None:
+def _row(steps: Steps, what: str, wall: float, cpu: float) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    steps.append((what, wall, cpu, peak))
     print(f"{what:<44}{wall:>9.2f}{cpu:>9.2f}{peak:>10.0f}", flush=True)
 
 

@@ -14,7 +14,8 @@ median alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ SAME_VIEW = 0.03
 BLOCK_ROWS = 512
 PROBES = 1000
 CHANCE = 0.01
+MANY_PAIRS = 1 << 20
+TINY = 1e-5
+"""Of float32, on squared distances that only decide what is looked at more closely."""
 ROUNDING = 1.0001
 """The step that sets a reach lies within it, however its distance is computed."""
 
@@ -124,32 +128,22 @@ def leaders(
 def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) -> Ints:
     """(N,) int64 group numbers from 0, for leakage: whoever is within reach of a frame, or has it within reach, is in its group.
 
-    Chains count, so no such pair lies in two groups, and no leader cluster does. See `near_pairs` for camera and cost.
+    Chains count, so no such pair lies in two groups, and no leader cluster does. camera: (N,) int; frames of different
+    cameras are within reach up to SAME_VIEW only. Exact. Cost: L^2 / 2 D multiplications for L leader clusters, which
+    by the triangle inequality tell which of them can hold a pair at all, and those of their members where no chain
+    joins them yet; memory 512 L numbers and the pairs of clusters that are to be looked into.
     """
-    group = np.arange(len(vectors))
-    for left, right in near_pairs(vectors, reach, camera):
-        pairs = np.unique(np.stack([group[left], group[right]]), axis=1)
-        one, other = pairs[:, pairs[0] != pairs[1]]
-        if len(one):
-            graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), (len(vectors), len(vectors)))
-            group = connected_components(graph, directed=False)[1][group]
-    numbers: Ints = np.unique(group, return_inverse=True)[1].astype(np.int64)
+    if not len(vectors):
+        return np.zeros(0, dtype=np.int64)
+    room = _Rows(vectors, reach, np.zeros(len(vectors), dtype=np.int64) if camera is None else camera)
+    node, heads = _leader_nodes(room)
+    group, doubtful = _joined_heads(room, node, heads)
+    for pairs in np.split(doubtful, np.arange(MANY_PAIRS, len(doubtful), MANY_PAIRS)):
+        group = _merged(
+            group, *_with_near_members(room, node, pairs[group[pairs[:, 0]] != group[pairs[:, 1]]]).T
+        )
+    numbers: Ints = np.unique(group[node], return_inverse=True)[1].astype(np.int64)
     return numbers
-
-
-def near_pairs(vectors: Floats, reach: Reals, camera: Ints | None = None) -> Iterator[tuple[Ints, Ints]]:
-    """All pairs (left < right) of which one is within reach of the other, block by block.
-
-    camera: (N,) int; frames of different cameras are within reach up to SAME_VIEW only. Cost: N^2 / 2 D
-    multiplications; memory 512 N numbers.
-    """
-    for start in range(0, len(vectors), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        ratio = squared_ratio(vectors[rows], reach[rows], vectors[start:], reach[start:], either=True)
-        if camera is not None:
-            _only_copies_across(ratio, camera, reach, start)
-        left, right = np.nonzero(np.triu(ratio <= 1, 1))
-        yield left + start, right + start
 
 
 def squared_ratio(
@@ -213,12 +207,85 @@ def _fresh(candidates: Ints, near: NDArray[np.bool_]) -> Ints:
     return np.array(fresh, dtype=np.int64)
 
 
-def _only_copies_across(ratio: NDArray[np.float32], camera: Ints, reach: Reals, start: int) -> None:
-    rows = slice(start, start + len(ratio))
-    larger = np.maximum(reach[rows, None], reach[start:]).astype(np.float32)
-    ratio *= np.where(
-        camera[rows, None] == camera[start:], np.float32(1), (larger / np.float32(SAME_VIEW)) ** 2
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    vectors: Floats
+    reach: Reals
+    camera: Ints
+
+    def near(self, left: Ints, right: Ints) -> NDArray[np.bool_]:
+        """(A, B) whether one of two rows is within reach of the other."""
+        ratio = squared_ratio(
+            self.vectors[left], self.reach[left], self.vectors[right], self.reach[right], either=True
+        )
+        larger = np.maximum(self.reach[left][:, None], self.reach[right]).astype(np.float32)
+        across = self.camera[left][:, None] != self.camera[right]
+        near: NDArray[np.bool_] = ratio * np.where(across, (larger / np.float32(SAME_VIEW)) ** 2, 1) <= 1
+        return near
+
+
+def _leader_nodes(rows: _Rows) -> tuple[Ints, Ints]:
+    """(N,) the leader cluster of each row, from 0, and (L,) the rows that lead them."""
+    lead = np.empty(len(rows.vectors), dtype=np.int64)
+    for own in rows_by(rows.camera):
+        lead[own] = own[leaders(rows.vectors[own], rows.reach[own])]
+    heads, node = np.unique(lead, return_inverse=True)
+    return node, heads
+
+
+def _joined_heads(rows: _Rows, node: Ints, heads: Ints) -> tuple[Ints, Ints]:
+    """(L,) groups of clusters whose leaders are near, and (P, 2) those clusters in two groups that may hold near rows."""
+    wide, span = np.zeros(len(heads)), np.zeros(len(heads))
+    np.maximum.at(wide, node, _steps(rows.vectors, np.arange(len(node)), heads[node]))
+    np.maximum.at(span, node, rows.reach)
+    group: Ints = np.arange(len(heads))
+    doubtful = [np.zeros((0, 2), dtype=np.int64)]
+    for start in range(0, len(heads), BLOCK_ROWS):
+        left, right = heads[start : start + BLOCK_ROWS], heads[start:]
+        across = rows.camera[left][:, None] != rows.camera[right]
+        own = np.maximum(span[start : start + BLOCK_ROWS, None], span[start:])
+        limit = np.where(across, SAME_VIEW, own) + wide[start : start + BLOCK_ROWS, None] + wide[start:]
+        one = np.ones(len(heads))
+        apart = squared_ratio(rows.vectors[left], one[: len(left)], rows.vectors[right], one[: len(right)])
+        pairs = np.argwhere(np.triu(apart <= (ROUNDING * limit) ** 2 + TINY, 1)) + start
+        near = _near_pairs(rows, heads[pairs])
+        group = _merged(group, *pairs[near].T)
+        doubtful.append(pairs[~near & (group[pairs[:, 0]] != group[pairs[:, 1]])])
+    return group, np.concatenate(doubtful)
+
+
+def _near_pairs(rows: _Rows, pairs: Ints) -> NDArray[np.bool_]:
+    """(P,) of pairs (P, 2) of rows."""
+    left, right = pairs.T
+    across = rows.camera[left] != rows.camera[right]
+    within = np.where(across, SAME_VIEW, np.maximum(rows.reach[left], rows.reach[right]))
+    near: NDArray[np.bool_] = _steps(rows.vectors, left, right) <= within
+    return near
+
+
+def _with_near_members(rows: _Rows, node: Ints, pairs: Ints) -> Ints:
+    """Those of the pairs (P, 2) of clusters, by the first of the two, of which some rows are near."""
+    order = np.argsort(node, kind="stable")
+    ends = np.searchsorted(node[order], np.arange(node.max() + 2))
+    members = [order[first:end] for first, end in pairwise(ends)]
+    found = []
+    for asked in rows_by(pairs[:, 0]):
+        others = np.concatenate([members[other] for other in pairs[asked, 1]])
+        near = rows.near(members[pairs[asked[0], 0]], others).any(axis=0)
+        linked = np.unique(node[others[near]])
+        found.append(np.stack([np.full(len(linked), pairs[asked[0], 0]), linked], axis=1))
+    return np.concatenate(found or [pairs])
+
+
+def _merged(group: Ints, left: Ints, right: Ints) -> Ints:
+    """(L,) the groups, those of left and right taken together."""
+    if not len(left):
+        return group
+    joined = coo_array(
+        (np.ones(len(left), dtype=bool), (group[left], group[right])), (len(group), len(group))
     )
+    merged: Ints = connected_components(joined, directed=False)[1][group]
+    return merged
 
 
 def _per_square(reach: Reals) -> NDArray[np.float32]:
