@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.analysis import count_embeddings
@@ -103,25 +104,7 @@ def camera_frames(session: Session, producer: int, camera: str, recent: int | No
 
     recent: only frames in no cluster yet, leaders, and so many of the others that came last.
     """
-    columns = (
-        Frame.seq,
-        Frame.captured_at,
-        Frame.sequence,
-        Frame.group_id,
-        (Group.role == Role.EVALUATION).label("held_out"),
-        NearDuplicate.leader,
-        NearDuplicate.reach,
-    )
-    statement = select(*columns).join(Group, Group.id == Frame.group_id)
-    statement = statement.join(Embedding, and_(Embedding.frame == Frame.seq, Embedding.producer == producer))
-    statement = statement.outerjoin(NearDuplicate, and_(*_same_frame())).where(Frame.camera == camera)
-    if recent is not None:
-        last = select(Frame.seq).join(NearDuplicate, NearDuplicate.frame == Frame.seq)
-        last = last.where(Frame.camera == camera, NearDuplicate.producer == producer)
-        last = last.order_by(Frame.seq.desc()).limit(recent)
-        leads, new = NearDuplicate.leader == Frame.seq, NearDuplicate.leader.is_(None)
-        statement = statement.where(or_(leads, new, Frame.seq.in_(last)))
-    rows = session.execute(statement).all()
+    rows = session.execute(_camera_frames(producer, camera, recent)).all()
     seconds = np.array(
         [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], np.float64
     )
@@ -137,6 +120,28 @@ def camera_frames(session: Session, producer: int, camera: str, recent: int | No
         np.array([NO_LEADER if row.leader is None else row.leader for row in rows], np.int64),
         np.array([np.nan if row.reach is None else row.reach for row in rows], np.float64),
     )
+
+
+def _camera_frames(producer: int, camera: str, recent: int | None) -> Select[*tuple[Any, ...]]:
+    columns = (
+        Frame.seq,
+        Frame.captured_at,
+        Frame.sequence,
+        Frame.group_id,
+        (Group.role == Role.EVALUATION).label("held_out"),
+        NearDuplicate.leader,
+        NearDuplicate.reach,
+    )
+    statement: Select[*tuple[Any, ...]] = select(*columns).join(Group, Group.id == Frame.group_id)
+    statement = statement.join(Embedding, and_(Embedding.frame == Frame.seq, Embedding.producer == producer))
+    statement = statement.outerjoin(NearDuplicate, and_(*_same_frame())).where(Frame.camera == camera)
+    if recent is not None:
+        last = select(Frame.seq).join(NearDuplicate, NearDuplicate.frame == Frame.seq)
+        last = last.where(Frame.camera == camera, NearDuplicate.producer == producer)
+        last = last.order_by(Frame.seq.desc()).limit(recent)
+        leads, new = NearDuplicate.leader == Frame.seq, NearDuplicate.leader.is_(None)
+        statement = statement.where(or_(leads, new, Frame.seq.in_(last)))
+    return statement
 
 
 def record_clusters(session: Session, producer: int, made: Clustered, before: int) -> bool:

@@ -199,11 +199,11 @@ def unplaced(session: Session, no_camera: str, limit: int = 200) -> Unplaced:
     return Unplaced(total, cameras, times, arrived, tuple(paths))
 
 
-def analyzed_up_to(session: Session, seq: int | None = None) -> int:
-    """How many production frames, up to and with `seq`, are embedded and detected."""
+def count_analyzed(session: Session) -> int:
+    """How many production frames are embedded and detected, by whatever models."""
     done = (Frame.origin == Origin.PRODUCTION, Frame.embedded_by > 0, Frame.detected_by > 0)
     statement = select(func.count()).select_from(Frame).where(*done)
-    return session.execute(statement if seq is None else statement.where(Frame.seq <= seq)).scalar_one()
+    return session.execute(statement).scalar_one()
 
 
 def reject_counts(session: Session) -> dict[str, int]:

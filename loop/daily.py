@@ -10,17 +10,16 @@ from sqlalchemy.orm import Session
 
 from connectors.ports import Progress
 from db.engine import read, write
-from db.frames import analyzed_up_to, get_fact, set_fact
+from db.frames import count_analyzed, get_fact, set_fact
 from db.tasks import batches, selected_today
 from loop import coverage_view, current
 from loop.coverage_view import CoverageView
 from loop.errors import Waiting
 from loop.exclusive import exclusive
 from loop.project import Project
-from loop.selecting import Request, SelectReport, select_from
+from loop.selecting import CONSIDERED, Request, SelectReport, select_from
 from loop.wiring import Parts
 
-CONSIDERED = "considered_up_to"
 ANALYZED_SHARE = 0.8
 
 
@@ -42,15 +41,13 @@ def _daily(parts: Parts, progress: Progress, show: Callable[[CoverageView], None
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     with read(project.engine) as session:
         left = settings.daily_budget - selected_today(session, midnight)
-        seen = _considered(session)
-        before, now = analyzed_up_to(session, seen), analyzed_up_to(session)
+        before, now = _considered(session), count_analyzed(session)
     if min(left, _grown(settings.share_of_new, before, now)) < 1:
         return SelectReport()
     _wait_for_analysis(parts)
     view = coverage_view.build(parts, progress)
     # Analysis goes on meanwhile: what the view holds is what counts as considered.
-    now = before + sum(row.seq > seen for row in view.production.rows)
-    budget = min(left, _grown(settings.share_of_new, before, now))
+    budget = min(left, _grown(settings.share_of_new, before, len(view.production)))
     if budget < 1:
         return SelectReport()
     report = select_from(project, view, Request(budget, settings.strategy))
@@ -70,15 +67,15 @@ def _wait_for_analysis(parts: Parts) -> None:
 
 
 def _considered(session: Session) -> int:
-    """The highest frame among which `fieldloop serve` or anyone chose already."""
-    of_batches = max((int(batch.settings.get("seen", 0)) for batch in batches(session)), default=0)
+    """The most analyzed frames among which `fieldloop serve` or anyone chose already."""
+    of_batches = max((int(batch.settings.get(CONSIDERED, 0)) for batch in batches(session)), default=0)
     return max(of_batches, int(get_fact(session, CONSIDERED) or 0))
 
 
 def _remember_considered(project: Project, view: CoverageView) -> None:
     """Otherwise frames of which none was worth labeling would be looked at again and again."""
     with write(project.engine) as session:
-        set_fact(session, CONSIDERED, str(max(row.seq for row in view.production.rows)))
+        set_fact(session, CONSIDERED, str(len(view.production)))
 
 
 def _grown(share: float, before: int, now: int) -> int:

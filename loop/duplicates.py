@@ -33,8 +33,7 @@ from db.duplicates import (
 )
 from db.engine import read, write
 from db.frames import FrameRow
-from loop.coverage.prompts import bursts
-from loop.sides import Side, codes_of
+from loop.sides import Side, codes_of, sequences
 from samplers import clusters
 from samplers.clusters import SAME_VIEW, camera_residual, connected_groups, estimate_threshold, reach_of
 
@@ -96,12 +95,8 @@ def leak_groups(engine: Engine, embedder: int, rows: Sequence[FrameRow]) -> dict
 
 
 def sequences_of(frames: CameraFrames) -> Ints:
-    """(n,) a number for each sequence that a source named, or that follows closely in time; -1 for neither."""
-    named = np.array([name is not None for name in frames.sequence], dtype=bool)
-    by_name = codes_of([name or "" for name in frames.sequence])
-    by_time = bursts(np.zeros(len(frames), dtype=np.int64), frames.seconds)
-    unnamed = np.where(by_time < 0, -1, by_time + len(frames))
-    return np.where(named, by_name, unnamed)
+    """(n,) see `sequences`."""
+    return sequences(frames.sequence, np.zeros(len(frames), dtype=np.int64), frames.group, frames.seconds)
 
 
 def _grow(engine: Engine, embedder: int, camera: str) -> bool:

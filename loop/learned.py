@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 from connectors.ports import Detections
 from db.analysis import load_detections
 from db.engine import read
-from db.frames import frames
+from db.frames import FrameRow, frames
 from db.labels import answers, labels
 from db.states import Origin, TaskStatus
 from db.tasks import tasks
 from loop.coverage_view import CoverageView
+from loop.duplicates import leak_groups
 from loop.evaluation.ap import ImageMatch, match
 from loop.evaluation.calibration import calibrate
 from loop.evaluation.frame_loss import frame_loss
@@ -25,6 +26,7 @@ from loop.evaluation.trust import trust_of
 from loop.judging import truth_of
 from loop.pooling import Cost, Learned
 from loop.project import Project
+from loop.sides import codes_of
 from samplers.expected_loss import expected_loss
 
 Ints = NDArray[np.int64]
@@ -100,6 +102,7 @@ def _held_out(project: Project, view: CoverageView) -> HeldOut:
         known = labels(session, purpose="evaluation")
         found = load_detections(session, view.detector, sorted(known))
         rows = frames(session, seqs=sorted(found))
+    alike = leak_groups(project.engine, view.embedder, rows)
     missed = {row.seq: view.missed[place] for place, row in enumerate(view.production.rows)}
     matches = []
     for row in rows:
@@ -108,10 +111,15 @@ def _held_out(project: Project, view: CoverageView) -> HeldOut:
         matches.append(match(truth_of(known[row.seq], project.classes), boxes, [IOU]))
     return HeldOut(
         matches,
-        np.array([row.group_id for row in rows], dtype=np.int64),
+        codes_of([_group(row, alike.get(row.seq)) for row in rows]),
         np.array([missed.get(row.seq, 0.0) for row in rows], dtype=np.float64),
         np.array([row.origin == Origin.PRODUCTION for row in rows], dtype=bool),
     )
+
+
+def _group(row: FrameRow, alike: int | None) -> str:
+    """A camera-day of production; of imported frames, whose images tell no more, those that show the same."""
+    return str(row.group_id) if row.origin == Origin.PRODUCTION or alike is None else f"alike {alike}"
 
 
 def _cost(session: Session) -> Cost:

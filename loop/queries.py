@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connectors.errors import ImageRejected
-from connectors.images import decode, inspect
+from connectors.images import SUFFIXES, decode, inspect
 from connectors.ports import Array, Embedder
 from loop.errors import ConfigError
 
@@ -25,7 +25,7 @@ def _query(embedder: Embedder, text: str) -> Array:
         raise ConfigError("--like: expected a sentence or an image file, got nothing")
     if os.path.isfile(text):  # noqa: PTH113 - Path.is_file raises for a long sentence
         return _of_picture(embedder, Path(text))
-    if " " not in text and ("/" in text or Path(text).suffix):
+    if _named_like_a_file(text):
         raise ConfigError(f"--like: expected a sentence or an image file, found no file {text}")
     if unknown := embedder.unknown_words([text]):
         raise ConfigError(
@@ -34,6 +34,12 @@ def _query(embedder: Embedder, text: str) -> Array:
         )
     vector: Array = embedder.embed_text([text])[0]
     return vector
+
+
+def _named_like_a_file(text: str) -> bool:
+    """A sentence may have a slash or a full stop in it, but does not end as pictures' names do."""
+    suffix = os.path.splitext(text)[1].lower()  # noqa: PTH122 - for a long sentence too
+    return suffix in {*SUFFIXES.values(), ".jpeg"} or (" " not in text and ("/" in text or bool(suffix)))
 
 
 def _of_picture(embedder: Embedder, path: Path) -> Array:

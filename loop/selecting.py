@@ -30,6 +30,8 @@ from samplers import STRATEGIES, Pool, draw_evaluation
 
 Ints = NDArray[np.int64]
 ORDINARY = "ordinary frames"
+CONSIDERED = "considered"
+"""Of a batch: how many analyzed frames it was chosen from."""
 NOTHING_SOUGHT = "nothing to look for was given (--like): targeted chose as k_center does"
 
 
@@ -263,11 +265,14 @@ def _chosen(frame: FrameRow, part: _Part, index: int, rank: int, total: int) -> 
 
 
 def _keep(project: Project, view: CoverageView, request: Request, report: SelectReport) -> int:
-    seen = max(row.seq for row in view.production.rows)
     gaps = [{"name": gap.name, "why": gap.why, "share": gap.production_share} for gap in view.gaps]
     with write(project.engine) as session:
         batch = create_batch(
-            session, request.strategy, report.seed, request.budget, {"seen": seen, "gaps": gaps}
+            session,
+            request.strategy,
+            report.seed,
+            request.budget,
+            {CONSIDERED: len(view.production), "gaps": gaps},
         )
         add_tasks(session, batch, [_task(item, batch, view.detector) for item in report.chosen])
         queue_batch(session, batch)

@@ -53,7 +53,7 @@ def side_of(rows: list[FrameRow], vectors: Array, measures: dict[str, Reals]) ->
     """vectors: (N, D). measures: (N,) by name."""
     camera = codes_of([row.camera for row in rows])
     groups = np.array([row.group_id for row in rows], dtype=np.int64)
-    return Side(rows, vectors, measures, camera, _sequences(rows, camera), groups)
+    return Side(rows, vectors, measures, camera, _sequences(rows, camera, groups), groups)
 
 
 def _measures(found: dict[int, dict[str, float]], seqs: Sequence[int]) -> dict[str, Reals]:
@@ -64,18 +64,21 @@ def _measures(found: dict[int, dict[str, float]], seqs: Sequence[int]) -> dict[s
     }
 
 
-def _sequences(rows: Sequence[FrameRow], camera: Ints) -> Ints:
-    """The sequence a source named, in its group, for a name such as "morning" comes back every day; where it named none,
-    frames of a camera that follow one another closely.
+def sequences(named: Sequence[str | None], camera: Ints, group: Ints, seconds: Reals) -> Ints:
+    """(N,) a number for each sequence, -1 for none: those that a source named, in their camera and group, for a name such as
+    "morning" comes back every day; where it named none, frames of a camera that follow one another closely.
+
+    seconds: (N,) when each was captured, NaN where nobody knows.
     """
+    by_time = bursts(camera, seconds)
+    places = zip(named, camera.tolist(), group.tolist(), by_time.tolist(), strict=True)
+    codes = codes_of([f"{day}/{own}/{name}" if name else f"#{burst}" for name, own, day, burst in places])
+    alone = np.array([not name for name in named], dtype=bool) & (by_time < 0)
+    return np.where(alone, -1, codes)
+
+
+def _sequences(rows: Sequence[FrameRow], camera: Ints, group: Ints) -> Ints:
     seconds = np.array(
         [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], dtype=np.float64
     )
-    by_time = bursts(camera, seconds)
-    names = [
-        f"{row.group_id}/{row.camera}/{row.sequence}" if row.sequence else f"#{burst}"
-        for row, burst in zip(rows, by_time, strict=True)
-    ]
-    codes = codes_of(names)
-    alone = np.array([not row.sequence for row in rows], dtype=bool) & (by_time < 0)
-    return np.where(alone, -1, codes)
+    return sequences([row.sequence for row in rows], camera, group, seconds)

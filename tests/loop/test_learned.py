@@ -12,6 +12,7 @@ from connectors.ports import Detections
 from db.engine import read
 from db.tasks import batches
 from loop import coverage_view, explaining, selection_page, stages
+from loop import learned as learning
 from loop.coverage_view import CoverageView
 from loop.errors import ConfigError
 from loop.evaluation.ap import ImageMatch, Truth, match
@@ -126,6 +127,19 @@ def test_a_project_learns_from_its_own_held_out_frames(parts: FakeParts, view: C
     taught = learned(parts.project, view)
     assert taught.trust == 0
     assert not taught.cost.known
+
+
+def test_imported_images_that_show_the_same_are_one_group(
+    parts: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[HeldOut] = []
+    monkeypatch.setattr(learning, "trust", lambda each, seed: held.append(each) or 0.0)
+    for alike in (lambda row: row.seq, lambda row: 0):
+        monkeypatch.setattr(
+            learning, "leak_groups", lambda *given, of=alike: {row.seq: of(row) for row in given[2]}
+        )
+        learned(parts.project, view)
+    assert [len(np.unique(each.group)) for each in held] == [8, 1]
 
 
 def test_an_explained_batch_says_what_it_buys(parts: FakeParts, view: CoverageView) -> None:
@@ -244,6 +258,7 @@ def test_what_is_looked_for_is_a_sentence_or_a_picture(folder: Path) -> None:
             "nowhere/frame.jpg",
             "--like: expected a sentence or an image file, found no file nowhere/frame.jpg",
         ),
+        ("my photo.JPG", "--like: expected a sentence or an image file, found no file my photo.JPG"),
         ("./nowhere", "--like: expected a sentence or an image file, found no file ./nowhere"),
         ("/tmp", "--like: expected a sentence or an image file, found no file /tmp"),
     ],

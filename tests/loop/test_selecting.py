@@ -283,6 +283,8 @@ def test_the_service_does_not_choose_while_most_has_yet_to_be_analyzed(
     stages.ingest(parts, quiet)
     assert current.backlog_of(parts) == Backlog(52, 42)
     assert len(daily.select_daily(parts, quiet).chosen) == 8
+    stages.analyze(parts, quiet)
+    assert len(daily.select_daily(parts, quiet).chosen) == 2
 
 
 def test_only_one_process_selects(analyzed: FakeParts) -> None:
@@ -297,12 +299,7 @@ def test_frames_analyzed_while_the_view_is_built_count_too(
     analyzed: FakeParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = with_select(analyzed, share_of_new=0.5, daily_budget=100)
-    whole = daily.analyzed_up_to
-
-    def earlier(session: object, seq: int | None = None) -> int:
-        return whole(session, seq) if seq is not None else 12
-
-    monkeypatch.setattr(daily, "analyzed_up_to", earlier)
+    monkeypatch.setattr(daily, "count_analyzed", lambda session: 12)
     assert len(daily.select_daily(parts, quiet).chosen) == 21
 
 
