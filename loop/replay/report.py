@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from loop.replay import stats
-from loop.replay.curves import AXES, OVERALL, Axis, Curves, Floats, curves_of
+from loop.replay.curves import AXES, OVERALL, RARE, Axis, Curves, Floats, curves_of
 from loop.replay.plots import plot_curves, plot_slices
 from loop.replay.results import About, read_about, read_results
 
 MARGIN = 0.5
+DEFAULT = "hybrid"
+CONTROL = "random2"
+CONTROLLED = f" {CONTROL} is another draw of random: a control, which is not ranked and not adjusted for."
+AIMED = {OVERALL: 0.7, RARE: 0.5}
+"""Of random's labels, for what random reaches in the last round."""
 PARTS = ((0.5, "middle"), (1.0, "final"))
 INTRO = (
     "Written by `fieldloop bench report` from the files in `{folder}`; AP is mAP50-95 in points of 100 unless it says AP50. Every row of a seed shares "
@@ -42,6 +47,8 @@ def _lines(about: About, curves: Curves, folder: str, name: str) -> Iterable[str
     yield INTRO.format(folder=folder)
     yield ""
     yield from _setting(about, curves)
+    if DEFAULT in curves.samplers[1:] and len(curves.seeds) > 1:
+        yield from _section(f"In short: {DEFAULT}, which `fieldloop select` uses", _short(curves))
     for measure in curves.measures:
         yield from _section(f"Against random: {measure}", _against(curves, measure))
     yield from _section("Area under the curve, by what is counted", _areas(curves))
@@ -82,16 +89,61 @@ def _setting(about: About, curves: Curves) -> Iterable[str]:
         yield f"- **Not finished, left out of every table**: {', '.join(curves.missing)}."
 
 
+def _short(curves: Curves) -> Iterable[str]:
+    """What was aimed at, what was found, and whether it holds."""
+    rows = []
+    for measure in curves.measures:
+        ratio = _saving(curves, DEFAULT, measure, "frames", 1.0)
+        told = _saved(curves, DEFAULT, measure, "frames", 1.0)
+        good = ratio.censored == "before" or (not ratio.censored and ratio.ratio <= AIMED[measure])
+        sure = good and ratio.high <= AIMED[measure]
+        rows.append(
+            [
+                f"{measure}: at most {AIMED[measure]:g} of random's labels for what random reaches at the end",
+                told,
+                "yes" if sure else "yes, but the interval goes beyond" if good else "**no**",
+            ]
+        )
+    for measure in curves.measures:
+        ranks = _ranks(curves, {sampler: areas_of(curves, sampler, measure) for sampler in curves.samplers})
+        best = min(ranks, key=ranks.__getitem__)
+        rows.append(
+            [
+                f"{measure}: best mean rank",
+                f"{ranks[DEFAULT]:.2f}" + ("" if best == DEFAULT else f", {best} {ranks[best]:.2f}"),
+                "yes" if best == DEFAULT else "**no**",
+            ]
+        )
+    baseline = curves.samplers[0]
+    test = stats.paired(areas_of(curves, DEFAULT, OVERALL), areas_of(curves, baseline, OVERALL))
+    rows.append(
+        [
+            f"overall: not worse than random by {MARGIN:g} points of AUBC",
+            f"{test.mean:+.2f}, at least {test.lower:+.2f}",
+            "yes" if stats.not_worse(test, MARGIN) else "**no**",
+        ]
+    )
+    yield from table_of(["aim", "found", "holds"], rows)
+
+
+def _ranks(curves: Curves, areas: dict[str, Floats]) -> dict[str, float]:
+    """Mean over seeds, 1 is best. random2 is random again, so it takes no rank from others."""
+    ranked = [sampler for sampler in curves.samplers if sampler != CONTROL]
+    ranks = stats.mean_ranks(np.stack([areas[sampler] for sampler in ranked], axis=1))
+    return dict(zip(ranked, ranks.tolist(), strict=True))
+
+
 def _against(curves: Curves, measure: str) -> Iterable[str]:
     """Area under the curve and the last round, paired by seed."""
     low, high = _span(curves, "frames")
     yield (
         f"AUBC: mean AP between {low:g} and {high:g} labeled frames (trapezoids). Differences by seed: mean, 95 % t interval, exact sign-flip p, "
-        f"adjusted for {max(len(curves.samplers) - 1, 1)} comparisons (Holm). Rank: mean over seeds of AUBC, 1 is best.\n"
+        f"adjusted for {len(set(curves.samplers[1:]) - {CONTROL})} comparisons (Holm). Rank: mean over seeds of AUBC, 1 is best."
+        f"{CONTROLLED if CONTROL in curves.samplers else ''}\n"
     )
     areas = {sampler: areas_of(curves, sampler, measure) for sampler in curves.samplers}
     last = {sampler: curves.points(sampler, measure)[:, -1] for sampler in curves.samplers}
-    ranks = stats.mean_ranks(np.stack([areas[sampler] for sampler in curves.samplers], axis=1))
+    ranks = _ranks(curves, areas)
     head = [
         "sampler",
         "AUBC",
@@ -113,7 +165,7 @@ def _against(curves: Curves, measure: str) -> Iterable[str]:
             row += [f"{table[sampler].mean():.2f}", *tests.get(sampler, ["", "", ""])]
             if table is areas:
                 row.append("" if place == 0 else str(int((areas[sampler] < areas[curves.samplers[0]]).sum())))
-        rows.append([*row, f"{ranks[place]:.2f}"])
+        rows.append([*row, f"{ranks[sampler]:.2f}" if sampler in ranks else ""])
     yield from table_of(head, rows)
 
 
@@ -121,12 +173,16 @@ def _tests(curves: Curves, values: dict[str, Floats]) -> dict[str, list[str]]:
     baseline, *others = curves.samplers
     if len(curves.seeds) < 2 or not others:
         return {}
-    tests = [stats.paired(values[sampler], values[baseline]) for sampler in others]
-    adjusted = stats.holm([test.p for test in tests])
+    tests = {sampler: stats.paired(values[sampler], values[baseline]) for sampler in others}
+    compared = [sampler for sampler in others if sampler != CONTROL]
+    adjusted = stats.holm([tests[sampler].p for sampler in compared])
+    holm = {sampler: f"{p:.3f}" for sampler, p in zip(compared, adjusted, strict=True)}
     return {
-        sampler: [f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})", f"{test.p:.3f}", f"{p:.3f}"]
-        for sampler, test, p in zip(others, tests, adjusted, strict=True)
-    }
+        sampler: [
+            f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})", f"{test.p:.3f}", holm.get(sampler, "")
+        ]
+        for sampler, test in tests.items()
+    }  # fmt: skip
 
 
 def _areas(curves: Curves) -> Iterable[str]:
@@ -157,12 +213,16 @@ def _labels(curves: Curves) -> Iterable[str]:
     yield from table_of(head, rows)
 
 
-def _saved(curves: Curves, sampler: str, measure: str, axis: Axis, part: float) -> str:
+def _saving(curves: Curves, sampler: str, measure: str, axis: Axis, part: float) -> stats.Saving:
     baseline = curves.samplers[0]
-    found = stats.saving(
+    return stats.saving(
         curves.along(sampler, axis), curves.points(sampler, measure),
         curves.along(baseline, axis), curves.points(baseline, measure), part,
     )  # fmt: skip
+
+
+def _saved(curves: Curves, sampler: str, measure: str, axis: Axis, part: float) -> str:
+    found = _saving(curves, sampler, measure, axis, part)
     sign = {"before": "<", "after": ">", "": ""}[found.censored]
     return f"{sign}{found.ratio:.2f} ({_end(found.low)} to {_end(found.high)})"
 

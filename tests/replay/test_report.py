@@ -76,7 +76,7 @@ def test_the_same_files_give_the_same_report(folder: Path, tmp_path: Path) -> No
 def test_the_figures_are_the_ones_of_the_files(folder: Path, tmp_path: Path) -> None:
     text = write_report(folder, tmp_path / "docs").read_text()
     row = next(line for line in text.splitlines() if line.startswith("| hybrid | 33.50"))
-    assert "+6.00 (+6.00 to +6.00) | 0.125 | 0.250 | 0 |" in row
+    assert "+6.00 (+6.00 to +6.00) | 0.125 | 0.125 | 0 |" in row
     assert row.endswith("| 1.00 |")
     savings = next(line for line in text.splitlines() if line.startswith("| hybrid | overall | 0."))
     assert savings == "| hybrid | overall | " + " | ".join(["0.50 (0.50 to 0.50)"] * 6) + " |"
@@ -85,8 +85,22 @@ def test_the_figures_are_the_ones_of_the_files(folder: Path, tmp_path: Path) -> 
 def test_random_against_itself_shows_nothing(folder: Path, tmp_path: Path) -> None:
     text = write_report(folder, tmp_path / "docs").read_text()
     row = next(line for line in text.splitlines() if line.startswith("| random2 | 27.50"))
-    assert re.search(r"\| \+0\.00 \(-0\.1\d to \+0\.1\d\) \| 1\.000 \| 1\.000 \| 2 \|", row)
+    assert re.search(r"\| \+0\.00 \(-0\.1\d to \+0\.1\d\) \| 1\.000 \|  \| 2 \|", row)
+    assert row.endswith("|  |")
+    assert "adjusted for 1 comparisons (Holm)" in text
+    assert "random2 is another draw of random: a control, which is not ranked and not adjusted for." in text
     assert "| random2 | -0.11 yes |" in text
+
+
+def test_what_was_aimed_at_comes_first(folder: Path, tmp_path: Path) -> None:
+    """Twice as steep as random: half of its labels, which is below .7 and just .5."""
+    text = write_report(folder, tmp_path / "docs").read_text()
+    short = text[text.index("## In short: hybrid") : text.index("## Against random")]
+    rows = [line.split(" | ") for line in short.splitlines() if line.startswith("| ")][1:]
+    assert [row[-1] for row in rows] == ["yes |"] * 5
+    assert [row[1] for row in rows] == [
+        "0.50 (0.50 to 0.50)", "0.50 (0.50 to 0.50)", "1.00", "1.00", "+6.00, at least +6.00"
+    ]  # fmt: skip
 
 
 def test_every_sampler_and_seed_stands_there(folder: Path, tmp_path: Path) -> None:
