@@ -25,8 +25,9 @@ STEP = np.float32(1 / 255)
 
 @dataclass(frozen=True)
 class Cells:
-    """Up to dense_rows rows the objective is exact. Beyond, cells of about cell_rows rows, those nearest to one row
-    drawn at random, choose from within, and every row can be covered in the `homes` cells nearest to it.
+    """Up to dense_rows rows the objective is exact. Beyond, cells choose from within: those rows that are nearest to one
+    drawn at random, as many as there are rows to a pick, from cell_rows to wide_cell_rows. Every row can be covered in
+    the `homes` cells nearest to it.
 
     most_rows: of more, and 64 for every pick, so many are candidates: in each cell half of them those that cover the
     most of 128 rows, the others drawn at random. All are covered all the same. neighbors: the best candidate gives
@@ -37,15 +38,23 @@ class Cells:
     """
 
     dense_rows: int = 4096
-    cell_rows: int = 1024
+    cell_rows: int = 512
+    wide_cell_rows: int = 1024
     homes: int = 6
-    most_rows: int = 1 << 17
+    most_rows: int = 3 << 16
     neighbors: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("dense_rows", "cell_rows", "homes", "most_rows", "neighbors"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {value}")
+
+    def count(self, rows: int, k: int) -> int:
+        """How many cells."""
+        if rows <= self.dense_rows:
+            return 1
+        size = min(max(rows // max(k, 1), self.cell_rows), max(self.cell_rows, self.wide_cell_rows))
+        return -(-rows // size)
 
 
 class Covering:
@@ -64,8 +73,8 @@ class Covering:
         """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0. k: picks that are asked for."""
         self._points, self._rows, self._kernel, self._shape = pool.embeddings, rows, kernel, cells
         points = rows_of(pool.embeddings, rows)
-        count = 1 if len(rows) <= cells.dense_rows else -(-len(rows) // cells.cell_rows)
-        self._middles = points[np.sort(rng.choice(len(points), min(count, len(points)), replace=False))]
+        count = min(cells.count(len(rows), k), len(rows))
+        self._middles = points[np.sort(rng.choice(len(points), count, replace=False))]
         self._homes = near_cells(points, self._middles, cells.homes)
         self._ground = [np.unique(near) for near in members(self._homes, len(self._middles))]
         self._inside = members(self._homes[:, 0], len(self._middles))
@@ -78,7 +87,8 @@ class Covering:
         self._kept: dict[int, NDArray[Any]] = {}
         self._room = max(2 * points.nbytes, LEAST_ROOM)
         candidates = max(cells.most_rows, ROWS_PER_PICK * k)
-        if len(rows) > candidates:
+        self.thinned = len(rows) > candidates
+        if self.thinned:
             share = candidates / len(rows)
             self.cells = [self._promising(cell, share, rng) for cell in range(len(self.cells))]
 

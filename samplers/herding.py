@@ -41,10 +41,9 @@ def herding(
     """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
 
     One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: M cell_rows homes D
-    multiplications to look at every candidate once, M at most 131,072 or 64k, and some hundred N D to find them; up
-    to twice the pool's memory for what is looked at again. It
-    finds modes only once k exceeds their number, the largest first, and outliers last: rare things need a
-    quota or k-center.
+    multiplications to look at every candidate once, M at most 196,608 or 64k, some hundred N D to find them, and
+    64 cell_rows homes D for every pick; up to twice the pool's memory for what is looked at again. It finds modes
+    only once k exceeds their number, the largest first, and outliers last: rare things need a quota or k-center.
     """
     return _herd(pool, k, rng, settings or HerdingSettings())
 
@@ -88,7 +87,7 @@ def herd_arm(
         kernel = gaussian(settings.scale or estimate_scale(rows_of(pool.embeddings, rows), pool.labeled, rng))
     objective = Covering(pool, rows, weights, kernel, rng, settings.cells, k)
     greedy: Arm = Greedy(name, objective, relative_cost(pool), weight)
-    if len(objective.cells) > 1:
+    if objective.thinned:
         greedy = Settled(greedy, objective, relative_cost(pool))
     rest = np.setdiff1d(rows, np.concatenate([rows[:0], *objective.cells]), assume_unique=True)
     if not len(rest):

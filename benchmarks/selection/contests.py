@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field, replace
 
+from samplers.covering import Cells
 from samplers.hybrid import CELLS
 
 OFTEN = 99
 SMALL = 20_000
 MAPPED = 10
-IN_DEFAULT = ("--most", str(CELLS.most_rows), "--homes", str(CELLS.homes))
+MILLION = 1_000_000
 
 
 Methods = dict[str, tuple[str, ...]]
@@ -75,10 +77,17 @@ def contests(size: int) -> list[Contest]:
             "clustered",
             size,
             1000,
-            {"fieldloop": ("herding",), "as in the default": ("herding", *IN_DEFAULT)},
+            {"fieldloop": _herding(Cells()), "as in the default": _herding(CELLS)},
             judge="covered",
         ),
-        Contest("herding, small", "clustered", SMALL, 500, _exact(()), judge="covered"),
+        Contest(
+            "herding, small",
+            "clustered",
+            SMALL,
+            500,
+            {"fieldloop": _herding(Cells()), "exact": _herding(Cells(dense_rows=SMALL))},
+            judge="covered",
+        ),
         *(_sampled(scale) for scale in (0.4, 0.8)),
         Contest(
             "facility location",
@@ -94,8 +103,9 @@ def contests(size: int) -> list[Contest]:
     ]
 
 
-def _exact(options: tuple[str, ...]) -> Methods:
-    return {"fieldloop": ("herding", *options), "exact": ("herding", "--dense", str(SMALL * 4))}
+def _herding(cells: Cells, scale: float | None = None) -> tuple[str, ...]:
+    given = () if scale is None else ("--scale", str(scale))
+    return ("herding", "--cells", json.dumps(asdict(cells)), *given)
 
 
 def _default(name: str, rows: int) -> Contest:
@@ -110,12 +120,12 @@ def _rich(rows: int, labeled: int) -> Contest:
 
 def _sampled(scale: float) -> Contest:
     """As many rows for a pick, and as few of all candidates, as at a million."""
-    rows, given = 2 * SMALL, ("--scale", str(scale))
-    thinned = ("--most", str(rows // 16), "--homes", str(CELLS.homes))
+    rows = 2 * SMALL
+    cells, thin = (replace(each, most_rows=each.most_rows * rows // MILLION) for each in (Cells(), CELLS))
     methods: Methods = {
-        "fieldloop": ("herding", "--most", str(rows // 8), *given),
-        "as in the default": ("herding", *thinned, *given),
-        "exact": ("herding", "--dense", str(rows), *given),
+        "fieldloop": _herding(cells, scale),
+        "as in the default": _herding(thin, scale),
+        "exact": _herding(Cells(dense_rows=rows), scale),
     }
     return Contest(
         f"herding, sampled {scale}", "clustered", rows, rows // 1024, methods, judge="covered", scale=scale

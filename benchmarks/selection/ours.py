@@ -31,9 +31,7 @@ def main() -> None:
     parser.add_argument("picks", type=Path)
     parser.add_argument("--labeled", type=Path)
     parser.add_argument("--first", type=int, default=0, help="so many rows from 0 on are labeled")
-    parser.add_argument("--most", type=int, help="most_rows of herding")
-    parser.add_argument("--homes", type=int, help="homes of herding")
-    parser.add_argument("--dense", type=int, help="dense_rows of herding")
+    parser.add_argument("--cells", type=json.loads, default={}, help="of herding, as JSON")
     parser.add_argument("--scale", type=float, help="of herding's kernel")
     options = parser.parse_args()
     before = memory("VmRSS")
@@ -100,9 +98,7 @@ def _pool(points: NDArray[Any], labeled: NDArray[Any] | None) -> Pool:
 
 
 def _herding(points: NDArray[Any], k: int, labeled: NDArray[Any] | None, options: argparse.Namespace) -> Ints:
-    given = {"most_rows": options.most, "homes": options.homes, "dense_rows": options.dense}
-    cells = Cells(**{name: value for name, value in given.items() if value})
-    settings = HerdingSettings(cells=cells, scale=options.scale)
+    settings = HerdingSettings(cells=Cells(**options.cells), scale=options.scale)
     return herding(Pool.of(points, labeled=labeled), k, np.random.default_rng(0), settings).indices
 
 
