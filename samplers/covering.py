@@ -119,8 +119,9 @@ class Covering:
             return []
         cell = self._cell_of(row)
         ground, inside = self._ground[cell], self.cells[cell]
-        known = inside[min(int(np.searchsorted(inside, row)), len(inside) - 1)] == row
-        near = (self._of_cell(cell, np.array([row])) if known else self._similar(np.array([row]), ground))[0]
+        place, asked = int(np.searchsorted(inside, row)), np.array([row])
+        known = place < len(inside) and inside[place] == row
+        near = (self._of_cell(cell, asked) if known else self._similar(asked, ground))[0]
         more = near > self._covered[ground]
         self._covered[ground[more]] = near[more]
         changed: list[int] = np.unique(self._homes[ground[more]]).tolist()
