@@ -83,7 +83,7 @@ class Words:
 class Comparison:
     """Both sides, their gaps worst first, and one stratum per production frame.
 
-    boxes_per_class: (C,) labeled in the training set. missed: (N,) objects that the detector seems to have missed in
+    boxes_per_class, frames_per_class: (C,) labeled in the training set. missed: (N,) objects that the detector seems to have missed in
     each production frame, by what the training frames nearest to it show. unlike: (N,) bool, the production frames of
     which sentences say nothing.
     """
@@ -93,6 +93,7 @@ class Comparison:
     detections: Sequence[StoredDetections]
     classes: tuple[str, ...]
     boxes_per_class: Ints
+    frames_per_class: Ints
     facets: list[Facet]
     novelty: Novelty
     regions: list[Region]
@@ -140,6 +141,7 @@ def compare(
         detections=known.detections,
         classes=known.classes,
         boxes_per_class=boxes,
+        frames_per_class=frames_with,
         facets=facets,
         novelty=novelty,
         regions=regions,

@@ -127,6 +127,9 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     start = _start(project, view, request)
     rules, in_pool, seed = start.rules, start.in_pool, start.seed
     evaluation = _evaluation(view, ~in_pool & ~rules.engaged, start.evaluation, seed)
+    asked = np.setdiff1d(np.flatnonzero(rules.engaged & ~in_pool), rules.skipped)
+    judging = rules.cluster[np.append(asked, evaluation.rows)]
+    rules = replace(rules, judging=np.unique(judging))
     rows = np.flatnonzero(in_pool)
     taught = learned(project, view)
     pool = pool_of(view, rows, rules, taught, request.queries or None)

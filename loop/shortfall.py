@@ -29,7 +29,8 @@ class Asked:
 @dataclass(frozen=True, eq=False)
 class Rules:
     """What keeps frames out. engaged: (N,) labeled, queued or skipped. cluster, sequence: (N,) codes, sequence -1 for
-    none. skipped: rows of those that a labeler skipped.
+    none. skipped: rows of those that a labeler skipped. judging: clusters of frames that judge models, labeled or asked
+    for; what is nearly the same as one of them never trains.
     """
 
     strategy: str
@@ -38,6 +39,7 @@ class Rules:
     sequence: Ints
     per_sequence: int
     skipped: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    judging: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def why_fewer(asked: Asked, rules: Rules, camera_days: int) -> list[str]:
@@ -69,6 +71,8 @@ def _left_out(asked: Asked, rules: Rules) -> dict[str, int]:
         taken[asked.chosen] = True
         near = np.isin(rules.cluster, rules.cluster[taken])
         counts["nearly the same as one that is labeled, queued or in this batch"] = _close(open_rows, near)
+        judged = np.isin(rules.cluster, rules.judging)
+        counts["nearly the same as one that judges models"] = _close(open_rows, judged)
         limit = f"beyond {rules.per_sequence} of one sequence (select.max_per_sequence)"
         counts[limit] = _close(open_rows, _full(asked.chosen, rules))
     counts[f"passed over by {rules.strategy}"] = int(open_rows.sum())

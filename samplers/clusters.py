@@ -129,9 +129,10 @@ def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) 
     """(N,) int64 group numbers from 0, for leakage: whoever is within reach of a frame, or has it within reach, is in its group.
 
     Chains count, so no such pair lies in two groups, and no leader cluster does. camera: (N,) int; frames of different
-    cameras are within reach up to SAME_VIEW only. Exact. Cost: L^2 / 2 D multiplications for L leader clusters, which
+    cameras are within reach up to SAME_VIEW only. Exact. Cost: for L leader clusters N L D multiplications a camera
+    to find them and L^2 / 2 D of all cameras, which
     by the triangle inequality tell which of them can hold a pair at all, and those of their members where no chain
-    joins them yet; memory 512 L numbers and the pairs of clusters that are to be looked into.
+    joins them yet; memory a few times 512 L numbers and the pairs of clusters that are to be looked into.
     """
     if not len(vectors):
         return np.zeros(0, dtype=np.int64)

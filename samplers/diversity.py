@@ -10,17 +10,23 @@ from numpy.typing import NDArray
 from samplers.arms import Queue, take_turns
 from samplers.distances import Floats
 from samplers.farthest import Farthest
-from samplers.pool import Ints, Pool, Reals, Selection
+from samplers.pool import Ints, Pool, PoolError, Reals, Selection
 
 
 def random(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
-    """Every admissible frame is as likely as any other to come next."""
+    """Every admissible frame is as likely as any other to come next: O(N).
+
+    Rare things come as rarely as they are; what was chosen by it alone is an unbiased sample of what is admissible.
+    """
     return take_turns(pool, k, [Queue("random", rng.permutation(len(pool)), np.ones(len(pool)))], {})
 
 
 def k_center(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
-    """The frame farthest from everything labeled and chosen so far, again and again;
-    gains are those distances.
+    """k-center-greedy (Gonzalez 1985; Sener and Savarese 2018): the frame farthest from everything labeled and chosen
+    so far, again and again; gains are those distances.
+
+    Exact, at about 3N rows read and .2 N k D multiplications (see `Farthest`). Its radius is at most twice the least
+    possible one. It finds what is rare once and chases outliers; it covers worse than chance where density matters.
     """
     arm = Farthest.of("k_center", pool, None, rng, 1.0)
     return take_turns(pool, k, [arm], {"novelty": pool.novelty})
@@ -42,6 +48,10 @@ def k_center_rows(
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")
     known = np.zeros((0, points.shape[1]), dtype=np.float32) if labeled is None else labeled
+    if len(wrong := np.flatnonzero(~np.isfinite(known).all(axis=1))):
+        raise PoolError(
+            f"labeled: expected finite numbers, got others in row {wrong[0]}; leave that frame out"
+        )
     arm = Farthest("k_center", points, known, None, rng, buffer_rows=buffer_rows)
     still_open = np.ones(len(points), dtype=bool)
     picks: list[tuple[int, float]] = []

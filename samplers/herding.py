@@ -40,7 +40,8 @@ def herding(
 ) -> Selection:
     """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
 
-    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: M cell_rows homes D
+    Exact for up to 4,096 rows, at N^2 D multiplications; beyond, inside cells that depend on the budget, so that a
+    smaller one is no prefix of a larger (see `Cells`), and within 1 % of it where that was measured. One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: M cell_rows homes D
     multiplications to look at every candidate once, M at most 196,608 or 64k, some hundred N D to find them, and
     64 cell_rows homes D for every pick; up to twice the pool's memory for what is looked at again. It finds modes
     only once k exceeds their number, the largest first, and outliers last: rare things need a quota or k-center.
@@ -54,7 +55,7 @@ def uncertainty_herding(
     """UHerding (Bae et al. 2025): covered mass weighs 1 - lam + lam u, u a frame's doubt over the mean doubt.
 
     Random u costs it little of its coverage, where choosing by uncertainty x distance would be no better than chance.
-    lam is .5 when left out.
+    lam is .5 when left out. Cost and failures are herding's; u that follows crowding or noise pulls it there.
     """
     return _herd(pool, k, rng, settings or HerdingSettings(lam=0.5))
 
@@ -64,8 +65,8 @@ def facility_location(
 ) -> Selection:
     """Herding with similarity max(0, 1 - d^2 / 2), the cosine of unit vectors (Mirchandani and Francis 1990; Wei et al. 2015).
 
-    Its reach is wide: it prefers the middle of everything, and beyond dense_rows what lies outside a cell is
-    not seen.
+    Its reach is wide: it prefers the middle of everything, and beyond dense_rows what lies outside a cell's homes is
+    not seen. Cost is herding's.
     """
     return _herd(pool, k, rng, settings or HerdingSettings(), cosine)
 

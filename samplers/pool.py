@@ -48,7 +48,7 @@ class Pool:
     wanted: (S,) int, so many more frames would cover each stratum; -1 where nobody counted. floors: (S,) int, so many frames of each stratum come first, as far as there are any. quotas: (S,) int,
     no more than so many of each are chosen; -1 for no limit.
     queries: (Q, D) float32, what is looked for: confirmed examples, or the vector of a text.
-    class_counts: (C,) >= 0, boxes of each class that are labeled already.
+    class_counts: (C,) >= 0, labeled frames that show each class.
     doubt: (N,) 0..1, what the detector is expected to get wrong in a frame. trust: 0..1, how far that has shown to be so.
     """
 
@@ -177,10 +177,11 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """k chosen frames, best first; every prefix is itself a fair selection.
+    """k chosen frames, best first.
 
-    indices: (k,) int64 rows of the pool, unique. gains: (k,) float64, what each pick was worth when it was
-    made, never rising.
+    indices: (k,) int64 rows of the pool, unique. gains: (k,) float64, never rising: what each pick was worth when it was
+    made, or what a later one was, where that is more (a floor comes first, whatever it is worth). A strategy whose plan
+    depends on the budget says that a smaller budget is no prefix of a larger.
     contributions: {reason: (k,) float64}. arm: (k,) str, the part of the strategy that chose it.
     """
 
@@ -200,13 +201,17 @@ def _or(given: ArrayLike | None, default: NDArray[Any]) -> NDArray[Any]:
     return default if given is None else np.asarray(given)
 
 
-def _vector(name: str, value: NDArray[Any], size: int | None, dtype: type[np.generic]) -> NDArray[Any]:
+def _vector(name: str, value: NDArray[Any], size: int | None, dtype: type[Any]) -> NDArray[Any]:
     array = np.asarray(value)
     if array.ndim != 1 or (size is not None and len(array) != size):
         wanted = "classes" if size is None else size
         raise PoolError(f"{name}: expected shape ({wanted},), got {array.shape}")
     _refuse_nan(name, array)
-    return array.astype(dtype)
+    out = array.astype(dtype)
+    wrong = np.flatnonzero(out != array)
+    if len(wrong):
+        raise PoolError(f"{name}: expected {np.dtype(dtype).name}, got {array[wrong[0]]} in row {wrong[0]}")
+    return out
 
 
 def _unit_rows(name: str, value: NDArray[Any], width: int | None = None) -> Floats:
@@ -237,7 +242,9 @@ def _scores(value: Sequence[NDArray[Any]], size: int) -> list[NDArray[Any]]:
     if scores:
         distinct = {id(frame): frame for frame in scores}
         flat = np.concatenate([frame.ravel() for frame in distinct.values()])
-        _refuse_nan("scores", flat)
+        if not np.isfinite(flat).all():
+            row = next(row for row, frame in enumerate(scores) if not np.isfinite(frame).all())
+            _refuse_nan("scores", np.array([scores[row].sum()]), first=row)
         if len(flat) and (flat.min() < 0 or flat.max() > 1):
             raise PoolError(
                 f"scores: expected sigmoid scores in 0..1, got {flat.min():.3f}..{flat.max():.3f}"

@@ -38,7 +38,7 @@ def ppal(pool: Pool, k: int, rng: np.random.Generator, settings: PPALSettings | 
 
     The published similarity matches boxes of a class by box features. A pool has one vector per frame, so here
     two frames are as similar as their vectors, as far as the classes of one are found in the other, and
-    opposite (-1) as far as they are not. Cost: (4k)^2 D, memory 16 bytes times (4k)^2. A sum follows crowding,
+    opposite (-1) as far as they are not. Cost: (4k)^2 D, memory 40 bytes times (4k)^2. A sum follows crowding,
     and what is labeled plays no part. The budget shapes the clusters: a smaller one is no prefix of a larger.
     """
     chosen = settings or PPALSettings()

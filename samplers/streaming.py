@@ -29,8 +29,10 @@ class StreamSettings:
     tau: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.tau < 0:
+        if not self.tau >= 0:
             raise ValueError(f"tau: expected 0 or more, got {self.tau}")
+        if not all(gain >= 0 for gain in self.past_gains):
+            raise ValueError(f"past_gains: expected distances, got {self.past_gains}")
 
 
 def streaming(

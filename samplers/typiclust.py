@@ -80,12 +80,14 @@ def typical(points: Floats, neighbors: int, rng: np.random.Generator) -> Reals:
     among = np.sort(rng.choice(len(points), min(len(points), MOST_ROWS), replace=False))
     near = min(neighbors, max(len(among) // 2, 1))
     mean = np.empty(len(points))
+    itself = np.isin(np.arange(len(points)), among)
     for start in range(0, len(points), MOST_ROWS):
         part = slice(start, start + MOST_ROWS)
         squared = squared_distances(points[part], points[among])
         kth = min(near, len(among) - 1)
-        nearest = np.sqrt(np.partition(squared, kth, axis=1)[:, : near + 1])
-        mean[part] = nearest.sum(axis=1) / near
+        nearest = np.sort(np.sqrt(np.partition(squared, kth, axis=1)[:, : near + 1]), axis=1)
+        others = np.where(itself[part], nearest.sum(axis=1) - nearest[:, 0], nearest[:, :near].sum(axis=1))
+        mean[part] = others / near
     return 1 / (mean + 1e-5)
 
 

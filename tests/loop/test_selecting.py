@@ -76,6 +76,25 @@ def test_evaluation_frames_come_from_evaluation_groups_and_training_frames_from_
     assert {role[item.frame] for item in of_purpose(report, "evaluation")} == {Role.EVALUATION}
 
 
+def test_what_resembles_a_frame_that_judges_is_not_labeled_to_train(
+    analyzed: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Freezing would leave it out of the training set once it was paid for."""
+    in_pool = [row.role == Role.POOL for row in view.production.rows]
+    twins = np.where(np.arange(len(in_pool)) % 3 == 0, -7, np.arange(len(in_pool)))
+    monkeypatch.setattr(selecting, "stored_clusters", lambda *given: twins)
+    with read(analyzed.project.engine) as session:
+        assert not tasks(session)
+    report = select_from(analyzed.project, view, Request(40, "random"))
+    place = {row.seq: number for number, row in enumerate(view.production.rows)}
+    judged = {twins[place[item.frame]] for item in of_purpose(report, "evaluation")}
+    trained = {twins[place[item.frame]] for item in of_purpose(report, "train")}
+    assert -7 in judged
+    assert -7 not in trained
+    again = select_from(analyzed.project, view, Request(40, "random"))
+    assert not {place[item.frame] % 3 for item in of_purpose(again, "train")} & {0}
+
+
 def test_every_choice_has_its_reason_on_one_line(analyzed: FakeParts, view: CoverageView) -> None:
     report = select_from(analyzed.project, view, Request(20, "hybrid"))
     for item in report.chosen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from loop.shortfall import Asked, Rules, why_fewer
@@ -29,6 +31,14 @@ def test_every_frame_is_counted_by_its_first_reason() -> None:
     assert why_fewer(asked(8, 0, 2), rules(), 3) == [
         "2 of 8 training frames: of 10 in the pool, 2 nearly the same as one that is labeled, queued or in this batch, "
         "1 beyond 2 of one sequence (select.max_per_sequence), 5 passed over by random"
+    ]
+
+
+def test_what_resembles_a_frame_that_judges_is_counted() -> None:
+    judged = replace(rules(), judging=np.array([3, 4]))
+    assert why_fewer(asked(8, 0, 2), judged, 3) == [
+        "2 of 8 training frames: of 10 in the pool, 2 nearly the same as one that is labeled, queued or in this batch, "
+        "4 nearly the same as one that judges models, 1 beyond 2 of one sequence (select.max_per_sequence), 1 passed over by random"
     ]
 
 

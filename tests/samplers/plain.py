@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,51 @@ def distances(points: Floats, picks: list[int], labeled: Floats) -> tuple[list[f
     return had, farthest
 
 
+def uncertainty(boxes: Floats, measure: str, aggregation: str, least: float, top: int) -> float:
+    """Of one frame, box by box."""
+    values = []
+    for box in boxes:
+        scores = sorted(np.atleast_1d(box).tolist(), reverse=True)
+        first, second = (scores[0], scores[1]) if len(scores) > 1 else (scores[0], 1 - scores[0])
+        if first >= least:
+            values.append(
+                {
+                    "least_confidence": 1 - first,
+                    "margin": 1 - abs(first - second),
+                    "entropy": -first * math.log(first) - (1 - first) * math.log(1 - first),
+                }[measure]
+            )
+    if not values:
+        return 0.0
+    return {
+        "sum": sum(values),
+        "mean": sum(values) / len(values),
+        "max": max(values),
+        "top": sum(sorted(values)[-top:]) / top,
+    }[aggregation]
+
+
+def webster(weights: list[float], turns: int) -> list[int]:
+    """Who has each turn: one after another to the largest weight / (turns had + 1/2), the first of equals."""
+    had, order = [0] * len(weights), []
+    for _ in range(turns):
+        best = max(range(len(weights)), key=lambda arm: (weights[arm] / (had[arm] + 0.5), -arm))
+        had[best] += 1
+        order.append(best)
+    return order
+
+
 def covering(
-    points: Floats, weights: Floats, picks: list[int], labeled: Floats, scale: float
+    points: Floats,
+    weights: Floats,
+    picks: list[int],
+    labeled: Floats,
+    scale: float,
+    cost: Floats | None = None,
 ) -> tuple[list[float], list[float]]:
-    """Of each pick in turn the gain in sum_i w_i max_s exp(-|x_i - s|^2 / scale^2), and the largest one to be had."""
+    """Of each pick in turn the gain in sum_i w_i max_s exp(-|x_i - s|^2 / scale^2), over its cost where that is given,
+    and the largest one to be had.
+    """
     exact = points.astype(np.float64)
     kernel = similarities(exact, exact, scale)
     covered = np.zeros(len(points))
@@ -54,6 +96,7 @@ def covering(
     best: list[float] = []
     for step, pick in enumerate(picks):
         gain = np.array([weights @ np.maximum(kernel[:, row] - covered, 0) for row in range(len(points))])
+        gain /= 1 if cost is None else cost
         gain[picks[:step]] = -1
         had.append(float(gain[pick]))
         best.append(float(gain.max()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samplers import STRATEGIES, Pool, PoolError, Strategy
+from samplers import STRATEGIES, Pool, PoolError, Strategy, covering
+from samplers.covering import Cells
+from samplers.herding import HerdingSettings, facility_location, herding, uncertainty_herding
+from samplers.prob_cover import ProbCoverSettings, prob_cover
+
+hybrid_module = importlib.import_module("samplers.hybrid")  # the package names its function alike
 
 SHAPED_BY_BUDGET = ("typiclust", "ppal", "streaming")
 """A smaller budget is no prefix of a larger one."""
@@ -49,6 +56,10 @@ def pools(draw: st.DrawFn) -> Pool:
         quotas=draw(st.sampled_from([(-1, -1), (-1, -1), (1, -1), (0, 3)])),
         queries=CORNERS[: draw(st.integers(0, 3))],
         class_counts=draw(st.sampled_from([(), (4.0,) * max(classes, 1)])),
+        membership=draw(st.sampled_from([None, rng.random(size)])),
+        wanted=draw(st.sampled_from([(-1, -1), (0, 3)])),
+        doubt=draw(st.sampled_from([None, rng.random(size), np.zeros(size)])),
+        trust=draw(st.sampled_from([0.0, 0.4, 1.0])),
     )
 
 
@@ -73,10 +84,48 @@ def test_contract(name: str, pool: Pool, budget: int, seed: int) -> None:
 
     again = strategy(pool, budget, np.random.default_rng(seed))
     np.testing.assert_array_equal(chosen, again.indices)
+    scaled = replace(pool, seconds=3 * pool.seconds)
+    np.testing.assert_array_equal(chosen, strategy(scaled, budget, np.random.default_rng(seed)).indices)
     if name in SHAPED_BY_BUDGET:
         return
     shorter = strategy(pool, budget // 2, np.random.default_rng(seed))
     np.testing.assert_array_equal(chosen[: budget // 2], shorter.indices)
+
+
+IN_CELLS = Cells(dense_rows=2, cell_rows=2, wide_cell_rows=3, homes=2, most_rows=3, neighbors=2)
+"""As if a pool of a dozen frames were one of millions: cells, candidates, neighbors."""
+CELLED: dict[str, Strategy] = {
+    "herding": lambda pool, k, rng: herding(pool, k, rng, HerdingSettings(cells=IN_CELLS)),
+    "uncertainty_herding": lambda pool, k, rng: uncertainty_herding(
+        pool, k, rng, HerdingSettings(lam=0.5, cells=IN_CELLS)
+    ),
+    "facility_location": lambda pool, k, rng: facility_location(
+        pool, k, rng, HerdingSettings(cells=IN_CELLS)
+    ),
+    "prob_cover": lambda pool, k, rng: prob_cover(pool, k, rng, ProbCoverSettings(cells=IN_CELLS)),
+    "hybrid": STRATEGIES["hybrid"],
+}
+
+
+@pytest.mark.parametrize("name", CELLED)
+@given(pool=pools(), budget=st.integers(0, 20), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_contract_where_the_objective_is_in_cells(name: str, pool: Pool, budget: int, seed: int) -> None:
+    """A smaller budget is no prefix there: how wide the cells are depends on it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hybrid_module, "CELLS", IN_CELLS)
+        patch.setattr(covering, "LEAST_CANDIDATES", 1)
+        patch.setattr(covering, "ROWS_PER_PICK", 1)
+        selection = CELLED[name](pool, budget, np.random.default_rng(seed))
+        again = CELLED[name](pool, budget, np.random.default_rng(seed))
+    chosen = selection.indices
+    assert len(chosen) <= budget
+    assert len(np.unique(chosen)) == len(chosen)
+    assert np.isfinite(selection.gains).all()
+    assert_admissible(pool, chosen)
+    if len(chosen) < budget:
+        assert not len(still_admissible(pool, chosen)), "a frame was left although the budget was not spent"
+    np.testing.assert_array_equal(chosen, again.indices)
 
 
 def assert_admissible(pool: Pool, chosen: np.ndarray) -> None:
@@ -132,13 +181,16 @@ def test_the_cheaper_of_two_equal_frames_comes_first(name: str) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("kind", ["one row", "all zero", "all equal", "nothing but excluded"])
+@pytest.mark.parametrize("kind", ["one row", "all zero", "all equal", "one cluster", "nothing but excluded"])
 def test_degenerate_pools(strategy: Strategy, kind: str) -> None:
     rows = {"one row": CORNERS[1:2], "all zero": CORNERS[[0] * 50], "all equal": CORNERS[[4] * 50]}
     excluded = kind == "nothing but excluded"
-    pool = Pool.of(rows.get(kind, CORNERS), excluded=[excluded] * len(rows.get(kind, CORNERS)))
+    vectors = rows.get(kind, CORNERS)
+    alike = np.zeros(len(vectors), dtype=np.int64) if kind == "one cluster" else None
+    pool = Pool.of(vectors, excluded=[excluded] * len(vectors), cluster=alike)
     chosen = strategy(pool, 30, np.random.default_rng(0))
-    assert len(chosen) == (0 if excluded else min(30, len(pool)))
+    most = {"nothing but excluded": 0, "one cluster": 1}
+    assert len(chosen) == most.get(kind, min(30, len(pool)))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +202,14 @@ def test_degenerate_pools(strategy: Strategy, kind: str) -> None:
         ("labeled", CORNERS * np.nan, "labeled: expected finite numbers"),
         ("labeled", CORNERS[:, :2], r"labeled: expected shape \(rows, 3\), got \(6, 2\)"),
         ("scores", [np.array([np.nan])] * 6, "scores: expected finite numbers, got nan in row 0"),
+        (
+            "scores",
+            [np.array([0.1, 0.2, 0.3]), np.array([np.nan]), *[np.zeros(0)] * 4],
+            "scores: expected finite numbers, got nan in row 1; leave that frame out",
+        ),
+        ("doubt", [np.nan] * 6, "doubt: expected finite numbers, got nan in row 0"),
+        ("membership", [np.nan] * 6, "membership: expected finite numbers, got nan in row 0"),
+        ("cluster", [0, 1, 0.2, 0, 0, 0], r"cluster: expected int64, got 0\.2 in row 2"),
         ("scores", [np.array([3.0])] * 6, r"scores: expected sigmoid scores in 0..1, got 3.000..3.000"),
         ("scores", [np.zeros(1)] * 5, "scores: expected one array per frame, 6, got 5"),
         ("scores", [np.zeros((1, 1, 1))] * 6, r"scores: expected \(K,\) or \(K, C\) per frame"),

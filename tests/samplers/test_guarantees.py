@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from samplers import STRATEGIES, Pool
+from samplers.clusters import near_duplicates
 from samplers.herding import estimate_scale, herding
 from samplers.hybrid import hybrid
 from samplers.worth import coverage
@@ -39,16 +40,27 @@ def covered(pool: Pool, chosen: np.ndarray, scale: float) -> float:
     return coverage(pool.embeddings, np.concatenate([pool.labeled, pool.embeddings[chosen]]), scale)
 
 
+@pytest.mark.parametrize("budget", [MODES, MODES * 3 // 2, MODES * 4])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_with_nothing_rare_it_covers_as_much_as_herding_does(seed: int) -> None:
+def test_with_nothing_rare_it_covers_as_much_as_herding_does(seed: int, budget: int) -> None:
+    """From about one frame per mode on: with fewer, chance and discovery cost more than 2 %."""
     pool = nothing_rare(seed)
+    assert_covers(pool, budget, seed)
+
+
+def test_with_nothing_rare_it_covers_as_much_as_herding_does_in_cells() -> None:
+    rows = scenes(0, 12_000)
+    assert_covers(Pool.of(rows[200:], labeled=rows[:20]), MODES * 3 // 2, 0)
+
+
+def assert_covers(pool: Pool, budget: int, seed: int) -> None:
     scale = estimate_scale(pool.embeddings, pool.labeled, np.random.default_rng(0))
     ours, pure, chance = (
-        covered(pool, strategy(pool, MODES * 3 // 2, np.random.default_rng(seed)).indices, scale)
+        covered(pool, strategy(pool, budget, np.random.default_rng(seed)).indices, scale)
         for strategy in (hybrid, herding, STRATEGIES["random"])
     )
     assert ours >= 0.98 * pure, (ours, pure)
-    assert chance < 0.95 * pure, "or this would show nothing"
+    assert chance < 0.97 * pure, "or this would show nothing"
 
 
 def test_a_cluster_of_half_a_percent_is_hit_in_every_run() -> None:
@@ -59,11 +71,28 @@ def test_a_cluster_of_half_a_percent_is_hit_in_every_run() -> None:
         assert (chosen >= 1990).any(), seed
 
 
+def test_it_is_hit_among_bursts_too() -> None:
+    """All of production in bursts of 5, the planted cluster too, which are known by what the camera teaches; the others are labeled.
+
+    Where many other modes are unlabeled, the turns of discovery go to the farthest of those.
+    """
+    for seed in range(16):
+        rng = np.random.default_rng(100 + seed)
+        rows = np.repeat(scenes(seed, 400, planted=2), 5, axis=0)
+        rows = unit(rows + 0.005 * rng.normal(size=rows.shape))
+        burst = np.arange(2000) // 5
+        alike = near_duplicates(rows, burst, np.zeros(2000, dtype=np.int64), burst // 20)
+        pool = Pool.of(rows, labeled=rows[:1000:5], cluster=alike)
+        chosen = hybrid(pool, MODES * 3 // 2, np.random.default_rng(seed)).indices
+        assert (chosen >= 1990).any(), seed
+
+
+@pytest.mark.parametrize("trusted", [0.2, 0.95])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_doubt_that_means_nothing_changes_next_to_nothing(seed: int) -> None:
-    """Permuted doubt, as trusted as any doubt can be that means nothing by chance."""
+def test_doubt_that_means_nothing_changes_next_to_nothing(seed: int, trusted: float) -> None:
+    """Permuted doubt, as trusted as any doubt can be that means nothing by chance, and far beyond."""
     rng = np.random.default_rng(seed)
-    pool = replace(nothing_rare(seed), doubt=rng.beta(1, 3, size=1800), trust=0.2)
+    pool = replace(nothing_rare(seed), doubt=rng.beta(1, 3, size=1800), trust=trusted)
     permuted = replace(pool, doubt=rng.permutation(pool.doubt))
     scale = estimate_scale(pool.embeddings, pool.labeled, np.random.default_rng(0))
     one, other, without = (
@@ -75,11 +104,13 @@ def test_doubt_that_means_nothing_changes_next_to_nothing(seed: int) -> None:
 
 
 def test_of_a_hundred_copies_one_is_chosen() -> None:
-    rows = scenes(3, 600)
-    rows = np.concatenate([rows, rows[[5] * 100]])
-    copies = np.full(len(rows), -1)
-    copies[[5, *range(600, 700)]] = 0
-    pool = Pool.of(rows, cluster=copies)
+    """A picture that a camera sends again and again, among bursts of 3: nobody says which frames are alike."""
+    bursts = np.repeat(scenes(3, 200), 3, axis=0)
+    bursts = unit(bursts + 0.005 * np.random.default_rng(0).normal(size=bursts.shape))
+    rows = np.concatenate([bursts, bursts[[5] * 100]])
+    burst = np.concatenate([np.arange(600) // 3, np.full(100, -1)])
+    alike = near_duplicates(rows, burst, np.zeros(700, dtype=np.int64), np.arange(700) // 70)
+    pool = Pool.of(rows, cluster=alike)
     for seed in SEEDS:
         chosen = hybrid(pool, 90, np.random.default_rng(seed)).indices
         assert ((chosen >= 600) | (chosen == 5)).sum() <= 1

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samplers import Pool
-from samplers.covering import Cells, ball, cosine, gaussian
+from samplers.covering import Cells, Covering, ball, cosine, gaussian
 from samplers.herding import (
     HerdingSettings,
     estimate_scale,
@@ -56,6 +56,28 @@ def test_equals_the_plain_greedy_loop(seed: int, size: int, labeled: int, modes:
     np.testing.assert_allclose(chosen.gains, had, atol=1e-4)
 
 
+@given(seed=st.integers(0, 999), size=st.integers(2, 40), lam=st.sampled_from([0.0, 0.5, 1.0]))
+@settings(max_examples=40, deadline=None)
+def test_masses_doubt_and_cost_equal_the_plain_greedy_loop(seed: int, size: int, lam: float) -> None:
+    rng = RNG(seed)
+    cluster = rng.integers(0, size, size)
+    pool = Pool.of(
+        clustered(rng, size, 4),
+        cluster=cluster,
+        doubt=rng.random(size),
+        seconds=rng.choice([1.0, 3.0], size),
+    )
+    chosen = uncertainty_herding(pool, size, rng, HerdingSettings(lam=lam, scale=0.5)).indices
+    rows, mass = spokesmen(pool)
+    assert sorted(chosen) == rows.tolist()
+    doubt = pool.doubt[rows]
+    weights = mass * (1 - lam + lam * doubt / doubt.mean())
+    points, cost = pool.embeddings[rows], pool.seconds[rows]
+    picks = np.searchsorted(rows, chosen).tolist()
+    had, best = plain.covering(points, weights, picks, points[:0], 0.5, cost)
+    np.testing.assert_allclose(had, best, atol=1e-4)
+
+
 @pytest.mark.parametrize("room", [0, 1 << 26])
 @pytest.mark.parametrize("scale", [0.3, 0.6, 1.0])
 def test_cells_keep_the_objective_within_one_per_cent(
@@ -73,6 +95,20 @@ def test_cells_keep_the_objective_within_one_per_cent(
     assert plain.coverage(points, everything, points[chosen], scale) > 0.99 * best
     chance = RNG(0).choice(3000, 90, replace=False)
     assert plain.coverage(points, everything, points[chance], scale) < 0.9 * best
+
+
+def test_a_cell_that_nobody_is_in_covers_nothing() -> None:
+    """Of equal middles one has no rows; a frame that is no spokesman may still lie nearest to it."""
+    for seed in range(10):
+        rng = RNG(seed)
+        rows = np.repeat(clustered(rng, 5, 5, 33)[rng.integers(0, 5, 400)], 2, axis=0)
+        shape = Cells(dense_rows=50, cell_rows=8, wide_cell_rows=8)
+        objective = Covering(
+            Pool.of(rows), np.arange(0, 800, 2), np.ones(400), gaussian(0.5), RNG(seed), shape, 5
+        )
+        for row in range(1, 100, 2):
+            objective.cover(row)
+        assert objective.gains(0, objective.cells[0]).shape == objective.cells[0].shape
 
 
 def test_what_is_labeled_is_covered() -> None:

@@ -74,6 +74,12 @@ def test_what_chance_drew_is_a_random_sample_of_the_pool() -> None:
     assert drawn[200:].sum() == 0
 
 
+def test_where_floors_come_first_nothing_is_a_random_sample() -> None:
+    pool = replace(world(), floors=np.array([15, 0]))
+    chosen = hybrid(pool, 40, np.random.default_rng(0))
+    assert not chosen.contributions["probability"].any()
+
+
 def test_quotas_follow_the_deficit_up_to_the_cap() -> None:
     pool = world(night_deficit=0.02 / 3)
     selection = STRATEGIES["coverage_deficit"](pool, 16, np.random.default_rng(0))
@@ -127,3 +133,7 @@ def test_reasons_accompany_every_pick() -> None:
 def test_a_negative_share_is_named() -> None:
     with pytest.raises(ValueError, match="discovery: expected a share >= 0, got -1"):
         HybridSettings(discovery=-1)
+    with pytest.raises(ValueError, match="random: expected a share >= 0, got nan"):
+        HybridSettings(random=float("nan"))
+    with pytest.raises(ValueError, match="expected shares of which one is above 0"):
+        HybridSettings(0, 0, 0, 0)

@@ -120,6 +120,8 @@ def test_the_day_is_not_spent_in_the_morning() -> None:
 def test_a_wrong_setting_is_named() -> None:
     with pytest.raises(ValueError, match="tau: expected 0 or more, got -1"):
         StreamSettings(tau=-1)
+    with pytest.raises(ValueError, match="past_gains: expected distances, got"):
+        StreamSettings(past_gains=(0.1, float("nan")))
     with pytest.raises(ValueError, match="expansion: expected 1 or more, got 0"):
         PPALSettings(expansion=0)
     with pytest.raises(ValueError, match=r"quality: expected numbers in 0\.\.1"):

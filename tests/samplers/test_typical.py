@@ -10,7 +10,7 @@ import pytest
 from samplers import STRATEGIES, Pool, ProbCoverSettings
 from samplers.partition import k_means, members, nearest_cells
 from samplers.prob_cover import estimate_delta, prob_cover
-from samplers.typiclust import TypiClustSettings, typical, typical_order, typiclust
+from samplers.typiclust import MOST_ROWS, TypiClustSettings, typical, typical_order, typiclust
 from tests.samplers import plain
 
 RNG = np.random.default_rng
@@ -48,6 +48,13 @@ def test_typicality_equals_the_plain_form(monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_allclose(typical(points, 20, RNG(0)), plain.typicality(points, 20), rtol=1e-3)
     np.testing.assert_allclose(typical(points[:5], 20, RNG(0)), plain.typicality(points[:5], 20), rtol=2e-3)
     assert typical(points[:1], 20, RNG(0)).tolist() == [1.0]
+
+
+def test_in_a_large_cluster_rows_of_the_sample_are_no_more_typical() -> None:
+    points = clustered(RNG(0), 2 * MOST_ROWS, 1)
+    sampled = RNG(1).choice(2 * MOST_ROWS, MOST_ROWS, replace=False)
+    most = np.argsort(-typical(points, 20, RNG(1)))[:400]
+    assert 0.4 < np.isin(most, sampled).mean() < 0.6
 
 
 def test_the_order_equals_the_plain_form() -> None:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from samplers import STRATEGIES, Pool, UncertaintySettings
 from samplers.uncertainty import box_uncertainty, frame_uncertainty, rank_within, without_size
+from tests.samplers import plain
 
 TWO_BOXES = [np.array([0.5, 0.9])]
 
@@ -76,6 +81,24 @@ def test_size_correction_prefers_neither_crowded_nor_empty_frames() -> None:
     assert share["sum"] > 1.5
     assert share["mean"] < 0.85
     assert 0.9 < share["size_corrected"] < 1.1
+
+
+@given(
+    seed=st.integers(0, 999),
+    size=st.integers(0, 12),
+    classes=st.sampled_from([0, 1, 3]),
+    measure=st.sampled_from(["entropy", "least_confidence", "margin"]),
+    aggregation=st.sampled_from(["sum", "mean", "max", "top"]),
+)
+@settings(max_examples=80, deadline=None)
+def test_equals_the_plain_form(seed: int, size: int, classes: int, measure: Any, aggregation: Any) -> None:
+    rng = np.random.default_rng(seed)
+    scores = [
+        rng.random((boxes, classes) if classes else (boxes,)) ** 3 for boxes in rng.integers(0, 6, size)
+    ]
+    given = UncertaintySettings(measure, aggregation, min_score=0.1, top=2)
+    expected = [plain.uncertainty(boxes, measure, aggregation, 0.1, 2) for boxes in scores]
+    np.testing.assert_allclose(frame_uncertainty(scores, given), expected, atol=1e-12)
 
 
 def test_rank_within_groups() -> None:

@@ -128,6 +128,25 @@ def test_shares_of_strata_and_what_they_hand_back(power: float, shares: list[int
     assert np.bincount(pool.strata[chosen], minlength=3).tolist() == shares
 
 
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4), budget=st.integers(0, 12))
+@settings(max_examples=40, deadline=None)
+def test_the_turns_of_strata_are_websters(sizes: list[int], budget: int) -> None:
+    """As long as none of them has run out."""
+    strata = np.repeat(np.arange(len(sizes)), sizes)
+    pool = Pool.of(
+        np.eye(len(strata)),
+        strata=strata,
+        names=[str(s) for s in range(len(sizes))],
+        deficit=[0] * len(sizes),
+    )
+    chosen = STRATEGIES["stratified"](pool, budget, np.random.default_rng(0)).indices
+    turns = plain.webster([size**0.5 for size in sizes], budget)
+    until = next(
+        (n for n in range(budget + 1) if any(turns[:n].count(s) > sizes[s] for s in turns)), budget + 1
+    )
+    assert strata[chosen][: until - 1].tolist() == turns[: until - 1]
+
+
 def test_within_a_stratum_all_are_equally_likely() -> None:
     firsts = [int(stratified(strata_pool(), 99, RNG(seed)).indices[-1]) for seed in range(60)]
     assert len(set(firsts)) > 20
