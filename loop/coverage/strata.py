@@ -15,6 +15,8 @@ from loop.coverage.gaps import Gap
 NO_STRATUM = -1
 BY_ARM = {
     "prob_cover": "stands for many frames that nothing labeled resembles",
+    "uncertainty": "doubtful: the model is less sure of its boxes here than in the frames that were passed over",
+    "ppal": "doubtful, and unlike the other doubtful frames of the batch",
     "typical": "typical of a kind of frame of which few are labeled",
     "class_balanced": "shows classes that the rest of the batch shows little of",
     "targeted": "resembles what was asked for",
@@ -79,9 +81,8 @@ def _reason(arm: str, strata: Strata, stratum: int, novelty: float, surer: float
     if arm == "coverage" and stratum != NO_STRATUM:
         return strata.reasons[stratum]
     if arm in ("discovery", "k_center", "second_look"):
-        return f"new: {novelty:.1f} times as far from the training set as is usual around there"
-    if arm in ("uncertainty", "ppal"):
-        return f"doubtful: the model is surer of {surer:.0%} of the frames"
+        new = "new" if novelty > 1 else "the newest that was left"
+        return f"{new}: {novelty:.1f} times as far from the training set as is usual around there"
     if arm == "herding":
         return f"stands for many frames that nothing labeled resembles; the model is surer of {surer:.0%} of the frames"
     return BY_ARM.get(arm, "drawn at random, so that what nobody suspects has its chance")
