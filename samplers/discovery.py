@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from samplers.coverage import deficit_of_rows
-from samplers.distances import Floats, squared_norms
+from samplers.distances import Floats, reference_rows, squared_norms
 from samplers.farthest import Farthest
 from samplers.pool import Bools, Ints, Pool, Reals
 
-REFERENCE = 20_000
 ASKED = 1_000
 TOGETHER = 16
 LONELY = 0.995
@@ -28,7 +27,7 @@ class Discovery:
     """A farthest-first arm that passes over singletons: k-center goes for a broken picture before any new place.
 
     A row is lonely when the nearest of up to 20,000 rows drawn from the pool is farther from it than from 99.5 % of
-    1,000 rows asked likewise. Rows likely to be proposed next are asked together, REFERENCE x D each.
+    1,000 rows asked likewise. Rows likely to be proposed next are asked together, 20,000 D multiplications each.
     """
 
     def __init__(self, pool: Pool, inner: Farthest, rng: np.random.Generator) -> None:
@@ -36,7 +35,7 @@ class Discovery:
         self._inner, self._points = inner, pool.embeddings
         self._lonely: Bools = np.zeros(len(pool), dtype=bool)
         self._asked: Bools = np.zeros(len(pool), dtype=bool)
-        self._among = np.sort(rng.choice(len(pool), min(len(pool), REFERENCE), replace=False))
+        self._among = reference_rows(len(pool), rng)
         self._reference: Floats = pool.embeddings[self._among]
         self._norms = np.einsum("nd,nd->n", self._reference, self._reference)
         asked = rng.choice(self._among, min(len(self._among), ASKED), replace=False)

@@ -7,11 +7,18 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 CHUNK_ROWS = 4096
+REFERENCE = 20_000
+"""Rows that stand for all where only medians and ranks are asked for."""
 
 
 def rows_of(points: Floats, rows: NDArray[np.int64]) -> Floats:
     """points[rows], without a copy when these are all rows in order. rows: rising."""
     return points if len(rows) == len(points) else points[rows]
+
+
+def reference_rows(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """At most 20,000 of `count` rows, drawn at random, rising."""
+    return np.sort(rng.choice(count, min(count, REFERENCE), replace=False))
 
 
 def nearest_distance(points: Floats, centers: Floats) -> NDArray[np.float64]:

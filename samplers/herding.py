@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from samplers.arms import Arm, Queue, Reserve, take_turns
 from samplers.covering import Cells, Covering, Kernel, cosine, gaussian
-from samplers.distances import Floats, rows_of, squared_norms
+from samplers.distances import Floats, reference_rows, rows_of, squared_norms
 from samplers.lazy import Greedy
 from samplers.pool import NO_LIMIT, NOBODY, Bools, Ints, Pool, Reals, Selection
 from samplers.uncertainty import relative_cost
 
 SAMPLE = 256
-REFERENCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def facility_location(
     Its reach is wide: it prefers the middle of everything, and beyond dense_rows what lies outside a cell's homes is
     not seen. Cost is herding's.
     """
-    return _herd(pool, k, rng, settings or HerdingSettings(), cosine)
+    return _herd(pool, k, rng, settings or HerdingSettings(), lambda points: cosine)
 
 
 def herd_arm(
@@ -78,15 +78,17 @@ def herd_arm(
     settings: HerdingSettings,
     name: str = "herding",
     weight: float = 1.0,
-    kernel: Kernel | None = None,
+    kernel: Callable[[Floats], Kernel] | None = None,
 ) -> Arm:
-    """The arm behind all of them. k: picks that are asked for."""
+    """The arm behind all of them. k: picks that are asked for. kernel: of the rows (M, D) to be covered."""
     rows, mass = spokesmen(pool)
     doubt = pool.doubt[rows]
     weights = mass * (1 - settings.lam + settings.lam * doubt / (doubt.mean() if doubt.any() else 1.0))
-    if kernel is None:
-        kernel = gaussian(settings.scale or estimate_scale(rows_of(pool.embeddings, rows), pool.labeled, rng))
-    objective = Covering(pool, rows, weights, kernel, rng, settings.cells, k)
+    points = rows_of(pool.embeddings, rows)
+    similar = (
+        kernel(points) if kernel else gaussian(settings.scale or estimate_scale(points, pool.labeled, rng))
+    )
+    objective = Covering(pool, rows, weights, similar, rng, settings.cells, k)
     greedy: Arm = Greedy(name, objective, relative_cost(pool), weight)
     if objective.thinned:
         greedy = Settled(greedy, objective, relative_cost(pool))
@@ -151,7 +153,11 @@ def estimate_scale(points: Floats, labeled: Floats, rng: np.random.Generator) ->
 
 
 def _herd(
-    pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings, kernel: Kernel | None = None
+    pool: Pool,
+    k: int,
+    rng: np.random.Generator,
+    settings: HerdingSettings,
+    kernel: Callable[[Floats], Kernel] | None = None,
 ) -> Selection:
     arm = herd_arm(pool, k, rng, settings, kernel=kernel)
     return take_turns(pool, k, [arm], {"novelty": pool.novelty, "uncertainty": pool.doubt})
@@ -185,7 +191,7 @@ def _distance_to_mean(points: Floats, rows: Ints, group: Ints) -> Reals:
 
 def _next_distances(points: Floats, rng: np.random.Generator) -> Reals:
     """Of up to 256 rows to the nearest other row."""
-    among = np.sort(rng.choice(len(points), min(len(points), REFERENCE), replace=False))
+    among = reference_rows(len(points), rng)
     asked = rng.choice(len(among), min(len(among), SAMPLE), replace=False)
     squared = _squared(points[among[asked]], points[among])
     squared[np.arange(len(asked)), asked] = np.inf

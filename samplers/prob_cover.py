@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from samplers.arms import take_turns
-from samplers.covering import Cells, ball
-from samplers.distances import Floats, rows_of, squared_distances
-from samplers.herding import HerdingSettings, herd_arm, spokesmen
+from samplers.covering import Cells, Kernel, ball
+from samplers.distances import Floats, reference_rows, squared_distances
+from samplers.herding import HerdingSettings, herd_arm
 from samplers.partition import k_means, nearest_cells
 from samplers.pool import Pool, Selection
 
 ASKED = 1000
-REFERENCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,12 @@ def prob_cover(
     very sensitive to delta, and once all is covered its picks mean nothing (their gain is 0).
     """
     chosen = settings or ProbCoverSettings()
-    rows, _ = spokesmen(pool)
-    radius = chosen.delta or estimate_delta(rows_of(pool.embeddings, rows), rng, chosen)
     within = HerdingSettings(cells=chosen.cells)
-    arm = herd_arm(pool, k, rng, within, name="prob_cover", kernel=ball(max(radius, 1e-3)))
+
+    def kernel(points: Floats) -> Kernel:
+        return ball(max(chosen.delta or estimate_delta(points, rng, chosen), 1e-3))
+
+    arm = herd_arm(pool, k, rng, within, name="prob_cover", kernel=kernel)
     return take_turns(pool, k, [arm], {"novelty": pool.novelty})
 
 
@@ -58,7 +59,7 @@ def estimate_delta(points: Floats, rng: np.random.Generator, settings: ProbCover
     """
     if not len(points):
         return 0.0
-    among = points[np.sort(rng.choice(len(points), min(len(points), REFERENCE), replace=False))]
+    among = points[reference_rows(len(points), rng)]
     cell = nearest_cells(among, k_means(among, settings.classes, rng))[:, 0]
     asked = rng.choice(len(among), min(len(among), ASKED), replace=False)
     squared = squared_distances(among[asked], among)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers.covering import gaussian
-from samplers.distances import Floats, nearest_distance, rows_of, squared_distances
+from samplers.distances import Floats, nearest_distance, reference_rows, rows_of, squared_distances
 from samplers.herding import estimate_scale
 from samplers.pool import NOBODY, Ints, Pool, Reals
-
-REFERENCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ def worth_of(pool: Pool, chosen: Ints, rng: np.random.Generator) -> Worth:
     What is near is told by how far apart the pool's own views lie, near-duplicates counted once: what is labeled would
     change the measure from batch to batch.
     """
-    among = np.sort(rng.choice(len(pool), min(len(pool), REFERENCE), replace=False))
+    among = reference_rows(len(pool), rng)
     points = rows_of(pool.embeddings, among)
     scale = estimate_scale(points[_views(pool.cluster[among])], pool.labeled[:0], rng)
     known, batch = nearest_distance(points, pool.labeled), pool.embeddings[chosen]
