@@ -30,6 +30,7 @@ SAME_VIEW = 0.03
 BLOCK_ROWS = 512
 PROBES = 1000
 CHANCE = 0.01
+FEW_STEPS = 20
 MANY_PAIRS = 1 << 20
 TINY = 1e-5
 """Of float32, on squared distances that only decide what is looked at more closely."""
@@ -76,8 +77,8 @@ def estimate_threshold(residual: Floats, sequence: Ints, group: Ints) -> float:
 
     Between the distances of consecutive frames and those of up to 1,000 evenly spread frames to their nearest frame
     of another group, it is the one with the largest gap between the two cumulative shares (Youden 1950); where there
-    is one group only, other sequences stand for other days. It is 0 where there is nothing to learn it from: no
-    consecutive frames, nothing else to compare them with, or a gap that chance explains (one-sided
+    is one group only, other sequences stand for other days. It is 0 where there is too little to learn it from: fewer
+    than 20 pairs of consecutive frames, nothing else to compare them with, or a gap that chance explains (one-sided
     Kolmogorov-Smirnov, p >= .01), as where the scene changes as much within a sequence as from day to day.
     residual: (n, D) in order of time. sequence, group: (n,) int, sequence -1 for none.
     """
@@ -331,7 +332,7 @@ def _nearest_of_another(vectors: Floats, apart: Ints) -> Reals:
 
 
 def _telling_apart(near: Reals, far: Reals) -> float:
-    if not len(near) or not len(far):
+    if len(near) < FEW_STEPS or not len(far):
         return 0.0
     cuts, far = np.sort(near), np.sort(far)
     gap = np.arange(1, len(cuts) + 1) / len(cuts) - np.searchsorted(far, cuts, side="right") / len(far)

@@ -151,6 +151,16 @@ def test_the_bursts_of_fixed_cameras_are_found_whatever_the_order_of_the_cameras
     assert all(len(np.unique(cluster[mixed][again == name])) == 1 for name in np.unique(again))
 
 
+def test_a_handful_of_frames_teaches_no_threshold() -> None:
+    """Three bursts of six have 15 steps, four have 20."""
+    rows, burst, _, day = fixed_cameras(np.random.default_rng(0))
+    few, enough = (
+        estimate_threshold(camera_residual(rows[:size]), burst[:size], day[:size]) for size in (18, 24)
+    )
+    assert few == 0
+    assert enough > 0
+
+
 def test_the_threshold_lies_between_the_steps_of_a_burst_and_other_days() -> None:
     rows, burst, camera, day = fixed_cameras(np.random.default_rng(0))
     one = camera == 0
