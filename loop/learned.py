@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from connectors.ports import Detections
 from db.analysis import load_detections
 from db.engine import read
-from db.frames import FrameRow, frames
+from db.frames import frames
 from db.labels import answers, labels
 from db.states import Origin, TaskStatus
 from db.tasks import tasks
@@ -98,11 +98,13 @@ def fitted_cost(boxes: Reals, seconds: Reals) -> Cost:
 
 
 def _held_out(project: Project, view: CoverageView) -> HeldOut:
+    """Groups are camera-days; of imported images, which tell none, those that show the same."""
     with read(project.engine) as session:
         known = labels(session, purpose="evaluation")
         found = load_detections(session, view.detector, sorted(known))
         rows = frames(session, seqs=sorted(found))
-    alike = leak_groups(project.engine, view.embedder, rows)
+    imported = [row for row in rows if row.origin != Origin.PRODUCTION]
+    alike = leak_groups(project.engine, view.embedder, imported)
     missed = {row.seq: view.missed[place] for place, row in enumerate(view.production.rows)}
     matches = []
     for row in rows:
@@ -111,15 +113,10 @@ def _held_out(project: Project, view: CoverageView) -> HeldOut:
         matches.append(match(truth_of(known[row.seq], project.classes), boxes, [IOU]))
     return HeldOut(
         matches,
-        codes_of([_group(row, alike.get(row.seq)) for row in rows]),
+        codes_of([f"alike {alike[row.seq]}" if row.seq in alike else str(row.group_id) for row in rows]),
         np.array([missed.get(row.seq, 0.0) for row in rows], dtype=np.float64),
         np.array([row.origin == Origin.PRODUCTION for row in rows], dtype=bool),
     )
-
-
-def _group(row: FrameRow, alike: int | None) -> str:
-    """A camera-day of production; of imported frames, whose images tell no more, those that show the same."""
-    return str(row.group_id) if row.origin == Origin.PRODUCTION or alike is None else f"alike {alike}"
 
 
 def _cost(session: Session) -> Cost:

@@ -14,7 +14,7 @@ median alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from samplers.distances import Floats, squared_norms
+from samplers.distances import Floats, squared_distances, squared_norms
 from samplers.pool import Ints, Reals
 
 SAME_VIEW = 0.03
@@ -130,20 +130,19 @@ def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) 
     """(N,) int64 group numbers from 0, for leakage: whoever is within reach of a frame, or has it within reach, is in its group.
 
     Chains count, so no such pair lies in two groups, and no leader cluster does. camera: (N,) int; frames of different
-    cameras are within reach up to SAME_VIEW only. Exact. Cost: for L leader clusters N L D multiplications a camera
-    to find them and L^2 / 2 D of all cameras, which
-    by the triangle inequality tell which of them can hold a pair at all, and those of their members where no chain
-    joins them yet; memory a few times 512 L numbers and the pairs of clusters that are to be looked into.
+    cameras are within reach up to SAME_VIEW only. Exact. Cost: N L D multiplications a camera to find its L leader
+    clusters, and L^2 / 2 D for those of all cameras: by the triangle inequality these tell which of them can hold a pair
+    at all. The members are compared of those alone that no chain joins yet. Memory: a few times 512 L numbers, and the
+    pairs of clusters to be looked into.
     """
     if not len(vectors):
         return np.zeros(0, dtype=np.int64)
-    room = _Rows(vectors, reach, np.zeros(len(vectors), dtype=np.int64) if camera is None else camera)
-    node, heads = _leader_nodes(room)
-    group, doubtful = _joined_heads(room, node, heads)
+    rows = _Rows(vectors, reach, np.zeros(len(vectors), dtype=np.int64) if camera is None else camera)
+    node, heads = _leader_nodes(rows)
+    group, doubtful = _joined_heads(rows, node, heads)
     for pairs in np.split(doubtful, np.arange(MANY_PAIRS, len(doubtful), MANY_PAIRS)):
-        group = _merged(
-            group, *_with_near_members(room, node, pairs[group[pairs[:, 0]] != group[pairs[:, 1]]]).T
-        )
+        apart = pairs[group[pairs[:, 0]] != group[pairs[:, 1]]]
+        group = _merged(group, *_with_near_members(rows, node, apart).T)
     numbers: Ints = np.unique(group[node], return_inverse=True)[1].astype(np.int64)
     return numbers
 
@@ -211,19 +210,17 @@ def _fresh(candidates: Ints, near: NDArray[np.bool_]) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
+    """(N, D), (N,) and (N,)."""
+
     vectors: Floats
     reach: Reals
     camera: Ints
 
-    def near(self, left: Ints, right: Ints) -> NDArray[np.bool_]:
-        """(A, B) whether one of two rows is within reach of the other."""
-        ratio = squared_ratio(
-            self.vectors[left], self.reach[left], self.vectors[right], self.reach[right], either=True
-        )
-        larger = np.maximum(self.reach[left][:, None], self.reach[right]).astype(np.float32)
-        across = self.camera[left][:, None] != self.camera[right]
-        near: NDArray[np.bool_] = ratio * np.where(across, (larger / np.float32(SAME_VIEW)) ** 2, 1) <= 1
-        return near
+    def within(self, left: Ints, right: Ints) -> Reals:
+        """How far apart two rows of one camera, or of two, may be to be near; of arrays that go together."""
+        across = self.camera[left] != self.camera[right]
+        limit: Reals = np.where(across, SAME_VIEW, np.maximum(self.reach[left], self.reach[right]))
+        return limit
 
 
 def _leader_nodes(rows: _Rows) -> tuple[Ints, Ints]:
@@ -242,27 +239,17 @@ def _joined_heads(rows: _Rows, node: Ints, heads: Ints) -> tuple[Ints, Ints]:
     np.maximum.at(span, node, rows.reach)
     group: Ints = np.arange(len(heads))
     doubtful = [np.zeros((0, 2), dtype=np.int64)]
+    widest = replace(rows, reach=span[node])
     for start in range(0, len(heads), BLOCK_ROWS):
         left, right = heads[start : start + BLOCK_ROWS], heads[start:]
-        across = rows.camera[left][:, None] != rows.camera[right]
-        own = np.maximum(span[start : start + BLOCK_ROWS, None], span[start:])
-        limit = np.where(across, SAME_VIEW, own) + wide[start : start + BLOCK_ROWS, None] + wide[start:]
-        one = np.ones(len(heads))
-        apart = squared_ratio(rows.vectors[left], one[: len(left)], rows.vectors[right], one[: len(right)])
+        apart = squared_distances(rows.vectors[left], rows.vectors[right])
+        limit = widest.within(left[:, None], right) + wide[start : start + BLOCK_ROWS, None] + wide[start:]
         pairs = np.argwhere(np.triu(apart <= (ROUNDING * limit) ** 2 + TINY, 1)) + start
-        near = _near_pairs(rows, heads[pairs])
+        one, other = heads[pairs].T
+        near = _steps(rows.vectors, one, other) <= rows.within(one, other)
         group = _merged(group, *pairs[near].T)
         doubtful.append(pairs[~near & (group[pairs[:, 0]] != group[pairs[:, 1]])])
     return group, np.concatenate(doubtful)
-
-
-def _near_pairs(rows: _Rows, pairs: Ints) -> NDArray[np.bool_]:
-    """(P,) of pairs (P, 2) of rows."""
-    left, right = pairs.T
-    across = rows.camera[left] != rows.camera[right]
-    within = np.where(across, SAME_VIEW, np.maximum(rows.reach[left], rows.reach[right]))
-    near: NDArray[np.bool_] = _steps(rows.vectors, left, right) <= within
-    return near
 
 
 def _with_near_members(rows: _Rows, node: Ints, pairs: Ints) -> Ints:
@@ -272,10 +259,14 @@ def _with_near_members(rows: _Rows, node: Ints, pairs: Ints) -> Ints:
     members = [order[first:end] for first, end in pairwise(ends)]
     found = []
     for asked in rows_by(pairs[:, 0]):
-        others = np.concatenate([members[other] for other in pairs[asked, 1]])
-        near = rows.near(members[pairs[asked[0], 0]], others).any(axis=0)
-        linked = np.unique(node[others[near]])
-        found.append(np.stack([np.full(len(linked), pairs[asked[0], 0]), linked], axis=1))
+        one = pairs[asked[0], 0]
+        own, others = members[one], np.concatenate([members[other] for other in pairs[asked, 1]])
+        near = (
+            squared_distances(rows.vectors[own], rows.vectors[others])
+            <= rows.within(own[:, None], others) ** 2
+        )
+        linked = np.unique(node[others[near.any(axis=0)]])
+        found.append(np.stack([np.full(len(linked), one), linked], axis=1))
     return np.concatenate(found or [pairs])
 
 

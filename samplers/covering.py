@@ -71,7 +71,8 @@ class Covering:
         k: int,
     ) -> None:
         """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0. k: picks that are asked for."""
-        self._points, self._rows, self._kernel, self._shape = pool.embeddings, rows, kernel, cells
+        self._points, self._rows, self._kernel = pool.embeddings, rows, kernel
+        self._neighbors = cells.neighbors
         points = rows_of(pool.embeddings, rows)
         count = min(cells.count(len(rows), k), len(rows))
         self._middles = points[np.sort(rng.choice(len(points), count, replace=False))]
@@ -109,7 +110,7 @@ class Covering:
         rows = self._rows[self._inside[cell]]
         rows = rows[open_rows[rows]]
         apart = self._norms[rows] - 2 * (self._points[rows] @ self._points[row])
-        rows = rows[np.argsort(apart, kind="stable")[: self._shape.neighbors]]
+        rows = rows[np.argsort(apart, kind="stable")[: self._neighbors]]
         ground = self._ground[cell]
         more = self._similar(rows, ground) - self._covered[ground]
         return rows, np.maximum(more, 0, out=more) @ self._weights[ground]

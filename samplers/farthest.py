@@ -29,8 +29,9 @@ class Farthest:
     picks are the plain loop's, up to ties in float32.
 
     Cost: about 3N rows read and .2 NkD multiplications for k picks, where the plain loop reads kN rows; at
-    worst (groups of equal rows larger than the buffer) the plain loop's. Memory beside the rows: 60N bytes at
-    first, while copies are looked for, then 44N, and the buffer. It chases outliers, and covers worse than chance does where density matters: use it to find.
+    worst (groups of equal rows larger than the buffer) the plain loop's. Memory beside the rows: the buffer and 20N
+    bytes, where equal rows are taken together 24N more (40N while they are looked for). It chases outliers, and covers
+    worse than chance does where density matters: use it to find.
     """
 
     def __init__(

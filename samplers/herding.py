@@ -40,11 +40,12 @@ def herding(
 ) -> Selection:
     """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
 
-    Exact for up to 4,096 rows, at N^2 D multiplications; beyond, inside cells that depend on the budget, so that a
-    smaller one is no prefix of a larger (see `Cells`), and within 1 % of it where that was measured. One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Cost: M cell_rows homes D
-    multiplications to look at every candidate once, M at most 196,608 or 64k, some hundred N D to find them, and
-    64 cell_rows homes D for every pick; up to twice the pool's memory for what is looked at again. It finds modes
-    only once k exceeds their number, the largest first, and outliers last: rare things need a quota or k-center.
+    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Exact for up to 4,096 of them, at N^2 D
+    multiplications; beyond, inside cells that depend on the budget, so that a smaller one is no prefix of a larger
+    (see `Cells`). There it costs M cell_rows homes D to look at every candidate once, M at most 196,608 or 64k, some
+    hundred N D to find them, and 64 cell_rows homes D for every pick; and up to twice the pool's memory for what is
+    looked at again. It finds modes only once k exceeds their number, the largest first, and outliers last: rare things
+    need a quota or k-center.
     """
     return _herd(pool, k, rng, settings or HerdingSettings())
 
@@ -89,9 +90,10 @@ def herd_arm(
         kernel(points) if kernel else gaussian(settings.scale or estimate_scale(points, pool.labeled, rng))
     )
     objective = Covering(pool, rows, weights, similar, rng, settings.cells, k)
-    greedy: Arm = Greedy(name, objective, relative_cost(pool), weight)
+    cost = relative_cost(pool)
+    greedy: Arm = Greedy(name, objective, cost, weight)
     if objective.thinned:
-        greedy = Settled(greedy, objective, relative_cost(pool))
+        greedy = Settled(greedy, objective, cost)
     rest = np.setdiff1d(rows, np.concatenate([rows[:0], *objective.cells]), assume_unique=True)
     if not len(rest):
         return greedy

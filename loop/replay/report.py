@@ -93,14 +93,13 @@ def _short(curves: Curves) -> Iterable[str]:
     """What was aimed at, what was found, and whether it holds."""
     rows = []
     for measure in curves.measures:
-        ratio = _saving(curves, DEFAULT, measure, "frames", 1.0)
-        told = _saved(curves, DEFAULT, measure, "frames", 1.0)
-        good = ratio.censored == "before" or (not ratio.censored and ratio.ratio <= AIMED[measure])
-        sure = good and ratio.high <= AIMED[measure]
+        found = _saving(curves, DEFAULT, measure, "frames", 1.0)
+        good = found.censored == "before" or (not found.censored and found.ratio <= AIMED[measure])
+        sure = good and found.high <= AIMED[measure]
         rows.append(
             [
                 f"{measure}: at most {AIMED[measure]:g} of random's labels for what random reaches at the end",
-                told,
+                _told(found),
                 "yes" if sure else "yes, but the interval goes beyond" if good else "**no**",
             ]
         )
@@ -208,7 +207,9 @@ def _labels(curves: Curves) -> Iterable[str]:
     rows = []
     for measure in curves.measures:
         for sampler in curves.samplers[1:]:
-            cells = [_saved(curves, sampler, measure, axis, part) for axis in AXES for part, _ in PARTS]
+            cells = [
+                _told(_saving(curves, sampler, measure, axis, part)) for axis in AXES for part, _ in PARTS
+            ]
             rows.append([sampler, measure, *cells])
     yield from table_of(head, rows)
 
@@ -221,8 +222,7 @@ def _saving(curves: Curves, sampler: str, measure: str, axis: Axis, part: float)
     )  # fmt: skip
 
 
-def _saved(curves: Curves, sampler: str, measure: str, axis: Axis, part: float) -> str:
-    found = _saving(curves, sampler, measure, axis, part)
+def _told(found: stats.Saving) -> str:
     sign = {"before": "<", "after": ">", "": ""}[found.censored]
     return f"{sign}{found.ratio:.2f} ({_end(found.low)} to {_end(found.high)})"
 

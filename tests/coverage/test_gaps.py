@@ -219,14 +219,21 @@ def test_strata_a_frame_belongs_to_the_rarest_gap() -> None:
 
 def test_every_arm_has_its_reason() -> None:
     gaps = rank_gaps([candidate("night", rows(4, 0))], np.arange(4), np.ones(4))
-    arms = ["coverage", "discovery", "herding", "random"]
+    arms = ["coverage", "discovery", "herding", "random", "uncertainty", "ppal", "k_center"]
     lines = reason_lines(
-        np.arange(4), arms, strata_of(gaps, 4), np.full(4, 2.345), np.array([0, 0, 0.5, 0.1])
+        np.array([0, 1, 2, 3, 1, 2, 3]),
+        arms,
+        strata_of(gaps, 4),
+        np.array([2.345, 2.345, 2.345, 0.8]),
+        np.array([0, 0, 0.5, 0.1]),
     )
     assert lines == [
         "night: 25.0 % of production, 0.0 % of training; detector mean confidence 1.00 against 1.00",
         "new: 2.3 times as far from the training set as is usual around there",
         "stands for many frames that nothing labeled resembles; the model is surer of 75% of the frames",
         "drawn at random, so that what nobody suspects has its chance",
+        "doubtful: the model is less sure of its boxes here than in the frames that were passed over",
+        "doubtful, and unlike the other doubtful frames of the batch",
+        "the newest that was left: 0.8 times as far from the training set as is usual around there",
     ]
     assert strata_of([], 3).code.tolist() == [-1, -1, -1]

@@ -13,10 +13,7 @@ Floats = NDArray[Any]
 
 def k_center(points: Floats, k: int, labeled: Floats) -> tuple[list[int], list[float]]:
     """The farthest row, again and again, by differences in float64; ties to the lowest row."""
-    exact = points.astype(np.float64)
-    distance = np.full(len(points), np.inf)
-    for center in labeled.astype(np.float64):
-        distance = np.minimum(distance, np.linalg.norm(exact - center, axis=1))
+    exact, distance = points.astype(np.float64), to_nearest(points, labeled)
     picks: list[int] = []
     radii: list[float] = []
     for _ in range(k):
@@ -29,10 +26,7 @@ def k_center(points: Floats, k: int, labeled: Floats) -> tuple[list[int], list[f
 
 def distances(points: Floats, picks: list[int], labeled: Floats) -> tuple[list[float], list[float]]:
     """Of each pick in turn its distance to the nearest center before it, and the largest one that any row had."""
-    exact = points.astype(np.float64)
-    distance = np.full(len(points), np.inf)
-    for center in labeled.astype(np.float64):
-        distance = np.minimum(distance, np.linalg.norm(exact - center, axis=1))
+    exact, distance = points.astype(np.float64), to_nearest(points, labeled)
     had: list[float] = []
     farthest: list[float] = []
     for pick in picks:
@@ -40,6 +34,15 @@ def distances(points: Floats, picks: list[int], labeled: Floats) -> tuple[list[f
         farthest.append(float(distance.max()))
         distance = np.minimum(distance, np.linalg.norm(exact - exact[pick], axis=1))
     return had, farthest
+
+
+def to_nearest(points: Floats, centers: Floats) -> Floats:
+    """(N,) by differences in float64; infinite without centers."""
+    exact = points.astype(np.float64)
+    distance = np.full(len(points), np.inf)
+    for center in centers.astype(np.float64):
+        distance = np.minimum(distance, np.linalg.norm(exact - center, axis=1))
+    return distance
 
 
 def uncertainty(boxes: Floats, measure: str, aggregation: str, least: float, top: int) -> float:

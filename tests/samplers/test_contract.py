@@ -84,7 +84,7 @@ def test_contract(name: str, pool: Pool, budget: int, seed: int) -> None:
 
     again = strategy(pool, budget, np.random.default_rng(seed))
     np.testing.assert_array_equal(chosen, again.indices)
-    scaled = replace(pool, seconds=3 * pool.seconds)
+    scaled = replace(pool, seconds=4 * pool.seconds)
     np.testing.assert_array_equal(chosen, strategy(scaled, budget, np.random.default_rng(seed)).indices)
     if name in SHAPED_BY_BUDGET:
         return

@@ -40,10 +40,10 @@ def covered(pool: Pool, chosen: np.ndarray, scale: float) -> float:
     return coverage(pool.embeddings, np.concatenate([pool.labeled, pool.embeddings[chosen]]), scale)
 
 
-@pytest.mark.parametrize("budget", [MODES, MODES * 3 // 2, MODES * 4])
+@pytest.mark.parametrize("budget", [MODES, MODES * 3 // 2, MODES * 2])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_with_nothing_rare_it_covers_as_much_as_herding_does(seed: int, budget: int) -> None:
-    """From about one frame per mode on: with fewer, chance and discovery cost more than 2 %."""
+    """With fewer frames than modes, chance and discovery cost more than 2 %."""
     pool = nothing_rare(seed)
     assert_covers(pool, budget, seed)
 
@@ -60,7 +60,7 @@ def assert_covers(pool: Pool, budget: int, seed: int) -> None:
         for strategy in (hybrid, herding, STRATEGIES["random"])
     )
     assert ours >= 0.98 * pure, (ours, pure)
-    assert chance < 0.97 * pure, "or this would show nothing"
+    assert chance < 0.95 * pure, "or this would show nothing"
 
 
 def test_a_cluster_of_half_a_percent_is_hit_in_every_run() -> None:
