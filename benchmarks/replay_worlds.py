@@ -83,9 +83,10 @@ def main() -> None:
         "--all-classes", action="store_true", help="of FOD-A, also those that some conditions lack"
     )
     parser.add_argument("--epochs", type=int, default=6, help="of the strong base")
+    parser.add_argument("--device", default="cpu", help="for the strong base: cpu, or the number of a GPU")
     options = parser.parse_args()
     if options.form == "strong":
-        weights = strong_base(options.out, options.epochs)
+        weights = strong_base(options.out, options.epochs, options.device)
         print(
             f"next: fieldloop bench replay --dataset {options.out} --weights {weights} --name {options.out.name}-strong"
         )
@@ -143,7 +144,7 @@ def fod(source: Path, weights: Path, out: Path, options: argparse.Namespace) -> 
     _describe(out, classes, rows, form)
 
 
-def strong_base(out: Path, epochs: int) -> Path:
+def strong_base(out: Path, epochs: int, device: str) -> Path:
     """The base checkpoint of a rendered folder, trained on by its labeled set under strong augmentation."""
     settings = yaml.safe_load((out / "replay.yaml").read_text(encoding="utf-8"))
     spec = TrainSpec(
@@ -152,6 +153,7 @@ def strong_base(out: Path, epochs: int) -> Path:
         out / "strong",
         epochs,
         0,
+        device,
         imgsz=320,
         batch=8,
         overrides=RECIPE | STRONG,

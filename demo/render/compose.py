@@ -36,7 +36,7 @@ _Box = tuple[str, Floats]
 
 
 def render(spec: SceneSpec) -> Scene:
-    """Draws a scene; the same spec gives the same bytes.
+    """Draws a scene; the same spec gives the same bytes on one kind of processor.
 
     Boxes show an object's full extent inside the picture and are kept where at least 30 % of it is visible
     and both sides measure at least 5 pixels. Raises ValueError for a name that the world does not know."""
