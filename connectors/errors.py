@@ -15,6 +15,8 @@ ConnectorError
     └── LabelConfigMismatch  its classes are no longer ours
 """
 
+from __future__ import annotations
+
 
 class ConnectorError(Exception):
     """Base of everything raised by connectors."""
@@ -54,6 +56,9 @@ class TrainingKilled(TrainingFailed):
         super().__init__(message)
         self.how = how
         self.epoch = epoch
+
+    def __reduce__(self) -> tuple[type[TrainingKilled], tuple[str, str, int]]:
+        return type(self), (str(self), self.how, self.epoch)
 
 
 class TrainingCancelled(TrainingFailed):

@@ -22,6 +22,8 @@ Bools = NDArray[np.bool_]
 COCO_IOUS: Floats = np.linspace(0.5, 0.95, 10, dtype=np.float64)
 MAX_DETECTIONS = 100
 _RECALLS: Floats = np.linspace(0.0, 1.0, 101, dtype=np.float64)
+ROUNDING = 1e-9
+"""By which a whole recall can miss 1, as weights are summed in another order."""
 _CELLS = 2_000_000
 
 
@@ -237,6 +239,7 @@ def _curve_area(weights: Floats, hit: Bools, positives: Floats) -> Floats:
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     there = positives > 0
     recall = found[there] / positives[there, None]
+    recall[recall > 1 - ROUNDING] = 1.0
     reached = np.searchsorted(_RECALLS, recall, side="right")
     area = np.full(len(weights), np.nan)
     area[there] = (envelope[there] * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(_RECALLS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,9 +19,9 @@ OVERALL, RARE = "overall", "rare slices"
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """samplers: the baseline first. seeds: those that every sampler has whole. missing: samplers and seeds that are not whole.
+    """samplers: the baseline first. seeds: those that every one of them has whole. missing: samplers and seeds that are not whole.
 
-    results: by sampler, (seeds) lists of (rounds + 1) results.
+    results: by sampler, (seeds) lists of (rounds + 1) results. left_out: samplers and seeds that are whole and not among them.
     """
 
     samplers: tuple[str, ...]
@@ -29,6 +29,7 @@ class Curves:
     rounds: int
     results: dict[str, list[list[Result]]]
     missing: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     def along(self, sampler: str, axis: Axis) -> Floats:
         """(seeds, rounds + 1) of frames, boxes or seconds labeled."""
@@ -60,28 +61,49 @@ class Curves:
 
 
 def curves_of(results: Sequence[Result], baseline: str = "random") -> Curves:
-    """Raises ValueError when no seed is whole for all samplers."""
-    named = sorted({each.sampler for each in results} - {START})
-    samplers = tuple(sorted(named, key=lambda name: (name != baseline, name)))
-    rounds = max((each.round for each in results), default=0)
+    """As many samplers times seeds as are whole together, over the rounds of the baseline.
+
+    Raises ValueError without the baseline, or when no seed of it is whole.
+    """
+    samplers = sorted({each.sampler for each in results} - {START}, key=lambda name: (name != baseline, name))
+    if baseline not in samplers:
+        raise ValueError(
+            f"expected results of {baseline}, with which all others are compared, got {', '.join(samplers) or 'none'}; "
+            f"run `fieldloop bench replay --samplers {baseline}` for the same seeds"
+        )
+    rounds = max(each.round for each in results if each.sampler == baseline)
     seeds = sorted({each.seed for each in results})
     whole = {
-        (sampler, seed): found
+        (sampler, seed): found[: rounds + 1]
         for sampler in samplers
         for seed in seeds
-        if len(found := curve(results, sampler, seed)) == rounds + 1
+        if len(found := curve(results, sampler, seed)) > rounds
     }
-    kept = tuple(seed for seed in seeds if all((sampler, seed) in whole for sampler in samplers))
-    missing = tuple(
-        f"{sampler} seed {seed}" for sampler in samplers for seed in seeds if (sampler, seed) not in whole
-    )
-    if not kept or not rounds:
+    kept, common = _together(samplers, seeds, set(whole))
+    missing = tuple(f"{name} seed {seed}" for name in samplers for seed in seeds if (name, seed) not in whole)
+    if not common:
         raise ValueError(
-            f"expected at least one seed with all rounds of every sampler, got none of {len(seeds)} seeds and {len(samplers)} "
-            f"samplers; finish the replay first (missing: {', '.join(missing[:6]) or 'everything'})"
+            f"expected at least one seed with all rounds of {baseline}, got none of {len(seeds)} seeds; finish the replay first "
+            f"(missing: {', '.join(missing[:6])})"
         )
-    table = {sampler: [whole[sampler, seed] for seed in kept] for sampler in samplers}
-    return Curves(samplers, kept, rounds, table, missing)
+    left_out = tuple(f"{name} seed {seed}" for name, seed in whole if name not in kept or seed not in common)
+    table = {sampler: [whole[sampler, seed] for seed in common] for sampler in kept}
+    return Curves(kept, common, rounds, table, missing, left_out)
+
+
+def _together(
+    samplers: Sequence[str], seeds: Sequence[int], whole: Set[tuple[str, int]]
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The baseline and others, and the seeds that all of them have whole: as many pairs as possible, samplers before seeds."""
+    baseline = samplers[0]
+    done = {name: {seed for seed in seeds if (name, seed) in whole} for name in samplers}
+    best: tuple[tuple[str, ...], tuple[int, ...]] = ((baseline,), ())
+    for fewest in sorted({len(each) for each in done.values()}):
+        kept = tuple(name for name in samplers if name == baseline or len(done[name]) >= max(fewest, 1))
+        common = tuple(sorted(set.intersection(*(done[name] for name in kept))))
+        if len(kept) * len(common) > len(best[0]) * len(best[1]):
+            best = kept, common
+    return best
 
 
 def score_of(result: Result, measure: str) -> Score:

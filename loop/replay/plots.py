@@ -25,10 +25,12 @@ def plot_curves(curves: Curves, file: Path, title: str) -> None:
     _plot(curves, curves.measures, file, title, (10.5, 3.1))
 
 
-def plot_slices(curves: Curves, file: Path, title: str) -> None:
-    """The same for every slice."""
+def plot_slices(curves: Curves, file: Path, title: str) -> bool:
+    """The same for every slice that was judged; whether there is one."""
     shown = [name for name in curves.slices if not np.isnan(curves.points(curves.samplers[0], name)).all()]
-    _plot(curves, shown, file, title, (10.5, 2.3))
+    if shown:
+        _plot(curves, shown, file, title, (10.5, 2.3))
+    return bool(shown)
 
 
 def _plot(

@@ -19,6 +19,8 @@ CONTROLLED = f" {CONTROL} is another draw of random: a control, which is not ran
 AIMED = {OVERALL: 0.7, RARE: 0.5}
 """Of random's labels, for what random reaches in the last round."""
 PARTS = ((0.5, "middle"), (1.0, "final"))
+FEWEST_SEEDS = 4
+"""With fewer, a bootstrap over them says too little of how sure a ratio is."""
 INTRO = (
     "Written by `fieldloop bench report` from the files in `{folder}`; AP is mAP50-95 in points of 100 unless it says AP50. Every row of a seed shares "
     "its initial set, budget, base checkpoint, number of image passes and evaluation."
@@ -34,14 +36,14 @@ def write_report(results: Path, docs: Path, shown: str = "") -> Path:
     docs.mkdir(parents=True, exist_ok=True)
     name = f"replay-{about.data}"
     plot_curves(curves, docs / f"{name}.png", about.data)
-    plot_slices(curves, docs / f"{name}-slices.png", about.data)
-    text = "\n".join(_lines(about, curves, shown or results.as_posix(), name))
+    sliced = plot_slices(curves, docs / f"{name}-slices.png", about.data)
+    text = "\n".join(_lines(about, curves, shown or results.as_posix(), name, sliced))
     file = docs / f"{name}.md"
     file.write_text(text + "\n", encoding="utf-8")
     return file
 
 
-def _lines(about: About, curves: Curves, folder: str, name: str) -> Iterable[str]:
+def _lines(about: About, curves: Curves, folder: str, name: str, sliced: bool) -> Iterable[str]:
     yield f"# Replay: {about.data}"
     yield ""
     yield INTRO.format(folder=folder)
@@ -55,10 +57,12 @@ def _lines(about: About, curves: Curves, folder: str, name: str) -> Iterable[str
     yield from _section("Labels needed to reach what random reaches", _labels(curves))
     yield from _section("Not worse than random", _worse(curves))
     yield f"\n![AP by what was labeled]({name}.png)\n"
-    yield from _section("By slice, after the last round", _by_slice(about, curves))
-    yield f"\n![AP by slice]({name}-slices.png)\n"
+    if sliced:
+        yield from _section("By slice, after the last round", _by_slice(about, curves))
+        yield f"\n![AP by slice]({name}-slices.png)\n"
     yield from _section("By class, after the last round (AP50)", _by_class(curves))
-    yield from _section("What was chosen, in percent of all chosen frames", _chosen(about, curves))
+    if about.shares:
+        yield from _section("What was chosen, in percent of all chosen frames", _chosen(about, curves))
     yield from _section("Every sampler and seed", _every(curves))
     yield from _section("Computing, median seconds a round", _spent(curves))
 
@@ -71,7 +75,7 @@ def _section(title: str, lines: Iterable[str]) -> Iterable[str]:
 def _setting(about: About, curves: Curves) -> Iterable[str]:
     told = about.told
     parts = ", ".join(f"{part} {count} ({about.groups[part]} groups)" for part, count in about.parts.items())
-    yield f"- Frames: {parts}. Classes: {len(about.classes)}. Groups are camera-days or sequences and lie on one side whole."
+    yield f"- Frames: {parts}. Classes: {len(about.classes)}. Groups are camera-days, sequences, or frames of which neither is known; none judges in part."
     yield (
         f"- {len(curves.seeds)} seeds ({', '.join(map(str, curves.seeds))}), {curves.rounds} rounds of {told['budget']} frames. Every training: "
         f"{told['epochs']} epochs of {told['passes']} image passes from the base checkpoint `{about.base}`, {told['imgsz']} px; judged by {told['judge']}."
@@ -87,6 +91,8 @@ def _setting(about: About, curves: Curves) -> Iterable[str]:
         yield f"- Overall is weighted by {told['weight_by']} as the pool is composed."
     if curves.missing:
         yield f"- **Not finished, left out of every table**: {', '.join(curves.missing)}."
+    if curves.left_out:
+        yield f"- **Finished, but left out so that all rows have the same seeds**: {', '.join(curves.left_out)}."
 
 
 def _short(curves: Curves) -> Iterable[str]:
@@ -95,12 +101,15 @@ def _short(curves: Curves) -> Iterable[str]:
     for measure in curves.measures:
         found = _saving(curves, DEFAULT, measure, "frames", 1.0)
         good = found.censored == "before" or (not found.censored and found.ratio <= AIMED[measure])
-        sure = good and found.high <= AIMED[measure]
+        if len(curves.seeds) < FEWEST_SEEDS:
+            doubt = ", but the seeds are too few for an interval"
+        else:
+            doubt = "" if found.high <= AIMED[measure] else ", but the interval goes beyond"
         rows.append(
             [
                 f"{measure}: at most {AIMED[measure]:g} of random's labels for what random reaches at the end",
-                _told(found),
-                "yes" if sure else "yes, but the interval goes beyond" if good else "**no**",
+                _told(found, len(curves.seeds)),
+                f"yes{doubt}" if good else "**no**",
             ]
         )
     for measure in curves.measures:
@@ -200,15 +209,18 @@ def _areas(curves: Curves) -> Iterable[str]:
 def _labels(curves: Curves) -> Iterable[str]:
     yield (
         "By random's labels, so that .50 is half; a rising curve is fitted to the mean over seeds (isotonic) and read off at what random reaches "
-        "half way and at the end. 95 % by bootstrap over seeds. `<` and `>`: the level lies before the first, or beyond the last round, also as an end "
-        "of an interval.\n"
+        f"half way and at the end. 95 % by bootstrap over seeds: approximate, rather too narrow, for this division of the data alone, and not given below {FEWEST_SEEDS} seeds. "
+        "`<` and `>`: the level lies before the first, or beyond the last round, also as an end of an interval. Frames kept for evaluation (tuning) and "
+        "held out of training, from which trust in doubt is learned, are not counted for anybody.\n"
     )
     head = ["sampler", "measure", *(f"{axis}, {word}" for axis in AXES for _, word in PARTS)]
     rows = []
     for measure in curves.measures:
         for sampler in curves.samplers[1:]:
             cells = [
-                _told(_saving(curves, sampler, measure, axis, part)) for axis in AXES for part, _ in PARTS
+                _told(_saving(curves, sampler, measure, axis, part), len(curves.seeds))
+                for axis in AXES
+                for part, _ in PARTS
             ]
             rows.append([sampler, measure, *cells])
     yield from table_of(head, rows)
@@ -222,9 +234,10 @@ def _saving(curves: Curves, sampler: str, measure: str, axis: Axis, part: float)
     )  # fmt: skip
 
 
-def _told(found: stats.Saving) -> str:
+def _told(found: stats.Saving, seeds: int) -> str:
     sign = {"before": "<", "after": ">", "": ""}[found.censored]
-    return f"{sign}{found.ratio:.2f} ({_end(found.low)} to {_end(found.high)})"
+    interval = f" ({_end(found.low)} to {_end(found.high)})" if seeds >= FEWEST_SEEDS else ""
+    return f"{sign}{found.ratio:.2f}{interval}"
 
 
 def _end(value: float) -> str:

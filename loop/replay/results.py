@@ -81,6 +81,7 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._about: About | None = None
 
     def claim(self, about: About) -> None:
         """Says what the folder is about. Raises ConfigError where it is about other data or settings already."""
@@ -96,8 +97,9 @@ class Results:
                         f"{self.folder}: expected results of the same {what} ({ours}), got those of others ({theirs}); give "
                         "another folder with --out, or take the settings back that these were made with (see replay.json there)"
                     )
-            return
-        _write(file, asdict(about))
+        else:
+            _write(file, asdict(about))
+        self._about = about
 
     def path(self, key: Key) -> Path:
         sampler, seed, number = key
@@ -106,7 +108,15 @@ class Results:
     def get(self, key: Key) -> Result | None:
         """None when there is no whole file. Raises ConfigError when there is one of something else."""
         file = self.path(key)
-        return read_result(file) if file.is_file() else None
+        if not file.is_file():
+            return None
+        found, about = read_result(file), self._about
+        if about and (found.digest, found.settings) != (about.digest, about.settings):
+            raise ConfigError(
+                f"{file}: expected a result of data {about.digest} and settings {about.settings}, got one of {found.digest} and "
+                f"{found.settings}; take it out of the folder"
+            )
+        return found
 
     def put(self, result: Result) -> None:
         _write(self.path(result.key), asdict(result))

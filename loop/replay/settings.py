@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loop.errors import ConfigError
 
@@ -73,6 +73,15 @@ class ReplaySettings(BaseModel):
     confidence: float = Field(0.05, gt=0, lt=1)
     seconds_per_frame: float = Field(10.0, ge=0)
     seconds_per_box: float = Field(7.0, gt=0)
+
+    @model_validator(mode="after")
+    def _something_to_choose_from(self) -> ReplaySettings:
+        if not self.test and self.test_share + self.tuning_share >= 1:
+            raise ValueError(
+                f"expected test_share and tuning_share below 1 together, got {self.test_share:g} and {self.tuning_share:g}, "
+                "which leave nothing to choose from"
+            )
+        return self
 
     @property
     def recipe(self) -> dict[str, object]:
@@ -142,4 +151,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _said(error: Any) -> str:
     where = ".".join(map(str, error["loc"]))
+    if not where:
+        return f"replay settings: {error['ctx']['error']}; lower one of them"
     return f"replay setting {where}: {error['msg']}, got {error['input']!r}; correct it"

@@ -25,14 +25,18 @@ Frame = tuple[str, Mapping[str, str]]
 
 
 def parts_of(frames: Sequence[Frame], settings: ReplaySettings) -> tuple[Part, ...]:
-    """The part of each frame. Raises DatasetError when a selector fits nothing, tears a group apart, or groups are too few."""
+    """The part of each frame; what is left of a group that is labeled in part can be chosen, never judges.
+
+    Raises DatasetError when a selector fits nothing, tears a group apart, or groups are too few.
+    """
     fixed = _fixed(frames, settings)
     _check_whole(frames, fixed)
     if not settings.ungrouped:
         _check_grouped(frames, fixed)
-    free = sorted({group for (group, _), part in zip(frames, fixed, strict=True) if part is None})
+    begun = {group for (group, _), part in zip(frames, fixed, strict=True) if part is not None}
+    free = sorted({group for group, _ in frames} - begun)
     drawn = _drawn(frames, fixed, free, settings)
-    return tuple(part or drawn[group] for (group, _), part in zip(frames, fixed, strict=True))
+    return tuple(part or drawn.get(group, POOL) for (group, _), part in zip(frames, fixed, strict=True))
 
 
 def _fixed(frames: Sequence[Frame], settings: ReplaySettings) -> list[Part | None]:
@@ -79,7 +83,7 @@ def _check_whole(frames: Sequence[Frame], fixed: Sequence[Part | None]) -> None:
     seen: dict[str, set[str]] = defaultdict(set)
     for (group, _), part in zip(frames, fixed, strict=True):
         seen[group].add(part or "what is drawn")
-    torn = next((group for group, parts in seen.items() if TEST in parts and len(parts) > 1), None)
+    torn = next((group for group, parts in seen.items() if parts & {TEST, HELD_OUT} and len(parts) > 1), None)
     if torn is not None:
         raise DatasetError(
             f"expected every group on one side, got group {torn!r} in {' and '.join(sorted(seen[torn]))}; neighboring frames "

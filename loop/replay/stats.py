@@ -32,7 +32,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """Labels that a sampler needs for what random reaches, by random's. low, high: 95 % by bootstrap over seeds.
+    """Labels that a sampler needs for what random reaches, by random's. low, high: 95 % by bootstrap over seeds (approximate).
 
     level: the AP in question. ratio: below 1 saves. censored: of the ratio itself; low 0 and high infinity where the
     bootstrap's ends are.
@@ -60,11 +60,13 @@ class Paired:
 def aubc(x: ArrayLike, y: ArrayLike, low: float, high: float) -> float:
     """Mean height of the straight-line curve between `low` and `high` (trapezoids); the ends are extended level.
 
-    Raises ValueError when x does not rise.
+    Where x stays (a round without boxes), the mean of its heights counts. Raises ValueError when x falls.
     """
-    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if len(xs) < 1 or np.any(np.diff(xs) <= 0):
-        raise ValueError(f"expected x to rise, got {xs.tolist()}; give one point for each round")
+    given, heights = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if len(given) < 1 or np.any(np.diff(given) < 0):
+        raise ValueError(f"expected x to rise, got {given.tolist()}; give one point for each round")
+    xs, place = np.unique(given, return_inverse=True)
+    ys = np.bincount(place, heights) / np.bincount(place)
     if high <= low:
         return float(np.interp(low, xs, ys))
     points = np.unique(np.concatenate([[low, high], xs[(xs > low) & (xs < high)]]))
@@ -166,6 +168,6 @@ def _ratio(curves: Sequence[Floats], part: float) -> tuple[float, float, Censore
     level = float(np.interp(wanted, x_random, fitted))
     needed = reach(x_random, y_random, level).x
     found = reach(x, y, level)
-    if needed == 0:  # random has what it will have from the start: nothing can be saved
-        return level, 1.0, "" if found.x == 0 else "after"
+    if needed <= x_random[0] or y_random[0] >= level:  # random has it from the start: nothing can be saved
+        return level, 1.0, "" if found.x <= x[0] else "after"
     return level, found.x / needed, found.censored

@@ -23,9 +23,12 @@ from loop.replay.split import LABELED, POOL
 Ints = NDArray[np.int64]
 
 
+SEEDS_TRIED = 16
+
+
 @dataclass(frozen=True)
 class Workshop:
-    """Where trainings are made. images: a folder that holds every trainable frame as images/<hash> and labels/<hash>."""
+    """Where trainings are made. images: a folder of this very data that holds every trainable frame as images/<hash> and labels/<hash>."""
 
     data: ReplayData
     settings: ReplaySettings
@@ -36,7 +39,7 @@ class Workshop:
 
     @property
     def images(self) -> Path:
-        return self.folder.absolute() / "frames"
+        return self.folder.absolute() / f"frames-{self.data.digest}"
 
     def prepare(self) -> None:
         """Lays the frames out as a trainer wants them; what lies there already is left."""
@@ -104,11 +107,13 @@ def start_rows(data: ReplayData, settings: ReplaySettings, seed: int) -> Ints:
 
 
 def passes_of(data: ReplayData, settings: ReplaySettings) -> int:
-    """Image passes in an epoch of every training."""
-    started = len(start_rows(data, settings, 0))
+    """Image passes in an epoch of every training: as set, or enough for what any of the first seeds replays and all rounds choose."""
+    if settings.passes:
+        return settings.passes
+    grown = len(start_rows(data, settings, 0)) + settings.rounds * settings.budget
     kept = min(settings.replay, len(data.rows(LABELED)))
-    grown = started + settings.rounds * settings.budget
-    return settings.passes or (max(2 * kept, kept + grown) if kept else 2 * grown)
+    most = max(len(replayed(data, settings.replay, seed)) for seed in range(SEEDS_TRIED))
+    return max(2 * kept, most + grown) if kept else 2 * grown
 
 
 def replayed(data: ReplayData, count: int, seed: int) -> list[int]:

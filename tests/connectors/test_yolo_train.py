@@ -282,6 +282,11 @@ def children_of(run_dir: Path) -> list[int]:
     return found
 
 
+def test_what_killed_a_training_is_told_across_processes() -> None:
+    error = pickle.loads(pickle.dumps(TrainingKilled("killed; free memory first", "killed by SIGKILL", 3)))
+    assert (str(error), error.how, error.epoch) == ("killed; free memory first", "killed by SIGKILL", 3)
+
+
 def test_no_dataset(spec: TrainSpec, tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"expected a YOLO data.yaml, got none that can be read"):
         YoloTrainer().train(replace(spec, dataset=tmp_path / "none.yaml"), Reports(), never)

@@ -140,6 +140,15 @@ def test_many_weightings_at_once_are_the_single_ones() -> None:
         np.testing.assert_array_equal(row, average_precision(matches, one).at(0.5))
 
 
+def test_a_perfect_detector_is_perfect_under_any_weights() -> None:
+    """Recall is summed in another order than the truth, and may end a last bit below 1."""
+    box = [[0.0, 0.0, 10.0, 10.0]]
+    found = [detections(box, [0.9 - i / 1000], [0]) for i in range(60)]
+    matches = match_all([truth(box, [0])] * 60, found, 1)
+    weights = np.random.default_rng(0).uniform(0.01, 3, (200, 60))
+    np.testing.assert_allclose(average_precisions(matches, weights)[..., 0], 1.0, atol=1e-12)
+
+
 def test_counts_at_a_confidence() -> None:
     found = detections([[0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]], [0.9, 0.6, 0.3], [0, 0, 1])
     real = truth([[0, 0, 10, 10], [20, 20, 30, 30]], [0, 1])

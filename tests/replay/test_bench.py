@@ -169,6 +169,39 @@ def test_half_of_an_epoch_is_replayed_or_less_where_more_is_chosen(tmp_path: Pat
     assert bench(root, tmp_path / "b", ToyTrainer(), replay=8).settings.passes == 8 + 12
 
 
+def test_what_is_rare_and_repeated_has_room_in_an_epoch(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path / "data", days=40, labeled=120)
+    for number in range(160, 280):
+        label = root / "labels" / f"{number:04d}.txt"
+        label.write_text(f"{int(number == 279)} {label.read_text().split(maxsplit=1)[1]}")
+    made = bench(root, tmp_path / "a", ToyTrainer(), replay=40, budget=20, rounds=3)
+    assert len(replayed(made.data, 40, 0)) == 41
+    assert made.settings.passes == 41 + 60
+
+
+def test_labels_that_were_corrected_are_trained_on(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path / "data")
+    ran(bench(root, tmp_path, ToyTrainer()), ("random",), (0,))
+    for label in (root / "labels").iterdir():
+        label.write_text(f"1 {label.read_text().split(maxsplit=1)[1]}")
+    shutil.rmtree(tmp_path / "results")
+    ran(bench(root, tmp_path, ToyTrainer()), ("random",), (0,))
+    folders = sorted((tmp_path / "work").glob("frames-*"))
+    shown = [{text.read_text()[0] for text in (each / "labels").iterdir()} for each in folders]
+    assert sorted(map(sorted, shown)) == [["0", "1"], ["1"]]
+
+
+def test_a_file_of_other_data_is_not_gone_on_from(toy: Path, tmp_path: Path) -> None:
+    made = bench(toy, tmp_path, ToyTrainer())
+    ran(made, ("random",), (0,))
+    file = tmp_path / "results" / "random-seed0-round1.json"
+    file.write_text(file.read_text().replace(made.about.digest, "0" * 16))
+    with pytest.raises(
+        ConfigError, match=r"random-seed0-round1.json: expected a result of data .*; take it out"
+    ):
+        ran(bench(toy, tmp_path, ToyTrainer()), ("random",), (0,))
+
+
 def test_an_epoch_is_filled_evenly() -> None:
     assert filled([1, 2], [7, 8, 9], 9) == [1, 2, 7, 8, 9, 7, 8, 9, 7]
     assert filled([1, 2], [], 5) == [1, 2, 1, 2, 1]

@@ -189,6 +189,30 @@ def test_a_test_set_that_tears_a_group_apart_is_refused(tmp_path: Path) -> None:
         loaded(root, test=["part=test"])
 
 
+def test_what_is_left_of_a_group_that_is_labeled_in_part_never_judges(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path)
+    rewrite(root, lambda row, number: row | {"part": "labeled" if number < 48 and number % 2 else "rest"})
+    data = loaded(root, labeled=["part=labeled"])
+    assert len(data.rows(LABELED)) == 24
+    begun = {data.frames[row].group for row in data.rows(LABELED)}
+    rest = [
+        part
+        for frame, part in zip(data.frames, data.parts, strict=True)
+        if frame.group in begun and part != LABELED
+    ]
+    assert rest == [POOL] * 24
+    assert len(data.rows(TEST)) >= PER_DAY
+
+
+def test_a_held_out_set_that_tears_a_group_apart_is_refused(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path)
+    rewrite(root, lambda row, number: row | {"part": "held" if number % 8 == 0 else "production"})
+    with pytest.raises(
+        DatasetError, match=r"expected every group on one side, .* held out and what is drawn"
+    ):
+        loaded(root, held_out=["part=held"])
+
+
 def test_one_class_is_enough(tmp_path: Path) -> None:
     assert loaded(make_dataset(tmp_path, classes=("red",))).classes == ("red",)
 
@@ -202,6 +226,10 @@ def test_one_class_is_enough(tmp_path: Path) -> None:
             "replay setting budget: Input should be greater than or equal to 1, got 0; correct it",
         ),
         ({"judge": "me"}, "replay setting judge: .*got 'me'"),
+        (
+            {"test_share": 0.7, "tuning_share": 0.3},
+            "replay settings: expected test_share and tuning_share below 1 together, got 0.7 and 0.3, .*; lower one of them",
+        ),
     ],
 )
 def test_wrong_settings_are_named(toy: Path, given: dict[str, object], said: str) -> None:

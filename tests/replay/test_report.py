@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,12 +128,53 @@ def test_the_area_is_on_the_scale_that_all_share(folder: Path) -> None:
 
 
 def test_without_a_whole_seed_there_is_no_report(folder: Path, tmp_path: Path) -> None:
-    for path in folder.glob("random-*-round3.json"):
+    for path in folder.glob("random-*-round1.json"):
         path.unlink()
     with pytest.raises(
-        ValueError, match=r"expected at least one seed with all rounds of every sampler, got none of 4 seeds"
+        ValueError, match=r"expected at least one seed with all rounds of random, got none of 4 seeds"
     ):
         write_report(folder, tmp_path / "docs")
+
+
+def test_without_random_nothing_is_said_to_be_against_it(folder: Path, tmp_path: Path) -> None:
+    for path in folder.glob("random-*.json"):
+        path.unlink()
+    with pytest.raises(
+        ValueError, match=r"expected results of random, .* got hybrid, random2; run `fieldloop bench replay"
+    ):
+        write_report(folder, tmp_path / "docs")
+
+
+def test_a_sampler_just_begun_takes_no_other_off_the_page(folder: Path, tmp_path: Path) -> None:
+    kept = Results(folder)
+    kept.put(result("herding", 0, 1))
+    for number in (1, 2, 3, 4):
+        kept.put(result("entropy", 1, number))
+    curves = curves_of(read_results(folder))
+    assert (curves.samplers, curves.seeds, curves.rounds) == (("random", "hybrid", "random2"), SEEDS, 3)
+    text = write_report(folder, tmp_path / "docs").read_text()
+    assert "left out of every table**: entropy seed 0, entropy seed 2, entropy seed 3, herding seed 0" in text
+    assert "**Finished, but left out so that all rows have the same seeds**: entropy seed 1." in text
+
+
+def test_data_without_slices_has_its_page(tmp_path: Path) -> None:
+    kept = Results(tmp_path / "toy")
+    kept.claim(replace(about(), shares={}, rare=()))
+    for seed in (0, 1, 2):
+        kept.put(bare("start", seed, 0))
+        for sampler in SAMPLERS:
+            for number in (1, 2):
+                kept.put(bare(sampler, seed, number))
+    text = write_report(kept.folder, tmp_path / "docs").read_text()
+    assert sorted(path.name for path in (tmp_path / "docs").iterdir()) == ["replay-toy.md", "replay-toy.png"]
+    assert "slices.png" not in text
+    assert "- No slice is rare." in text
+    assert "| hybrid | overall | " + " | ".join(["0.50"] * 6) + " |" in text
+    assert "| 0.50 | yes, but the seeds are too few for an interval |" in text
+
+
+def bare(sampler: str, seed: int, number: int) -> Result:
+    return replace(result(sampler, seed, number), slices={}, shown={}, rare=Score(None, None))
 
 
 def test_results_of_another_form_are_refused(folder: Path) -> None:

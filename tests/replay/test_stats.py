@@ -26,7 +26,11 @@ def test_beyond_its_ends_a_curve_is_level() -> None:
 
 def test_an_axis_that_does_not_rise_is_refused() -> None:
     with pytest.raises(ValueError, match="expected x to rise, got"):
-        aubc([0, 0], [1, 2], 0, 1)
+        aubc([0, 10, 5], [1, 2, 3], 0, 1)
+
+
+def test_rounds_without_boxes_share_a_place() -> None:
+    assert aubc([0, 10, 10, 20], [0, 8, 12, 10], 0, 20) == aubc([0, 10, 20], [0, 10, 10], 0, 20)
 
 
 def test_a_level_is_read_off_between_the_rounds() -> None:
@@ -95,6 +99,25 @@ def test_where_random_gains_nothing_nothing_is_saved() -> None:
     assert (late.ratio, late.censored) == (1.0, "after")
     same = saving(x, falling, x, falling, 0.5, draws=20)
     assert (same.ratio, same.low, same.high) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("random", "ours", "first"),
+    [
+        (
+            [30.0, 28, 29, 29],
+            [30.0, 30, 31, 32],
+            63,
+        ),  # its start is not passed again; 63 frames were labeled by then
+        ([50.0, 44, 48, 49.5], [50.0, 50.2, 50.4, 50.6], 0),  # it dips, and ends below where all began
+    ],
+)
+def test_nothing_is_saved_for_what_the_shared_start_has(
+    random: list[float], ours: list[float], first: float
+) -> None:
+    x = np.tile(first + np.array([0.0, 60, 120, 180]), (5, 1))
+    found = saving(x, np.tile(ours, (5, 1)), x, np.tile(random, (5, 1)), 1.0, draws=20)
+    assert (found.ratio, found.censored, found.low, found.high) == (1.0, "", 1.0, 1.0)
 
 
 def test_the_paired_interval_is_scipys() -> None:
