@@ -98,7 +98,7 @@ def _drawn(
     sizes: dict[str, int] = defaultdict(int)
     for (group, _), part in zip(frames, fixed, strict=True):
         sizes[group] += part is None
-    total = sum(sizes.values())
+    total = sum(sizes[group] for group in free)
     wanted: dict[Part, float] = {} if settings.test else {TEST: settings.test_share * total}
     wanted[TUNING] = settings.tuning_share * total
     _check_enough(free)
