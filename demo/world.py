@@ -46,8 +46,8 @@ def build(world: World, out: Path, truth: Path, progress: Progress, workers: int
     whose names and EXIF say camera, site and time only. ``truth/production.jsonl`` has a line for each of
     them: sha256, boxes [[class, x1, y1, x2, y2]] in pixels, conditions, gap or null; ``truth/test/<condition>``
     holds images and labels of independent scenes. ``progress`` is called with (done, total) frames.
-    The same world gives the same bytes on one kind of processor; on another about one picture in a hundred differs in a last
-    bit, because libraries round differently there. Raises FileExistsError where a part is there already."""
+    The same world gives the same bytes on one kind of processor; on another about one picture in a hundred came out
+    with other bytes. Raises FileExistsError where a part is there already."""
     for part in (out / "train", out / "production", truth / "production.jsonl", truth / "test"):
         if part.exists():
             raise FileExistsError(

@@ -75,6 +75,10 @@ class About:
     rare: tuple[str, ...]
     labeled_boxes: Mapping[str, int] = field(default_factory=dict)
 
+    def covers(self, result: Result) -> bool:
+        """Whether it is of this data and form."""
+        return (result.digest, result.settings) == (self.digest, self.settings)
+
 
 class Results:
     """The files of one data set in one folder."""
@@ -111,7 +115,7 @@ class Results:
         if not file.is_file():
             return None
         found, about = read_result(file), self._about
-        if about and (found.digest, found.settings) != (about.digest, about.settings):
+        if about and not about.covers(found):
             raise ConfigError(
                 f"{file}: expected a result of data {about.digest} and settings {about.settings}, got one of {found.digest} and "
                 f"{found.settings}; take it out of the folder"
@@ -153,7 +157,7 @@ def read_results(folder: Path) -> list[Result]:
     about = read_about(folder)
     found = [read_result(file) for file in sorted(folder.glob("*-seed*-round*.json"))]
     for each in found:
-        if (each.digest, each.settings) != (about.digest, about.settings):
+        if not about.covers(each):
             raise ConfigError(
                 f"{folder}: expected results of one data set and one form, got {each.sampler} seed {each.seed} round {each.round} "
                 "of another; take it out"

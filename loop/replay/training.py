@@ -22,8 +22,8 @@ from loop.replay.split import LABELED, POOL
 
 Ints = NDArray[np.int64]
 
-
 SEEDS_TRIED = 16
+"""How many of the first seeds an epoch is made long enough for, as each replays other rare frames."""
 
 
 @dataclass(frozen=True)

@@ -180,13 +180,13 @@ def test_bad_data_is_refused_with_what_to_do(
         loaded(root, **given)
 
 
-def test_a_test_set_that_tears_a_group_apart_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["test", "held out"])
+def test_a_set_that_tears_a_group_apart_is_refused(tmp_path: Path, part: str) -> None:
     root = make_dataset(tmp_path)
-    rewrite(root, lambda row, number: row | {"part": "test" if number % 8 == 0 else "production"})
-    with pytest.raises(
-        DatasetError, match=r"expected every group on one side, got group 'cam.* in test and what is drawn"
-    ):
-        loaded(root, test=["part=test"])
+    rewrite(root, lambda row, number: row | {"part": part if number % 8 == 0 else "production"})
+    said = rf"expected every group on one side, got group 'cam.* in {part} and what is drawn"
+    with pytest.raises(DatasetError, match=said):
+        loaded(root, **{part.replace(" ", "_"): [f"part={part}"]})
 
 
 def test_what_is_left_of_a_group_that_is_labeled_in_part_never_judges(tmp_path: Path) -> None:
@@ -202,15 +202,6 @@ def test_what_is_left_of_a_group_that_is_labeled_in_part_never_judges(tmp_path: 
     ]
     assert rest == [POOL] * 24
     assert 0 <= len(data.rows(TEST)) - 0.7 * 32 <= PER_DAY
-
-
-def test_a_held_out_set_that_tears_a_group_apart_is_refused(tmp_path: Path) -> None:
-    root = make_dataset(tmp_path)
-    rewrite(root, lambda row, number: row | {"part": "held" if number % 8 == 0 else "production"})
-    with pytest.raises(
-        DatasetError, match=r"expected every group on one side, .* held out and what is drawn"
-    ):
-        loaded(root, held_out=["part=held"])
 
 
 def test_one_class_is_enough(tmp_path: Path) -> None:

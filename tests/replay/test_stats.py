@@ -104,13 +104,10 @@ def test_where_random_gains_nothing_nothing_is_saved() -> None:
 @pytest.mark.parametrize(
     ("random", "ours", "first"),
     [
-        (
-            [30.0, 28, 29, 29],
-            [30.0, 30, 31, 32],
-            63,
-        ),  # its start is not passed again; 63 frames were labeled by then
-        ([50.0, 44, 48, 49.5], [50.0, 50.2, 50.4, 50.6], 0),  # it dips, and ends below where all began
+        ([30.0, 28, 29, 29], [30.0, 30, 31, 32], 63),
+        ([50.0, 44, 48, 49.5], [50.0, 50.2, 50.4, 50.6], 0),
     ],
+    ids=["random falls, frames were labeled before", "random dips and ends below where all began"],
 )
 def test_nothing_is_saved_for_what_the_shared_start_has(
     random: list[float], ours: list[float], first: float
