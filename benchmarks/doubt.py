@@ -50,6 +50,31 @@ DRAWS = 200
 MEASURES: tuple[Measure, ...] = ("entropy", "least_confidence", "margin")
 AGGREGATIONS: tuple[Aggregation, ...] = ("mean", "size_corrected", "top", "max", "sum")
 OURS = "expected loss, calibrated, with missed objects"
+VERDICTS = (
+    (OURS, "what `select` uses"),
+    (
+        "expected loss, with missed objects",
+        "the same without calibration: no worse on these two; calibration stays for detectors whose confidence is off",
+    ),
+    ("expected loss, calibrated", "a part of it; alone it overlooks what the detector does not see at all"),
+    (
+        "missed objects alone",
+        "a part of it; it adds much where the detector is blind (fod) and nothing where it is not (planted)",
+    ),
+    (
+        "consistency under flip",
+        "not worth a second forward pass for every frame: below what one pass gives on both. It is not in the product, nor a switch for it",
+    ),
+    ("distance to what is labeled", "tells little of loss; `select` looks at it for coverage, not as doubt"),
+    ("margin, mean", "no better than expected loss; can be chosen by name, to compare"),
+    ("least_confidence, mean", "no better than expected loss; can be chosen by name, to compare"),
+    ("entropy, mean", "blind where the detector is blind; can be chosen by name, to compare"),
+    (
+        "margin, size_corrected",
+        "below the mean; for comparisons in code only, as are *sum*, *max* and *top* of each measure",
+    ),
+)
+"""(signal, what became of it), best known first; the page puts the figures beside it."""
 
 
 def main() -> None:
@@ -227,12 +252,20 @@ def report(results: Sequence[dict[str, Any]]) -> str:
         "bootstrap over groups; *easy* and *hard* are the halves of the frames by their loss; *boxes* is the correlation with the number",
         "of objects, which a signal should not merely repeat. Several models: their mean, and the range of *all*.",
         "",
-        f"`select` uses *{OURS}*. The others are here to be compared with; what a second forward pass over the mirrored frame would",
-        "add (*consistency under flip*) is not in the product.",
-        "",
         "Made by `python -m benchmarks.doubt --report` from `benchmarks/results/doubt`.",
+        "",
+        "## What is worth having",
+        "",
+        f"| signal | {' | '.join(each['data'] for each in results)} | what became of it |",
+        "|---|" + "---|" * len(results) + "---|",
+        *(verdict(results, name, text) for name, text in VERDICTS),
     ]
     return "\n".join([*head, *(line for each in results for line in section(each))]) + "\n"
+
+
+def verdict(results: Sequence[dict[str, Any]], name: str, text: str) -> str:
+    figures = " | ".join(f"{mean_of(each['runs'], name, 'all'):.2f}" for each in results)
+    return f"| {name} | {figures} | {text} |"
 
 
 def section(result: dict[str, Any]) -> list[str]:

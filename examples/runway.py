@@ -54,7 +54,7 @@ class Form:
 
 
 FULL = Form(Sizes(train=60, production=24, held_out=12), imgsz=224, epochs=30, round_epochs=20, budget=160)
-SMALL = Form(Sizes(train=24, production=8, held_out=6), imgsz=224, epochs=14, round_epochs=8, budget=80)
+SMALL = Form(Sizes(train=12, production=8, held_out=6), imgsz=224, epochs=10, round_epochs=6, budget=80)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ AIMED = {OVERALL: 0.7, RARE: 0.5}
 PARTS = ((0.5, "middle"), (1.0, "final"))
 FEWEST_SEEDS = 4
 """With fewer, a bootstrap over them says too little of how sure a ratio is."""
+NOTES = "notes.md"
+"""In a folder of results: what its reader should know that no file tells, such as why an aim was missed."""
 INTRO = (
     "Written by `fieldloop bench report` from the files in `{folder}`; AP is mAP50-95 in points of 100 unless it says AP50. Every row of a seed shares "
     "its initial set, budget, base checkpoint, number of image passes and evaluation."
@@ -30,6 +32,7 @@ INTRO = (
 def write_report(results: Path, docs: Path, shown: str = "") -> Path:
     """docs/replay-<data>.md with its plots beside it, of one folder of results. shown: what the folder is called in it.
 
+    What a file `notes.md` in the folder says (Markdown) stands below the aims.
     Raises ConfigError, ValueError when there is nothing whole to report.
     """
     about, curves = read_about(results), curves_of(read_results(results))
@@ -37,13 +40,15 @@ def write_report(results: Path, docs: Path, shown: str = "") -> Path:
     name = f"replay-{about.data}"
     plot_curves(curves, docs / f"{name}.png", about.data)
     sliced = plot_slices(curves, docs / f"{name}-slices.png", about.data)
-    text = "\n".join(_lines(about, curves, shown or results.as_posix(), name, sliced))
+    notes = results / NOTES
+    told = notes.read_text(encoding="utf-8").strip() if notes.is_file() else ""
+    text = "\n".join(_lines(about, curves, shown or results.as_posix(), name, sliced, told))
     file = docs / f"{name}.md"
     file.write_text(text + "\n", encoding="utf-8")
     return file
 
 
-def _lines(about: About, curves: Curves, folder: str, name: str, sliced: bool) -> Iterable[str]:
+def _lines(about: About, curves: Curves, folder: str, name: str, sliced: bool, notes: str) -> Iterable[str]:
     yield f"# Replay: {about.data}"
     yield ""
     yield INTRO.format(folder=folder)
@@ -51,6 +56,8 @@ def _lines(about: About, curves: Curves, folder: str, name: str, sliced: bool) -
     yield from _setting(about, curves)
     if DEFAULT in curves.samplers[1:] and len(curves.seeds) > 1:
         yield from _section(f"In short: {DEFAULT}, which `fieldloop select` uses", _short(curves))
+    if notes:
+        yield from _section("Notes", [notes])
     for measure in curves.measures:
         yield from _section(f"Against random: {measure}", _against(curves, measure))
     yield from _section("Area under the curve, by what is counted", _areas(curves))
@@ -108,7 +115,7 @@ def _short(curves: Curves) -> Iterable[str]:
         rows.append(
             [
                 f"{measure}: at most {AIMED[measure]:g} of random's labels for what random reaches at the end",
-                _told(found, len(curves.seeds)),
+                _told(found, len(curves.seeds)) + (", within the first round" if found.guessed else ""),
                 f"yes{doubt}" if good else "**no**",
             ]
         )
@@ -210,6 +217,7 @@ def _labels(curves: Curves) -> Iterable[str]:
     yield (
         "By random's labels, so that .50 is half; a rising curve is fitted to the mean over seeds (isotonic) and read off at what random reaches "
         f"half way and at the end. 95 % by bootstrap over seeds: approximate, rather too narrow, for this division of the data alone, and not given below {FEWEST_SEEDS} seeds. "
+        "`~`: reached within the first round, where nothing was measured, so read off a straight line from the start. "
         "`<` and `>`: the level lies before the first, or beyond the last round, also as an end of an interval. Frames kept for evaluation (tuning) and "
         "held out of training, from which trust in doubt is learned, are not counted for anybody.\n"
     )
@@ -235,7 +243,7 @@ def _saving(curves: Curves, sampler: str, measure: str, axis: Axis, part: float)
 
 
 def _told(found: stats.Saving, seeds: int) -> str:
-    sign = {"before": "<", "after": ">", "": ""}[found.censored]
+    sign = {"before": "<", "after": ">", "": "~" if found.guessed else ""}[found.censored]
     interval = f" ({_end(found.low)} to {_end(found.high)})" if seeds >= FEWEST_SEEDS else ""
     return f"{sign}{found.ratio:.2f}{interval}"
 

@@ -35,7 +35,8 @@ class Saving:
     """Labels that a sampler needs for what random reaches, by random's. low, high: 95 % by bootstrap over seeds (approximate).
 
     level: the AP in question. ratio: below 1 saves. censored: of the ratio itself; low 0 and high infinity where the
-    bootstrap's ends are.
+    bootstrap's ends are. guessed: the sampler has it within its first round, where nothing was measured, so that the ratio
+    stands on a straight line from the start.
     """
 
     level: float
@@ -43,6 +44,7 @@ class Saving:
     low: float
     high: float
     censored: Censored
+    guessed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ def saving(
     x, y, x_random, y_random: (seeds, rounds), rows of the same seeds. What is labeled before the first round counts for both.
     """
     tables = [np.asarray(each, np.float64) for each in (x, y, x_random, y_random)]
-    level, ratio, censored = _ratio([table.mean(axis=0) for table in tables], part)
+    means = [table.mean(axis=0) for table in tables]
+    level, ratio, censored = _ratio(means, part)
     rng = np.random.default_rng(seed)
     ratios = []
     for _ in range(draws):
@@ -109,7 +112,8 @@ def saving(
         _, drawn, side = _ratio([table[rows].mean(axis=0) for table in tables], part)
         ratios.append({"before": 0.0, "after": np.inf, "": drawn}[side])
     low, high = np.quantile(ratios, [0.025, 0.975], method="inverted_cdf") if ratios else (ratio, ratio)
-    return Saving(level, ratio, float(low), float(high), censored)
+    guessed = bool(means[0][0] < reach(means[0], means[1], level).x < means[0][1])
+    return Saving(level, ratio, float(low), float(high), censored, guessed)
 
 
 def paired(ours: ArrayLike, theirs: ArrayLike) -> Paired:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.doubt import OURS, PAGE, RESULTS, apart, back, lower, report
+from benchmarks.doubt import OURS, PAGE, RESULTS, VERDICTS, apart, back, lower, mean_of, report
 from connectors.ports import Detections
 
 LEFT, RIGHT = [0.0, 0.0, 10.0, 10.0], [90.0, 0.0, 100.0, 10.0]
@@ -54,3 +54,16 @@ def test_the_page_is_what_the_files_say() -> None:
     assert results
     assert PAGE.read_text(encoding="utf-8") == report(results)
     assert all(OURS in run["signals"] for result in results for run in result["runs"])
+
+
+def test_the_verdicts_are_what_the_figures_say() -> None:
+    for file in sorted(RESULTS.glob("*.json")):
+        runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
+        figure = {name: mean_of(runs, name, "all") for name in runs[0]["signals"]}
+        assert {name for name, _ in VERDICTS} <= set(figure)
+        assert all(
+            figure[OURS] > figure[name] + 0.05 for name in figure if not name.startswith("expected loss")
+        )
+        assert figure[OURS] > figure["expected loss, with missed objects"] - 0.05
+        assert figure["margin, size_corrected"] < figure["margin, mean"]
+        assert max(figure[f"margin, {each}"] for each in ("sum", "max", "top")) < figure["margin, mean"]

@@ -66,6 +66,7 @@ def test_half_the_labels_for_the_same_ap_are_found() -> None:
     middle, final = (saving(x, fast, x, slow, part, draws=50) for part in (0.5, 1.0))
     assert (middle.level, final.level) == (6, 12)
     assert middle.ratio == pytest.approx(0.5)
+    assert (middle.guessed, final.guessed) == (True, False)
     assert (final.ratio, final.low, final.high) == (
         pytest.approx(0.5),
         pytest.approx(0.5),
