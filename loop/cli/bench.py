@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from loop.cli.app import FAILED, JsonOption, app, emit, fail, progress_bar, say
+
+if TYPE_CHECKING:
+    from loop.replay.settings import ReplaySettings
 
 SMALL_FORM = "random,stratified,entropy,k_center,hybrid"
 
@@ -39,7 +42,11 @@ def bench_replay(
         int | None, typer.Option(min=1, help="Frames labeled in a round.", show_default="60")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="The checkpoint that every training starts from.")
+        Path | None,
+        typer.Option(
+            help="The checkpoint that every training starts from.",
+            show_default="the one carried for the demo",
+        ),
     ] = None,
     sidecar: Annotated[
         Path | None,
@@ -92,7 +99,7 @@ def bench_replay(
     folders = Folders((out / called).absolute(), (work / called).absolute())
     job = Job(
         dataset,
-        read_settings(dataset, settings_file, given),
+        _with_weights(read_settings(dataset, settings_file, given)),
         folders,
         called,
         tuple(part.strip() for part in samplers.split(",")),
@@ -109,6 +116,19 @@ def bench_replay(
         as_json,
         lambda: [f"results: {folders.results}; next: fieldloop bench report --results {out}"],
     )
+
+
+def _with_weights(settings: ReplaySettings) -> ReplaySettings:
+    """The carried detector as base checkpoint where none is named: nothing is downloaded for a first look at one's own data."""
+    from demo.deployed import CARRIED
+
+    if settings.weights:
+        return settings
+    say(
+        "no base checkpoint is named: every training starts from the carried detector, which knows rendered scenes alone; "
+        "give --weights with the one that you train from"
+    )
+    return settings.model_copy(update={"weights": str(CARRIED / "base.pt")})
 
 
 @bench.command("report", epilog="Example: fieldloop bench report --results replay/results --docs replay")

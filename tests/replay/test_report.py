@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from demo.deployed import CARRIED
 from loop.cli import app
 from loop.errors import ConfigError
+from loop.replay import workers
 from loop.replay.curves import curves_of
 from loop.replay.report import areas_of, write_report
 from loop.replay.results import About, Result, Results, Score, read_results, result_folders
+from loop.replay.workers import Job
 
 SAMPLERS = ("random", "random2", "hybrid")
 SEEDS = (0, 1, 2, 3)
@@ -224,6 +227,21 @@ def test_a_damaged_file_is_named(folder: Path) -> None:
     (folder / "random-seed0-round1.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"expected a result of a replay, got KeyError\('overall'\)"):
         read_results(folder)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_dataset_alone_is_enough(named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a base checkpoint the carried one is taken, and said to be."""
+    asked: list[Job] = []
+    monkeypatch.setattr(workers, "replay", lambda job, say, progress: asked.append(job))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "replay.yaml").write_text("weights: best.pt\n" if named else "rounds: 2\n")
+    ended = CliRunner().invoke(app, ["bench", "replay", "--dataset", str(tmp_path / "mine" / "data.yaml")])
+    assert ended.exit_code == 0, ended.output
+    weights = Path(asked[0].settings.weights)
+    assert weights == (tmp_path / "mine" / "best.pt" if named else CARRIED / "base.pt")
+    assert weights.is_file() == (not named)
+    assert ("no base checkpoint is named" in ended.stderr) == (not named)
 
 
 def test_the_command_reports_every_folder(folder: Path, tmp_path: Path) -> None:
