@@ -48,7 +48,8 @@ INTRO = """# What near-duplicates cost
 Written by `python -m benchmarks.duplicates --report` from the files in `benchmarks/results/duplicates`. Synthetic cameras: bursts of 1 to 24
 frames that drift, a fifth of them of an empty scene, over 20 days. Leader clusters thin; connected groups are what may not lie on two
 sides of a split, of each camera alone and of all cameras together, where copies are looked for across cameras too. `stored` is the
-project's database, from nothing and then grown. Seconds of one run on two cores; peak is the process's largest memory so far.
+project's database, from nothing and then grown: leader clusters grow with what comes in. Groups are those of the frames that are being
+frozen, so they are found at each freeze, of the labeled frames alone: a million is far more than a freeze has. Seconds of one run on two cores; peak is the process's largest memory so far.
 """
 
 

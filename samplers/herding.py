@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from samplers.pool import NO_LIMIT, NOBODY, Bools, Ints, Pool, Reals, Selection
 from samplers.uncertainty import relative_cost
 
 SAMPLE = 256
+TOGETHER = 8192
 
 
 @dataclass(frozen=True)
@@ -179,15 +181,22 @@ def _dividers(pool: Pool, rows: Ints) -> list[Ints]:
 
 
 def _distance_to_mean(points: Floats, rows: Ints, group: Ints) -> Reals:
-    """(M,) squared, of rows in groups of more than two, and rounded so that rounding alone does not decide."""
+    """(M,) squared, of rows in groups of more than two, and rounded so that rounding alone does not decide.
+
+    Groups are read together up to some thousand rows: memory is theirs, or that of the largest group.
+    """
     squared = np.zeros(len(rows))
     crowded = np.flatnonzero(np.bincount(group, minlength=1)[group] > 2)
-    if len(crowded):
-        _, code, sizes = np.unique(group[crowded], return_inverse=True, return_counts=True)
-        order = np.argsort(code, kind="stable")
-        near = points[rows[crowded]]
-        mean = np.add.reduceat(near[order], np.cumsum(sizes) - sizes, axis=0) / sizes[:, None]
-        squared[crowded] = squared_norms(near - mean[code].astype(np.float32))
+    ordered = crowded[np.argsort(group[crowded], kind="stable")]
+    starts = np.flatnonzero(np.diff(group[ordered], prepend=-1))
+    part = starts // TOGETHER
+    for first, end in pairwise([*starts[np.flatnonzero(np.diff(part, prepend=-1))], len(ordered)]):
+        some = ordered[first:end]
+        begins = np.flatnonzero(np.diff(group[some], prepend=-1))
+        sizes = np.diff(begins, append=len(some))
+        near = points[rows[some]]
+        mean = np.add.reduceat(near, begins, axis=0) / sizes[:, None]
+        squared[some] = squared_norms(near - np.repeat(mean.astype(np.float32), sizes, axis=0))
     return np.round(squared, 6)
 
 

@@ -25,10 +25,14 @@ def aims(results: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
         yield from _k_center(WORLDS[name], results[name])
     if "mapped" in results:
         used = max(run["memory"] for run in results["mapped"]["runs"]["fieldloop"])
-        yield "from a memory map within its buffer, .1 of the map", f"{used:.3f}", used <= 0.1
+        yield "from a memory map in at most .1 of the map's size", f"{used:.3f}", used <= 0.1
     if {"herding", "clustered"} <= set(results):
         share = cpu(results["herding"], "fieldloop") / cpu(results["clustered"], "plain")
-        yield "herding in less CPU than the plain k-center loop", f"{share:.2f} of it", share < 1
+        yield (
+            "herding in less CPU than the plain k-center loop",
+            f"{share:.2f} of what it took in its own contest, hours before",
+            share < 1,
+        )
     for name in [name for name in results if name.startswith("herding, ")]:
         found = {who: each["covered"] for who, each in results[name]["quality"].items()}
         share = found["fieldloop"] / found["exact"]
@@ -39,7 +43,16 @@ def aims(results: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
         )
     for name in [name for name in ("default", "default, all known") if name in results]:
         times = cpu(results[name], "hybrid") / cpu(results[name], "k_center")
-        yield f"the {name} in at most three times k-center alone", f"{times:.2f} times", times <= 3
+        pairs = [
+            mine["cpu"] / other["cpu"]
+            for mine in results[name]["runs"]["hybrid"]
+            for other in results[name]["runs"]["k_center"]
+        ]
+        yield (
+            f"the {name} in at most three times k-center alone",
+            f"{times:.2f} times ({min(pairs):.2f} to {max(pairs):.2f} over pairs of runs)",
+            times <= 3,
+        )
     if set(SIZES) <= set(results):
         for who in ("k_center", "herding", "hybrid"):
             seconds = [cpu(results[name], who) for name in SIZES]

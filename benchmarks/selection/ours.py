@@ -81,13 +81,14 @@ def _strategy(name: str, rich: bool) -> Callable[..., Ints]:
 
 
 def _pool(points: NDArray[Any], labeled: NDArray[Any] | None) -> Pool:
-    """With what production knows of its frames: bursts, twenty named conditions that lack frames, and doubt."""
+    """With what production knows of its frames: bursts, near-duplicates, twenty named conditions that lack frames, and doubt."""
     rng, size = np.random.default_rng(1), len(points)
     return Pool.of(
         points,
         labeled=labeled,
         sequence=np.arange(size) // 16,
         max_per_sequence=3,
+        cluster=np.arange(size) // 8,
         strata=np.where(rng.random(size) < 0.1, rng.integers(0, STRATA, size), -1),
         names=[str(stratum) for stratum in range(STRATA)],
         deficit=rng.uniform(0, 0.03, STRATA),
