@@ -64,8 +64,9 @@ class Quota:
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
         own = self._arm.propose(open_rows) if self._left > 0 else None
+        found = self._heir.propose(open_rows) if own is None else own
         self.name = self._heir.name if own is None else self._arm.name
-        return self._heir.propose(open_rows) if own is None else own
+        return found
 
     def observe(self, row: int) -> None:
         self._arm.observe(row)
@@ -76,14 +77,18 @@ class Quota:
 
 
 class Reserve:
-    """An arm, and what it goes on with when it has none left."""
+    """An arm, and what it goes on with, under that one's name, when it has none left."""
 
     def __init__(self, arm: Arm, rest: Arm) -> None:
         self.name, self.weight = arm.name, arm.weight
         self._arms = (arm, rest)
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
-        return self._arms[0].propose(open_rows) or self._arms[1].propose(open_rows)
+        for arm in self._arms:
+            if (found := arm.propose(open_rows)) is not None:
+                self.name = arm.name
+                return found
+        return None
 
     def observe(self, row: int) -> None:
         for arm in self._arms:

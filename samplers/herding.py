@@ -17,6 +17,8 @@ from samplers.uncertainty import relative_cost
 
 SAMPLE = 256
 TOGETHER = 8192
+LEFT_OVER = "left_over"
+"""The arm of rows that nobody compared, drawn at random where sequences, floors or quotas close all that were."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def herd_arm(
     rest = np.setdiff1d(rows, np.concatenate([rows[:0], *objective.cells]), assume_unique=True)
     if not len(rest):
         return greedy
-    return Reserve(greedy, Queue(name, rng.permutation(rest), np.zeros(len(pool)), weight))
+    return Reserve(greedy, Queue(LEFT_OVER, rng.permutation(rest), np.zeros(len(pool)), weight))
 
 
 class Settled:

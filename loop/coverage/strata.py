@@ -20,6 +20,7 @@ BY_ARM = {
     "typical": "typical of a kind of frame of which few are labeled",
     "class_balanced": "shows classes that the rest of the batch shows little of",
     "targeted": "resembles what was asked for",
+    "left_over": "drawn at random: none of the frames that were compared with one another could be chosen",
     "stream": "new when it came in: unlike what was labeled and chosen before it",
 }
 """What a labeler reads of a frame that one of these arms chose."""

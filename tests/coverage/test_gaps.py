@@ -219,9 +219,9 @@ def test_strata_a_frame_belongs_to_the_rarest_gap() -> None:
 
 def test_every_arm_has_its_reason() -> None:
     gaps = rank_gaps([candidate("night", rows(4, 0))], np.arange(4), np.ones(4))
-    arms = ["coverage", "discovery", "herding", "random", "uncertainty", "ppal", "k_center"]
+    arms = ["coverage", "discovery", "herding", "random", "uncertainty", "ppal", "k_center", "left_over"]
     lines = reason_lines(
-        np.array([0, 1, 2, 3, 1, 2, 3]),
+        np.array([0, 1, 2, 3, 1, 2, 3, 2]),
         arms,
         strata_of(gaps, 4),
         np.array([2.345, 2.345, 2.345, 0.8]),
@@ -235,5 +235,6 @@ def test_every_arm_has_its_reason() -> None:
         "doubtful: the model is less sure of its boxes here than in the frames that were passed over",
         "doubtful, and unlike the other doubtful frames of the batch",
         "the newest that was left: 0.8 times as far from the training set as is usual around there",
+        "drawn at random: none of the frames that were compared with one another could be chosen",
     ]
     assert strata_of([], 3).code.tolist() == [-1, -1, -1]

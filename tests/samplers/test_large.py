@@ -160,3 +160,16 @@ def test_when_candidates_run_out_the_others_follow() -> None:
     chosen = herding(pool, 50, RNG(0), HerdingSettings(cells=Cells(most_rows=1)))
     assert len(chosen) == 12
     assert len(np.unique(chosen.indices)) == 12
+
+
+def test_what_is_drawn_at_random_when_candidates_run_out_is_not_said_to_stand_for_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten sequences of 20 rows, one row of each may be chosen, and not every one is among the ten candidates."""
+    monkeypatch.setattr("samplers.covering.ROWS_PER_PICK", 1)
+    pool = Pool.of(scenes(12, 200), sequence=np.arange(200) // 20, max_per_sequence=1)
+    chosen = herding(pool, 10, RNG(0), HerdingSettings(cells=Cells(most_rows=1, neighbors=1)))
+    herded = int((chosen.arm == "herding").sum())
+    assert 0 < herded < 10
+    assert chosen.arm.tolist() == ["herding"] * herded + ["left_over"] * (10 - herded)
+    assert not chosen.gains[herded:].any()
