@@ -158,7 +158,7 @@ def take_turns(pool: Pool, k: int, arms: Sequence[Arm], reasons: dict[str, Reals
 
     This is Webster's apportionment: every prefix shares the turns in proportion to the weights, and what
     an arm cannot use goes to the others. A single arm's gains are its own values; several arms' gains are
-    those quotients. What the pool's floors demand is chosen first, by the same arms, and counts as much as
+    those quotients, whatever their frames are worth. What the pool's floors demand is chosen first, by the same arms, and counts as much as
     what follows. reasons: {reason: (N,) value per row of the pool}. Raises ValueError when k is negative.
     """
     if k < 0:

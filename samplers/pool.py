@@ -179,9 +179,10 @@ class Pool:
 class Selection:
     """k chosen frames, best first.
 
-    indices: (k,) int64 rows of the pool, unique. gains: (k,) float64, never rising: what each pick was worth when it was
-    made, or what a later one was, where that is more (a floor comes first, whatever it is worth). A strategy whose plan
-    depends on the budget says that a smaller budget is no prefix of a larger.
+    indices: (k,) int64 rows of the pool, unique. gains: (k,) float64, never rising. Where one arm chooses, what each pick
+    was worth to it when it was made; where several take turns, by how much the turn was its arm's (see `take_turns`),
+    which says nothing of the frame. Either way what a later one has, where that is more (a floor comes first, whatever
+    it is worth). A strategy whose plan depends on the budget says that a smaller budget is no prefix of a larger.
     contributions: {reason: (k,) float64}. arm: (k,) str, the part of the strategy that chose it.
     """
 
