@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[Any]
+Similar = Callable[[Floats, Floats], Floats]
+"""(A, D) and (B, D) to similarities (A, B)."""
 
 
 def k_center(points: Floats, k: int, labeled: Floats) -> tuple[list[int], list[float]]:
@@ -45,8 +49,15 @@ def to_nearest(points: Floats, centers: Floats) -> Floats:
     return distance
 
 
-def uncertainty(boxes: Floats, measure: str, aggregation: str, least: float, top: int) -> float:
-    """Of one frame, box by box."""
+def uncertainty(frames: list[Floats], measure: str, aggregation: str, least: float, top: int) -> list[float]:
+    """Of each frame, box by box."""
+    values = [of_boxes(boxes, measure, least) for boxes in frames]
+    if aggregation == "size_corrected":
+        return size_corrected(values)
+    return [of_frame(each, aggregation, top) for each in values]
+
+
+def of_boxes(boxes: Floats, measure: str, least: float) -> list[float]:
     values = []
     for box in boxes:
         scores = sorted(np.atleast_1d(box).tolist(), reverse=True)
@@ -59,6 +70,10 @@ def uncertainty(boxes: Floats, measure: str, aggregation: str, least: float, top
                     "entropy": -first * math.log(first) - (1 - first) * math.log(1 - first),
                 }[measure]
             )
+    return values
+
+
+def of_frame(values: list[float], aggregation: str, top: int) -> float:
     if not values:
         return 0.0
     return {
@@ -67,6 +82,28 @@ def uncertainty(boxes: Floats, measure: str, aggregation: str, least: float, top
         "max": max(values),
         "top": sum(sorted(values)[-top:]) / top,
     }[aggregation]
+
+
+def size_corrected(values: list[list[float]]) -> list[float]:
+    """Sums over sqrt(n), less what a line through them says of ln(1 + n), but for the mean; of frames with boxes."""
+    points = [(math.log(1 + len(each)), sum(each) / math.sqrt(len(each))) for each in values if each]
+    slope, middle = 0.0, 0.0
+    if points:
+        count = len(points)
+        middle = sum(size for size, _ in points) / count
+        if len({size for size, _ in points}) > 1:
+            products = sum(size * value for size, value in points)
+            sums = sum(size for size, _ in points) * sum(value for _, value in points)
+            squares = sum(size * size for size, _ in points)
+            slope = (count * products - sums) / (count * squares - sum(size for size, _ in points) ** 2)
+    corrected = []
+    for each in values:
+        if each:
+            expected = slope * (math.log(1 + len(each)) - middle)
+            corrected.append(max(sum(each) / math.sqrt(len(each)) - expected, 0.0))
+        else:
+            corrected.append(0.0)
+    return corrected
 
 
 def webster(weights: list[float], turns: int) -> list[int]:
@@ -84,17 +121,17 @@ def covering(
     weights: Floats,
     picks: list[int],
     labeled: Floats,
-    scale: float,
+    similar: Similar,
     cost: Floats | None = None,
 ) -> tuple[list[float], list[float]]:
-    """Of each pick in turn the gain in sum_i w_i max_s exp(-|x_i - s|^2 / scale^2), over its cost where that is given,
-    and the largest one to be had.
+    """Of each pick in turn the gain in sum_i w_i max_s similar(x_i, s), over its cost where that is given, and the
+    largest one to be had.
     """
     exact = points.astype(np.float64)
-    kernel = similarities(exact, exact, scale)
+    kernel = similar(exact, exact)
     covered = np.zeros(len(points))
     if len(labeled):
-        covered = similarities(exact, labeled.astype(np.float64), scale).max(axis=1)
+        covered = similar(exact, labeled.astype(np.float64)).max(axis=1)
     had: list[float] = []
     best: list[float] = []
     for step, pick in enumerate(picks):
@@ -107,17 +144,21 @@ def covering(
     return had, best
 
 
-def similarities(left: Floats, right: Floats, scale: float) -> Floats:
-    return np.exp(-((left[:, None] - right[None]) ** 2).sum(axis=2) / scale**2)
+def gaussian(scale: float) -> Similar:
+    """exp(-|x - s|^2 / scale^2)."""
+    return lambda left, right: np.exp(-((left[:, None] - right[None]) ** 2).sum(axis=2) / scale**2)
+
+
+def cosine(left: Floats, right: Floats) -> Floats:
+    """Of unit vectors, 0 where it is negative."""
+    return np.array([[max(0.0, sum(a * b for a, b in zip(x, s, strict=True))) for s in right] for x in left])
 
 
 def coverage(points: Floats, weights: Floats, chosen: Floats, scale: float) -> float:
     """The objective itself."""
     if not len(chosen):
         return 0.0
-    return float(
-        weights @ similarities(points.astype(np.float64), chosen.astype(np.float64), scale).max(axis=1)
-    )
+    return float(weights @ gaussian(scale)(points.astype(np.float64), chosen.astype(np.float64)).max(axis=1))
 
 
 def greedy(value: Any, size: int, k: int, cost: Floats | None = None) -> list[int]:
@@ -165,3 +206,125 @@ def stream(points: Floats, k: int, labeled: Floats, past: Floats, tau: float) ->
 
 def medoid_cost(distance: Floats, medoids: Any) -> float:
     return float(distance[:, list(medoids)].min(axis=1).sum())
+
+
+def admitted(order: list[int], cluster: Floats, sequence: Floats, limit: int, count: int) -> list[int]:
+    """The first `count` of the order of which no two share a cluster, and no more than `limit` a sequence; 0 is no limit."""
+    rows: list[int] = []
+    for row in order:
+        if len(rows) < count and may_come(row, rows, cluster, sequence, limit):
+            rows.append(row)
+    return rows
+
+
+def may_come(row: int, chosen: list[int], cluster: Floats, sequence: Floats, limit: int) -> bool:
+    if row in chosen or any(cluster[row] >= 0 and cluster[row] == cluster[other] for other in chosen):
+        return False
+    same = [other for other in chosen if sequence[row] >= 0 and sequence[row] == sequence[other]]
+    return limit == 0 or len(same) < limit
+
+
+def average_rank(values: Floats) -> list[float]:
+    """Of each value the mean place from 1 among all of them, over their number."""
+    ranks = []
+    for value in values:
+        below, equal = sum(other < value for other in values), sum(other == value for other in values)
+        ranks.append((below + (equal + 1) / 2) / len(values))
+    return ranks
+
+
+def of_deficit(
+    strata: Floats,
+    deficit: list[float],
+    worth: list[float],
+    novelty: Floats,
+    cluster: Floats,
+    sequence: Floats,
+    limit: int,
+    k: int,
+    cap: float,
+    floor: float,
+) -> list[int]:
+    """Rows that strata with a deficit choose, turn by turn; no more than they have."""
+    weights = [min(each, cap) for each in deficit]
+    order = {
+        name: turns_of_sequences(
+            [row for row in range(len(strata)) if strata[row] == name], worth, novelty, sequence, floor
+        )
+        for name in range(len(deficit))
+        if weights[name] > 0
+    }
+    had = dict.fromkeys(order, 0)
+    chosen: list[int] = []
+    while len(chosen) < k:
+        free = {
+            name: [row for row in rows if may_come(row, chosen, cluster, sequence, limit)]
+            for name, rows in order.items()
+        }
+        able = [name for name in free if free[name]]
+        if not able:
+            break
+        turn = max(able, key=lambda name: (weights[name] / (had[name] + 0.5), -name))
+        chosen.append(free[turn][0])
+        had[turn] += 1
+    return chosen
+
+
+def turns_of_sequences(
+    rows: list[int], worth: list[float], novelty: Floats, sequence: Floats, floor: float
+) -> list[int]:
+    """The best frame of every sequence, the best of them first, then the second best of each; dull sequences are left out."""
+    groups: list[list[int]] = []
+    for row in rows:
+        others = [group for group in groups if sequence[row] >= 0 and sequence[group[0]] == sequence[row]]
+        if others:
+            others[0].append(row)
+        else:
+            groups.append([row])
+    usual = float(np.median([novelty[row] for row in rows])) if rows else 0.0
+    groups = [group for group in groups if sum(novelty[row] for row in group) / len(group) >= floor * usual]
+    groups = [sorted(group, key=lambda row: (-worth[row], row)) for group in groups]
+    order: list[int] = []
+    for place in range(max((len(group) for group in groups), default=0)):
+        there = [group for group in groups if len(group) > place]
+        there.sort(key=lambda group: (-worth[group[0]], group[place]))
+        order += [group[place] for group in there]
+    return order
+
+
+def difficulty(boxes: Floats, quality: list[float], alpha: float, beta: float, least: float) -> float:
+    """Of one frame (K, C): entropies of the boxes' top classes, each by how hard its class is."""
+    total = 0.0
+    for box in boxes:
+        p, best = max(box), list(box).index(max(box))
+        if p >= least:
+            hard = 1 + alpha * beta * math.log(1 + (math.exp(1 / alpha) - 1) * (1 - quality[best]))
+            total += hard * (-p * math.log(p) - (1 - p) * math.log(1 - p))
+    return total
+
+
+def frame_distance(one: Floats, boxes: Floats, other: Floats, other_boxes: Floats, least: float) -> float:
+    """1 - similarity of two vectors, as far as the classes of each frame are found in the other, and 2 as far as not."""
+    similar = sum(float(a) * float(b) for a, b in zip(one, other, strict=True))
+    mine, its = shares_of_classes(boxes, least), shares_of_classes(other_boxes, least)
+    total = 0.0
+    for shares, found in ((mine, its), (its, mine)):
+        for name, share in shares.items():
+            total += share * (1 - similar if name in found else 2) / 2
+    return total
+
+
+def shares_of_classes(boxes: Floats, least: float) -> dict[int, float]:
+    """{class: part of the confidence}; a frame without boxes is of class -1."""
+    shares: dict[int, float] = {}
+    for box in boxes:
+        if max(box) >= least:
+            name = list(box).index(max(box))
+            shares[name] = shares.get(name, 0.0) + max(box)
+    whole = sum(shares.values())
+    return {name: share / whole for name, share in shares.items()} if shares else {-1: 1.0}
+
+
+def best_medoids(distance: Floats, k: int) -> float:
+    """The least cost that any k rows have as medoids."""
+    return min(medoid_cost(distance, some) for some in combinations(range(len(distance)), k))

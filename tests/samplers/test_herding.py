@@ -51,7 +51,7 @@ def test_equals_the_plain_greedy_loop(seed: int, size: int, labeled: int, modes:
     points, known = clustered(rng, size, modes), clustered(rng, labeled, 3)
     chosen = herding(Pool.of(points, labeled=known), size // 2, rng, HerdingSettings(scale=0.5))
     assert len(chosen) == size // 2
-    had, best = plain.covering(points, np.ones(size), chosen.indices.tolist(), known, 0.5)
+    had, best = plain.covering(points, np.ones(size), chosen.indices.tolist(), known, plain.gaussian(0.5))
     np.testing.assert_allclose(had, best, atol=1e-4)
     np.testing.assert_allclose(chosen.gains, had, atol=1e-4)
 
@@ -74,7 +74,7 @@ def test_masses_doubt_and_cost_equal_the_plain_greedy_loop(seed: int, size: int,
     weights = mass * (1 - lam + lam * doubt / doubt.mean())
     points, cost = pool.embeddings[rows], pool.seconds[rows]
     picks = np.searchsorted(rows, chosen).tolist()
-    had, best = plain.covering(points, weights, picks, points[:0], 0.5, cost)
+    had, best = plain.covering(points, weights, picks, points[:0], plain.gaussian(0.5), cost)
     np.testing.assert_allclose(had, best, atol=1e-4)
 
 
@@ -177,6 +177,33 @@ def test_random_uncertainty_costs_little_coverage() -> None:
 
 def test_facility_location_takes_the_middle_of_everything_first() -> None:
     assert facility_location(Pool.of(circle([0, 30, 60])), 1, RNG(0)).indices.tolist() == [1]
+
+
+def test_facility_location_by_hand() -> None:
+    """0 resembles 60 and -60 by half each, 180 resembles nothing: 1 + .5 + .5, then 1, then what is left of the others."""
+    chosen = facility_location(Pool.of(circle([60, 0, -60, 180])), 4, RNG(0))
+    assert chosen.indices[:2].tolist() == [1, 3]
+    assert chosen.gains == pytest.approx([2, 1, 0.5, 0.5], abs=1e-5)
+    known = facility_location(Pool.of(circle([60, 0, -60, 180]), labeled=circle([0])), 1, RNG(0))
+    assert known.indices.tolist() == [3]
+
+
+@given(seed=st.integers(0, 999), size=st.integers(1, 40), labeled=st.integers(0, 3), modes=st.integers(1, 9))
+@settings(max_examples=40, deadline=None)
+def test_facility_location_equals_the_plain_greedy_loop(
+    seed: int, size: int, labeled: int, modes: int
+) -> None:
+    rng = RNG(seed)
+    points, known, cost = (
+        clustered(rng, size, modes, 6),
+        clustered(rng, labeled, 3, 6),
+        rng.choice([1.0, 3.0], size),
+    )
+    chosen = facility_location(Pool.of(points, labeled=known, seconds=cost), size // 2, rng)
+    relative = cost / cost.mean()
+    had, best = plain.covering(points, np.ones(size), chosen.indices.tolist(), known, plain.cosine, relative)
+    np.testing.assert_allclose(had, best, atol=1e-4)
+    np.testing.assert_allclose(chosen.gains, had, atol=1e-4)
 
 
 def test_kernels_by_hand() -> None:

@@ -79,6 +79,75 @@ def test_the_most_uncertain_then_one_of_each_kind() -> None:
     assert chosen.contributions["uncertainty"] == pytest.approx([0.693] * 2, abs=1e-3)
 
 
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def doubtful(seed: int, size: int) -> Pool:
+    """Frames of three kinds, each of a class of its own, with boxes, seconds, near-duplicates and sequences."""
+    rng = RNG(seed)
+    kind = rng.integers(0, 3, size)
+    scores = [np.full((count, 3), 0.01) for count in rng.integers(1, 5, size)]
+    for boxes, of_kind in zip(scores, kind, strict=True):
+        boxes[:, of_kind] = rng.uniform(0.1, 0.95, len(boxes))
+    return Pool.of(
+        unit(3 * np.eye(3, 8)[kind] + 0.3 * rng.normal(size=(size, 8))),
+        scores=scores,
+        seconds=1 + rng.random(size),
+        cluster=np.where(rng.random(size) < 0.6, -1, rng.integers(0, size, size)),
+        sequence=rng.integers(-1, size // 2, size),
+        max_per_sequence=2,
+    )
+
+
+def most_doubtful(pool: Pool, quality: list[float], count: int) -> tuple[list[int], list[float]]:
+    """The rows of the first stage, plainly, and what every row is worth."""
+    worth = [
+        plain.difficulty(boxes, quality, 0.3, 0.2, 0.05) / float(seconds)
+        for boxes, seconds in zip(pool.scores, pool.seconds, strict=True)
+    ]
+    order = sorted(range(len(pool)), key=lambda row: -worth[row])
+    return plain.admitted(order, pool.cluster, pool.sequence, pool.max_per_sequence, count), worth
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_first_stage_equals_the_plain_form(seed: int) -> None:
+    """Where as many are kept as are asked for, each is a medoid, and they come in their order."""
+    pool, quality = doubtful(seed, 40), [1.0, 0.4, 0.0]
+    chosen = ppal(pool, 12, RNG(seed), PPALSettings(expansion=1, quality=tuple(quality)))
+    expected, worth = most_doubtful(pool, quality, 12)
+    assert chosen.indices.tolist() == expected
+    np.testing.assert_allclose(chosen.gains, np.array(worth)[expected] * pool.seconds.mean())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_both_stages_are_as_good_as_the_plain_form(seed: int) -> None:
+    """Of the twelve most doubtful frames no other three lie closer to the rest: all combinations are tried."""
+    pool, quality = doubtful(seed, 36), [0.2, 0.9, 0.5]
+    chosen = ppal(pool, 3, RNG(seed), PPALSettings(quality=tuple(quality))).indices.tolist()
+    short, worth = most_doubtful(pool, quality, 12)
+    assert set(chosen) <= set(short)
+    assert chosen == sorted(chosen, key=lambda row: -worth[row])
+    distance = between(pool, short)
+    cost = plain.medoid_cost(distance, [short.index(row) for row in chosen])
+    assert cost == pytest.approx(plain.best_medoids(distance, 3), abs=1e-5)
+
+
+@given(seed=st.integers(0, 999), size=st.integers(1, 9), classes=st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_distances_of_frames_equal_the_plain_form(seed: int, size: int, classes: int) -> None:
+    rng = RNG(seed)
+    scores = [rng.random((count, classes)) ** 3 for count in rng.integers(0, 4, size)]
+    pool = Pool.of(unit(rng.normal(size=(size, 4))), scores=scores)
+    rows = np.arange(size)
+    np.testing.assert_allclose(frame_distances(pool, rows, 0.05), between(pool, rows.tolist()), atol=1e-5)
+
+
+def between(pool: Pool, rows: list[int]) -> np.ndarray:
+    frames = [(pool.embeddings[row], pool.scores[row]) for row in rows]
+    return np.array([[plain.frame_distance(*one, *other, 0.05) for other in frames] for one in frames])
+
+
 def test_a_stream_by_hand() -> None:
     """Labeled at 0 degrees; half may be kept, from distance .5 on: 0 is known, 61 is like 60."""
     pool = Pool.of(circle([0, 60, 61, 180]), labeled=circle([0]))

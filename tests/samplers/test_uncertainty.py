@@ -88,7 +88,7 @@ def test_size_correction_prefers_neither_crowded_nor_empty_frames() -> None:
     size=st.integers(0, 12),
     classes=st.sampled_from([0, 1, 3]),
     measure=st.sampled_from(["entropy", "least_confidence", "margin"]),
-    aggregation=st.sampled_from(["sum", "mean", "max", "top"]),
+    aggregation=st.sampled_from(["sum", "mean", "max", "top", "size_corrected"]),
 )
 @settings(max_examples=80, deadline=None)
 def test_equals_the_plain_form(seed: int, size: int, classes: int, measure: Any, aggregation: Any) -> None:
@@ -97,7 +97,7 @@ def test_equals_the_plain_form(seed: int, size: int, classes: int, measure: Any,
         rng.random((boxes, classes) if classes else (boxes,)) ** 3 for boxes in rng.integers(0, 6, size)
     ]
     given = UncertaintySettings(measure, aggregation, min_score=0.1, top=2)
-    expected = [plain.uncertainty(boxes, measure, aggregation, 0.1, 2) for boxes in scores]
+    expected = plain.uncertainty(scores, measure, aggregation, 0.1, 2)
     np.testing.assert_allclose(frame_uncertainty(scores, given), expected, atol=1e-12)
 
 

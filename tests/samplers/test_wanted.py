@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from samplers import STRATEGIES, Pool, PoolError, StratifiedSettings, TargetedSettings
 from samplers.classes import class_balanced, expected_classes
+from samplers.coverage import coverage_deficit
 from samplers.stratified import stratified
 from samplers.targeted import targeted
 from tests.samplers import plain
@@ -145,6 +146,40 @@ def test_the_turns_of_strata_are_websters(sizes: list[int], budget: int) -> None
         (n for n in range(budget + 1) if any(turns[:n].count(s) > sizes[s] for s in turns)), budget + 1
     )
     assert strata[chosen][: until - 1].tolist() == turns[: until - 1]
+
+
+@given(seed=st.integers(0, 999), size=st.integers(1, 40), limit=st.integers(0, 2))
+@settings(max_examples=60, deadline=None)
+def test_what_strata_with_a_deficit_choose_equals_the_plain_form(seed: int, size: int, limit: int) -> None:
+    """Three strata, the last of which lacks nothing; then chance."""
+    rng = RNG(seed)
+    novelty, doubt, seconds = rng.random(size), rng.random(size), 1 + rng.random(size)
+    deficit = [*(0.04 * rng.random(2)).tolist(), 0.0]
+    pool = Pool.of(
+        np.eye(size),
+        strata=rng.integers(-1, 3, size),
+        names=("night", "fog", "day"),
+        deficit=deficit,
+        membership=rng.random(size),
+        novelty=novelty,
+        doubt=doubt,
+        seconds=seconds,
+        cluster=np.where(rng.random(size) < 0.6, -1, rng.integers(0, size, size)),
+        sequence=rng.integers(-1, 6, size),
+        max_per_sequence=limit,
+    )
+    worth = [
+        (new + 0.3 * unsure) / cost * sure
+        for new, unsure, cost, sure in zip(
+            plain.average_rank(novelty), plain.average_rank(doubt), seconds, pool.membership, strict=True
+        )
+    ]
+    expected = plain.of_deficit(
+        pool.strata, deficit, worth, novelty, pool.cluster, pool.sequence, limit, size, cap=0.02, floor=0.5
+    )
+    chosen = coverage_deficit(pool, size, rng)
+    assert chosen.indices[: len(expected)].tolist() == expected
+    assert chosen.arm.tolist() == ["coverage"] * len(expected) + ["random"] * (len(chosen) - len(expected))
 
 
 def test_within_a_stratum_all_are_equally_likely() -> None:
