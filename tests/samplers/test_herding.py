@@ -213,14 +213,15 @@ def test_kernels_by_hand() -> None:
     np.testing.assert_allclose(ball(1.0)(squared.copy()), [[1, 1, 0]])
 
 
-def test_the_scale_is_the_least_labeled_distance_within_bounds() -> None:
-    points = circle(np.arange(0, 100, 10))
-    step = 2 * np.sin(np.radians(5))
+def test_the_scale_is_the_median_distance_to_the_next_labeled_frame_within_bounds() -> None:
+    """Of frames at 0, 6, 30, 39 and 57 degrees the next is 6, 6, 9, 9 and 18 away: the least is 6, the mean 9.6."""
+    points, uneven = circle(np.arange(0, 100, 10)), circle([0, 6, 30, 39, 57])
+    step, median = 2 * np.sin(np.radians(5)), 2 * np.sin(np.radians(4.5))
     assert estimate_scale(points, points[:0], RNG(0)) == pytest.approx(step, rel=1e-4)
-    assert estimate_scale(points, circle([0, 15]), RNG(0)) == pytest.approx(
-        2 * np.sin(np.radians(7.5)), rel=1e-3
-    )
+    assert estimate_scale(points, uneven, RNG(0)) == pytest.approx(median, rel=1e-3)
+    assert estimate_scale(uneven, points[:0], RNG(0)) == pytest.approx(median, rel=1e-3)
     assert estimate_scale(points, circle([0, 0]), RNG(0)) == pytest.approx(step / 2, rel=1e-4)
+    assert estimate_scale(points, circle([0, 50]), RNG(0)) == pytest.approx(step * 2, rel=1e-4)
     assert estimate_scale(np.ones((5, 1), dtype=np.float32), points[:0, :1], RNG(0)) == 1.0
 
 
