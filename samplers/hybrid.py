@@ -14,7 +14,7 @@ from samplers.herding import HerdingSettings, herd_arm
 from samplers.pool import NO_LIMIT, Ints, Pool, Reals, Selection
 
 CELLS = Cells(wide_cell_rows=512, homes=3, most_rows=1 << 16, neighbors=16)
-"""Where the objective is not exact: about 5 % less is covered than exactly, in a quarter of the time of herding alone."""
+"""Where the objective is not exact: up to about 5 % less is covered than exactly, in a quarter of herding's own time."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,26 @@ def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSetting
     """Four arms take turns by their shares, so that every prefix is the same mix.
 
     random: any frame; what it would have drawn counts as drawn when another arm was faster, so these frames remain a
-    random sample of the pool, but for near-duplicates and full sequences of what the others chose. coverage: strata that lack something, by deficit, each until as
-    many are chosen as it wants. discovery: k-center over novel frames of no stratum with a deficit, away from all that was
-    chosen. herding: the frame that covers the most of what nothing covers, doubt weighing the covered mass as far as the
-    pool trusts it.
+    random sample of what was never closed. coverage: strata that lack something, by deficit, each until as many are
+    chosen as it wants. discovery: k-center over novel frames of no stratum with a deficit, away from all that was
+    chosen. herding: the frame that covers the most of what nothing covers, doubt weighing the covered mass as far as
+    the pool trusts it. Seconds divide what coverage and herding look for; chance and discovery do not ask for them.
 
-    The mix is this project's; its parts are k-center-greedy, MaxHerding (Bae et al. 2024) and uncertainty herding (Bae
-    et al. 2025). Cost: herding's of a third of the budget and k-center's. With nothing rare it covers within 2 % of
-    herding from about 1.5 frames per mode on; with fewer it pays for chance and discovery (4 % at a third of the modes).
-    A cluster of half a per cent is hit at that budget, in bursts too where near-duplicates are known; but discovery goes
-    to the farthest first, so with a dozen larger modes unlabeled, two bursts of it can be missed.
+    The mix is this project's; its parts are k-center-greedy, MaxHerding (Bae et al. 2024) and uncertainty herding
+    (Bae et al. 2025). Cost: herding's in the cells of `CELLS`, k-center's over novel frames, up to 20 million D to
+    tell what resembles nothing, and (N + k) S for S strata.
 
-    contributions["probability"]: of a frame to be drawn by chance, 0 for one that only the other arms chose; 0 for all
-    where floors come first, which leave no random sample.
+    With nothing rare it covers within 2 % of herding from about 1.5 frames per mode on, where the objective is exact:
+    up to 4,096 frames, near-duplicates counted once. Beyond, in cells and where not every frame is a candidate (see
+    `Cells`), it covers up to about 5 % less than that, most where doubt is trusted that means nothing. With fewer
+    frames than modes it pays for chance and discovery besides (4 % at a third of the modes). A cluster of half a per
+    cent is hit at 1.5 frames per mode, in bursts too where near-duplicates are known; but discovery goes to the
+    farthest first, so with a dozen larger modes unlabeled, two bursts of it can be missed.
+
+    contributions["probability"]: of a frame to be drawn by chance, 0 for one that only the other arms chose; 0 for
+    all where floors come first, which leave no random sample. It is that of a pool where nothing is ever closed: it
+    does not know that the near-duplicates of what any arm chose, and the rest of a sequence or quota that is full,
+    could not be drawn any more. Of those the sample has too few.
     """
     shares = settings or HybridSettings()
     value = utility(pool, shares.within)

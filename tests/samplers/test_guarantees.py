@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from samplers import STRATEGIES, Pool
+from samplers import STRATEGIES, Pool, covering
 from samplers.clusters import near_duplicates
 from samplers.herding import estimate_scale, herding
 from samplers.hybrid import hybrid
 from samplers.worth import coverage
+
+hybrid_module = importlib.import_module("samplers.hybrid")  # the package names its function alike
 
 MODES, DIM = 60, 32
 SEEDS = range(8)
@@ -51,6 +54,26 @@ def test_with_nothing_rare_it_covers_as_much_as_herding_does(seed: int, budget: 
 def test_with_nothing_rare_it_covers_as_much_as_herding_does_in_cells() -> None:
     rows = scenes(0, 12_000)
     assert_covers(Pool.of(rows[200:], labeled=rows[:20]), MODES * 3 // 2, 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_where_few_frames_are_candidates_it_covers_up_to_five_per_cent_less(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One frame in five, in cells: as if 1,800 were hundreds of thousands. Doubt is permuted, and not trusted, half, or fully."""
+    doubt = np.random.default_rng(seed).beta(1, 3, size=1800)
+    pool = replace(nothing_rare(seed), doubt=doubt)
+    scale = estimate_scale(pool.embeddings, pool.labeled, np.random.default_rng(0))
+    budget = MODES * 3 // 2
+    pure = covered(pool, herding(pool, budget, np.random.default_rng(seed)).indices, scale)
+    exact = hybrid(pool, budget, np.random.default_rng(seed)).indices
+    few = replace(hybrid_module.CELLS, dense_rows=256, cell_rows=128, wide_cell_rows=128, most_rows=360)
+    monkeypatch.setattr(hybrid_module, "CELLS", few)
+    monkeypatch.setattr(covering, "ROWS_PER_PICK", 1)
+    for trust in (0.0, 0.5, 1.0):
+        chosen = hybrid(replace(pool, trust=trust), budget, np.random.default_rng(seed)).indices
+        assert covered(pool, chosen, scale) >= 0.95 * pure, trust
+        assert chosen.tolist() != exact.tolist(), "or nothing was left out"
 
 
 def assert_covers(pool: Pool, budget: int, seed: int) -> None:
