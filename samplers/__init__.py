@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from samplers.classes import class_balanced
 from samplers.coverage import CoverageSettings, coverage_deficit
 from samplers.diversity import k_center, random
@@ -17,15 +15,15 @@ from samplers.stratified import StratifiedSettings, stratified
 from samplers.streaming import StreamSettings, streaming
 from samplers.targeted import TargetedSettings, targeted
 from samplers.typiclust import TypiClustSettings, typiclust
-from samplers.uncertainty import UncertaintySettings, uncertainty
+from samplers.uncertainty import UncertaintySettings, least_confidence, margin, uncertainty
 
 STRATEGIES: dict[str, Strategy] = {
     "hybrid": hybrid,
     "random": random,
     "stratified": stratified,
     "entropy": uncertainty,
-    "least_confidence": partial(uncertainty, settings=UncertaintySettings(measure="least_confidence")),
-    "margin": partial(uncertainty, settings=UncertaintySettings(measure="margin")),
+    "least_confidence": least_confidence,
+    "margin": margin,
     "k_center": k_center,
     "typiclust": typiclust,
     "prob_cover": prob_cover,

@@ -18,9 +18,10 @@ def class_balanced(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
     """Greedy on sum_c sqrt(labeled frames that show class c + expected chosen ones), gain per second: a feature-based
     submodular function (Wei et al. 2014).
 
-    A frame is expected to show a class with 1 - prod(1 - p) over its boxes, p as the detector says, calibrated
-    or not. Cost: N C. A class that the detector never suspects gets nothing: use `targeted` or a floor. Frames
-    without boxes come last, in order of the pool.
+    A frame is expected to show a class with 1 - prod(1 - p) over its boxes, p as the detector says, calibrated or
+    not. Cost: B C for B boxes of C classes, N C, and a few per cent of the frames again. A class that the detector
+    never suspects gets nothing: use `targeted` or a floor. Frames without boxes come last, in order of the pool.
+    Seconds divide the gain.
     """
     objective = Balance(expected_classes(pool), pool.class_counts)
     reasons = {"novelty": pool.novelty, "classes": objective.shown.sum(axis=1)}

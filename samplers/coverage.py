@@ -28,8 +28,13 @@ class CoverageSettings:
 def coverage_deficit(
     pool: Pool, k: int, rng: np.random.Generator, settings: CoverageSettings | None = None
 ) -> Selection:
-    """Strata take turns in proportion to their deficit;
-    what they cannot fill is drawn at random from the rest.
+    """Strata take turns in proportion to their deficit (this project's); what they cannot fill is drawn at random.
+
+    Within a stratum sequences take turns, the best frame of each first: novelty and some doubt, both as ranks, times
+    how far it is known to belong there, per second. Between strata, and of what is drawn at random, seconds play no
+    part. Cost: (N + k) S for S strata, and N log N; no distances. It knows only what has a name, and goes wrong where
+    a stratum is mistaken. The most novel frame may be a broken one, frames of two sequences may be alike, and a
+    sequence of little novelty is left to chance. A stratum goes on beyond what is wanted of it, unless that is 0.
     """
     value = utility(pool, settings or CoverageSettings())
     arms: list[Arm] = [

@@ -14,9 +14,10 @@ from samplers.pool import Ints, Pool, PoolError, Reals, Selection
 
 
 def random(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
-    """Every admissible frame is as likely as any other to come next: O(N).
+    """Chance, everybody's baseline: every admissible frame is as likely as any other to come next.
 
-    Rare things come as rarely as they are; what was chosen by it alone is an unbiased sample of what is admissible.
+    Cost: N log N, no distances. Rare things come as rarely as they are. It is an unbiased sample of the pool where no
+    near-duplicates, full sequences, floors or quotas close frames or call for them. Seconds play no part.
     """
     return take_turns(pool, k, [Queue("random", rng.permutation(len(pool)), np.ones(len(pool)))], {})
 
@@ -25,8 +26,10 @@ def k_center(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
     """k-center-greedy (Gonzalez 1985; Sener and Savarese 2018): the frame farthest from everything labeled and chosen
     so far, again and again; gains are those distances.
 
-    Exact, at about 3N rows read and .2 N k D multiplications (see `Farthest`). Its radius is at most twice the least
+    Exact. Cost: about 3N rows read and .2 N k D multiplications (see `Farthest`), and N L D for what is labeled, some
+    hundred N D where that is more than 4,096 frames or 268 million pairs. Its radius is at most twice the least
     possible one. It finds what is rare once and chases outliers; it covers worse than chance where density matters.
+    Seconds play no part.
     """
     arm = Farthest.of("k_center", pool, None, rng, 1.0)
     return take_turns(pool, k, [arm], {"novelty": pool.novelty})

@@ -44,12 +44,13 @@ def herding(
 ) -> Selection:
     """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
 
-    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Exact for up to 4,096 of them, at N^2 D
-    multiplications; beyond, inside cells that depend on the budget, so that a smaller one is no prefix of a larger
-    (see `Cells`). There it costs M cell_rows homes D to look at every candidate once, M at most 196,608 or 64k, some
-    hundred N D to find them, and 64 cell_rows homes D for every pick; and up to twice the pool's memory for what is
-    looked at again. It finds modes only once k exceeds their number, the largest first, and outliers last: rare things
-    need a quota or k-center.
+    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Exact for up to 4,096 of them, at
+    N^2 D multiplications; beyond, inside cells that depend on the budget, so that a smaller one is no prefix of a
+    larger (see `Cells`). There it costs M cell_rows homes D to look at every candidate once, M at most 196,608 or
+    64k, some hundred N D to find them, and 64 cell_rows homes D for every pick; and up to twice the pool's memory for
+    what is looked at again. It finds modes only once k exceeds their number, the largest first, and outliers last:
+    rare things need a quota or k-center. Seconds divide the gain: a frame twice as dear must cover more than twice as
+    much. What is labeled costs what it costs k-center.
     """
     return _herd(pool, k, rng, settings or HerdingSettings())
 
@@ -60,7 +61,8 @@ def uncertainty_herding(
     """UHerding (Bae et al. 2025): covered mass weighs 1 - lam + lam u, u a frame's doubt over the mean doubt.
 
     Random u costs it little of its coverage, where choosing by uncertainty x distance would be no better than chance.
-    lam is .5 when left out. Cost and failures are herding's; u that follows crowding or noise pulls it there.
+    lam is .5 when left out. Cost, failures and what seconds do are herding's; u that follows crowding or noise pulls
+    it there.
     """
     return _herd(pool, k, rng, settings or HerdingSettings(lam=0.5))
 
@@ -71,7 +73,7 @@ def facility_location(
     """Herding with similarity max(0, 1 - d^2 / 2), the cosine of unit vectors (Mirchandani and Francis 1990; Wei et al. 2015).
 
     Its reach is wide: it prefers the middle of everything, and beyond dense_rows what lies outside a cell's homes is
-    not seen. Cost is herding's.
+    not seen. Cost and what seconds do are herding's.
     """
     return _herd(pool, k, rng, settings or HerdingSettings(), lambda points: cosine)
 

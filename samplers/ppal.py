@@ -36,10 +36,12 @@ def ppal(pool: Pool, k: int, rng: np.random.Generator, settings: PPALSettings | 
     """PPAL (Yang et al. 2024): the 4k frames with the largest difficulty-weighted sum of entropies per second, then the
     medoids of k clusters of them.
 
-    The published similarity matches boxes of a class by box features. A pool has one vector per frame, so here
-    two frames are as similar as their vectors, as far as the classes of one are found in the other, and
-    opposite (-1) as far as they are not. Cost: (4k)^2 D, memory 40 bytes times (4k)^2. A sum follows crowding,
-    and what is labeled plays no part. The budget shapes the clusters: a smaller one is no prefix of a larger.
+    The published similarity matches boxes of a class by box features. A pool has one vector per frame, so here two
+    frames are as similar as their vectors, as far as the classes of one are found in the other, and opposite (-1) as
+    far as they are not. Cost: (4k)^2 (D + C), N log N and the scores of all boxes, memory 40 bytes times (4k)^2. A
+    sum follows crowding, and what is labeled plays no part. Seconds divide the sum, so they decide who is among the
+    4k and in which order the medoids come, but not which of the 4k are medoids. The budget shapes the clusters: a
+    smaller one is no prefix of a larger.
     """
     chosen = settings or PPALSettings()
     unsure = difficulty(pool, chosen)

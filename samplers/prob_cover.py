@@ -37,10 +37,12 @@ class ProbCoverSettings:
 def prob_cover(
     pool: Pool, k: int, rng: np.random.Generator, settings: ProbCoverSettings | None = None
 ) -> Selection:
-    """ProbCover (Yehuda et al. 2022): the frame whose ball of radius delta holds the most frames in no ball yet.
+    """ProbCover (Yehuda et al. 2022): the frame whose ball of radius delta holds the most frames in no ball yet, per
+    second.
 
-    As herding with a kernel that is 1 inside the ball, so near-duplicates, cost and memory are herding's. It is
-    very sensitive to delta, and once all is covered its picks mean nothing (their gain is 0).
+    As herding with a kernel that is 1 inside the ball, so near-duplicates, cost, memory and what seconds do are
+    herding's; up to 20 million D more where delta is estimated. It is very sensitive to delta, and once all is
+    covered its picks mean nothing (their gain is 0).
     """
     chosen = settings or ProbCoverSettings()
     within = HerdingSettings(cells=chosen.cells)

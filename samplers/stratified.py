@@ -26,8 +26,10 @@ def stratified(
 ) -> Selection:
     """Strata take turns by a power of their size (Bankier 1988), random within; rows of none are a stratum too.
 
-    What a stratum cannot fill goes to the others. With cameras as strata this is the baseline that random
-    choice should be compared with. `coverage_deficit` shares by what production lacks instead. Cost: N.
+    What a stratum cannot fill goes to the others. With cameras as strata this is the baseline that random choice
+    should be compared with. `coverage_deficit` shares by what production lacks instead. Cost: (N + k) S for S strata,
+    and N log N. Within a stratum what is rare stays as rare; a small stratum of no use gets more than its part; and
+    for the pool as a whole what was chosen is no unbiased sample. Seconds play no part.
     """
     power = (settings or StratifiedSettings()).power
     shuffled = rng.permutation(np.flatnonzero(~pool.excluded))

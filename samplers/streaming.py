@@ -41,10 +41,10 @@ def streaming(
     """Rows in order of arrival: one is kept when its distance to all labeled and kept is beyond tau and among the
     k / N largest of yesterday, and the budget so far, k times the share of the day that has passed, allows it.
 
-    What is left of the budget at the end of the day goes to the farthest of what was refused. One pass: O(N (L + k) D).
-    In the manner of threshold streaming (Badanidiyuru et al. 2014), without its bound, which distances do not
-    have. A day unlike yesterday spends too early or too late. The budget shapes the threshold: a smaller one is no
-    prefix of a larger. Cost of labeling plays no part.
+    What is left of the budget at the end of the day goes to the farthest of what was refused. Cost: N (L + k) D in
+    one pass, and k-center's where budget is left. In the manner of threshold streaming (Badanidiyuru et al. 2014),
+    without its bound, which distances do not have. A day unlike yesterday spends too early or too late, and what is
+    new is often broken. The budget shapes the threshold: a smaller one is no prefix of a larger. Seconds play no part.
     """
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")

@@ -36,10 +36,10 @@ def typiclust(
     """TypiClust (Hacohen et al. 2022): k-means into min(L + k, 500) clusters; those with the fewest labeled frames,
     then the largest, give their most typical frame in turn.
 
-    Typical is the row with the least mean distance to its 20 nearest in the cluster (of at most 4,096 rows of
-    it). Gains are 1 / rank. Cost: N clusters D multiplications and the square of each cluster, chunk by chunk.
-    The budget shapes the clusters, so a smaller one is no prefix of a larger. On detection it fell below
-    chance beyond the first rounds: what is typical is what is known.
+    Typical is the row with the least mean distance to its 20 nearest in the cluster (of at most 4,096 rows of it).
+    Gains are 1 / rank. Cost: (N + L + 512 clusters) clusters D multiplications, and in each cluster its rows times as
+    many, 4,096 at most, chunk by chunk. The budget shapes the clusters, so a smaller one is no prefix of a larger. On
+    detection it fell below chance beyond the first rounds: what is typical is what is known. Seconds play no part.
     """
     chosen = settings or TypiClustSettings()
     order, typicality = typical_order(pool, k, rng, chosen)

@@ -45,11 +45,38 @@ class UncertaintySettings:
 def uncertainty(
     pool: Pool, k: int, rng: np.random.Generator, settings: UncertaintySettings | None = None
 ) -> Selection:
-    """The frames with the largest uncertainty per second of labeling; ties in random order."""
+    """Uncertainty sampling (Settles 2009): the frames with the largest uncertainty per second; ties in random order.
+
+    As `entropy`: the binary entropy of each box's top class, the mean over a frame's boxes. Cost: B C log C for B
+    boxes of C classes, and N log N; no distances. It knows only what the detector sees: a frame without boxes comes
+    last, whatever was missed there, and noise comes early. It takes the same again and again where near-duplicates
+    are not known. The mean prefers frames with few boxes, and seconds, which divide it, do so again where they grow
+    with the boxes.
+    """
     unsure = frame_uncertainty(pool.scores, settings or UncertaintySettings())
     value = unsure / relative_cost(pool)
     order = np.lexsort((rng.permutation(len(pool)), -value))
     return take_turns(pool, k, [Queue("uncertainty", order, value)], {"uncertainty": unsure})
+
+
+def least_confidence(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
+    """Uncertainty sampling (Settles 2009) by 1 - p of each box's top class, the mean over a frame's boxes, per
+    second.
+
+    Cost, failures and what seconds do are `uncertainty`'s. Besides, what lies just above min_score is the most unsure
+    of all, so that this threshold decides much of the choice.
+    """
+    return uncertainty(pool, k, rng, UncertaintySettings(measure="least_confidence"))
+
+
+def margin(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
+    """Uncertainty sampling (Settles 2009) by 1 - (p1 - p2) of each box's two best classes, the mean over a frame's
+    boxes, per second; with one score p for a box, p2 is 1 - p.
+
+    Cost, failures and what seconds do are `uncertainty`'s. Besides, scores are sigmoids here, so that two low ones
+    are as close as two high ones: a box that hardly is an object counts as doubtful.
+    """
+    return uncertainty(pool, k, rng, UncertaintySettings(measure="margin"))
 
 
 def frame_uncertainty(scores: Sequence[NDArray[Any]], settings: UncertaintySettings) -> Reals:
