@@ -51,7 +51,8 @@ class ReplayFrame:
 
 @dataclass(frozen=True, eq=False)
 class ReplayData:
-    """frames: by key. parts: one per frame. slices: (N,) bool by name, such as "light=dark". left_out: what cannot be used, and why.
+    """frames: by key. parts: one per frame. slices: (N,) bool by name, such as "light=dark". left_out: what
+    cannot be used or was mended, and why; that two splits list an image is nothing here, where all are one pool.
 
     digest: of all this, not of where it lies.
     """
@@ -88,7 +89,7 @@ def load_data(dataset: Path, settings: ReplaySettings, name: str = "") -> Replay
         frames,
         parts,
         slices,
-        (*map(str, read.problems), *left_out),
+        (*(str(each) for each in read.problems if each.code != "split"), *left_out),
         _digest(read.classes, frames, parts, slices),
     )
 

@@ -112,7 +112,7 @@ def _described(bench: Bench, job: Job) -> str:
     parts = ", ".join(f"{count} {part} ({about.groups[part]} groups)" for part, count in about.parts.items())
     rare = f"; rare: {', '.join(about.rare)}" if about.rare else ""
     left_out = bench.data.left_out
-    gone = f"; left out {len(left_out)}, the first: {left_out[0]}" if left_out else ""
+    gone = f"; left out or mended {len(left_out)}, the first: {left_out[0]}" if left_out else ""
     return (
         f"{about.data}: {parts}{rare}{gone}; {len(job.samplers)} samplers x {len(job.seeds)} seeds x {bench.settings.rounds} rounds of "
         f"{bench.settings.budget}; every training {bench.settings.epochs} epochs of {bench.settings.passes} passes"

@@ -95,6 +95,16 @@ def test_paths_can_say_what_a_sidecar_would(tmp_path: Path) -> None:
     assert len({frame.group for frame in data.frames}) == 20
 
 
+def test_one_folder_as_two_splits_leaves_nothing_out(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path / "both")
+    before = loaded(root)
+    content = (root / "data.yaml").read_text()
+    (root / "data.yaml").write_text(f"{content}\nval: images\n")
+    after = loaded(root)
+    assert [frame.key for frame in after.frames] == [frame.key for frame in before.frames]
+    assert after.left_out == before.left_out
+
+
 def test_a_bare_dataset_is_grouped_by_its_folders_or_by_what_lies_beside_the_images(tmp_path: Path) -> None:
     root = make_dataset(tmp_path / "beside")
     (root / "images" / "frames.csv").write_text((root / "frames.csv").read_text().replace("images/", ""))
