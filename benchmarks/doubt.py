@@ -59,7 +59,7 @@ VERDICTS = (
     ("expected loss, calibrated", "a part of it; alone it overlooks what the detector does not see at all"),
     (
         "missed objects alone",
-        "a part of it; it adds much where the detector is blind (fod) and nothing where it is not (planted)",
+        "a part of it; it adds much on fod and nothing on planted",
     ),
     (
         "consistency under flip",
@@ -68,13 +68,13 @@ VERDICTS = (
     ("distance to what is labeled", "tells little of loss; `select` looks at it for coverage, not as doubt"),
     ("margin, mean", "no better than expected loss; can be chosen by name, to compare"),
     ("least_confidence, mean", "no better than expected loss; can be chosen by name, to compare"),
-    ("entropy, mean", "blind where the detector is blind; can be chosen by name, to compare"),
+    ("entropy, mean", "below the other two; can be chosen by name, to compare"),
     (
         "margin, size_corrected",
-        "below the mean; for comparisons in code only, as are *sum*, *max* and *top* of each measure",
+        "below the mean of margin; to compare in code only. So are *sum*, *max* and *top*, which no command offers",
     ),
 )
-"""(signal, what became of it), best known first; the page puts the figures beside it."""
+"""(signal, what became of it); the page puts the figures beside it."""
 
 
 def main() -> None:

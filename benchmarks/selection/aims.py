@@ -30,7 +30,7 @@ def aims(results: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
         share = cpu(results["herding"], "fieldloop") / cpu(results["clustered"], "plain")
         yield (
             "herding in less CPU than the plain k-center loop",
-            f"{share:.2f} of what it took in its own contest, hours before",
+            f"{share:.2f} of what it took in its own contest",
             share < 1,
         )
     for name in [name for name in results if name.startswith("herding, ")]:
@@ -43,11 +43,7 @@ def aims(results: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
         )
     for name in [name for name in ("default", "default, all known") if name in results]:
         times = cpu(results[name], "hybrid") / cpu(results[name], "k_center")
-        pairs = [
-            mine["cpu"] / other["cpu"]
-            for mine in results[name]["runs"]["hybrid"]
-            for other in results[name]["runs"]["k_center"]
-        ]
+        pairs = pairwise_ratios(results[name]["runs"]["hybrid"], results[name]["runs"]["k_center"])
         yield (
             f"the {name} in at most three times k-center alone",
             f"{times:.2f} times ({min(pairs):.2f} to {max(pairs):.2f} over pairs of runs)",
@@ -62,6 +58,11 @@ def aims(results: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
                 said,
                 seconds[2] <= 4 * seconds[0],
             )
+
+
+def pairwise_ratios(runs: list[dict[str, float]], base: list[dict[str, float]]) -> list[float]:
+    """CPU seconds of every run by those of every run of the other."""
+    return [mine["cpu"] / other["cpu"] for mine in runs for other in base]
 
 
 def cpu(result: dict[str, Any], who: str) -> float:

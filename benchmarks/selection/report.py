@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.selection.aims import aims
+from benchmarks.selection.aims import aims, pairwise_ratios
 
 HEAD = """# How fast frames are chosen
 
@@ -15,8 +15,8 @@ within a row group: "times" is how much more CPU a contender takes than the firs
 runs. Memory is what the process took at most, over the size of the vectors given, those
 included where they are read into memory.
 """
-LIMITS = """What is not compared: k-center continued from a tenth of a million rows, where the plain loop and lightly-mundig would take a hundred times
-the start that they take at a tenth of both (about two CPU hours each); the picks from ten million rows, which no contender takes from a map.
+LIMITS = """What is not compared: k-center continued from a tenth of a million rows, where the plain loop and lightly-mundig would compare
+a hundred times as many pairs at the start as at a tenth of both; the picks from ten million rows, which no contender takes from a map.
 The default's cells cover less than herding's own, by what the groups below show; herding's share of the plain loop is not of one run.
 """
 TITLES = {
@@ -63,15 +63,16 @@ def _aims(results: dict[str, Any]) -> str:
 def _group(name: str, result: dict[str, Any]) -> str:
     labeled = f", {result['labeled']:,} labeled" if result["labeled"] else ""
     title = f"## {TITLES[name]}\n\n{result['rows']:,} rows, {result['k']:,} chosen{labeled}.\n"
-    base = [run["cpu"] for run in next(iter(result["runs"].values()))]
+    base = next(iter(result["runs"].values()))
     rows = [_row(who, runs, base, result["quality"]) for who, runs in result["runs"].items()]
     return "\n".join([title, COLUMNS, *rows, ""])
 
 
-def _row(who: str, runs: list[dict[str, float]], base: list[float], quality: dict[str, Any]) -> str:
+def _row(
+    who: str, runs: list[dict[str, float]], base: list[dict[str, float]], quality: dict[str, Any]
+) -> str:
     cpu = [run["cpu"] for run in runs]
-    ratios = [mine / other for mine in cpu for other in base]
-    times = "1" if cpu == base else _spread(ratios)
+    times = "1" if runs is base else _spread(pairwise_ratios(runs, base))
     memory = max(run["memory"] for run in runs)
     load = _spread([run["load"] for run in runs])
     cells = (

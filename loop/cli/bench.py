@@ -120,10 +120,10 @@ def bench_replay(
 
 def _with_weights(settings: ReplaySettings) -> ReplaySettings:
     """The carried detector as base checkpoint where none is named: nothing is downloaded for a first look at one's own data."""
-    from demo.deployed import CARRIED
-
     if settings.weights:
         return settings
+    from demo.deployed import CARRIED
+
     say(
         "no base checkpoint is named: every training starts from the carried detector, which knows rendered scenes alone; "
         "give --weights with the one that you train from"

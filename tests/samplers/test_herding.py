@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -254,3 +255,16 @@ def test_a_wrong_setting_is_named(given: dict[str, Any], message: str) -> None:
         HerdingSettings(**given)
     with pytest.raises(ValueError, match="cell_rows: expected 1 or more, got 0"):
         Cells(cell_rows=0)
+
+
+@pytest.mark.parametrize("together", [1, 7, 64])
+def test_who_speaks_for_a_cluster_does_not_depend_on_how_many_rows_are_read_at_once(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = RNG(3)
+    pool = Pool.of(clustered(rng, 200, 9, 6), cluster=rng.integers(0, 30, 200))
+    rows, mass = spokesmen(pool)
+    monkeypatch.setattr(sys.modules["samplers.herding"], "TOGETHER", together)
+    some, masses = spokesmen(pool)
+    np.testing.assert_array_equal(some, rows)
+    np.testing.assert_array_equal(masses, mass)
