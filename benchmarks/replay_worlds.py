@@ -34,7 +34,9 @@ from demo.deployed import CARRIED
 from demo.plan import read_plan
 from demo.world import World, rendered
 from loop.datasets.export import label_line
-from loop.replay.settings import RECIPE
+from loop.replay.data import load_data
+from loop.replay.settings import RECIPE, ReplaySettings, read_settings
+from loop.replay.split import LABELED
 
 COLUMNS = ("file", "camera", "site", "sequence", "captured_at")
 STRONG = {
@@ -146,22 +148,39 @@ def fod(source: Path, weights: Path, out: Path, options: argparse.Namespace) -> 
 
 def strong_base(out: Path, epochs: int, device: str) -> Path:
     """The base checkpoint of a rendered folder, trained on by its labeled set under strong augmentation."""
-    settings = yaml.safe_load((out / "replay.yaml").read_text(encoding="utf-8"))
-    spec = TrainSpec(
-        out / "data.yaml",
-        Path(settings["weights"]),
-        out / "strong",
-        epochs,
-        0,
-        device,
-        imgsz=320,
-        batch=8,
-        overrides=RECIPE | STRONG,
-    )
+    settings = read_settings(out, None, {})
     result = YoloTrainer().train(
-        spec, lambda done, total, what: print(f"{done}/{total} {what}"), lambda: False
+        TrainSpec(
+            labeled_set(out, settings),
+            Path(settings.weights),
+            out / "strong" / "run",
+            epochs,
+            0,
+            device,
+            imgsz=settings.imgsz,
+            batch=settings.batch,
+            overrides=RECIPE | STRONG,
+        ),
+        lambda done, total, what: print(f"{done}/{total} {what}"),
+        lambda: False,
     )
     return result.weights
+
+
+def labeled_set(out: Path, settings: ReplaySettings) -> Path:
+    """A data.yaml of what a replay of `out` holds labeled from the start: nothing of the pool, nothing that judges."""
+    data = load_data(out, settings)
+    names = [data.frames[row].path.absolute() for row in data.rows(LABELED)]
+    dataset = out.absolute() / "strong" / "data.yaml"
+    dataset.parent.mkdir(parents=True, exist_ok=True)
+    (dataset.parent / "labeled.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    content = {
+        "path": str(dataset.parent),
+        "train": "labeled.txt",
+        "names": dict(enumerate(data.classes)),
+    }
+    dataset.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return dataset
 
 
 def _check_rendered(described: World, folder: Path) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from benchmarks.replay_worlds import described_world, fod, world
+from benchmarks.replay_worlds import described_world, fod, labeled_set, world
+from connectors.yolo_dataset import read_dataset
 from loop.replay.data import load_data
 from loop.replay.settings import read_settings
+from tests.replay.toy import make_dataset
 
 CELLS = (("dry", "bright"), ("dry", "dim"), ("dry", "dark"), ("wet", "dim"))
 EVERYWHERE, ONLY_BRIGHT = "Nut", "Bolt"
@@ -95,3 +97,14 @@ def test_a_folder_with_another_world_is_left_alone(tmp_path: Path) -> None:
     ):
         world(tmp_path / "out", False, None, tmp_path)
     assert (tmp_path / "world.sha256").read_text() == "another"
+
+
+def test_the_strong_base_is_trained_on_nothing_that_is_chosen_from_or_judges(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path, labeled=8)
+    dataset = labeled_set(root, read_settings(root, None, {}))
+    trained = {Path(name).name for name in (dataset.parent / "labeled.txt").read_text().split()}
+    with (root / "frames.csv").open(newline="") as file:
+        labeled = {Path(row["file"]).name for row in csv.DictReader(file) if row["part"] == "labeled"}
+    assert len(labeled) == 8
+    assert trained == labeled
+    assert len(read_dataset(dataset).train) == 8
