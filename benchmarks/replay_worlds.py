@@ -1,7 +1,7 @@
 """Labeled data for `fieldloop bench replay`: a data.yaml, frames.csv with what is known of each frame, and replay.yaml.
 
-    python -m benchmarks.replay_worlds planted --out runs/planted           five gaps of 3 % each, rendered
-    python -m benchmarks.replay_worlds plain   --out runs/plain             the same with nothing rare
+    python -m benchmarks.replay_worlds planted --seed 31 --out runs/planted five gaps of 3 % each, rendered
+    python -m benchmarks.replay_worlds plain   --seed 31 --out runs/plain   the same with nothing rare
     python -m benchmarks.replay_worlds fod     --out runs/fod               FOD-A with its light and weather (FIELDLOOP_DATA)
     python -m benchmarks.replay_worlds fod     --out runs/fod-x5 --copies 5 every image five times
     python -m benchmarks.replay_worlds fod     --out runs/fod-even --most 14  as many of each sequence
@@ -38,6 +38,8 @@ from loop.replay.data import load_data
 from loop.replay.settings import RECIPE, ReplaySettings, read_settings
 from loop.replay.split import LABELED
 
+TUNED = frozenset({11, 103, 104, 105})
+"""Worlds on which the shares of the default were set."""
 COLUMNS = ("file", "camera", "site", "sequence", "captured_at")
 STRONG = {
     "hsv_h": 0.03,
@@ -123,6 +125,8 @@ def described_world(plain: bool, seed: int | None) -> World:
     content = planned.model_dump(mode="json", by_alias=True)
     if seed is not None:
         content["seed"] = seed
+    if content["seed"] in TUNED:
+        print(f"note: the default was tuned on world {content['seed']}; give another --seed to judge it by")
     if plain:
         content["production"]["gaps"] = []
         content["test"]["frames_per_condition"] *= 4

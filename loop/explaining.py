@@ -123,7 +123,7 @@ def lines(of: Explanation) -> list[str]:
             for each in of.conditions
         ),
         *(
-            f"class      {each.name}: about {counted(round(each.boxes), 'box', 'boxes')} to train on; {each.labeled} labeled"
+            f"class      {each.name}: {_about(each.boxes)} expected to train on; {each.labeled} labeled"
             for each in of.classes
         ),
     ]
@@ -132,6 +132,10 @@ def lines(of: Explanation) -> list[str]:
 def counted(number: int, one: str, more: str = "") -> str:
     """For people: 1 frame, 2 frames."""
     return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def _about(boxes: float) -> str:
+    return f"about {counted(round(boxes), 'box', 'boxes')}" if boxes >= 1 else "less than 1 box"
 
 
 def _expected(found: Comparison, rows: Ints, learned: Learned) -> Reals:

@@ -15,13 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.ports import Detections, Progress
+from loop.errors import ConfigError
 from loop.replay.choosing import BLIND, Choice, Chooser, check_sampler
 from loop.replay.data import load_data
 from loop.replay.facts import detect, load_facts, read_detections, save_detections
-from loop.replay.results import START, About, Key, Result, Results
+from loop.replay.results import (
+    START,
+    About,
+    Key,
+    Result,
+    Results,
+    check_follows,
+    code_digest,
+    labeled_digest,
+)
 from loop.replay.scoring import pool_shares, rare_slices, scored
 from loop.replay.settings import ReplaySettings, settings_hash
-from loop.replay.split import LABELED
+from loop.replay.split import LABELED, POOL
 from loop.replay.tools import JUDGED_FROM, Tools, sha256_of, weights_of
 from loop.replay.training import Workshop, filled, passes_of, replayed, start_rows, truth_counts
 
@@ -88,6 +98,7 @@ class Bench:
             if result is None:
                 result = self._round(key, labeled, sampler in BLIND)
                 say(told(result))
+            check_follows(result, self._names(labeled))
             labeled = np.concatenate([labeled, self._rows_of(result)])
 
     def _start(self, seed: int, detected: bool, say: Say) -> None:
@@ -138,7 +149,7 @@ class Bench:
         sampler, seed, number = key
         return Result(
             self.about.data, self.about.digest, self.about.settings, sampler, seed, number,
-            chosen=tuple(self.data.frames[row].name for row in choice.rows),
+            chosen=self._names(choice.rows),
             frames=len(labeled),
             boxes=boxes,
             seconds=round(per_frame * len(labeled) + per_box * boxes, 1),
@@ -150,6 +161,8 @@ class Bench:
             arms=choice.arms,
             trust=round(choice.trust, 4),
             spent=spent.seconds,
+            before=labeled_digest(self._names(labeled[: len(labeled) - len(choice.rows)])),
+            code=code_digest(),
         )  # fmt: skip
 
     @contextmanager
@@ -169,15 +182,20 @@ class Bench:
 
     def _named(self, key: Key, labeled: Ints) -> str:
         """With what is labeled, so that nothing is taken for another's after a sampler was changed."""
-        names = (
-            "".join(self.data.frames[row].name for row in labeled) + self.about.settings + self.about.digest
-        )
+        names = "".join(self._names(labeled)) + self.about.settings + self.about.digest
         digest = hashlib.sha256(names.encode()).hexdigest()[:8]
         return f"{key[0]}-seed{key[1]}-round{key[2]}-{digest}"
 
+    def _names(self, rows: Ints) -> tuple[str, ...]:
+        return tuple(self.data.frames[row].name for row in rows)
+
     def _rows_of(self, result: Result) -> Ints:
-        place = {frame.name: row for row, frame in enumerate(self.data.frames)}
-        return np.array([place[name] for name in result.chosen], dtype=np.int64)
+        pool = {self.data.frames[row].name: row for row in self.data.rows(POOL)}
+        if strangers := sorted(set(result.chosen) - set(pool)):
+            raise ConfigError(
+                f"{self.results.path(result.key)}: expected frames of the pool, got {strangers[0]}; remove it and run again"
+            )
+        return np.array([pool[name] for name in result.chosen], dtype=np.int64)
 
     def _check_passes(self) -> None:
         """Before hours are spent: the last round's frames fit into an epoch."""

@@ -237,7 +237,16 @@ def _digest(
 ) -> str:
     told = {name: np.packbits(mask).tobytes().hex() for name, mask in slices.items()}
     rows = [
-        (frame.content_hash, frame.boxes, frame.camera, frame.group, part)
+        (
+            frame.content_hash,
+            frame.boxes,
+            frame.camera,
+            frame.site,
+            frame.sequence,
+            frame.captured_at.isoformat() if frame.captured_at else "",
+            frame.group,
+            part,
+        )
         for frame, part in zip(frames, parts, strict=True)
     ]
     return hashlib.sha256(json.dumps([classes, rows, told], sort_keys=True).encode()).hexdigest()[:16]

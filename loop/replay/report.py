@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +70,12 @@ def _lines(about: About, curves: Curves, folder: str, name: str, sliced: bool, n
         yield from _section("By slice, after the last round", _by_slice(about, curves))
         yield f"\n![AP by slice]({name}-slices.png)\n"
     yield from _section("By class, after the last round (AP50)", _by_class(curves))
+    if len(curves.seeds) > 1:
+        yield from _section("Against random, by slice and by class", _against_parts(curves))
     if about.shares:
         yield from _section("What was chosen, in percent of all chosen frames", _chosen(about, curves))
+    if len(curves.seeds) > 1:
+        yield from _section("How alike the choices of two seeds are", _alike(curves))
     yield from _section("Every sampler and seed", _every(curves))
     yield from _section("Computing, median seconds a round", _spent(curves))
 
@@ -82,13 +88,21 @@ def _section(title: str, lines: Iterable[str]) -> Iterable[str]:
 def _setting(about: About, curves: Curves) -> Iterable[str]:
     told = about.told
     parts = ", ".join(f"{part} {count} ({about.groups[part]} groups)" for part, count in about.parts.items())
-    yield f"- Frames: {parts}. Classes: {len(about.classes)}. Groups are camera-days, sequences, or frames of which neither is known; none judges in part."
+    judged = len(curves.classes)
+    classes = f"{len(about.classes)}" + (
+        "" if judged == len(about.classes) else f", of which {judged} are shown in what judges"
+    )
+    yield f"- Frames: {parts}. Classes: {classes}. Groups are camera-days, sequences, or frames of which neither is known; none judges in part."
     yield (
         f"- {len(curves.seeds)} seeds ({', '.join(map(str, curves.seeds))}), {curves.rounds} rounds of {told['budget']} frames. Every training: "
         f"{told['epochs']} epochs of {told['passes']} image passes from the base checkpoint `{about.base}`, {told['imgsz']} px; judged by {told['judge']}."
     )
     yield f"- Labeling is taken to cost {told['seconds_per_frame']:g} s a frame and {told['seconds_per_box']:g} s a box. Vectors: `{about.embedder}`."
-    yield f"- Data `{about.digest}`, settings `{about.settings}`."
+    versions = Counter(each.code for table in curves.results.values() for row in table for each in row[1:])
+    codes = ", ".join(
+        f"`{code}` {count}" if code else f"not recorded {count}" for code, count in sorted(versions.items())
+    )
+    yield f"- Data `{about.digest}`, settings `{about.settings}`. Results by version of the code: {codes}."
     if about.rare:
         shares = ", ".join(f"{name} ({about.shares[name]:.1%})" for name in about.rare)
         yield f"- Rare slices (at most {told['rare_share']:.0%} of the pool): {shares}. A slice that is named after a class counts that class alone."
@@ -103,20 +117,16 @@ def _setting(about: About, curves: Curves) -> Iterable[str]:
 
 
 def _short(curves: Curves) -> Iterable[str]:
-    """What was aimed at, what was found, and whether it holds."""
+    """What was aimed at, what was found, and whether it is shown to hold."""
     rows = []
     for measure in curves.measures:
         found = _saving(curves, DEFAULT, measure, "frames", 1.0)
-        good = found.censored == "before" or (not found.censored and found.ratio <= AIMED[measure])
-        if len(curves.seeds) < FEWEST_SEEDS:
-            doubt = ", but the seeds are too few for an interval"
-        else:
-            doubt = "" if found.high <= AIMED[measure] else ", but the interval goes beyond"
         rows.append(
             [
                 f"{measure}: at most {AIMED[measure]:g} of random's labels for what random reaches at the end",
-                _told(found, len(curves.seeds)) + (", within the first round" if found.guessed else ""),
-                f"yes{doubt}" if good else "**no**",
+                f"{_told(found, len(curves.seeds))} of {found.needed:.0f} frames"
+                + (f"; measured: at most {found.measured:.2f}" if found.guessed else ""),
+                _saved(curves, measure, found),
             ]
         )
     for measure in curves.measures:
@@ -129,8 +139,7 @@ def _short(curves: Curves) -> Iterable[str]:
                 "yes" if best == DEFAULT else "**no**",
             ]
         )
-    baseline = curves.samplers[0]
-    test = stats.paired(areas_of(curves, DEFAULT, OVERALL), areas_of(curves, baseline, OVERALL))
+    test = _area_test(curves, DEFAULT, OVERALL)
     rows.append(
         [
             f"overall: not worse than random by {MARGIN:g} points of AUBC",
@@ -138,7 +147,38 @@ def _short(curves: Curves) -> Iterable[str]:
             "yes" if stats.not_worse(test, MARGIN) else "**no**",
         ]
     )
-    yield from table_of(["aim", "found", "holds"], rows)
+    yield from table_of(["aim", "found", "shown"], rows)
+    yield from _worst(curves)
+
+
+def _saved(curves: Curves, measure: str, found: stats.Saving) -> str:
+    """Whether labels are shown to be saved: the whole interval has to lie below the aim, of something that random gains."""
+    aim = AIMED[measure]
+    points = curves.points(curves.samplers[0], measure)
+    gained = stats.paired(points[:, -1], points[:, 0])
+    if gained.lower <= 0:
+        return f"**says nothing**: random itself gains {gained.mean:+.2f} ({gained.low:+.2f} to {gained.high:+.2f})"
+    if found.censored == "after" or (not found.censored and found.ratio > aim):
+        return "**no**"
+    if len(curves.seeds) < FEWEST_SEEDS:
+        return "**not shown**: met, but the seeds are too few for an interval"
+    return "yes" if found.high <= aim else "**not shown**: met, but the interval goes beyond"
+
+
+def _worst(curves: Curves) -> Iterable[str]:
+    """An overall gain can hide a loss."""
+    tests = {name: _area_test(curves, DEFAULT, name) for name in curves.slices}
+    lost = [name for name, test in tests.items() if test.high < 0]
+    for name in sorted(lost, key=lambda name: tests[name].mean):
+        yield f"\n**Loses to random on {name}**: {_interval(tests[name])} points of AUBC."
+
+
+def _interval(test: stats.Paired) -> str:
+    return f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})"
+
+
+def _area_test(curves: Curves, sampler: str, measure: str) -> stats.Paired:
+    return stats.paired(areas_of(curves, sampler, measure), areas_of(curves, curves.samplers[0], measure))
 
 
 def _ranks(curves: Curves, areas: dict[str, Floats]) -> dict[str, float]:
@@ -194,7 +234,7 @@ def _tests(curves: Curves, values: dict[str, Floats]) -> dict[str, list[str]]:
     holm = {sampler: f"{p:.3f}" for sampler, p in zip(compared, adjusted, strict=True)}
     return {
         sampler: [
-            f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})", f"{test.p:.3f}", holm.get(sampler, "")
+            _interval(test), f"{test.p:.3f}", holm.get(sampler, "")
         ]
         for sampler, test in tests.items()
     }  # fmt: skip
@@ -293,6 +333,17 @@ def _by_class(curves: Curves) -> Iterable[str]:
     yield from table_of(["class", "start", *curves.samplers], rows)
 
 
+def _against_parts(curves: Curves) -> Iterable[str]:
+    """Where an overall difference comes from, and what it hides."""
+    yield "AUBC, difference to random by seed: mean and 95 % t interval, for many things at once and adjusted for none.\n"
+    others = curves.samplers[1:]
+    rows = [
+        [name, *(_interval(_area_test(curves, sampler, name)) for sampler in others)]
+        for name in (*curves.slices, *curves.classes)
+    ]
+    yield from table_of(["slice or class", *others], rows)
+
+
 def _chosen(about: About, curves: Curves) -> Iterable[str]:
     rows = []
     for name in about.shares:
@@ -303,6 +354,28 @@ def _chosen(about: About, curves: Curves) -> Iterable[str]:
             cells.append(f"{100 * sum(each.shown.get(name, 0) for each in rounds) / max(total, 1):.1f}")
         rows.append([name, f"{100 * about.shares[name]:.1f}", *cells])
     yield from table_of(["slice", "pool", *curves.samplers], rows)
+
+
+def _alike(curves: Curves) -> Iterable[str]:
+    """A seed is a draw of the choice only where it changes the choice."""
+    yield (
+        "Share of what was chosen so far that two seeds have in common, mean over pairs. Where it is 1.00, every seed chose the same frames, "
+        "and differences between seeds are those of training alone: intervals then say nothing of how the sampler would do on another pool.\n"
+    )
+    rows = []
+    for sampler in curves.samplers:
+        sets = [
+            [
+                {name for each in row[1 : number + 2] for name in each.chosen}
+                for row in curves.results[sampler]
+            ]
+            for number in range(curves.rounds)
+        ]
+        shares = [
+            np.mean([len(a & b) / max(len(a), len(b), 1) for a, b in combinations(each, 2)]) for each in sets
+        ]
+        rows.append([sampler, *(f"{share:.2f}" for share in shares)])
+    yield from table_of(["sampler", *(f"round {n + 1}" for n in range(curves.rounds))], rows)
 
 
 def _every(curves: Curves) -> Iterable[str]:

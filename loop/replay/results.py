@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ START = "start"
 """Round 0 of every sampler: what is labeled before anything is chosen."""
 Key = tuple[str, int, int]
 """Sampler, seed, round."""
+CODE = ("connectors", "loop", "samplers")
+"""Packages whose source may change what a replay finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,8 @@ class Score:
 class Result:
     """One training. chosen: names of the frames labeled for this round, best first. frames, boxes, seconds: labeled in the replay so far.
 
-    shown: how many of the chosen frames lie in each slice. arms: how many each part of the strategy chose. trust: in doubt, as it chose. rare: mean over
+    before: `labeled_digest` of what was labeled before it. code: `code_digest` of what chose and trained. Both are "" in files
+    of earlier versions. shown: how many of the chosen frames lie in each slice. arms: how many each part of the strategy chose. trust: in doubt, as it chose. rare: mean over
     the rare slices. spent: seconds of computing by step.
     """
 
@@ -52,6 +58,8 @@ class Result:
     arms: Mapping[str, int] = field(default_factory=dict)
     trust: float = 0.0
     spent: Mapping[str, float] = field(default_factory=dict)
+    before: str = ""
+    code: str = ""
 
     @property
     def key(self) -> Key:
@@ -178,12 +186,42 @@ def result_folders(folder: Path) -> list[Path]:
 
 
 def curve(results: Sequence[Result], sampler: str, seed: int) -> list[Result]:
-    """The start and all rounds of a sampler that follow one another from it."""
+    """The start and all rounds of a sampler that follow one another from it. Raises ConfigError where one does not follow."""
     by_key = {each.key: each for each in results}
     found = [by_key[START, seed, 0]] if (START, seed, 0) in by_key else []
+    labeled = list(found[0].chosen) if found else []
     while found and (following := by_key.get((sampler, seed, len(found)))):
+        check_follows(following, labeled)
+        labeled += following.chosen
         found.append(following)
     return found
+
+
+def check_follows(result: Result, labeled: Sequence[str]) -> None:
+    """Raises ConfigError where a result was not made after these frames, by name in order, had been labeled."""
+    again = sorted(set(result.chosen) & set(labeled))
+    if again or result.before not in ("", labeled_digest(labeled)):
+        why = f"it labels {again[0]} again" if again else "others had been labeled before it"
+        raise ConfigError(
+            f"{result.sampler} seed {result.seed} round {result.round}: expected a result that follows the rounds before it, got one "
+            f"that does not ({why}); remove it and the later rounds of this sampler and seed, and run again"
+        )
+
+
+def labeled_digest(names: Sequence[str]) -> str:
+    """Of frames by name, in the order in which they were labeled."""
+    return hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]
+
+
+@cache
+def code_digest() -> str:
+    """Of the program's own source, as installed."""
+    digest = hashlib.sha256()
+    for package in CODE:
+        root = Path(find_spec(package).submodule_search_locations[0])  # type: ignore[union-attr,index]
+        for file in sorted(root.rglob("*.py")):
+            digest.update(f"{package}/{file.relative_to(root).as_posix()}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _read(file: Path) -> dict[str, Any]:

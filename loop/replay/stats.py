@@ -35,8 +35,9 @@ class Saving:
     """Labels that a sampler needs for what random reaches, by random's. low, high: 95 % by bootstrap over seeds (approximate).
 
     level: the AP in question. ratio: below 1 saves. censored: of the ratio itself; low 0 and high infinity where the
-    bootstrap's ends are. guessed: the sampler has it within its first round, where nothing was measured, so that the ratio
-    stands on a straight line from the start.
+    bootstrap's ends are. needed: labels at which random has it. guessed: the sampler has it within its first round, where
+    nothing was measured, so that the ratio stands on a straight line from the start; measured: at which round's end it was
+    seen to have it, by `needed` (infinite where it never has).
     """
 
     level: float
@@ -44,7 +45,9 @@ class Saving:
     low: float
     high: float
     censored: Censored
+    needed: float
     guessed: bool
+    measured: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,11 @@ def saving(
         _, drawn, side = _ratio([table[rows].mean(axis=0) for table in tables], part)
         ratios.append({"before": 0.0, "after": np.inf, "": drawn}[side])
     low, high = np.quantile(ratios, [0.025, 0.975], method="inverted_cdf") if ratios else (ratio, ratio)
-    guessed = bool(means[0][0] < reach(means[0], means[1], level).x < means[0][1])
-    return Saving(level, ratio, float(low), float(high), censored, guessed)
+    found, needed = reach(means[0], means[1], level), reach(means[2], means[3], level).x
+    guessed = bool(means[0][0] < found.x < means[0][1])
+    seen = np.inf if found.censored == "after" else means[0][np.searchsorted(means[0], found.x)]
+    measured = float(seen / needed) if needed > 0 else np.inf
+    return Saving(level, ratio, float(low), float(high), censored, needed, guessed, measured)
 
 
 def paired(ours: ArrayLike, theirs: ArrayLike) -> Paired:

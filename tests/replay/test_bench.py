@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,13 @@ import pytest
 from loop.errors import ConfigError
 from loop.replay.bench import Bench, Folders, wanted
 from loop.replay.choosing import SAMPLERS, searcher
+from loop.replay.data import load_data
 from loop.replay.results import START, read_results
+from loop.replay.scoring import mixture_weights
 from loop.replay.settings import read_settings
-from loop.replay.split import LABELED, POOL
+from loop.replay.split import HELD_OUT, LABELED, POOL, TEST, TUNING
 from loop.replay.training import filled, replayed, start_rows
-from tests.replay.toy import ToyTrainer, make_dataset, toy_tools
+from tests.replay.toy import PER_DAY, ToyTrainer, make_dataset, toy_tools
 
 TWO = ("random", "hybrid")
 
@@ -82,6 +86,43 @@ def test_samplers_begin_alike_and_never_choose_a_frame_twice_or_one_that_judges(
     assert found["random", 3, 1].chosen != found["random2", 3, 1].chosen
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_choice_is_blind_to_labels_that_nobody_gave_yet(tmp_path: Path, sampler: str) -> None:
+    """Every box of the pool and of what judges is another's, and there are more of them: the first choice is the same."""
+    chosen = []
+    for name, told in (("as it is", False), ("other labels", True)):
+        root = make_dataset(tmp_path / name, labeled=8)
+        for number in range(20 * PER_DAY if told else 0):
+            label = root / "labels" / f"{number:04d}.txt"
+            which, place = label.read_text().split(maxsplit=1)
+            label.write_text(f"{1 - int(which)} {place}{which} 0.2 0.2 0.1 0.1\n")
+        made = bench(root, tmp_path / name, ToyTrainer(), rounds=1)
+        ran(made, (sampler,), (0,))
+        first = made.results.get((sampler, 0, 1))
+        assert first is not None
+        chosen.append(first.chosen)
+    assert chosen[0] == chosen[1]
+    assert len(chosen[0]) == 6
+
+
+def test_a_round_that_does_not_follow_is_not_gone_on_from(toy: Path, tmp_path: Path) -> None:
+    ran(bench(toy, tmp_path, ToyTrainer()), ("random",), (0,))
+    file = tmp_path / "results" / "random-seed0-round1.json"
+    made, trainer = json.loads(file.read_text()), ToyTrainer()
+    later = json.loads((tmp_path / "results" / "random-seed0-round2.json").read_text())
+    file.write_text(json.dumps(made | {"chosen": later["chosen"]}))
+    with pytest.raises(
+        ConfigError, match=r"random seed 0 round 2: expected a result that follows .* run again"
+    ):
+        ran(bench(toy, tmp_path, trainer), ("random",), (0,))
+    file.write_text(json.dumps(made | {"chosen": [*made["chosen"][:-1], "stranger"]}))
+    with pytest.raises(
+        ConfigError, match=r"round1.json: expected frames of the pool, got stranger; remove it"
+    ):
+        ran(bench(toy, tmp_path, trainer), ("random",), (0,))
+    assert not trainer.specs
+
+
 def test_what_is_counted_is_what_was_labeled(toy: Path, tmp_path: Path) -> None:
     made = bench(toy, tmp_path, ToyTrainer(), slices=["camera"], rare_share=0.32)
     ran(made, ("random",), (0,))
@@ -95,6 +136,78 @@ def test_what_is_counted_is_what_was_labeled(toy: Path, tmp_path: Path) -> None:
     rare = [score.ap for name, score in last.slices.items() if name in made.about.rare]
     assert last.rare.ap == pytest.approx(np.mean(rare), abs=1e-6)
     assert rare
+
+
+def told_anew(root: Path, change: Callable[[int, dict[str, str]], None]) -> Path:
+    """The dataset with another frames.csv. change: of each row, by its number."""
+    with (root / "frames.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows):
+        change(number, row)
+    with (root / "frames.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return root
+
+
+def test_what_judges_is_weighted_as_the_pool_is_composed(toy: Path) -> None:
+    settings = read_settings(toy, None, {"weight_by": "light", "test_share": 0.4})
+    data = load_data(toy, settings)
+    rows = data.rows(TEST)
+    weights = mixture_weights(data, settings, rows)
+    shown = [name for name, mask in data.slices.items() if mask[rows].any()]
+    assert len(shown) > 1
+    for name in shown:
+        assert weights[data.slices[name][rows]].sum() / len(rows) == pytest.approx(data.share(name))
+
+
+def test_a_slice_that_is_named_after_a_class_is_of_that_class(tmp_path: Path) -> None:
+    """Nobody finds the second green thing of a picture, so green scores lower than red."""
+    root = told_anew(make_dataset(tmp_path / "data"), lambda number, row: row.update(light="red"))
+    for label in (root / "labels").iterdir():
+        label.write_text(f"{label.read_text()}1 0.9 0.9 0.1 0.1\n")
+    made = bench(root, tmp_path, ToyTrainer())
+    ran(made, ("random",), (0,))
+    last = made.results.get(("random", 0, 2))
+    assert last is not None
+    assert last.slices["light=red"] == last.classes["red"]
+    assert last.overall.ap is not None
+    assert last.slices["light=red"].ap == 1.0 > last.overall.ap
+
+
+def test_settings_are_judged_by_frames_that_do_not_test(toy: Path, tmp_path: Path) -> None:
+    made = bench(toy, tmp_path, ToyTrainer(), judge="tuning")
+    ran(made, TWO, (0,))
+    other = bench(toy, tmp_path / "other", ToyTrainer())
+    ran(other, ("random",), (0,))
+    assert set(made.data.rows(TUNING)).isdisjoint(made.data.rows(TEST))
+    one, two = made.results.get(("random", 0, 2)), other.results.get(("random", 0, 2))
+    assert one is not None
+    assert two is not None
+    assert one.chosen == two.chosen
+    assert (one.overall, one.slices) != (two.overall, two.slices)
+    assert made.about.settings != other.about.settings
+
+
+def test_frames_that_were_held_out_teach_trust_and_never_train(tmp_path: Path) -> None:
+    """Their doubt is the detector's on rows behind those of production."""
+
+    def some_held(number: int, row: dict[str, str]) -> None:
+        if row["part"] == "labeled" and number % 2:
+            row["part"] = "kept"
+
+    root = told_anew(make_dataset(tmp_path / "data", labeled=120), some_held)
+    made = bench(root, tmp_path, ToyTrainer(), held_out=["part=kept"])
+    ran(made, ("entropy", "hybrid"), (0,))
+    held = {made.data.frames[row].name for row in made.data.rows(HELD_OUT)}
+    assert len(held) == 60
+    trained = {path.stem[:12] for path in (tmp_path / "work").glob("frames-*/images/*")}
+    assert trained
+    assert held.isdisjoint(trained)
+    last = made.results.get(("hybrid", 0, 2))
+    assert last is not None
+    assert len(set(last.chosen)) == 6
 
 
 def test_a_run_that_is_over_trains_nothing(toy: Path, tmp_path: Path) -> None:

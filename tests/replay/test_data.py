@@ -73,6 +73,22 @@ def test_what_it_is_does_not_depend_on_where_it_lies(toy: Path, tmp_path: Path) 
     assert again.digest != loaded(toy, split_seed=1).digest
 
 
+@pytest.mark.parametrize("column", ["sequence", "site", "captured_at"])
+def test_what_a_sampler_is_shown_is_part_of_what_it_is(toy: Path, column: str) -> None:
+    """Near-duplicates, the limit on a sequence and the time of day depend on them."""
+    before = load_data(toy, read_settings(toy, None, {})).digest
+    with (toy / "frames.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows):
+        hour = row["captured_at"].replace("T10:", "T22:")
+        row[column] = hour if column == "captured_at" else f"{column}{number % 2}"
+    with (toy / "frames.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    assert load_data(toy, read_settings(toy, None, {})).digest != before
+
+
 def test_the_same_bytes_twice_are_one_frame(tmp_path: Path) -> None:
     root = make_dataset(tmp_path)
     (root / "images" / "0001.png").write_bytes((root / "images" / "0000.png").read_bytes())

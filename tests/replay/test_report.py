@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from loop.errors import ConfigError
 from loop.replay import workers
 from loop.replay.curves import curves_of
 from loop.replay.report import areas_of, write_report
-from loop.replay.results import About, Result, Results, Score, read_results, result_folders
+from loop.replay.results import (
+    About,
+    Result,
+    Results,
+    Score,
+    labeled_digest,
+    read_results,
+    result_folders,
+)
 from loop.replay.workers import Job
 
 SAMPLERS = ("random", "random2", "hybrid")
@@ -98,7 +107,7 @@ def test_what_is_read_off_before_anything_was_measured_says_so(folder: Path, tmp
             ap = (20.0 + seed + 24.0 * number) / 100
             kept.put(replace(steep, overall=Score(ap, ap)))
     text = write_report(folder, tmp_path / "docs").read_text()
-    assert "| ~0.17 (0.17 to 0.17), within the first round | yes |" in text
+    assert "| ~0.17 (0.17 to 0.17) of 30 frames; measured: at most 0.33 | yes |" in text
 
 
 def test_notes_stand_below_the_aims(folder: Path, tmp_path: Path) -> None:
@@ -130,8 +139,80 @@ def test_what_was_aimed_at_comes_first(folder: Path, tmp_path: Path) -> None:
     rows = [line.split(" | ") for line in short.splitlines() if line.startswith("| ")][1:]
     assert [row[-1] for row in rows] == ["yes |"] * 5
     assert [row[1] for row in rows] == [
-        "0.50 (0.50 to 0.50)", "0.50 (0.50 to 0.50)", "1.00", "1.00", "+6.00, at least +6.00"
+        "0.50 (0.50 to 0.50) of 30 frames", "0.50 (0.50 to 0.50) of 30 frames", "1.00", "1.00", "+6.00, at least +6.00"
     ]  # fmt: skip
+
+
+def lifted(folder: Path, sampler: str, by: Callable[[int, int], float]) -> None:
+    """Other AP for a sampler: points to add, by seed and round."""
+    kept = Results(folder)
+    for each in read_results(folder):
+        if each.sampler == sampler:
+            score = Score(each.overall.ap + by(each.seed, each.round) / 100, each.overall.ap50)  # type: ignore[operator]
+            kept.put(replace(each, overall=score, slices=each.slices | {"light=day": score}))
+
+
+def in_short(folder: Path, tmp_path: Path) -> list[str]:
+    text = write_report(folder, tmp_path / "docs").read_text()
+    return text[text.index("## In short: hybrid") : text.index("## Against random")].splitlines()
+
+
+def test_an_aim_that_is_met_by_the_mean_alone_is_not_shown(folder: Path, tmp_path: Path) -> None:
+    """In two of four seeds the gain over random is gone: .7 lies within the interval."""
+    lifted(folder, "hybrid", lambda seed, number: -4.0 * number if seed < 2 else 0.0)
+    row = next(line for line in in_short(folder, tmp_path) if line.startswith("| overall: at most"))
+    assert re.search(
+        r"\| 0\.6\d \(0\.50 to 1\.00\) of 30 frames \| \*\*not shown\*\*: met, but the interval", row
+    )
+
+
+def test_where_random_gains_nothing_saving_its_labels_says_nothing(folder: Path, tmp_path: Path) -> None:
+    lifted(folder, "random", lambda seed, number: -4.0 * number + (0.1 if seed % 2 else -0.1))
+    row = next(line for line in in_short(folder, tmp_path) if line.startswith("| overall: at most"))
+    assert row.endswith("| **says nothing**: random itself gains +0.00 (-0.18 to +0.18) |")
+
+
+def test_a_slice_that_loses_to_random_is_named(folder: Path, tmp_path: Path) -> None:
+    assert not any("Loses" in line for line in in_short(folder, tmp_path))
+    lifted(folder, "hybrid", lambda seed, number: -10.0 * number)
+    short = in_short(folder, tmp_path)
+    assert "**Loses to random on light=day**: -9.00 (-9.00 to -9.00) points of AUBC." in short
+    assert not any("light=night**" in line for line in short)
+
+
+def test_slices_and_classes_are_compared_one_by_one(folder: Path, tmp_path: Path) -> None:
+    text = write_report(folder, tmp_path / "docs").read_text()
+    assert "| light=night | +3.00 (+3.00 to +3.00) | +0.00 (" in text
+    assert "| red | +6.00 (+6.00 to +6.00) | +0.00 (" in text
+
+
+def test_seeds_that_chose_alike_are_said_to(folder: Path, tmp_path: Path) -> None:
+    kept = Results(folder)
+    for each in read_results(folder):
+        if each.sampler == "hybrid":
+            kept.put(replace(each, chosen=tuple(f"frame{each.round}{i}" for i in range(10))))
+    text = write_report(folder, tmp_path / "docs").read_text()
+    assert "| hybrid | 1.00 | 1.00 | 1.00 |" in text
+    assert "| random | 0.00 | 0.00 | 0.00 |" in text
+
+
+def test_a_result_that_does_not_follow_is_refused(folder: Path) -> None:
+    kept = Results(folder)
+    kept.put(replace(result("hybrid", 1, 2), chosen=result("hybrid", 1, 1).chosen))
+    with pytest.raises(ConfigError, match=r"hybrid seed 1 round 2: .* \(it labels hyb110 again\); remove it"):
+        curves_of(read_results(folder))
+    names = result("hybrid", 1, 1).chosen
+    kept.put(replace(result("hybrid", 1, 2), before=labeled_digest(names)))
+    assert curves_of(read_results(folder)).seeds == SEEDS
+    kept.put(replace(result("hybrid", 1, 2), before=labeled_digest(names[::-1])))
+    with pytest.raises(ConfigError, match=r"round 2: .* \(others had been labeled before it\); remove it"):
+        curves_of(read_results(folder))
+
+
+def test_versions_of_the_code_are_counted(folder: Path, tmp_path: Path) -> None:
+    Results(folder).put(replace(result("hybrid", 1, 2), code="abc"))
+    text = write_report(folder, tmp_path / "docs").read_text()
+    assert "Results by version of the code: not recorded 35, `abc` 1." in text
 
 
 def test_every_sampler_and_seed_stands_there(folder: Path, tmp_path: Path) -> None:
@@ -201,7 +282,7 @@ def test_data_without_slices_has_its_page(tmp_path: Path) -> None:
     assert "slices.png" not in text
     assert "- No slice is rare." in text
     assert "| hybrid | overall | " + " | ".join(["~0.50", "0.50"] * 3) + " |" in text
-    assert "| 0.50 | yes, but the seeds are too few for an interval |" in text
+    assert "| 0.50 of 20 frames | **not shown**: met, but the seeds are too few for an interval |" in text
 
 
 def bare(sampler: str, seed: int, number: int) -> Result:
