@@ -55,6 +55,20 @@ class CameraFrames:
     def __len__(self) -> int:
         return len(self.seq)
 
+    def placed(self) -> CameraFrames:
+        """Those that are in a cluster."""
+        rows = np.flatnonzero(self.leader != NO_LEADER)
+        return CameraFrames(
+            self.camera,
+            self.seq[rows],
+            self.seconds[rows],
+            [self.sequence[row] for row in rows],
+            self.group[rows],
+            self.held_out[rows],
+            self.leader[rows],
+            self.reach[rows],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Clustered:

@@ -130,7 +130,7 @@ def survey(project: Project, progress: Progress) -> Survey:
     for place, learned in enumerate(cameras.values()):
         progress(place, len(cameras), "cameras: pairs")
         with read(project.engine) as session:
-            frames = camera_frames(session, embedder, learned.camera)
+            frames = camera_frames(session, embedder, learned.camera).placed()
             ids, vectors = load_embeddings(session, embedder, frames.seq.tolist())
         found.append(_camera(learned, frames, camera_residual(vectors[np.searchsorted(ids, frames.seq)])))
         biggest = sorted([*biggest, *_clusters(frames)], key=lambda c: -len(c.frames))[:CLUSTERS]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loop.comparing import Comparison
-from loop.pooling import Learned, chances_of, queued_of
+from loop.pooling import Learned, chances_of, queued_of, queued_rows, showing
 from loop.shortfall import Rules
 from samplers import Pool
 from samplers.worth import worth_of
@@ -21,13 +21,16 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ConditionBought:
-    """frames: of the batch. labeled, queued: before it. wanted: more that are lacking, of which the batch's are a part."""
+    """frames: of the batch that show it; one can show several. labeled, queued: before it. wanted: more that are lacking, of which
+    the batch's are a part. untold: labeled frames of which nobody knows whether they show it.
+    """
 
     name: str
     frames: int
     labeled: int
     queued: int
     wanted: int
+    untold: int
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Batch:
 @dataclass(frozen=True)
 class Explanation:
     """Of the frames that train, but for what labeling costs: hours and boxes are those of all. coverage, redundancy: see
-    `Worth`. arms: frames by what chose them.
+    `Worth`, by what is labeled or queued; what a labeler skipped covers nothing. arms: frames by what chose them.
 
     trust: 0..1, how far the detector's doubt counted. timed: whether the hours come from how long the answers so far took.
     nearest: by chosen frame, what it resembles most of all that is labeled.
@@ -86,7 +89,8 @@ def explain(
     seqs = [found.production.rows[row].seq for row in batch.train]
     order = np.argsort(pool.ids)
     chosen = order[np.searchsorted(pool.ids, seqs, sorter=order)]
-    worth = worth_of(pool, chosen, rng)
+    queued = found.production.vectors[queued_rows(found, rules)]
+    worth = worth_of(replace(pool, labeled=np.concatenate([found.training.vectors, queued])), chosen, rng)
     every = np.concatenate([batch.train, batch.evaluation])
     boxes = float(_expected(found, every, learned).sum())
     return Explanation(
@@ -98,7 +102,7 @@ def explain(
         boxes=boxes,
         trust=learned.trust,
         arms=dict(Counter(batch.arms).most_common()),
-        conditions=_conditions(found, rules, pool, chosen),
+        conditions=_conditions(found, rules, pool, batch.train),
         classes=_classes(found, _expected(found, batch.train, learned)),
         nearest=_nearest(found, pool, chosen),
     )
@@ -114,12 +118,12 @@ def lines(of: Explanation) -> list[str]:
     return [
         f"covers     {of.coverage_before:.1%} of production before, {of.coverage_after:.1%} with it",
         f"costs      about {of.hours:.1f} hours of labeling, {of.boxes:.0f} boxes ({source})",
-        f"redundant  {of.redundancy:.1%}: how far its frames are covered by each other and by what is labeled",
+        f"redundant  {of.redundancy:.1%}: how far its frames are covered by each other and by what is labeled or queued",
         f"chosen by  {', '.join(f'{count} {arm}' for arm, count in of.arms.items()) or 'nothing'}; "
         f"the model's own doubt counts {of.trust:.0%}",
         *(
-            f"condition  {each.name}: {counted(each.frames, 'frame')}; {each.labeled} labeled, {each.queued} queued, "
-            f"{each.wanted} more wanted"
+            f"condition  {each.name}: {counted(each.frames, 'frame')}; {each.labeled} labeled"
+            f"{f' (of {each.untold} more it is not known)' if each.untold else ''}, {each.queued} queued, {each.wanted} more wanted"
             for each in of.conditions
         ),
         *(
@@ -151,16 +155,16 @@ def _expected(found: Comparison, rows: Ints, learned: Learned) -> Reals:
     return boxes
 
 
-def _conditions(found: Comparison, rules: Rules, pool: Pool, chosen: Ints) -> list[ConditionBought]:
-    frames = np.bincount(pool.strata[chosen][pool.strata[chosen] >= 0], minlength=len(found.gaps))
-    queued = queued_of(found, rules)
+def _conditions(found: Comparison, rules: Rules, pool: Pool, rows: Ints) -> list[ConditionBought]:
+    frames, queued, training = showing(found, rows), queued_of(found, rules), len(found.training)
     return [
         ConditionBought(
             gap.name,
             int(frames[place]),
-            round(gap.training_share * len(found.training)),
+            round(gap.labeled(training)),
             int(queued[place]),
             int(pool.wanted[place]),
+            round((1 - gap.training_known) * training),
         )
         for place, gap in enumerate(found.gaps)
     ]
@@ -174,10 +178,10 @@ def _classes(found: Comparison, expected: Reals) -> list[ClassBought]:
 
 
 def _nearest(found: Comparison, pool: Pool, chosen: Ints) -> dict[int, Nearest]:
-    similar = pool.embeddings[chosen] @ found.training.vectors.T
-    best = similar.argmax(axis=1)
-    rows = [found.training.rows[int(place)] for place in best]
-    return {
-        int(pool.ids[row]): Nearest(labeled.seq, labeled.path, float(similar[place, best[place]]))
-        for place, (row, labeled) in enumerate(zip(chosen, rows, strict=True))
-    }
+    nearest = {}
+    for row in chosen:
+        similar = found.training.vectors @ pool.embeddings[row]
+        best = int(similar.argmax())
+        labeled = found.training.rows[best]
+        nearest[int(pool.ids[row])] = Nearest(labeled.seq, labeled.path, float(similar[best]))
+    return nearest

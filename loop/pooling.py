@@ -45,13 +45,12 @@ def pool_of(
 ) -> Pool:
     """The production frames of these rows as a pool. queries: (Q, D) what is looked for, by `targeted`."""
     strata, production = found.strata, found.production
-    coming = _coming(found, rules)
     scores = scores_of([found.detections[row] for row in rows])
     with_classes = all(boxes.ndim == 2 for boxes in scores)
     return Pool.of(
         production.vectors[rows],
         ids=[production.rows[row].seq for row in rows],
-        labeled=np.concatenate([found.training.vectors, production.vectors[coming]]),
+        labeled=np.concatenate([found.training.vectors, production.vectors[_coming(found, rules)]]),
         scores=scores,
         cluster=rules.cluster[rows],
         sequence=rules.sequence[rows],
@@ -102,11 +101,18 @@ def wanted_of(found: Comparison, rules: Rules) -> Ints:
 
 
 def queued_of(found: Comparison, rules: Rules) -> Ints:
-    """(S,) how many frames of each stratum are queued to be trained on; one that a labeler skipped never will be."""
-    coming = _coming(found, rules)
-    code = found.strata.code[np.setdiff1d(coming, rules.skipped)]
-    queued: Ints = np.bincount(code[code >= 0], minlength=len(found.gaps))
-    return queued
+    """(S,) how many frames that show each gap are queued to be trained on."""
+    return showing(found, queued_rows(found, rules))
+
+
+def showing(found: Comparison, rows: Ints) -> Ints:
+    """(S,) how many of these frames show each gap; one that shows several counts for each."""
+    return np.array([np.isin(rows, gap.frames).sum() for gap in found.gaps], dtype=np.int64)
+
+
+def queued_rows(found: Comparison, rules: Rules) -> Ints:
+    """Rows of production that are queued to be trained on; one that a labeler skipped never will be."""
+    return np.setdiff1d(_coming(found, rules), rules.skipped)
 
 
 def _coming(found: Comparison, rules: Rules) -> Ints:
@@ -118,6 +124,5 @@ def _coming(found: Comparison, rules: Rules) -> Ints:
 
 
 def _lacking(gap: Gap, training: int) -> int:
-    """Until the training set shows the condition as often as production does, and often enough at all."""
-    there = gap.training_share * training
-    return math.ceil(max(gap.production_share * training, ENOUGH) - there)
+    """Until the training set is known to show the condition as often as production does, and often enough at all."""
+    return math.ceil(max(gap.production_share * training, ENOUGH) - gap.labeled(training))

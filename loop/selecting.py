@@ -88,10 +88,10 @@ class SelectReport:
         """The batch for people, most valuable first."""
         note = [*self.lacking, *([self.note] if self.note else [])]
         if not self.chosen:
-            return [
-                "nothing left to choose: every analyzed frame is labeled, queued or a near-duplicate of one",
-                *note,
-            ]
+            why = (
+                "" if self.lacking else ": every analyzed frame is labeled, queued or a near-duplicate of one"
+            )
+            return [f"nothing left to choose{why}", *note]
         train = sum(item.purpose == "train" for item in self.chosen)
         head = f"{train} frames to train on and {len(self.chosen) - train} to evaluate with, by {self.strategy} (seed {self.seed})"
         rows = [f"{item.rank + 1:>4}  {item.camera:<18} {item.reason}" for item in self.chosen]
@@ -219,7 +219,9 @@ def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: in
     return _Part(
         rows[picked.indices],
         "train",
-        reason_lines(picked.indices, arms, within, view.novelty.ratio[rows], pool.doubt),
+        reason_lines(
+            picked.indices, arms, within, view.novelty.ratio[rows], pool.doubt, picked.contributions
+        ),
         arms,
         [strata.names[code] if code != NO_STRATUM else None for code in codes],
         [float(p) or None for p in picked.contributions.get("probability", np.zeros(len(arms)))],

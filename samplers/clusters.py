@@ -32,6 +32,8 @@ PROBES = 1000
 CHANCE = 0.01
 FEW_STEPS = 20
 MANY_PAIRS = 1 << 20
+ROOM = 1 << 23
+"""Pairs of rows that are compared at once."""
 TINY = 1e-5
 """Of float32, on squared distances that only decide what is looked at more closely."""
 ROUNDING = 1.0001
@@ -132,8 +134,8 @@ def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) 
     Chains count, so no such pair lies in two groups, and no leader cluster does. camera: (N,) int; frames of different
     cameras are within reach up to SAME_VIEW only. Exact. Cost: N L D multiplications a camera to find its L leader
     clusters, and L^2 / 2 D for those of all cameras: by the triangle inequality these tell which of them can hold a pair
-    at all. The members are compared of those alone that no chain joins yet. Memory: a few times 512 L numbers, and the
-    pairs of clusters to be looked into.
+    at all. The members are compared of those alone that no chain joins yet. Memory: a few times 512 L numbers, those of 8 million pairs
+    of rows, and the pairs of clusters to be looked into.
     """
     if not len(vectors):
         return np.zeros(0, dtype=np.int64)
@@ -260,14 +262,23 @@ def _with_near_members(rows: _Rows, node: Ints, pairs: Ints) -> Ints:
     found = []
     for asked in rows_by(pairs[:, 0]):
         one = pairs[asked[0], 0]
-        own, others = members[one], np.concatenate([members[other] for other in pairs[asked, 1]])
-        near = (
-            squared_distances(rows.vectors[own], rows.vectors[others])
-            <= rows.within(own[:, None], others) ** 2
-        )
-        linked = np.unique(node[others[near.any(axis=0)]])
+        linked = _linked(rows, node, members[one], np.concatenate([members[i] for i in pairs[asked, 1]]))
         found.append(np.stack([np.full(len(linked), one), linked], axis=1))
     return np.concatenate(found or [pairs])
+
+
+def _linked(rows: _Rows, node: Ints, own: Ints, others: Ints) -> Ints:
+    """The clusters of those of the others that are near a row of `own`."""
+    found: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    start = 0
+    while start < len(own) and len(others):
+        part = own[start : start + max(min(BLOCK_ROWS, ROOM // len(others)), 1)]
+        limit = rows.within(part[:, None], others)
+        near = squared_distances(rows.vectors[part], rows.vectors[others]) <= limit**2
+        found.append(np.unique(node[others[near.any(axis=0)]]))
+        others = others[~np.isin(node[others], found[-1])]
+        start += len(part)
+    return np.concatenate(found)
 
 
 def _merged(group: Ints, left: Ints, right: Ints) -> Ints:

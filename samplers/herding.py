@@ -12,11 +12,13 @@ from samplers.arms import Arm, Queue, Reserve, take_turns
 from samplers.covering import Cells, Covering, Kernel, cosine, gaussian
 from samplers.distances import Floats, reference_rows, rows_of, squared_norms
 from samplers.lazy import Greedy
-from samplers.pool import NO_LIMIT, NOBODY, Bools, Ints, Pool, Reals, Selection
+from samplers.pool import NO_LIMIT, NOBODY, Bools, Ints, Pool, Reals, Selection, views_of
 from samplers.uncertainty import relative_cost
 
 SAMPLE = 256
 TOGETHER = 8192
+COPY = 1e-6
+"""Squared distance below which float32 does not tell unit vectors apart."""
 LEFT_OVER = "left_over"
 """The arm of rows that nobody compared, drawn at random where sequences, floors or quotas close all that were."""
 
@@ -87,14 +89,13 @@ def herd_arm(
     weight: float = 1.0,
     kernel: Callable[[Floats], Kernel] | None = None,
 ) -> Arm:
-    """The arm behind all of them. k: picks that are asked for. kernel: of the rows (M, D) to be covered."""
+    """The arm behind all of them. k: picks that are asked for. kernel: of what is to be covered, a row (V, D) for each view."""
     rows, mass = spokesmen(pool)
     doubt = pool.doubt[rows]
     weights = mass * (1 - settings.lam + settings.lam * doubt / (doubt.mean() if doubt.any() else 1.0))
-    points = rows_of(pool.embeddings, rows)
-    similar = (
-        kernel(points) if kernel else gaussian(settings.scale or estimate_scale(points, pool.labeled, rng))
-    )
+    made = kernel or (lambda views: gaussian(settings.scale or estimate_scale(views, pool.labeled, rng)))
+    # a view that comes back in many sequences has many rows here, which would make everything seem near to its next
+    similar = made(rows_of(pool.embeddings, rows[views_of(pool.cluster[rows])]))
     objective = Covering(pool, rows, weights, similar, rng, settings.cells, k)
     cost = relative_cost(pool)
     greedy: Arm = Greedy(name, objective, cost, weight)
@@ -153,10 +154,10 @@ def estimate_scale(points: Floats, labeled: Floats, rng: np.random.Generator) ->
     """How far apart labeled frames lie, as a rule, within half and twice of what pool frames do.
 
     UHerding takes the least distance between labeled frames, which one burst makes useless. Medians are of 256 rows to their
-    next among at most 20,000.
+    next among at most 20,000 that is no copy of them. points: (N, D), near-duplicates once.
     """
-    near = float(np.median(_next_distances(points, rng))) if len(points) > 1 else 0.0
-    apart = float(np.median(_next_distances(labeled, rng))) if len(labeled) > 1 else near
+    near = _usual_step(points, rng, 0.0)
+    apart = _usual_step(labeled, rng, near)
     return float(np.clip(apart, near / 2, near * 2)) or 1.0
 
 
@@ -204,11 +205,14 @@ def _distance_to_mean(points: Floats, rows: Ints, group: Ints) -> Reals:
     return np.round(squared, 6)
 
 
-def _next_distances(points: Floats, rng: np.random.Generator) -> Reals:
-    """Of up to 256 rows to the nearest other row."""
+def _usual_step(points: Floats, rng: np.random.Generator, otherwise: float) -> float:
+    """Median distance of up to 256 rows to the nearest other row that is not the same."""
+    if len(points) < 2:
+        return otherwise
     among = reference_rows(len(points), rng)
     asked = rng.choice(len(among), min(len(among), SAMPLE), replace=False)
     squared = _squared(points[among[asked]], points[among])
-    squared[np.arange(len(asked)), asked] = np.inf
-    distance: Reals = np.sqrt(squared.min(axis=1).astype(np.float64))
-    return distance
+    squared[squared < COPY] = np.inf
+    nearest = squared.min(axis=1).astype(np.float64)
+    known = nearest[np.isfinite(nearest)]
+    return float(np.median(np.sqrt(known))) if len(known) else otherwise

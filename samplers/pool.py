@@ -195,6 +195,13 @@ class Selection:
         return len(self.indices)
 
 
+def views_of(cluster: Ints) -> Ints:
+    """Rows, rising: the first of each near-duplicate cluster, and those of none. cluster: (N,)."""
+    alone = np.where(cluster == NOBODY, NOBODY - 1 - np.arange(len(cluster)), cluster)
+    views: Ints = np.sort(np.unique(alone, return_index=True)[1])
+    return views
+
+
 Strategy = Callable[[Pool, int, np.random.Generator], Selection]
 
 

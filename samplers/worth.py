@@ -9,7 +9,9 @@ import numpy as np
 from samplers.covering import gaussian
 from samplers.distances import Floats, nearest_distance, reference_rows, rows_of, squared_distances
 from samplers.herding import estimate_scale
-from samplers.pool import NOBODY, Ints, Pool, Reals
+from samplers.pool import Ints, Pool, Reals, views_of
+
+TOGETHER = 512
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def worth_of(pool: Pool, chosen: Ints, rng: np.random.Generator) -> Worth:
     """
     among = reference_rows(len(pool), rng)
     points = rows_of(pool.embeddings, among)
-    scale = estimate_scale(points[_views(pool.cluster[among])], pool.labeled[:0], rng)
+    scale = estimate_scale(points[views_of(pool.cluster[among])], pool.labeled[:0], rng)
     known, batch = nearest_distance(points, pool.labeled), pool.embeddings[chosen]
     both = np.minimum(known, nearest_distance(points, batch))
     return Worth(
@@ -46,13 +48,6 @@ def coverage(points: Floats, centers: Floats, scale: float) -> float:
     return _covered(nearest_distance(points, centers), scale)
 
 
-def _views(cluster: Ints) -> Ints:
-    """The first row of each near-duplicate cluster, and those of none."""
-    alone = np.where(cluster == NOBODY, NOBODY - 1 - np.arange(len(cluster)), cluster)
-    views: Ints = np.sort(np.unique(alone, return_index=True)[1])
-    return views
-
-
 def _covered(distance: Reals, scale: float) -> float:
     similar = gaussian(scale)((distance**2).astype(np.float32))
     return float(similar.mean(dtype=np.float64)) if len(similar) else 0.0
@@ -60,7 +55,10 @@ def _covered(distance: Reals, scale: float) -> float:
 
 def _to_others(points: Floats) -> Reals:
     """(k,) distance to the nearest other row; infinite where there is none."""
-    squared = squared_distances(points, points)
-    np.fill_diagonal(squared, np.inf)
-    nearest: Reals = np.sqrt(squared.min(axis=1, initial=np.inf))
+    nearest = np.full(len(points), np.inf)
+    for start in range(0, len(points), TOGETHER):
+        part = np.arange(start, min(start + TOGETHER, len(points)))
+        squared = squared_distances(points[part], points)
+        squared[part - start, part] = np.inf
+        nearest[part] = np.sqrt(squared.min(axis=1))
     return nearest

@@ -28,8 +28,8 @@ MIN_SUSPECTS = 5
 class Candidate:
     """A part of production that may be a gap.
 
-    inside, known: (N,) bool. strength: (N,), examples are ordered by it. training_share: of the training
-    set, 0..1.
+    inside, known: (N,) bool. strength: (N,), examples are ordered by it. training_share: of those frames of the training
+    set that are known, 0..1; training_known: their share of it.
     lacking: 0..1, the part of the need that is unmet; None where the shares tell it. assumed_share: of
     production at least, whatever was found. confidence: (N,) within the part, where it is not the frames'
     own. evidence: what stands in the line instead of the two shares. label: what the line calls it.
@@ -46,6 +46,7 @@ class Candidate:
     confidence: Reals | None = None
     evidence: str = ""
     label: str = ""
+    training_known: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,7 @@ class Gap:
     frames: (K,) int64 production rows, the clearest example of every group first. groups: how many groups
     show it. also: other names for much the same frames. why: one line a person understands. unexplained: part
     of the frames that no narrower named gap holds, 1 for what is not measured. score: of that part, for ranking.
+    training_share: of those training frames of which it is known; training_known: their share of all.
     """
 
     name: str
@@ -74,6 +76,11 @@ class Gap:
     score: float
     also: tuple[str, ...] = ()
     unexplained: float = 1.0
+    training_known: float = 1.0
+
+    def labeled(self, training: int) -> float:
+        """How many of so many training frames are known to show it."""
+        return self.training_share * self.training_known * training
 
 
 def rank_gaps(
@@ -119,6 +126,7 @@ def candidates_of(facet: Facet) -> list[Candidate]:
                 strength=facet.strength,
                 training_share=share,
                 label=label,
+                training_known=float(training_known.mean()),
             )
         )
     return found
@@ -217,6 +225,7 @@ def _gap(candidate: Candidate, group: Ints, confidence: Reals, draws: Resampling
         groups=len(np.unique(group[inside])),
         why=_why(candidate, share, here, elsewhere),
         score=deficit * (SEES_WELL + drop) * certainty,
+        training_known=candidate.training_known,
     )
 
 

@@ -230,11 +230,37 @@ def test_every_arm_has_its_reason() -> None:
     assert lines == [
         "night: 25.0 % of production, 0.0 % of training; detector mean confidence 1.00 against 1.00",
         "new: 2.3 times as far from the training set as is usual around there",
-        "stands for many frames that nothing labeled resembles; the model is surer of 75% of the frames",
+        "stands for the most of what nothing labeled or chosen before it resembles; the model is surer of 75% of the frames",
         "drawn at random, so that what nobody suspects has its chance",
-        "doubtful: the model is less sure of its boxes here than in the frames that were passed over",
+        "doubtful: the model is unsure of its boxes here, and more so, per second of labeling, than in what could still be chosen",
         "doubtful, and unlike the other doubtful frames of the batch",
         "the newest that was left: 0.8 times as far from the training set as is usual around there",
         "drawn at random: none of the frames that were compared with one another could be chosen",
     ]
     assert strata_of([], 3).code.tolist() == [-1, -1, -1]
+
+
+def test_a_reason_says_no_more_than_the_strategy_found() -> None:
+    nothing = strata_of([], 2)
+    told = {"similarity": np.array([0.25, 0.0]), "uncertainty": np.array([0.3, 0.0])}
+    lines = {
+        arm: reason_lines(np.array([0, 1]), [arm] * 2, nothing, np.zeros(2), np.zeros(2), told)
+        for arm in ("targeted", "uncertainty")
+    }
+    assert lines["targeted"] == [
+        "resembles what was asked for (similarity 0.25)",
+        "nothing that resembles what was asked for is left",
+    ]
+    assert lines["uncertainty"][0].startswith("doubtful: ")
+    assert lines["uncertainty"][1] == "no box was found in it, and none that is doubtful is left"
+
+
+def test_what_is_labeled_is_counted_among_frames_of_which_it_is_known() -> None:
+    """A thousand imported images tell no time of day; of forty labeled frames that do, four are of the night."""
+    facet = metadata_facet(
+        "daypart", ["night"] * 300 + ["day"] * 700, [None] * 1000 + ["night"] * 4 + ["day"] * 36
+    )
+    (night,) = rank_gaps(candidates_of(facet), np.arange(1000) // 20, np.full(1000, 0.5), max_share=0.5)
+    assert night.training_share == pytest.approx(0.1)
+    assert night.training_known == pytest.approx(40 / 1040)
+    assert night.labeled(1040) == pytest.approx(4)

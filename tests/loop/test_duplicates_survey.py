@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy.orm import Session
 
 from db.analysis import load_embeddings
-from db.duplicates import clusters_of
+from db.duplicates import NO_LEADER, CameraFrames, clusters_of
 from db.engine import read
 from db.frames import frames
 from db.states import Origin, Role
-from loop import duplicates_page
+from loop import duplicates_page, duplicates_survey
 from loop.duplicates_page import spread
 from loop.duplicates_survey import Pair, Survey, as_json, survey
 from loop.errors import ProjectError
@@ -47,6 +48,27 @@ def test_it_counts_frames_views_and_pairs_across_the_split(labeled: FakeParts, f
     assert [each.redundancy for each in found.cameras] == sorted(
         (each.redundancy for each in found.cameras), reverse=True
     )
+
+
+def test_frames_that_were_embedded_since_are_no_view_of_their_own(
+    labeled: FakeParts, found: Survey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`serve` analyzes while it is looked: some frames are in no cluster yet."""
+    known = duplicates_survey.camera_frames
+
+    def half(session: Session, embedder: int, camera: str) -> CameraFrames:
+        frames = known(session, embedder, camera)
+        late = np.arange(len(frames)) % 2 == 1
+        return replace(frames, leader=np.where(late, NO_LEADER, frames.leader))
+
+    monkeypatch.setattr(duplicates_survey, "camera_frames", half)
+    seen = survey(labeled.project, quiet)
+    assert 0 < seen.clusters <= found.clusters
+    with read(labeled.project.engine) as session:
+        seqs, leaders, _ = clusters_of(session, max(row.embedded_by for row in frames(session)))
+    leader = dict(zip(seqs.tolist(), leaders.tolist(), strict=True))
+    for cluster in seen.biggest:
+        assert len({leader[seq] for seq in cluster.frames}) == 1
 
 
 def test_pairs_are_just_inside_and_just_outside_and_no_frame_stands_in_two(found: Survey) -> None:

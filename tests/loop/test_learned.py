@@ -13,11 +13,13 @@ from db.engine import read
 from db.tasks import batches
 from loop import coverage_view, explaining, selection_page, stages
 from loop import learned as learning
+from loop.coverage.strata import strata_of
 from loop.coverage_view import CoverageView
 from loop.errors import ConfigError
 from loop.evaluation.ap import ImageMatch, Truth, match
+from loop.explaining import Batch
 from loop.learned import HeldOut, fitted_cost, learned, out_of_fold, trust
-from loop.pooling import Cost, Learned, pool_of, wanted_of
+from loop.pooling import Cost, Learned, pool_of, queued_of, wanted_of
 from loop.queries import query_vectors
 from loop.selecting import Request, select_from
 from loop.shortfall import Rules
@@ -201,6 +203,38 @@ def test_what_judges_models_covers_nothing_for_what_trains(view: CoverageView) -
     asked = pool_of(view, rows, replace(rules(view), engaged=judges), Learned())
     np.testing.assert_array_equal(asked.labeled, plain.labeled)
     assert not np.isin(view.production.vectors[judges], asked.labeled).all()
+
+
+def test_a_frame_that_shows_several_conditions_counts_for_each(parts: FakeParts, view: CoverageView) -> None:
+    broad = replace(view.gaps[0], name="everything", frames=np.arange(len(view.production)))
+    gaps = [*view.gaps, broad]
+    overlapping = replace(view, gaps=gaps, strata=strata_of(gaps, len(view.production)))
+    report = select_from(parts.project, overlapping, Request(12, "hybrid", dry_run=True, explain=True))
+    of = report.explanation
+    assert of is not None
+    places = {row.seq: place for place, row in enumerate(view.production.rows)}
+    train = [places[item.frame] for item in report.chosen if item.purpose == "train"]
+    for gap, told in zip(overlapping.gaps, of.conditions, strict=True):
+        assert told.frames == np.isin(train, gap.frames).sum()
+    assert of.conditions[-1].frames == len(train) > 0
+    queued = replace(rules(view), engaged=np.isin(np.arange(len(view.production)), train))
+    assert queued_of(overlapping, queued)[-1] == len(train)
+
+
+def test_what_a_labeler_skipped_covers_nothing(view: CoverageView) -> None:
+    rows = np.array([row.role == "pool" for row in view.production.rows])
+    asked = rows & (np.cumsum(rows) <= 6)
+    batch = Batch(np.flatnonzero(rows & ~asked)[:3], np.zeros(0, dtype=np.int64), ["herding"] * 3)
+
+    def before(told: Rules) -> float:
+        pool = pool_of(view, np.flatnonzero(rows), told, Learned())
+        return explaining.explain(
+            view, told, pool, batch, Learned(), np.random.default_rng(0)
+        ).coverage_before
+
+    queued = replace(rules(view), engaged=asked)
+    skipped = replace(queued, skipped=np.flatnonzero(asked))
+    assert before(skipped) == before(rules(view)) < before(queued)
 
 
 def test_what_a_labeler_skipped_is_still_wanted(view: CoverageView) -> None:

@@ -191,15 +191,19 @@ def typicality(points: Floats, neighbors: int) -> Floats:
     return 1 / (np.sort(distance, axis=1)[:, 1 : near + 1].mean(axis=1) + 1e-5)
 
 
-def stream(points: Floats, k: int, labeled: Floats, past: Floats, tau: float) -> list[int]:
-    """One frame after another."""
-    share = k / len(points)
-    least = np.quantile(past, 1 - share)
+def stream(points: Floats, k: int, labeled: Floats, past: Floats | None, tau: float) -> list[int]:
+    """One frame after another. past: None for a first day, judged by how far its own last tenth (20 at least) lay as it came in."""
+    share, step, memory = k / len(points), math.ceil(len(points) / 50), max(len(points) // 10, 20)
+    least = math.inf if past is None else np.quantile(past, 1 - share)
     kept: list[int] = []
+    came: list[float] = []
     for row, point in enumerate(points):
+        if past is None and row % step == 0 and came:
+            least = np.quantile(came[-memory:], 1 - share)
         known = [*labeled, *points[kept]]
         far = min((float(np.linalg.norm(point - other)) for other in known), default=2.0)
-        if far >= least and far > tau and len(kept) < share * (row + 1):
+        came.append(far)
+        if (far >= least or not known) and far > tau and len(kept) < share * (row + 1):
             kept.append(row)
     return kept
 

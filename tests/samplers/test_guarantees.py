@@ -86,6 +86,31 @@ def assert_covers(pool: Pool, budget: int, seed: int) -> None:
     assert chance < 0.95 * pure, "or this would show nothing"
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_view_that_comes_back_in_many_sequences_does_not_shrink_what_is_near(seed: int) -> None:
+    """An empty gate: 300 views, each in 8 bursts of 3. Whatever the limit on a sequence, the views are covered alike."""
+    rng = np.random.default_rng(seed)
+    background, centers = unit(rng.normal(size=(1, DIM))), unit(rng.normal(size=(MODES, DIM)))
+    views = unit(3 * background + centers[rng.integers(0, MODES, 300)] + 0.08 * rng.normal(size=(300, DIM)))
+    shown = np.repeat(rng.permutation(np.repeat(np.arange(300), 8)), 3)
+    burst = np.arange(len(shown)) // 3
+    rows = unit(views[shown] + 0.0015 * rng.normal(size=(len(shown), DIM)))
+    cluster = near_duplicates(rows, burst, np.zeros(len(rows), dtype=np.int64), burst // 240)
+    scale = estimate_scale(views, views[:0], np.random.default_rng(0))
+
+    def views_covered(name: str, per_sequence: int) -> float:
+        pool = Pool.of(
+            rows, labeled=views[:10], cluster=cluster, sequence=burst, max_per_sequence=per_sequence
+        )
+        chosen = STRATEGIES[name](pool, MODES, np.random.default_rng(seed)).indices
+        return coverage(views, np.concatenate([views[:10], rows[chosen]]), scale)
+
+    chance = views_covered("random", 3)
+    for name in ("herding", "hybrid"):
+        assert views_covered(name, 3) >= 0.98 * views_covered(name, 0), name
+        assert views_covered(name, 3) > 1.1 * chance, name
+
+
 def test_a_cluster_of_half_a_percent_is_hit_in_every_run() -> None:
     for seed in SEEDS:
         rows = scenes(seed, planted=10)

@@ -221,9 +221,16 @@ def test_the_scale_is_the_median_distance_to_the_next_labeled_frame_within_bound
     assert estimate_scale(points, points[:0], RNG(0)) == pytest.approx(step, rel=1e-4)
     assert estimate_scale(points, uneven, RNG(0)) == pytest.approx(median, rel=1e-3)
     assert estimate_scale(uneven, points[:0], RNG(0)) == pytest.approx(median, rel=1e-3)
-    assert estimate_scale(points, circle([0, 0]), RNG(0)) == pytest.approx(step / 2, rel=1e-4)
+    assert estimate_scale(points, circle([0, 1]), RNG(0)) == pytest.approx(step / 2, rel=1e-4)
     assert estimate_scale(points, circle([0, 50]), RNG(0)) == pytest.approx(step * 2, rel=1e-4)
     assert estimate_scale(np.ones((5, 1), dtype=np.float32), points[:0, :1], RNG(0)) == 1.0
+
+
+def test_copies_say_nothing_of_the_scale() -> None:
+    points = circle(np.arange(0, 100, 10))
+    once = estimate_scale(points, points[:0], RNG(0))
+    assert estimate_scale(np.tile(points, (3, 1)), points[:0], RNG(0)) == pytest.approx(once, rel=1e-4)
+    assert estimate_scale(points, circle([0, 0]), RNG(0)) == pytest.approx(once, rel=1e-4)
 
 
 def test_cells() -> None:

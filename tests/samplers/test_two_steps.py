@@ -164,15 +164,24 @@ def test_what_is_left_goes_to_the_farthest_of_the_refused() -> None:
     assert chosen.indices.tolist() == [3, 2]
 
 
-@given(seed=st.integers(0, 999), size=st.integers(1, 120), k=st.integers(0, 30), labeled=st.integers(0, 3))
-@settings(max_examples=50, deadline=None)
-def test_the_stream_equals_one_frame_after_another(seed: int, size: int, k: int, labeled: int) -> None:
+@given(
+    seed=st.integers(0, 999),
+    size=st.integers(1, 120),
+    k=st.integers(0, 30),
+    labeled=st.integers(0, 3),
+    first=st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_the_stream_equals_one_frame_after_another(
+    seed: int, size: int, k: int, labeled: int, first: bool
+) -> None:
+    """first: nothing is known of yesterday."""
     rng = RNG(seed)
     rows = rng.normal(size=(size + labeled, 3))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    past = rng.random(20)
+    past = None if first else rng.random(20)
     pool = Pool.of(rows[:size], labeled=rows[size:])
-    kept, _ = keep(pool, min(k, size), StreamSettings(tuple(past), tau=0.1))
+    kept, _ = keep(pool, min(k, size), StreamSettings(() if past is None else tuple(past), tau=0.1))
     assert kept.tolist() == plain.stream(rows[:size], min(k, size), rows[size:], past, 0.1)
 
 
