@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from loop.replay import stats
-from loop.replay.curves import AXES, OVERALL, RARE, Axis, Curves, Floats, curves_of
+from loop.replay.aims import DEFAULT, MARGIN, aims
+from loop.replay.compared import (
+    CONTROL,
+    FEWEST_SEEDS,
+    area_test,
+    areas_of,
+    interval_of,
+    ranks_of,
+    saving_of,
+    span_of,
+    table_of,
+    told_saving,
+)
+from loop.replay.curves import AXES, OVERALL, Curves, Floats, curves_of
 from loop.replay.plots import plot_curves, plot_slices
 from loop.replay.results import About, read_about, read_results
 
-MARGIN = 0.5
-DEFAULT = "hybrid"
-CONTROL = "random2"
 CONTROLLED = f" {CONTROL} is another draw of random: a control, which is not ranked and not adjusted for."
-AIMED = {OVERALL: 0.7, RARE: 0.5}
-"""Of random's labels, for what random reaches in the last round."""
 PARTS = ((0.5, "middle"), (1.0, "final"))
-FEWEST_SEEDS = 4
-"""With fewer, a bootstrap over them says too little of how sure a ratio is."""
 NOTES = "notes.md"
 """In a folder of results: what its reader should know that no file tells, such as why an aim was missed."""
 INTRO = (
@@ -57,7 +63,7 @@ def _lines(about: About, curves: Curves, folder: str, name: str, sliced: bool, n
     yield ""
     yield from _setting(about, curves)
     if DEFAULT in curves.samplers[1:] and len(curves.seeds) > 1:
-        yield from _section(f"In short: {DEFAULT}, which `fieldloop select` uses", _short(curves))
+        yield from _section(f"In short: {DEFAULT}, which `fieldloop select` uses", aims(curves))
     if notes:
         yield from _section("Notes", [notes])
     for measure in curves.measures:
@@ -116,81 +122,9 @@ def _setting(about: About, curves: Curves) -> Iterable[str]:
         yield f"- **Finished, but left out so that all rows have the same seeds**: {', '.join(curves.left_out)}."
 
 
-def _short(curves: Curves) -> Iterable[str]:
-    """What was aimed at, what was found, and whether it is shown to hold."""
-    rows = []
-    for measure in curves.measures:
-        found = _saving(curves, DEFAULT, measure, "frames", 1.0)
-        rows.append(
-            [
-                f"{measure}: at most {AIMED[measure]:g} of random's labels for what random reaches at the end",
-                f"{_told(found, len(curves.seeds))} of {found.needed:.0f} frames"
-                + (f"; measured: at most {found.measured:.2f}" if found.guessed else ""),
-                _saved(curves, measure, found),
-            ]
-        )
-    for measure in curves.measures:
-        ranks = _ranks(curves, {sampler: areas_of(curves, sampler, measure) for sampler in curves.samplers})
-        best = min(ranks, key=ranks.__getitem__)
-        rows.append(
-            [
-                f"{measure}: best mean rank",
-                f"{ranks[DEFAULT]:.2f}" + ("" if best == DEFAULT else f", {best} {ranks[best]:.2f}"),
-                "yes" if best == DEFAULT else "**no**",
-            ]
-        )
-    test = _area_test(curves, DEFAULT, OVERALL)
-    rows.append(
-        [
-            f"overall: not worse than random by {MARGIN:g} points of AUBC",
-            f"{test.mean:+.2f}, at least {test.lower:+.2f}",
-            "yes" if stats.not_worse(test, MARGIN) else "**no**",
-        ]
-    )
-    yield from table_of(["aim", "found", "shown"], rows)
-    yield from _worst(curves)
-
-
-def _saved(curves: Curves, measure: str, found: stats.Saving) -> str:
-    """Whether labels are shown to be saved: the whole interval has to lie below the aim, of something that random gains."""
-    aim = AIMED[measure]
-    points = curves.points(curves.samplers[0], measure)
-    gained = stats.paired(points[:, -1], points[:, 0])
-    if gained.lower <= 0:
-        return f"**says nothing**: random itself gains {gained.mean:+.2f} ({gained.low:+.2f} to {gained.high:+.2f})"
-    if found.censored == "after" or (not found.censored and found.ratio > aim):
-        return "**no**"
-    if len(curves.seeds) < FEWEST_SEEDS:
-        return "**not shown**: met, but the seeds are too few for an interval"
-    return "yes" if found.high <= aim else "**not shown**: met, but the interval goes beyond"
-
-
-def _worst(curves: Curves) -> Iterable[str]:
-    """An overall gain can hide a loss."""
-    tests = {name: _area_test(curves, DEFAULT, name) for name in curves.slices}
-    lost = [name for name, test in tests.items() if test.high < 0]
-    for name in sorted(lost, key=lambda name: tests[name].mean):
-        yield f"\n**Loses to random on {name}**: {_interval(tests[name])} points of AUBC."
-
-
-def _interval(test: stats.Paired) -> str:
-    return f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})"
-
-
-def _area_test(curves: Curves, sampler: str, measure: str) -> stats.Paired:
-    return stats.paired(areas_of(curves, sampler, measure), areas_of(curves, curves.samplers[0], measure))
-
-
-def _ranks(curves: Curves, areas: dict[str, Floats]) -> dict[str, float]:
-    """Mean over seeds, 1 is best. random2 is random again, so it takes no rank from others."""
-    ranked = [sampler for sampler in curves.samplers if sampler != CONTROL]
-    ranks = stats.mean_ranks(np.stack([areas[sampler] for sampler in ranked], axis=1))
-    return dict(zip(ranked, ranks.tolist(), strict=True))
-
-
 def _against(curves: Curves, measure: str) -> Iterable[str]:
     """Area under the curve and the last round, paired by seed."""
-    low, high = _span(curves, "frames")
+    low, high = span_of(curves, "frames")
     yield (
         f"AUBC: mean AP between {low:g} and {high:g} labeled frames (trapezoids). Differences by seed: mean, 95 % t interval, exact sign-flip p, "
         f"adjusted for {len(set(curves.samplers[1:]) - {CONTROL})} comparisons (Holm). Rank: mean over seeds of AUBC, 1 is best."
@@ -198,7 +132,7 @@ def _against(curves: Curves, measure: str) -> Iterable[str]:
     )
     areas = {sampler: areas_of(curves, sampler, measure) for sampler in curves.samplers}
     last = {sampler: curves.points(sampler, measure)[:, -1] for sampler in curves.samplers}
-    ranks = _ranks(curves, areas)
+    ranks = ranks_of(curves, areas)
     head = [
         "sampler",
         "AUBC",
@@ -234,14 +168,14 @@ def _tests(curves: Curves, values: dict[str, Floats]) -> dict[str, list[str]]:
     holm = {sampler: f"{p:.3f}" for sampler, p in zip(compared, adjusted, strict=True)}
     return {
         sampler: [
-            _interval(test), f"{test.p:.3f}", holm.get(sampler, "")
+            interval_of(test), f"{test.p:.3f}", holm.get(sampler, "")
         ]
         for sampler, test in tests.items()
     }  # fmt: skip
 
 
 def _areas(curves: Curves) -> Iterable[str]:
-    spans = {axis: _span(curves, axis) for axis in AXES}
+    spans = {axis: span_of(curves, axis) for axis in AXES}
     head = ["sampler", "measure", *(f"{axis} {low:g} to {high:g}" for axis, (low, high) in spans.items())]
     yield from table_of(
         head,
@@ -266,30 +200,12 @@ def _labels(curves: Curves) -> Iterable[str]:
     for measure in curves.measures:
         for sampler in curves.samplers[1:]:
             cells = [
-                _told(_saving(curves, sampler, measure, axis, part), len(curves.seeds))
+                told_saving(saving_of(curves, sampler, measure, axis, part), len(curves.seeds))
                 for axis in AXES
                 for part, _ in PARTS
             ]
             rows.append([sampler, measure, *cells])
     yield from table_of(head, rows)
-
-
-def _saving(curves: Curves, sampler: str, measure: str, axis: Axis, part: float) -> stats.Saving:
-    baseline = curves.samplers[0]
-    return stats.saving(
-        curves.along(sampler, axis), curves.points(sampler, measure),
-        curves.along(baseline, axis), curves.points(baseline, measure), part,
-    )  # fmt: skip
-
-
-def _told(found: stats.Saving, seeds: int) -> str:
-    sign = {"before": "<", "after": ">", "": "~" if found.guessed else ""}[found.censored]
-    interval = f" ({_end(found.low)} to {_end(found.high)})" if seeds >= FEWEST_SEEDS else ""
-    return f"{sign}{found.ratio:.2f}{interval}"
-
-
-def _end(value: float) -> str:
-    return "<" if value == 0 else ">" if np.isinf(value) else f"{value:.2f}"
 
 
 def _worse(curves: Curves) -> Iterable[str]:
@@ -338,7 +254,7 @@ def _against_parts(curves: Curves) -> Iterable[str]:
     yield "AUBC, difference to random by seed: mean and 95 % t interval, for many things at once and adjusted for none.\n"
     others = curves.samplers[1:]
     rows = [
-        [name, *(_interval(_area_test(curves, sampler, name)) for sampler in others)]
+        [name, *(interval_of(area_test(curves, sampler, name)) for sampler in others)]
         for name in (*curves.slices, *curves.classes)
     ]
     yield from table_of(["slice or class", *others], rows)
@@ -411,25 +327,6 @@ def _spent(curves: Curves) -> Iterable[str]:
     yield from table_of(["sampler", *steps], rows)
 
 
-def areas_of(curves: Curves, sampler: str, measure: str, axis: Axis = "frames") -> Floats:
-    """(seeds,) area under the curve, on the scale that all samplers and seeds share."""
-    low, high = _span(curves, axis)
-    pairs = zip(curves.along(sampler, axis), curves.points(sampler, measure), strict=True)
-    return np.array([stats.aubc(x, y, low, high) for x, y in pairs])
-
-
-def _span(curves: Curves, axis: Axis) -> tuple[float, float]:
-    ends = np.concatenate([curves.along(sampler, axis)[:, [0, -1]] for sampler in curves.samplers])
-    return float(ends[:, 0].max()), float(ends[:, 1].min())
-
-
 def _mean(values: Floats) -> str:
     there = values[~np.isnan(values)]
     return f"{there.mean():.2f}" if len(there) else ""
-
-
-def table_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    """A Markdown table."""
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "|".join("---" for _ in head) + "|"
-    yield from ("| " + " | ".join(row) + " |" for row in rows)

@@ -14,8 +14,9 @@ from demo.deployed import CARRIED
 from loop.cli import app
 from loop.errors import ConfigError
 from loop.replay import workers
+from loop.replay.compared import areas_of
 from loop.replay.curves import curves_of
-from loop.replay.report import areas_of, write_report
+from loop.replay.report import write_report
 from loop.replay.results import (
     About,
     Result,
