@@ -230,7 +230,7 @@ def test_every_arm_has_its_reason() -> None:
     assert lines == [
         "night: 25.0 % of production, 0.0 % of training; detector mean confidence 1.00 against 1.00",
         "new: 2.3 times as far from the training set as is usual around there",
-        "stands for the most of what nothing labeled or chosen before it resembles; the model is surer of 75% of the frames",
+        "stands for the most of what is unlike all that is labeled or chosen so far; the model is surer of 75% of the frames",
         "drawn at random, so that what nobody suspects has its chance",
         "doubtful: the model is unsure of its boxes here, and more so, per second of labeling, than in what could still be chosen",
         "doubtful, and unlike the other doubtful frames of the batch",
