@@ -212,6 +212,7 @@ def _usual_step(points: Floats, rng: np.random.Generator, otherwise: float) -> f
     among = reference_rows(len(points), rng)
     asked = rng.choice(len(among), min(len(among), SAMPLE), replace=False)
     squared = _squared(points[among[asked]], points[among])
+    squared[np.arange(len(asked)), asked] = np.inf
     squared[squared < COPY] = np.inf
     nearest = squared.min(axis=1).astype(np.float64)
     known = nearest[np.isfinite(nearest)]

@@ -44,8 +44,9 @@ def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSetting
     random: any frame; what it would have drawn counts as drawn when another arm was faster, so these frames remain a
     random sample of what was never closed. coverage: strata that lack something, by deficit, each until as many are
     chosen as it wants. discovery: k-center over novel frames of no stratum with a deficit, away from all that was
-    chosen; where a pool is not told what is novel and nothing is labeled, all is as new, and it has no turns. herding: the frame that covers the most of what nothing covers, doubt weighing the covered mass as far as
-    the pool trusts it. Seconds divide what coverage and herding look for; chance and discovery do not ask for them.
+    chosen; where nothing is labeled and the pool was not told what is novel, all is as new, and it has no turns.
+    herding: the frame that covers the most of what nothing covers, doubt weighing the covered mass as far as the
+    pool trusts it. Seconds divide what coverage and herding look for; chance and discovery do not ask for them.
 
     The mix is this project's; its parts are k-center-greedy, MaxHerding (Bae et al. 2024) and uncertainty herding
     (Bae et al. 2025). Cost: herding's in the cells of `CELLS`, k-center's over novel frames, up to 20 million D to
