@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loop.comparing import Comparison
-from loop.pooling import Learned, chances_of, queued_of, queued_rows, showing
+from loop.pooling import Learned, chances_of, queued_rows, showing
 from loop.shortfall import Rules
 from samplers import Pool
 from samplers.worth import worth_of
@@ -89,8 +89,9 @@ def explain(
     seqs = [found.production.rows[row].seq for row in batch.train]
     order = np.argsort(pool.ids)
     chosen = order[np.searchsorted(pool.ids, seqs, sorter=order)]
-    queued = found.production.vectors[queued_rows(found, rules)]
-    worth = worth_of(replace(pool, labeled=np.concatenate([found.training.vectors, queued])), chosen, rng)
+    queued = queued_rows(found, rules)
+    labeled = np.concatenate([found.training.vectors, found.production.vectors[queued]])
+    worth = worth_of(replace(pool, labeled=labeled), chosen, rng)
     every = np.concatenate([batch.train, batch.evaluation])
     boxes = float(_expected(found, every, learned).sum())
     return Explanation(
@@ -102,7 +103,7 @@ def explain(
         boxes=boxes,
         trust=learned.trust,
         arms=dict(Counter(batch.arms).most_common()),
-        conditions=_conditions(found, rules, pool, batch.train),
+        conditions=_conditions(found, pool, batch.train, queued),
         classes=_classes(found, _expected(found, batch.train, learned)),
         nearest=_nearest(found, pool, chosen),
     )
@@ -155,14 +156,14 @@ def _expected(found: Comparison, rows: Ints, learned: Learned) -> Reals:
     return boxes
 
 
-def _conditions(found: Comparison, rules: Rules, pool: Pool, rows: Ints) -> list[ConditionBought]:
-    frames, queued, training = showing(found, rows), queued_of(found, rules), len(found.training)
+def _conditions(found: Comparison, pool: Pool, rows: Ints, queued: Ints) -> list[ConditionBought]:
+    frames, before, training = showing(found, rows), showing(found, queued), len(found.training)
     return [
         ConditionBought(
             gap.name,
             int(frames[place]),
             round(gap.labeled(training)),
-            int(queued[place]),
+            int(before[place]),
             int(pool.wanted[place]),
             round((1 - gap.training_known) * training),
         )

@@ -69,20 +69,19 @@ def keep(pool: Pool, k: int, settings: StreamSettings) -> tuple[Ints, Reals]:
     for start in range(0, size, step):
         part = np.arange(start, min(start + step, size))
         far = _distances(pool, part, rows)
-        came = far.copy()
         least = max(float(np.quantile(seen, 1 - share)), settings.tau) if len(seen) else np.inf
         for place, row in enumerate(part):
-            came[place] = far[place]
             new = far[place] >= (least if rows or len(pool.labeled) else settings.tau)
             worthy = new and far[place] > settings.tau and len(rows) < share * (row + 1)
             if worthy and admission.open_rows()[row]:
                 admission.take(int(row))
                 rows.append(int(row))
                 gains.append(float(far[place]))
-                near = nearest_distance(pool.embeddings[part[place:]], pool.embeddings[row : row + 1])
-                far[place:] = np.minimum(far[place:], near)
+                later = slice(place + 1, None)
+                near = nearest_distance(pool.embeddings[part[later]], pool.embeddings[row : row + 1])
+                far[later] = np.minimum(far[later], near)
         if not settings.past_gains:
-            seen = np.concatenate([seen, came])[-max(size // RECENT, FEWEST) :]
+            seen = np.concatenate([seen, far])[-max(size // RECENT, FEWEST) :]
     return np.array(rows, dtype=np.int64), np.array(gains, dtype=np.float64)
 
 
