@@ -128,7 +128,7 @@ def lines(of: Explanation) -> list[str]:
             for each in of.conditions
         ),
         *(
-            f"class      {each.name}: {_about(each.boxes)} expected to train on; {each.labeled} labeled"
+            f"class      {each.name}: {told_boxes(each.boxes)} expected to train on; {each.labeled} labeled"
             for each in of.classes
         ),
     ]
@@ -139,7 +139,8 @@ def counted(number: int, one: str, more: str = "") -> str:
     return f"{number} {one if number == 1 else more or one + 's'}"
 
 
-def _about(boxes: float) -> str:
+def told_boxes(boxes: float) -> str:
+    """For people: about 3 boxes, less than 1 box."""
     return f"about {counted(round(boxes), 'box', 'boxes')}" if boxes >= 1 else "less than 1 box"
 
 

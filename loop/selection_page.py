@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from db.tables import utcnow
 from loop.coverage_view import CoverageView
+from loop.explaining import told_boxes
 from loop.ingest import write_atomically
 from loop.pictures import thumbnail
 from loop.project import Project
@@ -54,6 +55,7 @@ def render(project: Project, view: CoverageView, report: SelectReport) -> str:
         made=utcnow(),
         report=report,
         of=report.explanation,
+        told_boxes=told_boxes,
         cards=[_card(project.store, view, report, item, place[item.frame]) for item in shown],
         left_out=len(report.chosen) - len(shown),
     )

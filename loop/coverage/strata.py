@@ -14,7 +14,7 @@ from loop.coverage.gaps import Gap
 
 NO_STRATUM = -1
 BY_ARM = {
-    "prob_cover": "stands for many frames that nothing labeled resembles",
+    "prob_cover": "stands for the most of the frames that resemble nothing labeled or chosen so far",
     "herding": "stands for the most of what is unlike all that is labeled or chosen so far",
     "uncertainty": "doubtful: the model is unsure of its boxes here, and more so, per second of labeling, than in what could still be chosen",
     "ppal": "doubtful, and unlike the other doubtful frames of the batch",

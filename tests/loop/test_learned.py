@@ -276,6 +276,16 @@ def test_the_page_shows_every_frame_with_its_reason(
         assert item.reason.split("'")[0] in page
 
 
+def test_the_page_says_of_how_many_labeled_frames_a_condition_is_not_known(
+    parts: FakeParts, view: CoverageView
+) -> None:
+    gaps = [replace(gap, training_known=0.5) for gap in view.gaps]
+    half = replace(view, gaps=gaps, strata=strata_of(gaps, len(view.production)))
+    report = select_from(parts.project, half, Request(12, "hybrid", dry_run=True, explain=True))
+    page = selection_page.render(parts.project, half, report)
+    assert page.count(f"; of {round(0.5 * len(view.training))} labeled it is not known") == len(gaps) > 0
+
+
 def test_what_is_looked_for_is_a_sentence_or_a_picture(folder: Path) -> None:
     embedder = FakeEmbedder()
     picture = next((folder / "incoming").rglob("*.jpg"))
