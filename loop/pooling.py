@@ -124,5 +124,6 @@ def _coming(found: Comparison, rules: Rules) -> Ints:
 
 
 def _lacking(gap: Gap, training: int) -> int:
-    """Until the training set is known to show the condition as often as production does, and often enough at all."""
-    return math.ceil(max(gap.production_share * training, ENOUGH) - gap.labeled(training))
+    """Until the training frames of which it is known show the condition as often as production does, and often enough at all."""
+    known = gap.training_known * training
+    return math.ceil(max(gap.production_share * known, ENOUGH) - gap.labeled(training))

@@ -99,7 +99,8 @@ def rank_gaps(
     A gap has a deficit and a production share of min_share or more; a class needs a few suspected frames
     instead. What makes up more than max_share of production is usual, and a gap only where training shows far
     less of it. Its score is the deficit times how much less confident the detector is there, halved
-    where the interval reaches down to the training share.
+    where the interval reaches down to the training share, and times the part of the training set of which it is
+    known: of an imported set that does not say its cameras, the few frames labeled since do not speak for all.
     """
     draws = resampling(group, seed)
     gaps = [_gap(candidate, group, confidence, draws) for candidate in candidates if candidate.inside.any()]
@@ -224,7 +225,7 @@ def _gap(candidate: Candidate, group: Ints, confidence: Reals, draws: Resampling
         frames=spread_examples(np.flatnonzero(inside), candidate.strength, group),
         groups=len(np.unique(group[inside])),
         why=_why(candidate, share, here, elsewhere),
-        score=deficit * (SEES_WELL + drop) * certainty,
+        score=deficit * (SEES_WELL + drop) * certainty * candidate.training_known,
         training_known=candidate.training_known,
     )
 
@@ -244,7 +245,9 @@ def _deficit(candidate: Candidate, share: float) -> float:
 
 
 def _why(candidate: Candidate, share: float, here: float, elsewhere: float) -> str:
-    shares = f"{_percent(share)} of production, {_percent(candidate.training_share)} of training"
+    known = candidate.training_known
+    so_far = f" as far as known ({_percent(known)} of it)" if known < 1 else ""
+    shares = f"{_percent(share)} of production, {_percent(candidate.training_share)} of training{so_far}"
     subject = "its confidence" if candidate.kind == "class" else "detector mean confidence"
     confidence = f"{subject} {_two(here)} against {_two(elsewhere)}"
     return f"{candidate.label or candidate.name}: {candidate.evidence or shares}; {confidence}"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loop.coverage.facets import Facet, daypart_names, metadata_facet
+from loop.coverage.facets import UNKNOWN, Facet, daypart_names, metadata_facet
 from loop.coverage.gaps import (
     Candidate,
     candidates_of,
@@ -62,6 +62,32 @@ def test_numbers_and_sentence_by_hand() -> None:
     )
     assert (gap.deficit, gap.groups) == (pytest.approx(0.03), 2)
     assert gap.score == pytest.approx(0.03 * (0.25 + (0.78 - 0.21) / 0.78) * 0.5), "two groups of ten: unsure"
+
+
+def test_few_labeled_frames_do_not_speak_for_an_imported_set_that_does_not_say_its_cameras() -> None:
+    """Production has four cameras alike. 75 frames were labeled after 1,500 imported ones of which the camera is not
+    known; the night that is lacking in all of them must not come after the cameras that the 75 happen to show less.
+    """
+    cameras = Facet(
+        "camera",
+        "metadata",
+        ("a", "b", "c", "d"),
+        np.arange(2000) % 4,
+        np.concatenate([np.full(1500, UNKNOWN), np.repeat([0, 1, 2, 3], [25, 25, 15, 10])]),
+        np.ones(2000),
+    )
+    night = np.isin(np.arange(2000) // 10, np.arange(3, 200, 33))
+    confidence = np.where(night, 0.4, 0.8)
+    both = [*candidates_of(cameras), candidate("time: night", night)]
+    gaps = rank_gaps(both, np.arange(2000) // 50, confidence, max_share=0.5)
+    assert [gap.name for gap in gaps] == ["time: night", "camera: d"]
+    few, known = gaps[1], 75 / 1575
+    assert few.training_known == pytest.approx(known)
+    assert "25.0 % of production, 13.3 % of training as far as known (4.8 % of it)" in few.why
+    told = replace(cameras, training=cameras.training[1500:])
+    (alone,) = rank_gaps(candidates_of(told), np.arange(2000) // 50, confidence, max_share=0.5)
+    assert few.score == pytest.approx(known * alone.score)
+    assert "13.3 % of training;" in alone.why
 
 
 def test_what_is_no_gap() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +115,17 @@ def test_what_is_queued_is_no_longer_wanted(view: CoverageView) -> None:
     assert after[stratum] == max(before[stratum] - queued.sum(), 0)
     others = np.arange(len(before)) != stratum
     np.testing.assert_array_equal(after[others], before[others])
+
+
+def test_wanted_is_counted_among_the_labeled_frames_of_which_it_is_known(
+    view: CoverageView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loop.pooling.ENOUGH", 0)
+    size = len(view.training)
+    known = replace(view.gaps[0], production_share=0.5, training_share=0.25, training_known=1.0)
+    half = replace(known, training_known=0.5)
+    wanted = wanted_of(replace(view, gaps=[known, half]), rules(view))
+    assert list(wanted) == [math.ceil(0.25 * size), math.ceil(0.125 * size)]
 
 
 def test_until_answers_were_timed_all_frames_cost_the_same(view: CoverageView) -> None:
