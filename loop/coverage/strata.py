@@ -102,7 +102,7 @@ def _reason(
         new = "new" if novelty > 1 else "the newest that was left"
         return f"{new}: {novelty:.1f} times as far from the training set as is usual around there"
     if arm == "herding":
-        return f"{BY_ARM[arm]}; the model is surer of {surer:.0%} of the frames"
+        return f"{BY_ARM[arm]}; the model is surer of {int(100 * surer)}% of the frames"
     if arm == "targeted":
         similar = told.get("similarity", 0.0)
         return f"resembles what was asked for (similarity {similar:.2f})" if similar > 0 else NOTHING_LIKE_IT
