@@ -130,6 +130,7 @@ def as_json(view: CoverageView) -> dict[str, Any]:
                 "why": gap.why,
                 "production_share": gap.production_share,
                 "training_share": gap.training_share,
+                "training_known": gap.training_known,
                 "interval": list(gap.interval),
                 "deficit": gap.deficit,
                 "confidence_inside": gap.confidence_inside,

@@ -244,6 +244,15 @@ def test_the_view_as_json_is_json(analyzed: FakeParts) -> None:
     assert all((analyzed.project.store / path).is_file() for path in tree["gaps"][0]["examples"])
 
 
+def test_page_and_json_say_of_how_much_of_the_training_set_a_condition_is_known(analyzed: FakeParts) -> None:
+    view = coverage_view.build(analyzed, quiet)
+    few = replace(view, gaps=[replace(view.gaps[0], training_known=0.045)])
+    told = "known of 4.5 % of the training set"
+    assert told in gaps_page.render(analyzed.project, few)
+    assert told not in gaps_page.render(analyzed.project, replace(few, gaps=[view.gaps[0]]))
+    assert coverage_view.as_json(few)["gaps"][0]["training_known"] == 0.045
+
+
 def test_two_views_of_one_state_are_the_same(analyzed: FakeParts) -> None:
     first, second = (coverage_view.as_json(coverage_view.build(analyzed, quiet)) for _ in range(2))
     assert first == second
