@@ -11,8 +11,8 @@ import yaml
 
 import config
 from demo.world import World, parse_world
-from loop.settings import FREE_FORM, valid_keys
-from loop.settings_errors import unknown_key
+from loop.settings.messages import unknown_key
+from loop.settings.settings import FREE_FORM, valid_keys
 
 SHARED = config.FOLDER / "demo.yaml"
 SECTIONS = ("world", "project", "demo")

@@ -18,8 +18,8 @@ from demo.run import Outcome
 from demo.scoring import HeldOutSet, Score, load_tests
 from demo.world_schema import Condition
 from demo.world_schema import Gap as PlantedGap
+from loop.base.jsonable import plain
 from loop.ingest import write_atomically
-from loop.jsonable import plain
 from loop.pictures import data_uri, thumbnail
 from loop.project import Project
 from loop.push import predicted_boxes

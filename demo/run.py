@@ -24,7 +24,7 @@ from loop.coverage_view import CoverageView
 from loop.create import NewProject, create_project
 from loop.project import open_project
 from loop.selecting import Chosen, SelectReport
-from loop.settings import load_settings
+from loop.settings.settings import load_settings
 from loop.wiring import Parts
 
 KEPT = {"labelstudio"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from loop.base.errors import ProjectError
 from loop.datasets.imported import ImportedDataset
-from loop.errors import ProjectError
 
 
 def check_classes(dataset: ImportedDataset, of_weights: Sequence[str]) -> None:

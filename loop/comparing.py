@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from connectors.ports import Array
 from db.analysis import StoredDetections
-from loop.coverage.conditions import Conditions, PromptGroup
 from loop.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
 from loop.coverage.gaps import (
     Candidate,
@@ -34,7 +33,8 @@ from loop.coverage.regions import (
 )
 from loop.coverage.strata import Strata, strata_of
 from loop.ingest import UNKNOWN
-from loop.settings import Gaps
+from loop.settings.conditions import Conditions, PromptGroup
+from loop.settings.settings import Gaps
 from loop.sides import Side
 from samplers.expected_loss import missed_objects
 

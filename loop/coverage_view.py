@@ -19,10 +19,10 @@ from db.labels import LabelRow, labels
 from db.progress import Backlog, backlog
 from db.states import Origin
 from loop import current
+from loop.base.errors import ProjectError
 from loop.comparing import Comparison, Evidence, Words, compare
-from loop.coverage.conditions import load_conditions
 from loop.coverage.gaps import Gap
-from loop.errors import ProjectError
+from loop.settings.conditions import load_conditions
 from loop.sides import load_side
 from loop.wiring import Parts, resolve
 

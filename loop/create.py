@@ -27,15 +27,15 @@ from db.frames import NewFrame, add_frame, claim_fact, group_id, known_hashes
 from db.labels import set_label
 from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
+from loop.base.errors import ConfigError, ProjectError
 from loop.class_names import check_classes
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
 from loop.deploying import file_sha256, sync_deployed
-from loop.errors import ConfigError, ProjectError
 from loop.ingest import UNKNOWN, chunked, store_image, write_atomically
 from loop.project import CONFIG_NAME, Project, open_project
-from loop.settings import FREE_FORM, Settings, default_values, load_settings
-from loop.settings_errors import unknown_key
+from loop.settings.messages import unknown_key
+from loop.settings.settings import FREE_FORM, Settings, default_values, load_settings
 from loop.wiring import build_embedder, imported_captures
 
 CHUNK = 64

@@ -17,7 +17,7 @@ from db.models import deployed
 from db.progress import Backlog, backlog, count_seen, find_producer, has_producer
 from loop.monitoring.measure import MEASURES_VERSION
 from loop.project import Project
-from loop.settings import Settings
+from loop.settings.settings import Settings
 from loop.wiring import Parts, deployed_weights
 
 

@@ -13,9 +13,9 @@ from db.engine import read, write
 from db.frames import count_analyzed, get_fact, set_fact
 from db.tasks import batches, selected_today
 from loop import coverage_view, current
+from loop.base.errors import Waiting
+from loop.base.lease import exclusive
 from loop.coverage_view import CoverageView
-from loop.errors import Waiting
-from loop.exclusive import exclusive
 from loop.project import Project
 from loop.selecting import CONSIDERED, Request, SelectReport, select_from
 from loop.wiring import Parts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from db.engine import read, write
 from db.models import ModelRow, deploy, deployed, model, models, previous_deployment
-from loop.errors import ProjectError
+from loop.base.errors import ProjectError
 from loop.ingest import write_atomically
 from loop.project import Project
 

@@ -14,7 +14,7 @@ from db.analysis import load_embeddings
 from db.duplicates import CameraFrames, Learned, camera_frames, thresholds
 from db.engine import read
 from loop import current, duplicates
-from loop.errors import ProjectError
+from loop.base.errors import ProjectError
 from loop.project import Project
 from samplers.clusters import camera_residual, squared_ratio
 

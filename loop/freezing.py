@@ -13,6 +13,7 @@ from db.labels import LabelRow, labels
 from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
 from db.states import Origin
 from loop import stages
+from loop.base.errors import Waiting
 from loop.coverage_view import CoverageView
 from loop.current import backlog_of
 from loop.datasets.balance import Replay, repeats
@@ -21,7 +22,6 @@ from loop.datasets.freeze import Manifest, freeze, summary
 from loop.datasets.imported import DatasetError, PixelBox
 from loop.datasets.units import Item, split_groups
 from loop.duplicates import leak_groups
-from loop.errors import Waiting
 from loop.project import Project
 from loop.wiring import Parts
 

@@ -30,7 +30,7 @@ from db.frames import (
 )
 from db.states import Origin
 from loop.grouping import Groups
-from loop.settings import Settings
+from loop.settings.settings import Settings
 
 CHUNK = 64
 UNKNOWN = "unknown"

@@ -16,8 +16,8 @@ from db.models import ModelRow, deployed, models
 from db.rounds import RoundRow, rounds
 from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
+from loop.base.lease import holder_alive
 from loop.current import Analyzed, progress
-from loop.exclusive import holder_alive
 from loop.grouping import BLOCK
 from loop.ingest import UNKNOWN
 from loop.project import Project, public_database_url

@@ -17,8 +17,8 @@ from db.labels import LabelRow, count_labels, labels
 from db.rounds import RoundRow
 from db.states import Origin, TaskStatus
 from db.tasks import TaskRow, tasks
+from loop.base.errors import RoundError
 from loop.coverage_view import CoverageView
-from loop.errors import RoundError
 from loop.evaluation.ap import Truth, match_all
 from loop.evaluation.gate import GateSettings, Latency, Verdict, judge
 from loop.ingest import chunked

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from connectors.errors import ConnectorError
 from connectors.label_studio_server import ServerInfo, status
 from loop import stages
-from loop.errors import LoopError
+from loop.base.errors import LoopError
 from loop.wiring import Parts
 
 log = logging.getLogger(__name__)

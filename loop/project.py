@@ -14,8 +14,8 @@ from sqlalchemy.engine import make_url
 
 from db.engine import open_database, read
 from db.frames import get_fact
-from loop.errors import ProjectError
-from loop.settings import Settings, load_settings
+from loop.base.errors import ProjectError
+from loop.settings.settings import Settings, load_settings
 
 CONFIG_NAME = "fieldloop.yaml"
 

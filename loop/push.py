@@ -22,8 +22,8 @@ from db.frames import FrameRow, frames, get_fact, set_fact
 from db.states import TaskStatus
 from db.tables import utcnow
 from db.tasks import TaskRow, move, tasks
-from loop.errors import ConfigError
-from loop.exclusive import exclusive
+from loop.base.errors import ConfigError
+from loop.base.lease import exclusive
 from loop.ingest import chunked
 from loop.pull import pull
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from connectors.errors import ImageRejected
 from connectors.images import SUFFIXES, decode, inspect
 from connectors.ports import Array, Embedder
-from loop.errors import ConfigError
+from loop.base.errors import ConfigError
 
 
 def query_vectors(embedder: Embedder, given: Sequence[str]) -> tuple[Array, ...]:

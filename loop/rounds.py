@@ -31,9 +31,9 @@ from db.rounds import (
 )
 from db.states import OPEN_ROUNDS, ModelStatus, RoundStatus
 from loop import coverage_view
+from loop.base.errors import LoopError, ProjectError, RoundError
+from loop.base.lease import exclusive
 from loop.deploying import check_weights, file_sha256, sync_deployed
-from loop.errors import LoopError, ProjectError, RoundError
-from loop.exclusive import exclusive
 from loop.freezing import ensure_analyzed, freeze_dataset
 from loop.ingest import write_atomically
 from loop.judging import check_held_out, judge_candidate

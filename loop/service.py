@@ -25,10 +25,10 @@ from db.errors import StateError
 from db.leases import last_runs, note_run
 from db.tables import utcnow
 from loop import daily, gaps_page, rounds, stages
+from loop.base.errors import LoopError, ProjectError, Waiting
 from loop.coverage_view import CoverageView
-from loop.errors import LoopError, ProjectError, Waiting
-from loop.settings import Settings
-from loop.triggers import parse_date, parse_trigger
+from loop.settings.settings import Settings
+from loop.settings.triggers import parse_date, parse_trigger
 from loop.wiring import Parts
 
 log = logging.getLogger(__name__)

@@ -16,13 +16,13 @@ from typing import Any
 
 import uvicorn
 
+from loop.base.errors import ConfigError
+from loop.base.lease import exclusive
 from loop.deploying import sync_deployed
-from loop.errors import ConfigError
-from loop.exclusive import exclusive
 from loop.keeper import Keeper
 from loop.project import Project
 from loop.service import Service
-from loop.settings import Web
+from loop.settings.settings import Web
 from loop.web.app import build_app, token_for
 from loop.wiring import Parts
 

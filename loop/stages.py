@@ -17,9 +17,9 @@ from loop import current, duplicates, selecting
 from loop import ingest as ingestion
 from loop import pull as pulling
 from loop import push as pushing
+from loop.base.errors import ConfigError, ProjectError
+from loop.base.lease import exclusive
 from loop.coverage_view import CoverageView
-from loop.errors import ConfigError, ProjectError
-from loop.exclusive import exclusive
 from loop.project import home
 from loop.queries import query_vectors
 from loop.wiring import NOTHING_GIVEN, Given, Parts

@@ -15,12 +15,12 @@ from connectors.errors import LabelStudioDown, ModelError
 from connectors.ports import Capture, Detector, Embedder, FrameSource, LabelBackend, Trainer
 from db.engine import read
 from db.models import deployed
+from loop.base.errors import ConfigError, ProjectError
 from loop.deploying import check_weights
-from loop.errors import ConfigError, ProjectError
 from loop.ingest import rules_of
 from loop.memory import Memory
 from loop.project import Project
-from loop.settings import EmbedderSettings
+from loop.settings.settings import EmbedderSettings
 
 TOKEN = "FIELDLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105
 

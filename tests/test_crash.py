@@ -24,10 +24,10 @@ from db.states import TaskStatus
 from db.tasks import batches, tasks
 from loop import analyze as analysis
 from loop import daily, stages
-from loop import exclusive as leases
 from loop import ingest as ingestion
 from loop import pull as pulling
 from loop import push as pushing
+from loop.base import lease as leases
 from loop.project import Project, open_project
 from loop.push import label_studio_project
 from tests.fakes import FakeParts, StudioServer, make_project, quiet, write_frames

@@ -15,7 +15,7 @@ import typer
 
 import config
 from loop.cli import app
-from loop.settings import valid_keys
+from loop.settings.settings import valid_keys
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

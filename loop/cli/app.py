@@ -18,8 +18,8 @@ import typer
 
 from connectors.errors import ConnectorError, LabelStudioDown
 from db.errors import StateError
-from loop.errors import LoopError, Waiting
-from loop.jsonable import plain
+from loop.base.errors import LoopError, Waiting
+from loop.base.jsonable import plain
 
 if TYPE_CHECKING:
     from connectors.ports import Progress

@@ -20,7 +20,7 @@ from loop.cli.app import (
     say,
     told_by_step,
 )
-from loop.strategies import STRATEGY_NAMES, unknown_strategy
+from loop.settings.strategy_names import STRATEGY_NAMES, unknown_strategy
 
 CREDENTIALS = "credentials.json"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loop.base.errors import RoundError
 from loop.cli.app import (
     BUSY,
     FAILED,
@@ -19,7 +20,6 @@ from loop.cli.app import (
     progress_bar,
     say,
 )
-from loop.errors import RoundError
 
 if TYPE_CHECKING:
     from loop.wiring import Parts

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.coverage.conditions import ENOUGH_FRAMES, Bin, PromptGroup
 from loop.coverage.prompts import Assignment
+from loop.settings.conditions import ENOUGH_FRAMES, Bin, PromptGroup
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.ports import Array
-from loop.coverage.conditions import PromptGroup
+from loop.settings.conditions import PromptGroup
 
 Bools = NDArray[np.bool_]
 NONE = -1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connectors.errors import ImageRejected
 from connectors.images import inspect
-from loop.errors import LoopError
+from loop.base.errors import LoopError
 
 PixelBox = tuple[int, float, float, float, float]
 """class id, x1, y1, x2, y2 in px of the upright image."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.ports import Detections, Progress
-from loop.errors import ConfigError
+from loop.base.errors import ConfigError
 from loop.replay.choosing import BLIND, Choice, Chooser, check_sampler
 from loop.replay.data import load_data
 from loop.replay.facts import detect, load_facts, read_detections, save_detections

@@ -15,10 +15,9 @@ from db.analysis import StoredDetections
 from db.frames import FrameRow
 from db.states import Origin, Role
 from loop.analyze import stored
+from loop.base.errors import ConfigError
 from loop.comparing import Comparison, Evidence, Words, compare
-from loop.coverage.conditions import load_conditions
 from loop.duplicates import clusters_of_side
-from loop.errors import ConfigError
 from loop.evaluation.ap import match
 from loop.evaluation.calibration import calibrate
 from loop.learned import IOU, HeldOut, trust
@@ -29,10 +28,11 @@ from loop.replay.scoring import truth_of
 from loop.replay.settings import ReplaySettings
 from loop.replay.split import HELD_OUT, LABELED, POOL, TEST, TUNING, Part
 from loop.replay.tools import product_settings
-from loop.settings import Settings
+from loop.settings.conditions import load_conditions
+from loop.settings.settings import Settings
+from loop.settings.strategy_names import STRATEGY_NAMES, unknown_strategy
 from loop.shortfall import Rules
 from loop.sides import Side, codes_of, side_of
-from loop.strategies import STRATEGY_NAMES, unknown_strategy
 from samplers import STRATEGIES, Pool, Strategy
 from samplers.pool import NO_LIMIT
 

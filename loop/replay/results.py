@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from loop.errors import ConfigError
+from loop.base.errors import ConfigError
 
 ABOUT = "replay.json"
 START = "start"

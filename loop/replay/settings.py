@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from loop.errors import ConfigError
+from loop.base.errors import ConfigError
 
 FILE = "replay.yaml"
 PLACES = frozenset({"weights", "embedder", "sidecar", "device"})

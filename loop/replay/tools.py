@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.ports import Detector, Embedder, Trainer
-from loop.errors import ConfigError
+from loop.base.errors import ConfigError
 from loop.replay.settings import ReplaySettings
-from loop.settings import EmbedderSettings, Settings, load_settings
+from loop.settings.settings import EmbedderSettings, Settings, load_settings
 from loop.wiring import build_embedder, check_device
 
 JUDGED_FROM = 0.01

@@ -23,9 +23,9 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from loop.errors import ConfigError
+from loop.base.errors import ConfigError
+from loop.base.jsonable import plain
 from loop.insights import overview, round_line
-from loop.jsonable import plain
 from loop.project import Project
 
 TOKEN = "FIELDLOOP_WEB_TOKEN"  # noqa: S105

@@ -19,10 +19,10 @@ from typer.main import get_command
 from connectors.errors import LabelStudioDown
 from db.engine import read
 from db.frames import frames
+from loop.base.errors import ProjectError, Waiting
+from loop.base.lease import exclusive
 from loop.cli import app as application
 from loop.cli.app import AWAY, BUSY, EXIT_CODES, FAILED, OK, STOPPED, USAGE, main
-from loop.errors import ProjectError, Waiting
-from loop.exclusive import exclusive
 from loop.project import open_project
 from tests.fakes import make_project, picture, write_frames
 

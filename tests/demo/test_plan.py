@@ -7,7 +7,7 @@ import yaml
 import config
 from demo.plan import SHARED, DemoError, Plan, read_plan
 from loop.cli.app import FAILED, main
-from loop.settings import valid_keys
+from loop.settings.settings import valid_keys
 
 CONFIGS = sorted(config.FOLDER.glob("demo*.yaml"))
 WORLD = yaml.safe_load((config.FOLDER / "demo-night.yaml").read_text(encoding="utf-8"))["world"]

@@ -13,8 +13,8 @@ from demo.deployed import CARRIED
 from demo.plan import Plan, read_plan
 from demo.world import build
 from loop import stages
+from loop.base.jsonable import plain
 from loop.create import NewProject, create_project
-from loop.jsonable import plain
 from loop.project import open_project
 from loop.wiring import Parts
 from tests.fakes import FakeLabelStudio, StudioServer, quiet

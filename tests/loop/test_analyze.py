@@ -15,9 +15,9 @@ from db.engine import read, write
 from db.frames import frames, rejects
 from loop import analyze as analysis
 from loop import coverage_view, stages
+from loop.base.errors import ProjectError
+from loop.base.lease import holder_id, take
 from loop.deploying import promote, rollback
-from loop.errors import ProjectError
-from loop.exclusive import holder_id, take
 from loop.monitoring.measure import MEASURES_VERSION
 from tests.fakes import FakeEmbedder, FakeParts, add_checkpoint, quiet, weights, write_frames
 

@@ -14,9 +14,9 @@ import pytest
 from db import index as indexing
 from db.vectors import VectorStore
 from loop import comparing, coverage_view, deploying, gaps_page, stages
+from loop.base.errors import ProjectError
+from loop.base.jsonable import plain
 from loop.coverage_view import CoverageView
-from loop.errors import ProjectError
-from loop.jsonable import plain
 from loop.project import Project, open_project
 from tests.fakes import (
     DARK,

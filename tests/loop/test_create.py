@@ -16,9 +16,9 @@ from db.labels import labels
 from db.models import deployed
 from db.states import Origin, Role
 from loop import create as creating
+from loop.base.errors import ConfigError, ProjectError
 from loop.create import NewProject, create_project
 from loop.deploying import file_sha256
-from loop.errors import ConfigError, ProjectError
 from loop.project import Project, open_project
 from tests.fakes import CLASSES, create, picture, quiet, weights, write_dataset
 

@@ -17,10 +17,10 @@ from db.engine import read
 from db.frames import frames
 from db.states import Origin, Role
 from loop import duplicates_page, duplicates_survey
+from loop.base.errors import ProjectError
+from loop.base.jsonable import plain
 from loop.duplicates_page import spread
 from loop.duplicates_survey import Pair, Survey, as_json, survey
-from loop.errors import ProjectError
-from loop.jsonable import plain
 from tests.fakes import FakeParts, quiet
 from tests.loop.copies import save_copies
 

@@ -14,9 +14,9 @@ from db.engine import read
 from db.tasks import batches
 from loop import coverage_view, explaining, selection_page, stages
 from loop import learned as learning
+from loop.base.errors import ConfigError
 from loop.coverage.strata import strata_of
 from loop.coverage_view import CoverageView
-from loop.errors import ConfigError
 from loop.evaluation.ap import ImageMatch, Truth, match
 from loop.explaining import Batch
 from loop.learned import HeldOut, fitted_cost, learned, out_of_fold, trust

@@ -15,8 +15,8 @@ from db.labels import StoredBox
 from db.states import TaskStatus
 from loop import push as pushing
 from loop import stages
-from loop.errors import ConfigError
-from loop.exclusive import holder_id, take
+from loop.base.errors import ConfigError
+from loop.base.lease import holder_id, take
 from tests.fakes import FakeParts, StudioServer, quiet
 from tests.loop.desk import HAT, a_key, label_of, pull, push, row, rows
 

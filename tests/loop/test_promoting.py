@@ -13,9 +13,9 @@ from db.models import models, move_model
 from db.rounds import dataset_members, open_round
 from db.states import ModelStatus, RoundStatus
 from loop import coverage_view, deploying, freezing, rounds, stages
+from loop.base.errors import ProjectError
 from loop.cli.rounds import models_promote
 from loop.deploying import find_model, promote, rollback, sync_deployed
-from loop.errors import ProjectError
 from tests.fakes import (
     FakeParts,
     add_checkpoint,

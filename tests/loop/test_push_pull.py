@@ -19,7 +19,7 @@ from db.tasks import batches, move
 from loop import pull as pulling
 from loop import push as pushing
 from loop import stages
-from loop.errors import ProjectError
+from loop.base.errors import ProjectError
 from loop.push import PushReport
 from tests.fakes import CLASSES, FakeLabelStudio, FakeParts, StudioServer, StudioTask, quiet
 from tests.loop.desk import HAT, NOW, a_key, label_of, pull, push, row, rows

@@ -15,10 +15,10 @@ from db.rounds import dataset, dataset_members, round_by_id
 from db.states import ModelStatus, Origin, Role, RoundStatus
 from db.tasks import tasks
 from loop import coverage_view, freezing, judging, rounds, stages
+from loop.base.errors import RoundError
 from loop.datasets.export import export_yolo
 from loop.datasets.freeze import Manifest
 from loop.deploying import file_sha256
-from loop.errors import RoundError
 from loop.judging import TRAINING_WORLD, held_out
 from loop.project import Project
 from tests.fakes import (

@@ -15,9 +15,9 @@ from db.models import models
 from db.rounds import advance, round_by_id
 from db.states import RoundStatus
 from loop import current, rounds, stages
+from loop.base.errors import RoundError, Waiting
+from loop.base.lease import holder_id, take
 from loop.deploying import file_sha256, find_model
-from loop.errors import RoundError, Waiting
-from loop.exclusive import holder_id, take
 from loop.insights import round_line
 from loop.service import Stopping
 from tests.fakes import (

@@ -15,9 +15,9 @@ from db.progress import Backlog
 from db.states import BatchStatus, Role, TaskStatus
 from db.tasks import batches, move, tasks
 from loop import coverage_view, current, daily, deploying, selecting, stages
+from loop.base.errors import ConfigError, Waiting
+from loop.base.lease import holder_id, take
 from loop.coverage_view import CoverageView
-from loop.errors import ConfigError, Waiting
-from loop.exclusive import holder_id, take
 from loop.project import Project
 from loop.selecting import Chosen, Request, SelectReport, select_from
 from samplers import STRATEGIES

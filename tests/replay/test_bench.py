@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loop.errors import ConfigError
+from loop.base.errors import ConfigError
 from loop.replay.bench import Bench, Folders, wanted
 from loop.replay.choosing import SAMPLERS, searcher
 from loop.replay.data import load_data

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
+from loop.base.errors import ConfigError
 from loop.datasets.imported import DatasetError
-from loop.errors import ConfigError
 from loop.replay.data import ReplayData, load_data
 from loop.replay.settings import given_settings, read_settings, settings_hash
 from loop.replay.split import LABELED, POOL, TEST, TUNING

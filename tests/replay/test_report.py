@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from demo.deployed import CARRIED
+from loop.base.errors import ConfigError
 from loop.cli import app
-from loop.errors import ConfigError
 from loop.replay import workers
 from loop.replay.compared import areas_of
 from loop.replay.curves import curves_of

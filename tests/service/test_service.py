@@ -19,11 +19,11 @@ from db.labels import set_label
 from db.leases import RunRow, last_runs
 from db.tables import Run
 from loop import rounds, service
-from loop.errors import ConfigError, Waiting
+from loop.base.errors import ConfigError, Waiting
 from loop.insights import overview
 from loop.project import open_project
 from loop.service import Job, Service, State, run_job, triggers_of
-from loop.settings import load_settings
+from loop.settings.settings import load_settings
 from loop.wiring import Parts
 from tests.fakes import FakeParts
 

@@ -18,10 +18,11 @@ from sqlalchemy import update
 from db.engine import read, write
 from db.leases import acquire, lease
 from db.tables import Lease, utcnow
-from loop import exclusive, serving
-from loop.errors import ConfigError
+from loop import serving
+from loop.base import lease as leases
+from loop.base.errors import ConfigError
 from loop.project import Project, open_project
-from loop.settings import Web
+from loop.settings.settings import Web
 from tests.fakes import FakeParts
 
 
@@ -92,7 +93,7 @@ def test_a_second_serve_waits_and_takes_over(folder: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_one_that_waits_ends_when_asked(parts: FakeParts) -> None:
-    with exclusive.exclusive(parts.project.engine, "serve"):
+    with leases.exclusive(parts.project.engine, "serve"):
         waiting = Process(parts)
         waiting.says("waiting for it to end")
         assert waiting.end() == 0

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from loop.project import Project
 from loop.service import JOBS, State
 from loop.serving import listen
-from loop.settings import Web
+from loop.settings.settings import Web
 from loop.web.app import build_app
 from tests.studio import chromium
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from loop.errors import ConfigError
+from loop.base.errors import ConfigError
 from loop.project import Project
 from loop.service import State
-from loop.settings import Web
+from loop.settings.settings import Web
 from loop.web.app import TOKEN, build_app, is_loopback, token_for
 
 SECRET = "a" * 32

@@ -9,9 +9,9 @@ from unittest.mock import patch
 import pytest
 
 from connectors.errors import ModelError
-from loop.errors import ConfigError
-from loop.settings import Settings, load_settings
-from loop.strategies import STRATEGY_NAMES
+from loop.base.errors import ConfigError
+from loop.settings.settings import Settings, load_settings
+from loop.settings.strategy_names import STRATEGY_NAMES
 from loop.wiring import check_device
 from samplers import STRATEGIES
 
@@ -31,7 +31,7 @@ def test_every_strategy_can_be_configured() -> None:
 
 
 def test_the_default_configuration_and_the_readme_list_every_strategy() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     for name in ("config/default.yaml", "README.md"):
         text = (root / name).read_text(encoding="utf-8")
         assert not [strategy for strategy in STRATEGY_NAMES if not re.search(rf"\b{strategy}\b", text)], name

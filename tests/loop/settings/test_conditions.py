@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from loop.coverage.conditions import Bin, PromptGroup, load_conditions, parse_conditions
+from loop.base.errors import ConfigError
 from loop.coverage.facets import measured_facets, prompt_facet
 from loop.coverage.prompts import Assignment, assign, bursts, option_vectors, smooth_by_sequence
-from loop.errors import ConfigError
+from loop.settings.conditions import Bin, PromptGroup, load_conditions, parse_conditions
 
 TIME = PromptGroup("time", ("day", "night"), (("by day",), ("at night", "in the dark")), none_below=0.6)
 TEXTS = {

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from connectors.errors import SourceError
 from connectors.sources.metadata import zone
 from connectors.sources.pattern import compile_pattern
-from loop.errors import ConfigError
-from loop.triggers import parse_date, parse_trigger
+from loop.base.errors import ConfigError
+from loop.settings.triggers import parse_date, parse_trigger
 
 DEVICE = re.compile(r"cpu|cuda|(?:cuda:)?\d{1,3}")
 DEVICES = re.compile(rf"{DEVICE.pattern}|\d{{1,3}}(?:,\d{{1,3}})+")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 
 import config
-from loop.errors import ConfigError
+from loop.base.errors import ConfigError
 
 METADATA = ("camera", "site", "daypart")
 MEASURES = ("brightness", "contrast", "sharpness", "blockiness")

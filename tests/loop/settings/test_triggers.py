@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from apscheduler.triggers.base import BaseTrigger
 
-from loop.errors import ConfigError
-from loop.triggers import parse_date, parse_trigger
+from loop.base.errors import ConfigError
+from loop.settings.triggers import parse_date, parse_trigger
 
 SUNDAY = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -16,8 +16,8 @@ from sqlalchemy.exc import OperationalError
 
 from db.engine import open_database, read, write
 from db.leases import lease, release
-from loop import exclusive as leases
-from loop.exclusive import exclusive, holder_alive, holder_id, take
+from loop.base import lease as leases
+from loop.base.lease import exclusive, holder_alive, holder_id, take
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_dead_process_loses_it_at_once(engine: Engine, tmp_path: Path) -> None
     script = (
         "import os, sys\n"
         "from db.engine import open_database\n"
-        "from loop.exclusive import holder_id, take\n"
+        "from loop.base.lease import holder_id, take\n"
         f"assert take(open_database({str(engine.url)!r}), 'push', holder_id(), 3600)\n"
         "os._exit(9)\n"
     )

@@ -22,12 +22,12 @@ from pydantic_settings import (
 )
 
 import config
-from loop.coverage.conditions import load_conditions
-from loop.errors import ConfigError
-from loop.settings_errors import DELIMITER, PREFIX, explain, right_place, unknown_key
-from loop.settings_types import Date, Device, Devices, ImageSize, Pattern, Timezone, Url
-from loop.settings_types import Schedule as Times
-from loop.strategies import StrategyName
+from loop.base.errors import ConfigError
+from loop.settings.conditions import load_conditions
+from loop.settings.messages import DELIMITER, PREFIX, explain, right_place, unknown_key
+from loop.settings.strategy_names import StrategyName
+from loop.settings.types import Date, Device, Devices, ImageSize, Pattern, Timezone, Url
+from loop.settings.types import Schedule as Times
 
 NOT_SETTINGS = {"HOME", "DATA", "PROJECT", "LABEL_STUDIO_TOKEN", "WEB_TOKEN"}
 Share = Annotated[float, Field(ge=0, le=1)]
