@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from connectors.images import decode
 from connectors.ports import Array, Detections, Detector, Image
 from loop.datasets.imported import DatasetError
-from loop.evaluation.ap import ImageMatch, iou_matrix, match
-from loop.evaluation.frame_loss import frame_loss
-from loop.evaluation.trust import spearman
 from loop.ingest import chunked
 from loop.learned import IOU, HeldOut, out_of_fold
+from loop.math.evaluation.ap import ImageMatch, iou_matrix, match
+from loop.math.evaluation.frame_loss import frame_loss
+from loop.math.statistics.rank_correlation import spearman
 from loop.replay.choosing import searcher
 from loop.replay.data import ReplayData, ReplayFrame, load_data
 from loop.replay.facts import load_facts
@@ -248,7 +248,7 @@ def report(results: Sequence[dict[str, Any]]) -> str:
         "# What tells before labeling what a detector gets wrong",
         "",
         "Rank correlation (Spearman) of each signal with the real loss of a frame: the confidence that is missing on objects or put",
-        "where there is none, by what there was to win or lose (`loop/evaluation/frame_loss.py`). *low* is the lower 90 % bound by",
+        "where there is none, by what there was to win or lose (`loop/math/evaluation/frame_loss.py`). *low* is the lower 90 % bound by",
         "bootstrap over groups; *easy* and *hard* are the halves of the frames by their loss; *boxes* is the correlation with the number",
         "of objects, which a signal should not merely repeat. Several models: their mean, and the range of *all*.",
         "",

@@ -28,7 +28,7 @@ from connectors.yolo import load_detector
 from connectors.yolo_env import import_ultralytics
 from connectors.yolo_train import YoloTrainer
 from demo.world import World, load_world, rendered
-from loop.evaluation.ap import Scores, Truth, average_precision, match_all
+from loop.math.evaluation.ap import Scores, Truth, average_precision, match_all
 
 WORLD = Path(__file__).parents[1] / "config" / "demo.yaml"
 IMGSZ = 320

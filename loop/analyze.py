@@ -26,7 +26,7 @@ from db.analysis import (
 )
 from db.engine import read, write
 from db.frames import FrameRow, add_reject
-from loop.monitoring.measure import MEASURES_VERSION, measure
+from loop.math.coverage.image_statistics import MEASURES_VERSION, measure
 
 log = logging.getLogger(__name__)
 Record = Callable[[Session, Sequence[int]], None]

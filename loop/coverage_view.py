@@ -20,10 +20,10 @@ from db.progress import Backlog, backlog
 from db.states import Origin
 from loop import current
 from loop.base.errors import ProjectError
-from loop.comparing import Comparison, Evidence, Words, compare
-from loop.coverage.gaps import Gap
+from loop.math.coverage.comparison import Comparison, Evidence, Words, compare
+from loop.math.coverage.frame_arrays import load_side
+from loop.math.coverage.gaps import Gap
 from loop.settings.conditions import load_conditions
-from loop.sides import load_side
 from loop.wiring import Parts, resolve
 
 Ints = NDArray[np.int64]

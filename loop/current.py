@@ -15,7 +15,7 @@ from db.engine import read, write
 from db.frames import get_fact, set_fact
 from db.models import deployed
 from db.progress import Backlog, backlog, count_seen, find_producer, has_producer
-from loop.monitoring.measure import MEASURES_VERSION
+from loop.math.coverage.image_statistics import MEASURES_VERSION
 from loop.project import Project
 from loop.settings.settings import Settings
 from loop.wiring import Parts, deployed_weights

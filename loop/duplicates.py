@@ -33,7 +33,7 @@ from db.duplicates import (
 )
 from db.engine import read, write
 from db.frames import FrameRow
-from loop.sides import Side, codes_of, sequences
+from loop.math.coverage.frame_arrays import Side, codes_of, sequences
 from samplers import clusters
 from samplers.clusters import SAME_VIEW, camera_residual, connected_groups, estimate_threshold, reach_of
 

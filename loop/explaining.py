@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.comparing import Comparison
+from loop.math.coverage.comparison import Comparison
 from loop.pooling import Learned, chances_of, queued_rows, showing
 from loop.shortfall import Rules
 from samplers import Pool

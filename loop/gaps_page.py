@@ -11,12 +11,12 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from connectors.ports import Box
 from db.tables import utcnow
-from loop.coverage.facets import UNKNOWN, Facet, Ints
-from loop.coverage.gaps import Gap
-from loop.coverage.projection import project as project_plane
-from loop.coverage.projection import sample_rows
 from loop.coverage_view import CoverageView
 from loop.ingest import write_atomically
+from loop.math.coverage.facets import UNKNOWN, Facet, Ints
+from loop.math.coverage.gaps import Gap
+from loop.math.coverage.projection import project as project_plane
+from loop.math.coverage.projection import sample_rows
 from loop.pictures import thumbnail
 from loop.project import Project
 from loop.push import predicted_boxes

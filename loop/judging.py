@@ -19,9 +19,9 @@ from db.states import Origin, TaskStatus
 from db.tasks import TaskRow, tasks
 from loop.base.errors import RoundError
 from loop.coverage_view import CoverageView
-from loop.evaluation.ap import Truth, match_all
-from loop.evaluation.gate import GateSettings, Latency, Verdict, judge
 from loop.ingest import chunked
+from loop.math.evaluation.ap import Truth, match_all
+from loop.math.evaluation.gate import GateSettings, Latency, Verdict, judge
 from loop.project import Project
 
 CHUNK = 16

@@ -19,14 +19,14 @@ from db.states import Origin, TaskStatus
 from db.tasks import tasks
 from loop.coverage_view import CoverageView
 from loop.duplicates import leak_groups
-from loop.evaluation.ap import ImageMatch, match
-from loop.evaluation.calibration import calibrate
-from loop.evaluation.frame_loss import frame_loss
-from loop.evaluation.trust import trust_of
 from loop.judging import truth_of
+from loop.math.coverage.frame_arrays import codes_of
+from loop.math.evaluation.ap import ImageMatch, match
+from loop.math.evaluation.calibration import calibrate
+from loop.math.evaluation.frame_loss import frame_loss
+from loop.math.statistics.rank_correlation import trust_of
 from loop.pooling import Cost, Learned
 from loop.project import Project
-from loop.sides import codes_of
 from samplers.expected_loss import expected_loss
 
 Ints = NDArray[np.int64]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from db.states import Role
-from loop.comparing import Comparison, scores_of
-from loop.coverage.gaps import Gap
-from loop.evaluation.calibration import Calibration
+from loop.math.coverage.comparison import Comparison, scores_of
+from loop.math.coverage.gaps import Gap
+from loop.math.evaluation.calibration import Calibration
 from loop.shortfall import Rules
 from samplers import Pool
 from samplers.expected_loss import expected_loss

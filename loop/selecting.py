@@ -16,11 +16,11 @@ from db.states import Role, TaskStatus
 from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, tasks
 from loop import coverage_view, explaining
 from loop.base.errors import ConfigError
-from loop.coverage.strata import NO_STRATUM, reason_lines, strata_of
 from loop.coverage_view import CoverageView
 from loop.duplicates import stored_clusters
 from loop.explaining import Explanation
 from loop.learned import learned
+from loop.math.coverage.strata import NO_STRATUM, reason_lines, strata_of
 from loop.pooling import pool_of
 from loop.project import Project
 from loop.settings.strategy_names import unknown_strategy

@@ -1,0 +1,1 @@
+"""What every room of the loop may use: errors, files, leases, values for JSON."""

@@ -16,11 +16,12 @@ from db.frames import FrameRow
 from db.states import Origin, Role
 from loop.analyze import stored
 from loop.base.errors import ConfigError
-from loop.comparing import Comparison, Evidence, Words, compare
 from loop.duplicates import clusters_of_side
-from loop.evaluation.ap import match
-from loop.evaluation.calibration import calibrate
 from loop.learned import IOU, HeldOut, trust
+from loop.math.coverage.comparison import Comparison, Evidence, Words, compare
+from loop.math.coverage.frame_arrays import Side, codes_of, side_of
+from loop.math.evaluation.ap import match
+from loop.math.evaluation.calibration import calibrate
 from loop.pooling import Cost, Learned, pool_of
 from loop.replay.data import ReplayData, ReplayFrame
 from loop.replay.facts import Facts
@@ -32,7 +33,6 @@ from loop.settings.conditions import load_conditions
 from loop.settings.settings import Settings
 from loop.settings.strategy_names import STRATEGY_NAMES, unknown_strategy
 from loop.shortfall import Rules
-from loop.sides import Side, codes_of, side_of
 from samplers import STRATEGIES, Pool, Strategy
 from samplers.pool import NO_LIMIT
 

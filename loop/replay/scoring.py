@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.ports import Detections
-from loop.evaluation.ap import Floats, Scores, Truth, average_precisions, match_all
+from loop.math.evaluation.ap import Floats, Scores, Truth, average_precisions, match_all
 from loop.replay.data import ReplayData, ReplayFrame
 from loop.replay.results import Score
 from loop.replay.settings import ReplaySettings

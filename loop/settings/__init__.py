@@ -1,0 +1,1 @@
+"""What the user decides: settings, conditions, triggers, names of strategies."""

@@ -19,7 +19,7 @@ from demo import clip_report as report
 from demo.clip_export import stock_vectors
 from demo.clip_scenes import stored
 from demo.render import CAMERAS, SceneSpec, render
-from loop.coverage.prompts import assign
+from loop.math.coverage.prompts import assign
 from loop.settings.conditions import load_conditions
 from tests.studio import absent
 

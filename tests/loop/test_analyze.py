@@ -18,7 +18,7 @@ from loop import coverage_view, stages
 from loop.base.errors import ProjectError
 from loop.base.lease import holder_id, take
 from loop.deploying import promote, rollback
-from loop.monitoring.measure import MEASURES_VERSION
+from loop.math.coverage.image_statistics import MEASURES_VERSION
 from tests.fakes import FakeEmbedder, FakeParts, add_checkpoint, quiet, weights, write_frames
 
 ALL = 42 + 32

@@ -13,10 +13,11 @@ import pytest
 
 from db import index as indexing
 from db.vectors import VectorStore
-from loop import comparing, coverage_view, deploying, gaps_page, stages
+from loop import coverage_view, deploying, gaps_page, stages
 from loop.base.errors import ProjectError
 from loop.base.jsonable import plain
 from loop.coverage_view import CoverageView
+from loop.math.coverage import comparison
 from loop.project import Project, open_project
 from tests.fakes import (
     DARK,
@@ -264,5 +265,5 @@ def test_two_views_of_one_state_are_the_same(analyzed: FakeParts) -> None:
 @pytest.mark.parametrize(("name", "hour"), [("UTC", 23.5), ("Europe/Rome", 0.5), ("America/New_York", 18.5)])
 def test_the_hour_of_capture_is_that_of_the_projects_time_zone(name: str, hour: float) -> None:
     captured = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
-    assert comparing._hour(captured, ZoneInfo(name)) == hour
-    assert np.isnan(comparing._hour(None, ZoneInfo(name)))
+    assert comparison._hour(captured, ZoneInfo(name)) == hour
+    assert np.isnan(comparison._hour(None, ZoneInfo(name)))

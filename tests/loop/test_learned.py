@@ -15,11 +15,11 @@ from db.tasks import batches
 from loop import coverage_view, explaining, selection_page, stages
 from loop import learned as learning
 from loop.base.errors import ConfigError
-from loop.coverage.strata import strata_of
 from loop.coverage_view import CoverageView
-from loop.evaluation.ap import ImageMatch, Truth, match
 from loop.explaining import Batch
 from loop.learned import HeldOut, fitted_cost, learned, out_of_fold, trust
+from loop.math.coverage.strata import strata_of
+from loop.math.evaluation.ap import ImageMatch, Truth, match
 from loop.pooling import Cost, Learned, pool_of, queued_of, wanted_of
 from loop.queries import query_vectors
 from loop.selecting import Request, select_from

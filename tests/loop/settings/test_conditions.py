@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from loop.base.errors import ConfigError
-from loop.coverage.facets import measured_facets, prompt_facet
-from loop.coverage.prompts import Assignment, assign, bursts, option_vectors, smooth_by_sequence
+from loop.math.coverage.facets import measured_facets, prompt_facet
+from loop.math.coverage.prompts import Assignment, assign, bursts, option_vectors, smooth_by_sequence
 from loop.settings.conditions import Bin, PromptGroup, load_conditions, parse_conditions
 
 TIME = PromptGroup("time", ("day", "night"), (("by day",), ("at night", "in the dark")), none_below=0.6)

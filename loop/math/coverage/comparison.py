@@ -1,0 +1,258 @@
+"""Production beside the training set, from arrays alone: no database, no network, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.ports import Array
+from db.analysis import StoredDetections
+from loop.ingest import UNKNOWN
+from loop.math.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
+from loop.math.coverage.frame_arrays import Side
+from loop.math.coverage.gaps import (
+    Candidate,
+    Gap,
+    candidates_of,
+    class_candidates,
+    frame_confidence,
+    rank_gaps,
+)
+from loop.math.coverage.overlap import merge_overlapping
+from loop.math.coverage.prompts import Assignment, assign, smooth_by_sequence
+from loop.math.coverage.regions import (
+    Novelty,
+    Region,
+    Search,
+    TrainingSet,
+    find_regions,
+    measure_novelty,
+    region_candidates,
+)
+from loop.math.coverage.strata import Strata, strata_of
+from loop.settings.conditions import Conditions, PromptGroup
+from loop.settings.settings import Gaps
+from samplers.expected_loss import missed_objects
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+ALIKE = 10
+"""So many labeled frames nearest to a frame tell what there is to see in it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of both sides.
+
+    detections: by production row. labeled: by training row, the class ids of its boxes, (B,) int64 each.
+    """
+
+    production: Side
+    training: Side
+    detections: Sequence[StoredDetections]
+    labeled: Sequence[Ints]
+    classes: tuple[str, ...]
+
+
+def all_known(vectors: Array) -> Bools:
+    """(N,) False: nothing is unlike what the embedder was trained on."""
+    return np.zeros(len(vectors), dtype=np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """The conditions and their sentences as the embedder reads them.
+
+    vectors: (D,) unit norm by sentence, empty where prompts are off. logit_scale: the embedder's own. unknown: words it never met.
+    unlike: (N,) bool of (N, D) frames, those that no sentence says anything of.
+    """
+
+    conditions: Conditions
+    vectors: Mapping[str, Array]
+    logit_scale: float
+    unknown: tuple[str, ...] = ()
+    unlike: Callable[[Array], Bools] = all_known
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Both sides, their gaps worst first, and one stratum per production frame.
+
+    boxes_per_class, frames_per_class: (C,) labeled in the training set. missed: (N,) objects that the detector seems to have missed in
+    each production frame, by what the training frames nearest to it show. unlike: (N,) bool, the production frames of
+    which sentences say nothing.
+    """
+
+    production: Side
+    training: Side
+    detections: Sequence[StoredDetections]
+    classes: tuple[str, ...]
+    boxes_per_class: Ints
+    frames_per_class: Ints
+    facets: list[Facet]
+    novelty: Novelty
+    regions: list[Region]
+    gaps: list[Gap]
+    strata: Strata
+    missed: Reals
+    unlike: Bools
+
+    def conditions_of(self, row: int) -> dict[str, str]:
+        """What is known of a production frame: facet name -> option."""
+        found = {}
+        for facet in self.facets:
+            option = int(facet.production[row])
+            if option >= 0:
+                found[facet.name] = facet.options[option]
+        return found
+
+
+def compare(
+    known: Evidence, words: Words, search: Search, settings: Gaps, local: tzinfo, seed: int
+) -> Comparison:
+    """The comparison that gaps, selection and rounds share.
+
+    search: nearest frames of the training set by their ids. local: the zone in which dayparts are meant.
+    """
+    production, training = known.production, known.training
+    members = TrainingSet(_ids(training), training.vectors, training.sequence)
+    novelty, own = measure_novelty(production.vectors, members, search, settings.neighbors)
+    facets = _facets(known, words, settings, local)
+    unlike = words.unlike(production.vectors)
+    named = _named_vectors(words)
+    regions = (
+        find_regions(production.vectors, novelty, own, production.sequence, named, unlike=unlike)
+        if settings.regions
+        else []
+    )
+    boxes, frames_with = _class_counts(known.labeled, len(known.classes))
+    scores = class_maxima(known.detections, len(known.classes))
+    classes = class_candidates(known.classes, boxes, frames_with, len(training), scores)
+    conditioned = [candidate for facet in facets for candidate in candidates_of(facet)]
+    gaps = _ranked(known, [*conditioned, *region_candidates(regions), *classes], settings, seed)
+    return Comparison(
+        production=production,
+        training=training,
+        detections=known.detections,
+        classes=known.classes,
+        boxes_per_class=boxes,
+        frames_per_class=frames_with,
+        facets=facets,
+        novelty=novelty,
+        regions=regions,
+        gaps=gaps,
+        strata=strata_of(gaps, len(production)),
+        missed=_missed(known, search),
+        unlike=unlike,
+    )
+
+
+def class_maxima(detections: Sequence[StoredDetections], classes: int) -> Reals:
+    """(N, C) the highest score of each class in each frame, before suppression where it is known."""
+    maxima = np.zeros((len(detections), classes))
+    for row, found in enumerate(detections):
+        if len(found.confidence) and found.class_scores is not None:
+            maxima[row] = found.class_scores.max(axis=0)
+        elif len(found.confidence):
+            np.maximum.at(maxima[row], found.class_id, found.confidence)
+    return maxima
+
+
+def _named_vectors(words: Words) -> list[tuple[str, Array]]:
+    """The first sentence of every option, to name regions by; none without prompts."""
+    if not words.vectors:
+        return []
+    groups = words.conditions.groups
+    pairs = [pair for group in groups for pair in zip(group.options, group.prompts, strict=True)]
+    return [(option, words.vectors[sentences[0]]) for option, sentences in pairs]
+
+
+def _ranked(known: Evidence, candidates: Sequence[Candidate], settings: Gaps, seed: int) -> list[Gap]:
+    ranked = rank_gaps(
+        candidates,
+        known.production.group,
+        frame_confidence([each.confidence for each in known.detections]),
+        min_share=settings.min_share,
+        max_share=settings.max_share,
+        seed=seed,
+    )
+    return merge_overlapping(ranked, len(known.production))
+
+
+def _missed(known: Evidence, search: Search) -> Reals:
+    training = _ids(known.training)
+    _, found = search(known.production.vectors, min(ALIKE, len(training)))
+    order = np.argsort(training)
+    place = order[np.minimum(np.searchsorted(training[order], found), len(order) - 1)]
+    objects = np.array([len(ids) for ids in known.labeled], dtype=np.float64)
+    return missed_objects(scores_of(known.detections), np.where(found >= 0, objects[place], np.inf))
+
+
+def scores_of(detections: Sequence[StoredDetections]) -> list[Array]:
+    """Of each frame's boxes: (K, C) class scores, or (K,) confidences where only these are known."""
+    return [each.confidence if each.class_scores is None else each.class_scores for each in detections]
+
+
+def _ids(side: Side) -> Ints:
+    return np.array([row.seq for row in side.rows], dtype=np.int64)
+
+
+def _facets(known: Evidence, words: Words, settings: Gaps, local: tzinfo) -> list[Facet]:
+    production, training, conditions = known.production, known.training, words.conditions
+    found: list[Facet] = []
+    if settings.metadata:
+        found += [
+            _metadata(column, conditions, production, training, local) for column in conditions.metadata
+        ]
+    if settings.measured:
+        cameras = [_cameras(production), _cameras(training)]
+        found += measured_facets(conditions.bins, production.measures, training.measures, *cameras)
+    if settings.prompts:
+        for group in conditions.groups:
+            found.append(
+                prompt_facet(group, *(_assigned(side, group, words) for side in (production, training)))
+            )
+    return found
+
+
+def _assigned(side: Side, group: PromptGroup, words: Words) -> Assignment:
+    alone = assign(side.vectors, group, words.vectors, words.logit_scale, words.unlike(side.vectors))
+    return smooth_by_sequence(alone, group, side.sequence)
+
+
+def _metadata(column: str, conditions: Conditions, production: Side, training: Side, local: tzinfo) -> Facet:
+    values = [_column(column, conditions, side, local) for side in (production, training)]
+    return metadata_facet(column, *values)
+
+
+def _column(column: str, conditions: Conditions, side: Side, local: tzinfo) -> list[str | None]:
+    if column == "daypart":
+        hours = np.array([_hour(row.captured_at, local) for row in side.rows], dtype=np.float64)
+        return daypart_names(hours, conditions.dayparts)
+    values = _cameras(side) if column == "camera" else [row.site for row in side.rows]
+    return [None if value == UNKNOWN else value for value in values]
+
+
+def _hour(captured_at: datetime | None, local: tzinfo) -> float:
+    if captured_at is None:
+        return float("nan")
+    clock = captured_at.astimezone(local)
+    return clock.hour + clock.minute / 60
+
+
+def _cameras(side: Side) -> list[str | None]:
+    return [row.camera for row in side.rows]
+
+
+def _class_counts(labeled: Sequence[Ints], classes: int) -> tuple[Ints, Ints]:
+    """(boxes, frames with one) of each class in the training labels."""
+    boxes, with_one = np.zeros(classes, dtype=np.int64), np.zeros(classes, dtype=np.int64)
+    for ids in labeled:
+        np.add.at(boxes, ids, 1)
+        with_one[np.unique(ids)] += 1
+    return boxes, with_one

@@ -1,0 +1,110 @@
+"""One way of dividing frames into conditions, for production and training set alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loop.math.coverage.prompts import Assignment
+from loop.settings.conditions import ENOUGH_FRAMES, Bin, PromptGroup
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+Kind = Literal["metadata", "measured", "prompt", "class", "region"]
+
+NONE = -1
+"""None of the options."""
+UNKNOWN = -2
+"""Nothing is known; such frames are left out of both shares."""
+
+
+@dataclass(frozen=True, eq=False)
+class Facet:
+    """production: (N,) and training: (M,) int64 index of `options`, -1 none of them, -2 unknown.
+
+    strength: (N,) float64, how clearly a production frame shows its option; examples are ordered by it.
+    """
+
+    name: str
+    kind: Kind
+    options: tuple[str, ...]
+    production: Ints
+    training: Ints
+    strength: Reals
+
+
+def metadata_facet(name: str, production: Sequence[str | None], training: Sequence[str | None]) -> Facet:
+    """Options are the values that production shows; None and the empty string are unknown."""
+    options = tuple(sorted({value for value in production if value}))
+    row = {option: index for index, option in enumerate(options)}
+    return Facet(
+        name, "metadata", options, _codes(production, row), _codes(training, row), np.ones(len(production))
+    )
+
+
+def daypart_names(hours: Reals, dayparts: Sequence[tuple[str, float, float]]) -> list[str | None]:
+    """The part of the day of each hour (N,) in 0..24; None for NaN and for hours of no part."""
+    names: list[str | None] = [None] * len(hours)
+    for name, start, end in dayparts:
+        inside = (hours >= start) & (hours < end) if start < end else (hours >= start) | (hours < end)
+        for index in np.flatnonzero(inside):
+            names[index] = name
+    return names
+
+
+def prompt_facet(group: PromptGroup, production: Assignment, training: Assignment) -> Facet:
+    strength = production.probability.max(axis=1, initial=0.0)
+    return Facet(group.name, "prompt", group.options, production.option, training.option, strength)
+
+
+def measured_facets(
+    bins: Sequence[Bin],
+    production: Mapping[str, Reals],
+    training: Mapping[str, Reals],
+    production_camera: Sequence[str | None],
+    training_camera: Sequence[str | None],
+) -> list[Facet]:
+    """One facet per bin whose measurement both sides have; limits are quantiles of the training set.
+
+    A camera with 20 training frames or more has its own limits where the bin says so: sharpness of good
+    frames differs several times between cameras. NaN is unknown.
+    """
+    here, there = np.array(production_camera, dtype=object), np.array(training_camera, dtype=object)
+    facets = []
+    for bin_ in bins:
+        if bin_.measure not in production or not np.isfinite(training.get(bin_.measure, np.zeros(0))).any():
+            continue
+        values, known = production[bin_.measure], training[bin_.measure]
+        limits = _limits(bin_, known, there)
+        beyond, margin = _beyond(bin_, values, here, limits)
+        inside, _ = _beyond(bin_, known, there, limits)
+        facets.append(Facet(bin_.measure, "measured", (bin_.name,), beyond, inside, margin))
+    return facets
+
+
+def _limits(bin_: Bin, training: Reals, camera: NDArray[np.object_]) -> dict[str | None, float]:
+    limits: dict[str | None, float] = {None: float(np.nanquantile(training, bin_.quantile))}
+    if bin_.per_camera:
+        for name in {name for name in camera if name}:
+            own = training[(camera == name) & np.isfinite(training)]
+            if len(own) >= ENOUGH_FRAMES:
+                limits[name] = float(np.quantile(own, bin_.quantile))
+    return limits
+
+
+def _beyond(
+    bin_: Bin, values: Reals, camera: NDArray[np.object_], limits: Mapping[str | None, float]
+) -> tuple[Ints, Reals]:
+    limit = np.array([limits.get(name, limits[None]) for name in camera], dtype=np.float64)
+    margin = limit - values if bin_.side == "below" else values - limit
+    unknown = np.isnan(margin)
+    code = np.where(unknown, UNKNOWN, np.where(margin > 0, 0, NONE)).astype(np.int64)
+    return code, np.where(unknown, 0.0, margin)
+
+
+def _codes(values: Sequence[str | None], row: Mapping[str, int]) -> Ints:
+    return np.array([row.get(value, NONE) if value else UNKNOWN for value in values], dtype=np.int64)

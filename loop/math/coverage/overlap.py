@@ -1,0 +1,84 @@
+"""One gap by one name: what several conditions say of the same frames, and what is only a symptom of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from loop.math.coverage.facets import Kind
+from loop.math.coverage.gaps import LIFT, Gap
+from loop.math.statistics.bootstrap import Bools
+
+KNOWN = 0.005
+"""Share of the training set from which a condition counts as known there."""
+NAMED: dict[Kind, int] = {"metadata": 0, "prompt": 0, "class": 0, "measured": 1, "region": 2}
+"""Which name a gap keeps that goes by several: what was measured is a symptom, a condition or a place the cause."""
+
+
+def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> list[Gap]:
+    """Each gap once, worst first. size: N production frames.
+
+    Gaps that hold much the same frames become one (Jaccard above `overlap`, or a region mostly within a worse
+    gap): the most telling name stays, and of equally telling ones the worst; the others stand in `also`. A
+    condition that training knows, and that without the frames of gaps that may be its cause is no more frequent
+    than there, is explained by them and left out: blur, say, that is what fog and night look like.
+    """
+    kept: list[Gap] = []
+    for gap in sorted(gaps, key=lambda gap: (NAMED[gap.kind], -gap.score)):
+        twin = next((i for i, other in enumerate(kept) if _same(gap, other, size) > overlap), None)
+        if twin is None:
+            kept.append(gap)
+        else:
+            kept[twin] = replace(kept[twin], also=(*kept[twin].also, gap.name))
+    ranked = sorted(
+        (_less_explained(gap, kept, size) for gap in kept), key=lambda gap: (-gap.score, gap.name)
+    )
+    return [
+        gap for gap in ranked if not _explained(gap, [each for each in ranked if _may_cause(each, gap)], size)
+    ]
+
+
+def _less_explained(gap: Gap, others: Sequence[Gap], size: int) -> Gap:
+    """A measured gap weighs as much as the part of it that no narrower named gap holds."""
+    causes = [other for other in others if gap.kind == "measured" and _narrower_cause(other, gap)]
+    left = float((~_mask(causes, size)[gap.frames]).mean())
+    return replace(gap, score=gap.score * left, unexplained=left)
+
+
+def _may_cause(other: Gap, gap: Gap) -> bool:
+    """Of a named condition and a measured one the narrower is the cause, of others the worse."""
+    if other is gap:
+        return False
+    if other.training_share < KNOWN and other.kind != "class":
+        return True
+    if "measured" in (other.kind, gap.kind) and other.kind != gap.kind:
+        return _narrower_cause(other, gap)
+    return (-other.score, other.name) < (-gap.score, gap.name)
+
+
+def _narrower_cause(other: Gap, gap: Gap) -> bool:
+    return NAMED[other.kind] == 0 and other.production_share < gap.production_share
+
+
+def _same(gap: Gap, other: Gap, size: int) -> float:
+    inside, rows = _mask([gap], size), _mask([other], size)
+    common = float((inside & rows).sum())
+    within = gap.kind == "region" and gap.score <= other.score
+    return common / float(inside.sum() if within else (inside | rows).sum())
+
+
+def _explained(gap: Gap, worse: Sequence[Gap], size: int) -> bool:
+    if gap.kind == "class" or gap.training_share < KNOWN:
+        return False
+    left = ~_mask(worse, size)
+    share = (_mask([gap], size) & left).sum() / max(int(left.sum()), 1)
+    return bool(share <= LIFT * gap.training_share)
+
+
+def _mask(gaps: Sequence[Gap], size: int) -> Bools:
+    inside = np.zeros(size, dtype=bool)
+    for gap in gaps:
+        inside[gap.frames] = True
+    return inside

@@ -1,0 +1,53 @@
+"""A map of the embedding space, for looking at."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from connectors.ports import Array
+from loop.math.coverage.facets import Ints
+
+FEW = 10
+
+
+def project(vectors: Array, seed: int = 0) -> NDArray[np.float64]:
+    """(N, D) to (N, 2) in 0..1: PCA to 50 dimensions, then t-SNE (van der Maaten and Hinton 2008); the
+    same seed, the same map.
+
+    Takes some seconds per thousand rows: `sample_rows` first. Fewer than 10 rows are projected by PCA alone.
+    """
+    if len(vectors) < 3:
+        return np.full((len(vectors), 2), 0.5)
+    rows = np.asarray(vectors, dtype=np.float64)
+    if np.ptp(rows, axis=0).max() == 0:
+        return np.full((len(rows), 2), 0.5)
+    dims = min(50, len(rows) - 1, rows.shape[1])
+    reduced = PCA(dims, random_state=seed, svd_solver="full").fit_transform(rows)
+    if len(rows) < FEW or dims < 2:
+        return _to_unit_square(np.column_stack([reduced, np.zeros(len(rows))])[:, :2])
+    perplexity = min(30.0, (len(rows) - 1) / 3)
+    plane = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+    return _to_unit_square(np.asarray(plane, dtype=np.float64))
+
+
+def sample_rows(parts: list[Ints], most: int, seed: int = 0) -> list[Ints]:
+    """At most `most` rows of all parts together, sorted: the budget is shared evenly,
+    what a small part does not use goes to the larger.
+    """
+    rng = np.random.default_rng(seed)
+    chosen: list[Ints] = [np.zeros(0, dtype=np.int64)] * len(parts)
+    left = most
+    for done, index in enumerate(sorted(range(len(parts)), key=lambda i: len(parts[i]))):
+        take = min(len(parts[index]), left // (len(parts) - done))
+        chosen[index] = np.sort(rng.choice(parts[index], take, replace=False))
+        left -= take
+    return chosen
+
+
+def _to_unit_square(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    low, high = plane.min(axis=0), plane.max(axis=0)
+    scaled: NDArray[np.float64] = (plane - low) / np.maximum(high - low, 1e-12)
+    return scaled

@@ -1,0 +1,289 @@
+"""Regions that production visits and the training set does not,
+found in the embedding space without any name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist, squareform
+from sklearn.metrics import silhouette_score
+
+from connectors.ports import Array
+from loop.math.coverage.facets import Ints, Reals
+from loop.math.coverage.gaps import Candidate
+from loop.math.coverage.region_names import Tags, describe, nearest_prompts, telling_tags
+from loop.math.statistics.bootstrap import Bools
+
+Search = Callable[[Array, int], tuple[Array, Ints]]
+"""`search(queries, k)`: cosine similarities (Q, k) and training frame ids (Q, k), best first, -1 for none;
+a vector index.
+"""
+MOST_NEIGHBORS = 64
+MOST_PATHS = 2000
+MOST_REGIONS = 12
+SEPARATED = 0.1
+FALSE_ALARMS = 0.01
+CLEARLY = 1.25
+"""A region's median ratio is at least so many times the limit; 1 % of ordinary frames exceed the limit as well."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """ids: (M,) int64, as the index knows them. vectors: (M, D) unit norm. group: (M,) int, the burst or
+    sequence, -1 for none.
+
+    Neighbors of the same group do not count when a training frame's own distance is measured: they are
+    nearly the same picture.
+    """
+
+    ids: Ints
+    vectors: Array
+    group: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Novelty:
+    """distance: (N,) to the k-th training neighbor. ratio: (N,) that distance over what is usual around
+    there.
+
+    limit: the ratio that 99 of 100 training frames stay below. residual: (N, D) unit norm or zero, what
+    sets a frame apart from its training neighbors.
+    """
+
+    distance: Reals
+    ratio: Reals
+    limit: float
+    residual: Array
+
+    @property
+    def novel(self) -> Bools:
+        return self.ratio > self.limit
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """rows: (K,) int64 production rows, most typical first. inside: (N,) bool. typical: (N,) similarity to
+    the region's center.
+
+    prompts: (name, similarity relative to the average production frame), nearest first.
+    """
+
+    name: str
+    rows: Ints
+    inside: Bools
+    typical: Reals
+    training_share: float
+    ratio: float
+    prompts: tuple[tuple[str, float], ...]
+
+
+def measure_novelty(
+    production: Array, training: TrainingSet, search: Search, k: int = 5
+) -> tuple[Novelty, Novelty]:
+    """The novelty of production frames (N, D), and of the training frames themselves, each left out with
+    its group.
+
+    The distance to the k-th neighbor is divided by the usual such distance of those neighbors (simplified
+    local outlier factor, Breunig et al. 2000; Schubert et al. 2014): on fixed cameras the background
+    dominates, so fog is nearer to the same camera's daylight than another camera is, and only the local
+    comparison finds it. Raises ValueError when there are no training vectors.
+    """
+    if not len(training.ids):
+        raise ValueError("training: expected at least one embedded training frame, got none")
+    own = _own_neighbors(training, search, k)
+    usual = np.maximum(own.last, 0.25 * np.median(own.last) + 1e-6)
+    train_ratio = own.last / _mean_over(own, usual)
+    limit = max(1.0, float(np.quantile(train_ratio, 1 - FALSE_ALARMS)))
+    found = _neighbors(production, training, search, k)
+    ratio = found.last / _mean_over(found, usual)
+    return (
+        Novelty(found.last, ratio, limit, _residual(production, training, found)),
+        Novelty(own.last, train_ratio, limit, _residual(training.vectors, training, own)),
+    )
+
+
+def find_regions(
+    production: Array,
+    novelty: Novelty,
+    training_novelty: Novelty,
+    sequence: Ints,
+    prompts: Sequence[tuple[str, Array]] = (),
+    tags: Tags | None = None,
+    min_size: int = 6,
+    unlike: Bools | None = None,
+) -> list[Region]:
+    """Clusters of novel frames, largest first, each with at least `min_size` frames and clearly novel.
+
+    Sequences are clustered, not frames, by what sets them apart from the training set (Ward 1963), into as
+    many parts as separate best (silhouette, Rousseeuw 1987). sequence: (N,) int, -1 for none. prompts,
+    tags: what they may be called after; prompts are (name, (D,) unit vector). unlike: (N,) frames that prompts say
+    nothing of; a region of mostly such is not called after prompts.
+    """
+    rows = np.flatnonzero(novelty.novel)
+    if len(rows) < min_size:
+        return []
+    code = _sequence_codes(sequence[rows])
+    means = _normalized(_mean_by(novelty.residual[rows], code))
+    part = _parts(means)
+    centers = _normalized(_mean_by(means, part))
+    label = np.full(len(production), -1)
+    label[rows] = part[code]
+    training_label = np.where(
+        training_novelty.novel, (training_novelty.residual @ centers.T).argmax(axis=1), -1
+    )
+    sizes = np.bincount(label[rows], minlength=len(centers))
+    found = [
+        _region(label == p, centers[p], novelty, float((training_label == p).mean()))
+        for p in np.argsort(-sizes, kind="stable")
+        if sizes[p] >= min_size
+    ]
+    clear = [region for region in found if region.ratio >= CLEARLY * novelty.limit]
+    deaf = np.zeros(len(production), dtype=np.bool_) if unlike is None else unlike
+    return [
+        _named(n, region, production, () if deaf[region.rows].mean() > 0.5 else prompts, tags or {})
+        for n, region in enumerate(clear, start=1)
+    ]
+
+
+def region_candidates(regions: Sequence[Region]) -> list[Candidate]:
+    """Regions as candidates for `rank_gaps`."""
+    return [
+        Candidate(
+            name=region.name,
+            kind="region",
+            inside=region.inside,
+            known=np.ones(len(region.inside), dtype=bool),
+            strength=region.typical,
+            training_share=region.training_share,
+        )
+        for region in regions
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Neighbors:
+    """rows: (Q, k) training rows, -1 for none.
+
+    last: (Q,) distance to the last of them, to anything if there is none.
+    """
+
+    rows: Ints
+    last: Reals
+
+
+def _neighbors(queries: Array, training: TrainingSet, search: Search, k: int) -> _Neighbors:
+    similarity, ids = search(queries, min(k, len(training.ids)))
+    return _last_of(similarity, _rows_of(ids, training.ids))
+
+
+def _own_neighbors(training: TrainingSet, search: Search, k: int) -> _Neighbors:
+    size = len(training.ids)
+    _, sizes = np.unique(training.group[training.group >= 0], return_counts=True)
+    extra = min(int(sizes.max(initial=1)), MOST_NEIGHBORS)
+    similarity, ids = search(training.vectors, min(k + extra, size))
+    rows = _rows_of(ids, training.ids)
+    own = rows == np.arange(size)[:, None]
+    own |= (training.group[rows] == training.group[:, None]) & (training.group[:, None] >= 0)
+    foreign = (rows >= 0) & ~own
+    order = np.argsort(~foreign, axis=1, kind="stable")[:, :k]
+    kept = np.take_along_axis(np.where(foreign, rows, -1), order, axis=1)
+    return _last_of(np.take_along_axis(similarity, order, axis=1), kept)
+
+
+def _last_of(similarity: Array, rows: Ints) -> _Neighbors:
+    count = (rows >= 0).sum(axis=1)
+    place = np.where(count > 0, count, rows.shape[1]) - 1
+    last = np.take_along_axis(similarity, place[:, None], axis=1)[:, 0]
+    return _Neighbors(rows, np.sqrt(np.maximum(2 - 2 * last.astype(np.float64), 0)))
+
+
+def _rows_of(ids: Ints, known: Ints) -> Ints:
+    order = np.argsort(known)
+    place = np.minimum(np.searchsorted(known[order], ids), len(known) - 1)
+    rows = order[place]
+    return np.where(known[rows] == ids, rows, -1)
+
+
+def _mean_over(found: _Neighbors, usual: Reals) -> Reals:
+    valid = found.rows >= 0
+    total = np.where(valid, usual[found.rows], 0).sum(axis=1)
+    mean: Reals = np.where(valid.any(axis=1), total / np.maximum(valid.sum(axis=1), 1), np.median(usual))
+    return mean
+
+
+def _residual(vectors: Array, training: TrainingSet, found: _Neighbors) -> Array:
+    valid = (found.rows >= 0)[:, :, None]
+    total = np.zeros(vectors.shape, dtype=np.float64)
+    for column in range(found.rows.shape[1]):
+        total += np.where(valid[:, column], training.vectors[found.rows[:, column]], 0)
+    return _normalized(vectors - total / np.maximum(valid.sum(axis=1), 1))
+
+
+def _parts(means: Array) -> Ints:
+    """(S,) part of each sequence; beyond 2,000 sequences the rest joins the nearest part."""
+    chosen = np.linspace(0, len(means) - 1, min(len(means), MOST_PATHS)).astype(np.int64)
+    part = _best_cut(means[chosen])
+    if len(chosen) == len(means):
+        return part
+    centers = _normalized(_mean_by(means[chosen], part))
+    nearest: Ints = (means @ centers.T).argmax(axis=1)
+    return nearest
+
+
+def _best_cut(means: Array) -> Ints:
+    one = np.zeros(len(means), dtype=np.int64)
+    if len(means) < 3:
+        return one
+    condensed = pdist(means.astype(np.float64))
+    tree, square = linkage(condensed, "ward"), squareform(condensed)
+    cuts = [
+        fcluster(tree, count, "maxclust") - 1 for count in range(2, min(MOST_REGIONS, len(means) - 1) + 1)
+    ]
+    scored = [(_silhouette(square, cut), -number, cut) for number, cut in enumerate(cuts)]
+    best, _, cut = max(scored, key=lambda entry: entry[:2])
+    return cut.astype(np.int64) if best > SEPARATED else one
+
+
+def _silhouette(square: Reals, cut: Ints) -> float:
+    parts = len(np.unique(cut))
+    if not 2 <= parts < len(cut):
+        return -1.0
+    return float(silhouette_score(square, cut, metric="precomputed"))
+
+
+def _region(inside: Bools, center: Array, novelty: Novelty, training_share: float) -> Region:
+    rows = np.flatnonzero(inside)
+    typical = (novelty.residual @ center).astype(np.float64)
+    ordered = rows[np.argsort(-typical[rows], kind="stable")]
+    return Region("", ordered, inside, typical, training_share, float(np.median(novelty.ratio[rows])), ())
+
+
+def _named(
+    number: int, region: Region, production: Array, prompts: Sequence[tuple[str, Array]], tags: Tags
+) -> Region:
+    near = nearest_prompts(production[region.rows], production, prompts)
+    name = f"region {number}{describe(telling_tags(region.rows, tags), near)}"
+    return replace(region, name=name, prompts=near)
+
+
+def _sequence_codes(sequence: Ints) -> Ints:
+    alone = sequence < 0
+    unique = np.where(alone, sequence.max(initial=0) + 1 + np.arange(len(sequence)), sequence)
+    codes: Ints = np.unique(unique, return_inverse=True)[1].astype(np.int64)
+    return codes
+
+
+def _mean_by(vectors: Array, code: Ints) -> NDArray[np.float64]:
+    total = np.zeros((int(code.max()) + 1, vectors.shape[1]))
+    np.add.at(total, code, vectors)
+    return total / np.bincount(code)[:, None]
+
+
+def _normalized(vectors: NDArray[np.floating]) -> Array:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.where(norms > 1e-6, vectors / np.maximum(norms, 1e-6), 0).astype(np.float32)

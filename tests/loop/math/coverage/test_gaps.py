@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from loop.math.coverage.facets import UNKNOWN, Facet, daypart_names, metadata_facet
+from loop.math.coverage.gaps import (
+    Candidate,
+    candidates_of,
+    class_candidates,
+    frame_confidence,
+    rank_gaps,
+    spread_examples,
+    suspicion_limit,
+)
+from loop.math.coverage.overlap import merge_overlapping
+from loop.math.coverage.strata import reason_lines, strata_of
+from loop.math.statistics.bootstrap import resampling
+
+
+def candidate(name: str, inside: np.ndarray, training_share: float = 0.0, **more: object) -> Candidate:
+    ones = np.ones(len(inside))
+    made = Candidate(name, "prompt", inside, ones.astype(bool), ones, training_share)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def rows(size: int, *chosen: int) -> np.ndarray:
+    inside = np.zeros(size, dtype=bool)
+    inside[list(chosen)] = True
+    return inside
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_planted_gap_ranks_first(seed: int) -> None:
+    """3 % night that training lacks, among conditions that both sides show alike up to chance."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(40), 50)
+    weather, training_weather = rng.integers(0, 12, 2000), rng.integers(0, 12, 1000)
+    night = np.isin(np.arange(2000) // 10, rng.choice(200, 6, replace=False))
+    facets = [
+        Facet(
+            "weather", "prompt", tuple(f"w{i}" for i in range(12)), weather, training_weather, np.ones(2000)
+        ),
+        Facet("time", "prompt", ("night",), np.where(night, 0, -1), np.full(1000, -1), np.ones(2000)),
+    ]
+    confidence = np.where(night, 0.2, 0.8) + 0.05 * rng.normal(size=2000)
+    gaps = rank_gaps([c for facet in facets for c in candidates_of(facet)], group, confidence)
+    assert gaps[0].name == "time: night"
+    assert gaps[0].production_share == pytest.approx(0.03)
+    assert gaps[0].interval[0] < 0.03 < gaps[0].interval[1]
+    assert night[gaps[0].frames].all()
+
+
+def test_numbers_and_sentence_by_hand() -> None:
+    inside = rows(100, 0, 1, 50)
+    confidence = np.where(inside, 0.21, 0.78)
+    gap = rank_gaps([candidate("time: night", inside)], np.arange(100) // 10, confidence)[0]
+    assert gap.why == (
+        "time: night: 3.0 % of production, 0.0 % of training; detector mean confidence .21 against .78"
+    )
+    assert (gap.deficit, gap.groups) == (pytest.approx(0.03), 2)
+    assert gap.score == pytest.approx(0.03 * (0.25 + (0.78 - 0.21) / 0.78) * 0.5), "two groups of ten: unsure"
+
+
+def test_few_labeled_frames_do_not_speak_for_an_imported_set_that_does_not_say_its_cameras() -> None:
+    """Production has four cameras alike. 75 frames were labeled after 1,500 imported ones of which the camera is not
+    known; the night that is lacking in all of them must not come after the cameras that the 75 happen to show less.
+    """
+    cameras = Facet(
+        "camera",
+        "metadata",
+        ("a", "b", "c", "d"),
+        np.arange(2000) % 4,
+        np.concatenate([np.full(1500, UNKNOWN), np.repeat([0, 1, 2, 3], [25, 25, 15, 10])]),
+        np.ones(2000),
+    )
+    night = np.isin(np.arange(2000) // 10, np.arange(3, 200, 33))
+    confidence = np.where(night, 0.4, 0.8)
+    both = [*candidates_of(cameras), candidate("time: night", night)]
+    gaps = rank_gaps(both, np.arange(2000) // 50, confidence, max_share=0.5)
+    assert [gap.name for gap in gaps] == ["time: night", "camera: d"]
+    few, known = gaps[1], 75 / 1575
+    assert few.training_known == pytest.approx(known)
+    assert "25.0 % of production, 13.3 % of training as far as known (4.8 % of it)" in few.why
+    told = replace(cameras, training=cameras.training[1500:])
+    (alone,) = rank_gaps(candidates_of(told), np.arange(2000) // 50, confidence, max_share=0.5)
+    assert few.score == pytest.approx(known * alone.score)
+    assert "13.3 % of training;" in alone.why
+
+
+def test_what_is_no_gap() -> None:
+    group, confidence = np.arange(100), np.full(100, 0.5)
+    assert rank_gaps([candidate("alike", rows(100, *range(10)), 0.08)], group, confidence) == []
+    assert rank_gaps([candidate("frequent", rows(100, *range(30)), 0.08)], group, confidence) == []
+    assert rank_gaps([candidate("rare", rows(1000, 1))], np.arange(1000), np.ones(1000)) == []
+    assert rank_gaps([candidate("absent", rows(100))], group, confidence) == []
+
+
+def test_what_training_hardly_knows_is_a_gap_however_large() -> None:
+    night = candidate("night", rows(100, *range(42)), 0.02)
+    assert [gap.name for gap in rank_gaps([night], np.arange(100), np.ones(100))] == ["night"]
+
+
+def test_the_blinder_of_two_equal_gaps_comes_first() -> None:
+    seen, unseen = rows(100, *range(5)), rows(100, *range(50, 55))
+    confidence = np.where(unseen, 0.1, 0.8)
+    gaps = rank_gaps([candidate("seen", seen), candidate("unseen", unseen)], np.arange(100), confidence)
+    assert [gap.name for gap in gaps] == ["unseen", "seen"]
+
+
+def test_interval_resamples_groups_not_frames() -> None:
+    known = np.ones(1000, dtype=bool)
+    one_camera_day = np.repeat(np.arange(10), 100)
+    inside = one_camera_day == 3
+    low, high = resampling(one_camera_day, seed=0).interval(inside, known)
+    assert low == 0.0
+    assert high > 0.25
+    low, high = resampling(np.arange(1000), seed=0).interval(inside, known)
+    assert 0.07 < low < 0.1 < high < 0.13
+    assert resampling(np.zeros(1000, dtype=np.int64), seed=0).interval(inside, known) == (0.0, 1.0)
+    assert resampling(np.arange(20_000), seed=0).times.shape == (200, 20_000)
+
+
+def test_unknown_frames_count_in_no_share() -> None:
+    facet = metadata_facet("camera", ["a", "a", "b", None], ["a", "a", "", None, "c"])
+    assert facet.production.tolist() == [0, 0, 1, -2]
+    assert facet.training.tolist() == [0, 0, -2, -2, -1]
+    a, b = candidates_of(facet)
+    assert (a.training_share, b.training_share) == (pytest.approx(2 / 3), 0)
+    assert b.known.tolist() == [True, True, True, False]
+    gap = rank_gaps([b], np.arange(4), np.ones(4))[0]
+    assert gap.production_share == pytest.approx(1 / 3)
+
+
+def test_where_nothing_is_known_of_training_nothing_is_claimed() -> None:
+    assert candidates_of(metadata_facet("camera", ["a", "b"], [None, ""])) == []
+
+
+def test_parts_of_the_day_may_pass_midnight() -> None:
+    parts = [("night", 21.0, 6.0), ("noon", 11.0, 13.0)]
+    hours = np.array([23, 5.9, 6, 12, np.nan])
+    assert daypart_names(hours, parts) == ["night", "night", None, "noon", None]
+
+
+def test_examples_take_turns_over_groups() -> None:
+    strength = np.array([0.9, 0.8, 0.7, 0.95, 0.1])
+    group = np.array([5, 5, 5, 2, 2])
+    assert spread_examples(np.arange(5), strength, group).tolist() == [3, 0, 4, 1, 2]
+    assert spread_examples(np.zeros(0, np.int64), strength, group).tolist() == []
+
+
+def test_a_class_with_few_boxes_that_the_detector_suspects() -> None:
+    scores = np.full((1000, 2), 0.01)
+    scores[:, 0] = 0.9
+    scores[[3, 77, 205, 401, 800], 1] = [0.2, 0.4, 0.3, 0.35, 0.25]
+    found = class_candidates(["person", "forklift"], np.array([900, 5]), np.array([500, 4]), 600, scores)
+    assert [c.name for c in found] == ["class: forklift"]
+    gap = rank_gaps(found, np.arange(1000) // 4, np.full(1000, 0.8))[0]
+    assert gap.frames.tolist() == [77, 401, 205, 800, 3]
+    assert gap.deficit == pytest.approx(0.02 * 0.95), "suspected in .5 %, taken to be 2 %"
+    assert gap.why == (
+        "forklift: suspected in 0.5 % of production, 5 boxes in training; its confidence .30 against .80"
+    )
+    strata = strata_of([gap], 1000)
+    assert strata.sure[[77, 401, 205, 800, 3]].tolist() == pytest.approx([1, 0.8, 0.6, 0.4, 0.2])
+
+
+def test_few_suspected_frames_or_one_camera_day_are_no_class_gap() -> None:
+    for suspects, group in ((4, np.arange(1000)), (9, np.zeros(1000, dtype=np.int64))):
+        scores = np.where(np.arange(1000) < suspects, 0.9, 0.01)[:, None]
+        found = class_candidates(["forklift"], np.array([5]), np.array([4]), 600, scores)
+        assert rank_gaps(found, group, np.ones(1000)) == []
+
+
+def test_suspicion_goes_down_only_where_something_stands_out() -> None:
+    flat = np.full(1000, 0.03)
+    assert suspicion_limit(flat, 0.1) == 0.1
+    peaked = np.where(np.arange(1000) < 20, 0.06, 0.002)
+    assert suspicion_limit(peaked, 0.1) == pytest.approx(0.06)
+    assert suspicion_limit(np.zeros(0), 0.1) == 0.1
+
+
+def test_confidence_of_a_frame() -> None:
+    boxes = [np.array([0.9, 0.5, 0.05]), np.array([0.05]), np.zeros(0)]
+    np.testing.assert_allclose(frame_confidence(boxes), [0.7, 0, 0])
+
+
+def test_gaps_with_the_same_frames_become_one() -> None:
+    group, confidence = np.arange(100), np.ones(100)
+    night, dark, other = rows(100, 1, 2, 3, 4), rows(100, 1, 2, 3), rows(100, 4, 5, 6)
+    region = candidate("region 1", rows(100, 2, 3), kind="region")
+    gaps = rank_gaps(
+        [candidate("night", night), candidate("dark", dark), candidate("other", other), region],
+        group,
+        confidence,
+    )
+    merged = merge_overlapping(gaps, 100)
+    assert {gap.name: gap.also for gap in merged} == {"night": ("dark", "region 1"), "other": ()}
+
+
+def test_a_pure_region_does_not_vanish_in_a_mixed_gap() -> None:
+    region = candidate("region 1", rows(100, *range(4)), kind="region")
+    mixed = candidate("tilted", rows(100, *range(16)), 0.08)
+    gaps = rank_gaps([region, mixed], np.arange(100), np.where(np.arange(100) < 4, 0.1, 0.9))
+    assert [gap.name for gap in merge_overlapping(gaps, 100)] == ["region 1", "tilted"]
+
+
+def test_a_cause_names_the_gap_and_explains_its_symptoms() -> None:
+    group, confidence = np.arange(200), np.where(np.arange(200) < 12, 0.1, 0.9)
+    dark = candidate("dark", rows(200, *range(6)), 0.01, kind="measured")
+    night = candidate("night", rows(200, *range(1, 6)), 0.01)
+    fog = candidate("fog", rows(200, *range(6, 12)), 0.01)
+    blurry = candidate("blurry", rows(200, *range(13)), 0.01, kind="measured")
+    gaps = rank_gaps([dark, night, fog, blurry], group, confidence)
+    assert gaps[0].name == "blurry", "the broadest has the largest deficit"
+    assert [(gap.name, gap.also) for gap in merge_overlapping(gaps, 200)] == [
+        ("fog", ()),
+        ("night", ("dark",)),
+    ]
+
+
+def test_what_worse_gaps_explain_is_left_out() -> None:
+    blind = np.where(np.arange(100) < 8, 0.1, 0.9)
+    day = candidate("day", rows(100, *range(8)))
+    compressed = candidate("compressed", rows(100, *range(4, 10)), 0.02)
+    snow = candidate("snow", rows(100, 0, 1))
+    gaps = rank_gaps([day, compressed, snow], np.arange(100), blind)
+    assert [gap.name for gap in gaps] == ["day", "compressed", "snow"]
+    assert [gap.name for gap in merge_overlapping(gaps, 100)] == ["day", "snow"]
+
+
+def test_strata_a_frame_belongs_to_the_rarest_gap() -> None:
+    group, confidence = np.arange(100), np.ones(100)
+    broad, narrow = candidate("broad", rows(100, *range(8))), candidate("narrow", rows(100, 6, 7, 8))
+    gaps = rank_gaps([broad, narrow], group, confidence)
+    strata = strata_of(gaps, 100)
+    assert strata.names == ("broad", "narrow")
+    assert strata.code[:10].tolist() == [0] * 6 + [1] * 3 + [-1]
+    scores = {gap.name: gap.score for gap in gaps}
+    np.testing.assert_allclose(strata.deficit, [scores["broad"] * 6 / 8, scores["narrow"]])
+    assert strata.sure.tolist() == [1.0] * 100
+
+
+def test_every_arm_has_its_reason() -> None:
+    gaps = rank_gaps([candidate("night", rows(4, 0))], np.arange(4), np.ones(4))
+    arms = ["coverage", "discovery", "herding", "random", "uncertainty", "ppal", "k_center", "left_over"]
+    lines = reason_lines(
+        np.array([0, 1, 2, 3, 1, 2, 3, 2]),
+        arms,
+        strata_of(gaps, 4),
+        np.array([2.345, 2.345, 2.345, 0.8]),
+        np.array([0, 0, 0.5, 0.1]),
+    )
+    assert lines == [
+        "night: 25.0 % of production, 0.0 % of training; detector mean confidence 1.00 against 1.00",
+        "new: 2.3 times as far from the training set as is usual around there",
+        "stands for the most of what is unlike all that is labeled or chosen so far; the model is surer of 75% of the frames",
+        "drawn at random, so that what nobody suspects has its chance",
+        "doubtful: the model is unsure of its boxes here, and more so, per second of labeling, than in what could still be chosen",
+        "doubtful, and unlike the other doubtful frames of the batch",
+        "the newest that was left: 0.8 times as far from the training set as is usual around there",
+        "drawn at random: none of the frames that were compared with one another could be chosen",
+    ]
+    assert strata_of([], 3).code.tolist() == [-1, -1, -1]
+
+
+def test_a_reason_says_no_more_than_the_strategy_found() -> None:
+    nothing = strata_of([], 2)
+    told = {"similarity": np.array([0.25, 0.0]), "uncertainty": np.array([0.3, 0.0])}
+    lines = {
+        arm: reason_lines(np.array([0, 1]), [arm] * 2, nothing, np.zeros(2), np.zeros(2), told)
+        for arm in ("targeted", "uncertainty")
+    }
+    assert lines["targeted"] == [
+        "resembles what was asked for (similarity 0.25)",
+        "nothing that resembles what was asked for is left",
+    ]
+    assert lines["uncertainty"][0].startswith("doubtful: ")
+    assert lines["uncertainty"][1] == "no box was found in it, and none that is doubtful is left"
+
+
+def test_what_is_labeled_is_counted_among_frames_of_which_it_is_known() -> None:
+    """A thousand imported images tell no time of day; of forty labeled frames that do, four are of the night."""
+    facet = metadata_facet(
+        "daypart", ["night"] * 300 + ["day"] * 700, [None] * 1000 + ["night"] * 4 + ["day"] * 36
+    )
+    (night,) = rank_gaps(candidates_of(facet), np.arange(1000) // 20, np.full(1000, 0.5), max_share=0.5)
+    assert night.training_share == pytest.approx(0.1)
+    assert night.training_known == pytest.approx(40 / 1040)
+    assert night.labeled(1040) == pytest.approx(4)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from loop.math.coverage.projection import project, sample_rows
+
+
+def test_the_map_keeps_clusters_apart_and_is_deterministic() -> None:
+    rng = np.random.default_rng(0)
+    kind = np.repeat([0, 1, 2], 40)
+    vectors = (3 * np.eye(3, 64)[kind] + 0.3 * rng.normal(size=(120, 64))).astype(np.float32)
+    plane = project(vectors)
+    np.testing.assert_array_equal(plane, project(vectors))
+    assert plane.shape == (120, 2)
+    assert plane.min() == 0
+    assert plane.max() == 1
+    nearest = NearestNeighbors(n_neighbors=2).fit(plane).kneighbors(plane, return_distance=False)[:, 1]
+    assert (kind[nearest] == kind).mean() > 0.95
+
+
+def test_few_or_equal_rows_still_have_a_place() -> None:
+    assert project(np.zeros((0, 8), np.float32)).shape == (0, 2)
+    assert project(np.ones((2, 8), np.float32)).tolist() == [[0.5, 0.5]] * 2
+    assert project(np.ones((20, 8), np.float32)).tolist() == [[0.5, 0.5]] * 20
+    few = project(np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32))
+    assert np.isfinite(few).all()
+    line = project(np.arange(30, dtype=np.float32)[:, None])
+    assert (np.diff(line[:, 0]) > 0).all() or (np.diff(line[:, 0]) < 0).all()
+
+
+def test_small_parts_are_kept_whole() -> None:
+    parts = [np.arange(5000), np.arange(5000, 5030), np.arange(6000, 9000)]
+    sampled = sample_rows(parts, 1030)
+    assert [len(rows) for rows in sampled] == [500, 30, 500]
+    assert all(np.isin(rows, part).all() for rows, part in zip(sampled, parts, strict=True))
+    assert [len(rows) for rows in sample_rows(parts, 99999)] == [5000, 30, 3000]

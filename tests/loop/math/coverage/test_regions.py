@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from loop.math.coverage.gaps import rank_gaps
+from loop.math.coverage.region_names import nearest_prompts, telling_tags
+from loop.math.coverage.regions import (
+    Novelty,
+    Region,
+    Search,
+    TrainingSet,
+    find_regions,
+    measure_novelty,
+    region_candidates,
+)
+from tests.loop.math.coverage.worlds import KINDS, World, constant_search, make_world
+
+SEEDS = pytest.mark.parametrize("seed", range(5))
+
+
+def explore(world: World, search: Search | None = None) -> tuple[Novelty, list[Region]]:
+    novelty, training = measure_novelty(world.production, world.training, search or world.search)
+    return novelty, find_regions(world.production, novelty, training, world.sequence)
+
+
+@SEEDS
+def test_planted_gaps_are_the_largest_regions(seed: int) -> None:
+    world = make_world(seed)
+    novelty, regions = explore(world)
+    assert novelty.novel[world.kind == 0].mean() < 0.05
+    main = [np.bincount(world.kind[region.rows], minlength=4) for region in regions[:3]]
+    assert {KINDS[int(counts.argmax())] for counts in main} == {"night", "fog", "new camera"}
+    assert all(counts.max() >= 0.9 * counts.sum() >= 0.9 * 18 for counts in main)
+    assert all(region.training_share < 0.01 for region in regions)
+
+
+@SEEDS
+def test_fog_is_found_although_a_global_limit_misses_it(seed: int) -> None:
+    world = make_world(seed, kinds=(2,))
+    novelty, training = measure_novelty(world.production, world.training, world.search)
+    fog = world.kind == 2
+    everywhere = np.quantile(training.distance, 0.99)
+    assert (novelty.distance[fog] > everywhere).mean() < 0.2
+    assert novelty.novel[fog].mean() > 0.6
+
+
+def test_an_index_that_answers_constants_finds_nothing() -> None:
+    novelty, regions = explore(make_world(0), constant_search)
+    assert not novelty.novel.any()
+    assert regions == []
+
+
+def test_without_a_gap_there_is_no_region() -> None:
+    for seed in range(5):
+        novelty, regions = explore(make_world(seed, kinds=()))
+        assert novelty.novel.mean() < 0.05
+        assert regions == []
+
+
+def test_the_first_row_is_the_most_typical() -> None:
+    world = make_world(1)
+    _, regions = explore(world)
+    typical = regions[0].typical[regions[0].rows]
+    assert (np.diff(typical) <= 0).all()
+    assert regions[0].inside.sum() == len(regions[0].rows)
+
+
+def test_novelty_by_hand_on_a_circle() -> None:
+    def on_circle(degrees: list[float]) -> np.ndarray:
+        angle = np.radians(degrees)
+        return np.column_stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+
+    rows = on_circle([0, 1, 2, 3, 4, 5])
+    training = TrainingSet(np.array([7, 3, 9, 1, 4, 2]), rows, np.full(6, -1))
+
+    def search(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        similarity = queries @ rows.T
+        best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(similarity, best, axis=1), training.ids[best]
+
+    novelty, own = measure_novelty(on_circle([90, 2.5]), training, search, k=1)
+    one_degree, far, near = (2 * np.sin(np.radians(d / 2)) for d in (1, 85, 0.5))
+    np.testing.assert_allclose(own.distance, one_degree, rtol=0.02)
+    np.testing.assert_allclose(novelty.distance, [far, near], rtol=0.02)
+    np.testing.assert_allclose(novelty.ratio, [far / one_degree, near / one_degree], rtol=0.04)
+    assert novelty.novel.tolist() == [True, False]
+
+
+def test_a_burst_of_the_same_picture_does_not_make_its_surroundings_novel() -> None:
+    world = make_world(0, kinds=())
+    alone = TrainingSet(world.training.ids, world.training.vectors, np.full(len(world.training.ids), -1))
+    grouped, _ = measure_novelty(world.production, world.training, world.search)
+    naive, _ = measure_novelty(world.production, alone, world.search)
+    ordinary = np.median(naive.ratio)
+    assert np.median(grouped.ratio) == pytest.approx(1, abs=0.15)
+    assert ordinary > 1.5
+
+
+def test_ids_outside_the_training_set_are_no_neighbors() -> None:
+    world = make_world(0)
+
+    def strangers_first(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        similarity, ids = world.search(queries, k)
+        similarity[:, -1], ids[:, -1] = -1, -1
+        return similarity, ids
+
+    novelty, _ = measure_novelty(world.production, world.training, strangers_first)
+    assert np.isfinite(novelty.ratio).all()
+    assert novelty.novel[world.kind == 3].all()
+
+
+def test_no_training_set_is_said() -> None:
+    nothing = TrainingSet(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    with pytest.raises(ValueError, match="expected at least one embedded training frame, got none"):
+        measure_novelty(np.eye(4, dtype=np.float32), nothing, constant_search)
+
+
+def test_prompts_are_compared_with_the_average_frame() -> None:
+    average = np.tile([1.0, 0, 0, 0], (50, 1)).astype(np.float32)
+    members = np.tile([0.8, 0.6, 0, 0], (5, 1)).astype(np.float32)
+    prompts = [("always", np.eye(4)[0]), ("night", np.eye(4)[1]), ("fog", np.eye(4)[2])]
+    near = nearest_prompts(members, np.concatenate([average, members]), prompts)
+    assert [name for name, _ in near] == ["night"]
+    assert near[0][1] == pytest.approx(0.6 * 50 / 55)
+
+
+def test_regions_alone_rank_a_planted_gap_first() -> None:
+    world = make_world(3)
+    _, regions = explore(world)
+    blind = np.where(world.kind > 0, 0.2, 0.8)
+    gaps = rank_gaps(region_candidates(regions), world.day, blind)
+    assert {KINDS[int(world.kind[gap.frames[0]])] for gap in gaps[:3]} == {"night", "fog", "new camera"}
+    assert gaps[0].why.startswith("region ")
+    assert "of production, 0." in gaps[0].why
+
+
+def test_region_is_named_by_the_nearest_prompt() -> None:
+    world = make_world(0, kinds=(1,))
+    novelty, training = measure_novelty(world.production, world.training, world.search)
+    night = world.production[world.kind == 1].mean(axis=0) - world.production[world.kind == 0].mean(axis=0)
+    prompts = [("night", night / np.linalg.norm(night)), ("day", -night / np.linalg.norm(night))]
+    regions = find_regions(world.production, novelty, training, world.sequence, prompts)
+    assert regions[0].name == "region 1 (like night)"
+    deaf = find_regions(world.production, novelty, training, world.sequence, prompts, unlike=world.kind == 1)
+    assert deaf[0].name == "region 1"
+
+
+def test_region_is_named_by_the_camera_it_comes_from() -> None:
+    world = make_world(0, kinds=(3,))
+    novelty, training = measure_novelty(world.production, world.training, world.search)
+    cameras = [f"cam-{number}" for number in world.camera]
+    tags = {"camera": cameras, "site": ["yard"] * len(cameras)}
+    regions = find_regions(world.production, novelty, training, world.sequence, tags=tags)
+    assert regions[0].name == "region 1 (camera cam-5)"
+
+
+def test_a_tag_tells_only_what_is_seldom_elsewhere() -> None:
+    values = ["a", "a", "b", "b", "b", None]
+    assert telling_tags(np.array([0, 1]), {"camera": values}) == ("camera a",)
+    assert telling_tags(np.array([2]), {"camera": values}) == ()
+    assert telling_tags(np.array([0, 2, 3]), {"camera": values}) == ()
+    assert telling_tags(np.array([5]), {"camera": values}) == ()
+
+
+def test_a_training_set_of_one_sequence_still_has_a_scale() -> None:
+    world = make_world(0)
+    one = TrainingSet(world.training.ids, world.training.vectors, np.zeros(len(world.training.ids), np.int64))
+    novelty, _ = measure_novelty(world.production, one, world.search)
+    assert novelty.novel[world.kind == 3].all()
+    assert np.isfinite(novelty.ratio).all()

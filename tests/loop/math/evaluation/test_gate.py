@@ -1,0 +1,233 @@
+"""The gate on planted cases: chance is not promoted, a real gain is, a broken slice never."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from loop.math.evaluation.gate import GateSettings, Latency, Verdict, judge
+from tests.loop.math.evaluation.simulated import BLIND, CLASSES, CONDITIONS, GOOD, detector, skills, world
+
+GAPS = ("night", "fog", "rain")
+FAST = GateSettings(draws=200)
+STEADY = Latency([10.0] * 30, [10.0] * 30)
+BETTER = skills(day=GOOD - 0.1, gaps=0.3)
+
+
+def verdict(seed: int, groups: int, before, after, *, frames: int = 4, targets=GAPS, **options) -> Verdict:
+    rng = np.random.default_rng(seed)
+    scene = world(rng, groups, frames)
+    pair = detector(rng, scene, before), detector(rng, scene, after)
+    settings = {"settings": FAST, "latency": STEADY} | options
+    return judge(
+        *pair,
+        groups=scene.group.tolist(),
+        classes=CLASSES,
+        conditions=scene.masks,
+        targets=targets,
+        seed=seed,
+        **settings,
+    )
+
+
+def promoted(seeds: int, *args, **options) -> float:
+    return float(np.mean([verdict(seed, *args, **options).promote for seed in range(seeds)]))
+
+
+def broken(skill, *, condition: int | None = None, kind: int | None = None):
+    out = skill.copy()
+    if condition is not None:
+        out[condition] = -3.0
+    if kind is not None:
+        out[:, kind] = -1.5
+    return out
+
+
+def test_equal_models_are_not_promoted() -> None:
+    assert promoted(100, 20, skills(gaps=0), skills(gaps=0), frames=2) <= 0.06
+    assert promoted(80, 24, skills(), skills(), frames=2, targets=()) <= 0.06
+
+
+def test_a_real_gain_on_the_gaps_is_promoted() -> None:
+    assert promoted(40, 30, skills(gaps=BLIND), BETTER, frames=2) >= 0.85
+    assert promoted(40, 60, skills(gaps=BLIND), BETTER, frames=1) >= 0.85
+
+
+def test_a_gain_is_promoted_without_targets_too() -> None:
+    assert promoted(40, 30, skills(gaps=BLIND), BETTER, frames=2, targets=()) >= 0.85
+
+
+def test_a_broken_condition_blocks() -> None:
+    before = skills(gaps=BLIND)
+    before[3] = 0.3
+    assert promoted(40, 30, before, broken(BETTER, condition=3), frames=2, targets=GAPS[:2]) <= 0.05
+
+
+def test_a_broken_rare_class_blocks_and_is_named() -> None:
+    before = skills(gaps=BLIND)
+    before[:, 4] = 1.5
+    results = [verdict(seed, 30, before, broken(BETTER, kind=4)) for seed in range(40)]
+    assert np.mean([v.promote for v in results]) <= 0.05
+    assert np.mean(["class forklift fell" in v.reasons[0] for v in results]) >= 0.95
+    better = next(
+        v for v in results if any(c.name == "better on the gaps" and c.status == "pass" for c in v.checks)
+    )
+    assert not better.promote
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("groups", [12, 30, 60])
+@pytest.mark.parametrize("power", [1.0, 3.0])
+def test_equal_models_of_other_confidence_are_not_promoted(groups: int, power: float) -> None:
+    count = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        scene = world(rng, groups)
+        a, b = (detector(rng, scene, skills(gaps=0)) for _ in range(2))
+        b = replace(b, confidence=b.confidence**power)
+        labels = {"groups": scene.group.tolist(), "classes": CLASSES, "conditions": scene.masks}
+        count += judge(a, b, **labels, targets=GAPS, latency=STEADY, settings=FAST, seed=seed).promote
+    assert count / 300 <= 0.06
+
+
+def test_a_copy_is_not_promoted() -> None:
+    rng = np.random.default_rng(0)
+    scene = world(rng, 30)
+    model = detector(rng, scene, skills(gaps=0))
+    out = judge(
+        model, model, groups=scene.group.tolist(), classes=CLASSES, targets=["person"], latency=STEADY
+    )
+    assert not out.promote
+    said = "no difference: both models gave the same detections"
+    assert out.reasons[0] == said
+    assert [c.text for c in out.checks].count(said) == 1
+
+
+def test_few_groups_are_unverifiable_and_said_so() -> None:
+    out = verdict(1, 12, skills(gaps=BLIND), BETTER)
+    night = next(c for c in out.checks if c.name == "no fall: condition night")
+    assert night.status == "unverifiable"
+    assert night.groups == 3
+    assert "but only 3 groups, 8 are needed" in night.text
+    said = "could not be verified, so nothing is claimed of them: "
+    assert any(r.startswith(said) and "condition night" in r for r in out.reasons)
+    strict = verdict(1, 12, skills(gaps=BLIND), BETTER, settings=replace(FAST, required=(night.name,)))
+    assert out.promote
+    assert not strict.promote
+    assert strict.reasons[0].startswith("required, but condition night")
+
+
+def slightly_worse_in_rain(settings: GateSettings = FAST) -> Verdict:
+    before, after = skills(gaps=BLIND), BETTER.copy()
+    before[3], after[3] = 1.0, 0.7
+    return verdict(17, 20, before, after, settings=settings, targets=GAPS[:2])
+
+
+def test_a_small_fall_that_few_show_is_named_first_and_never_called_passed() -> None:
+    out = slightly_worse_in_rain()
+    day, rain = (c for c in out.checks if c.name in ("no fall: condition day", "no fall: condition rain"))
+    assert out.promote
+    assert rain.before - rain.after > day.before - day.after > 0
+    assert (day.status, rain.status) == ("unverifiable", "unverifiable")
+    assert rain.text.startswith("condition rain may have fallen: AP50 ")
+    said = "could not be verified, so nothing is claimed of them: "
+    assert out.reasons[-1].startswith(f"{said}{rain.text}; {day.text}; ")
+
+
+def test_few_margin_decides_how_large_a_fall_few_may_show() -> None:
+    out = slightly_worse_in_rain(replace(FAST, few_margin=0.02))
+    assert not out.promote
+    rain = next(c for c in out.checks if c.name == "no fall: condition rain")
+    assert (rain.status, rain.bound) == ("fail", 0.02)
+    assert rain.text.endswith("5 groups; at most 0.02 is allowed where so few show it")
+
+
+def test_a_required_check_must_pass_and_must_exist() -> None:
+    def judged(name: str) -> Verdict:
+        return verdict(1, 30, skills(gaps=BLIND), BETTER, settings=replace(FAST, required=(name,)))
+
+    assert judged("better on the gaps").promote
+    slip = judged("no fall: class forklft")
+    assert not slip.promote
+    assert slip.reasons[0] == (
+        "required, but 'no fall: class forklft' is no check of this verdict; did you mean 'no fall: class forklift'?"
+    )
+
+
+def test_too_few_groups_altogether_never_promote() -> None:
+    out = verdict(2, 6, skills(gaps=BLIND), BETTER)
+    assert not out.promote
+    assert "better overall cannot be told: 6 groups show objects, 8 are needed" in out.reasons
+
+
+def test_a_class_that_nobody_labeled_is_unverifiable() -> None:
+    rng = np.random.default_rng(0)
+    scene = world(rng, 20, rates=np.array([0.9, 0.6, 0.4, 0.5, 0.0]))
+    a, b = detector(rng, scene, skills(gaps=BLIND)), detector(rng, scene, BETTER)
+    out = judge(a, b, groups=scene.group.tolist(), classes=CLASSES, latency=STEADY, settings=FAST)
+    check = next(c for c in out.checks if c.name == "no fall: class forklift")
+    assert (check.status, check.before) == ("unverifiable", None)
+    assert check.text == "class forklift: no object of it was labeled"
+    assert out.promote
+
+
+def test_latency() -> None:
+    slow = Latency([10.0] * 30, [14.0] * 30)
+    out = verdict(1, 30, skills(gaps=BLIND), BETTER, latency=slow)
+    assert not out.promote
+    assert out.reasons[0].startswith("latency rose: 1.40 x the deployed model's at p95")
+    tail = verdict(1, 30, skills(gaps=BLIND), BETTER, latency=Latency([10.0] * 30, [10.0] * 27 + [90.0] * 3))
+    assert tail.promote
+    assert tail.checks[-1].status == "unverifiable"
+    assert "time it on a quiet machine" in tail.checks[-1].text
+    busy = Latency([10.0] * 16 + [30.0] * 16, [10.0] * 15 + [30.0] * 17)
+    assert np.median(busy.candidate_ms) == 1.5 * np.median(busy.deployed_ms), "as if the model were slower"
+    assert verdict(1, 30, skills(gaps=BLIND), BETTER, latency=busy).checks[-1].status == "pass"
+    absent = verdict(1, 30, skills(gaps=BLIND), BETTER, latency=None)
+    assert absent.checks[-1].status == "unverifiable"
+    assert "fewer than 20 timings" in absent.checks[-1].text
+
+
+def test_a_verdict_is_json_and_repeats() -> None:
+    one, two = (verdict(4, 16, skills(gaps=BLIND), BETTER) for _ in range(2))
+    text = json.dumps(one.as_dict(), allow_nan=False)
+    assert text == json.dumps(two.as_dict(), allow_nan=False)
+    names = [c["name"] for c in json.loads(text)["checks"]]
+    assert names[:3] == ["better on the gaps", "better overall", "no fall: overall"]
+    assert [f"no fall: class {c}" for c in CLASSES] == names[3:8]
+    assert [f"no fall: condition {c}" for c in CONDITIONS] == names[8:12]
+    assert names[12:] == ["latency"]
+
+
+def test_weights_count_overall_only() -> None:
+    rng = np.random.default_rng(5)
+    scene = world(rng, 24)
+    a, b = detector(rng, scene, skills(gaps=BLIND)), detector(rng, scene, BETTER)
+    options = {
+        "groups": scene.group.tolist(),
+        "classes": CLASSES,
+        "conditions": scene.masks,
+        "settings": FAST,
+    }
+    plain = judge(a, b, **options)
+    daylight = judge(a, b, **options, weights=np.where(scene.masks["day"], 50.0, 1.0))
+    assert daylight.checks[0].before > plain.checks[0].before + 0.2
+    assert daylight.checks[2:] == plain.checks[2:]
+
+
+def test_errors_say_what_was_expected() -> None:
+    with pytest.raises(ValueError, match=r"got 'nigth'; did you mean 'night'\?"):
+        verdict(0, 8, skills(), skills(), targets=["nigth"])
+    rng = np.random.default_rng(0)
+    scene = world(rng, 8)
+    model = detector(rng, scene, skills())
+    groups = scene.group.tolist()
+    with pytest.raises(ValueError, match="expected 5 class names for both models, got 1"):
+        judge(model, model, groups=groups, classes=["person"])
+    with pytest.raises(ValueError, match=r"expected condition 'night' as \(32,\) bool, got shape \(2,\)"):
+        judge(model, model, groups=groups, classes=CLASSES, conditions={"night": [True, False]})
+    with pytest.raises(ValueError, match="expected 32 weights, finite and not negative"):
+        judge(model, model, groups=groups, classes=CLASSES, weights=[1.0])
