@@ -39,7 +39,7 @@ from loop.replay.split import LABELED, POOL
 from loop.replay.tools import Tools, build_tools, weights_of
 from loop.replay.training import Workshop, start_rows
 from samplers.expected_loss import expected_loss, missed_objects
-from samplers.uncertainty import Aggregation, Measure, UncertaintySettings, frame_uncertainty
+from samplers.strategies.uncertainty import Aggregation, Measure, UncertaintySettings, frame_uncertainty
 
 Reals = NDArray[np.float64]
 ROOT = Path(__file__).parent.parent

@@ -34,7 +34,13 @@ from db.sql import insert_new
 from db.states import Origin, Role
 from db.tables import Embedding, Frame
 from loop import duplicates
-from samplers.clusters import camera_residual, connected_groups, estimate_threshold, leaders, reach_of
+from samplers.engine.near_duplicates import (
+    camera_residual,
+    connected_groups,
+    estimate_threshold,
+    leaders,
+    reach_of,
+)
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]

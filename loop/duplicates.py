@@ -34,8 +34,14 @@ from db.duplicates import (
 from db.engine import read, write
 from db.frames import FrameRow
 from loop.math.coverage.frame_arrays import Side, codes_of, sequences
-from samplers import clusters
-from samplers.clusters import SAME_VIEW, camera_residual, connected_groups, estimate_threshold, reach_of
+from samplers.engine import near_duplicates as clusters
+from samplers.engine.near_duplicates import (
+    SAME_VIEW,
+    camera_residual,
+    connected_groups,
+    estimate_threshold,
+    reach_of,
+)
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]

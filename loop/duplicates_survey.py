@@ -16,7 +16,7 @@ from db.engine import read
 from loop import current, duplicates
 from loop.base.errors import ProjectError
 from loop.project import Project
-from samplers.clusters import camera_residual, squared_ratio
+from samplers.engine.near_duplicates import camera_residual, squared_ratio
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]

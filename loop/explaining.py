@@ -13,7 +13,7 @@ from loop.math.coverage.comparison import Comparison
 from loop.pooling import Learned, chances_of, queued_rows, showing
 from loop.shortfall import Rules
 from samplers import Pool
-from samplers.worth import worth_of
+from samplers.batch_value import worth_of
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]

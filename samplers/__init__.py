@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from samplers.classes import class_balanced
-from samplers.coverage import CoverageSettings, coverage_deficit
-from samplers.diversity import k_center, random
-from samplers.evaluation import draw_evaluation
-from samplers.herding import HerdingSettings, facility_location, herding, uncertainty_herding
-from samplers.hybrid import HybridSettings, hybrid
+from samplers.evaluation_sample import draw_evaluation
 from samplers.pool import Pool, PoolError, Selection, Strategy
-from samplers.ppal import PPALSettings, ppal
-from samplers.prob_cover import ProbCoverSettings, prob_cover
-from samplers.stratified import StratifiedSettings, stratified
-from samplers.streaming import StreamSettings, streaming
-from samplers.targeted import TargetedSettings, targeted
-from samplers.typiclust import TypiClustSettings, typiclust
-from samplers.uncertainty import UncertaintySettings, least_confidence, margin, uncertainty
+from samplers.strategies.class_balanced import class_balanced
+from samplers.strategies.coverage_deficit import CoverageSettings, coverage_deficit
+from samplers.strategies.diversity import k_center, random
+from samplers.strategies.herding import HerdingSettings, facility_location, herding, uncertainty_herding
+from samplers.strategies.hybrid import HybridSettings, hybrid
+from samplers.strategies.ppal import PPALSettings, ppal
+from samplers.strategies.prob_cover import ProbCoverSettings, prob_cover
+from samplers.strategies.stratified import StratifiedSettings, stratified
+from samplers.strategies.streaming import StreamSettings, streaming
+from samplers.strategies.targeted import TargetedSettings, targeted
+from samplers.strategies.typiclust import TypiClustSettings, typiclust
+from samplers.strategies.uncertainty import UncertaintySettings, least_confidence, margin, uncertainty
 
 STRATEGIES: dict[str, Strategy] = {
     "hybrid": hybrid,

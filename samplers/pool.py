@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from samplers.distances import Floats, squared_norms
 from samplers.expected_loss import expected_loss
-from samplers.probe import covered_distance
+from samplers.geometry.approximate_distance import covered_distance
+from samplers.geometry.distances import Floats, squared_norms
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]

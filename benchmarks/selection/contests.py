@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 
-from samplers.covering import Cells
-from samplers.hybrid import CELLS
+from samplers.engine.covering import Cells
+from samplers.strategies.hybrid import CELLS
 
 OFTEN = 99
 SMALL = 20_000

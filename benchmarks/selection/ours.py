@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from benchmarks.selection.peers import memory
 from samplers import STRATEGIES, Pool
-from samplers.covering import Cells
-from samplers.diversity import k_center_rows
-from samplers.herding import HerdingSettings, herding
+from samplers.engine.covering import Cells
 from samplers.pool import Ints
+from samplers.strategies.diversity import k_center_rows
+from samplers.strategies.herding import HerdingSettings, herding
 
 STRATA = 20
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samplers.covering import gaussian
-from samplers.distances import nearest_distance, squared_distances
-from samplers.herding import estimate_scale
+from samplers.engine.covering import gaussian
+from samplers.geometry.distances import nearest_distance, squared_distances
+from samplers.strategies.herding import estimate_scale
 
 PINNED = {
     "mundig": "lightly-mundig==0.1.16",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from dataclasses import replace
 from typing import Any
@@ -12,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samplers import STRATEGIES, Pool, PoolError, Strategy, covering
-from samplers.covering import Cells
-from samplers.herding import HerdingSettings, facility_location, herding, uncertainty_herding
-from samplers.prob_cover import ProbCoverSettings, prob_cover
-
-hybrid_module = importlib.import_module("samplers.hybrid")  # the package names its function alike
+from samplers import STRATEGIES, Pool, PoolError, Strategy
+from samplers.engine import covering
+from samplers.engine.covering import Cells
+from samplers.strategies import hybrid as hybrid_module
+from samplers.strategies.herding import HerdingSettings, facility_location, herding, uncertainty_herding
+from samplers.strategies.prob_cover import ProbCoverSettings, prob_cover
 
 SHAPED_BY_BUDGET = ("typiclust", "ppal", "streaming")
 """A smaller budget is no prefix of a larger one."""

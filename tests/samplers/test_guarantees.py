@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from samplers import STRATEGIES, Pool, covering
-from samplers.clusters import near_duplicates
-from samplers.herding import estimate_scale, herding
-from samplers.hybrid import hybrid
-from samplers.worth import coverage
-
-hybrid_module = importlib.import_module("samplers.hybrid")  # the package names its function alike
+from samplers import STRATEGIES, Pool
+from samplers.batch_value import coverage
+from samplers.engine import covering
+from samplers.engine.near_duplicates import near_duplicates
+from samplers.strategies import hybrid as hybrid_module
+from samplers.strategies.herding import estimate_scale, herding
+from samplers.strategies.hybrid import hybrid
 
 MODES, DIM = 60, 32
 SEEDS = range(8)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from samplers import Pool
-from samplers.copies import Candidates
-from samplers.covering import Cells
-from samplers.distances import nearest_distance
-from samplers.diversity import k_center, k_center_rows
-from samplers.herding import HerdingSettings, herding
-from samplers.hybrid import hybrid
-from samplers.probe import covered_distance
+from samplers.engine.covering import Cells
+from samplers.geometry.approximate_distance import covered_distance
+from samplers.geometry.distances import nearest_distance
+from samplers.geometry.identical_rows import Candidates
+from samplers.strategies.diversity import k_center, k_center_rows
+from samplers.strategies.herding import HerdingSettings, herding
+from samplers.strategies.hybrid import hybrid
 from tests.samplers import plain
 
 RNG = np.random.default_rng
@@ -125,7 +125,7 @@ def test_near_rows_that_are_not_equal_stay_apart() -> None:
 def test_probed_distances_are_never_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
     points, centers = scenes(6, 3000), scenes(7, 900)
     exact = nearest_distance(points, centers)
-    monkeypatch.setattr("samplers.probe.MANY_CENTERS", 100)
+    monkeypatch.setattr("samplers.geometry.approximate_distance.MANY_CENTERS", 100)
     probed = covered_distance(points, centers)
     assert (probed >= exact - 1e-3).all()
     assert np.median(probed / exact) < 1.1
@@ -166,7 +166,7 @@ def test_what_is_drawn_at_random_when_candidates_run_out_is_not_said_to_stand_fo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Ten sequences of 20 rows, one row of each may be chosen, and not every one is among the ten candidates."""
-    monkeypatch.setattr("samplers.covering.ROWS_PER_PICK", 1)
+    monkeypatch.setattr("samplers.engine.covering.ROWS_PER_PICK", 1)
     pool = Pool.of(scenes(12, 200), sequence=np.arange(200) // 20, max_per_sequence=1)
     chosen = herding(pool, 10, RNG(0), HerdingSettings(cells=Cells(most_rows=1, neighbors=1)))
     herded = int((chosen.arm == "herding").sum())

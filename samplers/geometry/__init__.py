@@ -1,0 +1,1 @@
+"""Distances between rows, and what makes them cheap."""

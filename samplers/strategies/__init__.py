@@ -1,0 +1,1 @@
+"""One file for each family of strategies; `samplers.STRATEGIES` holds them by name."""

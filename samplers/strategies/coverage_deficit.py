@@ -1,0 +1,113 @@
+"""Choosing by what production shows and the training set lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from samplers.engine.components import Arm, Queue, take_turns
+from samplers.pool import NOBODY, Ints, Pool, Reals, Selection
+from samplers.strategies.uncertainty import rank_within, relative_cost
+
+
+@dataclass(frozen=True)
+class CoverageSettings:
+    """deficit_cap: a larger deficit gets no larger quota.
+
+    doubt_weight: of doubt beside novelty within a stratum, both as ranks.
+    burst_floor: a sequence whose mean novelty is below this part of its stratum's median was probably put
+    there by mistake.
+    """
+
+    deficit_cap: float = 0.02
+    doubt_weight: float = 0.3
+    burst_floor: float = 0.5
+
+
+def coverage_deficit(
+    pool: Pool, k: int, rng: np.random.Generator, settings: CoverageSettings | None = None
+) -> Selection:
+    """Strata take turns in proportion to their deficit (this project's); what they cannot fill is drawn at random.
+
+    Within a stratum sequences take turns, the best frame of each first: novelty and some doubt, both as ranks, times
+    how far it is known to belong there, per second. Between strata, and of what is drawn at random, seconds play no
+    part. Cost: (N + k) S for S strata, and N log N; no distances. It knows only what has a name, and goes wrong where
+    a stratum is mistaken. The most novel frame may be a broken one, frames of two sequences may be alike, and a
+    sequence of little novelty is left to chance. A stratum goes on beyond what is wanted of it, unless that is 0.
+    """
+    value = utility(pool, settings or CoverageSettings())
+    arms: list[Arm] = [
+        arm for _, arm in stratum_arms(pool, value, settings or CoverageSettings(), weight=1.0)
+    ]
+    arms.append(Queue("random", rng.permutation(len(pool)), np.zeros(len(pool)), weight=0.0))
+    reasons = {"novelty": pool.novelty, "uncertainty": pool.doubt, "deficit": deficit_of_rows(pool)}
+    return take_turns(pool, k, arms, reasons)
+
+
+def stratum_arms(
+    pool: Pool, value: Reals, settings: CoverageSettings, weight: float
+) -> list[tuple[int, Queue]]:
+    """Every stratum that lacks something and has frames, with an arm; their weights add up to `weight`."""
+    capped = np.minimum(pool.deficit, settings.deficit_cap)
+    present = np.bincount(pool.strata[(pool.strata != NOBODY) & ~pool.excluded], minlength=len(capped)) > 0
+    share = np.where(present & (pool.wanted != 0), capped, 0.0)
+    return [
+        (
+            int(stratum),
+            Queue(
+                "coverage",
+                stratum_order(pool, int(stratum), value, settings),
+                value,
+                weight * share[stratum] / share.sum(),
+            ),
+        )
+        for stratum in np.flatnonzero(share > 0)
+    ]
+
+
+def stratum_order(pool: Pool, stratum: int, value: Reals, settings: CoverageSettings) -> Ints:
+    """Rows of one stratum: each sequence's best, then each one's second best, ...; better sequences first.
+
+    A row's value counts as far as the row is known to belong here. Sequences of little novelty are left out.
+    """
+    rows = np.flatnonzero((pool.strata == stratum) & ~pool.excluded)
+    sequence = own_sequences(pool.sequence[rows])
+    novelty = pool.novelty[rows]
+    mean_novelty = (np.bincount(sequence, weights=novelty) / np.bincount(sequence))[sequence]
+    kept = mean_novelty >= settings.burst_floor * np.median(novelty)
+    rows, sequence = rows[kept], sequence[kept]
+    worth = value[rows] * pool.membership[rows]
+    best = np.full(sequence.max(initial=0) + 1, -np.inf)
+    np.maximum.at(best, sequence, worth)
+    order = np.lexsort((rows, -best[sequence], rank_within(sequence, worth)))
+    ordered: Ints = rows[order]
+    return ordered
+
+
+def own_sequences(sequence: Ints) -> Ints:
+    """(M,) int codes from 0; a frame of no sequence is a sequence of its own."""
+    alone = sequence == NOBODY
+    unique = np.where(alone, sequence.max(initial=0) + 1 + np.arange(len(sequence)), sequence)
+    codes: Ints = np.unique(unique, return_inverse=True)[1].astype(np.int64)
+    return codes
+
+
+def utility(pool: Pool, settings: CoverageSettings) -> Reals:
+    """(N,) rank of novelty plus weighted rank of doubt, per second of labeling."""
+    worth = rank01(pool.novelty) + settings.doubt_weight * rank01(pool.doubt)
+    value: Reals = worth / relative_cost(pool)
+    return value
+
+
+def rank01(value: Reals) -> Reals:
+    """(N,) average ranks in 0..1."""
+    _, code, counts = np.unique(value, return_inverse=True, return_counts=True)
+    rank: Reals = (np.cumsum(counts) - (counts - 1) / 2)[code] / max(len(value), 1)
+    return rank
+
+
+def deficit_of_rows(pool: Pool) -> Reals:
+    """(N,) the deficit of each frame's stratum; 0 for a frame of none."""
+    deficit: Reals = np.append(pool.deficit, 0.0)[pool.strata]
+    return deficit

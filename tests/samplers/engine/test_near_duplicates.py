@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from samplers.engine import near_duplicates as clusters
+from samplers.engine.near_duplicates import (
+    SAME_VIEW,
+    camera_residual,
+    connected_groups,
+    estimate_threshold,
+    leaders,
+    near_duplicates,
+    reach_of,
+)
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+def column(*values: float) -> Floats:
+    return np.array(values, dtype=np.float32)[:, None]
+
+
+def distances(points: NDArray[Any]) -> NDArray[np.float64]:
+    exact = points.astype(np.float64)
+    return np.linalg.norm(exact[:, None] - exact[None], axis=2)
+
+
+def test_leaders_by_hand_a_slow_pan_is_a_chain() -> None:
+    pan = column(0, 0.6, 1.2, 1.8, 0.1)
+    assert leaders(pan, np.ones(5)).tolist() == [0, 0, 2, 2, 0]
+
+
+def test_groups_by_hand_a_slow_pan_is_one() -> None:
+    pan = column(0, 0.6, 1.2, 1.8, 5.0)
+    assert connected_groups(pan, np.ones(5)).tolist() == [0, 0, 0, 0, 1]
+
+
+def test_one_is_thinned_within_the_reach_of_both_and_could_leak_within_that_of_either() -> None:
+    points, reach = column(0, 0.6, 1.7), np.array([1.0, 0.5, 1.0])
+    assert leaders(points, reach).tolist() == [0, 1, 2]
+    assert connected_groups(points, reach).tolist() == [0, 0, 1]
+
+
+def test_a_frame_joins_the_nearest_leader_not_the_first() -> None:
+    assert leaders(column(0, 1.1, 0.9), np.ones(3)).tolist() == [0, 1, 1]
+
+
+points_and_reach = st.integers(0, 2**32 - 1).map(lambda seed: _drawn(np.random.default_rng(seed)))
+
+
+def _drawn(rng: np.random.Generator) -> tuple[Floats, NDArray[np.float64]]:
+    count, dim = int(rng.integers(1, 60)), int(rng.integers(1, 4))
+    points = rng.normal(size=(count, dim)).astype(np.float32)
+    return points, rng.uniform(0.1, 1.0, size=count)
+
+
+def slow_leaders(points: NDArray[Any], reach: NDArray[np.float64]) -> list[int]:
+    apart, chosen, found = distances(points), [], []
+    for row in range(len(points)):
+        ratio = [(apart[row, old] / min(reach[row], reach[old]), old) for old in chosen]
+        nearest = min(ratio, default=(np.inf, -1))
+        if nearest[0] > 1:
+            chosen.append(row)
+        found.append(row if nearest[0] > 1 else nearest[1])
+    return found
+
+
+def slow_groups(near: NDArray[np.bool_]) -> list[set[int]]:
+    groups: list[set[int]] = []
+    for row in range(len(near)):
+        touched = [group for group in groups if any(near[row, member] for member in group)]
+        groups = [group for group in groups if group not in touched] + [{row}.union(*touched)]
+    return groups
+
+
+@settings(max_examples=60, deadline=None)
+@given(points_and_reach, st.integers(1, 60), st.sampled_from([1, 7, 512]))
+def test_leaders_are_those_of_the_plain_loop_in_any_blocks_and_parts(
+    drawn: tuple[Floats, NDArray[np.float64]], cut: int, block: int
+) -> None:
+    points, reach = drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters, "BLOCK_ROWS", block)
+        whole = leaders(points, reach)
+        first = leaders(points[:cut], reach[:cut])
+        led = np.unique(first)
+        then = leaders(points[cut:], reach[cut:], points[led], reach[led])
+    assert whole.tolist() == slow_leaders(points, reach)
+    names = np.concatenate([led, np.arange(cut, len(points))])
+    assert [*first, *names[then]] == whole.tolist()
+
+
+@settings(max_examples=120, deadline=None)
+@given(points_and_reach, st.sampled_from([1, 3]), st.sampled_from([1, 7, 512]))
+def test_groups_are_those_of_the_plain_loop_and_neither_pair_nor_cluster_lies_in_two(
+    drawn: tuple[Floats, NDArray[np.float64]], cameras: int, block: int
+) -> None:
+    points, reach = drawn
+    camera = np.arange(len(points)) % cameras
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters, "BLOCK_ROWS", block)
+        patch.setattr(clusters, "MANY_PAIRS", block)
+        patch.setattr(clusters, "SAME_VIEW", 0.2)
+        group = connected_groups(points, reach, camera)
+    limit = np.where(camera[:, None] == camera, np.maximum(reach[:, None], reach), 0.2)
+    near = distances(points) <= limit
+    assert {frozenset(np.flatnonzero(group == g).tolist()) for g in group} == {
+        frozenset(members) for members in slow_groups(near)
+    }
+    for one in range(cameras):
+        own = np.flatnonzero(camera == one)
+        leader = leaders(points[own], reach[own])
+        assert all(len(np.unique(group[own][leader == name])) == 1 for name in leader)
+
+
+def test_across_cameras_only_copies_are_near() -> None:
+    points, camera = column(0, 0.5, 0.5 + SAME_VIEW / 2), np.array([0, 0, 1])
+    assert connected_groups(points, np.ones(3), camera).tolist() == [0, 0, 0]
+    assert connected_groups(points, np.ones(3), np.array([0, 1, 0])).tolist() == [0, 0, 0]
+    apart = column(0, 0.5, 0.5 + 2 * SAME_VIEW)
+    assert connected_groups(apart, np.ones(3), camera).tolist() == [0, 0, 1]
+
+
+def fixed_cameras(rng: np.random.Generator) -> tuple[Floats, Ints, Ints, Ints]:
+    """4 cameras x 15 bursts x 6 frames over 3 days: the background dominates, frames of a burst hardly differ."""
+    camera = np.repeat(np.arange(4), 90)
+    burst = np.arange(360) // 6
+    day = np.arange(360) // 30
+    rows = (
+        rng.normal(size=(4, 32))[camera]
+        + 0.1 * rng.normal(size=(60, 32))[burst]
+        + 0.01 * rng.normal(size=(360, 32))
+    )
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), burst, camera, day
+
+
+def test_the_bursts_of_fixed_cameras_are_found_whatever_the_order_of_the_cameras() -> None:
+    rows, burst, camera, day = fixed_cameras(np.random.default_rng(0))
+    cluster = near_duplicates(rows, burst, camera, day)
+    assert 60 <= len(np.unique(cluster)) <= 75
+    assert all(len(np.unique(burst[cluster == name])) == 1 for name in np.unique(cluster))
+    mixed = np.random.default_rng(1).permutation(4)[camera].argsort(kind="stable")
+    again = near_duplicates(rows[mixed], burst[mixed], camera[mixed], day[mixed])
+    assert all(len(np.unique(cluster[mixed][again == name])) == 1 for name in np.unique(again))
+
+
+def test_a_handful_of_frames_teaches_no_threshold() -> None:
+    """Three bursts of six have 15 steps, four have 20."""
+    rows, burst, _, day = fixed_cameras(np.random.default_rng(0))
+    few, enough = (
+        estimate_threshold(camera_residual(rows[:size]), burst[:size], day[:size]) for size in (18, 24)
+    )
+    assert few == 0
+    assert enough > 0
+
+
+def test_the_threshold_lies_between_the_steps_of_a_burst_and_other_days() -> None:
+    rows, burst, camera, day = fixed_cameras(np.random.default_rng(0))
+    one = camera == 0
+    residual = camera_residual(rows[one])
+    threshold = estimate_threshold(residual, burst[one], day[one])
+    apart = distances(rows[one])
+    steps = np.diag(apart, 1)[burst[one][1:] == burst[one][:-1]]
+    other_days = apart[day[one][:, None] != day[one]]
+    assert np.quantile(steps, 0.95) < threshold < np.quantile(other_days, 0.01)
+    again = estimate_threshold(residual, burst[one], np.zeros(90, dtype=np.int64))
+    assert np.quantile(steps, 0.95) < again < np.quantile(other_days, 0.01), "one day: other sequences"
+
+
+def foggy() -> tuple[Floats, Ints, Ints, NDArray[np.bool_]]:
+    """Fog takes the contrast from everything: its bursts lie as close together as frames of one daylight burst."""
+    rng = np.random.default_rng(0)
+    fog = np.repeat([False, True], [330, 30])
+    burst = np.arange(360) // 6
+    scale = np.where(fog, 0.1, 1.0)[:, None]
+    scenes = rng.normal(size=(60, 32))[burst] + 0.2 * rng.normal(size=(360, 32))
+    rows = 8 * np.eye(2, 32)[fog.astype(int)] + scale * scenes
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), burst, burst // 5, fog
+
+
+def test_different_foggy_scenes_are_no_duplicates_but_frames_of_one_are() -> None:
+    rows, burst, day, fog = foggy()
+    one_camera = np.zeros(360, dtype=np.int64)
+    apart = distances(rows)
+    threshold = estimate_threshold(camera_residual(rows), burst, day)
+    assert apart[np.ix_(fog, fog)].max() < threshold, "by one distance all fog would be the same"
+    cluster = near_duplicates(rows, burst, one_camera, day)
+    assert all(len(np.unique(burst[cluster == name])) == 1 for name in np.unique(cluster[fog]))
+    assert len(np.unique(cluster[fog])) <= 10
+
+
+def test_copies_of_a_foggy_frame_on_another_day_are_joined() -> None:
+    rows, burst, day, fog = foggy()
+    frame = np.flatnonzero(fog)[8]
+    copy = rows[frame] + 0.01 * np.eye(32, dtype=np.float32)[3]
+    rows = np.concatenate([rows, copy[None] / np.linalg.norm(copy)]).astype(np.float32)
+    cluster = near_duplicates(rows, np.append(burst, 99), np.zeros(361, dtype=np.int64), np.append(day, 99))
+    own = np.append(burst[cluster[:360] == cluster[360]], burst[frame])
+    assert np.unique(own).tolist() == [burst[frame]]
+
+
+def test_a_scene_in_which_nothing_moves_is_one_cluster_within_its_noise() -> None:
+    still = np.eye(1, 8) + 1e-3 * np.random.default_rng(0).normal(size=(40, 8))
+    sequence, day = np.arange(40) // 10, np.arange(40) // 20
+    assert not near_duplicates(still.astype(np.float32), sequence, np.zeros(40, dtype=np.int64), day).any()
+
+
+def test_what_changes_as_much_within_a_sequence_as_from_day_to_day_teaches_nothing() -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
+    assert estimate_threshold(rows, np.arange(200) // 4, np.arange(200) // 40) == 0
+    assert (reach_of(rows, np.arange(200) // 4, np.arange(200) // 40, 0.0) == SAME_VIEW).all()
+
+
+@pytest.mark.parametrize(
+    ("sequence", "group"),
+    [(np.full(4, -1), np.arange(4)), (np.zeros(4, int), np.zeros(4, int)), (np.zeros(4, int), np.arange(4))],
+    ids=["no sequences", "one sequence", "a name that comes back every day"],
+)
+def test_nothing_to_learn_from(sequence: Ints, group: Ints) -> None:
+    rows = np.eye(4, dtype=np.float32)
+    assert estimate_threshold(rows, sequence, group) == 0
+    assert near_duplicates(rows, sequence, np.zeros(4, dtype=np.int64), group).tolist() == [0, 1, 2, 3]
+
+
+def test_few_frames_teach_nothing_that_chance_explains() -> None:
+    rows, burst, day = column(0, 0.1, 5, 5.1), np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])
+    assert estimate_threshold(rows, burst, day) == 0
+
+
+def test_the_reach_is_the_largest_step_of_a_sequence_up_to_the_threshold() -> None:
+    rows = column(0, 0.1, 0.3, 5, 6, 9)
+    sequence, day = np.array([0, 0, 0, 1, 1, -1]), np.zeros(6, dtype=np.int64)
+    np.testing.assert_allclose(reach_of(rows, sequence, day, 0.5), [0.2, 0.2, 0.2, 0.5, 0.5, 0.5], rtol=2e-4)
+
+
+def test_sequences_of_one_camera_may_alternate() -> None:
+    rows = column(0, 5, 0.1, 5.2)
+    np.testing.assert_allclose(
+        reach_of(rows, np.array([0, 1, 0, 1]), np.zeros(4, dtype=np.int64), 1.0),
+        [0.1, 0.2, 0.1, 0.2],
+        rtol=2e-4,
+    )
+
+
+def test_cameras_do_not_share_clusters_and_no_frames_have_none() -> None:
+    same, code = np.ones((4, 2), dtype=np.float32), np.array([0, 1, 0, 1])
+    assert near_duplicates(same, np.full(4, -1), code, np.zeros(4, dtype=np.int64)).tolist() == [0, 1, 0, 1]
+    none = np.zeros(0, dtype=np.int64)
+    assert near_duplicates(same[:0], none, none, none).tolist() == []
+    assert connected_groups(same[:0], np.zeros(0)).tolist() == []
+
+
+def test_without_the_median_float32_tells_frames_apart_that_the_background_makes_alike() -> None:
+    """At norm 1 the rounding of squared norms alone is some 1e-7; a distance of 2e-4 has a square of 4e-8."""
+    step = np.zeros((60, 64))
+    step[:, 0] = 2e-4 * np.arange(60)
+    vectors = (step + np.random.default_rng(0).normal(0.125, 0.01, size=64)).astype(np.float32)
+    reach = np.full(60, 3e-4)
+    plain = slow_leaders(vectors.astype(np.float64), reach)
+    assert leaders(camera_residual(vectors), reach).tolist() == plain
+    assert leaders(vectors, reach).tolist() != plain
