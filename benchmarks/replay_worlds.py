@@ -29,7 +29,7 @@ from PIL import Image as Pil
 
 import config
 from connectors.ports import TrainSpec
-from connectors.yolo_train import YoloTrainer
+from connectors.yolo.trainer import YoloTrainer
 from demo.deployed import CARRIED
 from demo.plan import read_plan
 from demo.world import World, rendered

@@ -17,7 +17,7 @@ from urllib.parse import urljoin
 import httpx
 import numpy as np
 
-from connectors.label_results import to_percent
+from connectors.label_studio.results import to_percent
 from connectors.ports import Box, Progress
 from loop.math.evaluation.ap import iou_matrix
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-from connectors.clip import load_embedder
-from connectors.clip_known import FILE, KnownImages, save_known
+from connectors.clip.embedder import load_embedder
+from connectors.clip.known_images import FILE, KnownImages, save_known
 from connectors.ports import Array, Embedder
 from demo.clip_scenes import Pixels, rendered
 from demo.foreign import foreign_pictures

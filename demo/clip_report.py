@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from connectors.clip import load_embedder
-from connectors.clip_known import load_known
+from connectors.clip.embedder import load_embedder
+from connectors.clip.known_images import load_known
 from connectors.images import decode
 from connectors.ports import Array, Embedder, Image
 from connectors.sources.video import VideoSource

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from connectors.clip import Preprocess
+from connectors.clip.embedder import Preprocess
 from demo.render import CAMERAS, CLASSES, QUALITIES, SITES, TIMES, VIEWS, WEATHERS, Camera, SceneSpec, render
 
 Pixels = NDArray[np.uint8]

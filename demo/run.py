@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from connectors.label_studio_server import ServerInfo, stop
+from connectors.label_studio.server import ServerInfo, stop
 from connectors.ports import Progress
 from db.rounds import RoundRow
 from demo.annotator import Annotator, Truth
@@ -171,7 +171,7 @@ def _clear(root: Path) -> None:
 
 
 def _start_server(root: Path, say: Say) -> ServerInfo:
-    from connectors.label_studio_server import start
+    from connectors.label_studio.server import start
     from loop.project import home
 
     store = root / "store"

@@ -24,9 +24,9 @@ from PIL import Image
 
 from connectors.ports import Detections, Progress, TrainResult, TrainSpec
 from connectors.ports import Image as Pixels
-from connectors.yolo import load_detector
-from connectors.yolo_env import import_ultralytics
-from connectors.yolo_train import YoloTrainer
+from connectors.yolo.detector import load_detector
+from connectors.yolo.environment import import_ultralytics
+from connectors.yolo.trainer import YoloTrainer
 from demo.world import World, load_world, rendered
 from loop.math.evaluation.ap import Scores, Truth, average_precision, match_all
 

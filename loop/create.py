@@ -21,7 +21,7 @@ import config
 from connectors.errors import ImageRejected, WeightsUnavailable
 from connectors.images import content_hash, decode, inspect
 from connectors.ports import Capture, Progress
-from connectors.yolo import read_classes
+from connectors.yolo.detector import read_classes
 from db.engine import write
 from db.frames import NewFrame, add_frame, claim_fact, group_id, known_hashes
 from db.labels import set_label

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from connectors.sources.guess import likely_pattern
+from connectors.sources.pattern_guess import likely_pattern
 from db.engine import read
 from db.frames import Unplaced, frame_counts, get_fact, reject_counts, rejects, unplaced
 from db.labels import count_labels

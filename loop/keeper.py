@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from connectors.errors import ConnectorError
-from connectors.label_studio_server import ServerInfo, status
+from connectors.label_studio.server import ServerInfo, status
 from loop import stages
 from loop.base.errors import LoopError
 from loop.wiring import Parts

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connectors.errors import ModelError
-from connectors.label_studio_server import ServerInfo
+from connectors.label_studio.server import ServerInfo
 from connectors.ports import Detector, Embedder, Progress
 from db.engine import read, write
 from db.states import TaskStatus
@@ -153,7 +153,7 @@ def pull(parts: Parts, progress: Progress) -> pulling.PullReport:
 
 def start_label_studio(parts: Parts, progress: Progress) -> ServerInfo:
     """Our own server for this project. Raises LabelStudioError."""
-    from connectors.label_studio_server import start
+    from connectors.label_studio.server import start
 
     project = parts.project
     project.store.mkdir(parents=True, exist_ok=True)

@@ -87,7 +87,7 @@ class Parts:
         return Memory(self.project.engine, rules_of(self.project.settings))
 
     def trainer(self) -> Trainer:
-        from connectors.yolo_train import YoloTrainer
+        from connectors.yolo.trainer import YoloTrainer
 
         return YoloTrainer()
 
@@ -154,7 +154,7 @@ def imported_captures(project: Project, paths: Sequence[Path]) -> dict[Path, Cap
 
 def build_embedder(root: Path, chosen: EmbedderSettings) -> Embedder:
     """The configured CLIP. Raises WeightsUnavailable, ModelError."""
-    from connectors.clip import load_embedder
+    from connectors.clip.embedder import load_embedder
 
     check_device("embedder.device", chosen.device)
     return load_embedder(
@@ -175,7 +175,7 @@ def embedder_location(root: Path, model: str) -> str:
 
 def build_detector(project: Project, weights: Path) -> Detector:
     """The detector in `weights`, with the project's settings. Raises ModelError."""
-    from connectors.yolo import load_detector
+    from connectors.yolo.detector import load_detector
 
     chosen = project.settings.detector
     check_device("detector.device", chosen.device)
@@ -205,7 +205,7 @@ def check_device(key: str, device: str) -> None:
 
 def build_label_backend(project: Project) -> LabelBackend:
     """The user's Label Studio, or our own running server. Raises ConfigError, LabelStudioDown."""
-    from connectors.label_studio import LabelStudio
+    from connectors.label_studio.backend import LabelStudio
 
     url, token, own = label_studio_access(project)
     images = project.settings.label_studio.images
@@ -216,7 +216,7 @@ def build_label_backend(project: Project) -> LabelBackend:
 
 def label_studio_access(project: Project) -> tuple[str, str, bool]:
     """(url, token, whether it is our own server)."""
-    from connectors.label_studio_server import status
+    from connectors.label_studio.server import status
 
     url = project.settings.label_studio.url
     if url:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors import label_studio_server
+from connectors.label_studio.server import start, stop
 from tests.studio import Studio
 
 
@@ -16,6 +16,6 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     folder = tmp_path_factory.mktemp("label studio")
     root = folder / "images"
     root.mkdir()
-    server = label_studio_server.start(folder / "data", root)
+    server = start(folder / "data", root)
     yield Studio(server, root)
-    label_studio_server.stop(folder / "data")
+    stop(folder / "data")

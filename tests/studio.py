@@ -13,8 +13,8 @@ import httpx
 import pytest
 from PIL import Image, ImageDraw
 
-from connectors.label_results import to_percent
-from connectors.label_studio_server import ServerInfo
+from connectors.label_studio.results import to_percent
+from connectors.label_studio.server import ServerInfo
 from connectors.ports import Box, LabelTask
 
 Corners = tuple[float, float, float, float]

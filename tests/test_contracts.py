@@ -67,14 +67,14 @@ def images() -> list[Image]:
 
 @cache
 def carried_clip() -> Embedder:
-    from connectors.clip import load_embedder
+    from connectors.clip.embedder import load_embedder
 
     return load_embedder(str(config.FOLDER / "clip_small"))
 
 
 @cache
 def carried_detector() -> Detector:
-    from connectors.yolo import load_detector
+    from connectors.yolo.detector import load_detector
 
     return load_detector(BASE, imgsz=64, conf=0.001)
 
@@ -346,7 +346,7 @@ def fake_desk(folder: Path) -> Desk:
 
 
 def real_desk(studio: Studio) -> Desk:
-    from connectors.label_studio import LabelStudio
+    from connectors.label_studio.backend import LabelStudio
 
     backend = LabelStudio(studio.server.url, studio.server.token, document_root=studio.document_root)
     image = studio.document_root / "frames" / "contract.jpg"
@@ -371,7 +371,7 @@ class TestTrainer:
     def trainer(self, request: pytest.FixtureRequest) -> Trainer:
         if request.param == "fake":
             return FakeTrainer(weights(note="trained"))
-        from connectors.yolo_train import YoloTrainer
+        from connectors.yolo.trainer import YoloTrainer
 
         return YoloTrainer(poll_s=0.1)
 

@@ -20,8 +20,8 @@ from connectors.ports import Aside, Capture, Image
 from connectors.sources.folder import log_problem
 from connectors.sources.metadata import SEQUENCE_LENGTH, Defaults, Facts, clean, in_utc
 from connectors.sources.pattern import compile_pattern
+from connectors.sources.precedence import Voices
 from connectors.sources.sidecars import Report
-from connectors.sources.voices import Voices
 
 VIDEO_SUFFIXES = frozenset(
     [

@@ -128,7 +128,7 @@ def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
 @labelstudio.command("install", epilog="Example: fieldloop labelstudio install")
 def labelstudio_install(as_json: JsonOption = False) -> None:
     """Make the environment that Label Studio lives in (once a machine; `start` does it too)."""
-    from connectors.label_studio_env import ensure_environment
+    from connectors.label_studio.environment import ensure_environment
     from loop.project import home
 
     folder = ensure_environment(home(), told_by_step())
@@ -155,7 +155,7 @@ def labelstudio_start(project: ProjectOption = HERE, as_json: JsonOption = False
 @labelstudio.command("stop", epilog="Example: fieldloop labelstudio stop")
 def labelstudio_stop(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Stop it; its data stays."""
-    from connectors.label_studio_server import stop
+    from connectors.label_studio.server import stop
 
     stopped = stop(opened(project).project.label_studio)
     emit({"stopped": stopped}, as_json, lambda: ["stopped" if stopped else "it was not running"])
@@ -164,7 +164,7 @@ def labelstudio_stop(project: ProjectOption = HERE, as_json: JsonOption = False)
 @labelstudio.command("status", epilog="Example: fieldloop labelstudio status --json")
 def labelstudio_status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Whether it runs, and where."""
-    from connectors.label_studio_server import status
+    from connectors.label_studio.server import status
 
     server = status(opened(project).project.label_studio)
     ready = server is not None and server.ready

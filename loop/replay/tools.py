@@ -28,8 +28,8 @@ class Tools:
 
 def build_tools(settings: ReplaySettings, threads: int) -> Tools:
     """The real ones. Raises ConfigError without base weights, WeightsUnavailable, ModelError."""
-    from connectors.yolo import load_detector
-    from connectors.yolo_train import YoloTrainer
+    from connectors.yolo.detector import load_detector
+    from connectors.yolo.trainer import YoloTrainer
 
     check_device("device", settings.device)
     product = product_settings()

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from connectors.label_studio_server import stop
+from connectors.label_studio.server import stop
 from loop.cli.app import told_by_step
 from tests.fakes import make_project
 

@@ -1,6 +1,6 @@
 import pytest
 
-from connectors.label_results import to_pixels
+from connectors.label_studio.results import to_pixels
 from connectors.ports import Box
 from demo.annotator import answered, corrected, decide
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import config
-from connectors.clip import load_embedder
-from connectors.clip_known import load_known
+from connectors.clip.embedder import load_embedder
+from connectors.clip.known_images import load_known
 from demo.clip_known import Sizes, learned, limited, mixtures, write_known
 from demo.clip_report import separation
 from demo.foreign import foreign_pictures

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import config
-from connectors.label_studio_server import stop
+from connectors.label_studio.server import stop
 from connectors.ports import TrainResult
 from demo import deployed, train_detector
 from demo.deployed import CARRIED, deployed_weights, fits, minutes, training_folder

@@ -13,7 +13,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw
 
 import config
-from connectors.clip import ClipEmbedder, load_embedder
+from connectors.clip.embedder import ClipEmbedder, load_embedder
 from connectors.ports import Array, Image
 from demo import clip_report as report
 from demo.clip_export import stock_vectors

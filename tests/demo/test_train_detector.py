@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from connectors.ports import Detections
-from connectors.yolo import read_classes
+from connectors.yolo.detector import read_classes
 from demo import train_detector
 from demo.train_detector import (
     WORLD,

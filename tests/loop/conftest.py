@@ -61,7 +61,7 @@ def pushed(chosen: FakeParts) -> FakeParts:
 @pytest.fixture
 def real(parts: FakeParts, label_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeParts]:
     """Eight tasks in the real Label Studio."""
-    from connectors.label_studio import LabelStudio
+    from connectors.label_studio.backend import LabelStudio
 
     backend = LabelStudio(label_studio.server.url, label_studio.server.token, images="upload")
     monkeypatch.setattr(parts, "_studio", backend)

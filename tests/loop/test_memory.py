@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sources import voices
+from connectors.sources import precedence
 from loop import stages
 from loop.memory import Memory
 from loop.project import open_project
@@ -28,7 +28,7 @@ def offered(parts: FakeParts) -> list[str]:
 def test_known_files_are_not_offered_again(watching: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
     assert stages.ingest(watching, quiet).stored == 42
     assert offered(watching) == []
-    monkeypatch.setattr(voices.Voices, "facts", lambda *given: pytest.fail("a known file was read again"))
+    monkeypatch.setattr(precedence.Voices, "facts", lambda *given: pytest.fail("a known file was read again"))
     assert stages.ingest(watching, quiet).stored == 0
     monkeypatch.undo()
     assert len(offered(FakeParts(watching.project))) == 42

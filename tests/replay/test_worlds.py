@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Pil
 
 from benchmarks.replay_worlds import described_world, fod, labeled_set, world
-from connectors.yolo_dataset import read_dataset
+from connectors.yolo.dataset import read_dataset
 from loop.replay.data import load_data
 from loop.replay.settings import read_settings
 from tests.replay.toy import make_dataset

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from connectors.label_results import KEY
+from connectors.label_studio.results import KEY
 from db.engine import read
 from db.labels import labels
 from db.tasks import tasks as stored_tasks

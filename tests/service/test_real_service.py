@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from connectors.label_results import KEY
-from connectors.label_studio_server import status, stop
+from connectors.label_studio.results import KEY
+from connectors.label_studio.server import status, stop
 from tests.service.world import Served, World, deliver, make_world, until
 from tests.studio import Person, Studio
 

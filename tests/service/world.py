@@ -21,8 +21,8 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from connectors.yolo_env import import_ultralytics, unchanged_process
-from tests.connectors.test_clip import make_folder
+from connectors.yolo.environment import import_ultralytics, unchanged_process
+from tests.connectors.clip.test_embedder import make_folder
 from tests.studio import Studio
 
 ROOT = Path(__file__).parents[2]

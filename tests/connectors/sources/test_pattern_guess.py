@@ -6,8 +6,8 @@ from datetime import UTC
 
 import pytest
 
-from connectors.sources.guess import likely_pattern
 from connectors.sources.pattern import compile_pattern
+from connectors.sources.pattern_guess import likely_pattern
 
 
 @pytest.mark.parametrize(

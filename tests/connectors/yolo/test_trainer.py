@@ -22,12 +22,12 @@ import pytest
 import yaml
 from PIL import Image as PilImage
 
-from connectors import yolo_train
 from connectors.errors import TrainingCancelled, TrainingFailed, TrainingKilled
 from connectors.ports import TrainResult, TrainSpec
-from connectors.yolo import load_detector, read_classes
-from connectors.yolo_dataset import label_path, read_dataset
-from connectors.yolo_train import YoloTrainer
+from connectors.yolo import trainer
+from connectors.yolo.dataset import label_path, read_dataset
+from connectors.yolo.detector import load_detector, read_classes
+from connectors.yolo.trainer import YoloTrainer
 
 CLASSES = ["square", "stripe"]
 FAST: dict[str, object] = {"nbs": 8, "optimizer": "AdamW", "lr0": 0.002, "mosaic": 0.0, "warmup_epochs": 0.0}
@@ -71,7 +71,7 @@ def make_dataset(folder: Path, images: int = 8, boxes: bool = True, classes: int
 
 @pytest.fixture(scope="module")
 def architecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from connectors.yolo_env import import_ultralytics
+    from connectors.yolo.environment import import_ultralytics
 
     stock = Path(import_ultralytics().__file__).parent / "cfg" / "models" / "11" / "yolo11.yaml"
     content = yaml.safe_load(stock.read_text())
@@ -220,12 +220,12 @@ def test_cancelled_within_seconds_and_resumable(spec: TrainSpec) -> None:
 def test_the_child_ends_with_its_parent(spec: TrainSpec) -> None:
     code = (
         "import sys, pickle, base64\n"
-        "from connectors.yolo_train import YoloTrainer\n"
+        "from connectors.yolo.trainer import YoloTrainer\n"
         "spec = pickle.loads(base64.b64decode(sys.argv[1]))\n"
         "YoloTrainer().train(spec, lambda d, t, w: print(d, flush=True), lambda: False)\n"
     )
     argument = base64.b64encode(pickle.dumps(replace(spec, epochs=400))).decode()
-    home = str(Path(__file__).parents[2])
+    home = str(Path(__file__).parents[3])
     parent = subprocess.Popen(
         [sys.executable, "-c", code, argument],
         env=os.environ | {"PYTHONPATH": home},
@@ -365,7 +365,7 @@ def test_an_end_by_a_signal_is_told_from_an_error(
     def spawn(run: object, log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", end], stdout=log, stderr=log, start_new_session=True)
 
-    monkeypatch.setattr(yolo_train, "_spawn", spawn)
+    monkeypatch.setattr(trainer, "_spawn", spawn)
     with pytest.raises(TrainingFailed, match=said) as caught:
         YoloTrainer(poll_s=0.05).train(spec, Reports(), never)
     assert type(caught.value) is kind

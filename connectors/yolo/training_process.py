@@ -26,7 +26,7 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT, LOGGER, RANK, SETTINGS, __version__
 from ultralytics.utils.patches import torch_load
 
-from connectors.yolo_env import CANCELLED, silence
+from connectors.yolo.environment import CANCELLED, silence
 
 FAILED = 1
 CANDIDATE, RESULT, ERROR, PROGRESS = "candidate.pt", "result.json", "error.json", "progress.jsonl"

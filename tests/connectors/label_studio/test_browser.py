@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from connectors.label_studio import LabelStudio
+from connectors.label_studio.backend import LabelStudio
 from connectors.ports import Box
 from tests.studio import Corners, Studio, chromium, label_task, picture
 

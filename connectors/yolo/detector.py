@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from connectors.errors import ModelError, WeightsUnavailable
 from connectors.ports import Detections, Image
-from connectors.yolo_env import import_ultralytics, torch_threads, unchanged_process
+from connectors.yolo.environment import import_ultralytics, torch_threads, unchanged_process
 
 CHUNK = 8
 """Images per forward pass."""

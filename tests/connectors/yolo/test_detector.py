@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from connectors.errors import ModelError, WeightsUnavailable
 from connectors.ports import Detections, Image
-from connectors.yolo import YoloDetector, load_detector, read_classes
-from connectors.yolo_env import import_ultralytics, unchanged_process
+from connectors.yolo.detector import YoloDetector, load_detector, read_classes
+from connectors.yolo.environment import import_ultralytics, unchanged_process
 
 CLASSES = ("person", "car", "pallet")
 SETTINGS = {"imgsz": 128, "conf": 0.004, "iou": 0.5, "max_det": 40}
@@ -175,7 +175,7 @@ def test_threads_and_dice_of_the_process_are_untouched(weights: Path) -> None:
 def test_a_fresh_process_keeps_its_threads_and_gets_no_trackers(weights: Path, tmp_path: Path) -> None:
     code = (
         "import torch, cv2, os; torch.set_num_threads(2); cv2.setNumThreads(3)\n"
-        "from pathlib import Path; from connectors.yolo import load_detector\n"
+        "from pathlib import Path; from connectors.yolo.detector import load_detector\n"
         f"load_detector(Path({str(weights)!r}), imgsz=64)\n"
         "from ultralytics import settings; from ultralytics.utils import ONLINE, AUTOINSTALL\n"
         "assert (torch.get_num_threads(), cv2.getNumThreads()) == (2, 3)\n"
@@ -197,7 +197,7 @@ def test_a_fresh_process_keeps_its_threads_and_gets_no_trackers(weights: Path, t
 
 
 def repository() -> str:
-    return str(Path(__file__).parents[2])
+    return str(Path(__file__).parents[3])
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 
 from connectors.errors import LabelStudioDown, LabelStudioError
-from connectors.label_studio_env import default_home, ensure_environment, locked, quiet
-from connectors.label_studio_process import Record, alive, end, live_record, spawn, write_private
+from connectors.label_studio.environment import default_home, ensure_environment, locked, quiet
+from connectors.label_studio.process import Record, alive, end, live_record, spawn, write_private
 from connectors.ports import Progress
 
 HOST = "127.0.0.1"

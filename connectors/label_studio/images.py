@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from connectors.errors import LabelStudioError
-from connectors.label_studio_api import WRITE, post_files
+from connectors.label_studio.client import WRITE, post_files
 
 
 class Asking(Protocol):

@@ -20,8 +20,8 @@ from typing import Any
 
 from connectors.errors import TrainingCancelled, TrainingFailed, TrainingKilled
 from connectors.ports import Progress, TrainResult, TrainSpec
-from connectors.yolo_dataset import read_dataset, write_dataset
-from connectors.yolo_env import CANCELLED, environment
+from connectors.yolo.dataset import read_dataset, write_dataset
+from connectors.yolo.environment import CANCELLED, environment
 
 RESERVED = {
     "batch": "batch", "data": "dataset", "device": "device", "epochs": "epochs", "imgsz": "imgsz", "model": "weights",
@@ -232,7 +232,7 @@ def _result(run: _Run) -> TrainResult | None:
 
 def _spawn(run: _Run, log: Any) -> subprocess.Popen[bytes]:
     """The child imports our package from where this one lies, whatever stands in the working folder."""
-    home = str(Path(__file__).resolve().parents[1])
+    home = str(Path(__file__).resolve().parents[2])
     variables = os.environ | environment(run.folder / "config")
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
     variables["PYTHONSAFEPATH"] = "1"
@@ -241,7 +241,7 @@ def _spawn(run: _Run, log: Any) -> subprocess.Popen[bytes]:
     )  # threads that spin while others work make a busy machine crawl
     variables["FIELDLOOP_THREADS"] = str(run.spec.threads or len(os.sched_getaffinity(0)))
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "connectors.yolo_train", str(run.folder / "spec.json")],
+        [sys.executable, "-P", "-m", "connectors.yolo.trainer", str(run.folder / "spec.json")],
         cwd=run.folder,
         env=variables,
         stdin=subprocess.DEVNULL,
@@ -271,7 +271,7 @@ def _end_of_log(run: _Run) -> str:
 
 
 def _child() -> int:
-    from connectors.yolo_child import main
+    from connectors.yolo.training_process import main
 
     return main(sys.argv[1:])
 

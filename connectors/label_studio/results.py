@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
-from connectors.label_config import CONTROL, IMAGE
+from connectors.label_studio.label_config import CONTROL, IMAGE
 from connectors.ports import Annotation, Box, LabelTask, Origin
 
 KEY = "fieldloop_key"

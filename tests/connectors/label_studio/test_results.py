@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
 
-from connectors.label_config import label_config
-from connectors.label_results import (
+from connectors.label_studio.label_config import label_config
+from connectors.label_studio.results import (
     KEY,
     format_time,
     parse_annotation,

@@ -12,9 +12,9 @@ import pytest
 from label_studio_sdk.core.api_error import ApiError
 
 from connectors.errors import LabelStudioDown, LabelStudioError, ProjectGone, TokenRefused
-from connectors.label_studio import QUERY_CHARACTERS, QUERY_KEYS, LabelStudio, _chunks
-from connectors.label_studio_api import Rejected, translated
-from connectors.label_studio_images import LocalFiles
+from connectors.label_studio.backend import QUERY_CHARACTERS, QUERY_KEYS, LabelStudio, _chunks
+from connectors.label_studio.client import Rejected, translated
+from connectors.label_studio.images import LocalFiles
 
 URL = "http://127.0.0.1:9"
 TOKEN = "0123456789abcdef0123456789abcdef01234567"

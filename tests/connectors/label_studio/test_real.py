@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors import label_studio as module
 from connectors.errors import (
     LabelConfigMismatch,
     LabelStudioDown,
@@ -20,7 +19,8 @@ from connectors.errors import (
     ProjectGone,
     TokenRefused,
 )
-from connectors.label_studio import LabelStudio
+from connectors.label_studio import backend as module
+from connectors.label_studio.backend import LabelStudio
 from connectors.ports import Annotation, Box, LabelProject, LabelTask
 from tests.studio import Corners, Person, Studio, drawn, label_task, picture
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
 
 from connectors.errors import LabelConfigMismatch
-from connectors.label_config import (
+from connectors.label_studio.label_config import (
     compare,
     configured_classes,
     distinct_colors,

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from connectors.clip_known import KnownImages, load_known
-from connectors.clip_weights import as_text, hub_offline, resolve, short, tokenizer
+from connectors.clip.known_images import KnownImages, load_known
+from connectors.clip.weights import as_text, hub_offline, resolve, short, tokenizer
 from connectors.errors import ModelError
 from connectors.ports import Array, Image
 

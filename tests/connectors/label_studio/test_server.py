@@ -17,14 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from connectors import label_studio_env as env
-from connectors import label_studio_process as process
-from connectors import label_studio_server as server
 from connectors.errors import LabelStudioError
-from connectors.label_studio import LabelStudio
+from connectors.label_studio import environment as env
+from connectors.label_studio import process, server
+from connectors.label_studio.backend import LabelStudio
 from tests.studio import Studio
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -186,7 +185,8 @@ KILLED_AT_THE_START = """
 import os, signal, subprocess, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from connectors import label_studio_env as env, label_studio_process as process
+from connectors.label_studio import environment as env
+from connectors.label_studio import process
 
 class Popen(subprocess.Popen):
     def __init__(self, *given, **more):

@@ -12,9 +12,9 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image as PilImage
 from safetensors.torch import save_file
 
-from connectors import clip_weights
-from connectors.clip import Preprocess, load_embedder
-from connectors.clip_known import KnownImages, save_known
+from connectors.clip import weights
+from connectors.clip.embedder import Preprocess, load_embedder
+from connectors.clip.known_images import KnownImages, save_known
 from connectors.errors import ModelError, WeightsUnavailable
 
 MODEL: dict[str, Any] = {
@@ -29,7 +29,7 @@ def make_folder(folder: Path, seed: int = 0, **preprocess: Any) -> Path:
     folder.mkdir(parents=True)
     torch.manual_seed(seed)
     content = {"model_cfg": MODEL, "preprocess_cfg": {**PREPROCESS, **preprocess}}
-    (folder / clip_weights.CONFIG).write_text(json.dumps(content))
+    (folder / weights.CONFIG).write_text(json.dumps(content))
     model = open_clip.create_model(f"local-dir:{folder}")
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     return folder
@@ -239,7 +239,7 @@ def test_damaged_weights_and_configuration_are_named(tmp_path: Path) -> None:
     (folder / "open_clip_model.safetensors").write_bytes(b"\xff" * 64)
     with pytest.raises(ModelError, match=r"expected open_clip to build 'tiny'; got .*; check that"):
         load_embedder(str(folder))
-    (folder / clip_weights.CONFIG).write_text("{")
+    (folder / weights.CONFIG).write_text("{")
     with pytest.raises(
         ModelError, match=r"expected JSON with a model_cfg; got JSONDecodeError.*copy the whole"
     ):
@@ -286,7 +286,7 @@ def test_a_wrong_name_is_answered_with_what_there_is(
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens at port 9 of this machine."""
-    monkeypatch.setattr(clip_weights.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(weights.constants, "ENDPOINT", "http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("model", [("ViT-B-32", "laion2b_s34b_b79k"), ("hf-hub:some/model", None)])
@@ -301,10 +301,10 @@ def test_without_a_network_the_answer_comes_at_once(model: tuple[str, str | None
 
 
 def test_the_offline_switch_is_obeyed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(clip_weights.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(weights.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsUnavailable, match="nothing in the cache, and HF_HUB_OFFLINE is set"):
         load_embedder("ViT-B-32", "laion2b_s34b_b79k", cache_dir=tmp_path)
-    assert clip_weights.constants.HF_HUB_OFFLINE
+    assert weights.constants.HF_HUB_OFFLINE
 
 
 @pytest.mark.usefixtures("no_network")
@@ -313,7 +313,7 @@ def test_cached_hub_weights_need_no_network(folder: Path, tmp_path: Path) -> Non
     snapshot.mkdir(parents=True)
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text("0123")
-    (snapshot / clip_weights.CONFIG).write_bytes((folder / clip_weights.CONFIG).read_bytes())
+    (snapshot / weights.CONFIG).write_bytes((folder / weights.CONFIG).read_bytes())
     (snapshot / "open_clip_model.safetensors").write_bytes(
         (folder / "open_clip_model.safetensors").read_bytes()
     )

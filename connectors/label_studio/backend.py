@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from connectors import label_config as config
 from connectors.errors import LabelStudioError
-from connectors.label_results import (
+from connectors.label_studio import label_config as config
+from connectors.label_studio.client import WRITE, Rejected, connect, translated
+from connectors.label_studio.images import Images, LocalFiles, Uploads
+from connectors.label_studio.results import (
     KEY,
     NO_VERSION,
     format_time,
@@ -21,8 +23,6 @@ from connectors.label_results import (
     parse_time,
     task_payload,
 )
-from connectors.label_studio_api import WRITE, Rejected, connect, translated
-from connectors.label_studio_images import Images, LocalFiles, Uploads
 from connectors.ports import LabelProject, LabelTask, TaskAnswers
 
 BATCH = 100

@@ -1,0 +1,1 @@
+"""The embedder: open_clip, its weights, and what a CLIP was trained on."""
