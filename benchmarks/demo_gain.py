@@ -24,8 +24,8 @@ import config
 from demo.plan import Plan, read_plan
 from demo.report import LOOP, RANDOM, write_report
 from demo.run import run, stop_server
-from loop.project import open_project
-from loop.wiring import Parts
+from loop.project.project import open_project
+from loop.project.wiring import Parts
 
 KEPT = Path(__file__).parent / "results" / "demo_gain"
 PAGE = Path(__file__).parent.parent / "docs" / "demo-gain.md"

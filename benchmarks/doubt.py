@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from connectors.images import decode
 from connectors.ports import Array, Detections, Detector, Image
 from loop.datasets.imported import DatasetError
-from loop.ingest import chunked
-from loop.learned import IOU, HeldOut, out_of_fold
+from loop.ingest.ingest import chunked
 from loop.math.evaluation.ap import ImageMatch, iou_matrix, match
 from loop.math.evaluation.frame_loss import frame_loss
 from loop.math.statistics.rank_correlation import spearman
@@ -38,6 +37,7 @@ from loop.replay.settings import ReplaySettings, read_settings
 from loop.replay.split import LABELED, POOL
 from loop.replay.tools import Tools, build_tools, weights_of
 from loop.replay.training import Workshop, start_rows
+from loop.selection.calibration import IOU, HeldOut, out_of_fold
 from samplers.expected_loss import expected_loss, missed_objects
 from samplers.strategies.uncertainty import Aggregation, Measure, UncertaintySettings, frame_uncertainty
 

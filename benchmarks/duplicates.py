@@ -33,7 +33,7 @@ from db.frames import group_id
 from db.sql import insert_new
 from db.states import Origin, Role
 from db.tables import Embedding, Frame
-from loop import duplicates
+from loop.analysis import near_duplicates
 from samplers.engine.near_duplicates import (
     camera_residual,
     connected_groups,
@@ -251,7 +251,7 @@ def _frame(seq: int, name: str, group: int, burst: int, day: int, embedder: int)
 def _update(steps: Steps, engine: Engine, embedder: int, what: str) -> None:
     spent: dict[str, list[float]] = {}
     with _timed(spent, what):
-        duplicates.update(engine, embedder)
+        near_duplicates.update(engine, embedder)
     _row(steps, what, *spent[what])
 
 

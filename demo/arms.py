@@ -13,15 +13,15 @@ from db.models import model
 from db.rounds import RoundRow, dataset
 from db.states import Origin
 from demo.annotator import Truth, answered
-from loop.coverage_view import CoverageView
 from loop.datasets.export import export_yolo
 from loop.datasets.freeze import Entry, Manifest, label_hash, read_manifest
 from loop.datasets.imported import PixelBox
-from loop.project import Project
-from loop.push import predicted_boxes
-from loop.rounds import train_spec
-from loop.selecting import Chosen
-from loop.wiring import Parts
+from loop.gaps.coverage_view import CoverageView
+from loop.labeling.push import predicted_boxes
+from loop.project.project import Project
+from loop.project.wiring import Parts
+from loop.rounds.rounds import train_spec
+from loop.selection.select import Chosen
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from demo.scoring import HeldOutSet, Score, load_tests
 from demo.world_schema import Condition
 from demo.world_schema import Gap as PlantedGap
 from loop.base.jsonable import plain
-from loop.ingest import write_atomically
+from loop.ingest.ingest import write_atomically
+from loop.labeling.push import predicted_boxes
 from loop.pictures import data_uri, thumbnail
-from loop.project import Project
-from loop.push import predicted_boxes
-from loop.wiring import Parts
+from loop.project.project import Project
+from loop.project.wiring import Parts
 
 LEAD = 0.10
 LOST_AP50 = 0.02

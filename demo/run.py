@@ -19,13 +19,16 @@ from demo.deployed import deployed_weights
 from demo.plan import DemoError, Plan
 from demo.scoring import HeldOutSet, Score, load_tests, score
 from demo.world import rendered
-from loop import coverage_view, gaps_page, rounds, selecting, stages
-from loop.coverage_view import CoverageView
-from loop.create import NewProject, create_project
-from loop.project import open_project
-from loop.selecting import Chosen, SelectReport
+from loop import gaps_page, stages
+from loop.gaps import coverage_view
+from loop.gaps.coverage_view import CoverageView
+from loop.project.init import NewProject, create_project
+from loop.project.project import open_project
+from loop.project.wiring import Parts
+from loop.rounds import rounds
+from loop.selection import select
+from loop.selection.select import Chosen, SelectReport
 from loop.settings.settings import load_settings
-from loop.wiring import Parts
 
 KEPT = {"labelstudio"}
 SAY_EVERY_S = 10.0
@@ -82,7 +85,7 @@ def run(
         gaps_page.write(parts.project, view, parts.project.pages / "gaps.html")
     for line in coverage_view.lines(view):
         say(f"  {line}")
-    random = selecting.select_from(parts.project, view, _random(plan)).chosen
+    random = select.select_from(parts.project, view, _random(plan)).chosen
     with clock("waiting for Label Studio"):
         running = server.get()
     batches, url = [], ""
@@ -172,7 +175,7 @@ def _clear(root: Path) -> None:
 
 def _start_server(root: Path, say: Say) -> ServerInfo:
     from connectors.label_studio.server import start
-    from loop.project import home
+    from loop.project.project import home
 
     store = root / "store"
     store.mkdir(exist_ok=True)
@@ -208,10 +211,8 @@ def _project(plan: Plan, root: Path, world: Path, weights: Path, progress: Progr
     return Parts(open_project(root))
 
 
-def _random(plan: Plan) -> selecting.Request:
-    return selecting.Request(
-        plan.budget * plan.batches, "random", seed=load_settings(None).seed, dry_run=True
-    )
+def _random(plan: Plan) -> select.Request:
+    return select.Request(plan.budget * plan.batches, "random", seed=load_settings(None).seed, dry_run=True)
 
 
 def _label(parts: Parts, server: ServerInfo, truth: Path, project_id: int, progress: Progress) -> None:

@@ -13,9 +13,9 @@ from db.engine import read
 from db.frames import FrameRow, frames
 from db.tables import utcnow
 from loop.duplicates_survey import CameraRepeats, Cluster, Pair, Survey
-from loop.ingest import write_atomically
+from loop.ingest.ingest import write_atomically
 from loop.pictures import thumbnail
-from loop.project import Project
+from loop.project.project import Project
 
 STRIP = 10
 CAMERAS = 8

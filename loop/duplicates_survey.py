@@ -13,9 +13,9 @@ from connectors.ports import Array, Progress
 from db.analysis import load_embeddings
 from db.duplicates import CameraFrames, Learned, camera_frames, thresholds
 from db.engine import read
-from loop import current, duplicates
+from loop.analysis import near_duplicates, producers
 from loop.base.errors import ProjectError
-from loop.project import Project
+from loop.project.project import Project
 from samplers.engine.near_duplicates import camera_residual, squared_ratio
 
 Ints = NDArray[np.int64]
@@ -117,12 +117,12 @@ class Survey:
 def survey(project: Project, progress: Progress) -> Survey:
     """Everything that is embedded, brought up to date first. Raises ProjectError before the first analysis."""
     with read(project.engine) as session:
-        embedder = current.known_embedder(session, project.settings)
+        embedder = producers.known_embedder(session, project.settings)
     if embedder is None:
         raise ProjectError(
             "expected frames analyzed by the current models, found none; run `fieldloop analyze` first"
         )
-    duplicates.update(project.engine, embedder, progress)
+    near_duplicates.update(project.engine, embedder, progress)
     with read(project.engine) as session:
         cameras = thresholds(session, embedder)
     found: list[CameraRepeats] = []
@@ -213,7 +213,7 @@ def _boundary(frames: CameraFrames, residual: Array) -> tuple[tuple[Pair, ...], 
     Inside those of different sequences come first: within one it is the largest step that sets the limit.
     """
     probes = np.unique(np.linspace(0, len(frames) - 1, PROBES).astype(np.int64))
-    sequence = duplicates.sequences_of(frames)
+    sequence = near_duplicates.sequences_of(frames)
     within: list[Found] = []
     across: list[Found] = []
     outside: list[Found] = []

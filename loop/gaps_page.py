@@ -11,15 +11,15 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from connectors.ports import Box
 from db.tables import utcnow
-from loop.coverage_view import CoverageView
-from loop.ingest import write_atomically
+from loop.gaps.coverage_view import CoverageView
+from loop.ingest.ingest import write_atomically
+from loop.labeling.push import predicted_boxes
 from loop.math.coverage.facets import UNKNOWN, Facet, Ints
 from loop.math.coverage.gaps import Gap
 from loop.math.coverage.projection import project as project_plane
 from loop.math.coverage.projection import sample_rows
 from loop.pictures import thumbnail
-from loop.project import Project
-from loop.push import predicted_boxes
+from loop.project.project import Project
 
 EXAMPLES = 6
 POINTS = 2000

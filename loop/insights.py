@@ -16,12 +16,12 @@ from db.models import ModelRow, deployed, models
 from db.rounds import RoundRow, rounds
 from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
+from loop.analysis.producers import Analyzed, progress
 from loop.base.lease import holder_alive
-from loop.current import Analyzed, progress
-from loop.grouping import BLOCK
-from loop.ingest import UNKNOWN
-from loop.project import Project, public_database_url
-from loop.push import PROJECT_FACT
+from loop.ingest.camera_days import BLOCK
+from loop.ingest.ingest import UNKNOWN
+from loop.labeling.push import PROJECT_FACT
+from loop.project.project import Project, public_database_url
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from connectors.errors import ConnectorError
 from connectors.label_studio.server import ServerInfo, status
 from loop import stages
 from loop.base.errors import LoopError
-from loop.wiring import Parts
+from loop.project.wiring import Parts
 
 log = logging.getLogger(__name__)
 CHECK_S = 5.0

@@ -9,13 +9,13 @@ from tempfile import TemporaryFile
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from db.tables import utcnow
-from loop.coverage_view import CoverageView
-from loop.explaining import told_boxes
-from loop.ingest import write_atomically
+from loop.gaps.coverage_view import CoverageView
+from loop.ingest.ingest import write_atomically
+from loop.labeling.push import predicted_boxes
 from loop.pictures import thumbnail
-from loop.project import Project
-from loop.push import predicted_boxes
-from loop.selecting import Chosen, SelectReport
+from loop.project.project import Project
+from loop.selection.explanation import told_boxes
+from loop.selection.select import Chosen, SelectReport
 
 SHOWN = 200
 SMALL = 120

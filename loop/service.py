@@ -24,12 +24,14 @@ from db.engine import read, write
 from db.errors import StateError
 from db.leases import last_runs, note_run
 from db.tables import utcnow
-from loop import daily, gaps_page, rounds, stages
+from loop import gaps_page, stages
 from loop.base.errors import LoopError, ProjectError, Waiting
-from loop.coverage_view import CoverageView
+from loop.gaps.coverage_view import CoverageView
+from loop.project.wiring import Parts
+from loop.rounds import rounds
+from loop.selection import daily
 from loop.settings.settings import Settings
 from loop.settings.triggers import parse_date, parse_trigger
-from loop.wiring import Parts
 
 log = logging.getLogger(__name__)
 STOP_WITHIN_S = 5.0

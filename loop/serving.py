@@ -18,13 +18,13 @@ import uvicorn
 
 from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
-from loop.deploying import sync_deployed
 from loop.keeper import Keeper
-from loop.project import Project
+from loop.project.project import Project
+from loop.project.wiring import Parts
+from loop.rounds.deploy import sync_deployed
 from loop.service import Service
 from loop.settings.settings import Web
 from loop.web.app import build_app, token_for
-from loop.wiring import Parts
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]

@@ -12,17 +12,18 @@ from connectors.ports import Detector, Embedder, Progress
 from db.engine import read, write
 from db.states import TaskStatus
 from db.tasks import tasks
-from loop import analyze as analysis
-from loop import current, duplicates, selecting
-from loop import ingest as ingestion
-from loop import pull as pulling
-from loop import push as pushing
+from loop.analysis import analyze as analysis
+from loop.analysis import near_duplicates, producers
 from loop.base.errors import ConfigError, ProjectError
 from loop.base.lease import exclusive
-from loop.coverage_view import CoverageView
-from loop.project import home
-from loop.queries import query_vectors
-from loop.wiring import NOTHING_GIVEN, Given, Parts
+from loop.gaps.coverage_view import CoverageView
+from loop.ingest import ingest as ingestion
+from loop.labeling import pull as pulling
+from loop.labeling import push as pushing
+from loop.project.project import home
+from loop.project.wiring import NOTHING_GIVEN, Given, Parts
+from loop.selection import select as selecting
+from loop.selection.search_queries import query_vectors
 
 SETTLING_PASSES = 5
 LIKE = "targeted"
@@ -71,9 +72,9 @@ def analyze(parts: Parts, progress: Progress) -> analysis.AnalyzeReport:
         )
         report.failures.update(failures)
         with read(project.engine) as session:
-            known = current.known_embedder(session, project.settings)
+            known = producers.known_embedder(session, project.settings)
         if known is not None:
-            duplicates.update(project.engine, known, progress)
+            near_duplicates.update(project.engine, known, progress)
         return report
 
 
@@ -167,18 +168,18 @@ def _embedder(parts: Parts, failures: dict[str, str]) -> Embedder | None:
         failures["embedder"] = str(error)
         return None
     with write(parts.project.engine) as session:
-        current.register_embedder(session, parts.project.settings, embedder)
+        producers.register_embedder(session, parts.project.settings, embedder)
     return embedder
 
 
 def _detector(parts: Parts, failures: dict[str, str]) -> Detector | None:
     try:
-        sha256, detector = current.deployed_detector(parts)
+        sha256, detector = producers.deployed_detector(parts)
     except ModelError as error:
         failures["detector"] = str(error)
         return None
     with write(parts.project.engine) as session:
-        current.register_detector(session, parts.project.settings, sha256, detector)
+        producers.register_detector(session, parts.project.settings, sha256, detector)
     return detector
 
 

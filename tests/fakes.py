@@ -45,9 +45,9 @@ from connectors.ports import (
 from db.engine import write
 from db.frames import set_fact
 from db.models import add_model
-from loop.create import CreateReport, NewProject, create_project
-from loop.project import Project, open_project
-from loop.wiring import Parts, deployed_weights
+from loop.project.init import CreateReport, NewProject, create_project
+from loop.project.project import Project, open_project
+from loop.project.wiring import Parts, deployed_weights
 
 CLASSES = ("person", "helmet")
 SIZE = (32, 24)
@@ -505,8 +505,8 @@ def make_project(
 def create(plan: NewProject) -> CreateReport:
     """`create_project` without torch."""
     with (
-        patch("loop.create.read_classes", lambda path: detector_from(path).classes),
-        patch("loop.create.build_embedder", lambda root, chosen: FakeEmbedder()),
+        patch("loop.project.init.read_classes", lambda path: detector_from(path).classes),
+        patch("loop.project.init.build_embedder", lambda root, chosen: FakeEmbedder()),
     ):
         return create_project(plan, quiet)
 

@@ -22,14 +22,15 @@ from db.frames import frames, rejects
 from db.labels import labels
 from db.states import TaskStatus
 from db.tasks import batches, tasks
-from loop import analyze as analysis
-from loop import daily, stages
-from loop import ingest as ingestion
-from loop import pull as pulling
-from loop import push as pushing
+from loop import stages
+from loop.analysis import analyze as analysis
 from loop.base import lease as leases
-from loop.project import Project, open_project
-from loop.push import label_studio_project
+from loop.ingest import ingest as ingestion
+from loop.labeling import pull as pulling
+from loop.labeling import push as pushing
+from loop.labeling.push import label_studio_project
+from loop.project.project import Project, open_project
+from loop.selection import daily
 from tests.fakes import FakeParts, StudioServer, make_project, quiet, write_frames
 
 SETTINGS = (

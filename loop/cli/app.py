@@ -23,7 +23,7 @@ from loop.base.jsonable import plain
 
 if TYPE_CHECKING:
     from connectors.ports import Progress
-    from loop.wiring import Parts
+    from loop.project.wiring import Parts
 
 OK, FAILED, USAGE, AWAY, BUSY, STOPPED = 0, 1, 2, 3, 4, 130
 PLAIN_EVERY_S = 10.0
@@ -151,8 +151,8 @@ def emit(result: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None
 
 def opened(root: Path, watching: bool = False) -> Parts:
     """The project in `root` with its connectors. Raises ProjectError, ConfigError."""
-    from loop.project import open_project
-    from loop.wiring import Parts
+    from loop.project.project import open_project
+    from loop.project.wiring import Parts
 
     return Parts(open_project(root), watching)
 

@@ -32,8 +32,8 @@ def demo(
     from demo.plan import read_plan
     from demo.report import write_report
     from demo.run import run, stop_server
-    from loop.project import open_project
-    from loop.wiring import Parts
+    from loop.project.project import open_project
+    from loop.project.wiring import Parts
 
     chosen = plan or config.FOLDER / ("demo-quick.yaml" if quick else "demo.yaml")
     if quick:

@@ -129,7 +129,7 @@ def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
 def labelstudio_install(as_json: JsonOption = False) -> None:
     """Make the environment that Label Studio lives in (once a machine; `start` does it too)."""
     from connectors.label_studio.environment import ensure_environment
-    from loop.project import home
+    from loop.project.project import home
 
     folder = ensure_environment(home(), told_by_step())
     emit({"environment": folder}, as_json, lambda: [f"Label Studio's environment: {folder}"])

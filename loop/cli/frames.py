@@ -56,7 +56,7 @@ def ingest(
     """Take in production frames; what cannot be used is set aside with its reason."""
     from loop import stages
     from loop.insights import unplaced_lines
-    from loop.wiring import Given
+    from loop.project.wiring import Given
 
     place = opened(project)
     with progress_bar("ingest") as progress:
@@ -93,7 +93,8 @@ def gaps(
     as_json: JsonOption = False,
 ) -> None:
     """The conditions that production shows and the training set under-covers, worst first."""
-    from loop import coverage_view, gaps_page
+    from loop import gaps_page
+    from loop.gaps import coverage_view
 
     place = opened(project)
     with progress_bar("gaps") as progress:
@@ -115,7 +116,7 @@ def duplicates(
 ) -> None:
     """What each camera shows again and again: near-duplicates are labeled once, and never on both sides of a split."""
     from loop import duplicates_page, duplicates_survey
-    from loop.project import open_project
+    from loop.project.project import open_project
 
     place = open_project(project)
     with progress_bar("duplicates") as progress:

@@ -45,7 +45,7 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Make a project from a training set and the deployed weights."""
-    from loop.create import NewProject, create_project
+    from loop.project.init import NewProject, create_project
 
     plan = NewProject(directory, dataset, weights, frames, label_studio, clip, tuple(set_ or ()))
     with progress_bar("import") as progress:

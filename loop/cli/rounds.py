@@ -22,7 +22,7 @@ from loop.cli.app import (
 )
 
 if TYPE_CHECKING:
-    from loop.wiring import Parts
+    from loop.project.wiring import Parts
 
 round_app = typer.Typer(
     no_args_is_help=True,
@@ -47,7 +47,7 @@ def round_start(
     as_json: JsonOption = False,
 ) -> None:
     """Freeze what is labeled, fine-tune the deployed model, judge the candidate."""
-    from loop import rounds
+    from loop.rounds import rounds
 
     parts = opened(project)
     number = rounds.start(parts)
@@ -65,7 +65,7 @@ def round_start(
 @round_app.command("advance", epilog="Example: fieldloop round advance")
 def round_advance(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Go on with the open round, from wherever it was stopped."""
-    from loop import rounds
+    from loop.rounds import rounds
 
     parts = opened(project)
     if rounds.current(parts.project) is None:
@@ -103,7 +103,7 @@ def round_show(
 @round_app.command("cancel", epilog="Example: fieldloop round cancel")
 def round_cancel(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Stop the open round; a candidate that waits for approval is rejected."""
-    from loop import rounds
+    from loop.rounds import rounds
 
     row = rounds.cancel(opened(project))
     ended = row.status in ("cancelled", "rejected")
@@ -141,11 +141,11 @@ def models_show(
     """One checkpoint: where it came from and how it was judged."""
     from db.engine import read
     from db.rounds import rounds as all_rounds
-    from loop import deploying
     from loop.insights import round_line
+    from loop.rounds import deploy
 
     parts = opened(project)
-    row = deploying.find_model(parts.project, name)
+    row = deploy.find_model(parts.project, name)
     with read(parts.project.engine) as session:
         judged = [r for r in all_rounds(session) if r.candidate_id == row.id]
     emit(
@@ -166,12 +166,12 @@ def models_promote(
     as_json: JsonOption = False,
 ) -> None:
     """Deploy a checkpoint; the file models/deployed.pt is swapped atomically."""
-    from loop import deploying, rounds
+    from loop.rounds import deploy, rounds
 
     parts = opened(project)
-    row = deploying.find_model(parts.project, name)
+    row = deploy.find_model(parts.project, name)
     if not rounds.approve(parts, row.id):
-        deploying.promote(parts.project, row.id, "by hand")
+        deploy.promote(parts.project, row.id, "by hand")
     if why := rounds.refusal(parts.project, row):
         say(
             f"warning: {why}; it is deployed all the same, `fieldloop models rollback` brings the former model back"
@@ -182,14 +182,14 @@ def models_promote(
 @models_app.command("rollback", epilog="Example: fieldloop models rollback")
 def models_rollback(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Deploy the former model again."""
-    from loop import deploying
+    from loop.rounds import deploy
 
     parts = opened(project)
-    _show_deployed(parts, deploying.rollback(parts.project).id, as_json)
+    _show_deployed(parts, deploy.rollback(parts.project).id, as_json)
 
 
 def _show_deployed(parts: Parts, model_id: int, as_json: bool) -> None:
-    from loop.deploying import find_model
+    from loop.rounds.deploy import find_model
 
     row = find_model(parts.project, str(model_id))
     line = f"deployed: model {row.id} ({row.sha256[:16]}) as {parts.project.deployed_weights}"
@@ -197,8 +197,8 @@ def _show_deployed(parts: Parts, model_id: int, as_json: bool) -> None:
 
 
 def _run(parts: Parts, as_json: bool) -> None:
-    from loop import rounds
     from loop.insights import round_line
+    from loop.rounds import rounds
 
     with progress_bar("round") as progress:
         row = rounds.run(parts, progress)

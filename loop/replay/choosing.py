@@ -14,25 +14,25 @@ from connectors.ports import Array, Detections, Embedder
 from db.analysis import StoredDetections
 from db.frames import FrameRow
 from db.states import Origin, Role
-from loop.analyze import stored
+from loop.analysis.analyze import stored
+from loop.analysis.near_duplicates import clusters_of_side
 from loop.base.errors import ConfigError
-from loop.duplicates import clusters_of_side
-from loop.learned import IOU, HeldOut, trust
 from loop.math.coverage.comparison import Comparison, Evidence, Words, compare
 from loop.math.coverage.frame_arrays import Side, codes_of, side_of
 from loop.math.evaluation.ap import match
 from loop.math.evaluation.calibration import calibrate
-from loop.pooling import Cost, Learned, pool_of
 from loop.replay.data import ReplayData, ReplayFrame
 from loop.replay.facts import Facts
 from loop.replay.scoring import truth_of
 from loop.replay.settings import ReplaySettings
 from loop.replay.split import HELD_OUT, LABELED, POOL, TEST, TUNING, Part
 from loop.replay.tools import product_settings
+from loop.selection.calibration import IOU, HeldOut, trust
+from loop.selection.exclusions import Rules
+from loop.selection.sampler_pool import Cost, Learned, pool_of
 from loop.settings.conditions import load_conditions
 from loop.settings.settings import Settings
 from loop.settings.strategy_names import STRATEGY_NAMES, unknown_strategy
-from loop.shortfall import Rules
 from samplers import STRATEGIES, Pool, Strategy
 from samplers.pool import NO_LIMIT
 

@@ -18,7 +18,7 @@ from connectors.sources.metadata import camera_day
 from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, PixelBox
 from loop.datasets.importers import read_dataset
 from loop.datasets.units import Item, units
-from loop.ingest import UNKNOWN
+from loop.ingest.ingest import UNKNOWN
 from loop.replay.settings import ReplaySettings
 from loop.replay.sidecar import Known, read_beside, read_paths, read_sidecar
 from loop.replay.split import ALONE, LABELED, POOL, Part, parts_of

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from connectors.images import decode
 from connectors.ports import Array, Detections, Detector, Embedder, Image, Progress
-from loop.ingest import chunked
+from loop.ingest.ingest import chunked
 from loop.math.coverage.image_statistics import MEASURES_VERSION, measure
 from loop.replay.data import ReplayData, ReplayFrame
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from connectors.ports import Detector, Embedder, Trainer
 from loop.base.errors import ConfigError
+from loop.project.wiring import build_embedder, check_device
 from loop.replay.settings import ReplaySettings
 from loop.settings.settings import EmbedderSettings, Settings, load_settings
-from loop.wiring import build_embedder, check_device
 
 JUDGED_FROM = 0.01
 """Confidence below which a detection hardly moves average precision any more."""

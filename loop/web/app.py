@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from loop.base.errors import ConfigError
 from loop.base.jsonable import plain
 from loop.insights import overview, round_line
-from loop.project import Project
+from loop.project.project import Project
 
 TOKEN = "FIELDLOOP_WEB_TOKEN"  # noqa: S105
 COOKIE = "fieldloop_token"

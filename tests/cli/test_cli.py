@@ -23,7 +23,7 @@ from loop.base.errors import ProjectError, Waiting
 from loop.base.lease import exclusive
 from loop.cli import app as application
 from loop.cli.app import AWAY, BUSY, EXIT_CODES, FAILED, OK, STOPPED, USAGE, main
-from loop.project import open_project
+from loop.project.project import open_project
 from tests.fakes import make_project, picture, write_frames
 
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,9 @@ from connectors.ports import Box
 from db.engine import read
 from db.leases import last_runs
 from loop import stages
-from loop.project import open_project
+from loop.project.project import open_project
+from loop.project.wiring import Parts
 from loop.service import JOBS, Service, run_job
-from loop.wiring import Parts
 from tests.cli.test_cli import run
 from tests.fakes import FakeParts, make_project, quiet, write_frames
 

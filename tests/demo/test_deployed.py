@@ -20,8 +20,8 @@ from demo.report import deployed_words, write_report
 from demo.run import run
 from demo.train_detector import Stage, is_trained
 from demo.world import World, load_world, parse_world
-from loop.project import open_project
-from loop.wiring import Parts
+from loop.project.project import open_project
+from loop.project.wiring import Parts
 from tests.fakes import quiet
 
 RECORD = json.loads((CARRIED / "base.json").read_text(encoding="utf-8"))

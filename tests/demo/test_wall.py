@@ -14,9 +14,9 @@ from demo.plan import Plan, read_plan
 from demo.world import build
 from loop import stages
 from loop.base.jsonable import plain
-from loop.create import NewProject, create_project
-from loop.project import open_project
-from loop.wiring import Parts
+from loop.project.init import NewProject, create_project
+from loop.project.project import open_project
+from loop.project.wiring import Parts
 from tests.fakes import FakeLabelStudio, StudioServer, quiet
 
 

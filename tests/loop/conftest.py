@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from loop import stages
-from loop.project import open_project
+from loop.project.project import open_project
 from tests.fakes import FakeParts, make_project, quiet, write_frames
 from tests.loop.desk import push
 from tests.loop.judged import BY_DAY, BY_NIGHT, class_of, label_all

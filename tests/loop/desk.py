@@ -9,10 +9,10 @@ from db.engine import read
 from db.labels import StoredBox, labels
 from db.states import TaskStatus
 from db.tasks import TaskRow, task_by_key, tasks
-from loop import push as pushing
 from loop import stages
-from loop.pull import PullReport
-from loop.push import PushReport
+from loop.labeling import push as pushing
+from loop.labeling.pull import PullReport
+from loop.labeling.push import PushReport
 from tests.fakes import FakeLabelStudio, FakeParts, quiet
 
 NOW = timedelta(0)

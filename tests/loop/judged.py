@@ -12,9 +12,9 @@ from db.labels import set_label
 from db.models import deployed
 from db.rounds import RoundRow
 from db.states import Origin, Role
-from loop import rounds
-from loop.deploying import promote
-from loop.project import Project
+from loop.project.project import Project
+from loop.rounds import rounds
+from loop.rounds.deploy import promote
 from tests.fakes import (
     CLASSES,
     FakeParts,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from connectors.sources.folder import FolderSource
-from loop import deploying, stages
-from loop.ingest import IngestRules, ingest
+from loop import stages
+from loop.ingest.ingest import IngestRules, ingest
 from loop.insights import overview, overview_lines, unplaced_lines
-from loop.project import Project, public_database_url
+from loop.project.project import Project, public_database_url
+from loop.rounds import deploy
 from tests.fakes import FakeEmbedder, FakeParts, add_checkpoint, picture, quiet, weights
 
 
@@ -27,7 +28,7 @@ def test_the_deployed_models_facts_are_shown_after_a_rollback(parts: FakeParts) 
     assert analyzed(parts)["detector"] == (former, 74)
 
     candidate = add_checkpoint(parts.project, weights(note="better"))
-    row = deploying.promote(parts.project, candidate, "by hand")
+    row = deploy.promote(parts.project, candidate, "by hand")
     assert analyzed(parts)["detector"] == (row.sha256[:16], 0)
     assert f"analyzed   0/74 by detector {row.sha256[:16]}" in overview_lines(overview(parts.project))
 
@@ -35,7 +36,7 @@ def test_the_deployed_models_facts_are_shown_after_a_rollback(parts: FakeParts) 
     assert analyzed(parts)["detector"] == (parts.detector().name, 74)
     assert parts.detector().name != former
 
-    deploying.rollback(parts.project)
+    deploy.rollback(parts.project)
     assert analyzed(parts)["detector"] == (former, 74)
 
 
@@ -54,7 +55,7 @@ def test_the_configured_embedders_facts_are_shown(parts: FakeParts) -> None:
 
 
 def test_a_model_that_is_promoted_while_it_loads_is_not_mistaken(parts: FakeParts) -> None:
-    from loop import current
+    from loop.analysis import producers
 
     stages.ingest(parts, quiet)
     candidate = add_checkpoint(parts.project, weights(note="better"))
@@ -62,13 +63,13 @@ def test_a_model_that_is_promoted_while_it_loads_is_not_mistaken(parts: FakePart
 
     def promoted_meanwhile() -> object:
         found = load()
-        deploying.promote(parts.project, candidate, "by hand")
+        deploy.promote(parts.project, candidate, "by hand")
         return found
 
     parts.detector = promoted_meanwhile
-    sha256, detector = current.deployed_detector(parts)
+    sha256, detector = producers.deployed_detector(parts)
     assert detector.name == f"fake:{sha256[:16]}"
-    assert sha256 == deploying.find_model(parts.project, str(candidate)).sha256
+    assert sha256 == deploy.find_model(parts.project, str(candidate)).sha256
 
 
 def test_frames_without_camera_or_time_are_told_with_what_to_do(parts: FakeParts, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loop.project import open_project
+from loop.project.project import open_project
 from tests.fakes import FakeParts, make_project, write_frames
 
 

@@ -16,7 +16,7 @@ from connectors.label_studio.results import KEY
 from db.engine import read
 from db.labels import labels
 from db.tasks import tasks as stored_tasks
-from loop.project import open_project
+from loop.project.project import open_project
 from tests.service.world import Served, World, deliver, until, world_at
 from tests.studio import Person, Studio
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.label_studio.results import KEY
-from loop.deploying import file_sha256
+from loop.rounds.deploy import file_sha256
 from tests.service.test_kills import standing
 from tests.service.world import CLASSES, SIDE, Served, World, deliver, until, world_at
 from tests.studio import Person, Studio, drawn

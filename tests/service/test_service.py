@@ -18,13 +18,14 @@ from db.engine import read, write
 from db.labels import set_label
 from db.leases import RunRow, last_runs
 from db.tables import Run
-from loop import rounds, service
+from loop import service
 from loop.base.errors import ConfigError, Waiting
 from loop.insights import overview
-from loop.project import open_project
+from loop.project.project import open_project
+from loop.project.wiring import Parts
+from loop.rounds import rounds
 from loop.service import Job, Service, State, run_job, triggers_of
 from loop.settings.settings import load_settings
-from loop.wiring import Parts
 from tests.fakes import FakeParts
 
 WAIT_S = 30.0

@@ -21,7 +21,7 @@ from db.tables import Lease, utcnow
 from loop import serving
 from loop.base import lease as leases
 from loop.base.errors import ConfigError
-from loop.project import Project, open_project
+from loop.project.project import Project, open_project
 from loop.settings.settings import Web
 from tests.fakes import FakeParts
 

@@ -9,9 +9,12 @@ import pytest
 from db.engine import write
 from db.leases import note_run
 from db.tables import utcnow
-from loop import coverage_view, gaps_page, rounds, selecting, stages
-from loop.project import Project, open_project
-from loop.selecting import Request
+from loop import gaps_page, stages
+from loop.gaps import coverage_view
+from loop.project.project import Project, open_project
+from loop.rounds import rounds
+from loop.selection import select
+from loop.selection.select import Request
 from tests.fakes import FakeParts, make_project, quiet, write_frames
 
 
@@ -33,7 +36,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     stages.ingest(parts, quiet)
     stages.analyze(parts, quiet)
     view = coverage_view.build(parts, quiet)
-    selecting.select_from(parts.project, view, Request(8, "hybrid"))
+    select.select_from(parts.project, view, Request(8, "hybrid"))
     gaps_page.write(parts.project, view, parts.project.pages / "gaps.html")
     stages.push(parts, quiet)
     rounds.start(parts)

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from loop.project import Project
+from loop.project.project import Project
 from loop.service import JOBS, State
 from loop.serving import listen
 from loop.settings.settings import Web

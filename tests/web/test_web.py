@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from loop.base.errors import ConfigError
-from loop.project import Project
+from loop.project.project import Project
 from loop.service import State
 from loop.settings.settings import Web
 from loop.web.app import TOKEN, build_app, is_loopback, token_for

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from connectors.ports import Array
 from db.analysis import StoredDetections
-from loop.ingest import UNKNOWN
+from loop.ingest.ingest import UNKNOWN
 from loop.math.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
 from loop.math.coverage.frame_arrays import Side
 from loop.math.coverage.gaps import (

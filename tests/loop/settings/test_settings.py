@@ -10,9 +10,9 @@ import pytest
 
 from connectors.errors import ModelError
 from loop.base.errors import ConfigError
+from loop.project.wiring import check_device
 from loop.settings.settings import Settings, load_settings
 from loop.settings.strategy_names import STRATEGY_NAMES
-from loop.wiring import check_device
 from samplers import STRATEGIES
 
 

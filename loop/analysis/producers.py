@@ -1,0 +1,140 @@
+"""Who the current models are as producers of facts, and how much of production they have analyzed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from connectors.ports import Detector, Embedder
+from db.analysis import producer, producer_id
+from db.engine import read, write
+from db.frames import get_fact, set_fact
+from db.models import deployed
+from db.progress import Backlog, backlog, count_seen, find_producer, has_producer
+from loop.math.coverage.image_statistics import MEASURES_VERSION
+from loop.project.project import Project
+from loop.project.wiring import Parts, deployed_weights
+from loop.settings.settings import Settings
+
+
+@dataclass(frozen=True)
+class Producers:
+    """The ids of those whose facts count now."""
+
+    embedder: int
+    detector: int
+    measure: int
+
+
+@dataclass(frozen=True)
+class Analyzed:
+    """How far one producer has come. kind: embedder, detector or measure. total: all frames."""
+
+    kind: str
+    name: str
+    done: int
+    total: int
+
+
+def producers(parts: Parts) -> Producers:
+    """Loads both models where they are not loaded yet. Raises ModelError, ProjectError."""
+    embedder = parts.embedder()
+    sha256, detector = deployed_detector(parts)
+    with write(parts.project.engine) as session:
+        return Producers(
+            register_embedder(session, parts.project.settings, embedder),
+            register_detector(session, parts.project.settings, sha256, detector),
+            producer_id(session, "measure", MEASURES_VERSION, {}),
+        )
+
+
+def deployed_detector(parts: Parts) -> tuple[str, Detector]:
+    """The hash of the deployed weights and the detector made of them, whatever is promoted meanwhile. Raises ModelError."""
+    sha256 = deployed_weights(parts.project)[0]
+    while True:
+        detector = parts.detector()
+        now = deployed_weights(parts.project)[0]
+        if now == sha256:
+            return sha256, detector
+        sha256 = now
+
+
+def register_embedder(session: Session, settings: Settings, embedder: Embedder) -> int:
+    """Its id; the settings that it was made from are remembered with it."""
+    made = producer_id(session, "embedder", embedder.name, {"dim": embedder.dim})
+    _remember(session, _embedder_key(settings), made)
+    return made
+
+
+def register_detector(session: Session, settings: Settings, sha256: str, detector: Detector) -> int:
+    """Its id; the weights and settings that it was made from are remembered with it."""
+    made = producer_id(session, "detector", detector.name, {"classes": list(detector.classes)})
+    _remember(session, _detector_key(settings, sha256), made)
+    return made
+
+
+def known_embedder(session: Session, settings: Settings) -> int | None:
+    """The id of the configured embedder without loading it, None before its first use."""
+    made = get_fact(session, _embedder_key(settings))
+    return None if made is None else int(made)
+
+
+def backlog_of(parts: Parts, until: datetime | None = None) -> Backlog:
+    """How much of production, or of what came in by then, the current models have analyzed. Raises ModelError, ProjectError."""
+    made = producers(parts)
+    with read(parts.project.engine) as session:
+        return backlog(session, made.embedder, made.detector, until)
+
+
+def said(found: Backlog) -> str:
+    """One line where analysis is not done, "" where it is."""
+    if not found.waiting:
+        return ""
+    return (
+        f"{found.analyzed} of {found.production} production frames are analyzed by the current models; "
+        "run `fieldloop analyze`"
+    )
+
+
+def progress(session: Session, project: Project, total: int) -> list[Analyzed]:
+    """How far the configured embedder, the deployed detector and the measurements have come; loads no model."""
+    model, settings = deployed(session), project.settings
+    embedder = get_fact(session, _embedder_key(settings))
+    detector = get_fact(session, _detector_key(settings, model.sha256)) if model else None
+    measure = find_producer(session, "measure", MEASURES_VERSION)
+    found = (
+        _progress(session, "embedder", embedder, settings.embedder.model, total),
+        _progress(session, "detector", detector, model.sha256[:16] if model else "", total),
+        _progress(session, "measure", None if measure is None else str(measure), MEASURES_VERSION, total),
+    )
+    return [item for item in found if item is not None]
+
+
+def _progress(session: Session, kind: str, made: str | None, name: str, total: int) -> Analyzed | None:
+    """None while no frame was analyzed by any producer of this kind."""
+    if made is not None:
+        return Analyzed(kind, producer(session, int(made)).name, count_seen(session, kind, int(made)), total)
+    return Analyzed(kind, name, 0, total) if has_producer(session, kind) else None
+
+
+def _remember(session: Session, key: str, made: int) -> None:
+    if get_fact(session, key) != str(made):
+        set_fact(session, key, str(made))
+
+
+def _embedder_key(settings: Settings) -> str:
+    return _key("embedder", settings.embedder.model_dump(include={"model", "pretrained", "device"}))
+
+
+def _detector_key(settings: Settings, sha256: str) -> str:
+    chosen = settings.detector.model_dump(include={"imgsz", "confidence", "iou"})
+    return _key("detector", chosen | {"weights": sha256})
+
+
+def _key(kind: str, made_from: dict[str, object]) -> str:
+    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    return f"{kind}:{digest}"

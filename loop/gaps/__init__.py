@@ -1,0 +1,1 @@
+"""Gaps: what production shows and the training set lacks, from the database."""

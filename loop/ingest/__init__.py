@@ -1,0 +1,1 @@
+"""Ingest: frames come in, each once, each in its camera-day."""

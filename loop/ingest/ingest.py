@@ -1,0 +1,284 @@
+"""Ingest: from a source's captures to stored, de-duplicated frames; what cannot be used is set aside with its reason."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from connectors.errors import ImageRejected
+from connectors.images import content_hash, decode, inspect
+from connectors.ports import Capture, FrameSource, Progress
+from db.engine import read, write
+from db.frames import (
+    NewFrame,
+    Seen,
+    add_frame,
+    add_reject,
+    forget_rejects,
+    known_hashes,
+    record_seen,
+    seen_sources,
+)
+from db.states import Origin
+from loop.ingest.camera_days import Groups
+from loop.settings.settings import Settings
+
+CHUNK = 64
+UNKNOWN = "unknown"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class IngestRules:
+    """Bounds of an acceptable image and the share of camera-days kept for evaluation."""
+
+    max_pixels: int
+    max_bytes: int
+    evaluation_share: float
+
+
+def rules_of(settings: Settings) -> IngestRules:
+    """The rules that the settings give."""
+    frames = settings.frames
+    return IngestRules(frames.max_pixels, frames.max_bytes, settings.evaluation.group_share)
+
+
+@dataclass
+class IngestReport:
+    """stored: new frames. known: content that was there already. rejected: files set aside, by code.
+
+    unsettled: files that were left because they are still being written. notes: what is to be done about frames without
+    camera or time.
+    """
+
+    stored: int = 0
+    known: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    unsettled: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        aside = ", ".join(f"{count} {code}" for code, count in sorted(self.rejected.items())) or "none"
+        head = f"{self.stored} new frames, {self.known} known already, set aside: {aside}"
+        files = "1 file is" if self.unsettled == 1 else f"{self.unsettled} files are"
+        left = f"{files} still being written and left for later; run `fieldloop ingest` again"
+        return [head, *([left] if self.unsettled else []), *self.notes]
+
+    def add(self, later: IngestReport) -> None:
+        """Counts what a later pass over the same source brought; what it knew already was counted before."""
+        self.stored += later.stored
+        self.rejected += later.rejected
+        self.unsettled = later.unsettled
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One whole image, ready to be stored."""
+
+    capture: Capture
+    sha256: str
+    data: bytes
+    suffix: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    capture: Capture
+    sha256: str
+    code: str
+    reason: str
+
+
+def ingest(
+    engine: Engine, store: Path, source: FrameSource, rules: IngestRules, progress: Progress
+) -> IngestReport:
+    """Everything of `source` that is not in the database yet. Can be stopped and run again at any point.
+
+    Files are written before their rows, so a stop in between leaves a file that the next run overwrites with the same bytes.
+    Raises SourceError when the source itself cannot be read.
+    """
+    report = IngestReport()
+    for chunk in chunked(source.captures(), CHUNK):
+        _ingest_chunk(engine, store, chunk, rules, report)
+        _record_asides(engine, source, report)
+        progress(report.stored + report.known + report.rejected.total(), 0, "frames")
+    _record_asides(engine, source, report)
+    report.unsettled = source.unsettled
+    return report
+
+
+def store_image(store: Path, sha256: str, suffix: str, data: bytes) -> str:
+    """Writes an image under its content hash, atomically; the path below `store`."""
+    relative = f"frames/{sha256[:2]}/{sha256}{suffix}"
+    target = store / relative
+    if target.is_file() and target.stat().st_size == len(data):
+        return relative
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, data)
+    return relative
+
+
+def write_atomically(target: Path, data: bytes) -> None:
+    """All of `data` or nothing: written beside, synced, moved into place. Raises OSError, the target untouched."""
+    handle = NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False)  # noqa: SIM115
+    try:
+        with handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        Path(handle.name).replace(target)
+    except BaseException:
+        Path(handle.name).unlink(missing_ok=True)
+        raise
+
+
+def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def unchanged(engine: Engine, sightings: Collection[Seen], rules: IngestRules) -> set[str]:
+    """Keys of files that were read before and would be judged the same again."""
+    too_large = {key_within(rules, seen.source_key): seen for seen in sightings}
+    again = [replace(seen, source_key=key) for key, seen in too_large.items()]
+    with read(engine) as session:
+        found = seen_sources(session, [*sightings, *again])
+    return {too_large[key].source_key if key in too_large else key for key in found}
+
+
+def key_within(rules: IngestRules, key: str) -> str:
+    """What is too large is too large for these limits alone."""
+    return f"{key} within {rules.max_pixels} px and {rules.max_bytes} bytes"
+
+
+def _ingest_chunk(
+    engine: Engine, store: Path, chunk: Sequence[Capture], rules: IngestRules, report: IngestReport
+) -> None:
+    sightings = {capture.key: seen for capture in chunk if (seen := _sighting(capture))}
+    same = unchanged(engine, sightings.values(), rules)
+    report.known += len(same)
+    results = [result for capture in chunk if capture.key not in same if (result := _examine(capture, rules))]
+    with read(engine) as session:
+        known = known_hashes(session, [result.sha256 for result in results])
+    paths = {
+        result.sha256: store_image(store, result.sha256, result.suffix, result.data)
+        for result in results
+        if isinstance(result, Accepted) and result.sha256 not in known
+    }
+    with write(engine) as session:
+        groups = Groups(session, rules.evaluation_share)
+        for result in results:
+            _record(session, result, paths, groups, report)
+        record_seen(session, [seen for result in results if (seen := _to_remember(result, sightings, rules))])
+
+
+def _to_remember(
+    result: Accepted | Refused, sightings: Mapping[str, Seen], rules: IngestRules
+) -> Seen | None:
+    """None for what the file's time and size will not tell: permissions may be mended without changing either."""
+    seen = sightings.get(result.capture.key)
+    code = result.code if isinstance(result, Refused) else ""
+    if seen is None or code == "unreadable":
+        return None
+    key = key_within(rules, seen.source_key) if code == "oversized" else seen.source_key
+    return replace(seen, source_key=key, content_hash=result.sha256)
+
+
+def _record(
+    session: Session,
+    result: Accepted | Refused,
+    paths: Mapping[str, str],
+    groups: Groups,
+    report: IngestReport,
+) -> None:
+    capture = result.capture
+    forget_rejects(session, capture.key, result.sha256 if isinstance(result, Refused) else None)
+    if isinstance(result, Refused):
+        if add_reject(session, capture.key, result.sha256, result.code, result.reason):
+            report.rejected[result.code] += 1
+        return
+    stored = None
+    if result.sha256 in paths:
+        camera = capture.camera or UNKNOWN
+        frame = NewFrame(
+            content_hash=result.sha256,
+            path=paths[result.sha256],
+            origin=Origin.PRODUCTION,
+            group_id=groups.of(camera, capture),
+            camera=camera,
+            site=capture.site or UNKNOWN,
+            sequence=capture.sequence,
+            captured_at=capture.captured_at,
+            width=result.width,
+            height=result.height,
+            bytes=len(result.data),
+            source_key=capture.key,
+        )
+        stored = add_frame(session, frame)
+    report.stored += stored is not None
+    report.known += stored is None
+
+
+def _record_asides(engine: Engine, source: FrameSource, report: IngestReport) -> None:
+    if source.asides:
+        with write(engine) as session:
+            new = [
+                aside.code
+                for aside in source.asides
+                if add_reject(
+                    session, aside.key, content_hash(aside.reason.encode()), aside.code, aside.reason
+                )
+            ]
+        report.rejected.update(new)
+        source.asides.clear()
+
+
+def _sighting(capture: Capture) -> Seen | None:
+    if capture.path is None:
+        return None
+    try:
+        stat = capture.path.stat()
+    except OSError:
+        return None
+    return Seen(capture.key, stat.st_size, stat.st_mtime_ns)
+
+
+def _examine(capture: Capture, rules: IngestRules) -> Accepted | Refused | None:
+    """None when the file went away between the scan and now: it is no frame, and no failure either."""
+    sha256 = ""
+    try:
+        _check_size(capture, rules.max_bytes)
+        data = capture.read()
+        sha256 = content_hash(data)
+        info = inspect(data, max_pixels=rules.max_pixels, max_bytes=rules.max_bytes)
+        decode(data, info)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        why = f"expected a readable file, got {error.strerror}; check its permissions"
+        return Refused(capture, sha256, "unreadable", why)
+    except ImageRejected as rejection:
+        return Refused(capture, sha256, rejection.code, str(rejection))
+    return Accepted(capture, sha256, data, info.suffix, info.width, info.height)
+
+
+def _check_size(capture: Capture, max_bytes: int) -> None:
+    size = capture.path.stat().st_size if capture.path else 0
+    if size > max_bytes:
+        raise ImageRejected(
+            "oversized",
+            f"expected at most {max_bytes} bytes, got {size}; raise frames.max_bytes to accept it",
+        )

@@ -1,0 +1,1 @@
+"""Labeling: frames go before people, and their answers come back."""

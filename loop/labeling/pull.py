@@ -1,0 +1,200 @@
+"""Pull: labels follow what stands in Label Studio. Only what a person submitted counts, and only as long as it stands there; a
+prediction that nobody submitted never does.
+
+Every task that changed comes with all answers it holds now. The latest that is no skip is in force; a task has a label
+exactly while it is done.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from connectors.ports import Annotation, LabelBackend, Progress, TaskAnswers
+from db.engine import read, write
+from db.frames import get_fact, set_fact
+from db.labels import AnswerRow, answers, delete_label, labels, record_annotation, set_label
+from db.states import TaskStatus
+from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
+from loop.ingest.ingest import chunked
+
+OVERLAP = timedelta(minutes=5)
+WATERMARK = "pull_watermark"
+ANSWERED = (TaskStatus.DONE, TaskStatus.SKIPPED, TaskStatus.QUARANTINED)
+ANSWERABLE = (TaskStatus.PENDING, TaskStatus.SENT, TaskStatus.CONFIRMED, *ANSWERED)
+
+
+@dataclass
+class PullReport:
+    """answers: new or changed answers by what they became. deleted: tasks gone over there, cancelled here.
+
+    unknown: class names that are not ours and, in brackets, what else is no box. to_mend: the same with the number of the task.
+    revoked: labels taken back, their answer deleted or turned into a skip or into one that is quarantined.
+    """
+
+    answers: Counter[str] = field(default_factory=Counter)
+    unknown: set[str] = field(default_factory=set)
+    to_mend: list[str] = field(default_factory=list)
+    deleted: int = 0
+    foreign: int = 0
+    revoked: int = 0
+
+    def lines(self) -> list[str]:
+        """What happened, for a person: counts first, then every quarantined task with what is wrong in it."""
+        counts = [f"{count} {status}" for status, count in sorted(self.answers.items())]
+        said = [", ".join(counts) or "no new answers"]
+        if self.revoked:
+            said.append(f"{self.revoked} labels revoked")
+        if self.deleted:
+            said.append(f"{self.deleted} tasks cancelled: they were deleted in Label Studio")
+        return [
+            "; ".join(said),
+            *(f"mend in Label Studio, no label until then: {one}" for one in self.to_mend),
+        ]
+
+
+def pull(
+    engine: Engine, backend: LabelBackend, project_id: int, classes: Sequence[str], progress: Progress
+) -> PullReport:
+    """Every change since the last pull. Raises LabelStudioError; nothing is lost, the next pull starts at the same point."""
+    backend.check(project_id, classes)
+    report = PullReport()
+    watermark = _watermark(engine, project_id)
+    found = backend.answers(project_id, watermark - OVERLAP if watermark else None)
+    changed = sorted(found, key=lambda seen: seen.updated_at)
+    for count, seen in enumerate(_touched(engine, changed), 1):
+        with write(engine) as session:
+            _follow(session, project_id, seen, report)
+        progress(count, 0, "answers")
+    _reconcile(engine, backend, project_id, [seen.key for seen in changed if seen.answers], report)
+    with write(engine) as session:
+        close_batches(session)
+        reopen_batches(session)
+        if changed and (watermark is None or changed[-1].updated_at > watermark):
+            set_fact(session, f"{WATERMARK}_{project_id}", changed[-1].updated_at.isoformat())
+    return report
+
+
+def _watermark(engine: Engine, project_id: int) -> datetime | None:
+    with read(engine) as session:
+        fact = get_fact(session, f"{WATERMARK}_{project_id}")
+    return datetime.fromisoformat(fact) if fact else None
+
+
+def _touched(engine: Engine, changed: Sequence[TaskAnswers]) -> list[TaskAnswers]:
+    """Those that a person answered, now or before; what was only just pushed is left out."""
+    with read(engine) as session:
+        bare = tasks_by_keys(session, [seen.key for seen in changed if not seen.answers])
+    answered = {key for key, task in bare.items() if task.status in ANSWERED}
+    return [seen for seen in changed if seen.answers or seen.key in answered]
+
+
+def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullReport) -> None:
+    """Brings label and status of one task to what its answers say now, in one transaction and any number of times."""
+    task = task_by_key(session, seen.key)
+    if task is None:
+        report.foreign += len(seen.answers)
+        return
+    new = [one for one in seen.answers if _record(session, task, project_id, one)]
+    known = answers(session, [task.id])
+    answer = _in_force(seen.answers)
+    if not _decides(task, project_id, seen, answer, known):
+        return
+    status = _outcome(answer)
+    if answer in new:
+        report.answers[status] += 1
+        if status is TaskStatus.QUARANTINED:
+            report.unknown.update(answer.unknown_classes)
+            report.to_mend.append(f"task {seen.external_task_id}: {', '.join(answer.unknown_classes)}")
+    if answer and status is TaskStatus.DONE:
+        _label(session, task, answer, _stored_id(known, project_id, answer))
+    else:
+        report.revoked += delete_label(session, task.id)
+    there = {"external_project": project_id, "external_id": seen.external_task_id}
+    if status is not task.status or seen.external_task_id != task.external_id:
+        move(session, [task.id], ANSWERABLE, status, **there)
+
+
+def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation) -> bool:
+    recorded = record_annotation(
+        session,
+        task.id,
+        external_project=project_id,
+        external_id=answer.external_id,
+        author=answer.author,
+        created_at=answer.created_at,
+        updated_at=answer.updated_at,
+        cancelled=answer.cancelled,
+        lead_time_s=answer.lead_time_s,
+        result=answer.result,
+    )
+    return recorded is not None
+
+
+def _in_force(given: Sequence[Annotation]) -> Annotation | None:
+    return max(given, key=lambda one: (not one.cancelled, one.updated_at), default=None)
+
+
+def _decides(
+    task: TaskRow,
+    project_id: int,
+    seen: TaskAnswers,
+    answer: Annotation | None,
+    known: Sequence[AnswerRow],
+) -> bool:
+    """The task we know of decides, also by what it lost; a copy of it only by an answer that none of the known outdoes."""
+    if (task.external_project, task.external_id) == (project_id, seen.external_task_id):
+        return answer is not None or task.status in ANSWERED
+    return answer is not None and all(
+        row.cancelled or (row.updated_at <= answer.updated_at and not answer.cancelled) for row in known
+    )
+
+
+def _outcome(answer: Annotation | None) -> TaskStatus:
+    if answer is None:
+        return TaskStatus.CONFIRMED
+    if answer.cancelled:
+        return TaskStatus.SKIPPED
+    return TaskStatus.QUARANTINED if answer.unknown_classes else TaskStatus.DONE
+
+
+def _stored_id(known: Sequence[AnswerRow], project_id: int, answer: Annotation) -> int:
+    wanted = (project_id, answer.external_id, answer.updated_at)
+    return next(row.id for row in known if (row.external_project, row.external_id, row.updated_at) == wanted)
+
+
+def _label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int) -> None:
+    held = labels(session, [task.frame]).get(task.frame)
+    if held is None or held.annotation_id != annotation_id:
+        boxes = [
+            [box.class_name, *(round(float(v), 2) for v in box.xyxy), box.origin] for box in answer.boxes
+        ]
+        set_label(session, task.frame, boxes, task.purpose, "annotation", annotation_id)
+
+
+def _reconcile(
+    engine: Engine, backend: LabelBackend, project_id: int, answered: Collection[str], report: PullReport
+) -> None:
+    """Cancels what was deleted over there; removes copies that an import left which arrived after it was given up."""
+    with read(engine) as session:
+        waiting = tasks(session, status=TaskStatus.CONFIRMED)
+        looked_at = {task.key: task for task in waiting if task.external_project == project_id}
+        looked_at |= tasks_by_keys(session, answered)
+    for chunk in chunked(looked_at.values(), 1000):
+        there = backend.find(project_id, [task.key for task in chunk])
+        if copies := [extra for task in chunk for extra in _copies(task, there.get(task.key, []))]:
+            backend.remove(project_id, copies)
+        gone = [task.id for task in chunk if task.key not in there]
+        with write(engine) as session:
+            report.deleted += move(session, gone, TaskStatus.CONFIRMED, TaskStatus.CANCELLED)
+
+
+def _copies(task: TaskRow, ids: Sequence[int]) -> list[int]:
+    """All but the one that we know; where we know none of them, but the oldest."""
+    kept = task.external_id if task.external_id in ids else min(ids, default=None)
+    return [number for number in ids if number != kept]

@@ -1,0 +1,317 @@
+"""`fieldloop init`: from a training set and the deployed weights to a project.
+
+Everything that can be wrong is looked at before anything is written; a stopped import goes on when the command is run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from sqlalchemy import Engine
+
+import config
+from connectors.errors import ImageRejected, WeightsUnavailable
+from connectors.images import content_hash, decode, inspect
+from connectors.ports import Capture, Progress
+from connectors.yolo.detector import read_classes
+from db.engine import write
+from db.frames import NewFrame, add_frame, claim_fact, group_id, known_hashes
+from db.labels import set_label
+from db.models import add_model, deploy, deployed
+from db.states import ModelStatus, Origin, Role
+from loop.base.errors import ConfigError, ProjectError
+from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
+from loop.datasets.importers import read_dataset
+from loop.ingest.ingest import UNKNOWN, chunked, store_image, write_atomically
+from loop.project.class_list import check_classes
+from loop.project.project import CONFIG_NAME, Project, open_project
+from loop.project.wiring import build_embedder, imported_captures
+from loop.rounds.deploy import file_sha256, sync_deployed
+from loop.settings.messages import unknown_key
+from loop.settings.settings import FREE_FORM, Settings, default_values, load_settings
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class NewProject:
+    """What `init` is told. clip: "" for the default, architecture[:tag], hub name, folder or "small". overrides: key=value."""
+
+    root: Path
+    dataset: Path
+    weights: Path
+    frames: str = ""
+    label_studio: str = ""
+    clip: str = ""
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CreateReport:
+    """images: by split. problems: what the importer left out or mended. unseen: classes that the dataset does not know."""
+
+    root: Path
+    images: dict[str, int]
+    boxes: int
+    classes: tuple[str, ...]
+    problems: list[Problem]
+    unseen: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        counts = ", ".join(f"{count} {split}" for split, count in sorted(self.images.items()))
+        noted = [f"  {problem}" for problem in self.problems[:10]]
+        more = [f"  and {len(self.problems) - 10} more"] if len(self.problems) > 10 else []
+        return [
+            f"imported {counts} images with {self.boxes} boxes of {len(self.classes) - len(self.unseen)} classes",
+            *(
+                [f"the weights also know {', '.join(self.unseen)}, which this dataset does not"]
+                if self.unseen
+                else []
+            ),
+            *(
+                [f"{len(self.problems)} things were left out or mended:", *noted, *more]
+                if self.problems
+                else []
+            ),
+            f"the project is in {self.root}; its settings are in {self.root / CONFIG_NAME}",
+            f"next: fieldloop ingest --project {self.root}, then analyze and gaps",
+        ]
+
+
+def create_project(plan: NewProject, progress: Progress) -> CreateReport:
+    """Makes the project. Raises ProjectError, ConfigError, DatasetError, ModelError, WeightsUnavailable."""
+    dataset = read_dataset(plan.dataset)
+    classes = read_classes(plan.weights)
+    check_classes(dataset, classes)
+    text = project_yaml(_chosen(plan))
+    _try_embedder(plan.root, _checked_settings(text, plan.root))
+    _write_config(plan.root, text)
+    project = open_project(plan.root)
+    _claim(project, plan, dataset, classes)
+    _deploy(project, plan.weights, classes)
+    damaged = _import_images(project, dataset, progress)
+    unusable = {problem.path for problem in damaged}
+    usable = [image for image in dataset.images if image.boxes is not None and image.path not in unusable]
+    splits = [image.split for image in usable]
+    counts = {split: splits.count(split) for split in sorted(set(splits))}
+    boxes = sum(len(image.boxes or ()) for image in usable)
+    unseen = tuple(name for name in classes if name not in dataset.classes)
+    return CreateReport(project.root, counts, boxes, classes, [*dataset.problems, *damaged], unseen)
+
+
+def project_yaml(chosen: Mapping[str, Any]) -> str:
+    """config/default.yaml with its comments, and these values (dotted keys) in it."""
+    lines = (config.FOLDER / "default.yaml").read_text(encoding="utf-8").splitlines()
+    result: list[str] = []
+    section = ""
+    for line in lines:
+        key = line.split(":", 1)[0].strip()
+        if line and not line.startswith((" ", "#")):
+            section = key
+        dotted = f"{section}.{key}" if line.startswith(" ") else key
+        result.append(_with_value(line, chosen[dotted]) if dotted in chosen else line)
+    head = "# This project's settings; delete what you do not change, the defaults are the same. Checked at every start.\n"
+    return head + "\n".join(result[3:]) + "\n"
+
+
+def _with_value(line: str, value: Any) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    key, rest = line.strip().split(":", 1)
+    comment = rest[rest.index("#") :] if "#" in rest else ""
+    return f"{indent}{key}: {json.dumps(value, ensure_ascii=False)}   {comment}".rstrip()
+
+
+def _try_embedder(root: Path, settings: Settings) -> None:
+    try:
+        build_embedder(root, settings.embedder)
+    except WeightsUnavailable as error:
+        raise WeightsUnavailable(f"{error}; here: --clip DIR or --clip small") from error
+
+
+def _chosen(plan: NewProject) -> dict[str, Any]:
+    chosen: dict[str, Any] = {"name": _title(plan.root.resolve().name)}
+    if plan.frames:
+        chosen["frames.path"] = str(Path(plan.frames).expanduser().resolve())
+    if plan.label_studio:
+        chosen["label_studio.url"] = plan.label_studio
+    if plan.clip:
+        chosen |= _clip(plan.clip)
+    return chosen | dict(_override(text) for text in plan.overrides)
+
+
+def _title(folder: str) -> str:
+    """Label Studio wants 3 to 50 characters."""
+    return (folder if len(folder) >= 3 else f"fieldloop {folder}".strip())[:50]
+
+
+def _clip(clip: str) -> dict[str, str]:
+    if clip == "small" or clip.startswith(("hf-hub:", "local-dir:")):
+        return {"embedder.model": clip, "embedder.pretrained": ""}
+    folder = Path(clip).expanduser()
+    if folder.is_dir():
+        return {"embedder.model": str(folder.resolve()), "embedder.pretrained": ""}
+    model, _, tag = clip.partition(":")
+    return {"embedder.model": model, "embedder.pretrained": tag}
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set: expected key=value, got {text!r}; for example --set select.budget=50")
+    key, defaults = key.strip(), default_values()
+    if key not in defaults:
+        raise ConfigError(f"--set: {unknown_key(key, defaults)}")
+    if isinstance(defaults[key], dict) and key not in FREE_FORM:
+        raise ConfigError(f"--set: expected one setting, got the section {key!r}; set {key}.<name>=value")
+    wants_text = isinstance(defaults[key], str)
+    try:
+        given = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        if wants_text:
+            return key, value.strip()
+        raise ConfigError(f"--set {key}: expected a YAML value, got {value!r}; quote it") from error
+    return key, value.strip() if wants_text and not isinstance(given, str) else given
+
+
+def _checked_settings(text: str, root: Path) -> Settings:
+    """Raises ConfigError as the written file would."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / CONFIG_NAME
+        path.write_text(text, encoding="utf-8")
+        return load_settings(path, root)
+
+
+def _write_config(root: Path, text: str) -> None:
+    target = root / CONFIG_NAME
+    if target.is_file() and target.read_text(encoding="utf-8") != text:
+        raise ProjectError(
+            f"expected no project in {root}, or the same one half made; found a {CONFIG_NAME} with other settings; "
+            "edit that file or choose another folder"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, text.encode())
+
+
+def _claim(project: Project, plan: NewProject, dataset: ImportedDataset, classes: Sequence[str]) -> None:
+    """A project stays with what it was made from, however often `init` is run. Raises ProjectError."""
+    made_from = {
+        "classes": json.dumps(list(classes)),
+        "weights": file_sha256(plan.weights),
+        "dataset": dataset.fingerprint,
+    }
+    with write(project.engine) as session:
+        for what, given in made_from.items():
+            if (kept := claim_fact(session, what, given)) != given:
+                raise ProjectError(
+                    f"expected the {what} this project was made with ({kept}), got others ({given}); "
+                    f"choose another folder, or remove {project.root} and make it anew"
+                )
+        claim_fact(session, "project", secrets.token_hex(8))
+
+
+def _deploy(project: Project, weights: Path, classes: Sequence[str]) -> None:
+    data = weights.read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    project.models.mkdir(exist_ok=True)
+    path = project.models / f"{sha256}.pt"
+    if not path.is_file():
+        write_atomically(path, data)
+    with write(project.engine) as session:
+        claim_fact(session, "evaluation_secret", _evaluation_key(project.settings.seed, sha256))
+        model = add_model(session, sha256, f"models/{path.name}", classes, ModelStatus.CANDIDATE, None)
+        if deployed(session) is None:
+            deploy(session, model, "init")
+    sync_deployed(project)
+
+
+def _evaluation_key(seed: int, weights_sha256: str) -> str:
+    """The key of the hash that sets camera-days apart: the same project made twice sets the same ones apart."""
+    return hashlib.sha256(f"{seed}|{weights_sha256}".encode()).hexdigest()
+
+
+def _import_images(project: Project, dataset: ImportedDataset, progress: Progress) -> list[Problem]:
+    """The images that were left out because they cannot be decoded: one of them would end every training."""
+    damaged: list[Problem] = []
+    labeled = [image for image in dataset.images if image.boxes is not None]
+    captures = imported_captures(project, [image.path for image in labeled])
+    done = 0
+    for chunk in chunked(labeled, CHUNK):
+        damaged += _import_chunk(project.engine, project.store, chunk, captures, dataset.classes)
+        done += len(chunk)
+        progress(done, len(labeled), "images")
+    return damaged
+
+
+def _import_chunk(
+    engine: Engine,
+    store: Path,
+    chunk: Sequence[ImportedImage],
+    captures: Mapping[Path, Capture],
+    classes: Sequence[str],
+) -> list[Problem]:
+    contents = [(image, image.path.read_bytes()) for image in chunk]
+    damaged = [problem for image, data in contents if (problem := _damage(image.path, data))]
+    unusable = {problem.path for problem in damaged}
+    hashed = [(image, data, content_hash(data)) for image, data in contents if image.path not in unusable]
+    stored = [
+        (image, sha256, store_image(store, sha256, inspect(data).suffix, data), len(data))
+        for image, data, sha256 in hashed
+    ]
+    _record_chunk(engine, stored, captures, classes)
+    return damaged
+
+
+def _damage(path: Path, data: bytes) -> Problem | None:
+    try:
+        decode(data)
+    except ImageRejected as rejection:
+        return Problem(path, 0, "image", str(rejection))
+    return None
+
+
+def _record_chunk(
+    engine: Engine,
+    stored: Sequence[tuple[ImportedImage, str, str, int]],
+    captures: Mapping[Path, Capture],
+    classes: Sequence[str],
+) -> None:
+    with write(engine) as session:
+        known = known_hashes(session, [sha256 for _, sha256, _, _ in stored])
+        for image, sha256, path, size in stored:
+            if sha256 in known:
+                continue
+            capture = captures.get(image.path, Capture(str(image.path)))
+            key = f"imported:{image.split}:{capture.sequence or image.sequence or sha256[:16]}"
+            role = Role.POOL if image.split == "train" else Role.EVALUATION
+            frame = NewFrame(
+                content_hash=sha256,
+                path=path,
+                origin=Origin.IMPORTED,
+                split=image.split,
+                group_id=group_id(session, key, role),
+                camera=capture.camera or UNKNOWN,
+                site=capture.site or UNKNOWN,
+                sequence=capture.sequence or image.sequence,
+                captured_at=capture.captured_at,
+                width=image.width,
+                height=image.height,
+                bytes=size,
+                source_key=str(image.path),
+            )
+            seq = add_frame(session, frame)
+            if seq is not None:
+                boxes = [
+                    (classes[class_id], *(round(v, 2) for v in xyxy), "imported")
+                    for class_id, *xyxy in image.boxes or ()
+                ]
+                set_label(
+                    session, seq, boxes, "train" if image.split == "train" else "evaluation", "imported"
+                )

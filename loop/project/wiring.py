@@ -1,0 +1,238 @@
+"""The one place where concrete connectors are built."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import config
+from connectors.errors import LabelStudioDown, ModelError
+from connectors.ports import Capture, Detector, Embedder, FrameSource, LabelBackend, Trainer
+from db.engine import read
+from db.models import deployed
+from loop.base.errors import ConfigError, ProjectError
+from loop.ingest.ingest import rules_of
+from loop.ingest.known_files import Memory
+from loop.project.project import Project
+from loop.rounds.deploy import check_weights
+from loop.settings.settings import EmbedderSettings
+
+TOKEN = "FIELDLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is said of all that one run takes in: it fills in what neither sidecar nor pattern says.
+
+    started_at: in frames.timezone where it has no offset.
+    """
+
+    camera: str = ""
+    site: str = ""
+    sequence: str = ""
+    started_at: datetime | None = None
+
+
+NOTHING_GIVEN = Given()
+
+
+class Parts:
+    """The connectors of one project, built when first asked for and kept.
+
+    watching: the configured folder is scanned again and again, so files that are known are passed over unread.
+    """
+
+    def __init__(self, project: Project, watching: bool = False) -> None:
+        self.project = project
+        self.watching = watching
+        self._building = threading.RLock()
+        self._source: FrameSource | None = None
+        self._embedder: Embedder | None = None
+        self._detector: tuple[str, Detector] | None = None
+
+    def source(self, path: str | None = None, given: Given = NOTHING_GIVEN) -> FrameSource:
+        """The configured frame source, or one for `path` or with what is given. Raises ConfigError, SourceError."""
+        if path or given != NOTHING_GIVEN:
+            return build_source(self.project, path, given=given)
+        if self._source is None:
+            self._source = build_source(self.project, known=self._memory() if self.watching else None)
+        return self._source
+
+    def embedder(self) -> Embedder:
+        """The configured CLIP. Raises WeightsUnavailable, ModelError."""
+        with self._building:
+            if self._embedder is None:
+                self._embedder = build_embedder(self.project.root, self.project.settings.embedder)
+            return self._embedder
+
+    def detector(self) -> Detector:
+        """The deployed detector; another one as soon as another model is deployed. Raises ModelError."""
+        sha256, weights = deployed_weights(self.project)
+        with self._building:
+            if self._detector is None or self._detector[0] != sha256:
+                self._detector = (sha256, build_detector(self.project, weights))
+            return self._detector[1]
+
+    def detector_of(self, weights: Path) -> Detector:
+        """A detector for any of the project's checkpoints. Raises ModelError."""
+        with self._building:
+            return build_detector(self.project, weights)
+
+    def _memory(self) -> Memory:
+        return Memory(self.project.engine, rules_of(self.project.settings))
+
+    def trainer(self) -> Trainer:
+        from connectors.yolo.trainer import YoloTrainer
+
+        return YoloTrainer()
+
+    def label_backend(self) -> LabelBackend:
+        """The user's Label Studio, or our own running server. Raises ConfigError, LabelStudioDown."""
+        return build_label_backend(self.project)
+
+
+def deployed_weights(project: Project) -> tuple[str, Path]:
+    """(sha256, path) of the deployed checkpoint. Raises ProjectError when there is none, or its file was changed."""
+    with read(project.engine) as session:
+        model = deployed(session)
+    if model is None:
+        raise ProjectError(
+            "expected a deployed model, found none; make the project again with `fieldloop init`"
+        )
+    check_weights(project, model)
+    return model.sha256, project.root / model.path
+
+
+def build_source(
+    project: Project,
+    path: str | None = None,
+    known: Callable[[str, int, int], bool] | None = None,
+    given: Given = NOTHING_GIVEN,
+) -> FrameSource:
+    """The configured frame source, or one for `path`; see FolderSource for `known`. Raises ConfigError, SourceError."""
+    from connectors.sources.folder import FolderSource
+    from connectors.sources.metadata import Defaults
+    from connectors.sources.video import VIDEO_SUFFIXES, VideoSource
+
+    frames = project.settings.frames
+    if not (path or frames.path):
+        raise ConfigError(
+            "frames.path: expected a folder or a video file, got nothing; set it or give a path to `fieldloop ingest`"
+        )
+    where = Path(path).expanduser().absolute() if path else resolve(project, frames.path)
+    defaults = Defaults(
+        camera=given.camera or frames.camera or None,
+        site=given.site or frames.site or None,
+        sequence=given.sequence or None,
+        timezone=frames.timezone,
+        started_at=given.started_at,
+    )
+    if where.suffix.lower() in VIDEO_SUFFIXES:
+        return VideoSource(where, frames.video_every_s, defaults, frames.pattern or None)
+    return FolderSource(
+        where, frames.pattern or None, defaults=defaults, settle_s=frames.settle_s, known=known
+    )
+
+
+def imported_captures(project: Project, paths: Sequence[Path]) -> dict[Path, Capture]:
+    """What EXIF and sidecars say of the images of a labeled dataset; the path pattern is for production."""
+    from connectors.sources.folder import FolderSource
+    from connectors.sources.metadata import Defaults
+
+    defaults = Defaults(timezone=project.settings.frames.timezone)
+    found: dict[Path, Capture] = {}
+    for folder in sorted({path.parent for path in paths}):
+        source = FolderSource(folder, recursive=False, defaults=defaults, settle_s=0)
+        found |= {capture.path: capture for capture in source.captures() if capture.path is not None}
+    return found
+
+
+def build_embedder(root: Path, chosen: EmbedderSettings) -> Embedder:
+    """The configured CLIP. Raises WeightsUnavailable, ModelError."""
+    from connectors.clip.embedder import load_embedder
+
+    check_device("embedder.device", chosen.device)
+    return load_embedder(
+        embedder_location(root, chosen.model),
+        chosen.pretrained or None,
+        device=f"cuda:{chosen.device}" if chosen.device.isdigit() else chosen.device,
+        batch=chosen.batch,
+    )
+
+
+def embedder_location(root: Path, model: str) -> str:
+    """What open_clip is asked to load: "small" is the carried folder, a path is taken from the project folder."""
+    if model == "small":
+        return str(config.FOLDER / "clip_small")
+    local = root / Path(model).expanduser()
+    return str(local) if local.is_dir() else model
+
+
+def build_detector(project: Project, weights: Path) -> Detector:
+    """The detector in `weights`, with the project's settings. Raises ModelError."""
+    from connectors.yolo.detector import load_detector
+
+    chosen = project.settings.detector
+    check_device("detector.device", chosen.device)
+    return load_detector(
+        weights,
+        device=chosen.device,
+        imgsz=chosen.imgsz,
+        conf=chosen.confidence,
+        iou=chosen.iou,
+    )
+
+
+def check_device(key: str, device: str) -> None:
+    """Raises ModelError that names the setting when its GPU is not there."""
+    if device == "cpu":
+        return
+    from connectors.devices import gpus
+
+    there = gpus()
+    if max((int(number) for number in re.findall(r"\d+", device)), default=0) >= there:
+        known = f"numbers 0 to {there - 1}" if there else "none"
+        raise ModelError(
+            f"{key}: expected cpu or a GPU of this machine ({known}), got {device!r}; set it to cpu, "
+            "or see with nvidia-smi whether the GPU is there"
+        )
+
+
+def build_label_backend(project: Project) -> LabelBackend:
+    """The user's Label Studio, or our own running server. Raises ConfigError, LabelStudioDown."""
+    from connectors.label_studio.backend import LabelStudio
+
+    url, token, own = label_studio_access(project)
+    images = project.settings.label_studio.images
+    if images == "auto":
+        images = "local_files" if own else "upload"
+    return LabelStudio(url, token, images=images, document_root=project.store)
+
+
+def label_studio_access(project: Project) -> tuple[str, str, bool]:
+    """(url, token, whether it is our own server)."""
+    from connectors.label_studio.server import status
+
+    url = project.settings.label_studio.url
+    if url:
+        token = os.environ.get(TOKEN, "")
+        if not token:
+            raise ConfigError(
+                f"{TOKEN}: expected the access token of {url}, got nothing; copy it from Label Studio's account page"
+            )
+        return url, token, False
+    server = status(project.label_studio)
+    if server is None:
+        raise LabelStudioDown(
+            "expected a running Label Studio, found none; start ours with `fieldloop labelstudio start` or set label_studio.url"
+        )
+    return server.url, server.token, True
+
+
+def resolve(project: Project, path: str) -> Path:
+    return project.root / Path(path).expanduser()

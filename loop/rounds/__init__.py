@@ -1,0 +1,1 @@
+"""Rounds: freeze, train, judge, promote."""

@@ -1,0 +1,137 @@
+"""From labels to a frozen, leak-free, balanced dataset version on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from connectors.errors import ModelError
+from connectors.ports import Progress, Purpose
+from db.engine import read, write
+from db.frames import FrameRow, frames
+from db.labels import LabelRow, labels
+from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
+from db.states import Origin
+from loop import stages
+from loop.analysis.near_duplicates import leak_groups
+from loop.analysis.producers import backlog_of
+from loop.base.errors import Waiting
+from loop.datasets.balance import Replay, repeats
+from loop.datasets.export import export_yolo, validate_export
+from loop.datasets.freeze import Manifest, freeze, summary
+from loop.datasets.imported import DatasetError, PixelBox
+from loop.datasets.units import Item, split_groups
+from loop.gaps.coverage_view import CoverageView
+from loop.project.project import Project
+from loop.project.wiring import Parts
+
+
+def freeze_dataset(project: Project, view: CoverageView, row: RoundRow) -> int:
+    """Freezes, exports and checks the dataset of a round; the id of its version. Raises DatasetError."""
+    manifest = build_manifest(project, view, row)
+    out = project.datasets / manifest.sha256[:16]
+    export_yolo(manifest, project.store, out)
+    if problems := validate_export(out):
+        listed = "; ".join(problems[:5])
+        raise DatasetError(
+            f"expected a dataset that can be trained on, got {len(problems)} problems: {listed}"
+        )
+    members = [Member(entry.frame, entry.split, entry.repeats) for entry in manifest.entries]
+    relative = str(out.relative_to(project.root))
+    with write(project.engine) as session:
+        return add_dataset(session, manifest.sha256, relative, summary(manifest), members)
+
+
+def ensure_analyzed(parts: Parts, row: RoundRow, progress: Progress, analyze: bool) -> None:
+    """What had come in when the round was opened is analyzed by the current models, here and now where `analyze` says so.
+
+    Raises Waiting where that is somebody else's work, ModelError where a model cannot do it.
+    """
+    if not backlog_of(parts, row.created_at).waiting:
+        return
+    report = stages.analyze(parts, progress) if analyze else None
+    if report is not None and report.failures:
+        raise ModelError("; ".join(f"{kind}: {why}" for kind, why in report.failures.items()))
+    if backlog_of(parts, row.created_at).waiting:
+        raise Waiting(
+            f"expected everything that had come in when round {row.id} was opened to be analyzed by the current models, got a part; "
+            "`fieldloop serve` goes on by itself when it is, or run `fieldloop round advance` then"
+        )
+
+
+def build_manifest(project: Project, view: CoverageView, row: RoundRow) -> Manifest:
+    """The manifest alone, nothing written. Raises DatasetError."""
+    settings = project.settings
+    with read(project.engine) as session:
+        known = labels(session)
+        rows = frames(session, seqs=sorted(known))
+        line = _ancestors(rounds(session), row.base_model_id)
+        trained = [past.dataset_id for past in line if past.dataset_id is not None]
+        seen = {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}
+        parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
+    groups = leak_groups(project.engine, view.embedder, rows)
+    conditions = _conditions(view)
+    index = {name: i for i, name in enumerate(project.classes)}
+    items = [_item(frame, known[frame.seq], index, groups, conditions, seen) for frame in rows]
+    has_val = any(item.split in ("val", "test") and item.origin == Origin.IMPORTED for item in items)
+    splits = split_groups(items, {"train": 1.0, "val": 0.0} if has_val else None, settings.seed)
+    replay = Replay(settings.round.replay, settings.round.new_repeats, settings.round.max_repeats)
+    factors = repeats(items, splits, replay, settings.seed)
+    lineage = {"replay": asdict(replay), "seed": settings.seed}
+    made_for = [*[past.id for past in line[:1]], row.id]
+    return freeze(
+        items, project.classes, splits, factors, parent=parent_hash, rounds=made_for, settings=lineage
+    )
+
+
+def _ancestors(past: Sequence[RoundRow], base: int) -> list[RoundRow]:
+    """The rounds that the base model came from, newest first; none for the model the team brought."""
+    line: list[RoundRow] = []
+    for row in reversed(past):
+        if row.candidate_id == base and row.base_model_id != base and row.dataset_id is not None:
+            line.append(row)
+            base = row.base_model_id
+    return line
+
+
+def _item(
+    frame: FrameRow,
+    label: LabelRow,
+    classes: Mapping[str, int],
+    groups: Mapping[int, int],
+    conditions: Mapping[int, tuple[str, ...]],
+    seen: set[int],
+) -> Item:
+    boxes: tuple[PixelBox, ...] = tuple(
+        (classes[box.class_name], box.x1, box.y1, box.x2, box.y2)
+        for box in label.boxes
+        if box.class_name in classes
+    )
+    imported = frame.origin == Origin.IMPORTED
+    purpose: Purpose = "evaluation" if label.purpose == "evaluation" and not imported else "train"
+    return Item(
+        frame=frame.seq,
+        content_hash=frame.content_hash,
+        path=frame.path,
+        width=frame.width,
+        height=frame.height,
+        boxes=boxes,
+        origin=frame.origin,
+        group=frame.group_key,
+        sequence=frame.sequence,
+        captured_at=frame.captured_at,
+        cluster=groups.get(frame.seq),
+        conditions=conditions.get(frame.seq, ()),
+        purpose=purpose,
+        split=frame.split,
+        new=not imported and frame.seq not in seen,
+    )
+
+
+def _conditions(view: CoverageView) -> dict[int, tuple[str, ...]]:
+    """The gaps that each production frame belongs to."""
+    found: dict[int, list[str]] = {}
+    for gap in view.gaps:
+        for row in gap.frames:
+            found.setdefault(view.production.rows[int(row)].seq, []).append(gap.name)
+    return {seq: tuple(names) for seq, names in found.items()}

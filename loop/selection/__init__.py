@@ -1,0 +1,1 @@
+"""Selection: which frames are labeled next, and why."""

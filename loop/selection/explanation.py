@@ -1,0 +1,189 @@
+"""What a batch buys: coverage, conditions, classes, redundancy and hours, for people and for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loop.math.coverage.comparison import Comparison
+from loop.selection.exclusions import Rules
+from loop.selection.sampler_pool import Learned, chances_of, queued_rows, showing
+from samplers import Pool
+from samplers.batch_value import worth_of
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ConditionBought:
+    """frames: of the batch that show it; one can show several. labeled, queued: before it. wanted: more that are lacking, of which
+    the batch's are a part. untold: labeled frames of which nobody knows whether they show it.
+    """
+
+    name: str
+    frames: int
+    labeled: int
+    queued: int
+    wanted: int
+    untold: int
+
+
+@dataclass(frozen=True)
+class ClassBought:
+    """boxes: expected in the frames that train. labeled: before it."""
+
+    name: str
+    boxes: float
+    labeled: int
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A labeled frame. path: below the store. similarity: cosine."""
+
+    frame: int
+    path: str
+    similarity: float
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows of production. train: (k,). evaluation: (e,). arms: (k,) what chose each frame that trains."""
+
+    train: Ints
+    evaluation: Ints
+    arms: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Of the frames that train, but for what labeling costs: hours and boxes are those of all. coverage, redundancy: see
+    `Worth`, by what is labeled or queued; what a labeler skipped covers nothing. arms: frames by what chose them.
+
+    trust: 0..1, how far the detector's doubt counted. timed: whether the hours come from how long the answers so far took.
+    nearest: by chosen frame, what it resembles most of all that is labeled.
+    """
+
+    coverage_before: float
+    coverage_after: float
+    redundancy: float
+    hours: float
+    timed: bool
+    boxes: float
+    trust: float
+    arms: dict[str, int]
+    conditions: list[ConditionBought]
+    classes: list[ClassBought]
+    nearest: dict[int, Nearest]
+
+
+def explain(
+    found: Comparison, rules: Rules, pool: Pool, batch: Batch, learned: Learned, rng: np.random.Generator
+) -> Explanation:
+    """pool: the batch's frames that train are rows of it."""
+    seqs = [found.production.rows[row].seq for row in batch.train]
+    order = np.argsort(pool.ids)
+    chosen = order[np.searchsorted(pool.ids, seqs, sorter=order)]
+    queued = queued_rows(found, rules)
+    labeled = np.concatenate([found.training.vectors, found.production.vectors[queued]])
+    worth = worth_of(replace(pool, labeled=labeled), chosen, rng)
+    every = np.concatenate([batch.train, batch.evaluation])
+    boxes = float(_expected(found, every, learned).sum())
+    return Explanation(
+        coverage_before=worth.coverage_before,
+        coverage_after=worth.coverage_after,
+        redundancy=worth.redundancy,
+        hours=(learned.cost.frame * len(every) + learned.cost.box * boxes) / 3600,
+        timed=learned.cost.known,
+        boxes=boxes,
+        trust=learned.trust,
+        arms=dict(Counter(batch.arms).most_common()),
+        conditions=_conditions(found, pool, batch.train, queued),
+        classes=_classes(found, _expected(found, batch.train, learned)),
+        nearest=_nearest(found, pool, chosen),
+    )
+
+
+def lines(of: Explanation) -> list[str]:
+    """For people, a line a fact."""
+    source = (
+        "by how long answers took so far"
+        if of.timed
+        else "by a rule of thumb, until 30 answers have been timed"
+    )
+    return [
+        f"covers     {of.coverage_before:.1%} of production before, {of.coverage_after:.1%} with it",
+        f"costs      about {of.hours:.1f} hours of labeling, {of.boxes:.0f} boxes ({source})",
+        f"redundant  {of.redundancy:.1%}: how far its frames are covered by each other and by what is labeled or queued",
+        f"chosen by  {', '.join(f'{count} {arm}' for arm, count in of.arms.items()) or 'nothing'}; "
+        f"the model's own doubt counts {of.trust:.0%}",
+        *(
+            f"condition  {each.name}: {counted(each.frames, 'frame')}; {each.labeled} labeled"
+            f"{f' (of {each.untold} more it is not known)' if each.untold else ''}, {each.queued} queued, {each.wanted} more wanted"
+            for each in of.conditions
+        ),
+        *(
+            f"class      {each.name}: {told_boxes(each.boxes)} expected to train on; {each.labeled} labeled"
+            for each in of.classes
+        ),
+    ]
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """For people: 1 frame, 2 frames."""
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def told_boxes(boxes: float) -> str:
+    """For people: about 3 boxes, less than 1 box."""
+    return f"about {counted(round(boxes), 'box', 'boxes')}" if boxes >= 1 else "less than 1 box"
+
+
+def _expected(found: Comparison, rows: Ints, learned: Learned) -> Reals:
+    """(C,) objects of each class among the boxes that were found in these frames, by what confidence has come to mean."""
+    boxes = np.zeros(len(found.classes))
+    for row, chance in zip(rows, chances_of(found, rows, learned), strict=True):
+        each = found.detections[row]
+        if each.class_scores is None or not len(chance):
+            np.add.at(boxes, each.class_id, chance)
+        else:
+            total = each.class_scores.sum(axis=1)
+            boxes += np.divide(chance, total, out=np.zeros(len(chance)), where=total > 0) @ each.class_scores
+    return boxes
+
+
+def _conditions(found: Comparison, pool: Pool, rows: Ints, queued: Ints) -> list[ConditionBought]:
+    frames, before, training = showing(found, rows), showing(found, queued), len(found.training)
+    return [
+        ConditionBought(
+            gap.name,
+            int(frames[place]),
+            round(gap.labeled(training)),
+            int(before[place]),
+            int(pool.wanted[place]),
+            round((1 - gap.training_known) * training),
+        )
+        for place, gap in enumerate(found.gaps)
+    ]
+
+
+def _classes(found: Comparison, expected: Reals) -> list[ClassBought]:
+    return [
+        ClassBought(name, float(boxes), int(found.boxes_per_class[place]))
+        for place, (name, boxes) in enumerate(zip(found.classes, expected, strict=True))
+    ]
+
+
+def _nearest(found: Comparison, pool: Pool, chosen: Ints) -> dict[int, Nearest]:
+    nearest = {}
+    for row in chosen:
+        similar = found.training.vectors @ pool.embeddings[row]
+        best = int(similar.argmax())
+        labeled = found.training.rows[best]
+        nearest[int(pool.ids[row])] = Nearest(labeled.seq, labeled.path, float(similar[best]))
+    return nearest

@@ -1,0 +1,129 @@
+"""From a comparison to what a strategy sees of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from db.states import Role
+from loop.math.coverage.comparison import Comparison, scores_of
+from loop.math.coverage.gaps import Gap
+from loop.math.evaluation.calibration import Calibration
+from loop.selection.exclusions import Rules
+from samplers import Pool
+from samplers.expected_loss import expected_loss
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+ENOUGH = 30
+"""Labeled frames of a condition that a detector learns it from, roughly; more where production shows it more."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a labeler spends on a frame and on each of its boxes; known: measured from answers, not assumed."""
+
+    frame: float = 10.0
+    box: float = 7.0
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the answers so far have taught. trust: 0..1, how far doubt predicts what the detector gets wrong."""
+
+    calibration: Calibration = field(default_factory=lambda: Calibration(None, {}))
+    trust: float = 0.0
+    cost: Cost = Cost()
+
+
+def pool_of(
+    found: Comparison, rows: Ints, rules: Rules, learned: Learned, queries: ArrayLike | None = None
+) -> Pool:
+    """The production frames of these rows as a pool. queries: (Q, D) what is looked for, by `targeted`."""
+    strata, production = found.strata, found.production
+    scores = scores_of([found.detections[row] for row in rows])
+    with_classes = all(boxes.ndim == 2 for boxes in scores)
+    return Pool.of(
+        production.vectors[rows],
+        ids=[production.rows[row].seq for row in rows],
+        labeled=np.concatenate([found.training.vectors, production.vectors[_coming(found, rules)]]),
+        scores=scores,
+        cluster=rules.cluster[rows],
+        sequence=rules.sequence[rows],
+        strata=strata.code[rows],
+        deficit=strata.deficit,
+        names=strata.names,
+        membership=strata.sure[rows],
+        novelty=found.novelty.ratio[rows],
+        novel_above=found.novelty.limit,
+        excluded=rules.engaged[rows] | np.isin(rules.cluster[rows], rules.judging),
+        seconds=seconds_of(found, rows, learned),
+        max_per_sequence=rules.per_sequence,
+        wanted=wanted_of(found, rules),
+        queries=queries,
+        class_counts=found.frames_per_class if with_classes else (),
+        doubt=doubt_of(found, rows, learned),
+        trust=learned.trust,
+    )
+
+
+def doubt_of(found: Comparison, rows: Ints, learned: Learned) -> Reals:
+    """(R,) what the detector is expected to get wrong in each frame, 0..1."""
+    confidence = [found.detections[row].confidence for row in rows]
+    return expected_loss(confidence, chances_of(found, rows, learned), found.missed[rows])
+
+
+def chances_of(found: Comparison, rows: Ints, learned: Learned) -> list[Reals]:
+    """Of each of R frames, (K,) how probable each box that was found is an object."""
+    detections = [found.detections[row] for row in rows]
+    return learned.calibration.chances(
+        [each.class_id for each in detections], [each.confidence for each in detections]
+    )
+
+
+def seconds_of(found: Comparison, rows: Ints, learned: Learned) -> Reals:
+    """(R,) what labeling each frame is expected to cost; the same for all until answers have told."""
+    cost = learned.cost
+    boxes = [chance.sum() for chance in chances_of(found, rows, learned)]
+    seconds: Reals = cost.frame + cost.box * np.array(boxes, dtype=np.float64)
+    return seconds if cost.known or not len(seconds) else np.full(len(seconds), seconds.mean())
+
+
+def wanted_of(found: Comparison, rules: Rules) -> Ints:
+    """(S,) how many more frames each stratum needs, what is queued to be trained on already taken off."""
+    lacking = [_lacking(gap, len(found.training)) for gap in found.gaps]
+    wanted: Ints = np.maximum(np.array(lacking, dtype=np.int64) - queued_of(found, rules), 0)
+    return wanted
+
+
+def queued_of(found: Comparison, rules: Rules) -> Ints:
+    """(S,) how many frames that show each gap are queued to be trained on."""
+    return showing(found, queued_rows(found, rules))
+
+
+def showing(found: Comparison, rows: Ints) -> Ints:
+    """(S,) how many of these frames show each gap; one that shows several counts for each."""
+    return np.array([np.isin(rows, gap.frames).sum() for gap in found.gaps], dtype=np.int64)
+
+
+def queued_rows(found: Comparison, rules: Rules) -> Ints:
+    """Rows of production that are queued to be trained on; one that a labeler skipped never will be."""
+    return np.setdiff1d(_coming(found, rules), rules.skipped)
+
+
+def _coming(found: Comparison, rules: Rules) -> Ints:
+    """Rows of production that were asked for and are not in the training set; what judges models never will be."""
+    trained = {row.seq for row in found.training.rows}
+    rows = [(row, found.production.rows[row]) for row in np.flatnonzero(rules.engaged)]
+    coming = [row for row, frame in rows if frame.role == Role.POOL and frame.seq not in trained]
+    return np.array(coming, dtype=np.int64)
+
+
+def _lacking(gap: Gap, training: int) -> int:
+    """Until the training frames of which it is known show the condition as often as production does, and often enough at all."""
+    known = gap.training_known * training
+    return math.ceil(max(gap.production_share * known, ENOUGH) - gap.labeled(training))

@@ -1,0 +1,300 @@
+"""Select: the frames most worth labeling, each with its reason, and random ones that judge the next model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.ports import Array, Progress, Purpose
+from db.engine import read, write
+from db.frames import FrameRow
+from db.states import Role, TaskStatus
+from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, tasks
+from loop.analysis.near_duplicates import stored_clusters
+from loop.base.errors import ConfigError
+from loop.gaps import coverage_view
+from loop.gaps.coverage_view import CoverageView
+from loop.math.coverage.strata import NO_STRATUM, reason_lines, strata_of
+from loop.project.project import Project
+from loop.project.wiring import Parts
+from loop.selection import explanation
+from loop.selection.calibration import learned
+from loop.selection.exclusions import Asked, Rules, why_fewer
+from loop.selection.explanation import Explanation
+from loop.selection.sampler_pool import pool_of
+from loop.settings.strategy_names import unknown_strategy
+from samplers import STRATEGIES, Pool, draw_evaluation
+
+Ints = NDArray[np.int64]
+ORDINARY = "ordinary frames"
+CONSIDERED = "considered"
+"""Of a batch: how many analyzed frames it was chosen from."""
+NOTHING_SOUGHT = "nothing to look for was given (--like): targeted chose as k_center does"
+
+
+@dataclass(frozen=True)
+class Request:
+    """seed: None takes the project's, moved on by the number of batches. explain: say what the batch buys.
+
+    queries: (D,) unit vectors of what is looked for, by `targeted`.
+    """
+
+    budget: int
+    strategy: str
+    seed: int | None = None
+    dry_run: bool = False
+    explain: bool = False
+    queries: tuple[Array, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One frame of a batch. rank: from 0, best first. priority: 1 for the most valuable, falling. probability: to be drawn, of frames that chance chose."""
+
+    frame: int
+    content_hash: str
+    path: str
+    camera: str
+    purpose: Purpose
+    rank: int
+    priority: float
+    reason: str
+    arm: str
+    stratum: str | None
+    probability: float | None
+
+
+@dataclass
+class SelectReport:
+    """batch: its id, None for a dry run or when nothing was left to choose. busy: another process is selecting.
+
+    note: says so where it was chosen from a part of production only. lacking: why there are fewer frames than
+    were asked for. explanation: what the batch buys, where that was asked for.
+    """
+
+    batch: int | None = None
+    strategy: str = ""
+    seed: int = 0
+    chosen: list[Chosen] = field(default_factory=list)
+    busy: bool = False
+    note: str = ""
+    lacking: list[str] = field(default_factory=list)
+    explanation: Explanation | None = None
+
+    def lines(self) -> list[str]:
+        """The batch for people, most valuable first."""
+        note = [*self.lacking, *([self.note] if self.note else [])]
+        if not self.chosen:
+            why = (
+                "" if self.lacking else ": every analyzed frame is labeled, queued or a near-duplicate of one"
+            )
+            return [f"nothing left to choose{why}", *note]
+        train = sum(item.purpose == "train" for item in self.chosen)
+        head = f"{train} frames to train on and {len(self.chosen) - train} to evaluate with, by {self.strategy} (seed {self.seed})"
+        rows = [f"{item.rank + 1:>4}  {item.camera:<18} {item.reason}" for item in self.chosen]
+        return [
+            head,
+            *note,
+            *rows,
+            *(explanation.lines(self.explanation) if self.explanation else []),
+            f"batch {self.batch}; next: fieldloop push" if self.batch else "dry run: nothing was kept",
+        ]
+
+
+def select(
+    parts: Parts,
+    request: Request,
+    progress: Progress,
+    show: Callable[[CoverageView, SelectReport], None] = lambda view, report: None,
+) -> SelectReport:
+    """Chooses a batch and queues it in one transaction. Raises ProjectError when nothing is analyzed yet, ConfigError.
+
+    show: is given the view that was chosen from, with what was chosen.
+    """
+    _check_strategy(request.strategy)
+    view = coverage_view.build(parts, progress)
+    report = select_from(parts.project, view, request)
+    show(view, report)
+    return report
+
+
+def select_from(project: Project, view: CoverageView, request: Request) -> SelectReport:
+    """The same, from a view that exists already."""
+    _check_strategy(request.strategy)
+    start = _start(project, view, request)
+    rules, in_pool, seed = start.rules, start.in_pool, start.seed
+    evaluation = _evaluation(view, ~in_pool & ~rules.engaged, start.evaluation, seed)
+    asked = np.setdiff1d(np.flatnonzero(rules.engaged & ~in_pool), rules.skipped)
+    judging = rules.cluster[np.append(asked, evaluation.rows)]
+    rules = replace(rules, judging=np.unique(judging))
+    rows = np.flatnonzero(in_pool)
+    taught = learned(project, view)
+    pool = pool_of(view, rows, rules, taught, request.queries or None)
+    left = request.budget - len(evaluation)
+    train = _train(view, rows, pool, request.strategy, left, seed)
+    chosen = _merged(view, train, evaluation)
+    days = len(np.unique(view.production.group))
+    lacking = [
+        *([NOTHING_SOUGHT] if request.strategy == "targeted" and not request.queries else []),
+        *why_fewer(Asked("evaluation", start.evaluation, ~in_pool, evaluation.rows), rules, days),
+        *why_fewer(Asked("train", left, in_pool, train.rows), rules, days),
+    ]
+    report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
+    if request.explain:
+        bought = explanation.Batch(train.rows, evaluation.rows, train.arms)
+        draws = np.random.default_rng([project.settings.seed, 3])  # alike for every batch
+        report.explanation = explanation.explain(view, rules, pool, bought, taught, draws)
+    if chosen and not request.dry_run:
+        report.batch = _keep(project, view, request, report)
+    return report
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """What holds before anything is chosen. in_pool: (N,), frames that may train. evaluation: frames wanted to judge with."""
+
+    rules: Rules
+    in_pool: NDArray[np.bool_]
+    evaluation: int
+    seed: int
+
+
+def _start(project: Project, view: CoverageView, request: Request) -> _Start:
+    settings, frames = project.settings.select, view.production.rows
+    with read(project.engine) as session:
+        engaged = engaged_frames(session)
+        refused = {task.frame for task in tasks(session, status=TaskStatus.SKIPPED)}
+        made = batches(session)
+    rules = Rules(
+        request.strategy,
+        np.array([row.seq in engaged for row in frames], dtype=bool),
+        stored_clusters(project.engine, view.embedder, frames),
+        view.production.sequence,
+        settings.max_per_sequence,
+        np.flatnonzero([row.seq in refused for row in frames]),
+    )
+    return _Start(
+        rules,
+        np.array([row.role == Role.POOL for row in frames], dtype=bool),
+        _share_of(request.budget, settings.evaluation_share, sum(batch.budget for batch in made)),
+        project.settings.seed + len(made) if request.seed is None else request.seed,
+    )
+
+
+def _check_strategy(name: str) -> None:
+    if wrong := unknown_strategy(name):
+        raise ConfigError(f"select.strategy: {wrong}")
+
+
+def _share_of(budget: int, share: float, spent: int) -> int:
+    """How many of `budget` are the share's, so that it is kept over many batches of one frame each too."""
+    before, after = (math.floor(total * share + 0.5) for total in (spent, spent + budget))
+    return min(budget, after - before)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """rows: (k,) of production, best first, with one value each."""
+
+    rows: Ints
+    purpose: Purpose
+    reasons: Sequence[str]
+    arms: Sequence[str]
+    strata: Sequence[str | None]
+    probability: Sequence[float | None]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: int, seed: int) -> _Part:
+    picked = STRATEGIES[strategy](pool, budget, np.random.default_rng([seed, 0]))
+    arms = [str(arm) for arm in picked.arm]
+    strata = view.strata
+    within = replace(strata, code=strata.code[rows], sure=strata.sure[rows])
+    codes = within.code[picked.indices]
+    return _Part(
+        rows[picked.indices],
+        "train",
+        reason_lines(
+            picked.indices, arms, within, view.novelty.ratio[rows], pool.doubt, picked.contributions
+        ),
+        arms,
+        [strata.names[code] if code != NO_STRATUM else None for code in codes],
+        [float(p) or None for p in picked.contributions.get("probability", np.zeros(len(arms)))],
+    )
+
+
+def _evaluation(view: CoverageView, eligible: NDArray[np.bool_], budget: int, seed: int) -> _Part:
+    """At random within condition strata; what the detector believes plays no part."""
+    strata = strata_of([gap for gap in view.gaps if gap.kind != "class"], len(view.production))
+    rows, probability = draw_evaluation(
+        strata.code, view.production.group, eligible, budget, np.random.default_rng([seed, 1])
+    )
+    names = [strata.names[code] if code != NO_STRATUM else ORDINARY for code in strata.code[rows]]
+    reasons = [
+        f"evaluation: drawn at random from {name}; it judges models and never trains one" for name in names
+    ]
+    return _Part(
+        rows, "evaluation", reasons, ["evaluation"] * len(rows), names, [float(p) for p in probability]
+    )
+
+
+def _merged(view: CoverageView, train: _Part, evaluation: _Part) -> list[Chosen]:
+    """Both parts spread evenly over one order, so that a labeler who stops early has done some of each."""
+    parts = (train, evaluation)
+    places = sorted(((i + 0.5) / len(part), n, i) for n, part in enumerate(parts) for i in range(len(part)))
+    return [
+        _chosen(view.production.rows[int(parts[n].rows[i])], parts[n], i, rank, len(places))
+        for rank, (_, n, i) in enumerate(places)
+    ]
+
+
+def _chosen(frame: FrameRow, part: _Part, index: int, rank: int, total: int) -> Chosen:
+    return Chosen(
+        frame=frame.seq,
+        content_hash=frame.content_hash,
+        path=frame.path,
+        camera=frame.camera,
+        purpose=part.purpose,
+        rank=rank,
+        priority=round(1 - rank / total, 6),
+        reason=part.reasons[index],
+        arm=part.arms[index],
+        stratum=part.strata[index],
+        probability=part.probability[index],
+    )
+
+
+def _keep(project: Project, view: CoverageView, request: Request, report: SelectReport) -> int:
+    gaps = [{"name": gap.name, "why": gap.why, "share": gap.production_share} for gap in view.gaps]
+    with write(project.engine) as session:
+        batch = create_batch(
+            session,
+            request.strategy,
+            report.seed,
+            request.budget,
+            {CONSIDERED: len(view.production), "gaps": gaps},
+        )
+        add_tasks(session, batch, [_task(item, batch, view.detector) for item in report.chosen])
+        queue_batch(session, batch)
+    return batch
+
+
+def _task(item: Chosen, batch: int, detector: int) -> NewTask:
+    return NewTask(
+        frame=item.frame,
+        purpose=item.purpose,
+        key=f"{item.content_hash[:20]}-b{batch}-{item.purpose}",
+        rank=item.rank,
+        priority=item.priority,
+        reason=item.reason,
+        arm=item.arm,
+        stratum=item.stratum,
+        inclusion_probability=item.probability,
+        detector=detector,
+    )

@@ -1,0 +1,256 @@
+"""`fieldloop init`: what is looked at before anything is written, and going on after a stop."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from connectors.errors import WeightsUnavailable
+from db.engine import read
+from db.frames import frames
+from db.labels import labels
+from db.models import deployed
+from db.states import Origin, Role
+from loop.base.errors import ConfigError, ProjectError
+from loop.project import init as creating
+from loop.project.init import NewProject, create_project
+from loop.project.project import Project, open_project
+from loop.rounds.deploy import file_sha256
+from tests.fakes import CLASSES, create, picture, quiet, weights, write_dataset
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> NewProject:
+    data = write_dataset(tmp_path / "dataset", train=8, val=4)
+    checkpoint = tmp_path / "best.pt"
+    checkpoint.write_bytes(weights())
+    return NewProject(tmp_path / "project", data, checkpoint, str(tmp_path / "incoming"), clip="small")
+
+
+def plan_with(plan: NewProject, *overrides: str) -> NewProject:
+    return NewProject(plan.root, plan.dataset, plan.weights, plan.frames, clip="small", overrides=overrides)
+
+
+def imported(project: Project) -> dict[str, tuple[str, str]]:
+    """Split and purpose by content."""
+    with read(project.engine) as session:
+        known = labels(session, source="imported")
+        return {
+            row.content_hash: (str(row.split), known[row.seq].purpose)
+            for row in frames(session, origin=Origin.IMPORTED)
+        }
+
+
+def test_a_project_holds_dataset_model_and_settings(plan: NewProject) -> None:
+    report = create(plan)
+    project = open_project(plan.root)
+    assert report.images == {"train": 8, "val": 4}
+    assert report.boxes == 12
+    assert sorted(imported(project).values()) == [("train", "train")] * 8 + [("val", "evaluation")] * 4
+    assert project.classes == CLASSES
+    with read(project.engine) as session:
+        model = deployed(session)
+        roles = {row.split: row.role for row in frames(session)}
+    assert model is not None
+    assert model.sha256 == file_sha256(plan.weights) == file_sha256(project.deployed_weights)
+    assert roles == {"train": Role.POOL, "val": Role.EVALUATION}
+    text = (plan.root / "fieldloop.yaml").read_text()
+    assert "# frames of one batch" in text
+    assert project.settings.frames.path == plan.frames
+    assert project.settings.embedder.model == "small"
+    project.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["person", "hat"],
+            r"part at class 1; only in the dataset: \['hat'\]; only in the weights: \['helmet'\]",
+        ),
+        (["helmet", "person"], "they part at class 0; only in the dataset: none; only in the weights: none"),
+        (["person", "helmet", "dog"], r"got 3 and 2; they part at class 2; only in the dataset: \['dog'\]"),
+    ],
+)
+def test_classes_that_disagree_stop_it_before_anything_is_written(
+    plan: NewProject, names: list[str], said: str
+) -> None:
+    plan.dataset.write_text(yaml.safe_dump(yaml.safe_load(plan.dataset.read_text()) | {"names": names}))
+    with pytest.raises(ProjectError, match=said):
+        create(plan)
+    assert not plan.root.exists()
+
+
+def test_the_same_command_again_changes_nothing(plan: NewProject) -> None:
+    create(plan)
+    before = imported(open_project(plan.root))
+    create(plan)
+    assert imported(open_project(plan.root)) == before
+
+
+def test_a_stopped_import_goes_on(plan: NewProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(creating, "CHUNK", 5)
+    recorded = creating._record_chunk
+    calls: list[int] = []
+
+    def stopping(*values: object) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        recorded(*values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(creating, "_record_chunk", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        create(plan)
+    assert len(imported(open_project(plan.root))) == 5
+    assert create(plan).images == {"train": 8, "val": 4}
+    assert len(imported(open_project(plan.root))) == 12
+
+
+def test_other_settings_in_the_folder_are_never_overwritten(plan: NewProject) -> None:
+    create(plan)
+    config = plan.root / "fieldloop.yaml"
+    config.write_text(config.read_text().replace("budget: 100 ", "budget: 5 ", 1))
+    with pytest.raises(
+        ProjectError, match=r"found a fieldloop\.yaml with other settings; edit that file or choose"
+    ):
+        create(plan)
+    assert open_project(plan.root).settings.select.budget == 5
+
+
+def test_other_classes_in_the_folder_are_refused(plan: NewProject) -> None:
+    create(plan)
+    plan.weights.write_text(json.dumps({"classes": ["a"], "blind_below": 0, "misses": []}))
+    plan.dataset.write_text(yaml.safe_dump(yaml.safe_load(plan.dataset.read_text()) | {"names": ["a"]}))
+    with pytest.raises(
+        ProjectError,
+        match=r"expected the classes .* \(\[\"person\", \"helmet\"\]\), got others \(\[\"a\"\]\)",
+    ):
+        create(plan)
+
+
+def test_other_weights_in_the_folder_are_refused(plan: NewProject) -> None:
+    create(plan)
+    first = file_sha256(plan.weights)
+    plan.weights.write_bytes(weights(note="retrained"))
+    other = file_sha256(plan.weights)
+    with pytest.raises(
+        ProjectError,
+        match=rf"expected the weights this project was made with \({first}\), got others \({other}\); choose another",
+    ):
+        create(plan)
+    project = open_project(plan.root)
+    assert file_sha256(project.deployed_weights) == first
+    assert [path.name for path in project.models.glob("*.pt")] != []
+    assert not (project.models / f"{other}.pt").exists()
+
+
+def test_another_dataset_in_the_folder_is_refused(plan: NewProject) -> None:
+    create(plan)
+    before = imported(open_project(plan.root))
+    more = write_dataset(plan.dataset.parent, train=9, val=4)
+    with pytest.raises(
+        ProjectError,
+        match=r"expected the dataset this project was made with \(12 images with 12 boxes, \w{16}\), got others "
+        r"\(13 images with 13 boxes, \w{16}\); choose another folder, or remove .* and make it anew",
+    ):
+        create(plan)
+    assert imported(open_project(plan.root)) == before
+    label = more.parent / "labels" / "train" / "1008.txt"
+    label.with_name("1007.txt").write_bytes(label.read_bytes())
+    label.unlink()
+    (more.parent / "images" / "train" / "1008.jpg").unlink()
+    with pytest.raises(ProjectError, match=r"got others \(12 images with 12 boxes"):
+        create(plan)
+
+
+def test_the_same_dataset_elsewhere_is_the_same(plan: NewProject, tmp_path: Path) -> None:
+    create(plan)
+    moved = write_dataset(tmp_path / "moved", train=8, val=4)
+    assert create(NewProject(plan.root, moved, plan.weights, plan.frames, clip="small")).boxes == 12
+
+
+def test_settings_can_be_given(plan: NewProject) -> None:
+    given = (
+        "select.budget=7",
+        "frames.pattern={camera}/{n}.jpg",
+        'frames.site="north"',
+        "round.train={mosaic: 0}",
+        "frames.camera=007",
+        "gaps.prompts=false",
+    )
+    create(plan_with(plan, *given))
+    chosen = open_project(plan.root).settings
+    assert (chosen.select.budget, chosen.frames.pattern, chosen.frames.site) == (
+        7,
+        "{camera}/{n}.jpg",
+        "north",
+    )
+    assert (chosen.round.train, chosen.frames.camera, chosen.gaps.prompts) == ({"mosaic": 0}, "007", False)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("select.budgt=5", r"--set: unknown key 'select\.budgt'; the nearest valid key is 'select\.budget'"),
+        ("select.budget", "--set: expected key=value, got 'select.budget'; for example"),
+        ("select=5", r"--set: expected one setting, got the section 'select'; set select\.<name>=value"),
+        ("select.budget=many", r"select\.budget: expected a whole number, got 'many'"),
+        ("frames.pattern={sight}.jpg", r"frames\.pattern: .*got \{sight\}; did you mean \{site\}\?"),
+        ("label_studio.url=notaurl", r"label_studio\.url: expected http\(s\)://host.*, got 'notaurl'"),
+        ("conditions=nope.yaml", r"conditions: expected a file .*, got 'nope\.yaml', which is not there"),
+        (
+            "label_studio.token=hush",
+            r"--set: unknown key 'label_studio\.token'; .*FIELDLOOP_LABEL_STUDIO_TOKEN",
+        ),
+        ("select.budget={", r"--set select\.budget: expected a YAML value, got '\{'"),
+    ],
+)
+def test_wrong_settings_stop_it_before_anything_is_written(
+    plan: NewProject, override: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        create(plan_with(plan, override))
+    assert not plan.root.exists()
+
+
+def test_an_image_that_cannot_be_decoded_is_left_out_and_named(plan: NewProject) -> None:
+    image = sorted((plan.dataset.parent / "images" / "train").iterdir())[0]
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) * 2 // 3])
+    report = create(plan)
+    assert report.images == {"train": 7, "val": 4}
+    assert report.boxes == 11
+    assert [(problem.path, problem.code) for problem in report.problems] == [(image, "image")]
+    assert len(imported(open_project(plan.root))) == 11
+
+
+def test_the_same_picture_in_two_splits_is_taken_once(plan: NewProject) -> None:
+    images = plan.dataset.parent / "images"
+    picture_bytes = picture(seed=1000)
+    (images / "train" / "1000.jpg").write_bytes(picture_bytes)
+    (images / "val" / "2000.jpg").write_bytes(picture_bytes)
+    create(plan)
+    assert len(imported(open_project(plan.root))) == 11
+
+
+@pytest.mark.parametrize(("folder", "title"), [("p1", "fieldloop p1"), ("abc", "abc"), ("x" * 60, "x" * 50)])
+def test_a_title_is_what_label_studio_takes(plan: NewProject, folder: str, title: str) -> None:
+    root = plan.root.with_name(folder)
+    create(replace(plan, root=root))
+    assert open_project(root).settings.name == title
+
+
+def test_weights_that_cannot_be_had_name_the_option(
+    plan: NewProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loop.project.init.read_classes", lambda path: CLASSES)
+    with pytest.raises(
+        WeightsUnavailable, match=r"or to \"small\" for .*; here: --clip DIR or --clip small$"
+    ):
+        create_project(replace(plan, clip="./nowhere"), quiet)
+    assert not plan.root.exists()

@@ -1,0 +1,131 @@
+"""`fieldloop init` with a dataset in another layout than YOLO's: its classes are matched by name."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from db.engine import read
+from db.frames import frames
+from db.labels import labels
+from loop.cli.app import FAILED, OK, main
+from loop.project.project import open_project
+from tests.fakes import FakeEmbedder, box_of, detector_from, picture, weights
+
+Layout = Callable[[Path, dict[int, str]], Path]
+Run = Callable[[Path, Path], tuple[int, str, str]]
+
+
+@pytest.fixture
+def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`fieldloop init` into a folder: exit code, stdout, stderr. The weights know person and helmet, in this order."""
+    monkeypatch.setattr("loop.project.init.read_classes", lambda path: detector_from(path).classes)
+    monkeypatch.setattr("loop.project.init.build_embedder", lambda root, chosen: FakeEmbedder())
+    (tmp_path / "best.pt").write_bytes(weights())
+
+    def run(root: Path, dataset: Path) -> tuple[int, str, str]:
+        given = ["init", str(root), "--dataset", str(dataset), "--weights", str(tmp_path / "best.pt")]
+        monkeypatch.setattr(sys, "argv", ["fieldloop", *given, "--clip", "small"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def voc(folder: Path, objects: dict[int, str]) -> Path:
+    for number, name in objects.items():
+        image = folder / "JPEGImages" / f"{number}.jpg"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.write_bytes(picture(seed=number))
+        corners = "".join(
+            f"<{side}>{value}</{side}>"
+            for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box_of(number), strict=True)
+        )
+        annotation = folder / "Annotations" / f"{number}.xml"
+        annotation.parent.mkdir(exist_ok=True)
+        annotation.write_text(
+            f"<annotation><object><name>{name}</name><bndbox>{corners}</bndbox></object></annotation>"
+        )
+    return folder
+
+
+def coco(folder: Path, objects: dict[int, str]) -> Path:
+    """Category ids in the alphabetical order of the names."""
+    (folder / "images").mkdir(parents=True)
+    ids = {name: 7 + place for place, name in enumerate(sorted(set(objects.values())))}
+    answers = []
+    for number, name in objects.items():
+        (folder / "images" / f"{number}.jpg").write_bytes(picture(seed=number))
+        x1, y1, x2, y2 = box_of(number)
+        answers.append(
+            {"id": number, "image_id": number, "category_id": ids[name], "bbox": [x1, y1, x2 - x1, y2 - y1]}
+        )
+    tree = {
+        "images": [{"id": number, "file_name": f"{number}.jpg"} for number in objects],
+        "annotations": answers,
+        "categories": [{"id": number, "name": name} for name, number in ids.items()],
+    }
+    (folder / "train.json").write_text(json.dumps(tree))
+    return folder / "train.json"
+
+
+LAYOUTS = pytest.mark.parametrize("layout", [voc, coco])
+
+
+@LAYOUTS
+def test_labels_keep_their_names_whatever_the_order_of_the_classes(
+    layout: Layout, init: Run, tmp_path: Path
+) -> None:
+    objects = {1: "person", 2: "helmet", 3: "person", 4: "helmet"}
+    code, out, err = init(tmp_path / "project", layout(tmp_path / "dataset", objects))
+    assert (code, out.splitlines()[0]) == (OK, "imported 4 train images with 4 boxes of 2 classes"), err
+    project = open_project(tmp_path / "project")
+    with read(project.engine) as session:
+        known = labels(session)
+        found = {
+            int(Path(row.source_key).stem): [
+                (box.class_name, box.x1, box.y1, box.x2, box.y2) for box in known[row.seq].boxes
+            ]
+            for row in frames(session)
+        }
+    project.engine.dispose()
+    assert found == {number: [(name, *map(float, box_of(number)))] for number, name in objects.items()}
+    assert project.classes == ("person", "helmet")
+
+
+@LAYOUTS
+def test_a_class_that_the_dataset_lacks_is_said(layout: Layout, init: Run, tmp_path: Path) -> None:
+    code, out, err = init(tmp_path / "project", layout(tmp_path / "dataset", {1: "helmet", 2: "helmet"}))
+    assert code == OK, err
+    assert out.splitlines()[:2] == [
+        "imported 2 train images with 2 boxes of 1 classes",
+        "the weights also know person, which this dataset does not",
+    ]
+
+
+@LAYOUTS
+def test_a_class_that_the_weights_lack_is_an_error(layout: Layout, init: Run, tmp_path: Path) -> None:
+    dataset = layout(tmp_path / "dataset", {1: "person", 2: "helmets", 3: "dog"})
+    code, out, err = init(tmp_path / "project", dataset)
+    assert (code, out) == (FAILED, "")
+    assert (
+        "expected the dataset's classes among those of the weights (person, helmet), got 'dog', the nearest is "
+    ) in err
+    assert "'helmets', the nearest is 'helmet'; rename or remove them in the dataset" in err
+    assert not (tmp_path / "project").exists()
+
+
+def test_a_category_that_no_box_has_does_no_harm(init: Run, tmp_path: Path) -> None:
+    path = coco(tmp_path / "dataset", {1: "person", 2: "helmet"})
+    tree = json.loads(path.read_text())
+    tree["categories"].append({"id": 0, "name": "workers", "supercategory": "none"})
+    path.write_text(json.dumps(tree))
+    code, out, err = init(tmp_path / "project", path)
+    assert code == OK, err
+    assert "imported 2 train images with 2 boxes" in out

@@ -1,0 +1,260 @@
+"""From labels to a judged candidate; torch-free, every part but the training is real."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from connectors.ports import Box
+from db.engine import read, write
+from db.models import models
+from db.rounds import dataset, dataset_members, round_by_id
+from db.states import ModelStatus, Origin, Role, RoundStatus
+from db.tasks import tasks
+from loop import stages
+from loop.base.errors import RoundError
+from loop.datasets.export import export_yolo
+from loop.datasets.freeze import Manifest
+from loop.gaps import coverage_view
+from loop.project.project import Project
+from loop.rounds import freeze, judge, rounds
+from loop.rounds.deploy import file_sha256
+from loop.rounds.judge import TRAINING_WORLD, held_out
+from tests.fakes import (
+    FakeParts,
+    FakeTrainer,
+    make_project,
+    quiet,
+    weights,
+    write_frames,
+)
+from tests.loop.judged import (
+    BASE,
+    BETTER,
+    NOTHING_HELD_OUT,
+    in_production,
+    production,
+    run,
+    sha_of,
+    started,
+    with_round,
+)
+
+
+def test_a_better_candidate_is_promoted(labeled: FakeParts) -> None:
+    row = run(started(labeled))
+    assert row.error is None
+    assert row.status is RoundStatus.PROMOTED, row.verdict
+    assert in_production(labeled) == sha_of(BETTER) == file_sha256(labeled.project.deployed_weights)
+    assert row.verdict is not None
+    assert row.verdict["promote"]
+    (spec,) = labeled.fake_trainer.specs
+    assert (spec.epochs, spec.run_dir, spec.weights.read_bytes()) == (3, labeled.project.rounds / "1", BASE)
+    with read(labeled.project.engine) as session:
+        status = {model.sha256: model.status for model in models(session)}
+    assert status == {sha_of(BASE): ModelStatus.RETIRED, sha_of(BETTER): ModelStatus.DEPLOYED}
+
+
+def test_what_judges_never_trains(labeled: FakeParts) -> None:
+    run(started(labeled))
+    stages.analyze(labeled, quiet)
+    role = {row.seq: (row.role, row.origin, row.split) for row in production(labeled)}
+    with read(labeled.project.engine) as session:
+        members = dataset_members(session, 1)
+        path = labeled.project.root / dataset(session, 1).path
+    train = {member.frame for member in members if member.split == "train"}
+    judged = set(held_rows(labeled))
+    assert train
+    assert judged
+    assert not train & judged
+    assert {role[frame][0] for frame in train if frame in role} == {Role.POOL}
+    listed = (path / "train.txt").read_text().split()
+    assert len(set(listed)) == len(train)
+
+
+def held_rows(parts: FakeParts) -> list[int]:
+    view = coverage_view.build(parts, quiet)
+    with read(parts.project.engine) as session:
+        row = round_by_id(session, 1)
+    return [frame.seq for frame in held_out(parts.project, view, row).rows]
+
+
+def test_a_byte_copy_of_the_deployed_model_is_not_promoted(labeled: FakeParts) -> None:
+    row = run(started(labeled, BASE))
+    assert row.status is RoundStatus.REJECTED
+    assert row.verdict is not None
+    assert any("both models gave the same detections" in reason for reason in row.verdict["reasons"])
+    with read(labeled.project.engine) as session:
+        (model,) = models(session)
+    assert model.status is ModelStatus.DEPLOYED
+    assert in_production(labeled) == sha_of(BASE)
+
+
+def test_a_round_after_a_byte_copy_still_takes_its_frames_for_new(labeled: FakeParts) -> None:
+    run(started(labeled, BASE))
+    row = run(started(labeled, BETTER))
+    with read(labeled.project.engine) as session:
+        first, second = (
+            {member.frame: member.repeats for member in dataset_members(session, number)} for number in (1, 2)
+        )
+    assert row.status is RoundStatus.PROMOTED
+    assert first == second
+
+
+def test_better_overall_but_worse_on_a_rare_class_is_refused_and_the_class_is_named(
+    labeled: FakeParts,
+) -> None:
+    row = run(started(labeled, weights(misses=["helmet"])))
+    assert row.status is RoundStatus.REJECTED
+    assert row.verdict is not None
+    assert row.verdict["reasons"][0].startswith("class helmet fell: AP50 1.000 -> 0.")
+    (overall,) = [check for check in row.verdict["checks"] if check["name"] == "better overall"]
+    assert overall["status"] == "pass", overall
+    assert in_production(labeled) == sha_of(BASE)
+
+
+def test_a_slice_with_too_few_groups_is_called_unverifiable(labeled: FakeParts) -> None:
+    row = run(started(labeled))
+    assert row.verdict is not None
+    (helmet,) = [check for check in row.verdict["checks"] if check["name"] == "no fall: class helmet"]
+    assert (helmet["status"], helmet["groups"] < 8) == ("unverifiable", True)
+    said = "could not be verified, so nothing is claimed of it: class helmet"
+    assert any(reason.startswith(said) for reason in row.verdict["reasons"])
+
+
+def only(project: Project, keep: int, boxes: bool) -> None:
+    """All but `keep` training labels are gone; without boxes they are backgrounds."""
+    from sqlalchemy import text
+
+    with write(project.engine) as session:
+        session.execute(
+            text(
+                "DELETE FROM labels WHERE purpose = 'train' AND frame NOT IN "
+                "(SELECT frame FROM labels WHERE purpose = 'train' ORDER BY frame LIMIT :keep)"
+            ),
+            {"keep": keep},
+        )
+        if not boxes:
+            session.execute(text("UPDATE labels SET boxes = '[]' WHERE purpose = 'train'"))
+
+
+@pytest.mark.parametrize(
+    ("keep", "boxes", "said"),
+    [(24, False, "boxes"), (0, True, "train")],
+)
+def test_a_dataset_that_cannot_be_trained_on_is_answered_clearly(
+    labeled: FakeParts, keep: int, boxes: bool, said: str
+) -> None:
+    only(labeled.project, keep, boxes)
+    row = run(started(labeled))
+    assert row.status is RoundStatus.FAILED
+    assert row.error is not None
+    assert row.error.startswith("expected ")
+    assert said in row.error
+    assert labeled.fake_trainer.specs == []
+    assert rounds.current(labeled.project) is None
+
+
+def test_one_image_is_answered_clearly(tmp_path: Path) -> None:
+    parts = FakeParts(make_project(tmp_path / "project", train=1, val=0))
+    write_frames(tmp_path / "incoming", bright=3, dark=0)
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    row = run(started(parts))
+    assert row.status is RoundStatus.FAILED
+    assert row.error is not None
+    assert row.error == NOTHING_HELD_OUT
+
+
+def test_one_class_is_enough(tmp_path: Path) -> None:
+    parts = FakeParts(make_project(tmp_path / "project", train=3, val=2))
+    write_frames(tmp_path / "incoming", bright=3, dark=0)
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    row = run(started(parts))
+    assert row.status is RoundStatus.REJECTED
+    with read(parts.project.engine) as session:
+        assert dataset(session, 1).summary["untrained"] == ["helmet"]
+
+
+def test_without_held_out_frames_there_is_nothing_to_judge_on(labeled: FakeParts) -> None:
+    from sqlalchemy import text
+
+    with write(labeled.project.engine) as session:
+        session.execute(text("DELETE FROM labels WHERE purpose = 'evaluation'"))
+    row = run(started(labeled))
+    assert (row.status, row.error) == (RoundStatus.FAILED, NOTHING_HELD_OUT)
+    assert labeled.fake_trainer.specs == [], "asked before hours of training"
+    with pytest.raises(RoundError, match=NOTHING_HELD_OUT):
+        judge.held_out(labeled.project, coverage_view.build(labeled, quiet), row)
+
+
+def test_a_dataset_that_cannot_be_trained_on_ends_the_round_before_it_trains(labeled: FakeParts) -> None:
+    def damaged(manifest: Manifest, store: Path, out: Path) -> None:
+        export_yolo(manifest, store, out)
+        next((out / "labels").rglob("*.txt")).write_text("7 0.5 0.5 2 2\n")
+
+    with patch.object(freeze, "export_yolo", damaged):
+        row = run(started(labeled))
+    assert row.status is RoundStatus.FAILED
+    assert row.error is not None
+    assert row.error.startswith("expected a dataset that can be trained on, got 1 problems: ")
+    assert labeled.fake_trainer.specs == []
+
+
+def test_the_gate_judges_by_the_settings_of_the_project(labeled: FakeParts) -> None:
+    chosen = labeled.project.settings
+    gate = chosen.gate.model_copy(update={"few_margin": 0.01, "required": ("no fall: class helmet",)})
+    project = dataclasses.replace(labeled.project, settings=chosen.model_copy(update={"gate": gate}))
+    row = run(started(FakeParts(project)))
+    assert row.status is RoundStatus.REJECTED
+    assert row.verdict is not None
+    assert row.verdict["reasons"][0].startswith("required, but class helmet")
+    (helmet,) = [check for check in row.verdict["checks"] if check["name"] == "no fall: class helmet"]
+    assert helmet["bound"] == 0.01
+
+
+def test_enough_new_labels_start_a_round(labeled: FakeParts) -> None:
+    train = sum(row.role == Role.POOL for row in production(labeled))
+    few = with_round(labeled, labels=train + 1)
+    assert rounds.new_labels(labeled.project) == train
+    assert rounds.step_or_start(few, quiet) == ""
+    assert rounds.current(labeled.project) is None
+    enough = with_round(labeled, labels=train)
+    enough.fake_trainer = FakeTrainer(BETTER)
+    assert rounds.step_or_start(enough, quiet) == "round 1: promoted"
+    assert rounds.new_labels(labeled.project) == 0
+    assert rounds.step_or_start(enough, quiet) == ""
+
+
+def test_evaluation_frames_count_by_how_likely_they_were_drawn(labeled: FakeParts) -> None:
+    parts = labeled
+    from sqlalchemy import text
+
+    with write(parts.project.engine) as session:
+        session.execute(text("DELETE FROM labels WHERE source = 'annotation'"))
+    stages.select(parts, quiet, budget=40)
+    stages.push(parts, quiet)
+    for key in parts.server.task_keys():
+        parts.server.answer(key, [Box("person", (0.0, 0.0, 8.0, 8.0))])
+    stages.pull(parts, quiet)
+    rounds.start(parts)
+    row = rounds.current(parts.project)
+    assert row is not None
+    held = judge.held_out(parts.project, coverage_view.build(parts, quiet), row)
+    assert {frame.role for frame in held.rows} == {Role.EVALUATION}
+    imported = [frame.origin == Origin.IMPORTED for frame in held.rows]
+    assert sum(imported) == 8
+    assert len(held.rows) == 18
+    assert held.conditions[TRAINING_WORLD].tolist() == imported
+    enough = len({frame.group_key for frame in held.rows if frame.origin == Origin.PRODUCTION}) >= 8
+    drawn = [w for w, own in zip(held.weights, imported, strict=True) if not own]
+    with read(parts.project.engine) as session:
+        chance = {task.frame: task.inclusion_probability for task in tasks(session)}
+    own = [frame.seq for frame in held.rows if frame.origin == Origin.PRODUCTION]
+    assert drawn == pytest.approx([1 / (chance[seq] or 0) for seq in own])
+    assert min(drawn) > 1
+    assert [w for w, own in zip(held.weights, imported, strict=True) if own] == [0.0 if enough else 1.0] * 8

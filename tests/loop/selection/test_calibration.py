@@ -1,0 +1,360 @@
+"""What labels teach about choosing: trust, calibration, cost; and what a batch is said to buy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from connectors.ports import Detections
+from db.engine import read
+from db.tasks import batches
+from loop import selection_page, stages
+from loop.base.errors import ConfigError
+from loop.gaps import coverage_view
+from loop.gaps.coverage_view import CoverageView
+from loop.math.coverage.strata import strata_of
+from loop.math.evaluation.ap import ImageMatch, Truth, match
+from loop.selection import calibration as learning
+from loop.selection import explanation
+from loop.selection.calibration import HeldOut, fitted_cost, learned, out_of_fold, trust
+from loop.selection.exclusions import Rules
+from loop.selection.explanation import Batch
+from loop.selection.sampler_pool import Cost, Learned, pool_of, queued_of, wanted_of
+from loop.selection.search_queries import query_vectors
+from loop.selection.select import Request, select_from
+from tests.fakes import FakeEmbedder, FakeParts, quiet
+
+CORNER = [0.0, 0.0, 10.0, 10.0]
+
+
+def held_out(frames: int, seed: int = 0, honest: bool = True, production: bool = True) -> HeldOut:
+    """Frames with one object each, found with a confidence that says how often it is one, or says nothing."""
+    rng = np.random.default_rng(seed)
+    matches: list[ImageMatch] = []
+    for _ in range(frames):
+        confidence = rng.random()
+        there = rng.random() < (confidence if honest else 0.5)
+        truth = Truth(np.array([CORNER if there else [50.0, 50.0, 60.0, 60.0]]), np.zeros(1, dtype=np.int64))
+        found = Detections(np.array([CORNER]), np.array([confidence]), np.zeros(1, dtype=np.int64))
+        matches.append(match(truth, found, [0.5]))
+    return HeldOut(matches, np.arange(frames) // 4, np.zeros(frames), np.full(frames, production))
+
+
+def test_doubt_of_an_honest_detector_is_trusted_and_of_another_is_not() -> None:
+    assert trust(held_out(400), 0) > 0.6
+    assert trust(held_out(400, honest=False), 0) < 0.4
+
+
+def test_few_frames_teach_nothing_and_production_teaches_first() -> None:
+    assert trust(held_out(39), 0) == 0
+    imported, few = held_out(400, production=False), held_out(30, 1, honest=False)
+    both = HeldOut(
+        [*imported.matches, *few.matches],
+        np.concatenate([imported.group, 1000 + few.group]),
+        np.zeros(430),
+        np.concatenate([imported.production, few.production]),
+    )
+    assert trust(both, 0) > 0.6, "by the imported ones while there are 30 of production"
+    many = held_out(200, 1, honest=False)
+    both = HeldOut(
+        [*imported.matches, *many.matches],
+        np.concatenate([imported.group, 1000 + many.group]),
+        np.zeros(600),
+        np.concatenate([imported.production, many.production]),
+    )
+    assert trust(both, 0) < 0.4, "by production alone, where the detector's doubt means nothing"
+
+
+def test_doubt_is_calibrated_on_other_groups() -> None:
+    """A group whose every box is wrong says nothing of itself: its doubt comes from the groups that are right."""
+    held = held_out(400)
+    own = np.flatnonzero(held.group == 7)
+    wrong = [replace(each, hit=np.zeros_like(each.hit)) for each in held.matches]
+    spoiled = [wrong[row] if row in own else each for row, each in enumerate(held.matches)]
+    before, after = out_of_fold(held), out_of_fold(replace(held, matches=spoiled))
+    np.testing.assert_allclose(after[own], before[own])
+
+
+def test_seconds_are_fitted_to_answers_that_were_timed() -> None:
+    rng = np.random.default_rng(0)
+    boxes = rng.integers(0, 12, 80).astype(float)
+    seconds = 8 + 5 * boxes + rng.normal(0, 1, 80)
+    cost = fitted_cost(boxes, seconds)
+    assert cost.known
+    assert (cost.frame, cost.box) == pytest.approx((8, 5), abs=0.6)
+    left_open = seconds.copy()
+    left_open[::5] = 40_000
+    assert fitted_cost(boxes, left_open).box == pytest.approx(5, abs=0.6), "a browser that was left open"
+    assert fitted_cost(boxes[:29], seconds[:29]) == Cost()
+    assert fitted_cost(np.zeros(0), np.zeros(0)) == Cost()
+
+
+@pytest.fixture
+def view(parts: FakeParts) -> CoverageView:
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    return coverage_view.build(parts, quiet)
+
+
+def rules(view: CoverageView, engaged: int = 0) -> Rules:
+    size = len(view.production)
+    return Rules("hybrid", np.arange(size) < engaged, np.arange(size), view.production.sequence, 3)
+
+
+def test_what_is_queued_is_no_longer_wanted(view: CoverageView) -> None:
+    assert len(view.gaps)
+    code = view.strata.code
+    pool_first = np.array([row.role == "pool" for row in view.production.rows])
+    stratum = int(code[pool_first & (code >= 0)][0])
+    before = wanted_of(view, rules(view))
+    queued = pool_first & (code == stratum)
+    after = wanted_of(view, replace(rules(view), engaged=queued))
+    assert before[stratum] >= 30 - len(view.training)
+    assert after[stratum] == max(before[stratum] - queued.sum(), 0)
+    others = np.arange(len(before)) != stratum
+    np.testing.assert_array_equal(after[others], before[others])
+
+
+def test_wanted_is_counted_among_the_labeled_frames_of_which_it_is_known(
+    view: CoverageView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loop.selection.sampler_pool.ENOUGH", 0)
+    size = len(view.training)
+    known = replace(view.gaps[0], production_share=0.5, training_share=0.25, training_known=1.0)
+    half = replace(known, training_known=0.5)
+    wanted = wanted_of(replace(view, gaps=[known, half]), rules(view))
+    assert list(wanted) == [math.ceil(0.25 * size), math.ceil(0.125 * size)]
+
+
+def test_until_answers_were_timed_all_frames_cost_the_same(view: CoverageView) -> None:
+    rows = np.arange(len(view.production))
+    assert np.ptp(pool_of(view, rows, rules(view), Learned()).seconds) == 0
+    timed = pool_of(view, rows, rules(view), Learned(cost=Cost(5, 10, known=True)))
+    expected = [5 + 10 * each.confidence.sum() for each in view.detections]
+    np.testing.assert_allclose(timed.seconds, expected, rtol=1e-5)
+
+
+def test_a_project_learns_from_its_own_held_out_frames(parts: FakeParts, view: CoverageView) -> None:
+    """Eight validation frames of the imported dataset are too few to trust anything by."""
+    taught = learned(parts.project, view)
+    assert taught.trust == 0
+    assert not taught.cost.known
+
+
+def test_imported_images_that_show_the_same_are_one_group(
+    parts: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[HeldOut] = []
+    monkeypatch.setattr(learning, "trust", lambda each, seed: held.append(each) or 0.0)
+    for alike in (lambda row: row.seq, lambda row: 0):
+        monkeypatch.setattr(
+            learning, "leak_groups", lambda *given, of=alike: {row.seq: of(row) for row in given[2]}
+        )
+        learned(parts.project, view)
+    assert [len(np.unique(each.group)) for each in held] == [8, 1]
+
+
+def test_an_explained_batch_says_what_it_buys(parts: FakeParts, view: CoverageView) -> None:
+    report = select_from(parts.project, view, Request(12, "hybrid", dry_run=True, explain=True))
+    of = report.explanation
+    assert of is not None
+    assert of.coverage_before < of.coverage_after <= 1
+    assert sum(of.arms.values()) == sum(item.purpose == "train" for item in report.chosen) == 9
+    assert set(of.nearest) == {item.frame for item in report.chosen if item.purpose == "train"}
+    training = {row.seq for row in view.training.rows}
+    assert all(near.frame in training and -1 <= near.similarity <= 1.001 for near in of.nearest.values())
+    assert [each.name for each in of.conditions] == [gap.name for gap in view.gaps]
+    places = {row.seq: place for place, row in enumerate(view.production.rows)}
+    found = [view.detections[places[item.frame]] for item in report.chosen]
+    assert of.boxes == pytest.approx(sum(each.confidence.sum() for each in found), rel=1e-3)
+    assert of.hours == pytest.approx((12 * 10 + 7 * of.boxes) / 3600), "frames that judge are labeled too"
+    said = "\n".join(explanation.lines(of))
+    for word in ("covers", "hours of labeling", "redundant", "chosen by", "condition"):
+        assert word in said
+    assert all(line in report.lines() for line in explanation.lines(of))
+    assert select_from(parts.project, view, Request(12, "hybrid", dry_run=True)).explanation is None
+
+
+def test_boxes_are_shared_out_by_their_class_scores_where_these_are_known(
+    parts: FakeParts, view: CoverageView
+) -> None:
+    request = Request(12, "hybrid", dry_run=True, explain=True)
+    classes = len(view.classes)
+    scored = [
+        replace(each, class_scores=np.full((len(each.confidence), classes), 0.5, np.float32))
+        for each in view.detections
+    ]
+    unscored = [replace(each, class_scores=None) for each in view.detections]
+    even = select_from(parts.project, replace(view, detections=scored), request).explanation
+    plain = select_from(parts.project, replace(view, detections=unscored), request).explanation
+    assert even is not None
+    assert plain is not None
+    assert np.ptp([each.boxes for each in even.classes]) == pytest.approx(0, abs=1e-6)
+    assert len(plain.classes) == classes
+    assert 0 < sum(each.boxes for each in plain.classes) < plain.boxes
+
+
+def test_a_second_batch_counts_what_the_first_one_queued(parts: FakeParts, view: CoverageView) -> None:
+    first = select_from(parts.project, view, Request(12, "hybrid", explain=True)).explanation
+    second = select_from(parts.project, view, Request(12, "hybrid", explain=True)).explanation
+    assert first is not None
+    assert second is not None
+    assert any(each.frames for each in first.conditions)
+    for before, after in zip(first.conditions, second.conditions, strict=True):
+        assert (before.queued, after.queued) == (0, before.frames)
+        assert after.wanted == max(before.wanted - before.frames, 0)
+    assert second.coverage_before == pytest.approx(first.coverage_after, abs=1e-6)
+
+
+def test_what_judges_models_covers_nothing_for_what_trains(view: CoverageView) -> None:
+    judges = np.array([row.role != "pool" for row in view.production.rows])
+    rows = np.flatnonzero(~judges)
+    plain = pool_of(view, rows, rules(view), Learned())
+    asked = pool_of(view, rows, replace(rules(view), engaged=judges), Learned())
+    np.testing.assert_array_equal(asked.labeled, plain.labeled)
+    assert not np.isin(view.production.vectors[judges], asked.labeled).all()
+
+
+def test_a_frame_that_shows_several_conditions_counts_for_each(parts: FakeParts, view: CoverageView) -> None:
+    broad = replace(view.gaps[0], name="everything", frames=np.arange(len(view.production)))
+    gaps = [*view.gaps, broad]
+    overlapping = replace(view, gaps=gaps, strata=strata_of(gaps, len(view.production)))
+    report = select_from(parts.project, overlapping, Request(12, "hybrid", dry_run=True, explain=True))
+    of = report.explanation
+    assert of is not None
+    places = {row.seq: place for place, row in enumerate(view.production.rows)}
+    train = [places[item.frame] for item in report.chosen if item.purpose == "train"]
+    for gap, told in zip(overlapping.gaps, of.conditions, strict=True):
+        assert told.frames == np.isin(train, gap.frames).sum()
+    assert of.conditions[-1].frames == len(train) > 0
+    queued = replace(rules(view), engaged=np.isin(np.arange(len(view.production)), train))
+    assert queued_of(overlapping, queued)[-1] == len(train)
+
+
+def test_what_a_labeler_skipped_covers_nothing(view: CoverageView) -> None:
+    rows = np.array([row.role == "pool" for row in view.production.rows])
+    asked = rows & (np.cumsum(rows) <= 6)
+    batch = Batch(np.flatnonzero(rows & ~asked)[:3], np.zeros(0, dtype=np.int64), ["herding"] * 3)
+
+    def before(told: Rules) -> float:
+        pool = pool_of(view, np.flatnonzero(rows), told, Learned())
+        return explanation.explain(
+            view, told, pool, batch, Learned(), np.random.default_rng(0)
+        ).coverage_before
+
+    queued = replace(rules(view), engaged=asked)
+    skipped = replace(queued, skipped=np.flatnonzero(asked))
+    assert before(skipped) == before(rules(view)) < before(queued)
+
+
+def test_what_a_labeler_skipped_is_still_wanted(view: CoverageView) -> None:
+    code = view.strata.code
+    pool_first = np.array([row.role == "pool" for row in view.production.rows])
+    stratum = int(code[pool_first & (code >= 0)][0])
+    asked = pool_first & (code == stratum)
+    none, all_skipped = rules(view), replace(rules(view), engaged=asked, skipped=np.flatnonzero(asked))
+    np.testing.assert_array_equal(wanted_of(view, all_skipped), wanted_of(view, none))
+
+
+def test_a_page_that_cannot_be_written_stops_before_anything_is_queued(
+    parts: FakeParts, view: CoverageView, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        stages.select(parts, quiet, budget=8, page=tmp_path / "file" / "batch.html")
+    with read(parts.project.engine) as session:
+        assert not batches(session)
+
+
+def test_only_one_strategy_looks_for_something(parts: FakeParts) -> None:
+    message = "--like: expected the strategy targeted, which looks for it, got entropy; leave one of them out"
+    with pytest.raises(ConfigError, match=message):
+        stages.select(parts, quiet, strategy="entropy", like=["fog"], dry_run=True)
+
+
+def test_the_page_shows_every_frame_with_its_reason(
+    parts: FakeParts, view: CoverageView, tmp_path: Path
+) -> None:
+    report = select_from(parts.project, view, Request(12, "hybrid", explain=True))
+    selection_page.write(parts.project, view, report, tmp_path / "new" / "batch.html")
+    page = (tmp_path / "new" / "batch.html").read_text(encoding="utf-8")
+    assert page.count('<article class="frame">') == 12
+    assert page.count('alt="the labeled frame that it resembles most"') == 9
+    assert "12 frames worth a label" in page
+    assert "http" not in page.replace("http-equiv", ""), "one file that loads nothing"
+    for item in report.chosen:
+        assert item.reason.split("'")[0] in page
+
+
+def test_the_page_says_of_how_many_labeled_frames_a_condition_is_not_known(
+    parts: FakeParts, view: CoverageView
+) -> None:
+    gaps = [replace(gap, training_known=0.5) for gap in view.gaps]
+    half = replace(view, gaps=gaps, strata=strata_of(gaps, len(view.production)))
+    report = select_from(parts.project, half, Request(12, "hybrid", dry_run=True, explain=True))
+    page = selection_page.render(parts.project, half, report)
+    assert page.count(f"; of {round(0.5 * len(view.training))} labeled it is not known") == len(gaps) > 0
+
+
+def test_what_is_looked_for_is_a_sentence_or_a_picture(folder: Path) -> None:
+    embedder = FakeEmbedder()
+    picture = next((folder / "incoming").rglob("*.jpg"))
+    text, shown = query_vectors(embedder, ["a dark street", str(picture)])
+    assert text.shape == shown.shape == (embedder.dim,)
+    assert not np.allclose(text, shown)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (" ", "--like: expected a sentence or an image file, got nothing"),
+        (
+            "nowhere/frame.jpg",
+            "--like: expected a sentence or an image file, found no file nowhere/frame.jpg",
+        ),
+        ("my photo.JPG", "--like: expected a sentence or an image file, found no file my photo.JPG"),
+        ("./nowhere", "--like: expected a sentence or an image file, found no file ./nowhere"),
+        ("/tmp", "--like: expected a sentence or an image file, found no file /tmp"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_told(given: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        query_vectors(FakeEmbedder(), [given])
+
+
+def test_a_sentence_may_be_longer_than_the_name_of_a_file() -> None:
+    (vector,) = query_vectors(FakeEmbedder(), ["a dark street " * 400])
+    assert vector.shape == (FakeEmbedder().dim,)
+
+
+def test_a_file_that_is_no_picture_is_told(tmp_path: Path) -> None:
+    (tmp_path / "note.jpg").write_text("no picture")
+    with pytest.raises(ConfigError, match=r"--like: expected an image file, got .*note\.jpg"):
+        query_vectors(FakeEmbedder(), [str(tmp_path / "note.jpg")])
+
+
+def test_words_nobody_taught_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeEmbedder, "unknown_words", lambda self, prompts: ("zebra",))
+    with pytest.raises(ConfigError, match="--like: expected words that the embedder knows, got zebra"):
+        query_vectors(FakeEmbedder(), ["a zebra"])
+
+
+def test_looking_for_a_picture_chooses_by_it(parts: FakeParts, view: CoverageView, folder: Path) -> None:
+    picture = next((folder / "incoming").rglob("*.jpg"))
+    report = stages.select(parts, quiet, budget=8, like=[str(picture)], dry_run=True)
+    assert report.strategy == "targeted"
+    (query,) = query_vectors(parts.embedder(), [str(picture)])
+    similar = view.production.vectors @ query
+    best = np.flatnonzero(similar >= np.quantile(similar, 0.5))
+    seqs = {view.production.rows[int(row)].seq for row in best}
+    train = [item.frame for item in report.chosen if item.purpose == "train"]
+    assert np.mean([frame in seqs for frame in train]) > 0.8
+
+
+def test_looking_for_nothing_is_told(parts: FakeParts, view: CoverageView) -> None:
+    report = select_from(parts.project, view, Request(8, "targeted", dry_run=True))
+    assert report.lacking[0] == "nothing to look for was given (--like): targeted chose as k_center does"
