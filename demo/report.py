@@ -21,9 +21,9 @@ from demo.world_schema import Gap as PlantedGap
 from loop.base.jsonable import plain
 from loop.ingest.ingest import write_atomically
 from loop.labeling.push import predicted_boxes
-from loop.pictures import data_uri, thumbnail
 from loop.project.project import Project
 from loop.project.wiring import Parts
+from loop.web.thumbnails import data_uri, thumbnail
 
 LEAD = 0.10
 LOST_AP50 = 0.02

@@ -19,7 +19,7 @@ from demo.deployed import deployed_weights
 from demo.plan import DemoError, Plan
 from demo.scoring import HeldOutSet, Score, load_tests, score
 from demo.world import rendered
-from loop import gaps_page, stages
+from loop import stages
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
 from loop.project.init import NewProject, create_project
@@ -29,6 +29,7 @@ from loop.rounds import rounds
 from loop.selection import select
 from loop.selection.select import Chosen, SelectReport
 from loop.settings.settings import load_settings
+from loop.web.pages import gaps
 
 KEPT = {"labelstudio"}
 SAY_EVERY_S = 10.0
@@ -82,7 +83,7 @@ def run(
         stages.analyze(parts, progress)
     with clock("finding gaps"):
         view = coverage_view.build(parts, progress)
-        gaps_page.write(parts.project, view, parts.project.pages / "gaps.html")
+        gaps.write(parts.project, view, parts.project.pages / "gaps.html")
     for line in coverage_view.lines(view):
         say(f"  {line}")
     random = select.select_from(parts.project, view, _random(plan)).chosen
@@ -221,7 +222,7 @@ def _label(parts: Parts, server: ServerInfo, truth: Path, project_id: int, progr
 
 
 def _wait_for_person(parts: Parts, server: ServerInfo, url: str, say: Say, progress: Progress) -> None:
-    from loop.insights import overview
+    from loop.insights.overview import overview
 
     credentials = parts.project.label_studio / "credentials.json"
     say(f"  label at {url} as {server.username}; password in {credentials}")

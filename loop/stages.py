@@ -95,17 +95,17 @@ def select(
     page: where to explain the batch with pictures. Raises ConfigError; OSError where the page cannot be written, before
     anything is chosen.
     """
-    from loop import selection_page
+    from loop.web.pages import selection
 
     def show(view: CoverageView, report: selecting.SelectReport) -> None:
         if page is not None:
-            selection_page.write(parts.project, view, report, page)
+            selection.write(parts.project, view, report, page)
 
     with exclusive(parts.project.engine, "select") as mine:
         if not mine:
             return selecting.SelectReport(busy=True)
         if page is not None:
-            selection_page.check_writable(page)
+            selection.check_writable(page)
         chosen = parts.project.settings.select
         request = selecting.Request(
             budget or chosen.budget,

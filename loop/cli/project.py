@@ -56,7 +56,7 @@ def init(
 @app.command(epilog="Example: fieldloop status --json")
 def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """What came in, what was set aside and why, and where every step stands."""
-    from loop.insights import overview, overview_lines
+    from loop.insights.overview import overview, overview_lines
 
     result = overview(opened(project).project)
     emit(result, as_json, lambda: overview_lines(result))

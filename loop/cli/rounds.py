@@ -82,7 +82,7 @@ def round_show(
     """What became of the rounds, and why."""
     from db.engine import read
     from db.rounds import rounds as all_rounds
-    from loop.insights import round_line
+    from loop.insights.overview import round_line
 
     with read(opened(project).project.engine) as session:
         found = [row for row in all_rounds(session) if number in (None, row.id)]
@@ -141,7 +141,7 @@ def models_show(
     """One checkpoint: where it came from and how it was judged."""
     from db.engine import read
     from db.rounds import rounds as all_rounds
-    from loop.insights import round_line
+    from loop.insights.overview import round_line
     from loop.rounds import deploy
 
     parts = opened(project)
@@ -197,7 +197,7 @@ def _show_deployed(parts: Parts, model_id: int, as_json: bool) -> None:
 
 
 def _run(parts: Parts, as_json: bool) -> None:
-    from loop.insights import round_line
+    from loop.insights.overview import round_line
     from loop.rounds import rounds
 
     with progress_bar("round") as progress:

@@ -30,7 +30,7 @@ def serve(
         signal.signal(number, lambda *_: stop.set())
     for name, level in (dict.fromkeys(OURS, logging.INFO) | QUIET).items():
         logging.getLogger(name).setLevel(level)
-    from loop.serving import serve as lead
+    from loop.service.process import serve as lead
 
     _end(lead(opened(project, watching=True), stop, say, label_studio))
 

@@ -1,4 +1,4 @@
-"""A few read-only pages over `loop.insights`. They listen on loopback; anywhere else they ask for a token."""
+"""A few read-only pages over `loop.insights.overview`. They listen on loopback; anywhere else they ask for a token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loop.base.errors import ConfigError
 from loop.base.jsonable import plain
-from loop.insights import overview, round_line
+from loop.insights.overview import overview, round_line
 from loop.project.project import Project
 
 TOKEN = "FIELDLOOP_WEB_TOKEN"  # noqa: S105

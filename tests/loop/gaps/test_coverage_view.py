@@ -13,7 +13,7 @@ import pytest
 
 from db import index as indexing
 from db.vectors import VectorStore
-from loop import gaps_page, stages
+from loop import stages
 from loop.base.errors import ProjectError
 from loop.base.jsonable import plain
 from loop.gaps import coverage_view
@@ -21,6 +21,7 @@ from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage import comparison
 from loop.project.project import Project, open_project
 from loop.rounds import deploy
+from loop.web.pages.gaps import render
 from tests.fakes import (
     DARK,
     FakeParts,
@@ -164,7 +165,7 @@ def test_a_part_of_production_says_that_it_is_one(analyzed: FakeParts, folder: P
     assert coverage_view.lines(view)[1] == note
     tree = coverage_view.as_json(view)
     assert (tree["note"], tree["production_frames_to_analyze"]) == (note, 6)
-    assert note in gaps_page.render(analyzed.project, view)
+    assert note in render(analyzed.project, view)
 
 
 def test_right_after_a_promotion_it_is_said_what_is_lacking(analyzed: FakeParts) -> None:
@@ -251,8 +252,8 @@ def test_page_and_json_say_of_how_much_of_the_training_set_a_condition_is_known(
     view = coverage_view.build(analyzed, quiet)
     few = replace(view, gaps=[replace(view.gaps[0], training_known=0.045)])
     told = "known of 4.5 % of the training set"
-    assert told in gaps_page.render(analyzed.project, few)
-    assert told not in gaps_page.render(analyzed.project, replace(few, gaps=[view.gaps[0]]))
+    assert told in render(analyzed.project, few)
+    assert told not in render(analyzed.project, replace(few, gaps=[view.gaps[0]]))
     assert coverage_view.as_json(few)["gaps"][0]["training_known"] == 0.045
 
 

@@ -18,10 +18,10 @@ from loop import stages
 from loop.analysis import producers
 from loop.base.errors import RoundError, Waiting
 from loop.base.lease import holder_id, take
-from loop.insights import round_line
+from loop.insights.overview import round_line
 from loop.rounds import rounds
 from loop.rounds.deploy import file_sha256, find_model
-from loop.service import Stopping
+from loop.service.scheduler import Stopping
 from tests.fakes import (
     FakeParts,
     FakeTrainer,

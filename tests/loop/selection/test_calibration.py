@@ -12,7 +12,7 @@ import pytest
 from connectors.ports import Detections
 from db.engine import read
 from db.tasks import batches
-from loop import selection_page, stages
+from loop import stages
 from loop.base.errors import ConfigError
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
@@ -26,6 +26,7 @@ from loop.selection.explanation import Batch
 from loop.selection.sampler_pool import Cost, Learned, pool_of, queued_of, wanted_of
 from loop.selection.search_queries import query_vectors
 from loop.selection.select import Request, select_from
+from loop.web.pages import selection
 from tests.fakes import FakeEmbedder, FakeParts, quiet
 
 CORNER = [0.0, 0.0, 10.0, 10.0]
@@ -280,7 +281,7 @@ def test_the_page_shows_every_frame_with_its_reason(
     parts: FakeParts, view: CoverageView, tmp_path: Path
 ) -> None:
     report = select_from(parts.project, view, Request(12, "hybrid", explain=True))
-    selection_page.write(parts.project, view, report, tmp_path / "new" / "batch.html")
+    selection.write(parts.project, view, report, tmp_path / "new" / "batch.html")
     page = (tmp_path / "new" / "batch.html").read_text(encoding="utf-8")
     assert page.count('<article class="frame">') == 12
     assert page.count('alt="the labeled frame that it resembles most"') == 9
@@ -296,7 +297,7 @@ def test_the_page_says_of_how_many_labeled_frames_a_condition_is_not_known(
     gaps = [replace(gap, training_known=0.5) for gap in view.gaps]
     half = replace(view, gaps=gaps, strata=strata_of(gaps, len(view.production)))
     report = select_from(parts.project, half, Request(12, "hybrid", dry_run=True, explain=True))
-    page = selection_page.render(parts.project, half, report)
+    page = selection.render(parts.project, half, report)
     assert page.count(f"; of {round(0.5 * len(view.training))} labeled it is not known") == len(gaps) > 0
 
 

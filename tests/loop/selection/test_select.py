@@ -205,9 +205,7 @@ def test_without_evaluation_groups_all_is_for_training_and_the_other_way_round(
 def test_one_camera_day_and_frames_that_are_used_up_are_told(
     analyzed: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        select, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)) // 3
-    )
+    monkeypatch.setattr(select, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)) // 3)
     one = [replace(row, role=Role.POOL) for row in view.production.rows]
     group = np.zeros_like(view.production.group)
     single = replace(view, production=replace(view.production, rows=one, group=group))

@@ -1,0 +1,130 @@
+"""ingest, analyze, gaps, duplicates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loop.cli.app import (
+    BUSY,
+    FAILED,
+    HERE,
+    JsonOption,
+    ProjectOption,
+    app,
+    emit,
+    fail,
+    opened,
+    progress_bar,
+    say,
+)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"expected a time such as 2026-11-24T08:30:00+01:00, got {text!r}"
+        ) from error
+
+
+@app.command(epilog="Example: fieldloop ingest /mnt/cameras/2026-11-24")
+def ingest(
+    path: Annotated[
+        str, typer.Argument(help="A folder or a video; the configured frames.path when left out.")
+    ] = "",
+    camera: Annotated[
+        str, typer.Option(help="The camera of all that this run takes in, where nothing else names one.")
+    ] = "",
+    site: Annotated[str, typer.Option(help="Likewise its site.")] = "",
+    sequence: Annotated[str, typer.Option(help="Likewise its sequence: frames that belong together.")] = "",
+    started_at: Annotated[
+        datetime | None,
+        typer.Option(
+            help="Likewise when a video begins, or when images were taken: ISO 8601, in frames.timezone without an offset.",
+            parser=_moment,
+            metavar="TIME",
+        ),
+    ] = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in production frames; what cannot be used is set aside with its reason."""
+    from loop import stages
+    from loop.insights.overview import unplaced_lines
+    from loop.project.wiring import Given
+
+    place = opened(project)
+    with progress_bar("ingest") as progress:
+        given = Given(camera, site, sequence, started_at)
+        report = stages.ingest(place, progress, path or None, until_whole=True, given=given)
+    report.notes = unplaced_lines(place.project)
+    emit(report, as_json, report.lines)
+
+
+@app.command(epilog="Example: fieldloop analyze")
+def analyze(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """Embed, detect and measure every frame that the current models have not seen."""
+    from loop import stages
+
+    with progress_bar("analyze") as progress:
+        report = stages.analyze(opened(project), progress)
+    if report.busy:
+        fail("another process is analyzing this project; it will do this work", BUSY)
+    emit(
+        report,
+        as_json,
+        lambda: [f"{report.analyzed} frames analyzed, {report.unreadable} could not be decoded"],
+    )
+    if report.failures:
+        fail("; ".join(f"{kind} failed: {why}" for kind, why in report.failures.items()), FAILED)
+
+
+@app.command(epilog="Example: fieldloop gaps --html gaps.html")
+def gaps(
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write the page with pictures to this file.")
+    ] = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """The conditions that production shows and the training set under-covers, worst first."""
+    from loop.gaps import coverage_view
+    from loop.web.pages.gaps import write
+
+    place = opened(project)
+    with progress_bar("gaps") as progress:
+        view = coverage_view.build(place, progress)
+        if html:
+            write(place.project, view, html)
+    emit(coverage_view.as_json(view), as_json, lambda: coverage_view.lines(view))
+    if html:
+        say(f"the page with pictures: {html}")
+
+
+@app.command(epilog="Example: fieldloop duplicates --html duplicates.html")
+def duplicates(
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write the page with pictures to this file.")
+    ] = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """What each camera shows again and again: near-duplicates are labeled once, and never on both sides of a split."""
+    from loop.insights.duplicates import as_json as for_programs
+    from loop.insights.duplicates import survey
+    from loop.project.project import open_project
+    from loop.web.pages.duplicates import write
+
+    place = open_project(project)
+    with progress_bar("duplicates") as progress:
+        found = survey(place, progress)
+        if html:
+            write(place, found, html)
+    emit(for_programs(found), as_json, found.lines)
+    if html:
+        say(f"the page with pictures: {html}")

@@ -1,0 +1,1 @@
+"""The service: all of the loop by itself, on a schedule."""

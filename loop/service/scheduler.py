@@ -1,0 +1,256 @@
+"""`fieldloop serve`: the loop runs by itself.
+
+Jobs are declared here, their triggers in the configuration. The job store is memory: what was due while the service was down is not
+owed, because every stage takes up whatever there is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from connectors.errors import ConnectorError, LabelStudioDown
+from connectors.ports import Progress
+from db.engine import read, write
+from db.errors import StateError
+from db.leases import last_runs, note_run
+from db.tables import utcnow
+from loop import stages
+from loop.base.errors import LoopError, ProjectError, Waiting
+from loop.gaps.coverage_view import CoverageView
+from loop.project.wiring import Parts
+from loop.rounds import rounds
+from loop.selection import daily
+from loop.settings.settings import Settings
+from loop.settings.triggers import parse_date, parse_trigger
+from loop.web.pages import gaps
+
+log = logging.getLogger(__name__)
+STOP_WITHIN_S = 5.0
+WELL_AGAIN = "goes on"
+
+
+class Stopping(BaseException):
+    """The service is asked to end; no stage may take it for a failure of its own, so it is no Exception."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: what it does, which executor it may occupy, and which job has work once this one did something.
+
+    `run` answers what it did, "" for nothing.
+    """
+
+    name: str
+    executor: str
+    run: Callable[[Parts, Progress], str]
+    wakes: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a job does now, and what came of its last run that did something or could not. checked_at: of its last run at all."""
+
+    now: str = ""
+    outcome: str = ""
+    detail: str = ""
+    checked_at: datetime | None = None
+
+
+def _ingest(parts: Parts, progress: Progress) -> str:
+    report = stages.ingest(parts, progress)
+    aside = report.rejected.total()
+    left = f", {report.unsettled} still being written" if report.unsettled else ""
+    return f"{report.stored} new frames, {aside} set aside{left}" if report.stored or aside else ""
+
+
+def _analyze(parts: Parts, progress: Progress) -> str:
+    report = stages.analyze(parts, progress)
+    if report.failures:
+        raise ProjectError("; ".join(f"{kind}: {why}" for kind, why in report.failures.items()))
+    return f"{report.analyzed} frames analyzed" if report.analyzed else ""
+
+
+def _select(parts: Parts, progress: Progress) -> str:
+    def show(view: CoverageView) -> None:
+        gaps.write(parts.project, view, parts.project.pages / "gaps.html")
+
+    report = daily.select_daily(parts, progress, show)
+    return f"{len(report.chosen)} frames chosen" if report.chosen else ""
+
+
+def _push(parts: Parts, progress: Progress) -> str:
+    if not stages.anything_to_push(parts):
+        return ""
+    report = stages.push(parts, progress)
+    if not (report.pushed or report.found or report.waiting):
+        return ""
+    return f"{report.pushed} tasks made, {report.waiting} may still arrive"
+
+
+def _pull(parts: Parts, progress: Progress) -> str:
+    if not stages.anything_to_pull(parts):
+        return ""
+    report = stages.pull(parts, progress)
+    counts = {
+        "answers": report.answers.total(),
+        "labels revoked": report.revoked,
+        "tasks deleted in Label Studio": report.deleted,
+        "to mend": len(report.to_mend),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _round(parts: Parts, progress: Progress) -> str:
+    return rounds.step_or_start(parts, progress)
+
+
+def _round_at(parts: Parts, progress: Progress) -> str:
+    return rounds.start_if_labeled(parts)
+
+
+JOBS = (
+    Job("ingest", "io", _ingest, wakes="analyze"),
+    Job("analyze", "inference", _analyze),
+    Job("select", "selection", _select, wakes="push"),
+    Job("push", "io", _push),
+    Job("pull", "io", _pull),
+    Job("round", "training", _round),
+    Job("round_at", "io", _round_at, wakes="round"),
+)
+EXECUTORS = {"io": 3, "inference": 1, "selection": 1, "training": 1}
+
+
+def triggers_of(settings: Settings) -> dict[str, BaseTrigger]:
+    """The trigger of every job that has one. Raises ConfigError."""
+    found = {
+        job.name: parse_trigger(f"schedule.{job.name}", getattr(settings.schedule, job.name))
+        for job in JOBS
+        if job.name != "round_at"
+    }
+    found["round_at"] = parse_date("round.at", settings.round.at)
+    return {name: trigger for name, trigger in found.items() if trigger is not None}
+
+
+class Service:
+    """The scheduler of one project. Start it while holding the lease `serve`. Raises ConfigError."""
+
+    def __init__(self, parts: Parts, stop: threading.Event, jobs: tuple[Job, ...] = JOBS) -> None:
+        self.parts = parts
+        self.stop = stop
+        self.jobs = jobs
+        self.triggers = triggers_of(parts.project.settings)
+        self.states = {job.name: State() for job in jobs}
+        self.scheduler = BackgroundScheduler(
+            executors={name: ThreadPoolExecutor(size) for name, size in EXECUTORS.items()},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone=UTC,
+        )
+
+    def start(self) -> None:
+        """Schedules every job that has a trigger; those of an interval run at once too."""
+        self._recall()
+        for job in self.jobs:
+            trigger = self.triggers.get(job.name)
+            if trigger is None:
+                continue
+            first = {"next_run_time": datetime.now(UTC)} if isinstance(trigger, IntervalTrigger) else {}
+            self.scheduler.add_job(
+                run_job, trigger, args=[self, job], id=job.name, executor=job.executor, **first
+            )
+        self.scheduler.start()
+
+    def wake(self, name: str) -> None:
+        """Runs a job now rather than at the end of its interval; one that waits for a date goes on waiting."""
+        if not self.stop.is_set() and isinstance(self.triggers.get(name), IntervalTrigger):
+            self.scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+
+    def alive(self) -> bool:
+        """Whether the scheduler's own thread still runs: a dead one would leave `running` true."""
+        thread = getattr(self.scheduler, "_thread", None)
+        return self.scheduler.running and thread is not None and thread.is_alive()
+
+    def health(self) -> dict[str, Any]:
+        """Whether it is alive, and the state of each job that has a trigger; asks neither database nor Label Studio."""
+        return {
+            "ok": self.alive(),
+            "jobs": {job.name: self.states[job.name] for job in self.jobs if job.name in self.triggers},
+        }
+
+    def shut_down(self) -> bool:
+        """Asks every job to stop; False when one did not within STOP_WITHIN_S: it may be killed then, as any stage may."""
+        self.stop.set()
+        waiter = threading.Thread(target=self.scheduler.shutdown, kwargs={"wait": True}, daemon=True)
+        waiter.start()
+        waiter.join(STOP_WITHIN_S)
+        return not waiter.is_alive()
+
+    def note(self, name: str, **changes: Any) -> None:
+        self.states[name] = replace(self.states[name], **changes)
+
+    def _recall(self) -> None:
+        """What the ledger says, so that a job that failed before a restart is known to be well again after it."""
+        with read(self.parts.project.engine) as session:
+            runs = last_runs(session)
+        for name in self.states.keys() & runs.keys():
+            self.note(name, outcome=runs[name].outcome or "", detail=runs[name].detail or "")
+
+
+def run_job(service: Service, job: Job) -> None:
+    """One run with its line in the ledger; never raises, so that one failure does not take the schedule along."""
+    if service.stop.is_set():
+        return
+
+    def progress(done: int, total: int, what: str) -> None:
+        service.note(job.name, now=f"{done}/{total} {what}" if total else f"{done} {what}")
+        if service.stop.is_set():
+            raise Stopping
+
+    started_at = utcnow()
+    outcome, detail = _attempt(service, job, progress)
+    before = service.states[job.name]
+    if outcome == "done" and not detail and before.outcome not in ("", "done"):
+        detail = WELL_AGAIN
+    service.note(job.name, now="", checked_at=utcnow())
+    if not detail:
+        return
+    service.note(job.name, outcome=outcome, detail=detail)
+    _ledger(service, job, started_at, outcome, detail)
+    if outcome == "done" and job.wakes and detail != WELL_AGAIN:
+        service.wake(job.wakes)
+
+
+def _attempt(service: Service, job: Job, progress: Progress) -> tuple[str, str]:
+    before = service.states[job.name]
+    try:
+        return "done", job.run(service.parts, progress)
+    except Stopping:
+        return "stopped", "asked to stop; it goes on at the next start"
+    except (LabelStudioDown, Waiting) as error:
+        outcome, detail = "waiting", str(error)
+    except (LoopError, ConnectorError, StateError, OSError) as error:
+        outcome, detail = "failed", str(error)
+    except Exception as error:
+        outcome, detail = "failed", f"{type(error).__name__}: {error}"
+        log.error("%s failed", job.name, exc_info=(before.outcome, before.detail) != (outcome, detail))
+        return outcome, detail
+    if (before.outcome, before.detail) != (outcome, detail):
+        log.warning("%s: %s %s", job.name, "waits:" if outcome == "waiting" else "failed:", detail)
+    return outcome, detail
+
+
+def _ledger(service: Service, job: Job, started_at: datetime, outcome: str, detail: str) -> None:
+    try:
+        with write(service.parts.project.engine) as session:
+            note_run(session, job.name, started_at, outcome, detail, repeated=outcome != "done")
+    except Exception:
+        log.exception("the run of %s could not be recorded", job.name)

@@ -1,0 +1,1 @@
+"""Pages with pictures, each written by one function from what was read already."""

@@ -1,0 +1,155 @@
+"""The gaps as a page: shares side by side, example frames, and a map of the embedding space. One file, dark and light."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from connectors.ports import Box
+from db.tables import utcnow
+from loop.gaps.coverage_view import CoverageView
+from loop.ingest.ingest import write_atomically
+from loop.labeling.push import predicted_boxes
+from loop.math.coverage.facets import UNKNOWN, Facet, Ints
+from loop.math.coverage.gaps import Gap
+from loop.math.coverage.projection import project as project_plane
+from loop.math.coverage.projection import sample_rows
+from loop.project.project import Project
+from loop.web.thumbnails import thumbnail
+
+EXAMPLES = 6
+POINTS = 2000
+SHOWN_GAPS = 12
+COLORS = (
+    "#e4572e",
+    "#17bebb",
+    "#ffc914",
+    "#8e6fd8",
+    "#76b041",
+    "#e56399",
+    "#3f88c5",
+    "#f49d37",
+    "#5f9ea0",
+    "#b56576",
+    "#9bc53d",
+    "#7d8597",
+)
+
+
+@dataclass(frozen=True)
+class GapCard:
+    """One gap as the page shows it. scale: the share that a full bar means."""
+
+    gap: Gap
+    color: str
+    scale: float
+    pictures: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One condition's two shares."""
+
+    option: str
+    production: float
+    training: float
+
+
+def write(project: Project, view: CoverageView, path: Path) -> None:
+    """Writes the page to `path`, and the copy that `fieldloop serve` shows."""
+    text = render(project, view)
+    for target in {path.resolve(), (project.pages / "gaps.html").resolve()}:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, text.encode("utf-8"))
+
+
+def render(project: Project, view: CoverageView) -> str:
+    """The page as HTML."""
+    pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape())
+    cards = [
+        _card(project.store, view, gap, COLORS[i % len(COLORS)])
+        for i, gap in enumerate(view.gaps[:SHOWN_GAPS])
+    ]
+    return pages.get_template("gaps.html").render(
+        name=project.settings.name,
+        made=utcnow(),
+        view=view,
+        cards=cards,
+        facets=_by_name(view.facets),
+        points=_points(view, project.settings.seed),
+        legend=[(card.gap.name, card.color) for card in cards],
+    )
+
+
+def bars(facet: Facet) -> list[Bar]:
+    """Shares of every option that either side shows, most frequent in production first."""
+    here = facet.production[facet.production != UNKNOWN]
+    there = facet.training[facet.training != UNKNOWN]
+    if not len(here) or not len(there):
+        return []
+    rows = [
+        Bar(option, float((here == i).mean()), float((there == i).mean()))
+        for i, option in enumerate(facet.options)
+    ]
+    if facet.kind == "prompt":
+        rows.append(Bar("none of these", float((here == -1).mean()), float((there == -1).mean())))
+    return sorted((bar for bar in rows if bar.production or bar.training), key=lambda bar: -bar.production)
+
+
+def _by_name(facets: Sequence[Facet]) -> dict[str, list[Bar]]:
+    """The bars of each facet; a measurement with a low and a high limit is one."""
+    found: dict[str, list[Bar]] = {}
+    for facet in facets:
+        if rows := bars(facet):
+            found.setdefault(facet.name, []).extend(rows)
+    return found
+
+
+def examples(view: CoverageView, rows: Sequence[int], most: int = EXAMPLES) -> list[int]:
+    """At most `most` rows, of different sequences as far as there are any."""
+    first: dict[int, int] = {}
+    for row in rows:
+        first.setdefault(
+            int(view.production.sequence[row]) if view.production.sequence[row] >= 0 else -int(row) - 1,
+            int(row),
+        )
+    spread = list(first.values())
+    return (spread + [int(row) for row in rows if int(row) not in spread])[:most]
+
+
+def _card(store: Path, view: CoverageView, gap: Gap, color: str) -> GapCard:
+    pictures = []
+    for row in examples(view, list(gap.frames)):
+        frame = view.production.rows[row]
+        when = f"{frame.captured_at:%Y-%m-%d %H:%M}" if frame.captured_at else ""
+        pictures.append((thumbnail(store / frame.path, _boxes(view, row)), f"{frame.camera} {when}".strip()))
+    scale = (
+        max(gap.interval[1] if gap.interval[1] < 1 else gap.production_share, gap.training_share, 1e-9) * 1.1
+    )
+    return GapCard(gap, color, scale, pictures)
+
+
+def _boxes(view: CoverageView, row: int) -> list[Box]:
+    return predicted_boxes(view.detections[row], view.classes)
+
+
+def _points(view: CoverageView, seed: int) -> list[tuple[float, float, str, str]]:
+    """(x, y, color or kind, title) in 0..1000; training first so that gaps lie on top, each frame in its rarest gap."""
+    gap_of = np.where(view.strata.code < SHOWN_GAPS, view.strata.code, -1)
+    named: Ints = np.flatnonzero(gap_of >= 0)
+    parts = sample_rows([np.arange(len(view.training)), np.flatnonzero(gap_of < 0), named], POINTS, seed)
+    training, ordinary, inside = parts
+    vectors = np.concatenate(
+        [view.training.vectors[training], view.production.vectors[np.concatenate([ordinary, inside])]]
+    )
+    plane = project_plane(vectors, seed) * 1000
+    kinds = [("training", "training set")] * len(training) + [("production", "production")] * len(ordinary)
+    kinds += [(COLORS[gap_of[row] % len(COLORS)], view.gaps[gap_of[row]].name) for row in inside]
+    return [
+        (round(float(x), 1), round(float(y), 1), kind, title)
+        for (x, y), (kind, title) in zip(plane, kinds, strict=True)
+    ]

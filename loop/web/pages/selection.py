@@ -1,0 +1,73 @@
+"""A batch as a page: what it buys, and every frame with its reason, beside the labeled frame it resembles most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from db.tables import utcnow
+from loop.gaps.coverage_view import CoverageView
+from loop.ingest.ingest import write_atomically
+from loop.labeling.push import predicted_boxes
+from loop.project.project import Project
+from loop.selection.explanation import told_boxes
+from loop.selection.select import Chosen, SelectReport
+from loop.web.thumbnails import thumbnail
+
+SHOWN = 200
+SMALL = 120
+
+
+@dataclass(frozen=True)
+class FrameCard:
+    """picture, nearest: data URIs, "" where there is none."""
+
+    chosen: Chosen
+    picture: str
+    nearest: str
+    similarity: float
+    when: str
+
+
+def check_writable(path: Path) -> None:
+    """Raises OSError where no page can be written; a batch that is queued already would be chosen once more."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=path.parent):
+        pass
+
+
+def write(project: Project, view: CoverageView, report: SelectReport, path: Path) -> None:
+    """Writes the page. The report must have been made with an explanation."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, render(project, view, report).encode("utf-8"))
+
+
+def render(project: Project, view: CoverageView, report: SelectReport) -> str:
+    """The page as HTML: one file, dark and light."""
+    pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape())
+    place = {row.seq: i for i, row in enumerate(view.production.rows)}
+    shown = report.chosen[:SHOWN]
+    return pages.get_template("selection.html").render(
+        name=project.settings.name,
+        made=utcnow(),
+        report=report,
+        of=report.explanation,
+        told_boxes=told_boxes,
+        cards=[_card(project.store, view, report, item, place[item.frame]) for item in shown],
+        left_out=len(report.chosen) - len(shown),
+    )
+
+
+def _card(store: Path, view: CoverageView, report: SelectReport, item: Chosen, row: int) -> FrameCard:
+    frame = view.production.rows[row]
+    near = report.explanation.nearest.get(item.frame) if report.explanation else None
+    return FrameCard(
+        item,
+        thumbnail(store / frame.path, predicted_boxes(view.detections[row], view.classes)),
+        thumbnail(store / near.path, width=SMALL) if near else "",
+        near.similarity if near else 0.0,
+        f"{frame.captured_at:%Y-%m-%d %H:%M}" if frame.captured_at else "",
+    )

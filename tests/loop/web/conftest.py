@@ -1,0 +1,50 @@
+"""One empty and one full project for all tests of the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from db.engine import write
+from db.leases import note_run
+from db.tables import utcnow
+from loop import stages
+from loop.gaps import coverage_view
+from loop.project.project import Project, open_project
+from loop.rounds import rounds
+from loop.selection import select
+from loop.selection.select import Request
+from loop.web.pages import gaps
+from tests.fakes import FakeParts, make_project, quiet, write_frames
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    project = make_project(tmp_path_factory.mktemp("empty") / "project")
+    yield project
+    project.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Ingested, analyzed, selected, pushed, one file set aside, one round cancelled, one job that waits."""
+    folder = tmp_path_factory.mktemp("full")
+    make_project(folder / "project", overrides=["select.max_per_sequence=50"]).engine.dispose()
+    write_frames(folder / "incoming")
+    (folder / "incoming" / "<b>broken.jpg").write_bytes(b"no image")
+    parts = FakeParts(open_project(folder / "project"))
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    view = coverage_view.build(parts, quiet)
+    select.select_from(parts.project, view, Request(8, "hybrid"))
+    gaps.write(parts.project, view, parts.project.pages / "gaps.html")
+    stages.push(parts, quiet)
+    rounds.start(parts)
+    rounds.cancel(parts)
+    with write(parts.project.engine) as session:
+        for job, detail in (("ingest", "42 new frames, 1 set aside"), ("select", "8 frames chosen")):
+            note_run(session, job, utcnow(), "done", detail)
+        note_run(session, "push", utcnow(), "waiting", "Label Studio does not answer")
+    yield parts.project
+    parts.project.engine.dispose()

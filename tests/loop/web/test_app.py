@@ -1,0 +1,159 @@
+"""The pages with an empty and a full project, and who may see them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from loop.base.errors import ConfigError
+from loop.project.project import Project
+from loop.service.scheduler import State
+from loop.settings.settings import Web
+from loop.web.app import TOKEN, build_app, is_loopback, token_for
+
+SECRET = "a" * 32
+LOCAL = "http://localhost:8765"
+
+
+def well() -> dict[str, Any]:
+    state = State("3/9 frames", "done", "3 frames", datetime(2026, 5, 1, tzinfo=UTC))
+    return {"ok": True, "jobs": {"ingest": state, "push": State()}, "label_studio": "http://localhost:8080"}
+
+
+def client(project: Project, health: Any = well, base_url: str = LOCAL) -> TestClient:
+    return TestClient(build_app(project, health), base_url=base_url, follow_redirects=False)
+
+
+def exposed(project: Project) -> Project:
+    """The same project, listening beyond loopback."""
+    settings = project.settings.model_copy(update={"web": Web(host="0.0.0.0", port=8765)})
+    return Project(project.root, settings, project.engine)
+
+
+@pytest.mark.parametrize("path", ["/", "/models", "/healthz", "/api/status"])
+def test_pages_of_an_empty_project(empty: Project, path: str) -> None:
+    answer = client(empty).get(path)
+    assert answer.status_code == 200
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_without_a_gaps_page_it_says_how_to_get_one(empty: Project) -> None:
+    answer = client(empty).get("/gaps")
+    assert answer.status_code == 404
+    assert "fieldloop gaps --html gaps.html" in answer.text
+
+
+def test_the_status_page_shows_every_step(full: Project) -> None:
+    text = client(full).get("/").text
+    for said in (
+        "42",
+        "1 not an image",
+        "of 74",
+        "3/9 frames",
+        "Label Studio does not answer",
+        "&lt;b&gt;broken.jpg",
+        "cancelled",
+        "http://localhost:8080/projects/",
+    ):
+        assert said in text
+    assert "<b>broken" not in text
+
+
+def test_the_models_page_shows_rounds_and_checkpoints(full: Project) -> None:
+    text = client(full).get("/models").text
+    assert "Round 1" in text
+    assert "the team" in text
+
+
+def test_the_gaps_page_is_the_file(full: Project) -> None:
+    answer = client(full).get("/gaps")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.content == (full.pages / "gaps.html").read_bytes()
+
+
+def test_the_status_for_programs(full: Project) -> None:
+    found = client(full).get("/api/status").json()
+    assert found["frames"]["production"] == 42
+    assert found["jobs"]["push"]["outcome"] == "waiting"
+    assert found["service_state"]["jobs"]["ingest"]["now"] == "3/9 frames"
+
+
+@pytest.mark.parametrize(("ok", "code"), [(True, 200), (False, 503)])
+def test_health(empty: Project, ok: bool, code: int) -> None:
+    answer = client(empty, lambda: well() | {"ok": ok}).get("/healthz")
+    assert answer.status_code == code
+    assert answer.json()["ok"] is ok
+    assert answer.json()["jobs"]["ingest"]["checked_at"] == "2026-05-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.9", "::1", "[::1]"])
+def test_loopback_needs_no_token(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    assert is_loopback(host)
+    assert token_for(host) == ""
+
+
+@pytest.mark.parametrize(("token", "what"), [("", "none"), ("short", "a shorter one")])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.4", "box.example.org", ""])
+def test_beyond_loopback_a_token_is_asked_for(
+    host: str, token: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TOKEN, token)
+    with pytest.raises(ConfigError, match=rf"web\.host: expected a loopback address, .* and {what}; make"):
+        token_for(host)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "testserver", "10.0.0.4"])
+def test_other_names_of_this_machine_are_refused(empty: Project, host: str) -> None:
+    answer = client(empty).get("/", headers={"host": host})
+    assert answer.status_code in (400, 421)
+    assert empty.settings.name not in answer.text
+
+
+@pytest.mark.parametrize("base", ["http://127.0.0.1:8765", "http://[::1]:8765", "http://127.0.0.9"])
+def test_loopback_addresses_are_answered(empty: Project, base: str) -> None:
+    assert client(empty, base_url=base).get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/gaps", "/models", "/healthz", "/api/status", "/nothing"])
+def test_without_the_token_nothing_is_shown(
+    full: Project, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TOKEN, SECRET)
+    outside = client(exposed(full), base_url="http://box.example.org")
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": "fieldloop_token=wrong"}):
+        answer = outside.get(path, headers=headers)
+        assert answer.status_code == 401
+        assert SECRET not in answer.text
+    assert outside.get(path, headers={"authorization": f"Bearer {SECRET}"}).status_code != 401
+
+
+def test_the_token_in_the_address_becomes_a_cookie(full: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, SECRET)
+    outside = client(exposed(full), base_url="http://box.example.org")
+    entered = outside.get(f"/models?token={SECRET}")
+    assert (entered.status_code, entered.headers["location"]) == (303, "/models")
+    assert "HttpOnly" in entered.headers["set-cookie"]
+    assert outside.get("/models").status_code == 200
+
+
+def test_the_token_leads_to_no_other_site(full: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, SECRET)
+    outside = client(exposed(full), base_url="http://box.example.org")
+    answer = outside.get(f"http://box.example.org//evil.example/?token={SECRET}")
+    assert answer.headers["location"] == "/evil.example/"
+
+
+def test_nothing_can_be_written(full: Project) -> None:
+    for method in ("POST", "PUT", "DELETE"):
+        assert client(full).request(method, "/").status_code == 405
+
+
+def test_files_are_not_served(full: Project) -> None:
+    for path in ("/../fieldloop.yaml", "/%2e%2e/fieldloop.yaml", "/gaps/../../fieldloop.yaml"):
+        assert client(full).get(path).status_code == 404
