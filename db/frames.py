@@ -1,4 +1,4 @@
-"""Frames, their groups, what was set aside, and small named facts of the project."""
+"""Frames, their groups, and files that were set aside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.sql import AnySelect, in_parts, insert_new, insert_one, table_of, upsert
 from db.states import Origin, Role
-from db.tables import Fact, Frame, Group, Label, Reject, Sighting
+from db.tables import Frame, Group, Label, Reject, Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,25 +228,6 @@ def rejects(session: Session, limit: int | None = None) -> list[RejectRow]:
     columns = (Reject.source_key, Reject.content_hash, Reject.code, Reject.reason, Reject.seen_at)
     rows = session.execute(select(*columns).order_by(Reject.id.desc()).limit(limit))
     return [RejectRow(*row) for row in rows]
-
-
-def get_fact(session: Session, key: str) -> str | None:
-    return session.execute(select(Fact.value).where(Fact.key == key)).scalar()
-
-
-def set_fact(session: Session, key: str, value: str) -> None:
-    upsert(session, Fact, [{"key": key, "value": value}])
-
-
-def claim_fact(session: Session, key: str, value: str) -> str:
-    """The stored value; `value` is stored only when the key is new."""
-    insert_new(session, Fact, [{"key": key, "value": value}])
-    return session.execute(select(Fact.value).where(Fact.key == key)).scalar_one()
-
-
-def lock_fact(session: Session, key: str) -> None:
-    """Until the transaction ends, others that lock this fact wait; on SQLite all that write wait anyway."""
-    session.execute(select(Fact.value).where(Fact.key == key).with_for_update())
 
 
 def frame_select() -> AnySelect:

@@ -43,7 +43,7 @@ from connectors.ports import (
     TrainSpec,
 )
 from db.engine import write
-from db.frames import set_fact
+from db.facts import set_fact
 from db.models import add_model
 from loop.project.init import CreateReport, NewProject, create_project
 from loop.project.project import Project, open_project

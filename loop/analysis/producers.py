@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from connectors.ports import Detector, Embedder
 from db.analysis import producer, producer_id
 from db.engine import read, write
-from db.frames import get_fact, set_fact
+from db.facts import get_fact, set_fact
 from db.models import deployed
 from db.progress import Backlog, backlog, count_seen, find_producer, has_producer
 from loop.math.coverage.image_statistics import MEASURES_VERSION

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from connectors.ports import Capture
 from connectors.sources.metadata import camera_day
-from db.frames import claim_fact, first_production_group, get_fact, group_id, lock_fact, newest_undated_group
+from db.facts import claim_fact, get_fact, lock_fact
+from db.frames import first_production_group, group_id, newest_undated_group
 from db.states import Role
 
 SECRET = "evaluation_secret"  # noqa: S105

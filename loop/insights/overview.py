@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from connectors.sources.pattern_guess import likely_pattern
 from db.engine import read
-from db.frames import Unplaced, frame_counts, get_fact, reject_counts, rejects, unplaced
+from db.facts import get_fact
+from db.frames import Unplaced, frame_counts, reject_counts, rejects, unplaced
 from db.labels import count_labels
 from db.leases import RunRow, last_runs, lease
 from db.models import ModelRow, deployed, models

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from connectors.ports import Annotation, LabelBackend, Progress, TaskAnswers
 from db.engine import read, write
-from db.frames import get_fact, set_fact
+from db.facts import get_fact, set_fact
 from db.labels import AnswerRow, answers, delete_label, labels, record_annotation, set_label
 from db.states import TaskStatus
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys

@@ -18,7 +18,8 @@ from connectors.errors import LabelStudioError, ProjectGone
 from connectors.ports import Array, Box, LabelBackend, LabelTask, Progress
 from db.analysis import StoredDetections, load_detections, producer
 from db.engine import read, write
-from db.frames import FrameRow, frames, get_fact, set_fact
+from db.facts import get_fact, set_fact
+from db.frames import FrameRow, frames
 from db.states import TaskStatus
 from db.tables import utcnow
 from db.tasks import TaskRow, move, tasks

@@ -23,7 +23,8 @@ from connectors.images import content_hash, decode, inspect
 from connectors.ports import Capture, Progress
 from connectors.yolo.detector import read_classes
 from db.engine import write
-from db.frames import NewFrame, add_frame, claim_fact, group_id, known_hashes
+from db.facts import claim_fact
+from db.frames import NewFrame, add_frame, group_id, known_hashes
 from db.labels import set_label
 from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from db.engine import open_database, read
-from db.frames import get_fact
+from db.facts import get_fact
 from loop.base.errors import ProjectError
 from loop.settings.settings import Settings, load_settings
 

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from connectors.ports import Progress
 from db.engine import read, write
-from db.frames import count_analyzed, get_fact, set_fact
+from db.facts import get_fact, set_fact
+from db.frames import count_analyzed
 from db.tasks import batches, selected_today
 from loop.analysis import producers
 from loop.base.errors import Waiting

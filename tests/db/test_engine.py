@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 
 from db.engine import migration_config, open_database, read, schema_head, schema_revision, write
 from db.errors import SchemaMismatch, StateError
-from db.frames import claim_fact, get_fact, set_fact
+from db.facts import claim_fact, get_fact, set_fact
 from db.tables import Base
 
 PROJECT = Path(__file__).parents[2]
@@ -171,7 +171,7 @@ def test_several_processes_open_and_write_at_once(url: str) -> None:
 COUNT_TO_15 = """
 import sys
 from db.engine import open_database, write
-from db.frames import claim_fact, get_fact, set_fact
+from db.facts import claim_fact, get_fact, set_fact
 from sqlalchemy import text
 engine = open_database(sys.argv[1])
 for step in range(15):

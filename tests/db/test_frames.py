@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from db.engine import read, write
+from db.facts import lock_fact
 from db.frames import (
     NewFrame,
     Seen,
@@ -22,7 +23,6 @@ from db.frames import (
     frames,
     group_id,
     known_hashes,
-    lock_fact,
     newest_undated_group,
     record_seen,
     reject_counts,

@@ -10,7 +10,7 @@ import pytest
 from connectors.errors import LabelConfigMismatch, LabelStudioDown, LabelStudioError, ProjectGone
 from connectors.ports import Box
 from db.engine import read
-from db.frames import get_fact
+from db.facts import get_fact
 from db.labels import StoredBox
 from db.states import TaskStatus
 from loop import stages

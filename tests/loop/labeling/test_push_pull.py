@@ -12,7 +12,8 @@ import pytest
 from connectors.errors import LabelConfigMismatch, LabelStudioDown
 from connectors.ports import Annotation, Box, LabelProject
 from db.engine import read, write
-from db.frames import frames, set_fact
+from db.facts import set_fact
+from db.frames import frames
 from db.labels import StoredBox, answers, labels
 from db.states import BatchStatus, TaskStatus
 from db.tasks import batches, move
