@@ -60,7 +60,7 @@ def test_a_dead_process_loses_it_at_once(engine: Engine, tmp_path: Path) -> None
         f"assert take(open_database({str(engine.url)!r}), 'push', holder_id(), 3600)\n"
         "os._exit(9)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=Path(leases.__file__).parents[1], check=False)
+    done = subprocess.run([sys.executable, "-c", script], cwd=Path(leases.__file__).parents[2], check=False)
     assert done.returncode == 9
     assert holder(engine) is not None
     with exclusive(engine, "push") as mine:
