@@ -33,6 +33,7 @@ from db.duplicates import (
 )
 from db.engine import read, write
 from db.frames import FrameRow
+from loop.base.arrays import Bools, Ints
 from loop.math.coverage.frame_arrays import Side, codes_of, sequences
 from samplers.engine import near_duplicates as clusters
 from samplers.engine.near_duplicates import (
@@ -43,8 +44,6 @@ from samplers.engine.near_duplicates import (
     reach_of,
 )
 
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
 Number = TypeVar("Number", np.int64, np.float64)
 GROWTH = 2
 CONTEXT = 64
@@ -149,14 +148,14 @@ def _joined(session: Session, embedder: int, frames: CameraFrames, known: Learne
     return Clustered(learned, seqs[fresh], np.concatenate([seqs[leads], seqs[fresh]])[found], reach[fresh])
 
 
-def _around(fresh: NDArray[np.bool_], sequence: Ints) -> NDArray[np.bool_]:
+def _around(fresh: Bools, sequence: Ints) -> Bools:
     """New frames and those of their sequences that are near them in time."""
     count = np.concatenate([[0], np.cumsum(fresh)])
     places = np.arange(len(fresh))
     first, last = np.maximum(places - CONTEXT, 0), np.minimum(places + CONTEXT + 1, len(fresh))
     close = count[last] > count[first]
     same = np.isin(sequence, sequence[fresh & (sequence >= 0)])
-    found: NDArray[np.bool_] = fresh | (close & same)
+    found: Bools = fresh | (close & same)
     return found
 
 

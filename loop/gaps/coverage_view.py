@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectors.ports import Progress
 from connectors.sources.metadata import zone
@@ -19,6 +18,7 @@ from db.labels import LabelRow, labels
 from db.progress import Backlog, backlog
 from db.states import Origin
 from loop.analysis import producers
+from loop.base.arrays import Ints
 from loop.base.errors import ProjectError
 from loop.math.coverage.comparison import Comparison, Evidence, Words, compare
 from loop.math.coverage.frame_arrays import load_side
@@ -26,7 +26,6 @@ from loop.math.coverage.gaps import Gap
 from loop.project.wiring import Parts, resolve
 from loop.settings.conditions import load_conditions
 
-Ints = NDArray[np.int64]
 SWITCHES = ("prompts", "metadata", "measured", "regions")
 FEW_UNLIKE = 0.02
 """Up to this share it goes unsaid: an embedder that can tell errs on one known frame in a hundred."""

@@ -14,12 +14,11 @@ from db.analysis import load_embeddings
 from db.duplicates import CameraFrames, Learned, camera_frames, thresholds
 from db.engine import read
 from loop.analysis import near_duplicates, producers
+from loop.base.arrays import Ints, Reals
 from loop.base.errors import ProjectError
 from loop.project.project import Project
 from samplers.engine.near_duplicates import camera_residual, squared_ratio
 
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
 PROBES = 300
 PAIRS = 3
 CLUSTERS = 8

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectors.ports import Detections, Progress
+from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
 from loop.replay.choosing import BLIND, Choice, Chooser, check_sampler
 from loop.replay.data import load_data
@@ -35,7 +35,6 @@ from loop.replay.split import LABELED, POOL
 from loop.replay.tools import JUDGED_FROM, Tools, sha256_of, weights_of
 from loop.replay.training import Workshop, filled, passes_of, replayed, start_rows, truth_counts
 
-Ints = NDArray[np.int64]
 Say = Callable[[str], None]
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectors.ports import Array, Detections, Embedder
 from db.analysis import StoredDetections
@@ -16,6 +15,7 @@ from db.frames import FrameRow
 from db.states import Origin, Role
 from loop.analysis.analyze import stored
 from loop.analysis.near_duplicates import clusters_of_side
+from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
 from loop.math.coverage.comparison import Comparison, Evidence, Words, compare
 from loop.math.coverage.frame_arrays import Side, codes_of, side_of
@@ -36,7 +36,6 @@ from loop.settings.strategy_names import STRATEGY_NAMES, unknown_strategy
 from samplers import STRATEGIES, Pool, Strategy
 from samplers.pool import NO_LIMIT
 
-Ints = NDArray[np.int64]
 PLAIN = ("random", "random2")
 """Any frame as likely as any other, near-duplicates among them: what a team without a tool would do. The second is another draw."""
 BY_CAMERA = "stratified"

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from loop.base.arrays import Reals
 from loop.replay import stats
-from loop.replay.curves import Axis, Curves, Floats
+from loop.replay.curves import Axis, Curves
 
 CONTROL = "random2"
 FEWEST_SEEDS = 4
 """With fewer, a bootstrap over them says too little of how sure a ratio is."""
 
 
-def areas_of(curves: Curves, sampler: str, measure: str, axis: Axis = "frames") -> Floats:
+def areas_of(curves: Curves, sampler: str, measure: str, axis: Axis = "frames") -> Reals:
     """(seeds,) area under the curve, on the scale that all samplers and seeds share."""
     low, high = span_of(curves, axis)
     pairs = zip(curves.along(sampler, axis), curves.points(sampler, measure), strict=True)
@@ -30,7 +31,7 @@ def area_test(curves: Curves, sampler: str, measure: str) -> stats.Paired:
     return stats.paired(areas_of(curves, sampler, measure), areas_of(curves, curves.samplers[0], measure))
 
 
-def ranks_of(curves: Curves, areas: dict[str, Floats]) -> dict[str, float]:
+def ranks_of(curves: Curves, areas: dict[str, Reals]) -> dict[str, float]:
     """Mean over seeds, 1 is best. random2 is random again, so it takes no rank from others."""
     ranked = [sampler for sampler in curves.samplers if sampler != CONTROL]
     ranks = stats.mean_ranks(np.stack([areas[sampler] for sampler in ranked], axis=1))

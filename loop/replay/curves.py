@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from loop.base.arrays import Reals
 from loop.replay.results import START, Result, Score, curve
 
-Floats = NDArray[np.float64]
 Axis = Literal["frames", "boxes", "seconds"]
 AXES: tuple[Axis, ...] = ("frames", "boxes", "seconds")
 OVERALL, RARE = "overall", "rare slices"
@@ -31,13 +30,13 @@ class Curves:
     missing: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
-    def along(self, sampler: str, axis: Axis) -> Floats:
+    def along(self, sampler: str, axis: Axis) -> Reals:
         """(seeds, rounds + 1) of frames, boxes or seconds labeled."""
         return np.array(
             [[getattr(each, axis) for each in row] for row in self.results[sampler]], dtype=np.float64
         )
 
-    def points(self, sampler: str, measure: str, key: str = "ap") -> Floats:
+    def points(self, sampler: str, measure: str, key: str = "ap") -> Reals:
         """(seeds, rounds + 1) AP in points of 100; NaN where nothing of the kind was there to judge."""
         return np.array(
             [[_points(score_of(each, measure), key) for each in row] for row in self.results[sampler]]

@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectors.sources.metadata import Facts as SourceFacts
 from connectors.sources.metadata import camera_day
+from loop.base.arrays import Bools, Ints
 from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, PixelBox
 from loop.datasets.importers import read_dataset
 from loop.datasets.units import Item, units
@@ -22,8 +22,6 @@ from loop.ingest.ingest import UNKNOWN
 from loop.replay.settings import ReplaySettings
 from loop.replay.sidecar import Known, read_beside, read_paths, read_sidecar
 from loop.replay.split import ALONE, LABELED, POOL, Part, parts_of
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class ReplayData:
     left_out: tuple[str, ...]
     digest: str
 
-    def rows(self, part: Part) -> NDArray[np.int64]:
+    def rows(self, part: Part) -> Ints:
         return np.flatnonzero([each == part for each in self.parts])
 
     def share(self, name: str) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from loop.base.arrays import Reals
 from loop.replay import stats
 from loop.replay.aims import DEFAULT, MARGIN, aims
 from loop.replay.compared import (
@@ -23,7 +24,7 @@ from loop.replay.compared import (
     table_of,
     told_saving,
 )
-from loop.replay.curves import AXES, OVERALL, Curves, Floats, curves_of
+from loop.replay.curves import AXES, OVERALL, Curves, curves_of
 from loop.replay.plots import plot_curves, plot_slices
 from loop.replay.results import About, read_about, read_results
 
@@ -158,7 +159,7 @@ def _against(curves: Curves, measure: str) -> Iterable[str]:
     yield from table_of(head, rows)
 
 
-def _tests(curves: Curves, values: dict[str, Floats]) -> dict[str, list[str]]:
+def _tests(curves: Curves, values: dict[str, Reals]) -> dict[str, list[str]]:
     baseline, *others = curves.samplers
     if len(curves.seeds) < 2 or not others:
         return {}
@@ -327,6 +328,6 @@ def _spent(curves: Curves) -> Iterable[str]:
     yield from table_of(["sampler", *steps], rows)
 
 
-def _mean(values: Floats) -> str:
+def _mean(values: Reals) -> str:
     there = values[~np.isnan(values)]
     return f"{there.mean():.2f}" if len(there) else ""

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectors.ports import Detections
-from loop.math.evaluation.ap import Floats, Scores, Truth, average_precisions, match_all
+from loop.base.arrays import Ints, Reals
+from loop.math.evaluation.ap import Scores, Truth, average_precisions, match_all
 from loop.replay.data import ReplayData, ReplayFrame
 from loop.replay.results import Score
 from loop.replay.settings import ReplaySettings
 from loop.replay.split import POOL
-
-Ints = NDArray[np.int64]
 
 
 def scored(
@@ -43,7 +41,7 @@ def rare_slices(data: ReplayData, settings: ReplaySettings) -> tuple[str, ...]:
     return tuple(name for name in data.slices if 0 < data.share(name) <= settings.rare_share)
 
 
-def mixture_weights(data: ReplayData, settings: ReplaySettings, rows: Ints) -> Floats:
+def mixture_weights(data: ReplayData, settings: ReplaySettings, rows: Ints) -> Reals:
     """(len(rows),) weights under which the judging frames are composed as the pool is, in the column `weight_by`."""
     weights = np.ones(len(rows))
     if not settings.weight_by:
@@ -65,7 +63,7 @@ def mean_score(scores: Sequence[Score]) -> Score:
     )
 
 
-def _score(table: Floats, ious: Floats, data: ReplayData, name: str) -> Score:
+def _score(table: Reals, ious: Reals, data: ReplayData, name: str) -> Score:
     """A slice that is named after a class is about that class."""
     value = name.partition("=")[2]
     if value in data.classes:
@@ -77,7 +75,7 @@ def _mean(scores: Scores) -> Score:
     return Score(_rounded(scores.per_class), _rounded(scores.at(0.5)))
 
 
-def _rounded(values: Floats) -> float | None:
+def _rounded(values: Reals) -> float | None:
     there = values[~np.isnan(values)]
     return round(float(there.mean()), 6) if len(there) else None
 

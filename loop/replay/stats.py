@@ -11,11 +11,12 @@ from itertools import product
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 from scipy.stats import rankdata, t
 
-Floats = NDArray[np.float64]
+from loop.base.arrays import Reals
+
 Censored = Literal["", "before", "after"]
 EXACT = 20
 """Seeds up to which every assignment of signs is tried."""
@@ -150,7 +151,7 @@ def sign_flip(delta: ArrayLike, draws: int = 100_000, seed: int = 0) -> float:
     return float((sums >= abs(values.sum()) - 1e-12 * max(1.0, np.abs(values).sum())).mean())
 
 
-def holm(p: ArrayLike) -> Floats:
+def holm(p: ArrayLike) -> Reals:
     """(K,) p-values adjusted for K tests, in the order given (Holm 1979)."""
     values = np.asarray(p, np.float64)
     order = np.argsort(values, kind="stable")
@@ -165,12 +166,12 @@ def not_worse(test: Paired, margin: float) -> bool:
     return test.lower > -margin
 
 
-def mean_ranks(scores: ArrayLike) -> Floats:
+def mean_ranks(scores: ArrayLike) -> Reals:
     """(K,) over seeds; scores: (seeds, K), the best gets 1, equal ones share."""
     return np.asarray(rankdata(-np.asarray(scores, np.float64), axis=1).mean(axis=0))
 
 
-def _ratio(curves: Sequence[Floats], part: float) -> tuple[float, float, Censored]:
+def _ratio(curves: Sequence[Reals], part: float) -> tuple[float, float, Censored]:
     """(level, ratio, which end it is beyond)."""
     x, y, x_random, y_random = curves
     fitted = np.asarray(isotonic_regression(y_random).x)

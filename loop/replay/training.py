@@ -10,17 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from connectors.ports import Progress, Trainer, TrainSpec
+from loop.base.arrays import Ints
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import label_line
 from loop.datasets.units import Item
 from loop.replay.data import ReplayData, ReplayFrame
 from loop.replay.settings import ReplaySettings
 from loop.replay.split import LABELED, POOL
-
-Ints = NDArray[np.int64]
 
 SEEDS_TRIED = 16
 """How many of the first seeds an epoch is made long enough for, as each replays other rare frames."""

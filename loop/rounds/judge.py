@@ -17,6 +17,7 @@ from db.labels import LabelRow, count_labels, labels
 from db.rounds import RoundRow
 from db.states import Origin, TaskStatus
 from db.tasks import TaskRow, tasks
+from loop.base.arrays import Bools, Reals
 from loop.base.errors import RoundError
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import chunked
@@ -35,8 +36,8 @@ class HeldOut:
     rows: list[FrameRow]
     truths: list[Truth]
     groups: list[str]
-    conditions: dict[str, NDArray[np.bool_]]
-    weights: NDArray[np.float64]
+    conditions: dict[str, Bools]
+    weights: Reals
     targets: list[str]
 
 
@@ -136,7 +137,7 @@ def _probability(answered: Mapping[int, TaskRow], frame: FrameRow) -> float:
 
 def _conditions(
     view: CoverageView, rows: Sequence[FrameRow], strata: dict[int, str | None]
-) -> dict[str, NDArray[np.bool_]]:
+) -> dict[str, Bools]:
     """Conditions that evaluation frames were drawn by, with every frame that shows them now, and the training set's own world."""
     place = {frame.seq: i for i, frame in enumerate(view.production.rows)}
     shown = {frame.seq: view.conditions_of(place[frame.seq]) for frame in rows if frame.seq in place}
@@ -149,7 +150,7 @@ def _conditions(
     return {name: mask for name, mask in found.items() if mask.any()}
 
 
-def _targets(strata: set[str], conditions: dict[str, NDArray[np.bool_]], classes: Sequence[str]) -> list[str]:
+def _targets(strata: set[str], conditions: dict[str, Bools], classes: Sequence[str]) -> list[str]:
     """What the round was to mend, as far as it can be judged: conditions by name, classes without their prefix."""
     named = {name.removeprefix("class: ") if name.startswith("class: ") else name for name in strata}
     return sorted(name for name in named if name in conditions or name in classes)

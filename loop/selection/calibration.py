@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 from sqlalchemy.orm import Session
 
@@ -18,6 +17,7 @@ from db.labels import answers, labels
 from db.states import Origin, TaskStatus
 from db.tasks import tasks
 from loop.analysis.near_duplicates import leak_groups
+from loop.base.arrays import Bools, Ints, Reals
 from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.frame_arrays import codes_of
 from loop.math.evaluation.ap import ImageMatch, match
@@ -29,8 +29,6 @@ from loop.rounds.judge import truth_of
 from loop.selection.sampler_pool import Cost, Learned
 from samplers.expected_loss import expected_loss
 
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
 IOU = 0.5
 FOLDS = 5
 FEW_FRAMES = 40
@@ -48,7 +46,7 @@ class HeldOut:
     matches: Sequence[ImageMatch]
     group: Ints
     missed: Reals
-    production: NDArray[np.bool_]
+    production: Bools
 
 
 def learned(project: Project, view: CoverageView) -> Learned:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectors.ports import Purpose
+from loop.base.arrays import Bools, Ints
 
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 CALLED: dict[Purpose, str] = {"train": "training", "evaluation": "evaluation"}
 OTHER_SIDE: dict[Purpose, str] = {"train": "kept for evaluation", "evaluation": "in the pool"}
 OWN_SIDE: dict[Purpose, str] = {"train": "in the pool", "evaluation": "kept for evaluation"}

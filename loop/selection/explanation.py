@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from loop.base.arrays import Ints, Reals
 from loop.math.coverage.comparison import Comparison
 from loop.selection.exclusions import Rules
 from loop.selection.sampler_pool import Learned, chances_of, queued_rows, showing
 from samplers import Pool
 from samplers.batch_value import worth_of
-
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

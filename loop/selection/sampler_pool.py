@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from db.states import Role
+from loop.base.arrays import Ints, Reals
 from loop.math.coverage.comparison import Comparison, scores_of
 from loop.math.coverage.gaps import Gap
 from loop.math.evaluation.calibration import Calibration
@@ -16,8 +17,6 @@ from loop.selection.exclusions import Rules
 from samplers import Pool
 from samplers.expected_loss import expected_loss
 
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
 ENOUGH = 30
 """Labeled frames of a condition that a detector learns it from, roughly; more where production shows it more."""
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectors.ports import Array, Progress, Purpose
 from db.engine import read, write
@@ -15,6 +14,7 @@ from db.frames import FrameRow
 from db.states import Role, TaskStatus
 from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, tasks
 from loop.analysis.near_duplicates import stored_clusters
+from loop.base.arrays import Bools, Ints
 from loop.base.errors import ConfigError
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
@@ -29,7 +29,6 @@ from loop.selection.sampler_pool import pool_of
 from loop.settings.strategy_names import unknown_strategy
 from samplers import STRATEGIES, Pool, draw_evaluation
 
-Ints = NDArray[np.int64]
 ORDINARY = "ordinary frames"
 CONSIDERED = "considered"
 """Of a batch: how many analyzed frames it was chosen from."""
@@ -158,7 +157,7 @@ class _Start:
     """What holds before anything is chosen. in_pool: (N,), frames that may train. evaluation: frames wanted to judge with."""
 
     rules: Rules
-    in_pool: NDArray[np.bool_]
+    in_pool: Bools
     evaluation: int
     seed: int
 
@@ -229,7 +228,7 @@ def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: in
     )
 
 
-def _evaluation(view: CoverageView, eligible: NDArray[np.bool_], budget: int, seed: int) -> _Part:
+def _evaluation(view: CoverageView, eligible: Bools, budget: int, seed: int) -> _Part:
     """At random within condition strata; what the detector believes plays no part."""
     strata = strata_of([gap for gap in view.gaps if gap.kind != "class"], len(view.production))
     rows, probability = draw_evaluation(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectors.ports import Array
 from db.analysis import StoredDetections
+from loop.base.arrays import Bools, Ints, Reals
 from loop.ingest.ingest import UNKNOWN
 from loop.math.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
 from loop.math.coverage.frame_arrays import Side
@@ -38,9 +38,6 @@ from loop.settings.conditions import Conditions, PromptGroup
 from loop.settings.settings import Gaps
 from samplers.expected_loss import missed_objects
 
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 ALIKE = 10
 """So many labeled frames nearest to a frame tell what there is to see in it."""
 

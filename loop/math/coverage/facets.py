@@ -9,11 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from loop.base.arrays import Ints, Reals
 from loop.math.coverage.prompts import Assignment
 from loop.settings.conditions import ENOUGH_FRAMES, Bin, PromptGroup
 
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
 Kind = Literal["metadata", "measured", "prompt", "class", "region"]
 
 NONE = -1

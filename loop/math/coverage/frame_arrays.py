@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from connectors.ports import Array
 from db.analysis import load_embeddings, load_measurements
 from db.frames import FrameRow
+from loop.base.arrays import Ints, Reals
 from loop.math.coverage.prompts import bursts
-
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

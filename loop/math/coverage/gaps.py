@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.math.coverage.facets import UNKNOWN, Facet, Ints, Kind, Reals
-from loop.math.statistics.bootstrap import Bools, Resampling, resampling
+from loop.base.arrays import Bools, Ints, Reals
+from loop.math.coverage.facets import UNKNOWN, Facet, Kind
+from loop.math.statistics.bootstrap import Resampling, resampling
 
 LIFT = 1.5
 """A condition that production shows less than so many times as often as the training set is no gap."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.ports import Image
+from loop.base.arrays import Bytes
 
 MEASURES_VERSION = "measures-1"
 """Name of the producer; changes whenever a value of `measure` would."""
@@ -23,8 +24,6 @@ BAND_ROWS = 16
 BANDS = 14
 SPARSE_PIXELS = 1_000_000
 DARK, BRIGHT = 0.1, 0.95
-Reals = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
 
 
 def measure(image: Image) -> dict[str, float]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from loop.base.arrays import Bools
 from loop.math.coverage.facets import Kind
 from loop.math.coverage.gaps import LIFT, Gap
-from loop.math.statistics.bootstrap import Bools
 
 KNOWN = 0.005
 """Share of the training set from which a condition counts as known there."""

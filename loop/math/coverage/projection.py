@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from connectors.ports import Array
-from loop.math.coverage.facets import Ints
+from loop.base.arrays import Ints, Reals
 
 FEW = 10
 
 
-def project(vectors: Array, seed: int = 0) -> NDArray[np.float64]:
+def project(vectors: Array, seed: int = 0) -> Reals:
     """(N, D) to (N, 2) in 0..1: PCA to 50 dimensions, then t-SNE (van der Maaten and Hinton 2008); the
     same seed, the same map.
 
@@ -47,7 +46,7 @@ def sample_rows(parts: list[Ints], most: int, seed: int = 0) -> list[Ints]:
     return chosen
 
 
-def _to_unit_square(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_unit_square(plane: Reals) -> Reals:
     low, high = plane.min(axis=0), plane.max(axis=0)
-    scaled: NDArray[np.float64] = (plane - low) / np.maximum(high - low, 1e-12)
+    scaled: Reals = (plane - low) / np.maximum(high - low, 1e-12)
     return scaled

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectors.ports import Array
+from loop.base.arrays import Bools, Ints, Reals
 from loop.settings.conditions import PromptGroup
 
-Bools = NDArray[np.bool_]
 NONE = -1
 
 
@@ -22,8 +21,8 @@ class Assignment:
     probability: (N, O) float64, of the options.
     """
 
-    option: NDArray[np.int64]
-    probability: NDArray[np.float64]
+    option: Ints
+    probability: Reals
 
 
 def assign(
@@ -49,15 +48,15 @@ def assign(
     return decide(probability[:, : len(group.options)], group)
 
 
-def option_vectors(group: PromptGroup, texts: Mapping[str, Array]) -> NDArray[np.float64]:
+def option_vectors(group: PromptGroup, texts: Mapping[str, Array]) -> Reals:
     """(O, D), or (O + 1, D) with a background: the normalized mean of each option's sentences."""
     sets = [*group.prompts, group.background] if group.background else list(group.prompts)
     means = np.stack([np.mean([texts[sentence] for sentence in sentences], axis=0) for sentences in sets])
-    vectors: NDArray[np.float64] = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    vectors: Reals = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     return vectors
 
 
-def decide(probability: NDArray[np.float64], group: PromptGroup) -> Assignment:
+def decide(probability: Reals, group: PromptGroup) -> Assignment:
     """The most probable option; none where it is below `none_below`, or the background is more probable."""
     best = probability.argmax(axis=1)
     top = probability[np.arange(len(probability)), best]
@@ -66,7 +65,7 @@ def decide(probability: NDArray[np.float64], group: PromptGroup) -> Assignment:
     return Assignment(np.where(sure, best, NONE).astype(np.int64), probability)
 
 
-def smooth_by_sequence(assignment: Assignment, group: PromptGroup, sequence: NDArray[np.int64]) -> Assignment:
+def smooth_by_sequence(assignment: Assignment, group: PromptGroup, sequence: Ints) -> Assignment:
     """Frames of one sequence decide together, by their mean probabilities; a sequence of -1 is a frame on
     its own.
 
@@ -82,7 +81,7 @@ def smooth_by_sequence(assignment: Assignment, group: PromptGroup, sequence: NDA
     return decide(probability, group)
 
 
-def bursts(camera: NDArray[np.int64], seconds: NDArray[np.float64], gap: float = 30.0) -> NDArray[np.int64]:
+def bursts(camera: Ints, seconds: Reals, gap: float = 30.0) -> Ints:
     """(N,) int64: frames of a camera that follow one another within `gap` seconds share a number;
     NaN times share none (-1).
     """

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from connectors.ports import Array
-from loop.math.coverage.facets import Ints
+from loop.base.arrays import Ints
 
 MOSTLY = 0.8
 Tags = Mapping[str, Sequence[str | None]]

@@ -14,10 +14,9 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import silhouette_score
 
 from connectors.ports import Array
-from loop.math.coverage.facets import Ints, Reals
+from loop.base.arrays import Bools, Ints, Reals
 from loop.math.coverage.gaps import Candidate
 from loop.math.coverage.region_names import Tags, describe, nearest_prompts, telling_tags
-from loop.math.statistics.bootstrap import Bools
 
 Search = Callable[[Array, int], tuple[Array, Ints]]
 """`search(queries, k)`: cosine similarities (Q, k) and training frame ids (Q, k), best first, -1 for none;
@@ -278,7 +277,7 @@ def _sequence_codes(sequence: Ints) -> Ints:
     return codes
 
 
-def _mean_by(vectors: Array, code: Ints) -> NDArray[np.float64]:
+def _mean_by(vectors: Array, code: Ints) -> Reals:
     total = np.zeros((int(code.max()) + 1, vectors.shape[1]))
     np.add.at(total, code, vectors)
     return total / np.bincount(code)[:, None]

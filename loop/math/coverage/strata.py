@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loop.math.coverage.facets import Ints, Reals
+from loop.base.arrays import Ints, Reals
 from loop.math.coverage.gaps import Gap
 
 NO_STRATUM = -1

@@ -14,14 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from connectors.ports import Detections
+from loop.base.arrays import Bools, Ints, Reals
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
-COCO_IOUS: Floats = np.linspace(0.5, 0.95, 10, dtype=np.float64)
+COCO_IOUS: Reals = np.linspace(0.5, 0.95, 10, dtype=np.float64)
 MAX_DETECTIONS = 100
-_RECALLS: Floats = np.linspace(0.0, 1.0, 101, dtype=np.float64)
+_RECALLS: Reals = np.linspace(0.0, 1.0, 101, dtype=np.float64)
 ROUNDING = 1e-9
 """By which a whole recall can miss 1, as weights are summed in another order."""
 _CELLS = 2_000_000
@@ -31,7 +28,7 @@ _CELLS = 2_000_000
 class Truth:
     """What is really in one image. xyxy: (G, 4) px. class_id: (G,) int."""
 
-    xyxy: Floats
+    xyxy: Reals
     class_id: Ints
 
 
@@ -44,7 +41,7 @@ class ImageMatch:
     """
 
     class_id: Ints
-    confidence: Floats
+    confidence: Reals
     hit: Bools
     truth_class: Ints
 
@@ -58,10 +55,10 @@ class Matches:
 
     image: Ints
     class_id: Ints
-    confidence: Floats
+    confidence: Reals
     hit: Bools
     truths: Ints
-    ious: Floats
+    ious: Reals
 
     @property
     def images(self) -> int:
@@ -81,8 +78,8 @@ class Matches:
 class Scores:
     """Average precision of one weighting. table: (T, C), NaN for a class without objects. ious: (T,)."""
 
-    table: Floats
-    ious: Floats
+    table: Reals
+    ious: Reals
 
     @property
     def ap50(self) -> float:
@@ -98,11 +95,11 @@ class Scores:
         return nan_mean(self.per_class)
 
     @property
-    def per_class(self) -> Floats:
+    def per_class(self) -> Reals:
         """(C,) mean over the IoU thresholds."""
         return np.asarray(self.table.mean(axis=0))
 
-    def at(self, iou: float) -> Floats:
+    def at(self, iou: float) -> Reals:
         """(C,) average precision at one IoU threshold. Raises ValueError when it was not matched."""
         return np.asarray(self.table[iou_row(self.ious, iou)])
 
@@ -173,7 +170,7 @@ def average_precisions(
     weights: ArrayLike,
     ious: Sequence[float] | None = None,
     classes: Sequence[int] | None = None,
-) -> Floats:
+) -> Reals:
     """AP of many weightings at once.
 
     weights: (R, N), not negative. ious, classes: those wanted, all when None. Returns (R, T, C), NaN where the
@@ -208,16 +205,16 @@ def counts(matches: Matches, confidence: float, iou: float = 0.5) -> Counts:
     return Counts(tp, _tally(matches, shown & ~hit), matches.truths - tp)
 
 
-def iou_matrix(a: ArrayLike, b: ArrayLike) -> Floats:
+def iou_matrix(a: ArrayLike, b: ArrayLike) -> Reals:
     """(A, B) intersection over union of boxes (A, 4) and (B, 4), xyxy; 0 where both are empty."""
     left, right = np.asarray(a, np.float64)[:, None], np.asarray(b, np.float64)[None]
     size = np.minimum(left[..., 2:], right[..., 2:]) - np.maximum(left[..., :2], right[..., :2])
-    inter: Floats = size.clip(min=0).prod(axis=-1)
+    inter: Reals = size.clip(min=0).prod(axis=-1)
     union = _area(left) + _area(right) - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
 
 
-def iou_row(ious: Floats, iou: float) -> int:
+def iou_row(ious: Reals, iou: float) -> int:
     near = np.flatnonzero(np.isclose(ious, iou))
     if not len(near):
         known = ious.round(2).tolist()
@@ -225,13 +222,13 @@ def iou_row(ious: Floats, iou: float) -> int:
     return int(near[0])
 
 
-def nan_mean(values: Floats) -> float:
+def nan_mean(values: Reals) -> float:
     """Mean of the values that are there; NaN when there is none."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if len(there) else float("nan")
 
 
-def _curve_area(weights: Floats, hit: Bools, positives: Floats) -> Floats:
+def _curve_area(weights: Reals, hit: Bools, positives: Reals) -> Reals:
     """(R,) 101-point area; precision can only peak, and recall only rise, at a hit."""
     shown = weights.cumsum(axis=1)[:, hit]
     found = weights[:, hit].cumsum(axis=1)
@@ -246,7 +243,7 @@ def _curve_area(weights: Floats, hit: Bools, positives: Floats) -> Floats:
     return area
 
 
-def _greedy(overlap: Floats, ious: Floats) -> Bools:
+def _greedy(overlap: Reals, ious: Reals) -> Bools:
     hit = np.zeros((len(ious), len(overlap)), dtype=np.bool_)
     free = np.ones((len(ious), overlap.shape[1]), dtype=np.bool_)
     if not overlap.size:
@@ -282,7 +279,7 @@ def _chunks(rows: int, width: int) -> list[slice]:
     return [slice(start, min(rows, start + step)) for start in range(0, rows, step)]
 
 
-def _boxes(xyxy: ArrayLike, count: int, what: str) -> Floats:
+def _boxes(xyxy: ArrayLike, count: int, what: str) -> Reals:
     boxes = np.asarray(xyxy, dtype=np.float64)
     if boxes.size == 0 and count == 0:
         return np.zeros((0, 4))
@@ -301,5 +298,5 @@ def _check_classes(class_id: Ints, classes: int) -> None:
         )
 
 
-def _area(xyxy: Floats) -> Floats:
+def _area(xyxy: Reals) -> Reals:
     return np.asarray((xyxy[..., 2] - xyxy[..., 0]) * (xyxy[..., 3] - xyxy[..., 1]))

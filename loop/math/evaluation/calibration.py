@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
 
+from loop.base.arrays import Bools, Ints, Reals
 from loop.math.evaluation.ap import ImageMatch
 
-Floats = NDArray[np.float64]
 FEW_HITS = 50
 
 
@@ -22,21 +22,19 @@ class Calibration:
     pooled: IsotonicRegression | None
     by_class: Mapping[int, IsotonicRegression]
 
-    def chance(self, class_id: ArrayLike, confidence: ArrayLike) -> Floats:
+    def chance(self, class_id: ArrayLike, confidence: ArrayLike) -> Reals:
         """(K,) probability of each box to be an object; its confidence where nothing was learned."""
         classes, given = np.asarray(class_id), np.asarray(confidence, dtype=np.float64)
         if self.pooled is None or not len(given):
             return given
-        chance: Floats = np.asarray(self.pooled.predict(given), dtype=np.float64)
+        chance: Reals = np.asarray(self.pooled.predict(given), dtype=np.float64)
         for name, curve in self.by_class.items():
             own = classes == name
             if own.any():
                 chance[own] = curve.predict(given[own])
         return chance
 
-    def chances(
-        self, class_ids: Sequence[NDArray[np.int64]], confidences: Sequence[NDArray[np.floating]]
-    ) -> list[Floats]:
+    def chances(self, class_ids: Sequence[Ints], confidences: Sequence[NDArray[np.floating]]) -> list[Reals]:
         """The same for N frames, (K,) each; all boxes are looked up at once."""
         if not confidences:
             return []
@@ -59,5 +57,5 @@ def calibrate(matches: Sequence[ImageMatch]) -> Calibration:
     return Calibration(_curve(confidence, hit), curves)
 
 
-def _curve(confidence: Floats, hit: NDArray[np.bool_]) -> IsotonicRegression:
+def _curve(confidence: Reals, hit: Bools) -> IsotonicRegression:
     return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(confidence, hit)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from loop.math.evaluation.ap import Bools, Floats, Ints, Matches, average_precisions
+from loop.base.arrays import Bools, Ints, Reals
+from loop.math.evaluation.ap import Matches, average_precisions
 
 _EXACT = 11
 _MEANT = 2
@@ -25,7 +26,7 @@ class Slice:
     """A part of the held-out frames. weights: (N,), 0 outside it. classes: those that count, all when None."""
 
     name: str
-    weights: Floats
+    weights: Reals
     classes: tuple[int, ...] | None = None
 
 
@@ -40,7 +41,7 @@ class Difference:
     before: float
     after: float
     groups: int
-    shares: Floats
+    shares: Reals
 
     @property
     def estimate(self) -> float:
@@ -144,13 +145,13 @@ def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
     return out
 
 
-def _gains(both: Matches, slices: Sequence[Slice], swapped: Ints, iou: float) -> Floats:
+def _gains(both: Matches, slices: Sequence[Slice], swapped: Ints, iou: float) -> Reals:
     first = _values(both, slices, np.concatenate([1 - swapped, swapped], axis=1), iou)
     second = _values(both, slices, np.concatenate([swapped, 1 - swapped], axis=1), iou)
     return second - first
 
 
-def _values(matches: Matches, slices: Sequence[Slice], rows: Floats | Ints, iou: float) -> Floats:
+def _values(matches: Matches, slices: Sequence[Slice], rows: Reals | Ints, iou: float) -> Reals:
     """(R,) AP by weighting of the images, averaged over each slice's classes and then over the slices."""
     if not slices:
         return np.full(len(rows), np.nan)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from loop.math.evaluation.ap import ImageMatch
-
-Floats = NDArray[np.float64]
 
 
 def frame_loss(matched: ImageMatch) -> float:

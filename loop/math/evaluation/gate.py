@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from loop.math.evaluation.ap import Floats, Ints, Matches
+from loop.base.arrays import Ints, Reals
+from loop.math.evaluation.ap import Matches
 from loop.math.evaluation.compare import Difference, Slice, compare, group_numbers, holm, p_gain
 
 Status = Literal["pass", "fail", "unverifiable"]
@@ -268,7 +269,7 @@ def _resolve(target: str, slices: Mapping[str, Slice]) -> str:
     raise ValueError(f"expected a condition or class as target, got {target!r}; {hint}")
 
 
-def _weights(weights: ArrayLike | None, images: int) -> Floats:
+def _weights(weights: ArrayLike | None, images: int) -> Reals:
     out = np.ones(images) if weights is None else np.asarray(weights, dtype=np.float64)
     if out.shape != (images,) or not np.isfinite(out).all() or (out < 0).any():
         raise ValueError(

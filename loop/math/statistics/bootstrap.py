@@ -7,11 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from loop.math.coverage.facets import Ints
+from loop.base.arrays import Bools, Ints
 
-Bools = NDArray[np.bool_]
 DRAWS = 1000
 MOST_NUMBERS = 4_000_000
 

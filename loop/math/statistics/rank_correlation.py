@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from loop.math.evaluation.frame_loss import Floats
+from loop.base.arrays import Ints, Reals
 
-Ints = NDArray[np.int64]
 DRAWS = 200
 LOWER = 0.1
 MOST = 0.95
 FEW_GROUPS = 8
 
 
-def trust_of(doubt: Floats, loss: Floats, group: Ints, seed: int = 0) -> float:
+def trust_of(doubt: Reals, loss: Reals, group: Ints, seed: int = 0) -> float:
     """0..0.95: lower 90 % bound of Spearman's rank correlation of doubt with loss, by bootstrap over groups.
 
     doubt, loss, group: (N,), of frames drawn without regard to either. 0 with fewer than 8 groups, and where nothing varies.
@@ -30,16 +28,16 @@ def trust_of(doubt: Floats, loss: Floats, group: Ints, seed: int = 0) -> float:
     return min(max(bound, 0.0), MOST)
 
 
-def spearman(left: Floats, right: Floats) -> float:
+def spearman(left: Reals, right: Reals) -> float:
     """Rank correlation with average ranks; 0 where one of them does not vary."""
     a, b = _ranks(left), _ranks(right)
     spread = float(a.std() * b.std())
     return float((a * b).mean()) / spread if spread > 0 else 0.0
 
 
-def _ranks(value: Floats) -> Floats:
+def _ranks(value: Reals) -> Reals:
     """Average ranks about their mean."""
     _, code, counts = np.unique(value, return_inverse=True, return_counts=True)
-    rank: Floats = (np.cumsum(counts) - (counts - 1) / 2)[code]
+    rank: Reals = (np.cumsum(counts) - (counts - 1) / 2)[code]
     rank -= rank.mean()
     return rank

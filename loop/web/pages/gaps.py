@@ -11,10 +11,11 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from connectors.ports import Box
 from db.tables import utcnow
+from loop.base.arrays import Ints
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import write_atomically
 from loop.labeling.push import predicted_boxes
-from loop.math.coverage.facets import UNKNOWN, Facet, Ints
+from loop.math.coverage.facets import UNKNOWN, Facet
 from loop.math.coverage.gaps import Gap
 from loop.math.coverage.projection import project as project_plane
 from loop.math.coverage.projection import sample_rows
