@@ -26,13 +26,12 @@ from connectors.images import decode
 from connectors.ports import Array, Detections, Detector, Image
 from loop.datasets.imported import DatasetError
 from loop.ingest.ingest import chunked
-from loop.math.evaluation.ap import ImageMatch, iou_matrix, match
+from loop.math.boxes.matching import ImageMatch, iou_matrix, match, truth_of
 from loop.math.evaluation.frame_loss import frame_loss
 from loop.math.statistics.rank_correlation import spearman
 from loop.replay.choosing import searcher
 from loop.replay.data import ReplayData, ReplayFrame, load_data
 from loop.replay.facts import load_facts
-from loop.replay.scoring import truth_of
 from loop.replay.settings import ReplaySettings, read_settings
 from loop.replay.split import LABELED, POOL
 from loop.replay.tools import Tools, build_tools, weights_of
@@ -144,7 +143,7 @@ def correlations(
             f"expected 50 frames or more to judge doubt on, got {len(frames)}; take a larger dataset"
         )
     found, turned = twice(detector, frames)
-    matches = [match(truth_of(frame), seen, [IOU]) for frame, seen in zip(frames, found, strict=True)]
+    matches = [match(truth_of(frame.boxes), seen, [IOU]) for frame, seen in zip(frames, found, strict=True)]
     loss = np.array([frame_loss(each) for each in matches])
     group = np.unique([frame.group for frame in frames], return_inverse=True)[1]
     counts = np.array([len(data.frames[row].boxes) for row in known], dtype=np.float64)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from connectors.ports import Array, Detections
 from db.errors import StateError
 from db.frames import FrameRow, frame_row, frame_select
 from db.sql import changed_rows, in_chunks, insert_new
 from db.tables import Base, Detection, Embedding, Frame, Measurement, Producer
 
-Array = NDArray[np.float32]
 Ids = NDArray[np.int64]
 CHUNK = 4096
 
@@ -30,61 +30,6 @@ class ProducerRow:
     kind: str
     name: str
     details: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDetections:
-    """All boxes of one frame, best first.
-
-    xyxy: (K, 4) float32 px. confidence: (K,) float32. class_id: (K,) int64. class_scores: (K, C) float32,
-    kept to float16 precision, or None. forward_ms: milliseconds.
-    """
-
-    xyxy: Array
-    confidence: Array
-    class_id: Ids
-    class_scores: Array | None = None
-    forward_ms: float = 0.0
-
-    def __len__(self) -> int:
-        return len(self.confidence)
-
-    def pack(self) -> dict[str, Any]:
-        """The columns of a `detections` row. Raises ValueError when the arrays do not fit together."""
-        count = len(self.confidence)
-        shapes = self.xyxy.shape, self.class_id.shape
-        if shapes != ((count, 4), (count,)):
-            raise ValueError(f"expected xyxy and class_id of shapes {(count, 4), (count,)}, got {shapes}")
-        scores = self.class_scores
-        if scores is not None and (scores.ndim != 2 or len(scores) != count):
-            raise ValueError(f"expected class_scores ({count}, C), got {scores.shape}")
-        return {
-            "count": count,
-            "xyxy": _bytes(self.xyxy, "<f4"),
-            "confidence": _bytes(self.confidence, "<f4"),
-            "class_id": _bytes(self.class_id, "<i2"),
-            "class_scores": None if scores is None else _bytes(scores, "<f2"),
-            "forward_ms": float(self.forward_ms),
-        }
-
-    @classmethod
-    def unpack(cls, row: Any) -> StoredDetections:
-        """From a row with the columns that `pack` gives. Raises StateError when they do not fit together."""
-        count = row.count_
-        xyxy, confidence = _array(row.xyxy, "<f4"), _array(row.confidence, "<f4")
-        class_id = _array(row.class_id, "<i2")
-        if len(confidence) != count or len(class_id) != count or len(xyxy) != 4 * count:
-            raise StateError(
-                f"frame {row.frame}: expected {count} boxes, got {len(confidence)}; detect it again"
-            )
-        scores = None if row.class_scores is None else _array(row.class_scores, "<f2").astype(np.float32)
-        return cls(
-            xyxy.reshape(count, 4).astype(np.float32),
-            confidence.astype(np.float32),
-            class_id.astype(np.int64),
-            None if scores is None else scores.reshape(count, -1 if count else 0),
-            row.forward_ms,
-        )
 
 
 _DIRECT = {"synchronize_session": False}
@@ -158,10 +103,13 @@ def record_embeddings(session: Session, producer: int, seqs: Sequence[int], vect
 
 
 def record_detections(
-    session: Session, producer: int, seqs: Sequence[int], rows: Sequence[StoredDetections]
+    session: Session, producer: int, seqs: Sequence[int], found: Sequence[Detections]
 ) -> None:
-    """Stores one StoredDetections per frame and marks the frames."""
-    _record(session, "detector", producer, seqs, [row.pack() for row in rows])
+    """Stores one Detections per frame and marks the frames; class_scores keep float16 precision.
+
+    Raises ValueError when the arrays of a frame do not fit together.
+    """
+    _record(session, "detector", producer, seqs, [packed(each) for each in found])
 
 
 def record_measurements(
@@ -223,8 +171,8 @@ def count_embeddings(session: Session, producer: int) -> int:
 
 def load_detections(
     session: Session, producer: int, seqs: Iterable[int] | None = None
-) -> dict[int, StoredDetections]:
-    """By frame; a frame this producer has not seen is absent."""
+) -> dict[int, Detections]:
+    """By frame; a frame this producer has not seen is absent. Raises StateError for a torn row."""
     table = Detection
     columns = (
         table.frame,
@@ -235,9 +183,7 @@ def load_detections(
         table.class_scores,
         table.forward_ms,
     )
-    return {
-        row.frame: StoredDetections.unpack(row) for row in _facts(session, table, columns, producer, seqs)
-    }
+    return {row.frame: unpacked(row) for row in _facts(session, table, columns, producer, seqs)}
 
 
 def load_measurements(
@@ -246,6 +192,41 @@ def load_measurements(
     """By frame; a frame this producer has not seen is absent."""
     columns = (Measurement.frame, Measurement.values.label("measured"))
     return {row.frame: dict(row.measured) for row in _facts(session, Measurement, columns, producer, seqs)}
+
+
+def packed(found: Detections) -> dict[str, Any]:
+    """The columns of a `detections` row. Raises ValueError when the arrays do not fit together."""
+    count, scores = len(found), found.class_scores
+    shapes = found.xyxy.shape, found.class_id.shape
+    if shapes != ((count, 4), (count,)):
+        raise ValueError(f"expected xyxy and class_id of shapes {(count, 4), (count,)}, got {shapes}")
+    if scores is not None and (scores.ndim != 2 or len(scores) != count):
+        raise ValueError(f"expected class_scores ({count}, C), got {scores.shape}")
+    return {
+        "count": count,
+        "xyxy": _bytes(found.xyxy, "<f4"),
+        "confidence": _bytes(found.confidence, "<f4"),
+        "class_id": _bytes(found.class_id, "<i2"),
+        "class_scores": None if scores is None else _bytes(scores, "<f2"),
+        "forward_ms": float(found.forward_ms),
+    }
+
+
+def unpacked(row: Any) -> Detections:
+    """From a row with the columns that `packed` gives. Raises StateError when they do not fit together."""
+    count = row.count_
+    xyxy, confidence = _array(row.xyxy, "<f4"), _array(row.confidence, "<f4")
+    class_id = _array(row.class_id, "<i2")
+    if len(confidence) != count or len(class_id) != count or len(xyxy) != 4 * count:
+        raise StateError(f"frame {row.frame}: expected {count} boxes, got {len(confidence)}; detect it again")
+    scores = None if row.class_scores is None else _array(row.class_scores, "<f2").astype(np.float32)
+    return Detections(
+        xyxy.reshape(count, 4).astype(np.float32),
+        confidence.astype(np.float32),
+        class_id.astype(np.int64),
+        None if scores is None else scores.reshape(count, -1 if count else 0),
+        row.forward_ms,
+    )
 
 
 def _record(

@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from connectors.ports import Box, Origin
 from db.sql import AnySelect, changed_rows, in_parts, insert_one, table_of, upsert
 from db.tables import Annotation, Label, utcnow
-
-
-class StoredBox(NamedTuple):
-    """One true object: class name, corners in px, how it came to be."""
-
-    class_name: str
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    origin: str = "manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +20,7 @@ class LabelRow:
     """What is true of a frame; no boxes = verified background."""
 
     frame: int
-    boxes: tuple[StoredBox, ...]
+    boxes: tuple[Box, ...]
     purpose: str
     source: str
     annotation_id: int | None
@@ -93,19 +83,18 @@ def answers(session: Session, task_ids: Iterable[int] | None = None) -> list[Ans
 def set_label(
     session: Session,
     frame: int,
-    boxes: Sequence[StoredBox | Sequence[Any]],
+    boxes: Sequence[Box],
     purpose: str,
     source: str,
     annotation_id: int | None = None,
 ) -> None:
     """What is true of the frame from now on.
 
-    boxes: (class name, x1, y1, x2, y2[, origin]) in px; none = verified background.
+    boxes: none = verified background. Corners are kept to a hundredth of a pixel, confidence is not.
     """
-    stored = [list(StoredBox(*box)) for box in boxes]
     row = {
         "frame": frame,
-        "boxes": stored,
+        "boxes": [_stored(box) for box in boxes],
         "purpose": purpose,
         "source": source,
         "annotation_id": annotation_id,
@@ -153,4 +142,12 @@ def _matching(
 
 
 def _label_row(row: Any) -> LabelRow:
-    return LabelRow(**{**row._mapping, "boxes": tuple(StoredBox(*box) for box in row.boxes)})
+    return LabelRow(**{**row._mapping, "boxes": tuple(_box(*stored) for stored in row.boxes)})
+
+
+def _stored(box: Box) -> list[str | float]:
+    return [box.class_name, *(round(float(side), 2) for side in box.xyxy), box.origin]
+
+
+def _box(class_name: str, x1: float, y1: float, x2: float, y2: float, origin: Origin = "manual") -> Box:
+    return Box(class_name, (x1, y1, x2, y2), origin)

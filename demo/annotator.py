@@ -19,7 +19,7 @@ import numpy as np
 
 from connectors.label_studio.results import to_percent
 from connectors.ports import Box, Progress
-from loop.math.evaluation.ap import iou_matrix
+from loop.math.boxes.matching import iou_matrix
 
 PAGE = 100
 FITS = 0.8

@@ -17,7 +17,7 @@ from loop.datasets.export import export_yolo
 from loop.datasets.freeze import Entry, Manifest, label_hash, read_manifest
 from loop.datasets.imported import PixelBox
 from loop.gaps.coverage_view import CoverageView
-from loop.labeling.push import predicted_boxes
+from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.rounds.rounds import train_spec

@@ -20,7 +20,7 @@ from demo.world_schema import Condition
 from demo.world_schema import Gap as PlantedGap
 from loop.base.jsonable import plain
 from loop.ingest.ingest import write_atomically
-from loop.labeling.push import predicted_boxes
+from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.web.thumbnails import data_uri, thumbnail

@@ -12,7 +12,8 @@ from PIL import Image as Pil
 from connectors.images import decode, inspect
 from connectors.ports import Detections, Detector, Image, Progress
 from loop.ingest.ingest import chunked
-from loop.math.evaluation.ap import Truth, average_precision, match_all
+from loop.math.boxes.matching import Truth
+from loop.math.evaluation.ap import average_precision, match_all
 
 CHUNK = 16
 

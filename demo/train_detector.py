@@ -28,7 +28,8 @@ from connectors.yolo.detector import load_detector
 from connectors.yolo.environment import import_ultralytics
 from connectors.yolo.trainer import YoloTrainer
 from demo.world import World, load_world, rendered
-from loop.math.evaluation.ap import Scores, Truth, average_precision, match_all
+from loop.math.boxes.matching import Truth
+from loop.math.evaluation.ap import Scores, average_precision, match_all
 
 WORLD = Path(__file__).parents[1] / "config" / "demo.yaml"
 IMGSZ = 320

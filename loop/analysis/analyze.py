@@ -13,9 +13,8 @@ from sqlalchemy.orm import Session
 
 from connectors.errors import ImageRejected, ModelError
 from connectors.images import decode, inspect
-from connectors.ports import Detections, Detector, Embedder, Image, Progress
+from connectors.ports import Detector, Embedder, Image, Progress
 from db.analysis import (
-    StoredDetections,
     producer_id,
     record_detections,
     record_embeddings,
@@ -121,16 +120,10 @@ def _detect_kind(session: Session, detector: Detector) -> Kind:
     producer = producer_id(session, "detector", detector.name, {"classes": list(detector.classes)})
 
     def compute(images: Sequence[Image]) -> Record:
-        rows = [stored(found) for found in detector.detect(images)]
-        return lambda session, seqs: record_detections(session, producer, seqs, rows)
+        found = detector.detect(images)
+        return lambda session, seqs: record_detections(session, producer, seqs, found)
 
     return Kind("detector", producer, compute)
-
-
-def stored(found: Detections) -> StoredDetections:
-    return StoredDetections(
-        found.xyxy, found.confidence, found.class_id, found.class_scores, found.forward_ms
-    )
 
 
 def _next(

@@ -171,10 +171,7 @@ def _stored_id(known: Sequence[AnswerRow], project_id: int, answer: Annotation) 
 def _label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int) -> None:
     held = labels(session, [task.frame]).get(task.frame)
     if held is None or held.annotation_id != annotation_id:
-        boxes = [
-            [box.class_name, *(round(float(v), 2) for v in box.xyxy), box.origin] for box in answer.boxes
-        ]
-        set_label(session, task.frame, boxes, task.purpose, "annotation", annotation_id)
+        set_label(session, task.frame, answer.boxes, task.purpose, "annotation", annotation_id)
 
 
 def _reconcile(

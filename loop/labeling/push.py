@@ -15,8 +15,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from connectors.errors import LabelStudioError, ProjectGone
-from connectors.ports import Array, Box, LabelBackend, LabelTask, Progress
-from db.analysis import StoredDetections, load_detections, producer
+from connectors.ports import Box, LabelBackend, LabelTask, Progress
+from db.analysis import load_detections, producer
 from db.engine import read, write
 from db.facts import get_fact, set_fact
 from db.frames import FrameRow, frames
@@ -27,10 +27,10 @@ from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.ingest.ingest import chunked
 from loop.labeling.pull import pull
+from loop.math.boxes.drawn import predicted_boxes
 
 CHUNK = 100
 SETTLE = timedelta(seconds=30)
-DRAWN_ABOVE = 0.25
 PROJECT_FACT = "label_studio_project"
 OVER_THERE = (TaskStatus.SENT, TaskStatus.CONFIRMED, TaskStatus.QUARANTINED)
 
@@ -214,20 +214,6 @@ def label_tasks(engine: Engine, store: Path, rows: Sequence[TaskRow]) -> list[La
                 boxes = predicted_boxes(found[row.frame], made_by.details["classes"])
         result.append(_label_task(store, row, by_seq[row.frame], boxes, version))
     return result
-
-
-def predicted_boxes(found: StoredDetections, classes: Sequence[str], above: float = DRAWN_ABOVE) -> list[Box]:
-    """The detections worth drawing, best first."""
-    return [
-        Box(classes[class_id], corners(xyxy), "prediction", float(confidence))
-        for xyxy, confidence, class_id in zip(found.xyxy, found.confidence, found.class_id, strict=True)
-        if confidence >= above
-    ]
-
-
-def corners(xyxy: Array) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = (float(value) for value in xyxy)
-    return x1, y1, x2, y2
 
 
 def _label_task(store: Path, row: TaskRow, frame: FrameRow, boxes: Sequence[Box], version: str) -> LabelTask:

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 import config
 from connectors.errors import ImageRejected, WeightsUnavailable
 from connectors.images import content_hash, decode, inspect
-from connectors.ports import Capture, Progress
+from connectors.ports import Box, Capture, Progress
 from connectors.yolo.detector import read_classes
 from db.engine import write
 from db.facts import claim_fact
@@ -310,8 +310,8 @@ def _record_chunk(
             seq = add_frame(session, frame)
             if seq is not None:
                 boxes = [
-                    (classes[class_id], *(round(v, 2) for v in xyxy), "imported")
-                    for class_id, *xyxy in image.boxes or ()
+                    Box(classes[class_id], (x1, y1, x2, y2), "imported")
+                    for class_id, x1, y1, x2, y2 in image.boxes or ()
                 ]
                 set_label(
                     session, seq, boxes, "train" if image.split == "train" else "evaluation", "imported"

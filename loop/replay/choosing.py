@@ -10,20 +10,17 @@ from datetime import UTC, datetime
 import numpy as np
 
 from connectors.ports import Array, Detections, Embedder
-from db.analysis import StoredDetections
 from db.frames import FrameRow
 from db.states import Origin, Role
-from loop.analysis.analyze import stored
 from loop.analysis.near_duplicates import clusters_of_side
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
+from loop.math.boxes.matching import match, truth_of
 from loop.math.coverage.comparison import Comparison, Evidence, Words, compare
 from loop.math.coverage.frame_arrays import Side, codes_of, side_of
-from loop.math.evaluation.ap import match
 from loop.math.evaluation.calibration import calibrate
 from loop.replay.data import ReplayData, ReplayFrame
 from loop.replay.facts import Facts
-from loop.replay.scoring import truth_of
 from loop.replay.settings import ReplaySettings
 from loop.replay.split import HELD_OUT, LABELED, POOL, TEST, TUNING, Part
 from loop.replay.tools import product_settings
@@ -54,9 +51,7 @@ BLIND = frozenset(
 """They do not look at what a detector finds, so that nothing need be detected for them."""
 SAMPLERS = (*PLAIN, "random_thinned", *(name for name in STRATEGY_NAMES if name != "random"))
 BLOCK = 4096
-NOBODY = StoredDetections(
-    np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), None, 0.0
-)
+NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ class Chooser:
             free = np.setdiff1d(self._data.rows(POOL), labeled)
             rows = rng.permutation(free)[: self._settings.budget]
             return Choice(rows, {"random": len(rows)})
-        found = [NOBODY] * len(self.seen) if detections is None else [stored(each) for each in detections]
+        found = [NOBODY] * len(self.seen) if detections is None else detections
         compared = self._compared(labeled, found[: len(self.production)], seed)
         pool = self._pool(sampler, compared, labeled, self._learned(compared, detections, seed, number))
         if sampler == BY_CAMERA:
@@ -108,7 +103,7 @@ class Chooser:
         picked = strategy(sampler)(pool, self._settings.budget, np.random.default_rng([seed, number]))
         return Choice(pool.ids[picked.indices], dict(Counter(map(str, picked.arm))), pool.trust)
 
-    def _compared(self, labeled: Ints, found: Sequence[StoredDetections], seed: int) -> Comparison:
+    def _compared(self, labeled: Ints, found: Sequence[Detections], seed: int) -> Comparison:
         known = np.concatenate([self._data.rows(LABELED), labeled])
         boxes = [np.array([box[0] for box in self._data.frames[row].boxes], dtype=np.int64) for row in known]
         sides = self._side(self.production), self._side(known)
@@ -143,7 +138,9 @@ class Chooser:
         there = places < len(self.production)
         missed = np.where(there, compared.missed[np.minimum(places, len(compared.missed) - 1)], 0.0)
         groups = codes_of([self._data.frames[row].group for row in self.seen[places]])
-        matches = [match(truth_of(self._data.frames[self.seen[at]]), detections[at], [IOU]) for at in places]
+        matches = [
+            match(truth_of(self._data.frames[self.seen[at]].boxes), detections[at], [IOU]) for at in places
+        ]
         held = HeldOut(matches, groups, missed, there)
         return Learned(calibrate(matches), trust(held, seed), cost)
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from connectors.ports import Detections
 from loop.base.arrays import Ints, Reals
-from loop.math.evaluation.ap import Scores, Truth, average_precisions, match_all
-from loop.replay.data import ReplayData, ReplayFrame
+from loop.math.boxes.matching import truth_of
+from loop.math.evaluation.ap import Scores, average_precisions, match_all
+from loop.replay.data import ReplayData
 from loop.replay.results import Score
 from loop.replay.settings import ReplaySettings
 from loop.replay.split import POOL
@@ -19,7 +20,7 @@ def scored(
     data: ReplayData, settings: ReplaySettings, rows: Ints, found: Sequence[Detections]
 ) -> tuple[Score, Score, dict[str, Score], dict[str, Score]]:
     """(overall, mean of the rare slices, by slice, by class) of detections on the frames `rows`."""
-    matches = match_all([truth_of(data.frames[row]) for row in rows], found, len(data.classes))
+    matches = match_all([truth_of(data.frames[row].boxes) for row in rows], found, len(data.classes))
     names = [name for name, mask in data.slices.items() if mask[rows].any()]
     weights = mixture_weights(data, settings, rows)
     table = [weights, *(data.slices[name][rows] for name in names)]
@@ -28,12 +29,6 @@ def scored(
     classes = {name: _mean(Scores(overall[:, [i]], matches.ious)) for i, name in enumerate(data.classes)}
     rare = [slices[name] for name in rare_slices(data, settings) if name in slices]
     return _mean(Scores(overall, matches.ious)), mean_score(rare), slices, classes
-
-
-def truth_of(frame: ReplayFrame) -> Truth:
-    """What is really in a frame."""
-    boxes = np.array([box[1:] for box in frame.boxes], dtype=np.float64).reshape(-1, 4)
-    return Truth(boxes, np.array([box[0] for box in frame.boxes], dtype=np.int64))
 
 
 def rare_slices(data: ReplayData, settings: ReplaySettings) -> tuple[str, ...]:

@@ -19,9 +19,10 @@ from loop.base.errors import Waiting
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, validate_export
 from loop.datasets.freeze import Manifest, freeze, summary
-from loop.datasets.imported import DatasetError, PixelBox
+from loop.datasets.imported import DatasetError
 from loop.datasets.units import Item, split_groups
 from loop.gaps.coverage_view import CoverageView
+from loop.math.boxes.matching import with_class_ids
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -71,8 +72,7 @@ def build_manifest(project: Project, view: CoverageView, row: RoundRow) -> Manif
         parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
     groups = leak_groups(project.engine, view.embedder, rows)
     conditions = _conditions(view)
-    index = {name: i for i, name in enumerate(project.classes)}
-    items = [_item(frame, known[frame.seq], index, groups, conditions, seen) for frame in rows]
+    items = [_item(frame, known[frame.seq], project.classes, groups, conditions, seen) for frame in rows]
     has_val = any(item.split in ("val", "test") and item.origin == Origin.IMPORTED for item in items)
     splits = split_groups(items, {"train": 1.0, "val": 0.0} if has_val else None, settings.seed)
     replay = Replay(settings.round.replay, settings.round.new_repeats, settings.round.max_repeats)
@@ -97,16 +97,11 @@ def _ancestors(past: Sequence[RoundRow], base: int) -> list[RoundRow]:
 def _item(
     frame: FrameRow,
     label: LabelRow,
-    classes: Mapping[str, int],
+    classes: Sequence[str],
     groups: Mapping[int, int],
     conditions: Mapping[int, tuple[str, ...]],
     seen: set[int],
 ) -> Item:
-    boxes: tuple[PixelBox, ...] = tuple(
-        (classes[box.class_name], box.x1, box.y1, box.x2, box.y2)
-        for box in label.boxes
-        if box.class_name in classes
-    )
     imported = frame.origin == Origin.IMPORTED
     purpose: Purpose = "evaluation" if label.purpose == "evaluation" and not imported else "train"
     return Item(
@@ -115,7 +110,7 @@ def _item(
         path=frame.path,
         width=frame.width,
         height=frame.height,
-        boxes=boxes,
+        boxes=with_class_ids(label.boxes, classes),
         origin=frame.origin,
         group=frame.group_key,
         sequence=frame.sequence,

@@ -13,7 +13,7 @@ from connectors.images import decode, inspect
 from connectors.ports import Detections, Detector, Progress
 from db.engine import read
 from db.frames import FrameRow, frames
-from db.labels import LabelRow, count_labels, labels
+from db.labels import count_labels, labels
 from db.rounds import RoundRow
 from db.states import Origin, TaskStatus
 from db.tasks import TaskRow, tasks
@@ -21,7 +21,8 @@ from loop.base.arrays import Bools, Reals
 from loop.base.errors import RoundError
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import chunked
-from loop.math.evaluation.ap import Truth, match_all
+from loop.math.boxes.matching import Truth, truth_of, with_class_ids
+from loop.math.evaluation.ap import match_all
 from loop.math.evaluation.gate import GateSettings, Latency, Verdict, judge
 from loop.project.project import Project
 
@@ -100,7 +101,7 @@ def held_out(project: Project, view: CoverageView, row: RoundRow) -> HeldOut:
     weights = np.where(from_production | (not enough), 1 / probability, 0.0)
     return HeldOut(
         rows,
-        [truth_of(known[frame.seq], project.classes) for frame in rows],
+        [truth_of(with_class_ids(known[frame.seq].boxes, project.classes)) for frame in rows],
         [frame.group_key for frame in rows],
         conditions,
         weights,
@@ -117,12 +118,6 @@ def check_held_out(project: Project) -> None:
         "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label Studio, "
         "or import a dataset with a val split"
     )
-
-
-def truth_of(label: LabelRow, classes: Sequence[str]) -> Truth:
-    boxes = [box for box in label.boxes if box.class_name in classes]
-    xyxy = np.array([[box.x1, box.y1, box.x2, box.y2] for box in boxes], dtype=np.float64).reshape(-1, 4)
-    return Truth(xyxy, np.array([classes.index(box.class_name) for box in boxes], dtype=np.int64))
 
 
 def load_image(store: Path, frame: FrameRow) -> NDArray[np.uint8]:

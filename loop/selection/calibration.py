@@ -9,7 +9,6 @@ import numpy as np
 from scipy.optimize import nnls
 from sqlalchemy.orm import Session
 
-from connectors.ports import Detections
 from db.analysis import load_detections
 from db.engine import read
 from db.frames import frames
@@ -19,13 +18,12 @@ from db.tasks import tasks
 from loop.analysis.near_duplicates import leak_groups
 from loop.base.arrays import Bools, Ints, Reals
 from loop.gaps.coverage_view import CoverageView
+from loop.math.boxes.matching import ImageMatch, match, truth_of, with_class_ids
 from loop.math.coverage.frame_arrays import codes_of
-from loop.math.evaluation.ap import ImageMatch, match
 from loop.math.evaluation.calibration import calibrate
 from loop.math.evaluation.frame_loss import frame_loss
 from loop.math.statistics.rank_correlation import trust_of
 from loop.project.project import Project
-from loop.rounds.judge import truth_of
 from loop.selection.sampler_pool import Cost, Learned
 from samplers.expected_loss import expected_loss
 
@@ -104,11 +102,8 @@ def _held_out(project: Project, view: CoverageView) -> HeldOut:
     imported = [row for row in rows if row.origin != Origin.PRODUCTION]
     alike = leak_groups(project.engine, view.embedder, imported)
     missed = {row.seq: view.missed[place] for place, row in enumerate(view.production.rows)}
-    matches = []
-    for row in rows:
-        seen = found[row.seq]
-        boxes = Detections(seen.xyxy, seen.confidence, seen.class_id)
-        matches.append(match(truth_of(known[row.seq], project.classes), boxes, [IOU]))
+    truths = [truth_of(with_class_ids(known[row.seq].boxes, project.classes)) for row in rows]
+    matches = [match(truth, found[row.seq], [IOU]) for row, truth in zip(rows, truths, strict=True)]
     return HeldOut(
         matches,
         codes_of([f"alike {alike[row.seq]}" if row.seq in alike else str(row.group_id) for row in rows]),

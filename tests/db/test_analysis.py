@@ -10,11 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 
+from connectors.ports import Detections
 from db.analysis import (
-    StoredDetections,
     load_detections,
     load_embeddings,
     load_measurements,
+    packed,
     producer,
     producer_id,
     record_detections,
@@ -31,9 +32,9 @@ from db.tables import Detection
 from tests.db.world import stocked, unit_vectors
 
 
-def seen(count: int, classes: int | None = 3) -> StoredDetections:
+def seen(count: int, classes: int | None = 3) -> Detections:
     rng = np.random.default_rng(count)
-    return StoredDetections(
+    return Detections(
         rng.uniform(0, 640, (count, 4)).astype(np.float32),
         np.sort(rng.uniform(size=count).astype(np.float32))[::-1],
         rng.integers(0, 300, count),
@@ -169,7 +170,7 @@ def test_vectors_of_another_length_than_the_producers_are_refused(lite: Engine) 
 
 
 @pytest.mark.parametrize("given", [seen(0), seen(1), seen(7), seen(4, classes=None), seen(0, classes=None)])
-def test_detections_come_back_as_they_were_given(engine: Engine, given: StoredDetections) -> None:
+def test_detections_come_back_as_they_were_given(engine: Engine, given: Detections) -> None:
     (seq,) = stocked(engine, 1)
     with write(engine) as session:
         yolo = producer_id(session, "detector", "yolo")
@@ -212,17 +213,17 @@ def test_detections_are_read_by_producer_and_frame(engine: Engine) -> None:
 def test_detections_that_do_not_fit_together_are_refused() -> None:
     three, two = seen(3), seen(2)
     with pytest.raises(ValueError, match="expected xyxy and class_id of shapes"):
-        StoredDetections(three.xyxy, two.confidence, two.class_id).pack()
+        packed(Detections(three.xyxy, two.confidence, two.class_id))
     with pytest.raises(ValueError, match=r"expected class_scores \(2, C\), got \(3, 3\)"):
-        StoredDetections(two.xyxy, two.confidence, two.class_id, three.class_scores).pack()
+        packed(Detections(two.xyxy, two.confidence, two.class_id, three.class_scores))
 
 
 def test_a_torn_row_is_named(lite: Engine) -> None:
     (seq,) = stocked(lite, 1)
     with write(lite) as session:
         yolo = producer_id(session, "detector", "yolo")
-        packed = seen(3).pack() | {"confidence": b"\0\0\0\0"}
-        session.add(Detection(frame=seq, producer=yolo, **packed))
+        torn = packed(seen(3)) | {"confidence": b"\0\0\0\0"}
+        session.add(Detection(frame=seq, producer=yolo, **torn))
     with (
         read(lite) as session,
         pytest.raises(StateError, match=f"frame {seq}: expected 3 boxes, got 1; detect it again"),

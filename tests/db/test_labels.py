@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
+from connectors.ports import Box
 from db.engine import read, write
 from db.labels import (
-    StoredBox,
     answers,
     count_labels,
     delete_label,
@@ -17,7 +17,7 @@ from db.labels import (
     record_annotation,
     set_label,
 )
-from db.tables import utcnow
+from db.tables import Label, utcnow
 from db.tasks import add_tasks, create_batch, tasks
 from tests.db.world import new_task, stocked
 
@@ -75,20 +75,41 @@ def test_a_label_is_replaced_by_the_next_one(engine: Engine) -> None:
         set_label(
             session,
             seq,
-            [("person", 1.5, 2, 30, 40), StoredBox("helmet", 5, 6, 7, 8, "prediction")],
+            [Box("person", (1.5, 2, 30, 40)), Box("helmet", (5, 6, 7, 8), "prediction", 0.9)],
             "train",
             "imported",
         )
     with read(engine) as session:
         assert labels(session)[seq].boxes == (
-            StoredBox("person", 1.5, 2, 30, 40, "manual"),
-            StoredBox("helmet", 5, 6, 7, 8, "prediction"),
+            Box("person", (1.5, 2, 30, 40), "manual"),
+            Box("helmet", (5, 6, 7, 8), "prediction"),
         )
     with write(engine) as session:
         set_label(session, seq, [], "evaluation", "annotation", kept)
         (label,) = labels(session).values()
     assert (label.frame, label.boxes, label.purpose, label.source) == (seq, (), "evaluation", "annotation")
     assert label.annotation_id == kept
+
+
+def test_boxes_are_stored_as_rows_of_name_corners_and_origin(engine: Engine) -> None:
+    (seq,) = stocked(engine, 1)
+    with write(engine) as session:
+        set_label(session, seq, [Box("person", (1.004, 2, 30.126, 40), "manual", 0.5)], "train", "annotation")
+    with read(engine) as session:
+        (stored,) = session.execute(select(Label.boxes)).scalars()
+    assert stored == [["person", 1.0, 2.0, 30.13, 40.0, "manual"]]
+
+
+def test_rows_of_boxes_that_were_stored_before_are_read(engine: Engine) -> None:
+    (seq,) = stocked(engine, 1)
+    rows = [["person", 1, 2.5, 30, 40.25, "prediction-changed"], ["helmet", 5, 6, 7, 8]]
+    with write(engine) as session:
+        session.add(Label(frame=seq, boxes=rows, purpose="train", source="imported", updated_at=AT))
+    with read(engine) as session:
+        assert labels(session)[seq].boxes == (
+            Box("person", (1, 2.5, 30, 40.25), "prediction-changed"),
+            Box("helmet", (5, 6, 7, 8), "manual"),
+        )
 
 
 def test_a_label_is_revoked_by_the_task_it_came_from_and_no_other_is_touched(engine: Engine) -> None:

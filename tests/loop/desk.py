@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from connectors.ports import Box
 from db.engine import read
-from db.labels import StoredBox, labels
+from db.labels import labels
 from db.states import TaskStatus
 from db.tasks import TaskRow, task_by_key, tasks
 from loop import stages
@@ -59,7 +59,7 @@ def a_key(parts: FakeParts, purpose: str = "train", boxes: bool = True) -> str:
     )
 
 
-def label_of(parts: FakeParts, key: str) -> tuple[StoredBox, ...] | None:
+def label_of(parts: FakeParts, key: str) -> tuple[Box, ...] | None:
     """What the frame of that task is held to show; None without a label."""
     frame = row(parts, key).frame
     with read(parts.project.engine) as session:

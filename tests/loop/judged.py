@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from connectors.ports import Box
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.labels import set_label
@@ -43,8 +44,9 @@ def label_all(project: Project) -> None:
     with write(project.engine) as session:
         for row in frames(session, origin=Origin.PRODUCTION):
             number = int(Path(row.source_key).stem.split("-")[-1])
+            boxes = [Box(CLASSES[class_of(number)], box_of(number))]
             purpose = "evaluation" if row.role == Role.EVALUATION else "train"
-            set_label(session, row.seq, [(CLASSES[class_of(number)], *box_of(number))], purpose, "annotation")
+            set_label(session, row.seq, boxes, purpose, "annotation")
 
 
 def class_of(number: int) -> int:

@@ -8,8 +8,7 @@ from datetime import datetime, tzinfo
 
 import numpy as np
 
-from connectors.ports import Array
-from db.analysis import StoredDetections
+from connectors.ports import Array, Detections
 from loop.base.arrays import Bools, Ints, Reals
 from loop.ingest.ingest import UNKNOWN
 from loop.math.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
@@ -51,7 +50,7 @@ class Evidence:
 
     production: Side
     training: Side
-    detections: Sequence[StoredDetections]
+    detections: Sequence[Detections]
     labeled: Sequence[Ints]
     classes: tuple[str, ...]
 
@@ -87,7 +86,7 @@ class Comparison:
 
     production: Side
     training: Side
-    detections: Sequence[StoredDetections]
+    detections: Sequence[Detections]
     classes: tuple[str, ...]
     boxes_per_class: Ints
     frames_per_class: Ints
@@ -149,7 +148,7 @@ def compare(
     )
 
 
-def class_maxima(detections: Sequence[StoredDetections], classes: int) -> Reals:
+def class_maxima(detections: Sequence[Detections], classes: int) -> Reals:
     """(N, C) the highest score of each class in each frame, before suppression where it is known."""
     maxima = np.zeros((len(detections), classes))
     for row, found in enumerate(detections):
@@ -190,7 +189,7 @@ def _missed(known: Evidence, search: Search) -> Reals:
     return missed_objects(scores_of(known.detections), np.where(found >= 0, objects[place], np.inf))
 
 
-def scores_of(detections: Sequence[StoredDetections]) -> list[Array]:
+def scores_of(detections: Sequence[Detections]) -> list[Array]:
     """Of each frame's boxes: (K, C) class scores, or (K,) confidences where only these are known."""
     return [each.confidence if each.class_scores is None else each.class_scores for each in detections]
 

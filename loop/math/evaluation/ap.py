@@ -1,4 +1,4 @@
-"""COCO-style average precision, matched once per image and then cheap over any weighting of the images.
+"""COCO-style average precision, cheap over any weighting of the images once these are matched.
 
 Matching and the 101-point interpolation follow the COCO evaluation (Lin et al., 2014) without crowds or area
 ranges. A slice is a 0/1 weighting of images, a bootstrap draw one by multiplicities, a survey estimate
@@ -11,39 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from connectors.ports import Detections
 from loop.base.arrays import Bools, Ints, Reals
+from loop.math.boxes.matching import COCO_IOUS, ImageMatch, Truth, match
 
-COCO_IOUS: Reals = np.linspace(0.5, 0.95, 10, dtype=np.float64)
-MAX_DETECTIONS = 100
 _RECALLS: Reals = np.linspace(0.0, 1.0, 101, dtype=np.float64)
 ROUNDING = 1e-9
 """By which a whole recall can miss 1, as weights are summed in another order."""
 _CELLS = 2_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What is really in one image. xyxy: (G, 4) px. class_id: (G,) int."""
-
-    xyxy: Reals
-    class_id: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class ImageMatch:
-    """One image's detections against its truth, best first.
-
-    class_id, confidence: (K,). hit: (T, K) bool, true where the detection found an object at that threshold.
-    truth_class: (G,) int.
-    """
-
-    class_id: Ints
-    confidence: Reals
-    hit: Bools
-    truth_class: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,27 +88,6 @@ class Counts:
     tp: Ints
     fp: Ints
     fn: Ints
-
-
-def match(truth: Truth, detections: Detections, ious: ArrayLike = COCO_IOUS) -> ImageMatch:
-    """Greedy matching by falling confidence within each class; at most 100 detections per class count.
-
-    Raises ValueError when the shapes do not fit.
-    """
-    thresholds = np.asarray(ious, dtype=np.float64)
-    truth_xyxy = _boxes(truth.xyxy, len(truth.class_id), "truth")
-    xyxy = _boxes(detections.xyxy, len(detections), "detections")
-    order = _best_first(np.asarray(detections.confidence), np.asarray(detections.class_id))
-    class_id = np.asarray(detections.class_id, dtype=np.int64)[order]
-    truth_class = np.asarray(truth.class_id, dtype=np.int64)
-    overlap = iou_matrix(xyxy[order], truth_xyxy)
-    overlap[class_id[:, None] != truth_class[None, :]] = -1.0
-    return ImageMatch(
-        class_id,
-        np.asarray(detections.confidence, dtype=np.float64)[order],
-        _greedy(overlap, np.minimum(thresholds, 1 - 1e-10)),
-        truth_class,
-    )
 
 
 def collect(matches: Sequence[ImageMatch], classes: int, ious: ArrayLike = COCO_IOUS) -> Matches:
@@ -205,15 +161,6 @@ def counts(matches: Matches, confidence: float, iou: float = 0.5) -> Counts:
     return Counts(tp, _tally(matches, shown & ~hit), matches.truths - tp)
 
 
-def iou_matrix(a: ArrayLike, b: ArrayLike) -> Reals:
-    """(A, B) intersection over union of boxes (A, 4) and (B, 4), xyxy; 0 where both are empty."""
-    left, right = np.asarray(a, np.float64)[:, None], np.asarray(b, np.float64)[None]
-    size = np.minimum(left[..., 2:], right[..., 2:]) - np.maximum(left[..., :2], right[..., :2])
-    inter: Reals = size.clip(min=0).prod(axis=-1)
-    union = _area(left) + _area(right) - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
-
-
 def iou_row(ious: Reals, iou: float) -> int:
     near = np.flatnonzero(np.isclose(ious, iou))
     if not len(near):
@@ -243,31 +190,6 @@ def _curve_area(weights: Reals, hit: Bools, positives: Reals) -> Reals:
     return area
 
 
-def _greedy(overlap: Reals, ious: Reals) -> Bools:
-    hit = np.zeros((len(ious), len(overlap)), dtype=np.bool_)
-    free = np.ones((len(ious), overlap.shape[1]), dtype=np.bool_)
-    if not overlap.size:
-        return hit
-    for k in np.flatnonzero(overlap.max(axis=1) >= ious.min()):
-        open_overlap = np.where(free & (overlap[k] >= ious[:, None]), overlap[k], -1.0)
-        # COCO takes the last of equally good objects
-        best = overlap.shape[1] - 1 - open_overlap[:, ::-1].argmax(axis=1)
-        found = np.flatnonzero(open_overlap[np.arange(len(ious)), best] >= 0)
-        hit[found, k] = True
-        free[found, best[found]] = False
-    return hit
-
-
-def _best_first(confidence: NDArray[np.float32], class_id: Ints) -> Ints:
-    order = np.argsort(-confidence, kind="stable")
-    if len(order) <= MAX_DETECTIONS:
-        return order
-    rank = np.zeros(len(order), dtype=np.int64)
-    for one in np.unique(class_id):
-        rank[class_id[order] == one] = np.arange((class_id == one).sum())
-    return order[rank < MAX_DETECTIONS]
-
-
 def _tally(matches: Matches, chosen: Bools) -> Ints:
     table = np.zeros_like(matches.truths)
     np.add.at(table, (matches.image[chosen], matches.class_id[chosen]), 1)
@@ -279,24 +201,9 @@ def _chunks(rows: int, width: int) -> list[slice]:
     return [slice(start, min(rows, start + step)) for start in range(0, rows, step)]
 
 
-def _boxes(xyxy: ArrayLike, count: int, what: str) -> Reals:
-    boxes = np.asarray(xyxy, dtype=np.float64)
-    if boxes.size == 0 and count == 0:
-        return np.zeros((0, 4))
-    if boxes.shape != (count, 4):
-        raise ValueError(
-            f"expected {what} boxes ({count}, 4), got shape {boxes.shape}; give one xyxy row per class id"
-        )
-    return boxes
-
-
 def _check_classes(class_id: Ints, classes: int) -> None:
     if len(class_id) and (class_id.min() < 0 or class_id.max() >= classes):
         raise ValueError(
             f"expected class ids 0..{classes - 1}, got {class_id.min()}..{class_id.max()}; "
             "compare models of one class list"
         )
-
-
-def _area(xyxy: Reals) -> Reals:
-    return np.asarray((xyxy[..., 2] - xyxy[..., 0]) * (xyxy[..., 3] - xyxy[..., 1]))

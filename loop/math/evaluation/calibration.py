@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
 
 from loop.base.arrays import Bools, Ints, Reals
-from loop.math.evaluation.ap import ImageMatch
+from loop.math.boxes.matching import ImageMatch
 
 FEW_HITS = 50
 

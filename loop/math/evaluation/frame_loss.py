@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loop.math.evaluation.ap import ImageMatch
+from loop.math.boxes.matching import ImageMatch
 
 
 def frame_loss(matched: ImageMatch) -> float:

@@ -14,7 +14,7 @@ from db.tables import utcnow
 from loop.base.arrays import Ints
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import write_atomically
-from loop.labeling.push import predicted_boxes
+from loop.math.boxes.drawn import predicted_boxes
 from loop.math.coverage.facets import UNKNOWN, Facet
 from loop.math.coverage.gaps import Gap
 from loop.math.coverage.projection import project as project_plane

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from db.tables import utcnow
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import write_atomically
-from loop.labeling.push import predicted_boxes
+from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 from loop.selection.explanation import told_boxes
 from loop.selection.select import Chosen, SelectReport

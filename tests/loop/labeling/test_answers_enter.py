@@ -66,7 +66,7 @@ def test_what_people_do_is_what_is_trained_on(real: FakeParts, label_studio: Stu
         for got, wanted in zip(in_order(held[frame]), boxes, strict=True):
             assert got[1] == pytest.approx(wanted[1], abs=0.01)
     assert frozen(real) == {
-        frame: [(CLASSES.index(box.class_name), *box[1:5]) for box in label.boxes]
+        frame: [(CLASSES.index(box.class_name), *box.xyxy) for box in label.boxes]
         for frame, label in held.items()
     }
 
@@ -85,7 +85,7 @@ def as_shown(box: Box) -> tuple[str, tuple[float, ...], str]:
 
 
 def in_order(label: LabelRow) -> Shown:
-    return [(box.class_name, tuple(box[1:5]), str(box.origin)) for box in label.boxes]
+    return [as_shown(box) for box in label.boxes]
 
 
 def number(task: TaskRow) -> int:

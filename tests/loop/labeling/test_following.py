@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from connectors.ports import Annotation, Box, TaskAnswers
 from db.engine import read
-from db.labels import LabelRow, StoredBox, answers, labels
+from db.labels import LabelRow, answers, labels
 from db.rounds import dataset_members, open_round
 from db.states import BatchStatus, TaskStatus
 from db.tasks import batches, engaged_frames, tasks
@@ -26,7 +26,7 @@ from tests.fakes import FakeLabelStudio, FakeParts, quiet
 from tests.loop.desk import HAT, a_key, label_of, pull, row
 from tests.studio import Person, Studio
 
-HELMET = (StoredBox("helmet", *HAT.xyxy),)
+HELMET = (HAT,)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from connectors.errors import LabelConfigMismatch, LabelStudioDown, LabelStudioE
 from connectors.ports import Box
 from db.engine import read
 from db.facts import get_fact
-from db.labels import StoredBox
 from db.states import TaskStatus
 from loop import stages
 from loop.base.errors import ConfigError
@@ -53,7 +52,7 @@ def test_a_new_project_first_takes_what_the_old_one_holds(pushed: FakeParts) -> 
     report = stages.push(pushed, quiet, new_project=True)
     assert "its answers were fetched first (1 done, 1 skipped)" in report.renewed
     assert report.pushed == 10
-    assert label_of(pushed, done) == (StoredBox("helmet", *HAT.xyxy),)
+    assert label_of(pushed, done) == (HAT,)
     assert (row(pushed, done).status, row(pushed, skipped).status) == (TaskStatus.DONE, TaskStatus.SKIPPED)
     there = {task.task.key for task in pushed.server.tasks if task.project == report.project_id}
     assert there == set(pushed.server.task_keys()) - {done, skipped}

@@ -89,9 +89,7 @@ def test_labels_keep_their_names_whatever_the_order_of_the_classes(
     with read(project.engine) as session:
         known = labels(session)
         found = {
-            int(Path(row.source_key).stem): [
-                (box.class_name, box.x1, box.y1, box.x2, box.y2) for box in known[row.seq].boxes
-            ]
+            int(Path(row.source_key).stem): [(box.class_name, *box.xyxy) for box in known[row.seq].boxes]
             for row in frames(session)
         }
     project.engine.dispose()

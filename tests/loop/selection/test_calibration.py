@@ -16,8 +16,8 @@ from loop import stages
 from loop.base.errors import ConfigError
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
+from loop.math.boxes.matching import ImageMatch, Truth, match
 from loop.math.coverage.strata import strata_of
-from loop.math.evaluation.ap import ImageMatch, Truth, match
 from loop.selection import calibration as learning
 from loop.selection import explanation
 from loop.selection.calibration import HeldOut, fitted_cost, learned, out_of_fold, trust

@@ -10,15 +10,8 @@ import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 
 from connectors.ports import Detections
-from loop.math.evaluation.ap import (
-    Truth,
-    average_precision,
-    average_precisions,
-    counts,
-    iou_matrix,
-    match,
-    match_all,
-)
+from loop.math.boxes.matching import Truth
+from loop.math.evaluation.ap import average_precision, average_precisions, counts, match_all
 
 CLASSES = 4
 
@@ -160,25 +153,12 @@ def test_counts_at_a_confidence() -> None:
     assert at_tenth.fp.tolist() == [[1, 1], [0, 0]]
 
 
-def test_an_object_is_found_once_and_only_by_its_class() -> None:
-    real = truth([[0, 0, 10, 10]], [0])
-    one = match(real, detections([[0, 0, 10, 10]] * 3, [0.5, 0.9, 0.7], [0, 1, 0]))
-    assert one.confidence.tolist() == pytest.approx([0.9, 0.7, 0.5])
-    assert one.hit[0].tolist() == [False, True, False]
-
-
-def test_iou_of_degenerate_boxes_is_zero() -> None:
-    np.testing.assert_array_equal(iou_matrix([[1, 1, 1, 1]], [[1, 1, 1, 1], [0, 0, 2, 2]]), [[0, 0]])
-
-
 def test_errors_say_what_was_expected() -> None:
     nothing, empty = truth([], []), detections([], [], [])
     with pytest.raises(ValueError, match="expected one Detections per image, got 0 for 1 images"):
         match_all([nothing], [], 1)
     with pytest.raises(ValueError, match=r"expected class ids 0\.\.0, got 3\.\.3"):
         match_all([truth([[0, 0, 1, 1]], [3])], [empty], 1)
-    with pytest.raises(ValueError, match=r"expected truth boxes \(2, 4\), got shape \(1, 4\)"):
-        match(truth([[0, 0, 1, 1]], [0, 0]), empty)
     matches = match_all([nothing], [empty], 1)
     with pytest.raises(ValueError, match=r"expected weights \(R, 1\), none negative"):
         average_precisions(matches, [[-1.0]])

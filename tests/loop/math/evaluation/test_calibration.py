@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from loop.math.evaluation.ap import ImageMatch
+from loop.math.boxes.matching import ImageMatch
 from loop.math.evaluation.calibration import calibrate
 
 

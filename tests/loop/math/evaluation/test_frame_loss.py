@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from connectors.ports import Detections
-from loop.math.evaluation.ap import Truth, match
+from loop.math.boxes.matching import Truth, match
 from loop.math.evaluation.frame_loss import frame_loss
 
 BOX, OTHER = [0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]

@@ -1,0 +1,1 @@
+"""Boxes: what was found against what is there, and what is worth drawing."""
