@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from loop.math.statistics.paired import not_worse, paired
 from loop.replay import stats
 from loop.replay.compared import (
     FEWEST_SEEDS,
@@ -52,7 +53,7 @@ def aims(curves: Curves) -> Iterable[str]:
         [
             f"overall: not worse than random by {MARGIN:g} points of AUBC",
             f"{test.mean:+.2f}, at least {test.lower:+.2f}",
-            "yes" if stats.not_worse(test, MARGIN) else "**no**",
+            "yes" if not_worse(test, MARGIN) else "**no**",
         ]
     )
     yield from table_of(["aim", "found", "shown"], rows)
@@ -63,7 +64,7 @@ def _shown(curves: Curves, measure: str, found: stats.Saving) -> str:
     """Whether labels are shown to be saved: the whole interval has to lie below the aim, of something that random gains."""
     aim = AIMED[measure]
     points = curves.points(curves.samplers[0], measure)
-    gained = stats.paired(points[:, -1], points[:, 0])
+    gained = paired(points[:, -1], points[:, 0])
     if gained.lower <= 0:
         return f"**says nothing**: random itself gains {interval_of(gained)}"
     if found.censored == "after" or (not found.censored and found.ratio > aim):

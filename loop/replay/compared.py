@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from loop.base.arrays import Reals
+from loop.math.statistics.paired import Paired, mean_ranks, paired
 from loop.replay import stats
 from loop.replay.curves import Axis, Curves
 
@@ -27,14 +28,14 @@ def span_of(curves: Curves, axis: Axis) -> tuple[float, float]:
     return float(ends[:, 0].max()), float(ends[:, 1].min())
 
 
-def area_test(curves: Curves, sampler: str, measure: str) -> stats.Paired:
-    return stats.paired(areas_of(curves, sampler, measure), areas_of(curves, curves.samplers[0], measure))
+def area_test(curves: Curves, sampler: str, measure: str) -> Paired:
+    return paired(areas_of(curves, sampler, measure), areas_of(curves, curves.samplers[0], measure))
 
 
 def ranks_of(curves: Curves, areas: dict[str, Reals]) -> dict[str, float]:
     """Mean over seeds, 1 is best. random2 is random again, so it takes no rank from others."""
     ranked = [sampler for sampler in curves.samplers if sampler != CONTROL]
-    ranks = stats.mean_ranks(np.stack([areas[sampler] for sampler in ranked], axis=1))
+    ranks = mean_ranks(np.stack([areas[sampler] for sampler in ranked], axis=1))
     return dict(zip(ranked, ranks.tolist(), strict=True))
 
 
@@ -52,7 +53,7 @@ def told_saving(found: stats.Saving, seeds: int) -> str:
     return f"{sign}{found.ratio:.2f}{interval}"
 
 
-def interval_of(test: stats.Paired) -> str:
+def interval_of(test: Paired) -> str:
     return f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})"
 
 

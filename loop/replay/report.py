@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from loop.base.arrays import Reals
-from loop.replay import stats
+from loop.math.statistics.multiple_testing import holm
+from loop.math.statistics.paired import not_worse, paired
 from loop.replay.aims import DEFAULT, MARGIN, aims
 from loop.replay.compared import (
     CONTROL,
@@ -163,13 +164,13 @@ def _tests(curves: Curves, values: dict[str, Reals]) -> dict[str, list[str]]:
     baseline, *others = curves.samplers
     if len(curves.seeds) < 2 or not others:
         return {}
-    tests = {sampler: stats.paired(values[sampler], values[baseline]) for sampler in others}
+    tests = {sampler: paired(values[sampler], values[baseline]) for sampler in others}
     compared = [sampler for sampler in others if sampler != CONTROL]
-    adjusted = stats.holm([tests[sampler].p for sampler in compared])
-    holm = {sampler: f"{p:.3f}" for sampler, p in zip(compared, adjusted, strict=True)}
+    adjusted = holm([tests[sampler].p for sampler in compared])
+    told = {sampler: f"{p:.3f}" for sampler, p in zip(compared, adjusted, strict=True)}
     return {
         sampler: [
-            interval_of(test), f"{test.p:.3f}", holm.get(sampler, "")
+            interval_of(test), f"{test.p:.3f}", told.get(sampler, "")
         ]
         for sampler, test in tests.items()
     }  # fmt: skip
@@ -222,8 +223,8 @@ def _worse(curves: Curves) -> Iterable[str]:
             (areas_of(curves, sampler, OVERALL), areas_of(curves, baseline, OVERALL)),
             (curves.points(sampler, OVERALL)[:, -1], curves.points(baseline, OVERALL)[:, -1]),
         ]
-        tests = [stats.paired(*pair) for pair in pairs]
-        cells = [f"{test.lower:+.2f} {'yes' if stats.not_worse(test, MARGIN) else 'no'}" for test in tests]
+        tests = [paired(*pair) for pair in pairs]
+        cells = [f"{test.lower:+.2f} {'yes' if not_worse(test, MARGIN) else 'no'}" for test in tests]
         rows.append([sampler, *cells])
     yield from table_of(["sampler", "AUBC", "last round"], rows)
 

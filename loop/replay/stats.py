@@ -1,4 +1,4 @@
-"""The statistics of a replay. Pure: numbers in, numbers out; every test is paired by seed.
+"""The curves of a replay in numbers: areas, levels reached, labels saved. Pure: numbers in, numbers out.
 
 Average precision comes in points of 0..100 wherever a margin is given in points.
 """
@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
-from scipy.stats import rankdata, t
 
 from loop.base.arrays import Reals
 
 Censored = Literal["", "before", "after"]
-EXACT = 20
-"""Seeds up to which every assignment of signs is tried."""
 DRAWS = 1000
 
 
@@ -49,18 +45,6 @@ class Saving:
     needed: float
     guessed: bool
     measured: float
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """Differences by seed. low, high: 95 % t interval of the mean. p: two-sided, exact sign flips. lower: one-sided 95 % t bound."""
-
-    mean: float
-    low: float
-    high: float
-    p: float
-    lower: float
-    seeds: int
 
 
 def aubc(x: ArrayLike, y: ArrayLike, low: float, high: float) -> float:
@@ -121,54 +105,6 @@ def saving(
     seen = np.inf if found.censored == "after" else means[0][np.searchsorted(means[0], found.x)]
     measured = float(seen / needed) if needed > 0 else np.inf
     return Saving(level, ratio, float(low), float(high), censored, needed, guessed, measured)
-
-
-def paired(ours: ArrayLike, theirs: ArrayLike) -> Paired:
-    """Of values by seed. Raises ValueError with fewer than two seeds."""
-    delta = np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)
-    n = len(delta)
-    if n < 2:
-        raise ValueError(f"expected two seeds or more, got {n}; run more")
-    mean, error = float(delta.mean()), float(delta.std(ddof=1) / np.sqrt(n))
-    half = float(t.ppf(0.975, n - 1)) * error
-    return Paired(
-        mean, mean - half, mean + half, sign_flip(delta), mean - float(t.ppf(0.95, n - 1)) * error, n
-    )
-
-
-def sign_flip(delta: ArrayLike, draws: int = 100_000, seed: int = 0) -> float:
-    """Two-sided p-value of "no difference": how often flipped signs give a sum as far from 0 (Fisher 1935); exact up to 20."""
-    values = np.asarray(delta, np.float64)
-    n = len(values)
-    if n <= EXACT:
-        # the first sign may stay: every assignment has a mirror image
-        rest = np.array(list(product((1.0, -1.0), repeat=n - 1)), dtype=np.float64).reshape(-1, n - 1)
-        signs = np.concatenate([np.ones((len(rest), 1)), rest], axis=1)
-    else:
-        signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, n))
-        signs[0] = 1.0
-    sums = np.abs(signs @ values)
-    return float((sums >= abs(values.sum()) - 1e-12 * max(1.0, np.abs(values).sum())).mean())
-
-
-def holm(p: ArrayLike) -> Reals:
-    """(K,) p-values adjusted for K tests, in the order given (Holm 1979)."""
-    values = np.asarray(p, np.float64)
-    order = np.argsort(values, kind="stable")
-    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    out = np.empty(len(values))
-    out[order] = np.minimum(stepped, 1.0)
-    return out
-
-
-def not_worse(test: Paired, margin: float) -> bool:
-    """Whether the mean is above -margin with 95 % certainty."""
-    return test.lower > -margin
-
-
-def mean_ranks(scores: ArrayLike) -> Reals:
-    """(K,) over seeds; scores: (seeds, K), the best gets 1, equal ones share."""
-    return np.asarray(rankdata(-np.asarray(scores, np.float64), axis=1).mean(axis=0))
 
 
 def _ratio(curves: Sequence[Reals], part: float) -> tuple[float, float, Censored]:

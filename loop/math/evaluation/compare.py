@@ -135,16 +135,6 @@ def group_numbers(groups: Sequence[Hashable]) -> Ints:
     return np.array([numbers.setdefault(group, len(numbers)) for group in groups], dtype=np.int64)
 
 
-def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
-    """Which hypotheses fall at family-wise level alpha (Holm, 1979)."""
-    out = [False] * len(p_values)
-    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
-        if p_values[place] > alpha / (len(p_values) - rank):
-            break
-        out[place] = True
-    return out
-
-
 def _gains(both: Matches, slices: Sequence[Slice], swapped: Ints, iou: float) -> Reals:
     first = _values(both, slices, np.concatenate([1 - swapped, swapped], axis=1), iou)
     second = _values(both, slices, np.concatenate([swapped, 1 - swapped], axis=1), iou)

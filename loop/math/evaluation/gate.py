@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 
 from loop.base.arrays import Ints, Reals
 from loop.math.evaluation.ap import Matches
-from loop.math.evaluation.compare import Difference, Slice, compare, group_numbers, holm, p_gain
+from loop.math.evaluation.compare import Difference, Slice, compare, group_numbers, p_gain
+from loop.math.statistics.multiple_testing import holm
 
 Status = Literal["pass", "fail", "unverifiable"]
 _MIN_TIMINGS = 20
@@ -184,7 +185,8 @@ def _gain(pair: _Pair, name: str, where: str, slices: Sequence[Slice], alpha: fl
 
 def _falls(judged: Mapping[str, Difference], settings: GateSettings) -> list[Check]:
     told = [name for name, one in judged.items() if one.groups >= settings.min_groups]
-    significant = dict(zip(told, holm([judged[name].p_fall() for name in told], settings.alpha), strict=True))
+    adjusted = holm([judged[name].p_fall() for name in told])
+    significant = dict(zip(told, (adjusted <= settings.alpha).tolist(), strict=True))
     return [_fall(name, one, significant.get(name), settings) for name, one in judged.items()]
 
 

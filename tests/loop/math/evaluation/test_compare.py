@@ -9,7 +9,7 @@ import pytest
 
 from loop.math.evaluation import compare as comparison
 from loop.math.evaluation.ap import Matches
-from loop.math.evaluation.compare import Slice, compare, group_numbers, holm, p_gain
+from loop.math.evaluation.compare import Slice, compare, group_numbers, p_gain
 from tests.loop.math.evaluation.simulated import GOOD, detector, skills, world
 
 
@@ -111,13 +111,6 @@ def test_bound_on_a_fall_covers() -> None:
         a, b = (detector(rng, scene, skills(gaps=GOOD - 1.5)) for _ in range(2))
         covered += compare(a, b, everywhere(len(scene.group)), scene.group).upper_fall(0.05) >= 0
     assert covered / 120 >= 0.9
-
-
-def test_holm_stops_at_the_first_that_stands() -> None:
-    assert holm([0.01, 0.04, 0.02], 0.05) == [True, True, True]
-    assert holm([0.02, 0.04, 0.02], 0.05) == [False, False, False]
-    assert holm([0.001, 0.04, 0.03], 0.05) == [True, False, False]
-    assert holm([], 0.05) == []
 
 
 def test_groups_are_numbered_in_the_order_met() -> None:
