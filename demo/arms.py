@@ -71,7 +71,7 @@ def random_entries(
     """The randomly chosen frames, labeled by the same annotator from the same predicted boxes."""
     with read(project.engine) as session:
         rows = {row.seq: row for row in frames(session, seqs=[item.frame for item in chosen])}
-    place = {row.seq: i for i, row in enumerate(view.production.rows)}
+    place = {seq: i for i, seq in enumerate(view.production.seq.tolist())}
     return [_entry(project, view, rows[item.frame], place[item.frame], truth, repeats) for item in chosen]
 
 

@@ -145,8 +145,7 @@ def _truth(folder: Path) -> dict[str, dict[str, Any]]:
 def _planted(
     outcome: Outcome, parts: Parts, gap: PlantedGap, truth: dict[str, dict[str, Any]], folder: Path
 ) -> Planted:
-    rows = outcome.view.production.rows
-    inside = {i for i, row in enumerate(rows) if truth[row.content_hash]["gap"] == gap.name}
+    inside = {i for i, row in enumerate(outcome.view.frames) if truth[row.content_hash]["gap"] == gap.name}
     matches = [
         (place, found) for place, found in enumerate(outcome.view.gaps, 1) if _mostly(found.frames, inside)
     ]
@@ -243,9 +242,9 @@ def _render(outcome: Outcome, parts: Parts, planted: Sequence[Planted], needs: S
 
 
 def _shot(project: Project, outcome: Outcome, seq: int) -> str:
-    place = next(i for i, row in enumerate(outcome.view.production.rows) if row.seq == seq)
+    place = outcome.view.production.seq.tolist().index(seq)
     boxes = predicted_boxes(outcome.view.detections[place], project.classes)
-    return thumbnail(project.store / outcome.view.production.rows[place].path, boxes)
+    return thumbnail(project.store / outcome.view.frames[place].path, boxes)
 
 
 def _result(outcome: Outcome, planted: Sequence[Planted], needs: Sequence[Requirement]) -> dict[str, Any]:

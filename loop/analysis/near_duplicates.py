@@ -73,8 +73,7 @@ def stored_clusters(engine: Engine, embedder: int, rows: Sequence[FrameRow]) -> 
 
 def clusters_of_side(side: Side) -> Ints:
     """(N,) the same for frames that no database knows, all at once."""
-    seconds = np.array([row.captured_at.timestamp() if row.captured_at else np.nan for row in side.rows])
-    order = np.lexsort((np.array([row.seq for row in side.rows]), seconds))
+    order = np.lexsort((side.seq, side.captured_at))
     found = np.empty(len(side), dtype=np.int64)
     found[order] = clusters.near_duplicates(
         side.vectors[order], side.sequence[order], side.camera[order], side.group[order]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from connectors.ports import Progress
+from connectors.ports import Embedder, Progress
 from connectors.sources.metadata import zone
 from db.analysis import embedded_ids, load_detections
 from db.engine import read
@@ -18,13 +18,14 @@ from db.labels import LabelRow, labels
 from db.progress import Backlog, backlog
 from db.states import Origin
 from loop.analysis import producers
+from loop.analysis.load import load_side
 from loop.base.arrays import Ints
 from loop.base.errors import ProjectError
-from loop.math.coverage.comparison import Comparison, Evidence, Words, compare
-from loop.math.coverage.frame_arrays import load_side
+from loop.math.coverage.comparison import Comparison, Evidence, GapSettings, Words, compare
 from loop.math.coverage.gaps import Gap
 from loop.project.wiring import Parts, resolve
-from loop.settings.conditions import load_conditions
+from loop.settings.conditions import Conditions, load_conditions
+from loop.settings.settings import Settings
 
 SWITCHES = ("prompts", "metadata", "measured", "regions")
 FEW_UNLIKE = 0.02
@@ -35,11 +36,14 @@ FEW_UNLIKE = 0.02
 class CoverageView(Comparison):
     """The comparison of what the current models have analyzed.
 
+    frames, training_frames: the rows of `production` and of `training` as they are stored.
     embedder, detector: producers whose facts these are; nothing of others is in here.
     backlog: how much of production they have seen. unknown_words: of the conditions' sentences, to the embedder.
     compared: the switches of `gaps` that are on.
     """
 
+    frames: list[FrameRow]
+    training_frames: list[FrameRow]
     embedder: int
     detector: int
     backlog: Backlog
@@ -77,19 +81,35 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     progress(1, 3, "reading conditions")
     words = _words(parts)
     progress(2, 3, "comparing")
-    training = np.array([row.seq for row in loaded.evidence.training.rows], dtype=np.int64)
+    training = loaded.evidence.training.seq
     index = open_index(project.engine, loaded.embedder, project.indexes / "training.faiss", training)
     local = zone(settings.frames.timezone)
-    found = compare(loaded.evidence, words, index.search, settings.gaps, local, settings.seed)
+    found = compare(loaded.evidence, words, index.search, gap_settings(settings), local, settings.seed)
     progress(3, 3, "done")
     return CoverageView(
         **vars(found),
+        frames=loaded.frames,
+        training_frames=loaded.training_frames,
         embedder=loaded.embedder,
         detector=loaded.detector,
         backlog=loaded.backlog,
         unknown_words=words.unknown,
         compared=tuple(switch for switch in SWITCHES if getattr(settings.gaps, switch)),
     )
+
+
+def words_of(embedder: Embedder, conditions: Conditions, settings: Settings) -> Words:
+    """The conditions as the embedder reads them."""
+    sentences = conditions.sentences() if settings.gaps.prompts else ()
+    vectors = dict(zip(sentences, embedder.embed_text(sentences), strict=True)) if sentences else {}
+    return Words(
+        conditions, vectors, embedder.logit_scale, embedder.unknown_words(sentences), embedder.unlike
+    )
+
+
+def gap_settings(settings: Settings) -> GapSettings:
+    """The section `gaps` of a project's settings."""
+    return GapSettings(**settings.gaps.model_dump())
 
 
 def lines(view: CoverageView) -> list[str]:
@@ -138,7 +158,7 @@ def as_json(view: CoverageView) -> dict[str, Any]:
                 "groups": gap.groups,
                 "frames": len(gap.frames),
                 "also": list(gap.also),
-                "examples": [view.production.rows[row].path for row in gap.frames[:12]],
+                "examples": [view.frames[row].path for row in gap.frames[:12]],
             }
             for gap in view.gaps
         ],
@@ -148,6 +168,8 @@ def as_json(view: CoverageView) -> dict[str, Any]:
 @dataclass(frozen=True, eq=False)
 class _Loaded:
     evidence: Evidence
+    frames: list[FrameRow]
+    training_frames: list[FrameRow]
     embedder: int
     detector: int
     backlog: Backlog
@@ -171,17 +193,13 @@ def _load(parts: Parts) -> _Loaded:
             _class_ids(known, training, project.classes),
             project.classes,
         )
-    return _Loaded(evidence, made.embedder, made.detector, known_backlog)
+    return _Loaded(evidence, production, training, made.embedder, made.detector, known_backlog)
 
 
 def _words(parts: Parts) -> Words:
     project, settings = parts.project, parts.project.settings
     conditions = load_conditions(resolve(project, settings.conditions) if settings.conditions else None)
-    embedder = parts.embedder()
-    sentences = conditions.sentences() if settings.gaps.prompts else ()
-    vectors = dict(zip(sentences, embedder.embed_text(sentences), strict=True)) if sentences else {}
-    unknown = embedder.unknown_words(sentences)
-    return Words(conditions, vectors, embedder.logit_scale, unknown, embedder.unlike)
+    return words_of(parts.embedder(), conditions, settings)
 
 
 def _class_ids(known: dict[int, LabelRow], rows: Sequence[FrameRow], classes: Sequence[str]) -> list[Ints]:

@@ -5,30 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC
 
 import numpy as np
 
 from connectors.ports import Array, Detections, Embedder
-from db.frames import FrameRow
-from db.states import Origin, Role
 from loop.analysis.near_duplicates import clusters_of_side
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
+from loop.gaps.coverage_view import gap_settings, words_of
 from loop.math.boxes.matching import match, truth_of
-from loop.math.coverage.comparison import Comparison, Evidence, Words, compare
+from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.frame_arrays import Side, codes_of, side_of
 from loop.math.evaluation.calibration import calibrate
-from loop.replay.data import ReplayData, ReplayFrame
+from loop.replay.data import ReplayData
 from loop.replay.facts import Facts
 from loop.replay.settings import ReplaySettings
-from loop.replay.split import HELD_OUT, LABELED, POOL, TEST, TUNING, Part
+from loop.replay.split import HELD_OUT, LABELED, POOL, TEST, TUNING
 from loop.replay.tools import product_settings
 from loop.selection.calibration import IOU, HeldOut, trust
 from loop.selection.exclusions import Rules
 from loop.selection.sampler_pool import Cost, Learned, pool_of
 from loop.settings.conditions import load_conditions
-from loop.settings.settings import Settings
 from loop.settings.strategy_names import STRATEGY_NAMES, unknown_strategy
 from samplers import STRATEGIES, Pool, Strategy
 from samplers.pool import NO_LIMIT
@@ -75,8 +73,8 @@ class Chooser:
         self._facts = facts
         self._settings = settings
         self._product = product_settings()
-        self._words = _words(embedder, self._product)
-        self._frames = _frame_rows(data)
+        self._words = words_of(embedder, load_conditions(None), self._product)
+        self._groups = codes_of([frame.group for frame in data.frames])
         evaluation = data.rows(TUNING) if settings.judge == TEST else np.zeros(0, dtype=np.int64)
         self.production = np.sort(np.concatenate([data.rows(POOL), evaluation]))
         self.seen = np.concatenate([self.production, data.rows(HELD_OUT)])
@@ -109,22 +107,34 @@ class Chooser:
         sides = self._side(self.production), self._side(known)
         search = searcher(known, self._facts.vectors[known])
         evidence = Evidence(*sides, found, boxes, self._data.classes)
-        return compare(evidence, self._words, search, self._product.gaps, UTC, seed)
+        return compare(evidence, self._words, search, gap_settings(self._product), UTC, seed)
 
     def _side(self, rows: Ints) -> Side:
-        measures = {name: values[rows] for name, values in self._facts.measures.items()}
-        return side_of([self._frames[row] for row in rows], self._facts.vectors[rows], measures)
+        frames = [self._data.frames[row] for row in rows]
+        return side_of(
+            rows,
+            self._facts.vectors[rows],
+            {name: values[rows] for name, values in self._facts.measures.items()},
+            camera=[frame.camera for frame in frames],
+            site=[frame.site for frame in frames],
+            sequence=[frame.sequence for frame in frames],
+            captured_at=np.array(
+                [frame.captured_at.timestamp() if frame.captured_at else np.nan for frame in frames]
+            ),
+            group=self._groups[rows],
+        )
 
     def _pool(self, sampler: str, compared: Comparison, labeled: Ints, taught: Learned) -> Pool:
+        in_pool = np.isin(self.production, self._data.rows(POOL))
         rules = Rules(
             sampler,
+            in_pool,
             np.isin(self.production, labeled),
             clusters_of_side(compared.production),
             compared.production.sequence,
             self._product.select.max_per_sequence,
         )
-        rows = np.flatnonzero(np.isin(self.production, self._data.rows(POOL)))
-        return pool_of(compared, rows, rules, taught)
+        return pool_of(compared, np.flatnonzero(in_pool), rules, taught)
 
     def _learned(
         self, compared: Comparison, detections: Sequence[Detections] | None, seed: int, number: int
@@ -194,43 +204,3 @@ def searcher(ids: Ints, vectors: Array) -> Callable[[Array, int], tuple[Array, I
         return similar, near
 
     return search
-
-
-def _words(embedder: Embedder, settings: Settings) -> Words:
-    conditions = load_conditions(None)
-    sentences = conditions.sentences() if settings.gaps.prompts else ()
-    vectors = dict(zip(sentences, embedder.embed_text(sentences), strict=True)) if sentences else {}
-    unknown = embedder.unknown_words(sentences)
-    return Words(conditions, vectors, embedder.logit_scale, unknown, embedder.unlike)
-
-
-def _frame_rows(data: ReplayData) -> list[FrameRow]:
-    groups = codes_of([frame.group for frame in data.frames])
-    return [
-        _frame_row(row, data.frames[row], int(group), data.parts[row]) for row, group in enumerate(groups)
-    ]
-
-
-def _frame_row(row: int, frame: ReplayFrame, group: int, part: Part) -> FrameRow:
-    return FrameRow(
-        seq=row,
-        content_hash=frame.content_hash,
-        path=frame.key,
-        origin=Origin.IMPORTED if part in (LABELED, HELD_OUT) else Origin.PRODUCTION,
-        split=None,
-        group_id=group,
-        camera=frame.camera,
-        site=frame.site,
-        sequence=frame.sequence,
-        captured_at=frame.captured_at,
-        width=frame.width,
-        height=frame.height,
-        bytes=0,
-        source_key=frame.key,
-        ingested_at=datetime.min.replace(tzinfo=UTC),
-        embedded_by=1,
-        detected_by=1,
-        measured_by=1,
-        role=Role.EVALUATION if part == TUNING else Role.POOL,
-        group_key=frame.group,
-    )

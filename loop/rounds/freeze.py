@@ -128,5 +128,5 @@ def _conditions(view: CoverageView) -> dict[int, tuple[str, ...]]:
     found: dict[int, list[str]] = {}
     for gap in view.gaps:
         for row in gap.frames:
-            found.setdefault(view.production.rows[int(row)].seq, []).append(gap.name)
+            found.setdefault(int(view.production.seq[row]), []).append(gap.name)
     return {seq: tuple(names) for seq, names in found.items()}

@@ -134,7 +134,7 @@ def _conditions(
     view: CoverageView, rows: Sequence[FrameRow], strata: dict[int, str | None]
 ) -> dict[str, Bools]:
     """Conditions that evaluation frames were drawn by, with every frame that shows them now, and the training set's own world."""
-    place = {frame.seq: i for i, frame in enumerate(view.production.rows)}
+    place = {seq: i for i, seq in enumerate(view.production.seq.tolist())}
     shown = {frame.seq: view.conditions_of(place[frame.seq]) for frame in rows if frame.seq in place}
     found = {TRAINING_WORLD: np.array([frame.origin == Origin.IMPORTED for frame in rows])}
     for name in sorted({stratum for stratum in strata.values() if stratum}):

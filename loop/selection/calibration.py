@@ -101,7 +101,7 @@ def _held_out(project: Project, view: CoverageView) -> HeldOut:
         rows = frames(session, seqs=sorted(found))
     imported = [row for row in rows if row.origin != Origin.PRODUCTION]
     alike = leak_groups(project.engine, view.embedder, imported)
-    missed = {row.seq: view.missed[place] for place, row in enumerate(view.production.rows)}
+    missed = dict(zip(view.production.seq.tolist(), view.missed.tolist(), strict=True))
     truths = [truth_of(with_class_ids(known[row.seq].boxes, project.classes)) for row in rows]
     matches = [match(truth, found[row.seq], [IOU]) for row, truth in zip(rows, truths, strict=True)]
     return HeldOut(

@@ -26,12 +26,13 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """What keeps frames out. engaged: (N,) labeled, queued or skipped. cluster, sequence: (N,) codes, sequence -1 for
-    none. skipped: rows of those that a labeler skipped. judging: clusters of frames that judge models, labeled or asked
+    """What keeps frames out. in_pool: (N,) frames that may train; the others judge. engaged: (N,) labeled, queued or skipped.
+    cluster, sequence: (N,) codes, sequence -1 for none. skipped: rows of those that a labeler skipped. judging: clusters of frames that judge models, labeled or asked
     for; what is nearly the same as one of them never trains.
     """
 
     strategy: str
+    in_pool: Bools
     engaged: Bools
     cluster: Ints
     sequence: Ints

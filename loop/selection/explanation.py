@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loop.base.arrays import Ints, Reals
+from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.comparison import Comparison
 from loop.selection.exclusions import Rules
 from loop.selection.sampler_pool import Learned, chances_of, queued_rows, showing
@@ -80,10 +81,10 @@ class Explanation:
 
 
 def explain(
-    found: Comparison, rules: Rules, pool: Pool, batch: Batch, learned: Learned, rng: np.random.Generator
+    found: CoverageView, rules: Rules, pool: Pool, batch: Batch, learned: Learned, rng: np.random.Generator
 ) -> Explanation:
     """pool: the batch's frames that train are rows of it."""
-    seqs = [found.production.rows[row].seq for row in batch.train]
+    seqs = found.production.seq[batch.train]
     order = np.argsort(pool.ids)
     chosen = order[np.searchsorted(pool.ids, seqs, sorter=order)]
     queued = queued_rows(found, rules)
@@ -176,11 +177,11 @@ def _classes(found: Comparison, expected: Reals) -> list[ClassBought]:
     ]
 
 
-def _nearest(found: Comparison, pool: Pool, chosen: Ints) -> dict[int, Nearest]:
+def _nearest(found: CoverageView, pool: Pool, chosen: Ints) -> dict[int, Nearest]:
     nearest = {}
     for row in chosen:
         similar = found.training.vectors @ pool.embeddings[row]
         best = int(similar.argmax())
-        labeled = found.training.rows[best]
+        labeled = found.training_frames[best]
         nearest[int(pool.ids[row])] = Nearest(labeled.seq, labeled.path, float(similar[best]))
     return nearest

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from db.states import Role
 from loop.base.arrays import Ints, Reals
 from loop.math.coverage.comparison import Comparison, scores_of
 from loop.math.coverage.gaps import Gap
@@ -48,7 +47,7 @@ def pool_of(
     with_classes = all(boxes.ndim == 2 for boxes in scores)
     return Pool.of(
         production.vectors[rows],
-        ids=[production.rows[row].seq for row in rows],
+        ids=production.seq[rows],
         labeled=np.concatenate([found.training.vectors, production.vectors[_coming(found, rules)]]),
         scores=scores,
         cluster=rules.cluster[rows],
@@ -116,10 +115,8 @@ def queued_rows(found: Comparison, rules: Rules) -> Ints:
 
 def _coming(found: Comparison, rules: Rules) -> Ints:
     """Rows of production that were asked for and are not in the training set; what judges models never will be."""
-    trained = {row.seq for row in found.training.rows}
-    rows = [(row, found.production.rows[row]) for row in np.flatnonzero(rules.engaged)]
-    coming = [row for row, frame in rows if frame.role == Role.POOL and frame.seq not in trained]
-    return np.array(coming, dtype=np.int64)
+    trained = np.isin(found.production.seq, found.training.seq)
+    return np.flatnonzero(rules.engaged & rules.in_pool & ~trained)
 
 
 def _lacking(gap: Gap, training: int) -> int:

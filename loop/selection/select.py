@@ -125,7 +125,8 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     """The same, from a view that exists already."""
     _check_strategy(request.strategy)
     start = _start(project, view, request)
-    rules, in_pool, seed = start.rules, start.in_pool, start.seed
+    rules, seed = start.rules, start.seed
+    in_pool = rules.in_pool
     evaluation = _evaluation(view, ~in_pool & ~rules.engaged, start.evaluation, seed)
     asked = np.setdiff1d(np.flatnonzero(rules.engaged & ~in_pool), rules.skipped)
     judging = rules.cluster[np.append(asked, evaluation.rows)]
@@ -154,22 +155,22 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
 
 @dataclass(frozen=True, eq=False)
 class _Start:
-    """What holds before anything is chosen. in_pool: (N,), frames that may train. evaluation: frames wanted to judge with."""
+    """What holds before anything is chosen. evaluation: frames wanted to judge with."""
 
     rules: Rules
-    in_pool: Bools
     evaluation: int
     seed: int
 
 
 def _start(project: Project, view: CoverageView, request: Request) -> _Start:
-    settings, frames = project.settings.select, view.production.rows
+    settings, frames = project.settings.select, view.frames
     with read(project.engine) as session:
         engaged = engaged_frames(session)
         refused = {task.frame for task in tasks(session, status=TaskStatus.SKIPPED)}
         made = batches(session)
     rules = Rules(
         request.strategy,
+        np.array([row.role == Role.POOL for row in frames], dtype=bool),
         np.array([row.seq in engaged for row in frames], dtype=bool),
         stored_clusters(project.engine, view.embedder, frames),
         view.production.sequence,
@@ -178,7 +179,6 @@ def _start(project: Project, view: CoverageView, request: Request) -> _Start:
     )
     return _Start(
         rules,
-        np.array([row.role == Role.POOL for row in frames], dtype=bool),
         _share_of(request.budget, settings.evaluation_share, sum(batch.budget for batch in made)),
         project.settings.seed + len(made) if request.seed is None else request.seed,
     )
@@ -248,7 +248,7 @@ def _merged(view: CoverageView, train: _Part, evaluation: _Part) -> list[Chosen]
     parts = (train, evaluation)
     places = sorted(((i + 0.5) / len(part), n, i) for n, part in enumerate(parts) for i in range(len(part)))
     return [
-        _chosen(view.production.rows[int(parts[n].rows[i])], parts[n], i, rank, len(places))
+        _chosen(view.frames[int(parts[n].rows[i])], parts[n], i, rank, len(places))
         for rank, (_, n, i) in enumerate(places)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -34,11 +35,28 @@ from loop.math.coverage.regions import (
 )
 from loop.math.coverage.strata import Strata, strata_of
 from loop.settings.conditions import Conditions, PromptGroup
-from loop.settings.settings import Gaps
 from samplers.expected_loss import missed_objects
 
 ALIKE = 10
 """So many labeled frames nearest to a frame tell what there is to see in it."""
+
+
+@dataclass(frozen=True)
+class GapSettings:
+    """What is compared, and from when on a difference is a gap.
+
+    neighbors: training frames that tell how novel a frame is. min_share: of production, below which nothing is a gap.
+    max_share: of production, above which a condition is usual. prompts, metadata, measured, regions: kinds of conditions
+    that are compared.
+    """
+
+    neighbors: int
+    min_share: float
+    max_share: float
+    prompts: bool
+    metadata: bool
+    measured: bool
+    regions: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,14 +127,14 @@ class Comparison:
 
 
 def compare(
-    known: Evidence, words: Words, search: Search, settings: Gaps, local: tzinfo, seed: int
+    known: Evidence, words: Words, search: Search, settings: GapSettings, local: tzinfo, seed: int
 ) -> Comparison:
     """The comparison that gaps, selection and rounds share.
 
     search: nearest frames of the training set by their ids. local: the zone in which dayparts are meant.
     """
     production, training = known.production, known.training
-    members = TrainingSet(_ids(training), training.vectors, training.sequence)
+    members = TrainingSet(training.seq, training.vectors, training.sequence)
     novelty, own = measure_novelty(production.vectors, members, search, settings.neighbors)
     facets = _facets(known, words, settings, local)
     unlike = words.unlike(production.vectors)
@@ -168,7 +186,7 @@ def _named_vectors(words: Words) -> list[tuple[str, Array]]:
     return [(option, words.vectors[sentences[0]]) for option, sentences in pairs]
 
 
-def _ranked(known: Evidence, candidates: Sequence[Candidate], settings: Gaps, seed: int) -> list[Gap]:
+def _ranked(known: Evidence, candidates: Sequence[Candidate], settings: GapSettings, seed: int) -> list[Gap]:
     ranked = rank_gaps(
         candidates,
         known.production.group,
@@ -181,7 +199,7 @@ def _ranked(known: Evidence, candidates: Sequence[Candidate], settings: Gaps, se
 
 
 def _missed(known: Evidence, search: Search) -> Reals:
-    training = _ids(known.training)
+    training = known.training.seq
     _, found = search(known.production.vectors, min(ALIKE, len(training)))
     order = np.argsort(training)
     place = order[np.minimum(np.searchsorted(training[order], found), len(order) - 1)]
@@ -194,11 +212,7 @@ def scores_of(detections: Sequence[Detections]) -> list[Array]:
     return [each.confidence if each.class_scores is None else each.class_scores for each in detections]
 
 
-def _ids(side: Side) -> Ints:
-    return np.array([row.seq for row in side.rows], dtype=np.int64)
-
-
-def _facets(known: Evidence, words: Words, settings: Gaps, local: tzinfo) -> list[Facet]:
+def _facets(known: Evidence, words: Words, settings: GapSettings, local: tzinfo) -> list[Facet]:
     production, training, conditions = known.production, known.training, words.conditions
     found: list[Facet] = []
     if settings.metadata:
@@ -206,7 +220,7 @@ def _facets(known: Evidence, words: Words, settings: Gaps, local: tzinfo) -> lis
             _metadata(column, conditions, production, training, local) for column in conditions.metadata
         ]
     if settings.measured:
-        cameras = [_cameras(production), _cameras(training)]
+        cameras = [side.camera_names() for side in (production, training)]
         found += measured_facets(conditions.bins, production.measures, training.measures, *cameras)
     if settings.prompts:
         for group in conditions.groups:
@@ -228,21 +242,24 @@ def _metadata(column: str, conditions: Conditions, production: Side, training: S
 
 def _column(column: str, conditions: Conditions, side: Side, local: tzinfo) -> list[str | None]:
     if column == "daypart":
-        hours = np.array([_hour(row.captured_at, local) for row in side.rows], dtype=np.float64)
-        return daypart_names(hours, conditions.dayparts)
-    values = _cameras(side) if column == "camera" else [row.site for row in side.rows]
+        return daypart_names(hours_of(side.captured_at, local), conditions.dayparts)
+    values = side.camera_names() if column == "camera" else side.site_names()
     return [None if value == UNKNOWN else value for value in values]
 
 
-def _hour(captured_at: datetime | None, local: tzinfo) -> float:
-    if captured_at is None:
-        return float("nan")
-    clock = captured_at.astimezone(local)
+def hours_of(captured_at: Reals, local: tzinfo) -> Reals:
+    """(N,) hour and minute of the day in 0..24 where the clock shows `local`, NaN for unknown.
+
+    captured_at: (N,) seconds since 1970, NaN for unknown.
+    """
+    return np.array([_hour(seconds, local) for seconds in captured_at.tolist()], dtype=np.float64)
+
+
+def _hour(seconds: float, local: tzinfo) -> float:
+    if math.isnan(seconds):
+        return math.nan
+    clock = datetime.fromtimestamp(seconds, local)
     return clock.hour + clock.minute / 60
-
-
-def _cameras(side: Side) -> list[str | None]:
-    return [row.camera for row in side.rows]
 
 
 def _class_counts(labeled: Sequence[Ints], classes: int) -> tuple[Ints, Ints]:

@@ -2,63 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from connectors.ports import Array
-from db.analysis import load_embeddings, load_measurements
-from db.frames import FrameRow
 from loop.base.arrays import Ints, Reals
-from loop.math.coverage.prompts import bursts
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Frames of one side of the comparison, row by row. camera, sequence, group: (N,) int64 codes, sequence -1 for none."""
+    """N frames of one side of the comparison, row by row.
 
-    rows: list[FrameRow]
+    seq: (N,) int64 ids of the frames. vectors: (N, D) float32, unit norm.
+    measures: (N,) float64 by name, NaN for unknown.
+    camera, site: (N,) int64 index of `cameras` and of `sites`, the names.
+    captured_at: (N,) float64 seconds since 1970, NaN for unknown.
+    sequence: (N,) int64 codes, -1 for none. group: (N,) int64 ids of camera-days.
+    """
+
+    seq: Ints
     vectors: Array
-    measures: dict[str, Reals]
+    measures: Mapping[str, Reals]
     camera: Ints
+    cameras: tuple[str, ...]
+    site: Ints
+    sites: tuple[str, ...]
+    captured_at: Reals
     sequence: Ints
     group: Ints
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.seq)
+
+    def camera_names(self) -> list[str]:
+        """(N,) the camera of each frame."""
+        return [self.cameras[code] for code in self.camera]
+
+    def site_names(self) -> list[str]:
+        """(N,) the site of each frame."""
+        return [self.sites[code] for code in self.site]
+
+
+def side_of(
+    seq: Ints,
+    vectors: Array,
+    measures: Mapping[str, Reals],
+    *,
+    camera: Sequence[str],
+    site: Sequence[str],
+    sequence: Sequence[str | None],
+    captured_at: Reals,
+    group: Ints,
+) -> Side:
+    """A side from what sources say of its frames.
+
+    camera, site: (N,) names. sequence: (N,) names, None for none; see `sequences`. The rest is as in `Side`.
+    """
+    cameras, camera_code = coded(camera)
+    sites, site_code = coded(site)
+    return Side(
+        seq,
+        vectors,
+        measures,
+        camera_code,
+        cameras,
+        site_code,
+        sites,
+        captured_at,
+        sequences(sequence, camera_code, group, captured_at),
+        group,
+    )
+
+
+def coded(names: Sequence[str]) -> tuple[tuple[str, ...], Ints]:
+    """The different names in order, and (N,) int64 the index of each."""
+    different, codes = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
+    return tuple(different.tolist()), codes.astype(np.int64)
 
 
 def codes_of(names: Sequence[str]) -> Ints:
     """(N,) a number for each different name."""
-    if not names:
-        return np.zeros(0, dtype=np.int64)
-    codes: Ints = np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
-    return codes
-
-
-def load_side(session: Session, rows: list[FrameRow], embedder: int, measure: int) -> Side:
-    """Everything known of these frames by these producers; each must have been embedded."""
-    seqs = [row.seq for row in rows]
-    ids, vectors = load_embeddings(session, embedder, seqs)
-    measured = _measures(load_measurements(session, measure, seqs), seqs)
-    return side_of(rows, vectors[np.searchsorted(ids, seqs)], measured)
-
-
-def side_of(rows: list[FrameRow], vectors: Array, measures: dict[str, Reals]) -> Side:
-    """vectors: (N, D). measures: (N,) by name."""
-    camera = codes_of([row.camera for row in rows])
-    groups = np.array([row.group_id for row in rows], dtype=np.int64)
-    return Side(rows, vectors, measures, camera, _sequences(rows, camera, groups), groups)
-
-
-def _measures(found: dict[int, dict[str, float]], seqs: Sequence[int]) -> dict[str, Reals]:
-    names = sorted({name for values in found.values() for name in values})
-    return {
-        name: np.array([found.get(seq, {}).get(name, np.nan) for seq in seqs], dtype=np.float64)
-        for name in names
-    }
+    return coded(names)[1]
 
 
 def sequences(named: Sequence[str | None], camera: Ints, group: Ints, seconds: Reals) -> Ints:
@@ -74,8 +100,13 @@ def sequences(named: Sequence[str | None], camera: Ints, group: Ints, seconds: R
     return np.where(alone, -1, codes)
 
 
-def _sequences(rows: Sequence[FrameRow], camera: Ints, group: Ints) -> Ints:
-    seconds = np.array(
-        [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], dtype=np.float64
-    )
-    return sequences([row.sequence for row in rows], camera, group, seconds)
+def bursts(camera: Ints, seconds: Reals, gap: float = 30.0) -> Ints:
+    """(N,) int64: frames of a camera that follow one another within `gap` seconds share a number;
+    NaN times share none (-1).
+    """
+    order = np.lexsort((seconds, camera))
+    breaks = np.diff(camera[order], prepend=-1) != 0
+    breaks |= ~(np.diff(seconds[order], prepend=np.nan) <= gap)
+    burst = np.empty(len(camera), dtype=np.int64)
+    burst[order] = np.cumsum(breaks) - 1
+    return np.where(np.isnan(seconds), -1, burst)

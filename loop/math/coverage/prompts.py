@@ -79,15 +79,3 @@ def smooth_by_sequence(assignment: Assignment, group: PromptGroup, sequence: Int
         np.add.at(total, code, probability[shared])
         probability[shared] = (total / sizes[:, None])[code]
     return decide(probability, group)
-
-
-def bursts(camera: Ints, seconds: Reals, gap: float = 30.0) -> Ints:
-    """(N,) int64: frames of a camera that follow one another within `gap` seconds share a number;
-    NaN times share none (-1).
-    """
-    order = np.lexsort((seconds, camera))
-    breaks = np.diff(camera[order], prepend=-1) != 0
-    breaks |= ~(np.diff(seconds[order], prepend=np.nan) <= gap)
-    burst = np.empty(len(camera), dtype=np.int64)
-    burst[order] = np.cumsum(breaks) - 1
-    return np.where(np.isnan(seconds), -1, burst)

@@ -125,7 +125,7 @@ def examples(view: CoverageView, rows: Sequence[int], most: int = EXAMPLES) -> l
 def _card(store: Path, view: CoverageView, gap: Gap, color: str) -> GapCard:
     pictures = []
     for row in examples(view, list(gap.frames)):
-        frame = view.production.rows[row]
+        frame = view.frames[row]
         when = f"{frame.captured_at:%Y-%m-%d %H:%M}" if frame.captured_at else ""
         pictures.append((thumbnail(store / frame.path, _boxes(view, row)), f"{frame.camera} {when}".strip()))
     scale = (

@@ -48,7 +48,7 @@ def write(project: Project, view: CoverageView, report: SelectReport, path: Path
 def render(project: Project, view: CoverageView, report: SelectReport) -> str:
     """The page as HTML: one file, dark and light."""
     pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape())
-    place = {row.seq: i for i, row in enumerate(view.production.rows)}
+    place = {seq: i for i, seq in enumerate(view.production.seq.tolist())}
     shown = report.chosen[:SHOWN]
     return pages.get_template("selection.html").render(
         name=project.settings.name,
@@ -62,7 +62,7 @@ def render(project: Project, view: CoverageView, report: SelectReport) -> str:
 
 
 def _card(store: Path, view: CoverageView, report: SelectReport, item: Chosen, row: int) -> FrameCard:
-    frame = view.production.rows[row]
+    frame = view.frames[row]
     near = report.explanation.nearest.get(item.frame) if report.explanation else None
     return FrameCard(
         item,

@@ -158,7 +158,7 @@ def test_half_a_new_embedder_is_compared_with_its_own_half_alone(
     with read(filled.project.engine) as session:
         ids, _ = load_embeddings(session, view.embedder)
     assert len(ids) == 64
-    sides = [*view.production.rows, *view.training.rows]
+    sides = [*view.frames, *view.training_frames]
     assert {row.seq for row in sides} <= set(ids.tolist())
 
 

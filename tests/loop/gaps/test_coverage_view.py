@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from loop.base.errors import ProjectError
 from loop.base.jsonable import plain
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
-from loop.math.coverage import comparison
 from loop.project.project import Project, open_project
 from loop.rounds import deploy
 from loop.web.pages.gaps import render
@@ -77,10 +74,10 @@ def test_the_index_alone_finds_the_planted_gap(unnamed: FakeParts) -> None:
 
 
 def test_an_index_of_constants_finds_nothing(unnamed: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = {row.seq for row in coverage_view.build(unnamed, quiet).training.rows}
+    ids = coverage_view.build(unnamed, quiet).training.seq
 
     def constant(self: VectorStore, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        answer = np.array(sorted(ids)[:k], dtype=np.int64)
+        answer = np.sort(ids)[:k]
         return np.full((len(queries), k), 0.5, np.float32), np.tile(answer, (len(queries), 1))
 
     monkeypatch.setattr(VectorStore, "search", constant)
@@ -99,7 +96,7 @@ def test_a_deleted_or_damaged_index_is_made_anew(unnamed: FakeParts) -> None:
     third = coverage_view.build(unnamed, quiet)
     for view in (second, third):
         np.testing.assert_array_equal(view.novelty.ratio, first.novelty.ratio)
-    np.testing.assert_array_equal(VectorStore.load(path).ids, sorted(row.seq for row in first.training.rows))
+    np.testing.assert_array_equal(VectorStore.load(path).ids, np.sort(first.training.seq))
 
 
 def test_the_index_follows_the_training_set(unnamed: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,10 +260,3 @@ def test_two_views_of_one_state_are_the_same(analyzed: FakeParts) -> None:
     reopened = FakeParts(open_project(analyzed.project.root))
     assert coverage_view.as_json(coverage_view.build(reopened, quiet)) == first
     reopened.project.engine.dispose()
-
-
-@pytest.mark.parametrize(("name", "hour"), [("UTC", 23.5), ("Europe/Rome", 0.5), ("America/New_York", 18.5)])
-def test_the_hour_of_capture_is_that_of_the_projects_time_zone(name: str, hour: float) -> None:
-    captured = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
-    assert comparison._hour(captured, ZoneInfo(name)) == hour
-    assert np.isnan(comparison._hour(None, ZoneInfo(name)))

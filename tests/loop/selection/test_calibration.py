@@ -102,14 +102,18 @@ def view(parts: FakeParts) -> CoverageView:
 
 
 def rules(view: CoverageView, engaged: int = 0) -> Rules:
-    size = len(view.production)
-    return Rules("hybrid", np.arange(size) < engaged, np.arange(size), view.production.sequence, 3)
+    rows = np.arange(len(view.production))
+    return Rules("hybrid", in_pool(view), rows < engaged, rows, view.production.sequence, 3)
+
+
+def in_pool(view: CoverageView) -> np.ndarray:
+    return np.array([row.role == "pool" for row in view.frames])
 
 
 def test_what_is_queued_is_no_longer_wanted(view: CoverageView) -> None:
     assert len(view.gaps)
     code = view.strata.code
-    pool_first = np.array([row.role == "pool" for row in view.production.rows])
+    pool_first = in_pool(view)
     stratum = int(code[pool_first & (code >= 0)][0])
     before = wanted_of(view, rules(view))
     queued = pool_first & (code == stratum)
@@ -166,10 +170,10 @@ def test_an_explained_batch_says_what_it_buys(parts: FakeParts, view: CoverageVi
     assert of.coverage_before < of.coverage_after <= 1
     assert sum(of.arms.values()) == sum(item.purpose == "train" for item in report.chosen) == 9
     assert set(of.nearest) == {item.frame for item in report.chosen if item.purpose == "train"}
-    training = {row.seq for row in view.training.rows}
+    training = set(view.training.seq.tolist())
     assert all(near.frame in training and -1 <= near.similarity <= 1.001 for near in of.nearest.values())
     assert [each.name for each in of.conditions] == [gap.name for gap in view.gaps]
-    places = {row.seq: place for place, row in enumerate(view.production.rows)}
+    places = {seq: place for place, seq in enumerate(view.production.seq.tolist())}
     found = [view.detections[places[item.frame]] for item in report.chosen]
     assert of.boxes == pytest.approx(sum(each.confidence.sum() for each in found), rel=1e-3)
     assert of.hours == pytest.approx((12 * 10 + 7 * of.boxes) / 3600), "frames that judge are labeled too"
@@ -212,7 +216,7 @@ def test_a_second_batch_counts_what_the_first_one_queued(parts: FakeParts, view:
 
 
 def test_what_judges_models_covers_nothing_for_what_trains(view: CoverageView) -> None:
-    judges = np.array([row.role != "pool" for row in view.production.rows])
+    judges = ~in_pool(view)
     rows = np.flatnonzero(~judges)
     plain = pool_of(view, rows, rules(view), Learned())
     asked = pool_of(view, rows, replace(rules(view), engaged=judges), Learned())
@@ -227,7 +231,7 @@ def test_a_frame_that_shows_several_conditions_counts_for_each(parts: FakeParts,
     report = select_from(parts.project, overlapping, Request(12, "hybrid", dry_run=True, explain=True))
     of = report.explanation
     assert of is not None
-    places = {row.seq: place for place, row in enumerate(view.production.rows)}
+    places = {seq: place for place, seq in enumerate(view.production.seq.tolist())}
     train = [places[item.frame] for item in report.chosen if item.purpose == "train"]
     for gap, told in zip(overlapping.gaps, of.conditions, strict=True):
         assert told.frames == np.isin(train, gap.frames).sum()
@@ -237,7 +241,7 @@ def test_a_frame_that_shows_several_conditions_counts_for_each(parts: FakeParts,
 
 
 def test_what_a_labeler_skipped_covers_nothing(view: CoverageView) -> None:
-    rows = np.array([row.role == "pool" for row in view.production.rows])
+    rows = in_pool(view)
     asked = rows & (np.cumsum(rows) <= 6)
     batch = Batch(np.flatnonzero(rows & ~asked)[:3], np.zeros(0, dtype=np.int64), ["herding"] * 3)
 
@@ -254,7 +258,7 @@ def test_what_a_labeler_skipped_covers_nothing(view: CoverageView) -> None:
 
 def test_what_a_labeler_skipped_is_still_wanted(view: CoverageView) -> None:
     code = view.strata.code
-    pool_first = np.array([row.role == "pool" for row in view.production.rows])
+    pool_first = in_pool(view)
     stratum = int(code[pool_first & (code >= 0)][0])
     asked = pool_first & (code == stratum)
     none, all_skipped = rules(view), replace(rules(view), engaged=asked, skipped=np.flatnonzero(asked))
@@ -351,7 +355,7 @@ def test_looking_for_a_picture_chooses_by_it(parts: FakeParts, view: CoverageVie
     (query,) = query_vectors(parts.embedder(), [str(picture)])
     similar = view.production.vectors @ query
     best = np.flatnonzero(similar >= np.quantile(similar, 0.5))
-    seqs = {view.production.rows[int(row)].seq for row in best}
+    seqs = set(view.production.seq[best].tolist())
     train = [item.frame for item in report.chosen if item.purpose == "train"]
     assert np.mean([frame in seqs for frame in train]) > 0.8
 

@@ -12,7 +12,7 @@ from loop.selection.exclusions import Asked, Rules, why_fewer
 def rules(strategy: str = "random", engaged: int = 0) -> Rules:
     """Ten frames, two a near-duplicate cluster, five a sequence; the first `engaged` are labeled or queued."""
     numbers = np.arange(10)
-    return Rules(strategy, numbers < engaged, numbers // 2, numbers // 5, per_sequence=2)
+    return Rules(strategy, numbers >= 0, numbers < engaged, numbers // 2, numbers // 5, per_sequence=2)
 
 
 def asked(wanted: int, *chosen: int) -> Asked:
@@ -43,7 +43,14 @@ def test_what_resembles_a_frame_that_judges_is_counted() -> None:
 
 
 def test_frames_without_a_sequence_are_never_beyond_it() -> None:
-    alone = Rules("random", np.zeros(10, dtype=bool), np.arange(10), np.full(10, -1), per_sequence=1)
+    alone = Rules(
+        "random",
+        np.ones(10, dtype=bool),
+        np.zeros(10, dtype=bool),
+        np.arange(10),
+        np.full(10, -1),
+        per_sequence=1,
+    )
     assert why_fewer(asked(8, 0), alone, 3) == [
         "1 of 8 training frames: of 10 in the pool, 9 passed over by random"
     ]

@@ -74,7 +74,7 @@ def test_evaluation_frames_come_from_evaluation_groups_and_training_frames_from_
     analyzed: FakeParts, view: CoverageView, strategy: str
 ) -> None:
     report = select_from(analyzed.project, view, Request(12, strategy))
-    role = {row.seq: row.role for row in view.production.rows}
+    role = {row.seq: row.role for row in view.frames}
     assert Counter(item.purpose for item in report.chosen) == {"train": 9, "evaluation": 3}
     assert {role[item.frame] for item in of_purpose(report, "train")} == {Role.POOL}
     assert {role[item.frame] for item in of_purpose(report, "evaluation")} == {Role.EVALUATION}
@@ -84,13 +84,13 @@ def test_what_resembles_a_frame_that_judges_is_not_labeled_to_train(
     analyzed: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Freezing would leave it out of the training set once it was paid for."""
-    in_pool = [row.role == Role.POOL for row in view.production.rows]
+    in_pool = [row.role == Role.POOL for row in view.frames]
     twins = np.where(np.arange(len(in_pool)) % 3 == 0, -7, np.arange(len(in_pool)))
     monkeypatch.setattr(select, "stored_clusters", lambda *given: twins)
     with read(analyzed.project.engine) as session:
         assert not tasks(session)
     report = select_from(analyzed.project, view, Request(40, "random"))
-    place = {row.seq: number for number, row in enumerate(view.production.rows)}
+    place = {row.seq: number for number, row in enumerate(view.frames)}
     judged = {twins[place[item.frame]] for item in of_purpose(report, "evaluation")}
     trained = {twins[place[item.frame]] for item in of_purpose(report, "train")}
     assert -7 in judged
@@ -195,8 +195,8 @@ def test_so_many_of_a_sequence_and_no_more(analyzed: FakeParts, view: CoverageVi
 def test_without_evaluation_groups_all_is_for_training_and_the_other_way_round(
     role: Role, purpose: str, said: str, analyzed: FakeParts, view: CoverageView
 ) -> None:
-    rows = [replace(row, role=role) for row in view.production.rows]
-    all_one = replace(view, production=replace(view.production, rows=rows))
+    rows = [replace(row, role=role) for row in view.frames]
+    all_one = replace(view, frames=rows)
     report = select_from(analyzed.project, all_one, Request(12, "hybrid", dry_run=True))
     assert {item.purpose for item in report.chosen} == {purpose}
     assert report.lines()[1].startswith(said)
@@ -206,9 +206,9 @@ def test_one_camera_day_and_frames_that_are_used_up_are_told(
     analyzed: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(select, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)) // 3)
-    one = [replace(row, role=Role.POOL) for row in view.production.rows]
+    one = [replace(row, role=Role.POOL) for row in view.frames]
     group = np.zeros_like(view.production.group)
-    single = replace(view, production=replace(view.production, rows=one, group=group))
+    single = replace(view, frames=one, production=replace(view.production, group=group))
     report = select_from(analyzed.project, single, Request(12, "random", dry_run=True))
     assert report.lacking == [
         "no evaluation frames: the one camera-day so far is in the pool; more come with more camera-days"
@@ -229,7 +229,7 @@ def test_a_batch_that_is_not_full_accounts_for_every_frame(
     analyzed: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(select, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)))
-    pool = sum(row.role == Role.POOL for row in view.production.rows)
+    pool = sum(row.role == Role.POOL for row in view.frames)
     one = replace(view, production=replace(view.production, sequence=np.zeros_like(view.production.sequence)))
     parts = with_select(analyzed, max_per_sequence=2)
     report = select_from(parts.project, one, Request(40, "random", dry_run=True))

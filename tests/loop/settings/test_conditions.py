@@ -9,7 +9,7 @@ import yaml
 
 from loop.base.errors import ConfigError
 from loop.math.coverage.facets import measured_facets, prompt_facet
-from loop.math.coverage.prompts import Assignment, assign, bursts, option_vectors, smooth_by_sequence
+from loop.math.coverage.prompts import Assignment, assign, option_vectors, smooth_by_sequence
 from loop.settings.conditions import Bin, PromptGroup, load_conditions, parse_conditions
 
 TIME = PromptGroup("time", ("day", "night"), (("by day",), ("at night", "in the dark")), none_below=0.6)
@@ -158,12 +158,6 @@ def test_a_sequence_decides_together() -> None:
     np.testing.assert_allclose(voted.probability[:3], [[2 / 3, 1 / 3]] * 3)
     alone = smooth_by_sequence(single, TIME, np.full(4, -1))
     np.testing.assert_array_equal(alone.probability, probability)
-
-
-def test_bursts_break_at_pauses_and_cameras() -> None:
-    camera = np.array([1, 0, 0, 0, 1, 0])
-    seconds = np.array([5.0, 100, 0, 20, 6, np.nan])
-    assert bursts(camera, seconds, gap=30).tolist() == [3, 1, 0, 0, 3, -1]
 
 
 def test_prompt_facet_orders_by_probability() -> None:

@@ -1,56 +1,61 @@
-"""Frames of one side as arrays: what counts as one sequence."""
+"""Frames of one side as arrays: what counts as one sequence, and names as codes."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 
 import numpy as np
 
-from db.frames import FrameRow
-from db.states import Origin, Role
-from loop.math.coverage.frame_arrays import side_of
-
-START = datetime(2026, 3, 1, 8, tzinfo=UTC)
+from loop.math.coverage.frame_arrays import Side, bursts, side_of
 
 
-def frame(seq: int, day: int, sequence: str | None, after_s: float | None, camera: str = "gate") -> FrameRow:
-    return FrameRow(
-        seq=seq,
-        content_hash=f"{seq:064d}",
-        path=f"{seq}.jpg",
-        origin=Origin.PRODUCTION,
-        split=None,
-        group_id=day,
-        camera=camera,
-        site="yard",
-        sequence=sequence,
-        captured_at=None if after_s is None else START + timedelta(days=day, seconds=after_s),
-        width=64,
-        height=48,
-        bytes=1,
-        source_key=f"{seq}.jpg",
-        ingested_at=START,
-        embedded_by=1,
-        detected_by=1,
-        measured_by=1,
-        role=Role.POOL,
-        group_key=f"{camera}|{day}",
+@dataclass(frozen=True)
+class Shot:
+    """after_s: seconds after midnight of the day, None where nobody knows."""
+
+    day: int
+    sequence: str | None
+    after_s: float | None
+    camera: str = "gate"
+
+
+def side(*shots: Shot) -> Side:
+    seconds = [np.nan if shot.after_s is None else 86_400 * shot.day + shot.after_s for shot in shots]
+    return side_of(
+        np.arange(len(shots)),
+        np.ones((len(shots), 2), np.float32),
+        {},
+        camera=[shot.camera for shot in shots],
+        site=["yard"] * len(shots),
+        sequence=[shot.sequence for shot in shots],
+        captured_at=np.array(seconds),
+        group=np.array([shot.day for shot in shots]),
     )
-
-
-def sequences(*rows: FrameRow) -> list[int]:
-    return side_of(list(rows), np.ones((len(rows), 2), np.float32), {}).sequence.tolist()
 
 
 def test_a_name_that_comes_back_every_day_is_a_sequence_of_each() -> None:
-    first, second, third = sequences(
-        frame(1, 1, "morning", 0), frame(2, 1, "morning", 900), frame(3, 2, "morning", 0)
-    )
+    first, second, third = side(
+        Shot(1, "morning", 0), Shot(1, "morning", 900), Shot(2, "morning", 0)
+    ).sequence.tolist()
     assert first == second != third
     assert -1 not in (first, third)
 
 
 def test_cameras_share_no_sequence_and_an_empty_name_is_none() -> None:
-    here, there = sequences(frame(1, 1, "morning", 0), frame(2, 1, "morning", 0, "dock"))
+    here, there = side(Shot(1, "morning", 0), Shot(1, "morning", 0, "dock")).sequence
     assert here != there
-    assert sequences(frame(1, 1, "", None), frame(2, 1, None, None)) == [-1, -1]
+    assert side(Shot(1, "", None), Shot(1, None, None)).sequence.tolist() == [-1, -1]
+
+
+def test_a_side_keeps_the_names_of_cameras_and_sites() -> None:
+    made = side(Shot(1, None, 0, "gate"), Shot(1, None, 0, "dock"), Shot(1, None, 0, "gate"))
+    assert (made.camera.tolist(), made.cameras) == ([1, 0, 1], ("dock", "gate"))
+    assert made.camera_names() == ["gate", "dock", "gate"]
+    assert made.site_names() == ["yard"] * 3
+    assert (len(made), len(side())) == (3, 0)
+
+
+def test_bursts_break_at_pauses_and_cameras() -> None:
+    camera = np.array([1, 0, 0, 0, 1, 0])
+    seconds = np.array([5.0, 100, 0, 20, 6, np.nan])
+    assert bursts(camera, seconds, gap=30).tolist() == [3, 1, 0, 0, 3, -1]
