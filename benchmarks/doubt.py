@@ -36,7 +36,7 @@ from loop.replay.settings import ReplaySettings, read_settings
 from loop.replay.split import LABELED, POOL
 from loop.replay.tools import Tools, build_tools, weights_of
 from loop.replay.training import Workshop, start_rows
-from loop.selection.calibration import IOU, HeldOut, out_of_fold
+from loop.selection.calibration import IOU, MatchedFrames, out_of_fold
 from samplers.expected_loss import expected_loss, missed_objects
 from samplers.strategies.uncertainty import Aggregation, Measure, UncertaintySettings, frame_uncertainty
 
@@ -182,7 +182,7 @@ def signals_of(
     missed = missed_objects(scores, counts)
     everywhere = np.ones(len(found), dtype=bool)
     calibrated = {
-        name: out_of_fold(HeldOut(matches, group, more, everywhere))
+        name: out_of_fold(MatchedFrames(matches, group, more, everywhere))
         for name, more in (("", np.zeros(len(found))), (", with missed objects", missed))
     }
     signals = {

@@ -22,7 +22,7 @@ NO_LEADER = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class CameraThresholdRow:
     """What a camera teaches one embedder. threshold: a distance, 0 where there was nothing to learn it from.
 
     learned_from: frames the camera had then. frames: those that are in clusters by now.
@@ -74,7 +74,7 @@ class CameraFrames:
 class Clustered:
     """Frames of one camera with what they get: seq, leader (n,) int64; reach (n,) float64."""
 
-    learned: Learned
+    learned: CameraThresholdRow
     seq: Ids
     leader: Ids
     reach: Reals
@@ -95,7 +95,7 @@ def cameras_waiting(session: Session, producer: int) -> dict[str, int]:
     return {camera: count for camera, count in session.execute(counts)}  # noqa: C416
 
 
-def thresholds(session: Session, producer: int) -> dict[str, Learned]:
+def thresholds(session: Session, producer: int) -> dict[str, CameraThresholdRow]:
     """What every camera teaches this embedder, by camera."""
     columns = (
         CameraThreshold.camera,
@@ -104,13 +104,15 @@ def thresholds(session: Session, producer: int) -> dict[str, Learned]:
         CameraThreshold.frames,
     )
     statement = select(*columns).where(CameraThreshold.producer == producer).order_by(CameraThreshold.camera)
-    return {row.camera: Learned(*row) for row in session.execute(statement)}
+    return {row.camera: CameraThresholdRow(*row) for row in session.execute(statement)}
 
 
-def threshold(session: Session, producer: int, camera: str) -> Learned | None:
+def threshold(session: Session, producer: int, camera: str) -> CameraThresholdRow | None:
     """The same of one camera, None before its first frame is in a cluster."""
     found = session.get(CameraThreshold, (camera, producer))
-    return None if found is None else Learned(camera, found.threshold, found.learned_from, found.frames)
+    if found is None:
+        return None
+    return CameraThresholdRow(camera, found.threshold, found.learned_from, found.frames)
 
 
 def camera_frames(session: Session, producer: int, camera: str, recent: int | None = None) -> CameraFrames:
@@ -183,7 +185,7 @@ def clusters_of(session: Session, producer: int, seqs: Iterable[int] | None = No
     return found[:, 0].astype(np.int64), found[:, 1].astype(np.int64), found[:, 2]
 
 
-def _move(session: Session, producer: int, learned: Learned, before: int) -> bool:
+def _move(session: Session, producer: int, learned: CameraThresholdRow, before: int) -> bool:
     """Compare-and-set of the camera's row."""
     if not before:
         return bool(insert_new_ids(session, CameraThreshold, [asdict(learned) | {"producer": producer}]))

@@ -23,8 +23,8 @@ from db.analysis import load_embeddings
 from db.duplicates import (
     NO_LEADER,
     CameraFrames,
+    CameraThresholdRow,
     Clustered,
-    Learned,
     camera_frames,
     cameras_waiting,
     clusters_of,
@@ -125,11 +125,11 @@ def _learned(session: Session, embedder: int, frames: CameraFrames) -> Clustered
     sequence = sequences_of(frames)
     taught = estimate_threshold(residual, sequence, frames.group)
     reach = reach_of(residual, sequence, frames.group, taught)
-    learned = Learned(frames.camera, taught, len(frames), len(frames))
+    learned = CameraThresholdRow(frames.camera, taught, len(frames), len(frames))
     return Clustered(learned, frames.seq, frames.seq[clusters.leaders(residual, reach)], reach)
 
 
-def _joined(session: Session, embedder: int, frames: CameraFrames, known: Learned) -> Clustered:
+def _joined(session: Session, embedder: int, frames: CameraFrames, known: CameraThresholdRow) -> Clustered:
     """The new frames alone, by what the camera taught before."""
     sequence, fresh, leads = sequences_of(frames), frames.leader == NO_LEADER, frames.leader == frames.seq
     around = _around(fresh, sequence)

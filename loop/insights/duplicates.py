@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from connectors.ports import Array, Progress
 from db.analysis import load_embeddings
-from db.duplicates import CameraFrames, Learned, camera_frames, thresholds
+from db.duplicates import CameraFrames, CameraThresholdRow, camera_frames, thresholds
 from db.engine import read
 from loop.analysis import near_duplicates, producers
 from loop.base.arrays import Ints, Reals
@@ -58,7 +58,7 @@ class CameraRepeats:
     inside, outside: pairs that are just near-duplicates, and that just are none.
     """
 
-    learned: Learned
+    learned: CameraThresholdRow
     clusters: int
     leaking: int
     leaking_frames: int
@@ -190,7 +190,7 @@ def _clusters(frames: CameraFrames) -> list[Cluster]:
     return found
 
 
-def _camera(learned: Learned, frames: CameraFrames, residual: Array) -> CameraRepeats:
+def _camera(learned: CameraThresholdRow, frames: CameraFrames, residual: Array) -> CameraRepeats:
     pairs, leaky = _leaks(frames, residual)
     inside, outside = _boundary(frames, residual)
     return CameraRepeats(learned, len(np.unique(frames.leader)), pairs, leaky, inside, outside)

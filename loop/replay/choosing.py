@@ -23,9 +23,9 @@ from loop.replay.facts import Facts
 from loop.replay.settings import ReplaySettings
 from loop.replay.split import HELD_OUT, LABELED, POOL, TEST, TUNING
 from loop.replay.tools import product_settings
-from loop.selection.calibration import IOU, HeldOut, trust
+from loop.selection.calibration import IOU, MatchedFrames, trust
 from loop.selection.exclusions import Rules
-from loop.selection.sampler_pool import Cost, Learned, pool_of
+from loop.selection.sampler_pool import Calibrated, Cost, pool_of
 from loop.settings.conditions import load_conditions
 from loop.settings.strategy_names import STRATEGY_NAMES, unknown_strategy
 from samplers import STRATEGIES, Pool, Strategy
@@ -95,7 +95,7 @@ class Chooser:
             return Choice(rows, {"random": len(rows)})
         found = [NOBODY] * len(self.seen) if detections is None else detections
         compared = self._compared(labeled, found[: len(self.production)], seed)
-        pool = self._pool(sampler, compared, labeled, self._learned(compared, detections, seed, number))
+        pool = self._pool(sampler, compared, labeled, self._calibrated(compared, detections, seed, number))
         if sampler == BY_CAMERA:
             pool = by_camera(pool, compared.production.camera[np.isin(self.production, pool.ids)])
         picked = strategy(sampler)(pool, self._settings.budget, np.random.default_rng([seed, number]))
@@ -124,7 +124,7 @@ class Chooser:
             group=self._groups[rows],
         )
 
-    def _pool(self, sampler: str, compared: Comparison, labeled: Ints, taught: Learned) -> Pool:
+    def _pool(self, sampler: str, compared: Comparison, labeled: Ints, taught: Calibrated) -> Pool:
         in_pool = np.isin(self.production, self._data.rows(POOL))
         rules = Rules(
             sampler,
@@ -136,13 +136,13 @@ class Chooser:
         )
         return pool_of(compared, np.flatnonzero(in_pool), rules, taught)
 
-    def _learned(
+    def _calibrated(
         self, compared: Comparison, detections: Sequence[Detections] | None, seed: int, number: int
-    ) -> Learned:
+    ) -> Calibrated:
         """From what a product would have had by now: evaluation frames of earlier rounds, and what was held out from the start."""
         cost = Cost(self._settings.seconds_per_frame, self._settings.seconds_per_box)
         if detections is None:
-            return Learned(cost=cost)
+            return Calibrated(cost=cost)
         evaluated = self._evaluated(seed, number)
         places = np.flatnonzero(np.isin(self.seen, np.concatenate([evaluated, self._data.rows(HELD_OUT)])))
         there = places < len(self.production)
@@ -151,8 +151,8 @@ class Chooser:
         matches = [
             match(truth_of(self._data.frames[self.seen[at]].boxes), detections[at], [IOU]) for at in places
         ]
-        held = HeldOut(matches, groups, missed, there)
-        return Learned(calibrate(matches), trust(held, seed), cost)
+        held = MatchedFrames(matches, groups, missed, there)
+        return Calibrated(calibrate(matches), trust(held, seed), cost)
 
     def _evaluated(self, seed: int, number: int) -> Ints:
         """Frames that select would have put before labelers to judge models by, in the rounds before this one."""

@@ -24,7 +24,7 @@ from loop.math.evaluation.calibration import calibrate
 from loop.math.evaluation.frame_loss import frame_loss
 from loop.math.statistics.rank_correlation import trust_of
 from loop.project.project import Project
-from loop.selection.sampler_pool import Cost, Learned
+from loop.selection.sampler_pool import Calibrated, Cost
 from samplers.expected_loss import expected_loss
 
 IOU = 0.5
@@ -36,7 +36,7 @@ LONGEST_S = 600.0
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class MatchedFrames:
     """Frames that are labeled, never trained and seen by the current detector. group: (H,). missed: (H,), 0 where nobody
     knows. production: (H,) bool.
     """
@@ -47,15 +47,15 @@ class HeldOut:
     production: Bools
 
 
-def learned(project: Project, view: CoverageView) -> Learned:
+def calibrated(project: Project, view: CoverageView) -> Calibrated:
     """From evaluation frames and the held-out part of the imported dataset, and from how long the answers so far took."""
     held = _held_out(project, view)
     with read(project.engine) as session:
         cost = _cost(session)
-    return Learned(calibrate(held.matches), trust(held, project.settings.seed), cost)
+    return Calibrated(calibrate(held.matches), trust(held, project.settings.seed), cost)
 
 
-def trust(held: HeldOut, seed: int) -> float:
+def trust(held: MatchedFrames, seed: int) -> float:
     """Of doubt that was calibrated on other frames: see `trust_of`.
 
     By frames of production once there are 40 of them, because that is what is chosen from; before, by the imported ones.
@@ -69,7 +69,7 @@ def trust(held: HeldOut, seed: int) -> float:
     return trust_of(out_of_fold(held)[chosen], loss, held.group[chosen], seed)
 
 
-def out_of_fold(held: HeldOut) -> Reals:
+def out_of_fold(held: MatchedFrames) -> Reals:
     """(H,) doubt of every frame, by what boxes of other groups mean."""
     doubt = np.zeros(len(held.matches))
     fold = np.unique(held.group, return_inverse=True)[1] % FOLDS
@@ -93,7 +93,7 @@ def fitted_cost(boxes: Reals, seconds: Reals) -> Cost:
     return Cost(max(float(frame), 1.0), float(box), known=True)
 
 
-def _held_out(project: Project, view: CoverageView) -> HeldOut:
+def _held_out(project: Project, view: CoverageView) -> MatchedFrames:
     """Groups are camera-days; of imported images, which tell none, those that show the same."""
     with read(project.engine) as session:
         known = labels(session, purpose="evaluation")
@@ -104,7 +104,7 @@ def _held_out(project: Project, view: CoverageView) -> HeldOut:
     missed = dict(zip(view.production.seq.tolist(), view.missed.tolist(), strict=True))
     truths = [truth_of(with_class_ids(known[row.seq].boxes, project.classes)) for row in rows]
     matches = [match(truth, found[row.seq], [IOU]) for row, truth in zip(rows, truths, strict=True)]
-    return HeldOut(
+    return MatchedFrames(
         matches,
         codes_of([f"alike {alike[row.seq]}" if row.seq in alike else str(row.group_id) for row in rows]),
         np.array([missed.get(row.seq, 0.0) for row in rows], dtype=np.float64),

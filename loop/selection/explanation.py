@@ -12,7 +12,7 @@ from loop.base.arrays import Ints, Reals
 from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.comparison import Comparison
 from loop.selection.exclusions import Rules
-from loop.selection.sampler_pool import Learned, chances_of, queued_rows, showing
+from loop.selection.sampler_pool import Calibrated, chances_of, queued_rows, showing
 from samplers import Pool
 from samplers.batch_value import worth_of
 
@@ -81,7 +81,12 @@ class Explanation:
 
 
 def explain(
-    found: CoverageView, rules: Rules, pool: Pool, batch: Batch, learned: Learned, rng: np.random.Generator
+    found: CoverageView,
+    rules: Rules,
+    pool: Pool,
+    batch: Batch,
+    calibrated: Calibrated,
+    rng: np.random.Generator,
 ) -> Explanation:
     """pool: the batch's frames that train are rows of it."""
     seqs = found.production.seq[batch.train]
@@ -91,18 +96,18 @@ def explain(
     labeled = np.concatenate([found.training.vectors, found.production.vectors[queued]])
     worth = worth_of(replace(pool, labeled=labeled), chosen, rng)
     every = np.concatenate([batch.train, batch.evaluation])
-    boxes = float(_expected(found, every, learned).sum())
+    boxes = float(_expected(found, every, calibrated).sum())
     return Explanation(
         coverage_before=worth.coverage_before,
         coverage_after=worth.coverage_after,
         redundancy=worth.redundancy,
-        hours=(learned.cost.frame * len(every) + learned.cost.box * boxes) / 3600,
-        timed=learned.cost.known,
+        hours=(calibrated.cost.frame * len(every) + calibrated.cost.box * boxes) / 3600,
+        timed=calibrated.cost.known,
         boxes=boxes,
-        trust=learned.trust,
+        trust=calibrated.trust,
         arms=dict(Counter(batch.arms).most_common()),
         conditions=_conditions(found, pool, batch.train, queued),
-        classes=_classes(found, _expected(found, batch.train, learned)),
+        classes=_classes(found, _expected(found, batch.train, calibrated)),
         nearest=_nearest(found, pool, chosen),
     )
 
@@ -142,10 +147,10 @@ def told_boxes(boxes: float) -> str:
     return f"about {counted(round(boxes), 'box', 'boxes')}" if boxes >= 1 else "less than 1 box"
 
 
-def _expected(found: Comparison, rows: Ints, learned: Learned) -> Reals:
+def _expected(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
     """(C,) objects of each class among the boxes that were found in these frames, by what confidence has come to mean."""
     boxes = np.zeros(len(found.classes))
-    for row, chance in zip(rows, chances_of(found, rows, learned), strict=True):
+    for row, chance in zip(rows, chances_of(found, rows, calibrated), strict=True):
         each = found.detections[row]
         if each.class_scores is None or not len(chance):
             np.add.at(boxes, each.class_id, chance)

@@ -30,7 +30,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Learned:
+class Calibrated:
     """What the answers so far have taught. trust: 0..1, how far doubt predicts what the detector gets wrong."""
 
     calibration: Calibration = field(default_factory=lambda: Calibration(None, {}))
@@ -39,7 +39,7 @@ class Learned:
 
 
 def pool_of(
-    found: Comparison, rows: Ints, rules: Rules, learned: Learned, queries: ArrayLike | None = None
+    found: Comparison, rows: Ints, rules: Rules, calibrated: Calibrated, queries: ArrayLike | None = None
 ) -> Pool:
     """The production frames of these rows as a pool. queries: (Q, D) what is looked for, by `targeted`."""
     strata, production = found.strata, found.production
@@ -59,34 +59,34 @@ def pool_of(
         novelty=found.novelty.ratio[rows],
         novel_above=found.novelty.limit,
         excluded=rules.engaged[rows] | np.isin(rules.cluster[rows], rules.judging),
-        seconds=seconds_of(found, rows, learned),
+        seconds=seconds_of(found, rows, calibrated),
         max_per_sequence=rules.per_sequence,
         wanted=wanted_of(found, rules),
         queries=queries,
         class_counts=found.frames_per_class if with_classes else (),
-        doubt=doubt_of(found, rows, learned),
-        trust=learned.trust,
+        doubt=doubt_of(found, rows, calibrated),
+        trust=calibrated.trust,
     )
 
 
-def doubt_of(found: Comparison, rows: Ints, learned: Learned) -> Reals:
+def doubt_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
     """(R,) what the detector is expected to get wrong in each frame, 0..1."""
     confidence = [found.detections[row].confidence for row in rows]
-    return expected_loss(confidence, chances_of(found, rows, learned), found.missed[rows])
+    return expected_loss(confidence, chances_of(found, rows, calibrated), found.missed[rows])
 
 
-def chances_of(found: Comparison, rows: Ints, learned: Learned) -> list[Reals]:
+def chances_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> list[Reals]:
     """Of each of R frames, (K,) how probable each box that was found is an object."""
     detections = [found.detections[row] for row in rows]
-    return learned.calibration.chances(
+    return calibrated.calibration.chances(
         [each.class_id for each in detections], [each.confidence for each in detections]
     )
 
 
-def seconds_of(found: Comparison, rows: Ints, learned: Learned) -> Reals:
+def seconds_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
     """(R,) what labeling each frame is expected to cost; the same for all until answers have told."""
-    cost = learned.cost
-    boxes = [chance.sum() for chance in chances_of(found, rows, learned)]
+    cost = calibrated.cost
+    boxes = [chance.sum() for chance in chances_of(found, rows, calibrated)]
     seconds: Reals = cost.frame + cost.box * np.array(boxes, dtype=np.float64)
     return seconds if cost.known or not len(seconds) else np.full(len(seconds), seconds.mean())
 

@@ -22,7 +22,7 @@ from loop.math.coverage.strata import NO_STRATUM, reason_lines, strata_of
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.selection import explanation
-from loop.selection.calibration import learned
+from loop.selection.calibration import calibrated
 from loop.selection.exclusions import Asked, Rules, why_fewer
 from loop.selection.explanation import Explanation
 from loop.selection.sampler_pool import pool_of
@@ -132,7 +132,7 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     judging = rules.cluster[np.append(asked, evaluation.rows)]
     rules = replace(rules, judging=np.unique(judging))
     rows = np.flatnonzero(in_pool)
-    taught = learned(project, view)
+    taught = calibrated(project, view)
     pool = pool_of(view, rows, rules, taught, request.queries or None)
     left = request.budget - len(evaluation)
     train = _train(view, rows, pool, request.strategy, left, seed)

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from db.analysis import producer_id, record_embeddings
 from db.duplicates import (
     NO_LEADER,
+    CameraThresholdRow,
     Clustered,
-    Learned,
     camera_frames,
     cameras_waiting,
     clusters_of,
@@ -59,7 +59,7 @@ def embedded(session: Session, seqs: list[int], name: str = "clip") -> int:
 
 
 def made(camera: str, seqs: list[int], leaders: list[int], total: int) -> Clustered:
-    learned = Learned(camera, 0.25, total, total)
+    learned = CameraThresholdRow(camera, 0.25, total, total)
     return Clustered(learned, np.array(seqs), np.array(leaders), np.full(len(seqs), 0.125))
 
 
@@ -126,11 +126,13 @@ def test_a_camera_that_is_learned_anew_forgets_what_it_taught(engine: Engine) ->
         assert threshold(session, clip, "gate") is None
         assert clusters_of(session, clip)[0].tolist() == []
         record_clusters(session, clip, made("gate", seqs, seqs, 2), 0)
-        anew = Clustered(Learned("gate", 0.5, 2, 2), np.array(seqs), np.array(seqs[:1] * 2), np.full(2, 0.5))
+        anew = Clustered(
+            CameraThresholdRow("gate", 0.5, 2, 2), np.array(seqs), np.array(seqs[:1] * 2), np.full(2, 0.5)
+        )
         assert record_clusters(session, clip, anew, 2)
     with read(engine) as session:
-        assert threshold(session, clip, "gate") == Learned("gate", 0.5, 2, 2)
-        assert thresholds(session, clip) == {"gate": Learned("gate", 0.5, 2, 2)}
+        assert threshold(session, clip, "gate") == CameraThresholdRow("gate", 0.5, 2, 2)
+        assert thresholds(session, clip) == {"gate": CameraThresholdRow("gate", 0.5, 2, 2)}
         assert clusters_of(session, clip)[1].tolist() == seqs[:1] * 2
 
 

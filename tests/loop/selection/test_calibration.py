@@ -20,10 +20,10 @@ from loop.math.boxes.matching import ImageMatch, Truth, match
 from loop.math.coverage.strata import strata_of
 from loop.selection import calibration as learning
 from loop.selection import explanation
-from loop.selection.calibration import HeldOut, fitted_cost, learned, out_of_fold, trust
+from loop.selection.calibration import MatchedFrames, calibrated, fitted_cost, out_of_fold, trust
 from loop.selection.exclusions import Rules
 from loop.selection.explanation import Batch
-from loop.selection.sampler_pool import Cost, Learned, pool_of, queued_of, wanted_of
+from loop.selection.sampler_pool import Calibrated, Cost, pool_of, queued_of, wanted_of
 from loop.selection.search_queries import query_vectors
 from loop.selection.select import Request, select_from
 from loop.web.pages import selection
@@ -32,7 +32,7 @@ from tests.fakes import FakeEmbedder, FakeParts, quiet
 CORNER = [0.0, 0.0, 10.0, 10.0]
 
 
-def held_out(frames: int, seed: int = 0, honest: bool = True, production: bool = True) -> HeldOut:
+def held_out(frames: int, seed: int = 0, honest: bool = True, production: bool = True) -> MatchedFrames:
     """Frames with one object each, found with a confidence that says how often it is one, or says nothing."""
     rng = np.random.default_rng(seed)
     matches: list[ImageMatch] = []
@@ -42,7 +42,7 @@ def held_out(frames: int, seed: int = 0, honest: bool = True, production: bool =
         truth = Truth(np.array([CORNER if there else [50.0, 50.0, 60.0, 60.0]]), np.zeros(1, dtype=np.int64))
         found = Detections(np.array([CORNER]), np.array([confidence]), np.zeros(1, dtype=np.int64))
         matches.append(match(truth, found, [0.5]))
-    return HeldOut(matches, np.arange(frames) // 4, np.zeros(frames), np.full(frames, production))
+    return MatchedFrames(matches, np.arange(frames) // 4, np.zeros(frames), np.full(frames, production))
 
 
 def test_doubt_of_an_honest_detector_is_trusted_and_of_another_is_not() -> None:
@@ -53,7 +53,7 @@ def test_doubt_of_an_honest_detector_is_trusted_and_of_another_is_not() -> None:
 def test_few_frames_teach_nothing_and_production_teaches_first() -> None:
     assert trust(held_out(39), 0) == 0
     imported, few = held_out(400, production=False), held_out(30, 1, honest=False)
-    both = HeldOut(
+    both = MatchedFrames(
         [*imported.matches, *few.matches],
         np.concatenate([imported.group, 1000 + few.group]),
         np.zeros(430),
@@ -61,7 +61,7 @@ def test_few_frames_teach_nothing_and_production_teaches_first() -> None:
     )
     assert trust(both, 0) > 0.6, "by the imported ones while there are 30 of production"
     many = held_out(200, 1, honest=False)
-    both = HeldOut(
+    both = MatchedFrames(
         [*imported.matches, *many.matches],
         np.concatenate([imported.group, 1000 + many.group]),
         np.zeros(600),
@@ -137,15 +137,15 @@ def test_wanted_is_counted_among_the_labeled_frames_of_which_it_is_known(
 
 def test_until_answers_were_timed_all_frames_cost_the_same(view: CoverageView) -> None:
     rows = np.arange(len(view.production))
-    assert np.ptp(pool_of(view, rows, rules(view), Learned()).seconds) == 0
-    timed = pool_of(view, rows, rules(view), Learned(cost=Cost(5, 10, known=True)))
+    assert np.ptp(pool_of(view, rows, rules(view), Calibrated()).seconds) == 0
+    timed = pool_of(view, rows, rules(view), Calibrated(cost=Cost(5, 10, known=True)))
     expected = [5 + 10 * each.confidence.sum() for each in view.detections]
     np.testing.assert_allclose(timed.seconds, expected, rtol=1e-5)
 
 
 def test_a_project_learns_from_its_own_held_out_frames(parts: FakeParts, view: CoverageView) -> None:
     """Eight validation frames of the imported dataset are too few to trust anything by."""
-    taught = learned(parts.project, view)
+    taught = calibrated(parts.project, view)
     assert taught.trust == 0
     assert not taught.cost.known
 
@@ -153,13 +153,13 @@ def test_a_project_learns_from_its_own_held_out_frames(parts: FakeParts, view: C
 def test_imported_images_that_show_the_same_are_one_group(
     parts: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held: list[HeldOut] = []
+    held: list[MatchedFrames] = []
     monkeypatch.setattr(learning, "trust", lambda each, seed: held.append(each) or 0.0)
     for alike in (lambda row: row.seq, lambda row: 0):
         monkeypatch.setattr(
             learning, "leak_groups", lambda *given, of=alike: {row.seq: of(row) for row in given[2]}
         )
-        learned(parts.project, view)
+        calibrated(parts.project, view)
     assert [len(np.unique(each.group)) for each in held] == [8, 1]
 
 
@@ -218,8 +218,8 @@ def test_a_second_batch_counts_what_the_first_one_queued(parts: FakeParts, view:
 def test_what_judges_models_covers_nothing_for_what_trains(view: CoverageView) -> None:
     judges = ~in_pool(view)
     rows = np.flatnonzero(~judges)
-    plain = pool_of(view, rows, rules(view), Learned())
-    asked = pool_of(view, rows, replace(rules(view), engaged=judges), Learned())
+    plain = pool_of(view, rows, rules(view), Calibrated())
+    asked = pool_of(view, rows, replace(rules(view), engaged=judges), Calibrated())
     np.testing.assert_array_equal(asked.labeled, plain.labeled)
     assert not np.isin(view.production.vectors[judges], asked.labeled).all()
 
@@ -246,9 +246,9 @@ def test_what_a_labeler_skipped_covers_nothing(view: CoverageView) -> None:
     batch = Batch(np.flatnonzero(rows & ~asked)[:3], np.zeros(0, dtype=np.int64), ["herding"] * 3)
 
     def before(told: Rules) -> float:
-        pool = pool_of(view, np.flatnonzero(rows), told, Learned())
+        pool = pool_of(view, np.flatnonzero(rows), told, Calibrated())
         return explanation.explain(
-            view, told, pool, batch, Learned(), np.random.default_rng(0)
+            view, told, pool, batch, Calibrated(), np.random.default_rng(0)
         ).coverage_before
 
     queued = replace(rules(view), engaged=asked)
