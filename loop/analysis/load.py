@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from db.analysis import load_embeddings, load_measurements
 from db.frames import FrameRow
 from loop.base.arrays import Reals
+from loop.ingest.ingest import UNKNOWN
 from loop.math.coverage.frame_arrays import Side, side_of
 
 
@@ -28,6 +29,7 @@ def load_side(session: Session, rows: Sequence[FrameRow], embedder: int, measure
             [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], dtype=np.float64
         ),
         group=np.array([row.group_id for row in rows], dtype=np.int64),
+        unknown=UNKNOWN,
     )
 
 

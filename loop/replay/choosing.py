@@ -14,6 +14,7 @@ from loop.analysis.near_duplicates import clusters_of_side
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
 from loop.gaps.coverage_view import gap_settings, words_of
+from loop.ingest.ingest import UNKNOWN
 from loop.math.boxes.matching import match, truth_of
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.frame_arrays import Side, codes_of, side_of
@@ -122,6 +123,7 @@ class Chooser:
                 [frame.captured_at.timestamp() if frame.captured_at else np.nan for frame in frames]
             ),
             group=self._groups[rows],
+            unknown=UNKNOWN,
         )
 
     def _pool(self, sampler: str, compared: Comparison, labeled: Ints, taught: Calibrated) -> Pool:

@@ -11,7 +11,6 @@ import numpy as np
 
 from connectors.ports import Array, Detections
 from loop.base.arrays import Bools, Ints, Reals
-from loop.ingest.ingest import UNKNOWN
 from loop.math.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
 from loop.math.coverage.frame_arrays import Side
 from loop.math.coverage.gaps import (
@@ -243,8 +242,7 @@ def _metadata(column: str, conditions: Conditions, production: Side, training: S
 def _column(column: str, conditions: Conditions, side: Side, local: tzinfo) -> list[str | None]:
     if column == "daypart":
         return daypart_names(hours_of(side.captured_at, local), conditions.dayparts)
-    values = side.camera_names() if column == "camera" else side.site_names()
-    return [None if value == UNKNOWN else value for value in values]
+    return side.camera_names() if column == "camera" else side.site_names()
 
 
 def hours_of(captured_at: Reals, local: tzinfo) -> Reals:

@@ -70,7 +70,8 @@ def measured_facets(
     """One facet per bin whose measurement both sides have; limits are quantiles of the training set.
 
     A camera with 20 training frames or more has its own limits where the bin says so: sharpness of good
-    frames differs several times between cameras. NaN is unknown.
+    frames differs several times between cameras. Frames of which nobody knows the camera (None) count as
+    one camera. NaN is unknown.
     """
     here, there = np.array(production_camera, dtype=object), np.array(training_camera, dtype=object)
     facets = []
@@ -85,20 +86,25 @@ def measured_facets(
     return facets
 
 
-def _limits(bin_: Bin, training: Reals, camera: NDArray[np.object_]) -> dict[str | None, float]:
-    limits: dict[str | None, float] = {None: float(np.nanquantile(training, bin_.quantile))}
-    if bin_.per_camera:
-        for name in {name for name in camera if name}:
-            own = training[(camera == name) & np.isfinite(training)]
-            if len(own) >= ENOUGH_FRAMES:
-                limits[name] = float(np.quantile(own, bin_.quantile))
-    return limits
+@dataclass(frozen=True)
+class _Limits:
+    """overall: for cameras without one of their own."""
+
+    overall: float
+    own: Mapping[str | None, float]
 
 
-def _beyond(
-    bin_: Bin, values: Reals, camera: NDArray[np.object_], limits: Mapping[str | None, float]
-) -> tuple[Ints, Reals]:
-    limit = np.array([limits.get(name, limits[None]) for name in camera], dtype=np.float64)
+def _limits(bin_: Bin, training: Reals, camera: NDArray[np.object_]) -> _Limits:
+    own: dict[str | None, float] = {}
+    for name in set(camera.tolist()) if bin_.per_camera else ():
+        values = training[(camera == name) & np.isfinite(training)]
+        if len(values) >= ENOUGH_FRAMES:
+            own[name] = float(np.quantile(values, bin_.quantile))
+    return _Limits(float(np.nanquantile(training, bin_.quantile)), own)
+
+
+def _beyond(bin_: Bin, values: Reals, camera: NDArray[np.object_], limits: _Limits) -> tuple[Ints, Reals]:
+    limit = np.array([limits.own.get(name, limits.overall) for name in camera], dtype=np.float64)
     margin = limit - values if bin_.side == "below" else values - limit
     unknown = np.isnan(margin)
     code = np.where(unknown, UNKNOWN, np.where(margin > 0, 0, NONE)).astype(np.int64)

@@ -17,7 +17,7 @@ class Side:
 
     seq: (N,) int64 ids of the frames. vectors: (N, D) float32, unit norm.
     measures: (N,) float64 by name, NaN for unknown.
-    camera, site: (N,) int64 index of `cameras` and of `sites`, the names.
+    camera, site: (N,) int64 index of `cameras` and of `sites`, the names; None is named what nobody knows.
     captured_at: (N,) float64 seconds since 1970, NaN for unknown.
     sequence: (N,) int64 codes, -1 for none. group: (N,) int64 ids of camera-days.
     """
@@ -26,9 +26,9 @@ class Side:
     vectors: Array
     measures: Mapping[str, Reals]
     camera: Ints
-    cameras: tuple[str, ...]
+    cameras: tuple[str | None, ...]
     site: Ints
-    sites: tuple[str, ...]
+    sites: tuple[str | None, ...]
     captured_at: Reals
     sequence: Ints
     group: Ints
@@ -36,12 +36,12 @@ class Side:
     def __len__(self) -> int:
         return len(self.seq)
 
-    def camera_names(self) -> list[str]:
-        """(N,) the camera of each frame."""
+    def camera_names(self) -> list[str | None]:
+        """(N,) the camera of each frame, None where nobody knows."""
         return [self.cameras[code] for code in self.camera]
 
-    def site_names(self) -> list[str]:
-        """(N,) the site of each frame."""
+    def site_names(self) -> list[str | None]:
+        """(N,) the site of each frame, None where nobody knows."""
         return [self.sites[code] for code in self.site]
 
 
@@ -55,10 +55,12 @@ def side_of(
     sequence: Sequence[str | None],
     captured_at: Reals,
     group: Ints,
+    unknown: str,
 ) -> Side:
     """A side from what sources say of its frames.
 
-    camera, site: (N,) names. sequence: (N,) names, None for none; see `sequences`. The rest is as in `Side`.
+    camera, site: (N,) names; `unknown` stands for none. sequence: (N,) names, None for none; see `sequences`.
+    The rest is as in `Side`.
     """
     cameras, camera_code = coded(camera)
     sites, site_code = coded(site)
@@ -67,9 +69,9 @@ def side_of(
         vectors,
         measures,
         camera_code,
-        cameras,
+        _known(cameras, unknown),
         site_code,
-        sites,
+        _known(sites, unknown),
         captured_at,
         sequences(sequence, camera_code, group, captured_at),
         group,
@@ -110,3 +112,7 @@ def bursts(camera: Ints, seconds: Reals, gap: float = 30.0) -> Ints:
     burst = np.empty(len(camera), dtype=np.int64)
     burst[order] = np.cumsum(breaks) - 1
     return np.where(np.isnan(seconds), -1, burst)
+
+
+def _known(names: tuple[str, ...], unknown: str) -> tuple[str | None, ...]:
+    return tuple(None if name == unknown else name for name in names)

@@ -194,6 +194,16 @@ def test_sharpness_is_compared_within_a_camera() -> None:
     )
 
 
+def test_frames_of_unknown_cameras_count_as_one_camera() -> None:
+    training = {"sharpness": np.r_[np.linspace(0.9, 1.1, 50), np.linspace(0.2, 0.3, 50)]}
+    blurry = Bin("blurry", "sharpness", "below", 0.01, per_camera=True)
+    camera = [None] * 50 + ["soft"] * 50
+    (facet,) = measured_facets(
+        [blurry], {"sharpness": np.array([0.5, 0.25])}, training, [None, "soft"], camera
+    )
+    assert facet.production.tolist() == [0, -1]
+
+
 def test_a_measurement_that_one_side_lacks_is_left_out() -> None:
     bins = [Bin("dark", "brightness", "below", 0.01)]
     assert measured_facets(bins, {}, {"brightness": np.ones(3)}, [], ["c"] * 3) == []

@@ -30,6 +30,7 @@ def side(*shots: Shot) -> Side:
         sequence=[shot.sequence for shot in shots],
         captured_at=np.array(seconds),
         group=np.array([shot.day for shot in shots]),
+        unknown="?",
     )
 
 
@@ -53,6 +54,12 @@ def test_a_side_keeps_the_names_of_cameras_and_sites() -> None:
     assert made.camera_names() == ["gate", "dock", "gate"]
     assert made.site_names() == ["yard"] * 3
     assert (len(made), len(side())) == (3, 0)
+
+
+def test_an_unknown_camera_has_a_code_and_no_name() -> None:
+    made = side(Shot(1, None, 0, "gate"), Shot(1, None, 0, "?"), Shot(1, None, 0, "?"))
+    assert made.camera_names() == ["gate", None, None]
+    assert made.sequence.tolist()[1:] == [made.sequence[1]] * 2, "frames of one moment of it belong together"
 
 
 def test_bursts_break_at_pauses_and_cameras() -> None:
