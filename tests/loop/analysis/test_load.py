@@ -1,0 +1,34 @@
+"""A side of the comparison is what the database says of its frames, row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from db.analysis import load_embeddings, load_measurements
+from db.engine import read
+from db.frames import frames
+from loop import stages
+from loop.analysis.load import load_side
+from loop.analysis.producers import producers
+from tests.fakes import FakeParts, picture, quiet
+
+
+def test_a_side_is_what_is_stored_of_its_frames(parts: FakeParts) -> None:
+    incoming = parts.project.root.parent / "incoming"
+    (incoming / "nobody-knows-where.jpg").write_bytes(picture(seed=900))
+    stages.ingest(parts, quiet)
+    stages.analyze(parts, quiet)
+    made = producers(parts)
+    with read(parts.project.engine) as session:
+        rows = frames(session)[::-1]
+        side = load_side(session, rows, made.embedder, made.measure)
+        vectors = dict(zip(*load_embeddings(session, made.embedder), strict=True))
+        measured = load_measurements(session, made.measure)
+    assert side.seq.tolist() == [row.seq for row in rows]
+    assert side.group.tolist() == [row.group_id for row in rows]
+    np.testing.assert_array_equal(side.vectors, [vectors[row.seq] for row in rows])
+    np.testing.assert_array_equal(side.measures["contrast"], [measured[row.seq]["contrast"] for row in rows])
+    for row, camera, seconds in zip(rows, side.camera_names(), side.captured_at, strict=True):
+        assert camera == (None if row.camera == "unknown" else row.camera)
+        assert np.isnan(seconds) if row.captured_at is None else seconds == row.captured_at.timestamp()
+    assert {"cam0", "cam1", None} == set(side.camera_names())
