@@ -19,9 +19,12 @@ from demo.deployed import deployed_weights
 from demo.plan import DemoError, Plan
 from demo.scoring import HeldOutSet, Score, load_tests, score
 from demo.world import rendered
-from loop import stages
+from loop.analysis.analyze import analyze
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
+from loop.ingest.ingest import ingest
+from loop.labeling.pull import pull
+from loop.labeling.push import push
 from loop.project.init import NewProject, create_project
 from loop.project.project import open_project
 from loop.project.wiring import Parts
@@ -79,8 +82,8 @@ def run(
     with clock("making the project"):
         parts = _project(plan, root, world, weights, progress)
     with clock("ingest and analyze"):
-        stages.ingest(parts, progress, until_whole=True)
-        stages.analyze(parts, progress)
+        ingest(parts, progress, until_whole=True)
+        analyze(parts, progress)
     with clock("finding gaps"):
         view = coverage_view.build(parts, progress)
         gaps.write(parts.project, view, parts.project.pages / "gaps.html")
@@ -92,8 +95,8 @@ def run(
     batches, url = [], ""
     for _ in range(plan.batches):
         with clock("select and push"):
-            batches.append(stages.select(parts, progress, budget=plan.budget))
-            pushed = stages.push(parts, progress)
+            batches.append(select.select(parts, progress, budget=plan.budget))
+            pushed = push(parts, progress)
             url = pushed.url
         with clock("labeling"):
             if human:
@@ -218,7 +221,7 @@ def _random(plan: Plan) -> select.Request:
 
 def _label(parts: Parts, server: ServerInfo, truth: Path, project_id: int, progress: Progress) -> None:
     Annotator(server.url, server.token, Truth.read(truth)).answer_all(project_id, progress)
-    stages.pull(parts, progress)
+    pull(parts, progress)
 
 
 def _wait_for_person(parts: Parts, server: ServerInfo, url: str, say: Say, progress: Progress) -> None:
@@ -227,7 +230,7 @@ def _wait_for_person(parts: Parts, server: ServerInfo, url: str, say: Say, progr
     credentials = parts.project.label_studio / "credentials.json"
     say(f"  label at {url} as {server.username}; password in {credentials}")
     while True:
-        stages.pull(parts, lambda done, total, what: None)
+        pull(parts, lambda done, total, what: None)
         tasks = overview(parts.project).tasks
         waiting = tasks["pending"] + tasks["sent"] + tasks["confirmed"]
         answered = tasks["done"] + tasks["skipped"]

@@ -22,13 +22,13 @@ from db.frames import frames, rejects
 from db.labels import labels
 from db.states import TaskStatus
 from db.tasks import batches, tasks
-from loop import stages
 from loop.analysis import analyze as analysis
+from loop.analysis.analyze import analyze
 from loop.base import lease as leases
 from loop.ingest import ingest as ingestion
-from loop.labeling import pull as pulling
+from loop.ingest.ingest import ingest
 from loop.labeling import push as pushing
-from loop.labeling.push import label_studio_project
+from loop.labeling.pull import pull
 from loop.project.project import Project, open_project
 from loop.selection import daily
 from tests.fakes import FakeParts, StudioServer, make_project, quiet, write_frames
@@ -85,15 +85,12 @@ class World:
         return True
 
     def _stages(self, parts: FakeParts, settle: timedelta) -> None:
-        project = parts.project
-        stages.ingest(parts, quiet)
-        stages.analyze(parts, quiet)
+        ingest(parts, quiet)
+        analyze(parts, quiet)
         daily.select_daily(parts, quiet)
-        push(parts, settle)
+        pushing.push(parts, quiet, settle=settle)
         self.person_answers()
-        known = label_studio_project(project.engine)
-        assert known is not None
-        pulling.pull(project.engine, parts.label_backend(), known, project.classes, quiet)
+        pull(parts, quiet)
 
     def person_answers(self) -> None:
         """Every task that nobody has answered yet: by its key accepted, corrected, emptied or skipped."""
@@ -230,7 +227,7 @@ def test_an_import_that_was_given_up_and_arrives_after_all_leaves_no_copy(
     assert len(world.server.task_keys()) > len(set(world.server.task_keys()))
     project = open_project(world.folder / "project")
     parts = FakeParts(project, world.server)
-    stages.pull(parts, quiet)
+    pull(parts, quiet)
     project.engine.dispose()
     assert world.state() == uninterrupted
 
@@ -247,23 +244,6 @@ def stop_at(points: range, new_world: Callable[[], World], expected: dict[str, A
         assert world.state() == expected, f"stopped at point {at}: {stops[-1]}"
         shutil.rmtree(world.folder)
     return stops
-
-
-def push(parts: FakeParts, settle: timedelta) -> None:
-    project = parts.project
-    chosen = project.settings.label_studio
-    title, text = project.settings.name, chosen.instructions
-    pushing.push(
-        project.engine,
-        project.store,
-        parts.label_backend(),
-        title,
-        project.classes,
-        text,
-        chosen.project_id,
-        quiet,
-        settle,
-    )
 
 
 def _watched(process: Process, act: Callable[[Path, bytes], None]) -> Callable[[Path, bytes], None]:

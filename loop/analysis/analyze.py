@@ -25,7 +25,11 @@ from db.analysis import (
 )
 from db.engine import read, write
 from db.frames import FrameRow, add_reject
+from loop.analysis import near_duplicates, producers
+from loop.base.lease import exclusive
 from loop.math.coverage.image_statistics import MEASURES_VERSION, measure
+from loop.project.project import Project
+from loop.project.wiring import Parts
 
 log = logging.getLogger(__name__)
 Record = Callable[[Session, Sequence[int]], None]
@@ -53,18 +57,50 @@ class AnalyzeReport:
     busy: bool = False
 
 
-def analyze(
-    engine: Engine,
-    store: Path,
-    embedder: Embedder | None,
-    detector: Detector | None,
-    progress: Progress,
-    batch: int = 32,
-    max_pixels: int = 50_000_000,
-) -> AnalyzeReport:
-    """Computes what the current producers have not computed yet. A producer that fails is left out for this run; the others go on."""
-    report = AnalyzeReport()
-    kinds = _kinds(engine, embedder, detector)
+def analyze(parts: Parts, progress: Progress) -> AnalyzeReport:
+    """Computes what the current models have not computed yet, then which frames show the same again.
+
+    A producer that fails is left out for this run; the others go on.
+    """
+    project = parts.project
+    with exclusive(project.engine, "analyze") as mine:
+        if not mine:
+            return AnalyzeReport(busy=True)
+        report = AnalyzeReport()
+        embedder, detector = _embedder(parts, report.failures), _detector(parts, report.failures)
+        _work_off(project, _kinds(project.engine, embedder, detector), report, progress)
+        with read(project.engine) as session:
+            known = producers.known_embedder(session, project.settings)
+        if known is not None:
+            near_duplicates.update(project.engine, known, progress)
+        return report
+
+
+def _embedder(parts: Parts, failures: dict[str, str]) -> Embedder | None:
+    try:
+        embedder = parts.embedder()
+    except ModelError as error:
+        failures["embedder"] = str(error)
+        return None
+    with write(parts.project.engine) as session:
+        producers.register_embedder(session, parts.project.settings, embedder)
+    return embedder
+
+
+def _detector(parts: Parts, failures: dict[str, str]) -> Detector | None:
+    try:
+        sha256, detector = producers.deployed_detector(parts)
+    except ModelError as error:
+        failures["detector"] = str(error)
+        return None
+    with write(parts.project.engine) as session:
+        producers.register_detector(session, parts.project.settings, sha256, detector)
+    return detector
+
+
+def _work_off(project: Project, kinds: list[Kind], report: AnalyzeReport, progress: Progress) -> None:
+    engine, store = project.engine, project.store
+    batch, max_pixels = project.settings.embedder.batch, project.settings.frames.max_pixels
     with read(engine) as session:
         total = max(work_count(session, kind.name, kind.producer) for kind in kinds)
     unreadable: set[int] = set()
@@ -80,7 +116,6 @@ def analyze(
             kinds = _analyze_batch(engine, kinds, todo, images, report)
             report.analyzed += len(frames) - len(damaged)
             progress(report.analyzed, total, "frames")
-    return report
 
 
 def _kinds(engine: Engine, embedder: Embedder | None, detector: Detector | None) -> list[Kind]:

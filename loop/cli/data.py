@@ -54,14 +54,14 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Take in production frames; what cannot be used is set aside with its reason."""
-    from loop import stages
+    from loop.ingest import ingest as ingestion
     from loop.insights.overview import unplaced_lines
     from loop.project.wiring import Given
 
     place = opened(project)
     with progress_bar("ingest") as progress:
         given = Given(camera, site, sequence, started_at)
-        report = stages.ingest(place, progress, path or None, until_whole=True, given=given)
+        report = ingestion.ingest(place, progress, path or None, until_whole=True, given=given)
     report.notes = unplaced_lines(place.project)
     emit(report, as_json, report.lines)
 
@@ -69,10 +69,10 @@ def ingest(
 @app.command(epilog="Example: fieldloop analyze")
 def analyze(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Embed, detect and measure every frame that the current models have not seen."""
-    from loop import stages
+    from loop.analysis import analyze as analysis
 
     with progress_bar("analyze") as progress:
-        report = stages.analyze(opened(project), progress)
+        report = analysis.analyze(opened(project), progress)
     if report.busy:
         fail("another process is analyzing this project; it will do this work", BUSY)
     emit(

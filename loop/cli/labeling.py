@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,10 @@ from loop.cli.app import (
     told_by_step,
 )
 from loop.settings.strategy_names import STRATEGY_NAMES, unknown_strategy
+
+if TYPE_CHECKING:
+    from loop.gaps.coverage_view import CoverageView
+    from loop.selection.select import SelectReport
 
 CREDENTIALS = "credentials.json"
 
@@ -72,19 +76,28 @@ def select(
     as_json: JsonOption = False,
 ) -> None:
     """Choose the frames most worth labeling, each with its reason."""
-    from loop import stages
+    from loop.selection import select as selection
+    from loop.web.pages.selection import check_writable, write
+
+    parts = opened(project)
+    if html:
+        check_writable(html)
+
+    def show(view: CoverageView, chosen: SelectReport) -> None:
+        if html:
+            write(parts.project, view, chosen, html)
 
     with progress_bar("select") as progress:
-        report = stages.select(
-            opened(project),
+        report = selection.select(
+            parts,
             progress,
             budget=budget,
             strategy=strategy,
             seed=seed,
             dry_run=dry_run,
             like=like or (),
-            explain=explain,
-            page=html,
+            explain=explain or html is not None,
+            show=show,
         )
     if report.busy:
         fail("another process is selecting for this project; run the command again when it is done", BUSY)
@@ -106,10 +119,10 @@ def push(
     as_json: JsonOption = False,
 ) -> None:
     """Put the chosen frames before the labelers, each exactly once."""
-    from loop import stages
+    from loop.labeling import push as pushing
 
     with progress_bar("push") as progress:
-        report = stages.push(opened(project), progress, new_project=new_project)
+        report = pushing.push(opened(project), progress, new_project=new_project)
     if report.busy:
         fail("another process is pushing; it takes everything that is pending", BUSY)
     emit(report, as_json, report.lines)
@@ -118,10 +131,10 @@ def push(
 @app.command(epilog="Example: fieldloop pull --json")
 def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Fetch what people changed since the last time: an answer becomes a label, one deleted or turned into a skip revokes it."""
-    from loop import stages
+    from loop.labeling import pull as pulling
 
     with progress_bar("pull") as progress:
-        report = stages.pull(opened(project), progress)
+        report = pulling.pull(opened(project), progress)
     emit(report, as_json, report.lines)
 
 
@@ -138,10 +151,10 @@ def labelstudio_install(as_json: JsonOption = False) -> None:
 @labelstudio.command("start", epilog="Example: fieldloop labelstudio start")
 def labelstudio_start(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Start it; it goes on after this command ends and keeps its data in the project."""
-    from loop import stages
+    from loop.labeling.server import start_label_studio
 
     parts = opened(project)
-    server = stages.start_label_studio(parts, told_by_step())
+    server = start_label_studio(parts, told_by_step())
     credentials = parts.project.label_studio / CREDENTIALS
     emit(
         {"url": server.url, "username": server.username, "credentials": credentials, "pid": server.pid},

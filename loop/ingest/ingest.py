@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,9 +31,11 @@ from db.frames import (
 )
 from db.states import Origin
 from loop.ingest.camera_days import Groups
+from loop.project.wiring import NOTHING_GIVEN, Given, Parts
 from loop.settings.settings import Settings
 
 CHUNK = 64
+SETTLING_PASSES = 5
 UNKNOWN = "unknown"
 T = TypeVar("T")
 
@@ -102,6 +105,29 @@ class Refused:
 
 
 def ingest(
+    parts: Parts,
+    progress: Progress,
+    path: str | None = None,
+    until_whole: bool = False,
+    given: Given = NOTHING_GIVEN,
+) -> IngestReport:
+    """Takes in everything new from the source. until_whole: wait a little for files that are still being written.
+
+    Raises SourceError, ConfigError.
+    """
+    project, source = parts.project, parts.source(path, given)
+    rules = rules_of(project.settings)
+    report = one_pass(project.engine, project.store, source, rules, progress)
+    for _ in range(SETTLING_PASSES if until_whole else 0):
+        if not report.unsettled:
+            break
+        progress(0, 0, f"waiting for {report.unsettled} files that are still being written")
+        time.sleep(project.settings.frames.settle_s)
+        report.add(one_pass(project.engine, project.store, source, rules, progress))
+    return report
+
+
+def one_pass(
     engine: Engine, store: Path, source: FrameSource, rules: IngestRules, progress: Progress
 ) -> IngestReport:
     """Everything of `source` that is not in the database yet. Can be stopped and run again at any point.

@@ -21,7 +21,7 @@ from loop.analysis.producers import Analyzed, progress
 from loop.base.lease import holder_alive
 from loop.ingest.camera_days import BLOCK
 from loop.ingest.ingest import UNKNOWN
-from loop.labeling.push import PROJECT_FACT
+from loop.labeling.project import PROJECT_FACT
 from loop.project.project import Project, public_database_url
 
 

@@ -21,7 +21,10 @@ from db.facts import get_fact, set_fact
 from db.labels import AnswerRow, answers, delete_label, labels, record_annotation, set_label
 from db.states import TaskStatus
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
+from loop.base.errors import ProjectError
 from loop.ingest.ingest import chunked
+from loop.labeling.project import label_studio_project
+from loop.project.wiring import Parts
 
 OVERLAP = timedelta(minutes=5)
 WATERMARK = "pull_watermark"
@@ -58,26 +61,36 @@ class PullReport:
         ]
 
 
-def pull(
-    engine: Engine, backend: LabelBackend, project_id: int, classes: Sequence[str], progress: Progress
-) -> PullReport:
-    """Every change since the last pull. Raises LabelStudioError; nothing is lost, the next pull starts at the same point."""
-    backend.check(project_id, classes)
+def pull(parts: Parts, progress: Progress) -> PullReport:
+    """Every change since the last pull. Raises LabelStudioError; nothing is lost, the next pull starts at the same point.
+
+    Raises ProjectError before the first push.
+    """
+    project, external = parts.project, label_studio_project(parts.project)
+    if external is None:
+        raise ProjectError("expected a Label Studio project, found none yet; `fieldloop push` makes it")
+    engine, backend = project.engine, parts.label_backend()
+    backend.check(external, project.classes)
     report = PullReport()
-    watermark = _watermark(engine, project_id)
-    found = backend.answers(project_id, watermark - OVERLAP if watermark else None)
+    watermark = _watermark(engine, external)
+    found = backend.answers(external, watermark - OVERLAP if watermark else None)
     changed = sorted(found, key=lambda seen: seen.updated_at)
     for count, seen in enumerate(_touched(engine, changed), 1):
         with write(engine) as session:
-            _follow(session, project_id, seen, report)
+            _follow(session, external, seen, report)
         progress(count, 0, "answers")
-    _reconcile(engine, backend, project_id, [seen.key for seen in changed if seen.answers], report)
+    _reconcile(engine, backend, external, [seen.key for seen in changed if seen.answers], report)
     with write(engine) as session:
         close_batches(session)
         reopen_batches(session)
         if changed and (watermark is None or changed[-1].updated_at > watermark):
-            set_fact(session, f"{WATERMARK}_{project_id}", changed[-1].updated_at.isoformat())
+            set_fact(session, f"{WATERMARK}_{external}", changed[-1].updated_at.isoformat())
     return report
+
+
+def anything_to_pull(parts: Parts) -> bool:
+    """Whether there is a Label Studio project to ask."""
+    return label_studio_project(parts.project) is not None
 
 
 def _watermark(engine: Engine, project_id: int) -> datetime | None:

@@ -14,11 +14,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from connectors.errors import LabelStudioError, ProjectGone
 from connectors.ports import Box, LabelBackend, LabelTask, Progress
 from db.analysis import load_detections, producer
 from db.engine import read, write
-from db.facts import get_fact, set_fact
 from db.frames import FrameRow, frames
 from db.states import TaskStatus
 from db.tables import utcnow
@@ -26,13 +24,14 @@ from db.tasks import TaskRow, move, tasks
 from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.ingest.ingest import chunked
-from loop.labeling.pull import pull
+from loop.labeling.project import label_studio_project, remember_project
+from loop.labeling.renewal import renew_project
 from loop.math.boxes.drawn import predicted_boxes
+from loop.project.project import Project
+from loop.project.wiring import Parts
 
 CHUNK = 100
 SETTLE = timedelta(seconds=30)
-PROJECT_FACT = "label_studio_project"
-OVER_THERE = (TaskStatus.SENT, TaskStatus.CONFIRMED, TaskStatus.QUARANTINED)
 
 
 @dataclass
@@ -58,90 +57,43 @@ class PushReport:
 
 
 def push(
-    engine: Engine,
-    store: Path,
-    backend: LabelBackend,
-    title: str,
-    classes: Sequence[str],
-    instructions: str,
-    configured_project: int,
-    progress: Progress,
-    settle: timedelta = SETTLE,
-    new_project: bool = False,
+    parts: Parts, progress: Progress, new_project: bool = False, settle: timedelta = SETTLE
 ) -> PushReport:
     """Sends every pending task. Raises LabelStudioError; what was not sent stays pending.
 
     new_project: see `renew_project`; then another is made. Raises ConfigError where the settings name one.
+    settle: how long an import may be under way.
     """
-    if new_project and configured_project:
+    project, backend = parts.project, parts.label_backend()
+    configured = project.settings.label_studio.project_id
+    if new_project and configured:
         raise ConfigError(
-            f"label_studio.project_id: expected 0 with --new-project, got {configured_project}; set it to 0 or to the new project"
+            f"label_studio.project_id: expected 0 with --new-project, got {configured}; set it to 0 or to the new project"
         )
-    with exclusive(engine, "push") as mine:
+    with exclusive(project.engine, "push") as mine:
         if not mine:
             return PushReport(busy=True)
-        renewed = renew_project(engine, backend, classes, progress) if new_project else ""
-        report = _ensure_project(engine, backend, title, classes, instructions, configured_project)
+        renewed = renew_project(parts, progress) if new_project else ""
+        report = _ensure_project(project, backend)
         report.renewed = renewed
-        backend.check(report.project_id, classes)
-        _resolve_sent(engine, backend, report, settle)
-        _send_pending(engine, store, backend, report, progress)
+        backend.check(report.project_id, project.classes)
+        _resolve_sent(project.engine, backend, report, settle)
+        _send_pending(project, backend, report, progress)
         return report
 
 
-def renew_project(engine: Engine, backend: LabelBackend, classes: Sequence[str], progress: Progress) -> str:
-    """Fetches what the Label Studio project holds, unless it is gone, then forgets it: open tasks go to the next one. What was done.
-
-    Raises LabelStudioError where its answers cannot be had; nothing is forgotten then.
-    """
-    former = label_studio_project(engine)
-    if former is None:
-        return ""
-    said = _last_pull(engine, backend, former, classes, progress)
-    with write(engine) as session:
-        set_fact(session, PROJECT_FACT, "")
-        waiting = [task.id for task in tasks(session, status=OVER_THERE)]
-        again = move(session, waiting, OVER_THERE, TaskStatus.PENDING)
-    return f"{said}; {again} open tasks go to a new project"
+def anything_to_push(parts: Parts) -> bool:
+    """Whether a task waits to be sent, or to be found where it was sent."""
+    with read(parts.project.engine) as session:
+        return bool(tasks(session, status=(TaskStatus.PENDING, TaskStatus.SENT), limit=1))
 
 
-def label_studio_project(engine: Engine, configured: int = 0) -> int | None:
-    """The Label Studio project of this fieldloop project, once there is one."""
-    with read(engine) as session:
-        fact = get_fact(session, PROJECT_FACT)
-    return configured or (int(fact) if fact else None)
-
-
-def _last_pull(
-    engine: Engine, backend: LabelBackend, former: int, classes: Sequence[str], progress: Progress
-) -> str:
-    try:
-        report = pull(engine, backend, former, classes, progress)
-    except ProjectGone:
-        return f"project {former} is not there any more, and with it every answer that was not pulled"
-    except LabelStudioError as error:
-        raise type(error)(
-            f"expected to fetch the answers of project {former} before another takes its place, got: {error}; "
-            f"no new project was made. To give its answers up, delete project {former} in Label Studio first"
-        ) from error
-    fetched = "; ".join(report.lines())
-    return f"project {former} is left, its answers were fetched first ({fetched}); what is answered there from now on is not"
-
-
-def _ensure_project(
-    engine: Engine,
-    backend: LabelBackend,
-    title: str,
-    classes: Sequence[str],
-    instructions: str,
-    configured: int,
-) -> PushReport:
-    known = label_studio_project(engine, configured)
-    project = backend.ensure_project(title, classes, instructions, known)
-    if project.external_id != known or not configured:
-        with write(engine) as session:
-            set_fact(session, PROJECT_FACT, str(project.external_id))
-    return PushReport(project_id=project.external_id, url=project.url)
+def _ensure_project(project: Project, backend: LabelBackend) -> PushReport:
+    settings, known = project.settings, label_studio_project(project)
+    found = backend.ensure_project(settings.name, project.classes, settings.label_studio.instructions, known)
+    if found.external_id != known or not settings.label_studio.project_id:
+        remember_project(project, found.external_id)
+    return PushReport(project_id=found.external_id, url=found.url)
 
 
 def _resolve_sent(engine: Engine, backend: LabelBackend, report: PushReport, settle: timedelta) -> None:
@@ -158,15 +110,14 @@ def _resolve_sent(engine: Engine, backend: LabelBackend, report: PushReport, set
         report.waiting += len(absent) - len(lost)
 
 
-def _send_pending(
-    engine: Engine, store: Path, backend: LabelBackend, report: PushReport, progress: Progress
-) -> None:
+def _send_pending(project: Project, backend: LabelBackend, report: PushReport, progress: Progress) -> None:
+    engine = project.engine
     with read(engine) as session:
         pending = tasks(session, status=TaskStatus.PENDING)
     for done, chunk in enumerate(chunked(pending, CHUNK)):
         there = _find_once(backend, report.project_id, [task.key for task in chunk])
         missing = [task for task in chunk if task.key not in there]
-        outgoing = label_tasks(engine, store, missing)
+        outgoing = label_tasks(engine, project.store, missing)
         with write(engine) as session:
             move(session, [task.id for task in chunk], TaskStatus.PENDING, TaskStatus.SENT)
         made = backend.push(report.project_id, outgoing) if outgoing else {}

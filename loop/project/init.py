@@ -34,8 +34,8 @@ from loop.datasets.importers import read_dataset
 from loop.ingest.ingest import UNKNOWN, chunked, store_image, write_atomically
 from loop.project.class_list import check_classes
 from loop.project.project import CONFIG_NAME, Project, open_project
+from loop.project.weights import file_sha256, sync_deployed
 from loop.project.wiring import build_embedder, imported_captures
-from loop.rounds.deploy import file_sha256, sync_deployed
 from loop.settings.messages import unknown_key
 from loop.settings.settings import FREE_FORM, Settings, default_values, load_settings
 

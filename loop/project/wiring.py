@@ -16,10 +16,8 @@ from connectors.ports import Capture, Detector, Embedder, FrameSource, LabelBack
 from db.engine import read
 from db.models import deployed
 from loop.base.errors import ConfigError, ProjectError
-from loop.ingest.ingest import rules_of
-from loop.ingest.known_files import Memory
 from loop.project.project import Project
-from loop.rounds.deploy import check_weights
+from loop.project.weights import check_weights
 from loop.settings.settings import EmbedderSettings
 
 TOKEN = "FIELDLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105
@@ -83,7 +81,10 @@ class Parts:
         with self._building:
             return build_detector(self.project, weights)
 
-    def _memory(self) -> Memory:
+    def _memory(self) -> Callable[[str, int, int], bool]:
+        from loop.ingest.ingest import rules_of
+        from loop.ingest.known_files import Memory
+
         return Memory(self.project.engine, rules_of(self.project.settings))
 
     def trainer(self) -> Trainer:

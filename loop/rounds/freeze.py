@@ -12,7 +12,7 @@ from db.frames import FrameRow, frames
 from db.labels import LabelRow, labels
 from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
 from db.states import Origin
-from loop import stages
+from loop.analysis import analyze as analysis
 from loop.analysis.near_duplicates import leak_groups
 from loop.analysis.producers import backlog_of
 from loop.base.errors import Waiting
@@ -50,7 +50,7 @@ def ensure_analyzed(parts: Parts, row: RoundRow, progress: Progress, analyze: bo
     """
     if not backlog_of(parts, row.created_at).waiting:
         return
-    report = stages.analyze(parts, progress) if analyze else None
+    report = analysis.analyze(parts, progress) if analyze else None
     if report is not None and report.failures:
         raise ModelError("; ".join(f"{kind}: {why}" for kind, why in report.failures.items()))
     if backlog_of(parts, row.created_at).waiting:

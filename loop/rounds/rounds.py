@@ -35,8 +35,8 @@ from loop.base.lease import exclusive
 from loop.gaps import coverage_view
 from loop.ingest.ingest import write_atomically
 from loop.project.project import Project
+from loop.project.weights import check_weights, file_sha256, sync_deployed
 from loop.project.wiring import Parts, check_device, deployed_weights
-from loop.rounds.deploy import check_weights, file_sha256, sync_deployed
 from loop.rounds.freeze import ensure_analyzed, freeze_dataset
 from loop.rounds.judge import check_held_out, judge_candidate
 

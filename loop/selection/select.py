@@ -16,6 +16,7 @@ from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, 
 from loop.analysis.near_duplicates import stored_clusters
 from loop.base.arrays import Bools, Ints
 from loop.base.errors import ConfigError
+from loop.base.lease import exclusive
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.strata import NO_STRATUM, reason_lines, strata_of
@@ -26,9 +27,11 @@ from loop.selection.calibration import calibrated
 from loop.selection.exclusions import Asked, Rules, why_fewer
 from loop.selection.explanation import Explanation
 from loop.selection.sampler_pool import pool_of
+from loop.selection.search_queries import query_vectors
 from loop.settings.strategy_names import unknown_strategy
 from samplers import STRATEGIES, Pool, draw_evaluation
 
+LIKE = "targeted"
 ORDINARY = "ordinary frames"
 CONSIDERED = "considered"
 """Of a batch: how many analyzed frames it was chosen from."""
@@ -37,8 +40,9 @@ NOTHING_SOUGHT = "nothing to look for was given (--like): targeted chose as k_ce
 
 @dataclass(frozen=True)
 class Request:
-    """seed: None takes the project's, moved on by the number of batches. explain: say what the batch buys.
+    """What a batch is asked to be.
 
+    seed: None takes the project's, moved on by the number of batches. explain: say what the batch buys.
     queries: (D,) unit vectors of what is looked for, by `targeted`.
     """
 
@@ -106,23 +110,37 @@ class SelectReport:
 
 def select(
     parts: Parts,
-    request: Request,
     progress: Progress,
+    *,
+    budget: int | None = None,
+    strategy: str | None = None,
+    seed: int | None = None,
+    dry_run: bool = False,
+    like: Sequence[str] = (),
+    explain: bool = False,
     show: Callable[[CoverageView, SelectReport], None] = lambda view, report: None,
 ) -> SelectReport:
-    """Chooses a batch and queues it in one transaction. Raises ProjectError when nothing is analyzed yet, ConfigError.
+    """Chooses a batch and queues it in one transaction; the settings decide what is not given.
 
-    show: is given the view that was chosen from, with what was chosen.
+    like: sentences or image files that `targeted` looks for. show: is given the view that was chosen from, with what
+    was chosen. Raises ProjectError when nothing is analyzed yet, ConfigError.
     """
-    _check_strategy(request.strategy)
-    view = coverage_view.build(parts, progress)
-    report = select_from(parts.project, view, request)
-    show(view, report)
-    return report
+    with exclusive(parts.project.engine, "select") as mine:
+        if not mine:
+            return SelectReport(busy=True)
+        chosen = parts.project.settings.select
+        strategy = _looking_for(like, strategy) or chosen.strategy
+        _check_strategy(strategy)
+        queries = query_vectors(parts.embedder(), like) if like else ()
+        view = coverage_view.build(parts, progress)
+        request = Request(budget or chosen.budget, strategy, seed, dry_run, explain, queries)
+        report = select_from(parts.project, view, request)
+        show(view, report)
+        return report
 
 
 def select_from(project: Project, view: CoverageView, request: Request) -> SelectReport:
-    """The same, from a view that exists already."""
+    """The same, from a view that exists already; the caller holds the lease `select`."""
     _check_strategy(request.strategy)
     start = _start(project, view, request)
     rules, seed = start.rules, start.seed
@@ -139,7 +157,7 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     chosen = _merged(view, train, evaluation)
     days = len(np.unique(view.production.group))
     lacking = [
-        *([NOTHING_SOUGHT] if request.strategy == "targeted" and not request.queries else []),
+        *([NOTHING_SOUGHT] if request.strategy == LIKE and not request.queries else []),
         *why_fewer(Asked("evaluation", start.evaluation, ~in_pool, evaluation.rows), rules, days),
         *why_fewer(Asked("train", left, in_pool, train.rows), rules, days),
     ]
@@ -182,6 +200,14 @@ def _start(project: Project, view: CoverageView, request: Request) -> _Start:
         _share_of(request.budget, settings.evaluation_share, sum(batch.budget for batch in made)),
         project.settings.seed + len(made) if request.seed is None else request.seed,
     )
+
+
+def _looking_for(like: Sequence[str], strategy: str | None) -> str | None:
+    if like and strategy not in (None, LIKE):
+        raise ConfigError(
+            f"--like: expected the strategy {LIKE}, which looks for it, got {strategy}; leave one of them out"
+        )
+    return LIKE if like else strategy
 
 
 def _check_strategy(name: str) -> None:

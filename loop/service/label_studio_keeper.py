@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from connectors.errors import ConnectorError
 from connectors.label_studio.server import ServerInfo, status
-from loop import stages
 from loop.base.errors import LoopError
+from loop.labeling.server import start_label_studio
 from loop.project.wiring import Parts
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Keeper:
             self._stop.wait(pause)
 
     def _launch(self) -> ServerInfo:
-        server = stages.start_label_studio(self._parts, lambda done, total, what: None)
+        server = start_label_studio(self._parts, lambda done, total, what: None)
         self._tell(f"Label Studio: {server.url}")
         return server
 

@@ -19,8 +19,8 @@ import uvicorn
 from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.project.project import Project
+from loop.project.weights import sync_deployed
 from loop.project.wiring import Parts
-from loop.rounds.deploy import sync_deployed
 from loop.service.label_studio_keeper import Keeper
 from loop.service.scheduler import Service
 from loop.settings.settings import Web

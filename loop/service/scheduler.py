@@ -1,21 +1,18 @@
-"""`fieldloop serve`: the loop runs by itself.
+"""The scheduler of `fieldloop serve`: it runs the jobs of `loop.service.jobs` and keeps a ledger of what came of them.
 
-Jobs are declared here, their triggers in the configuration. The job store is memory: what was due while the service was down is not
-owed, because every stage takes up whatever there is.
+The job store is memory: what was due while the service was down is not owed, because every job takes up whatever there is.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from connectors.errors import ConnectorError, LabelStudioDown
@@ -24,15 +21,9 @@ from db.engine import read, write
 from db.errors import StateError
 from db.leases import last_runs, note_run
 from db.tables import utcnow
-from loop import stages
-from loop.base.errors import LoopError, ProjectError, Waiting
-from loop.gaps.coverage_view import CoverageView
+from loop.base.errors import LoopError, Waiting
 from loop.project.wiring import Parts
-from loop.rounds import rounds
-from loop.selection import daily
-from loop.settings.settings import Settings
-from loop.settings.triggers import parse_date, parse_trigger
-from loop.web.pages import gaps
+from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
 
 log = logging.getLogger(__name__)
 STOP_WITHIN_S = 5.0
@@ -41,19 +32,6 @@ WELL_AGAIN = "goes on"
 
 class Stopping(BaseException):
     """The service is asked to end; no stage may take it for a failure of its own, so it is no Exception."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job: what it does, which executor it may occupy, and which job has work once this one did something.
-
-    `run` answers what it did, "" for nothing.
-    """
-
-    name: str
-    executor: str
-    run: Callable[[Parts, Progress], str]
-    wakes: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,81 +44,6 @@ class State:
     checked_at: datetime | None = None
 
 
-def _ingest(parts: Parts, progress: Progress) -> str:
-    report = stages.ingest(parts, progress)
-    aside = report.rejected.total()
-    left = f", {report.unsettled} still being written" if report.unsettled else ""
-    return f"{report.stored} new frames, {aside} set aside{left}" if report.stored or aside else ""
-
-
-def _analyze(parts: Parts, progress: Progress) -> str:
-    report = stages.analyze(parts, progress)
-    if report.failures:
-        raise ProjectError("; ".join(f"{kind}: {why}" for kind, why in report.failures.items()))
-    return f"{report.analyzed} frames analyzed" if report.analyzed else ""
-
-
-def _select(parts: Parts, progress: Progress) -> str:
-    def show(view: CoverageView) -> None:
-        gaps.write(parts.project, view, parts.project.pages / "gaps.html")
-
-    report = daily.select_daily(parts, progress, show)
-    return f"{len(report.chosen)} frames chosen" if report.chosen else ""
-
-
-def _push(parts: Parts, progress: Progress) -> str:
-    if not stages.anything_to_push(parts):
-        return ""
-    report = stages.push(parts, progress)
-    if not (report.pushed or report.found or report.waiting):
-        return ""
-    return f"{report.pushed} tasks made, {report.waiting} may still arrive"
-
-
-def _pull(parts: Parts, progress: Progress) -> str:
-    if not stages.anything_to_pull(parts):
-        return ""
-    report = stages.pull(parts, progress)
-    counts = {
-        "answers": report.answers.total(),
-        "labels revoked": report.revoked,
-        "tasks deleted in Label Studio": report.deleted,
-        "to mend": len(report.to_mend),
-    }
-    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-
-
-def _round(parts: Parts, progress: Progress) -> str:
-    return rounds.step_or_start(parts, progress)
-
-
-def _round_at(parts: Parts, progress: Progress) -> str:
-    return rounds.start_if_labeled(parts)
-
-
-JOBS = (
-    Job("ingest", "io", _ingest, wakes="analyze"),
-    Job("analyze", "inference", _analyze),
-    Job("select", "selection", _select, wakes="push"),
-    Job("push", "io", _push),
-    Job("pull", "io", _pull),
-    Job("round", "training", _round),
-    Job("round_at", "io", _round_at, wakes="round"),
-)
-EXECUTORS = {"io": 3, "inference": 1, "selection": 1, "training": 1}
-
-
-def triggers_of(settings: Settings) -> dict[str, BaseTrigger]:
-    """The trigger of every job that has one. Raises ConfigError."""
-    found = {
-        job.name: parse_trigger(f"schedule.{job.name}", getattr(settings.schedule, job.name))
-        for job in JOBS
-        if job.name != "round_at"
-    }
-    found["round_at"] = parse_date("round.at", settings.round.at)
-    return {name: trigger for name, trigger in found.items() if trigger is not None}
-
-
 class Service:
     """The scheduler of one project. Start it while holding the lease `serve`. Raises ConfigError."""
 
@@ -148,7 +51,7 @@ class Service:
         self.parts = parts
         self.stop = stop
         self.jobs = jobs
-        self.triggers = triggers_of(parts.project.settings)
+        self.triggers = triggers_of(parts.project.settings, jobs)
         self.states = {job.name: State() for job in jobs}
         self.scheduler = BackgroundScheduler(
             executors={name: ThreadPoolExecutor(size) for name, size in EXECUTORS.items()},

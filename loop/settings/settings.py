@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -199,6 +200,11 @@ def valid_keys() -> set[str]:
 def default_values() -> dict[str, Any]:
     """The default of every setting by dotted name; a section's is the section."""
     return dict(_walk(_read_yaml(config.FOLDER / "default.yaml")))
+
+
+def value_of(settings: Settings, key: str) -> Any:
+    """What a setting holds, by its dotted name."""
+    return attrgetter(key)(settings)
 
 
 def _walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,11 +12,14 @@ import config
 from demo.deployed import CARRIED
 from demo.plan import Plan, read_plan
 from demo.world import build
-from loop import stages
+from loop.analysis.analyze import analyze
 from loop.base.jsonable import plain
+from loop.ingest.ingest import ingest
+from loop.labeling.push import push
 from loop.project.init import NewProject, create_project
 from loop.project.project import open_project
 from loop.project.wiring import Parts
+from loop.selection.select import select
 from tests.fakes import FakeLabelStudio, StudioServer, quiet
 
 
@@ -59,10 +62,10 @@ def chosen_and_sent(folder: Path, plan: Plan, name: str) -> str:
     )
     create_project(new, quiet)
     parts = Walled(new.root)
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
-    report = stages.select(parts, quiet, budget=20)
-    stages.push(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
+    report = select(parts, quiet, budget=20)
+    push(parts, quiet)
     sent = [(task.task.key, task.task.reason, plain(task.task.predictions)) for task in parts.server.tasks]
     return json.dumps(plain([report.chosen, sent]), sort_keys=True)
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from loop import stages
+from loop.analysis.analyze import analyze
+from loop.ingest.ingest import ingest
 from loop.project.project import open_project
+from loop.selection.select import select
 from tests.fakes import FakeParts, make_project, quiet, write_frames
 from tests.loop.desk import push
 from tests.loop.judged import BY_DAY, BY_NIGHT, class_of, label_all
@@ -46,9 +48,9 @@ def parts(folder: Path) -> Iterator[FakeParts]:
 
 @pytest.fixture
 def chosen(parts: FakeParts) -> FakeParts:
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
-    stages.select(parts, quiet, budget=12)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
+    select(parts, quiet, budget=12)
     return parts
 
 
@@ -65,9 +67,9 @@ def real(parts: FakeParts, label_studio: Studio, monkeypatch: pytest.MonkeyPatch
 
     backend = LabelStudio(label_studio.server.url, label_studio.server.token, images="upload")
     monkeypatch.setattr(parts, "_studio", backend)
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
-    stages.select(parts, quiet, budget=8)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
+    select(parts, quiet, budget=8)
     project = push(parts).project_id
     yield parts
     label_studio.call("DELETE", f"projects/{project}")
@@ -86,8 +88,8 @@ def labeled_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = make_project(folder / "project", overrides=overrides, train=24, val=8)
     write_frames(folder / "incoming", bright=BY_DAY, dark=BY_NIGHT, cameras=4, days=5, class_of=class_of)
     parts = FakeParts(project)
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     label_all(project)
     project.engine.dispose()
     return folder

@@ -10,7 +10,8 @@ from PIL import Image as Pil
 from db.engine import read
 from db.frames import frames
 from db.states import Origin, Role
-from loop import stages
+from loop.analysis.analyze import analyze
+from loop.ingest.ingest import ingest
 from tests.fakes import FakeParts, quiet
 from tests.loop.judged import label_all
 
@@ -29,6 +30,6 @@ def save_copies(parts: FakeParts, incoming: Path) -> None:
         Pil.open(parts.project.store / row.path).save(buffer, "JPEG", quality=85)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(buffer.getvalue())
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     label_all(parts.project)

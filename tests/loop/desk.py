@@ -9,33 +9,22 @@ from db.engine import read
 from db.labels import labels
 from db.states import TaskStatus
 from db.tasks import TaskRow, task_by_key, tasks
-from loop import stages
+from loop.labeling import pull as pulling
 from loop.labeling import push as pushing
 from loop.labeling.pull import PullReport
 from loop.labeling.push import PushReport
-from tests.fakes import FakeLabelStudio, FakeParts, quiet
+from tests.fakes import FakeParts, quiet
 
 NOW = timedelta(0)
 HAT = Box("helmet", (1.0, 2.0, 9.0, 10.0))
 
 
-def push(parts: FakeParts, settle: timedelta = NOW, backend: FakeLabelStudio | None = None) -> PushReport:
-    project = parts.project
-    return pushing.push(
-        project.engine,
-        project.store,
-        backend or parts.label_backend(),
-        project.settings.name,
-        project.classes,
-        "",
-        0,
-        quiet,
-        settle,
-    )
+def push(parts: FakeParts, settle: timedelta = NOW) -> PushReport:
+    return pushing.push(parts, quiet, settle=settle)
 
 
 def pull(parts: FakeParts) -> PullReport:
-    return stages.pull(parts, quiet)
+    return pulling.pull(parts, quiet)
 
 
 def rows(parts: FakeParts, status: TaskStatus | None = None) -> list[TaskRow]:

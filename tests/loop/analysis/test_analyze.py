@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from connectors.errors import ModelError
+from connectors.images import decode
 from connectors.ports import Detections, Image
 from db.analysis import load_detections, load_embeddings, load_measurements, producer_id, work_count
 from db.engine import read, write
 from db.frames import frames, rejects
-from loop import stages
-from loop.analysis import analyze as analysis
+from loop.analysis.analyze import analyze
 from loop.base.errors import ProjectError
 from loop.base.lease import holder_id, take
 from loop.gaps import coverage_view
+from loop.ingest.ingest import ingest
 from loop.math.coverage.image_statistics import MEASURES_VERSION
 from loop.rounds.deploy import promote, rollback
 from tests.fakes import FakeEmbedder, FakeParts, add_checkpoint, quiet, weights, write_frames
@@ -27,7 +28,7 @@ ALL = 42 + 32
 
 @pytest.fixture
 def filled(parts: FakeParts) -> FakeParts:
-    stages.ingest(parts, quiet)
+    ingest(parts, quiet)
     return parts
 
 
@@ -37,22 +38,22 @@ def missing(parts: FakeParts, kind: str, name: str) -> int:
 
 
 def test_everything_is_analyzed_once(filled: FakeParts) -> None:
-    report = stages.analyze(filled, quiet)
+    report = analyze(filled, quiet)
     assert (report.analyzed, report.unreadable, report.failures) == (ALL, 0, {})
     assert filled.clip.seen == ALL
-    assert stages.analyze(filled, quiet).analyzed == 0
+    assert analyze(filled, quiet).analyzed == 0
     assert filled.clip.seen == ALL
 
 
 def test_stored_facts_are_those_of_the_frame(filled: FakeParts) -> None:
-    stages.analyze(filled, quiet)
+    analyze(filled, quiet)
     project = filled.project
     with write(project.engine) as session:
         clip = producer_id(session, "embedder", filled.clip.name)
         yolo = producer_id(session, "detector", filled.detector().name)
         light = producer_id(session, "measure", MEASURES_VERSION)
         row = frames(session)[40]
-        image = analysis.decode((project.store / row.path).read_bytes())
+        image = decode((project.store / row.path).read_bytes())
         vector = load_embeddings(session, clip, [row.seq])[1][0]
         boxes = load_detections(session, yolo, [row.seq])[row.seq]
         brightness = load_measurements(session, light, [row.seq])[row.seq]["brightness"]
@@ -67,22 +68,22 @@ def test_stored_facts_are_those_of_the_frame(filled: FakeParts) -> None:
 def test_a_dead_detector_leaves_only_detections_missing(filled: FakeParts, error: Exception) -> None:
     detector = filled.detector()
     detector.fails = error  # type: ignore[attr-defined]
-    report = stages.analyze(filled, quiet)
+    report = analyze(filled, quiet)
     assert report.failures == {"detector": str(error)}
     assert missing(filled, "embedder", filled.clip.name) == 0
     assert missing(filled, "detector", detector.name) == ALL
     detector.fails = None  # type: ignore[attr-defined]
-    assert stages.analyze(filled, quiet).failures == {}
+    assert analyze(filled, quiet).failures == {}
     assert filled.clip.seen == ALL
     assert missing(filled, "detector", detector.name) == 0
 
 
 def test_a_detector_that_cannot_be_loaded_leaves_only_detections_missing(filled: FakeParts) -> None:
     filled.dead = {"detector"}
-    assert stages.analyze(filled, quiet).failures == {"detector": "expected a detector, got a damaged file"}
+    assert analyze(filled, quiet).failures == {"detector": "expected a detector, got a damaged file"}
     assert missing(filled, "embedder", filled.clip.name) == 0
     filled.dead = {"embedder"}
-    assert stages.analyze(filled, quiet).failures == {"embedder": "expected CLIP weights, got none"}
+    assert analyze(filled, quiet).failures == {"embedder": "expected CLIP weights, got none"}
     assert missing(filled, "detector", filled.detector().name) == 0
 
 
@@ -90,7 +91,7 @@ def test_an_embedder_that_answers_nonsense_is_named_and_stops_no_detector(
     filled: FakeParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filled.clip, "embed", lambda images: np.full((len(images), 17), np.nan, np.float32))
-    report = stages.analyze(filled, quiet)
+    report = analyze(filled, quiet)
     assert "expected finite vectors" in report.failures["embedder"]
     assert missing(filled, "detector", filled.detector().name) == 0
     assert missing(filled, "embedder", filled.clip.name) == ALL
@@ -106,7 +107,7 @@ def test_a_detector_that_forgets_an_image_is_named_and_nothing_of_the_batch_is_k
         return answer(images)[1:]
 
     monkeypatch.setattr(detector, "detect", forgetful)
-    assert "expected one row for each of" in stages.analyze(filled, quiet).failures["detector"]
+    assert "expected one row for each of" in analyze(filled, quiet).failures["detector"]
     assert missing(filled, "detector", detector.name) == ALL
 
 
@@ -121,12 +122,12 @@ def test_a_failure_midway_keeps_what_was_done(filled: FakeParts, monkeypatch: py
         return answer(images)
 
     monkeypatch.setattr(detector, "detect", failing)
-    stages.analyze(filled, quiet)
+    analyze(filled, quiet)
     assert missing(filled, "detector", detector.name) == ALL - calls[0]
 
 
 def test_a_new_embedder_sees_every_frame_and_shares_no_comparison(filled: FakeParts) -> None:
-    stages.analyze(filled, quiet)
+    analyze(filled, quiet)
     detector, measured = filled.detector(), missing(filled, "measure", MEASURES_VERSION)
     seen = detector.seen  # type: ignore[attr-defined]
     filled.clip = FakeEmbedder("another-clip")
@@ -134,7 +135,7 @@ def test_a_new_embedder_sees_every_frame_and_shares_no_comparison(filled: FakePa
         ProjectError, match="expected training frames analyzed by the current models, found none"
     ):
         coverage_view.build(filled, quiet)
-    stages.analyze(filled, quiet)
+    analyze(filled, quiet)
     assert filled.clip.seen == ALL
     assert (detector.seen, measured) == (seen, 0)  # type: ignore[attr-defined]
     assert len(coverage_view.build(filled, quiet).production) == 42
@@ -143,7 +144,7 @@ def test_a_new_embedder_sees_every_frame_and_shares_no_comparison(filled: FakePa
 def test_half_a_new_embedder_is_compared_with_its_own_half_alone(
     filled: FakeParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stages.analyze(filled, quiet)
+    analyze(filled, quiet)
     filled.clip = FakeEmbedder("another-clip")
     real = filled.clip.embed
 
@@ -153,7 +154,7 @@ def test_half_a_new_embedder_is_compared_with_its_own_half_alone(
         return real(images)
 
     monkeypatch.setattr(filled.clip, "embed", half)
-    stages.analyze(filled, quiet)
+    analyze(filled, quiet)
     view = coverage_view.build(filled, quiet)
     with read(filled.project.engine) as session:
         ids, _ = load_embeddings(session, view.embedder)
@@ -163,15 +164,15 @@ def test_half_a_new_embedder_is_compared_with_its_own_half_alone(
 
 
 def test_new_weights_compute_detections_alone_and_going_back_computes_nothing(filled: FakeParts) -> None:
-    stages.analyze(filled, quiet)
+    analyze(filled, quiet)
     first = filled.detector()
     promote(filled.project, add_checkpoint(filled.project, weights(note="second")), "by hand")
     second = filled.detector()
-    stages.analyze(filled, quiet)
+    analyze(filled, quiet)
     assert (second.seen, filled.clip.seen) == (ALL, ALL)  # type: ignore[attr-defined]
     rollback(filled.project)
     before = first.seen  # type: ignore[attr-defined]
-    assert stages.analyze(filled, quiet).analyzed == 0
+    assert analyze(filled, quiet).analyzed == 0
     assert first.seen == before  # type: ignore[attr-defined]
     assert missing(filled, "detector", first.name) == 0
 
@@ -179,13 +180,13 @@ def test_new_weights_compute_detections_alone_and_going_back_computes_nothing(fi
 def test_after_going_back_only_frames_that_came_meanwhile_are_computed(
     filled: FakeParts, folder: Path
 ) -> None:
-    stages.analyze(filled, quiet)
+    analyze(filled, quiet)
     promote(filled.project, add_checkpoint(filled.project, weights(note="second")), "by hand")
     write_frames(folder / "incoming", bright=5, dark=0, first=200)
-    stages.ingest(filled, quiet)
-    stages.analyze(filled, quiet)
+    ingest(filled, quiet)
+    analyze(filled, quiet)
     rollback(filled.project)
-    assert stages.analyze(filled, quiet).analyzed == 5
+    assert analyze(filled, quiet).analyzed == 5
 
 
 def test_a_damaged_stored_file_is_reported_once_and_mended_by_putting_it_back(filled: FakeParts) -> None:
@@ -194,9 +195,9 @@ def test_a_damaged_stored_file_is_reported_once_and_mended_by_putting_it_back(fi
     path = filled.project.store / row.path
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
-    report = stages.analyze(filled, quiet)
+    report = analyze(filled, quiet)
     assert (report.analyzed, report.unreadable) == (ALL - 1, 1)
-    again = stages.analyze(filled, quiet)
+    again = analyze(filled, quiet)
     assert (again.analyzed, again.unreadable) == (0, 1)
     with read(filled.project.engine) as session:
         (told,) = rejects(session)
@@ -205,23 +206,21 @@ def test_a_damaged_stored_file_is_reported_once_and_mended_by_putting_it_back(fi
         == f"expected the stored image {row.path}, got a file that is missing or damaged; copy it back"
     )
     path.write_bytes(whole)
-    assert stages.analyze(filled, quiet).analyzed == 1
+    assert analyze(filled, quiet).analyzed == 1
 
 
-def test_more_damaged_files_than_fit_a_batch_stop_nothing(
-    filled: FakeParts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_damaged_files_than_fit_a_batch_stop_nothing(filled: FakeParts) -> None:
+    assert filled.project.settings.embedder.batch < 40
     with read(filled.project.engine) as session:
         rows = frames(session)
     for row in rows[:40]:
         (filled.project.store / row.path).unlink()
-    project = filled.project
-    report = analysis.analyze(project.engine, project.store, filled.clip, filled.detector(), quiet, batch=4)
+    report = analyze(filled, quiet)
     assert (report.analyzed, report.unreadable) == (ALL - 40, 40)
 
 
 def test_a_second_process_leaves_the_work_to_the_first(filled: FakeParts) -> None:
     take(filled.project.engine, "analyze", holder_id(), 60)
-    report = stages.analyze(filled, quiet)
+    report = analyze(filled, quiet)
     assert report.busy
     assert filled.clip.seen == 0

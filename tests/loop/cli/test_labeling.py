@@ -11,10 +11,16 @@ import pytest
 from connectors.ports import Box
 from db.engine import read
 from db.leases import last_runs
-from loop import stages
+from db.tasks import batches
+from loop.analysis.analyze import analyze
+from loop.cli.app import FAILED
+from loop.ingest.ingest import ingest
+from loop.labeling.push import push
 from loop.project.project import open_project
 from loop.project.wiring import Parts
-from loop.service.scheduler import JOBS, Service, run_job
+from loop.selection.select import select
+from loop.service.jobs import JOBS
+from loop.service.scheduler import Service, run_job
 from tests.fakes import FakeParts, make_project, quiet, write_frames
 from tests.loop.cli.test_cli import run
 
@@ -25,10 +31,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeParts:
     make_project(tmp_path / "project").engine.dispose()
     write_frames(tmp_path / "incoming", bright=12, dark=3)
     parts = FakeParts(open_project(tmp_path / "project"))
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
-    stages.select(parts, quiet, budget=4)
-    stages.push(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
+    select(parts, quiet, budget=4)
+    push(parts, quiet)
     monkeypatch.setattr(Parts, "label_backend", lambda self: parts.label_backend())
     return parts
 
@@ -90,3 +96,17 @@ def test_the_services_ledger_tells_of_deleted_tasks_and_of_what_is_to_mend(desk:
     run_job(service, job)
     with read(desk.project.engine) as session:
         assert last_runs(session)["pull"].detail == "1 answers, 1 to mend"
+
+
+def test_a_page_that_cannot_be_written_stops_before_anything_is_queued(
+    desk: FakeParts, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    page = tmp_path / "file" / "batch.html"
+    place = ("--project", str(desk.project.root))
+    code, out, err = run(capsys, monkeypatch, "select", "--budget", "4", "--html", str(page), *place)
+    assert (code, out) == (FAILED, "")
+    assert "in the way" not in err
+    assert str(tmp_path / "file") in err
+    with read(desk.project.engine) as session:
+        assert len(batches(session)) == 1

@@ -11,11 +11,12 @@ import pytest
 
 from db import index as indexing
 from db.vectors import VectorStore
-from loop import stages
+from loop.analysis.analyze import analyze
 from loop.base.errors import ProjectError
 from loop.base.jsonable import plain
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
+from loop.ingest.ingest import ingest
 from loop.project.project import Project, open_project
 from loop.rounds import deploy
 from loop.web.pages.gaps import render
@@ -39,8 +40,8 @@ def with_settings(parts: FakeParts, **gaps: bool) -> FakeParts:
 
 @pytest.fixture
 def analyzed(parts: FakeParts) -> FakeParts:
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     return parts
 
 
@@ -136,7 +137,7 @@ def test_what_is_not_analyzed_yet_is_said_with_the_next_command(parts: FakeParts
         ProjectError, match=r"expected training frames .* found none; run `fieldloop analyze` first"
     ):
         coverage_view.build(parts, quiet)
-    stages.analyze(parts, quiet)
+    analyze(parts, quiet)
     with pytest.raises(
         ProjectError, match=r"expected production frames .*, found none; run `fieldloop ingest, then analyze`"
     ):
@@ -144,11 +145,11 @@ def test_what_is_not_analyzed_yet_is_said_with_the_next_command(parts: FakeParts
 
 
 def test_frames_without_detections_or_vectors_are_left_out(parts: FakeParts) -> None:
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     incoming = parts.project.root.parent / "incoming" / "cam0"
     (incoming / "new.jpg").write_bytes(picture(seed=900))
-    stages.ingest(parts, quiet)
+    ingest(parts, quiet)
     assert len(coverage_view.build(parts, quiet).production) == 42
 
 
@@ -156,7 +157,7 @@ def test_a_part_of_production_says_that_it_is_one(analyzed: FakeParts, folder: P
     whole = coverage_view.build(analyzed, quiet)
     assert whole.note == coverage_view.as_json(whole)["note"] == ""
     write_frames(folder / "incoming", bright=6, dark=0, first=500)
-    stages.ingest(analyzed, quiet)
+    ingest(analyzed, quiet)
     view = coverage_view.build(analyzed, quiet)
     note = "42 of 48 production frames are analyzed by the current models; run `fieldloop analyze`"
     assert coverage_view.lines(view)[1] == note
@@ -178,8 +179,8 @@ def test_one_training_frame_is_enough(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", train=1, val=0)
     write_frames(tmp_path / "incoming", bright=3, dark=1)
     parts = FakeParts(project)
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     view = coverage_view.build(parts, quiet)
     assert np.isfinite(view.novelty.ratio).all()
     assert (len(view.production), len(view.training)) == (4, 1)

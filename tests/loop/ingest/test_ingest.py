@@ -22,10 +22,9 @@ from db.engine import read, write
 from db.frames import FrameRow, frames, reject_counts, rejects
 from db.states import Origin, Role
 from db.tables import Fact
-from loop import stages
 from loop.ingest import ingest as ingestion
 from loop.ingest.camera_days import BLOCK, FIRST, evaluation_role, next_undated
-from loop.ingest.ingest import IngestReport, IngestRules, ingest
+from loop.ingest.ingest import IngestReport, IngestRules, ingest, one_pass
 from loop.project.project import Project
 from tests.fakes import SECRET, FakeParts, picture, quiet, write_frames
 
@@ -47,7 +46,7 @@ class Captures:
 def take_in(parts: FakeParts, rules: IngestRules = RULES, *captures: Capture) -> IngestReport:
     project = parts.project
     source = Captures(*captures) if captures else parts.source()
-    return ingest(project.engine, project.store, source, rules, quiet)
+    return one_pass(project.engine, project.store, source, rules, quiet)
 
 
 def produced(project: Project) -> list[FrameRow]:
@@ -184,7 +183,7 @@ def test_a_folder_of_nothing_but_links_says_so(parts: FakeParts, folder: Path) -
         (links / path.name).symlink_to(path)
     project = parts.project
     source = FolderSource(links, settle_s=0)
-    report = ingest(project.engine, project.store, source, RULES, quiet)
+    report = one_pass(project.engine, project.store, source, RULES, quiet)
     assert report.lines() == ["0 new frames, 0 known already, set aside: 3 refused_link"]
     assert source.asides == []
 
@@ -226,7 +225,7 @@ def test_a_file_still_being_written_is_left_until_it_is_whole(parts: FakeParts, 
     now = [written + 0.5]
     source = FolderSource(folder / "incoming", settle_s=2, clock=lambda: now[0])
     project = parts.project
-    report = ingest(project.engine, project.store, source, RULES, quiet)
+    report = one_pass(project.engine, project.store, source, RULES, quiet)
     assert report.unsettled == 1
     assert report.lines()[1] == (
         "1 file is still being written and left for later; run `fieldloop ingest` again"
@@ -234,7 +233,7 @@ def test_a_file_still_being_written_is_left_until_it_is_whole(parts: FakeParts, 
     assert "growing.jpg" not in {row.source_key for row in produced(project)} | reasons(project).keys()
     path.write_bytes(whole)
     now[0] = path.stat().st_mtime + 3
-    assert ingest(project.engine, project.store, source, RULES, quiet).unsettled == 0
+    assert one_pass(project.engine, project.store, source, RULES, quiet).unsettled == 0
     assert "growing.jpg" in {row.source_key for row in produced(project)}
     assert not reasons(project)
 
@@ -348,7 +347,7 @@ def test_two_processes_do_not_fill_a_block_twice(parts: FakeParts) -> None:
     captures = [Capture(f"{n:03}", data=picture(seed=n)) for n in range(3 * BLOCK)]
 
     def half(first: int) -> None:
-        ingest(project.engine, project.store, Captures(*captures[first::2]), RULES, quiet)
+        one_pass(project.engine, project.store, Captures(*captures[first::2]), RULES, quiet)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(half, (0, 1)))
@@ -375,7 +374,7 @@ def test_of_a_project_that_has_frames_already_the_oldest_group_counts_as_the_fir
 
 
 def test_waiting_for_whole_files_counts_each_once(parts: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(ingestion.time, "sleep", lambda seconds: None)
     source = parts.source()
     waiting = iter([3, 1, 0])
     monkeypatch.setattr(
@@ -384,8 +383,8 @@ def test_waiting_for_whole_files_counts_each_once(parts: FakeParts, monkeypatch:
         property(lambda self: next(waiting), lambda self, value: None),
         raising=False,
     )
-    assert stages.ingest(parts, quiet, until_whole=True) == IngestReport(stored=42)
+    assert ingest(parts, quiet, until_whole=True) == IngestReport(stored=42)
     waiting = iter([2] * 10)
-    report = stages.ingest(parts, quiet, until_whole=True)
+    report = ingest(parts, quiet, until_whole=True)
     assert (report.known, report.unsettled) == (42, 2)
     assert report.lines()[1].startswith("2 files are still being written and left for later; run")

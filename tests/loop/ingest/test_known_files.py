@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connectors.sources import precedence
-from loop import stages
+from loop.ingest.ingest import IngestRules, ingest, one_pass, rules_of
 from loop.ingest.known_files import Memory
 from loop.project.project import open_project
 from tests.fakes import FakeParts, picture, quiet
@@ -26,23 +26,23 @@ def offered(parts: FakeParts) -> list[str]:
 
 
 def test_known_files_are_not_offered_again(watching: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert stages.ingest(watching, quiet).stored == 42
+    assert ingest(watching, quiet).stored == 42
     assert offered(watching) == []
     monkeypatch.setattr(precedence.Voices, "facts", lambda *given: pytest.fail("a known file was read again"))
-    assert stages.ingest(watching, quiet).stored == 0
+    assert ingest(watching, quiet).stored == 0
     monkeypatch.undo()
     assert len(offered(FakeParts(watching.project))) == 42
 
 
 def test_a_new_process_knows_them_too(watching: FakeParts) -> None:
-    stages.ingest(watching, quiet)
+    ingest(watching, quiet)
     later = FakeParts(watching.project)
     later.watching = True
     assert offered(later) == []
 
 
 def test_new_changed_and_unreadable_files_are_offered(watching: FakeParts, folder: Path) -> None:
-    stages.ingest(watching, quiet)
+    ingest(watching, quiet)
     changed = sorted((folder / "incoming").rglob("*.jpg"))[0]
     changed.write_bytes(picture(120, seed=900))
     os.utime(changed, ns=(1, 1))
@@ -51,20 +51,20 @@ def test_new_changed_and_unreadable_files_are_offered(watching: FakeParts, folde
     assert sorted(offered(watching)) == sorted(
         path.relative_to(folder / "incoming").as_posix() for path in (changed, new)
     )
-    assert stages.ingest(watching, quiet).stored == 2
+    assert ingest(watching, quiet).stored == 2
     assert offered(watching) == []
 
 
 def test_what_was_too_large_is_offered_once_the_limit_is_raised(watching: FakeParts, folder: Path) -> None:
-    stages.ingest(watching, quiet)
-    rules = stages.ingestion.rules_of(watching.project.settings)
-    tight = stages.ingestion.IngestRules(rules.max_pixels, 10, rules.evaluation_share)
+    ingest(watching, quiet)
+    rules = rules_of(watching.project.settings)
+    tight = IngestRules(rules.max_pixels, 10, rules.evaluation_share)
     big = folder / "incoming" / "cam0" / "2026-03-02" / "235959-5.jpg"
     big.write_bytes(picture(130, seed=5))
     stat = big.stat()
     key = big.relative_to(folder / "incoming").as_posix()
     engine = watching.project.engine
-    report = stages.ingestion.ingest(engine, watching.project.store, watching.source(), tight, quiet)
+    report = one_pass(engine, watching.project.store, watching.source(), tight, quiet)
     assert report.rejected == {"oversized": 1}
     assert Memory(engine, tight)(key, stat.st_size, stat.st_mtime_ns)
     assert not Memory(engine, rules)(key, stat.st_size, stat.st_mtime_ns)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from connectors.sources.folder import FolderSource
-from loop import stages
-from loop.ingest.ingest import IngestRules, ingest
+from loop.analysis.analyze import analyze
+from loop.ingest.ingest import IngestRules, ingest, one_pass
 from loop.insights.overview import overview, overview_lines, unplaced_lines
 from loop.project.project import Project, public_database_url
 from loop.rounds import deploy
@@ -22,8 +22,8 @@ def test_nothing_is_said_before_the_first_analysis(parts: FakeParts) -> None:
 
 
 def test_the_deployed_models_facts_are_shown_after_a_rollback(parts: FakeParts) -> None:
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     former = parts.detector().name
     assert analyzed(parts)["detector"] == (former, 74)
 
@@ -32,7 +32,7 @@ def test_the_deployed_models_facts_are_shown_after_a_rollback(parts: FakeParts) 
     assert analyzed(parts)["detector"] == (row.sha256[:16], 0)
     assert f"analyzed   0/74 by detector {row.sha256[:16]}" in overview_lines(overview(parts.project))
 
-    stages.analyze(parts, quiet)
+    analyze(parts, quiet)
     assert analyzed(parts)["detector"] == (parts.detector().name, 74)
     assert parts.detector().name != former
 
@@ -41,8 +41,8 @@ def test_the_deployed_models_facts_are_shown_after_a_rollback(parts: FakeParts) 
 
 
 def test_the_configured_embedders_facts_are_shown(parts: FakeParts) -> None:
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     assert analyzed(parts)["embedder"] == ("fake-clip", 74)
     other = parts.project.settings.embedder.model_copy(update={"model": "ViT-B-32"})
     object.__setattr__(
@@ -50,14 +50,14 @@ def test_the_configured_embedders_facts_are_shown(parts: FakeParts) -> None:
     )
     assert analyzed(parts)["embedder"] == ("ViT-B-32", 0)
     parts.clip = FakeEmbedder("other-clip")
-    stages.analyze(parts, quiet)
+    analyze(parts, quiet)
     assert analyzed(parts)["embedder"] == ("other-clip", 74)
 
 
 def test_a_model_that_is_promoted_while_it_loads_is_not_mistaken(parts: FakeParts) -> None:
     from loop.analysis import producers
 
-    stages.ingest(parts, quiet)
+    ingest(parts, quiet)
     candidate = add_checkpoint(parts.project, weights(note="better"))
     load = parts.detector
 
@@ -73,7 +73,7 @@ def test_a_model_that_is_promoted_while_it_loads_is_not_mistaken(parts: FakePart
 
 
 def test_frames_without_camera_or_time_are_told_with_what_to_do(parts: FakeParts, tmp_path: Path) -> None:
-    stages.ingest(parts, quiet)
+    ingest(parts, quiet)
     assert unplaced_lines(parts.project) == []
     for number in range(6):
         path = tmp_path / "bare" / f"gate{number % 2}" / f"{number}.jpg"
@@ -81,7 +81,7 @@ def test_frames_without_camera_or_time_are_told_with_what_to_do(parts: FakeParts
         path.write_bytes(picture(seed=900 + number))
     project = parts.project
     rules = IngestRules(50_000_000, 50_000_000, 0.25)
-    ingest(project.engine, project.store, FolderSource(tmp_path / "bare", settle_s=0), rules, quiet)
+    one_pass(project.engine, project.store, FolderSource(tmp_path / "bare", settle_s=0), rules, quiet)
     told = unplaced_lines(project)
     assert told[0] == (
         "of 48 production frames 6 have no camera and 6 no time; 6 are grouped by order of arrival, 50 at a time"

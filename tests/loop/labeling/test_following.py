@@ -18,7 +18,6 @@ from db.labels import LabelRow, answers, labels
 from db.rounds import dataset_members, open_round
 from db.states import BatchStatus, TaskStatus
 from db.tasks import batches, engaged_frames, tasks
-from loop import stages
 from loop.gaps import coverage_view
 from loop.labeling import pull as pulling
 from loop.rounds import freeze, rounds
@@ -164,7 +163,7 @@ def test_a_deletion_is_read_incrementally_and_moves_the_watermark(
 
 def test_tasks_that_nobody_answered_cost_no_transaction(pushed: FakeParts) -> None:
     seen: list[int] = []
-    stages.pull(pushed, lambda done, total, what: seen.append(done))
+    pulling.pull(pushed, lambda done, total, what: seen.append(done))
     assert seen == []
 
 

@@ -17,11 +17,12 @@ from db.frames import frames
 from db.labels import answers, labels
 from db.states import BatchStatus, TaskStatus
 from db.tasks import batches, move
-from loop import stages
 from loop.base.errors import ProjectError
 from loop.labeling import pull as pulling
-from loop.labeling.push import PushReport
-from tests.fakes import FakeLabelStudio, FakeParts, StudioServer, StudioTask, quiet
+from loop.labeling.pull import anything_to_pull
+from loop.labeling.push import PushReport, anything_to_push
+from loop.selection.select import select
+from tests.fakes import FakeParts, StudioServer, StudioTask, quiet
 from tests.loop.desk import HAT, NOW, a_key, label_of, pull, push, row, rows
 
 SOON = timedelta(seconds=30)
@@ -62,8 +63,8 @@ def test_two_pushes_at_once_make_every_task_once(chosen: FakeParts) -> None:
             assert go.wait(20)
 
     reports: list[PushReport] = []
-    slow = FakeLabelStudio(chosen.server, hook)
-    first = threading.Thread(target=lambda: reports.append(push(chosen, backend=slow)))
+    slow = FakeParts(chosen.project, chosen.server, hook=hook)
+    first = threading.Thread(target=lambda: reports.append(push(slow)))
     first.start()
     assert inside.wait(20)
     second = push(chosen)
@@ -88,7 +89,7 @@ def test_a_push_that_lost_its_lease_makes_no_task_twice(chosen: FakeParts) -> No
                 release(session, "push", held.holder)
             done.append(push(chosen, SOON))
 
-    push(chosen, SOON, FakeLabelStudio(chosen.server, overtaken))
+    push(FakeParts(chosen.project, chosen.server, hook=overtaken), SOON)
     assert done[0].waiting == 12
     assert len(set(chosen.server.task_keys())) == len(chosen.server.tasks) == 12
 
@@ -100,7 +101,7 @@ def test_a_stop_in_between_neither_doubles_nor_loses_a_task(chosen: FakeParts, p
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        push(chosen, backend=FakeLabelStudio(chosen.server, stop))
+        push(FakeParts(chosen.project, chosen.server, hook=stop))
     push(chosen)
     assert len(chosen.server.projects) == 1
     assert len(set(chosen.server.task_keys())) == len(chosen.server.tasks) == 12
@@ -367,7 +368,7 @@ def test_an_answered_batch_is_closed(pushed: FakeParts) -> None:
 
 def test_a_stopped_server_loses_nothing(pushed: FakeParts) -> None:
     pushed.server.accept(a_key(pushed))
-    stages.select(pushed, quiet, budget=4)
+    select(pushed, quiet, budget=4)
     pushed.server.down = True
     for act in (push, pull):
         with pytest.raises(LabelStudioDown, match="start Label Studio, the work waits"):
@@ -388,7 +389,7 @@ def test_a_pull_that_breaks_midway_starts_again_at_the_same_point(pushed: FakePa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stages.pull(pushed, broken)
+        pulling.pull(pushed, broken)
     with read(pushed.project.engine) as session:
         assert len(labels(session, source="annotation")) == 5
     assert pull(pushed).answers == {TaskStatus.DONE: 7}
@@ -400,7 +401,7 @@ def test_a_renamed_class_stops_push_and_pull_until_it_is_named_back(pushed: Fake
     right = server.projects[number]
     server.accept(a_key(pushed))
     server.projects[number] = LabelProject(number, right.url, ("person", "hat"))
-    stages.select(pushed, quiet, budget=4)
+    select(pushed, quiet, budget=4)
     for act in (push, pull):
         with pytest.raises(LabelConfigMismatch, match=r"the config lacks \['helmet'\]"):
             act(pushed)
@@ -410,8 +411,8 @@ def test_a_renamed_class_stops_push_and_pull_until_it_is_named_back(pushed: Fake
 
 
 def test_pulling_before_the_first_push_says_what_to_do(chosen: FakeParts) -> None:
-    assert not stages.anything_to_pull(chosen)
-    assert stages.anything_to_push(chosen)
+    assert not anything_to_pull(chosen)
+    assert anything_to_push(chosen)
     with pytest.raises(ProjectError, match="found none yet; `fieldloop push` makes it"):
         pull(chosen)
 

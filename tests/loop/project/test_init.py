@@ -19,7 +19,7 @@ from loop.base.errors import ConfigError, ProjectError
 from loop.project import init as creating
 from loop.project.init import NewProject, create_project
 from loop.project.project import Project, open_project
-from loop.rounds.deploy import file_sha256
+from loop.project.weights import file_sha256
 from tests.fakes import CLASSES, create, picture, quiet, weights, write_dataset
 
 

@@ -12,12 +12,13 @@ from db.engine import read, write
 from db.models import models, move_model
 from db.rounds import dataset_members, open_round
 from db.states import ModelStatus, RoundStatus
-from loop import stages
+from loop.analysis.analyze import analyze
 from loop.base.errors import ProjectError
 from loop.cli.rounds import models_promote
 from loop.gaps import coverage_view
+from loop.project.weights import sync_deployed
 from loop.rounds import deploy, freeze, rounds
-from loop.rounds.deploy import find_model, promote, rollback, sync_deployed
+from loop.rounds.deploy import find_model, promote, rollback
 from tests.fakes import (
     FakeParts,
     add_checkpoint,
@@ -65,7 +66,7 @@ def test_changed_weights_are_neither_loaded_nor_copied(labeled: FakeParts) -> No
     (labeled.project.models / f"{sha_of(BASE)}.pt").write_bytes(weights(note="overwritten"))
     changed = pytest.raises(ProjectError, match="found them missing or changed; copy them back")
     with changed:
-        stages.analyze(labeled, quiet)
+        analyze(labeled, quiet)
     with changed:
         rounds.start(labeled)
     labeled.project.deployed_weights.unlink()
@@ -206,13 +207,13 @@ def test_models_are_found_by_number_and_by_hash(labeled: FakeParts) -> None:
 def test_lineage_goes_back_to_the_model_the_team_brought(labeled: FakeParts) -> None:
     parts = with_round(labeled, replay=4)
     first = run(started(parts, BETTER))
-    stages.analyze(parts, quiet)
+    analyze(parts, quiet)
     second = run(started(parts, weights(note="third"), replay=4))
     assert (first.status, second.status) == (RoundStatus.PROMOTED, RoundStatus.REJECTED)
     with write(parts.project.engine) as session:
         move_model(session, 3, ModelStatus.REJECTED, ModelStatus.CANDIDATE)
     promote(parts.project, 3, "by hand")
-    stages.analyze(parts, quiet)
+    analyze(parts, quiet)
     rounds.start(parts)
     with read(parts.project.engine) as session:
         row = open_round(session)

@@ -14,15 +14,19 @@ from db.models import models
 from db.rounds import dataset, dataset_members, round_by_id
 from db.states import ModelStatus, Origin, Role, RoundStatus
 from db.tasks import tasks
-from loop import stages
+from loop.analysis.analyze import analyze
 from loop.base.errors import RoundError
 from loop.datasets.export import export_yolo
 from loop.datasets.freeze import Manifest
 from loop.gaps import coverage_view
+from loop.ingest.ingest import ingest
+from loop.labeling.pull import pull
+from loop.labeling.push import push
 from loop.project.project import Project
+from loop.project.weights import file_sha256
 from loop.rounds import freeze, judge, rounds
-from loop.rounds.deploy import file_sha256
 from loop.rounds.judge import TRAINING_WORLD, held_out
+from loop.selection.select import select
 from tests.fakes import (
     FakeParts,
     FakeTrainer,
@@ -60,7 +64,7 @@ def test_a_better_candidate_is_promoted(labeled: FakeParts) -> None:
 
 def test_what_judges_never_trains(labeled: FakeParts) -> None:
     run(started(labeled))
-    stages.analyze(labeled, quiet)
+    analyze(labeled, quiet)
     role = {row.seq: (row.role, row.origin, row.split) for row in production(labeled)}
     with read(labeled.project.engine) as session:
         members = dataset_members(session, 1)
@@ -161,8 +165,8 @@ def test_a_dataset_that_cannot_be_trained_on_is_answered_clearly(
 def test_one_image_is_answered_clearly(tmp_path: Path) -> None:
     parts = FakeParts(make_project(tmp_path / "project", train=1, val=0))
     write_frames(tmp_path / "incoming", bright=3, dark=0)
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     row = run(started(parts))
     assert row.status is RoundStatus.FAILED
     assert row.error is not None
@@ -172,8 +176,8 @@ def test_one_image_is_answered_clearly(tmp_path: Path) -> None:
 def test_one_class_is_enough(tmp_path: Path) -> None:
     parts = FakeParts(make_project(tmp_path / "project", train=3, val=2))
     write_frames(tmp_path / "incoming", bright=3, dark=0)
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     row = run(started(parts))
     assert row.status is RoundStatus.REJECTED
     with read(parts.project.engine) as session:
@@ -236,11 +240,11 @@ def test_evaluation_frames_count_by_how_likely_they_were_drawn(labeled: FakePart
 
     with write(parts.project.engine) as session:
         session.execute(text("DELETE FROM labels WHERE source = 'annotation'"))
-    stages.select(parts, quiet, budget=40)
-    stages.push(parts, quiet)
+    select(parts, quiet, budget=40)
+    push(parts, quiet)
     for key in parts.server.task_keys():
         parts.server.answer(key, [Box("person", (0.0, 0.0, 8.0, 8.0))])
-    stages.pull(parts, quiet)
+    pull(parts, quiet)
     rounds.start(parts)
     row = rounds.current(parts.project)
     assert row is not None

@@ -14,13 +14,15 @@ from db.errors import Conflict
 from db.models import models
 from db.rounds import advance, round_by_id
 from db.states import RoundStatus
-from loop import stages
 from loop.analysis import producers
+from loop.analysis.analyze import analyze
 from loop.base.errors import RoundError, Waiting
 from loop.base.lease import holder_id, take
+from loop.ingest.ingest import ingest
 from loop.insights.overview import round_line
+from loop.project.weights import file_sha256
 from loop.rounds import rounds
-from loop.rounds.deploy import file_sha256, find_model
+from loop.rounds.deploy import find_model
 from loop.service.scheduler import Stopping
 from tests.fakes import (
     FakeParts,
@@ -208,9 +210,9 @@ def test_under_the_service_a_round_waits_for_what_had_come_in_when_it_was_opened
     with pytest.raises(Waiting, match=r"when round 1 was opened .* got a part; `fieldloop serve` goes on"):
         rounds.step_or_start(parts, quiet)
     assert rounds.reread(parts.project, 1).status is RoundStatus.FREEZING
-    stages.analyze(parts, quiet)
+    analyze(parts, quiet)
     write_frames(tmp_path / "incoming", bright=5, dark=0, first=900)
-    stages.ingest(parts, quiet)
+    ingest(parts, quiet)
     assert producers.backlog_of(parts).waiting == 5
     assert rounds.step_or_start(parts, quiet) == "round 1: promoted"
 

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from connectors.ports import Detections
-from db.engine import read
-from db.tasks import batches
-from loop import stages
+from loop.analysis.analyze import analyze
 from loop.base.errors import ConfigError
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
+from loop.ingest.ingest import ingest
 from loop.math.boxes.matching import ImageMatch, Truth, match
 from loop.math.coverage.strata import strata_of
 from loop.selection import calibration as learning
@@ -25,7 +24,7 @@ from loop.selection.exclusions import Rules
 from loop.selection.explanation import Batch
 from loop.selection.sampler_pool import Calibrated, Cost, pool_of, queued_of, wanted_of
 from loop.selection.search_queries import query_vectors
-from loop.selection.select import Request, select_from
+from loop.selection.select import Request, select, select_from
 from loop.web.pages import selection
 from tests.fakes import FakeEmbedder, FakeParts, quiet
 
@@ -96,8 +95,8 @@ def test_seconds_are_fitted_to_answers_that_were_timed() -> None:
 
 @pytest.fixture
 def view(parts: FakeParts) -> CoverageView:
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     return coverage_view.build(parts, quiet)
 
 
@@ -265,20 +264,10 @@ def test_what_a_labeler_skipped_is_still_wanted(view: CoverageView) -> None:
     np.testing.assert_array_equal(wanted_of(view, all_skipped), wanted_of(view, none))
 
 
-def test_a_page_that_cannot_be_written_stops_before_anything_is_queued(
-    parts: FakeParts, view: CoverageView, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match="file"):
-        stages.select(parts, quiet, budget=8, page=tmp_path / "file" / "batch.html")
-    with read(parts.project.engine) as session:
-        assert not batches(session)
-
-
 def test_only_one_strategy_looks_for_something(parts: FakeParts) -> None:
     message = "--like: expected the strategy targeted, which looks for it, got entropy; leave one of them out"
     with pytest.raises(ConfigError, match=message):
-        stages.select(parts, quiet, strategy="entropy", like=["fog"], dry_run=True)
+        select(parts, quiet, strategy="entropy", like=["fog"], dry_run=True)
 
 
 def test_the_page_shows_every_frame_with_its_reason(
@@ -350,7 +339,7 @@ def test_words_nobody_taught_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_looking_for_a_picture_chooses_by_it(parts: FakeParts, view: CoverageView, folder: Path) -> None:
     picture = next((folder / "incoming").rglob("*.jpg"))
-    report = stages.select(parts, quiet, budget=8, like=[str(picture)], dry_run=True)
+    report = select(parts, quiet, budget=8, like=[str(picture)], dry_run=True)
     assert report.strategy == "targeted"
     (query,) = query_vectors(parts.embedder(), [str(picture)])
     similar = view.production.vectors @ query

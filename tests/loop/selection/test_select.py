@@ -14,24 +14,26 @@ from db.engine import read, write
 from db.progress import Backlog
 from db.states import BatchStatus, Role, TaskStatus
 from db.tasks import batches, move, tasks
-from loop import stages
 from loop.analysis import producers
+from loop.analysis.analyze import analyze
 from loop.base.errors import ConfigError, Waiting
 from loop.base.lease import holder_id, take
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
+from loop.ingest.ingest import ingest
 from loop.project.project import Project
 from loop.rounds import deploy
-from loop.selection import daily, select
-from loop.selection.select import Chosen, Request, SelectReport, select_from
+from loop.selection import daily
+from loop.selection import select as selecting
+from loop.selection.select import Chosen, Request, SelectReport, select, select_from
 from samplers import STRATEGIES
 from tests.fakes import FakeParts, add_checkpoint, quiet, weights, write_frames
 
 
 @pytest.fixture
 def analyzed(parts: FakeParts) -> FakeParts:
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     return parts
 
 
@@ -51,7 +53,7 @@ def of_purpose(report: SelectReport, purpose: str) -> list[Chosen]:
 
 
 def test_a_batch_is_kept_with_everything_that_was_said(analyzed: FakeParts) -> None:
-    report = stages.select(analyzed, quiet, budget=12)
+    report = select(analyzed, quiet, budget=12)
     with read(analyzed.project.engine) as session:
         (batch,) = batches(session)
         rows = tasks(session)
@@ -86,7 +88,7 @@ def test_what_resembles_a_frame_that_judges_is_not_labeled_to_train(
     """Freezing would leave it out of the training set once it was paid for."""
     in_pool = [row.role == Role.POOL for row in view.frames]
     twins = np.where(np.arange(len(in_pool)) % 3 == 0, -7, np.arange(len(in_pool)))
-    monkeypatch.setattr(select, "stored_clusters", lambda *given: twins)
+    monkeypatch.setattr(selecting, "stored_clusters", lambda *given: twins)
     with read(analyzed.project.engine) as session:
         assert not tasks(session)
     report = select_from(analyzed.project, view, Request(40, "random"))
@@ -143,17 +145,17 @@ def test_the_same_seed_gives_the_same_answer(analyzed: FakeParts, view: Coverage
 
 
 def test_a_dry_run_keeps_nothing_and_tells_what_the_real_one_will_do(analyzed: FakeParts) -> None:
-    rehearsed = stages.select(analyzed, quiet, budget=8, dry_run=True)
+    rehearsed = select(analyzed, quiet, budget=8, dry_run=True)
     with read(analyzed.project.engine) as session:
         assert (batches(session), tasks(session)) == ([], [])
     assert rehearsed.lines()[-1] == "dry run: nothing was kept"
-    assert stages.select(analyzed, quiet, budget=8).chosen == rehearsed.chosen
+    assert select(analyzed, quiet, budget=8).chosen == rehearsed.chosen
 
 
 def test_no_frame_is_chosen_twice_and_at_last_nothing_is_left(analyzed: FakeParts) -> None:
     seen: list[int] = []
     for _ in range(20):
-        report = stages.select(analyzed, quiet, budget=8)
+        report = select(analyzed, quiet, budget=8)
         if not report.chosen:
             break
         seen += [item.frame for item in report.chosen]
@@ -164,10 +166,10 @@ def test_no_frame_is_chosen_twice_and_at_last_nothing_is_left(analyzed: FakePart
 
 def test_a_withdrawn_frame_may_be_chosen_again(analyzed: FakeParts) -> None:
     parts = with_select(analyzed, evaluation_share=0.0)
-    first = stages.select(parts, quiet, budget=100)
+    first = select(parts, quiet, budget=100)
     with write(parts.project.engine) as session:
         move(session, [row.id for row in tasks(session)], TaskStatus.PENDING, TaskStatus.CANCELLED)
-    second = stages.select(parts, quiet, budget=100)
+    second = select(parts, quiet, budget=100)
     assert {item.frame for item in second.chosen} & {item.frame for item in first.chosen}
     with read(parts.project.engine) as session:
         assert len({row.key for row in tasks(session)}) == len(first.chosen) + len(second.chosen)
@@ -205,7 +207,9 @@ def test_without_evaluation_groups_all_is_for_training_and_the_other_way_round(
 def test_one_camera_day_and_frames_that_are_used_up_are_told(
     analyzed: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(select, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)) // 3)
+    monkeypatch.setattr(
+        selecting, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)) // 3
+    )
     one = [replace(row, role=Role.POOL) for row in view.frames]
     group = np.zeros_like(view.production.group)
     single = replace(view, frames=one, production=replace(view.production, group=group))
@@ -214,10 +218,10 @@ def test_one_camera_day_and_frames_that_are_used_up_are_told(
         "no evaluation frames: the one camera-day so far is in the pool; more come with more camera-days"
     ]
     parts = with_select(analyzed, evaluation_share=1.0)
-    held = len(of_purpose(stages.select(parts, quiet, budget=100), "evaluation"))
-    again = stages.select(parts, quiet, budget=10)
+    held = len(of_purpose(select(parts, quiet, budget=100), "evaluation"))
+    again = select(parts, quiet, budget=10)
     assert f"no evaluation frames: all {held} are labeled or queued already" in again.lines()
-    left = stages.select(analyzed, quiet, budget=8, dry_run=True)
+    left = select(analyzed, quiet, budget=8, dry_run=True)
     assert left.lacking[0] == again.lacking[0]
     assert re.fullmatch(
         r"no training frames: of 30 in the pool, \d+ labeled or queued, \d+ nearly the same as one that is labeled, queued or in this batch",
@@ -228,7 +232,7 @@ def test_one_camera_day_and_frames_that_are_used_up_are_told(
 def test_a_batch_that_is_not_full_accounts_for_every_frame(
     analyzed: FakeParts, view: CoverageView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(select, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)))
+    monkeypatch.setattr(selecting, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)))
     pool = sum(row.role == Role.POOL for row in view.frames)
     one = replace(view, production=replace(view.production, sequence=np.zeros_like(view.production.sequence)))
     parts = with_select(analyzed, max_per_sequence=2)
@@ -246,14 +250,14 @@ def test_an_unknown_strategy_is_answered_with_the_nearest(analyzed: FakeParts) -
     with pytest.raises(
         ConfigError, match=r"select\.strategy: expected one of .*, got 'hybird'; the nearest is 'hybrid'"
     ):
-        stages.select(analyzed, quiet, strategy="hybird")
+        select(analyzed, quiet, strategy="hybird")
 
 
 def test_a_share_is_kept_over_batches_of_one() -> None:
-    ones = [select._share_of(1, 0.25, spent) for spent in range(12)]
+    ones = [selecting._share_of(1, 0.25, spent) for spent in range(12)]
     assert sum(ones) == 3
-    assert select._share_of(100, 0.25, 0) == 25
-    assert [select._share_of(2, 1.0, spent) for spent in (0, 2)] == [2, 2]
+    assert selecting._share_of(100, 0.25, 0) == 25
+    assert [selecting._share_of(2, 1.0, spent) for spent in (0, 2)] == [2, 2]
 
 
 def test_the_service_keeps_to_its_share_and_its_daily_budget(analyzed: FakeParts, folder: Path) -> None:
@@ -261,8 +265,8 @@ def test_the_service_keeps_to_its_share_and_its_daily_budget(analyzed: FakeParts
     assert len(daily.select_daily(parts, quiet).chosen) == 8
     assert daily.select_daily(parts, quiet).chosen == []
     write_frames(folder / "incoming", bright=30, dark=0, first=100)
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     assert len(daily.select_daily(parts, quiet).chosen) == 2
     assert daily.select_daily(parts, quiet).chosen == []
 
@@ -273,8 +277,8 @@ def test_frames_that_trickle_in_are_not_all_chosen(analyzed: FakeParts, folder: 
     chosen: list[Chosen] = []
     for number in range(20):
         write_frames(folder / "incoming", bright=1, dark=0, first=300 + number)
-        stages.ingest(parts, quiet)
-        stages.analyze(parts, quiet)
+        ingest(parts, quiet)
+        analyze(parts, quiet)
         chosen += daily.select_daily(parts, quiet).chosen
     assert 3 <= len(chosen) <= 4
     assert any(item.purpose == "evaluation" for item in chosen)
@@ -282,10 +286,10 @@ def test_frames_that_trickle_in_are_not_all_chosen(analyzed: FakeParts, folder: 
 
 def test_a_batch_from_a_part_of_production_says_so(analyzed: FakeParts, folder: Path) -> None:
     note = "42 of 62 production frames are analyzed by the current models; run `fieldloop analyze`"
-    assert stages.select(analyzed, quiet, budget=2, dry_run=True).note == ""
+    assert select(analyzed, quiet, budget=2, dry_run=True).note == ""
     write_frames(folder / "incoming", bright=20, dark=0, first=500)
-    stages.ingest(analyzed, quiet)
-    report = stages.select(analyzed, quiet, budget=2)
+    ingest(analyzed, quiet)
+    report = select(analyzed, quiet, budget=2)
     assert (report.note, report.lines()[1]) == (note, note)
     assert note in SelectReport(note=note).lines()
 
@@ -299,18 +303,18 @@ def test_the_service_does_not_choose_while_most_has_yet_to_be_analyzed(
         Waiting, match=r"expected 80% of production to be analyzed .*, got less; .* by itself"
     ):
         daily.select_daily(parts, quiet)
-    stages.analyze(parts, quiet)
+    analyze(parts, quiet)
     write_frames(folder / "incoming", bright=10, dark=0, first=500)
-    stages.ingest(parts, quiet)
+    ingest(parts, quiet)
     assert producers.backlog_of(parts) == Backlog(52, 42)
     assert len(daily.select_daily(parts, quiet).chosen) == 8
-    stages.analyze(parts, quiet)
+    analyze(parts, quiet)
     assert len(daily.select_daily(parts, quiet).chosen) == 2
 
 
 def test_only_one_process_selects(analyzed: FakeParts) -> None:
     take(analyzed.project.engine, "select", holder_id(), 60)
-    assert stages.select(analyzed, quiet).busy
+    assert select(analyzed, quiet).busy
     assert daily.select_daily(analyzed, quiet).busy
     with read(analyzed.project.engine) as session:
         assert batches(session) == []
@@ -330,7 +334,7 @@ def test_what_was_not_worth_labeling_is_not_looked_at_again(
     views = []
     build = coverage_view.build
     monkeypatch.setattr(coverage_view, "build", lambda *given: views.append(1) or build(*given))
-    monkeypatch.setattr(daily, "select_from", lambda *given: select.SelectReport())
+    monkeypatch.setattr(daily, "select_from", lambda *given: SelectReport())
     for _ in range(3):
         assert daily.select_daily(analyzed, quiet).chosen == []
     assert len(views) == 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.label_studio.results import KEY
-from loop.rounds.deploy import file_sha256
+from loop.project.weights import file_sha256
 from tests.loop.service.test_kills import standing
 from tests.loop.service.world import CLASSES, SIDE, Served, World, deliver, until, world_at
 from tests.studio import Person, Studio, drawn

@@ -24,8 +24,9 @@ from loop.project.project import open_project
 from loop.project.wiring import Parts
 from loop.rounds import rounds
 from loop.service import scheduler
-from loop.service.scheduler import Job, Service, State, run_job, triggers_of
-from loop.settings.settings import load_settings
+from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
+from loop.service.scheduler import Service, State, run_job
+from loop.settings.settings import Schedule, load_settings, valid_keys
 from tests.fakes import FakeParts
 
 WAIT_S = 30.0
@@ -42,7 +43,7 @@ def lines(parts: Parts) -> int:
 
 
 def serving(parts: Parts, run: Callable[[Parts, Progress], str], **more: str) -> tuple[Service, Job]:
-    job = Job("push", "io", run, **more)
+    job = Job("push", "schedule.push", "io", run, **more)
     return Service(parts, threading.Event(), (job,)), job
 
 
@@ -189,10 +190,25 @@ def test_wrong_triggers_are_refused_before_anything_starts(folder: Path) -> None
 
 def test_every_job_has_its_trigger_and_never_means_none(folder: Path) -> None:
     settings = load_settings(None)
-    assert set(triggers_of(settings)) == {"ingest", "analyze", "select", "push", "pull", "round"}
+    assert set(triggers_of(settings, JOBS)) == {"ingest", "analyze", "select", "push", "pull", "round"}
     set_yaml(folder, round__at="0 2 * * 6", schedule__pull="")
     own = load_settings(folder / "project" / "fieldloop.yaml")
-    assert set(triggers_of(own)) == {"ingest", "analyze", "select", "push", "round", "round_at"}
+    assert set(triggers_of(own, JOBS)) == {"ingest", "analyze", "select", "push", "round", "round_at"}
+
+
+def test_the_table_of_jobs_and_the_settings_speak_of_the_same() -> None:
+    scheduled = {key for key in valid_keys() if key.startswith("schedule.")}
+    assert {job.schedule for job in JOBS} == scheduled | {"round.at"}
+    assert {f"schedule.{name}" for name in Schedule.model_fields} == scheduled
+    assert len({job.name for job in JOBS}) == len({job.schedule for job in JOBS}) == len(JOBS)
+    assert {job.executor for job in JOBS} == set(EXECUTORS)
+    assert {job.wakes for job in JOBS if job.wakes} <= {job.name for job in JOBS}
+
+
+def test_a_date_is_never_an_interval(folder: Path) -> None:
+    set_yaml(folder, round__at="5m")
+    with pytest.raises(ConfigError, match=r"round\.at: expected a five-field cron expression"):
+        load_settings(folder / "project" / "fieldloop.yaml")
 
 
 def test_the_loop_turns_by_itself(folder: Path) -> None:
@@ -264,7 +280,7 @@ def test_one_that_will_not_stop_is_not_waited_for(parts: FakeParts, monkeypatch:
         release.wait(WAIT_S)
         return ""
 
-    served = Service(parts, threading.Event(), (Job("push", "io", run),))
+    served = Service(parts, threading.Event(), (Job("push", "schedule.push", "io", run),))
     served.start()
     assert busy.wait(WAIT_S)
     assert not served.shut_down()

@@ -9,8 +9,10 @@ import pytest
 from db.engine import write
 from db.leases import note_run
 from db.tables import utcnow
-from loop import stages
+from loop.analysis.analyze import analyze
 from loop.gaps import coverage_view
+from loop.ingest.ingest import ingest
+from loop.labeling.push import push
 from loop.project.project import Project, open_project
 from loop.rounds import rounds
 from loop.selection import select
@@ -34,12 +36,12 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     write_frames(folder / "incoming")
     (folder / "incoming" / "<b>broken.jpg").write_bytes(b"no image")
     parts = FakeParts(open_project(folder / "project"))
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     view = coverage_view.build(parts, quiet)
     select.select_from(parts.project, view, Request(8, "hybrid"))
     gaps.write(parts.project, view, parts.project.pages / "gaps.html")
-    stages.push(parts, quiet)
+    push(parts, quiet)
     rounds.start(parts)
     rounds.cancel(parts)
     with write(parts.project.engine) as session:

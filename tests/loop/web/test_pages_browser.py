@@ -14,8 +14,9 @@ import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from loop.project.project import Project
+from loop.service.jobs import JOBS
 from loop.service.process import listen
-from loop.service.scheduler import JOBS, State
+from loop.service.scheduler import State
 from loop.settings.settings import Web
 from loop.web.app import build_app
 from tests.studio import chromium

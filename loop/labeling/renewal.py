@@ -1,0 +1,45 @@
+"""Leaving a Label Studio project for another: what it holds is fetched first, then its open tasks go to the next one."""
+
+from __future__ import annotations
+
+from connectors.errors import LabelStudioError, ProjectGone
+from connectors.ports import Progress
+from db.engine import write
+from db.facts import set_fact
+from db.states import TaskStatus
+from db.tasks import move, tasks
+from loop.labeling.project import PROJECT_FACT, label_studio_project
+from loop.labeling.pull import pull
+from loop.project.wiring import Parts
+
+OVER_THERE = (TaskStatus.SENT, TaskStatus.CONFIRMED, TaskStatus.QUARANTINED)
+
+
+def renew_project(parts: Parts, progress: Progress) -> str:
+    """Fetches what the project holds, unless it is gone, then forgets it. What was done, "" before the first push.
+
+    Raises LabelStudioError where its answers cannot be had; nothing is forgotten then.
+    """
+    former = label_studio_project(parts.project)
+    if former is None:
+        return ""
+    said = _last_pull(parts, former, progress)
+    with write(parts.project.engine) as session:
+        set_fact(session, PROJECT_FACT, "")
+        waiting = [task.id for task in tasks(session, status=OVER_THERE)]
+        again = move(session, waiting, OVER_THERE, TaskStatus.PENDING)
+    return f"{said}; {again} open tasks go to a new project"
+
+
+def _last_pull(parts: Parts, former: int, progress: Progress) -> str:
+    try:
+        report = pull(parts, progress)
+    except ProjectGone:
+        return f"project {former} is not there any more, and with it every answer that was not pulled"
+    except LabelStudioError as error:
+        raise type(error)(
+            f"expected to fetch the answers of project {former} before another takes its place, got: {error}; "
+            f"no new project was made. To give its answers up, delete project {former} in Label Studio first"
+        ) from error
+    fetched = "; ".join(report.lines())
+    return f"project {former} is left, its answers were fetched first ({fetched}); what is answered there from now on is not"

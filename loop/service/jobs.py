@@ -1,0 +1,106 @@
+"""The jobs of `fieldloop serve`: one table. Each takes up whatever there is, says in a few words what it did, and may wake another.
+
+A job's schedule is a setting: `schedule.<name>`, or a key of its own such as `round.at`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from apscheduler.triggers.base import BaseTrigger
+
+from connectors.ports import Progress
+from loop.analysis.analyze import analyze
+from loop.base.errors import ProjectError
+from loop.gaps.coverage_view import CoverageView
+from loop.ingest.ingest import ingest
+from loop.labeling.pull import anything_to_pull, pull
+from loop.labeling.push import anything_to_push, push
+from loop.project.wiring import Parts
+from loop.rounds import rounds
+from loop.selection.daily import select_daily
+from loop.settings.settings import Settings, value_of
+from loop.settings.triggers import parse_trigger
+from loop.web.pages.gaps import write as write_gaps
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the table.
+
+    schedule: the dotted key of the setting that says when it runs. executor: the one of EXECUTORS that it may occupy.
+    run: does it; answers what it did, "" for nothing. wakes: the job that has work once this one did something.
+    """
+
+    name: str
+    schedule: str
+    executor: str
+    run: Callable[[Parts, Progress], str]
+    wakes: str = ""
+
+
+def triggers_of(settings: Settings, jobs: Iterable[Job]) -> dict[str, BaseTrigger]:
+    """The trigger of every job that has one, by its name. Raises ConfigError."""
+    found = {job.name: parse_trigger(job.schedule, value_of(settings, job.schedule)) for job in jobs}
+    return {name: trigger for name, trigger in found.items() if trigger is not None}
+
+
+def _ingest(parts: Parts, progress: Progress) -> str:
+    report = ingest(parts, progress)
+    aside = report.rejected.total()
+    left = f", {report.unsettled} still being written" if report.unsettled else ""
+    return f"{report.stored} new frames, {aside} set aside{left}" if report.stored or aside else ""
+
+
+def _analyze(parts: Parts, progress: Progress) -> str:
+    report = analyze(parts, progress)
+    if report.failures:
+        raise ProjectError("; ".join(f"{kind}: {why}" for kind, why in report.failures.items()))
+    return f"{report.analyzed} frames analyzed" if report.analyzed else ""
+
+
+def _select(parts: Parts, progress: Progress) -> str:
+    def show(view: CoverageView) -> None:
+        write_gaps(parts.project, view, parts.project.pages / "gaps.html")
+
+    report = select_daily(parts, progress, show)
+    return f"{len(report.chosen)} frames chosen" if report.chosen else ""
+
+
+def _push(parts: Parts, progress: Progress) -> str:
+    if not anything_to_push(parts):
+        return ""
+    report = push(parts, progress)
+    if not (report.pushed or report.found or report.waiting):
+        return ""
+    return f"{report.pushed} tasks made, {report.waiting} may still arrive"
+
+
+def _pull(parts: Parts, progress: Progress) -> str:
+    if not anything_to_pull(parts):
+        return ""
+    report = pull(parts, progress)
+    counts = {
+        "answers": report.answers.total(),
+        "labels revoked": report.revoked,
+        "tasks deleted in Label Studio": report.deleted,
+        "to mend": len(report.to_mend),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _round_at(parts: Parts, progress: Progress) -> str:
+    return rounds.start_if_labeled(parts)
+
+
+JOBS = (
+    Job("ingest", "schedule.ingest", "io", _ingest, wakes="analyze"),
+    Job("analyze", "schedule.analyze", "inference", _analyze),
+    Job("select", "schedule.select", "selection", _select, wakes="push"),
+    Job("push", "schedule.push", "io", _push),
+    Job("pull", "schedule.pull", "io", _pull),
+    Job("round", "schedule.round", "training", rounds.step_or_start),
+    Job("round_at", "round.at", "io", _round_at, wakes="round"),
+)
+EXECUTORS = {"io": 3, "inference": 1, "selection": 1, "training": 1}
