@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from connectors.ports import Array, Progress
 from db.analysis import load_embeddings
 from db.duplicates import CameraFrames, CameraThresholdRow, camera_frames, thresholds
 from db.engine import read
+from db.frames import frames
 from loop.analysis import near_duplicates, producers
 from loop.base.arrays import Ints, Reals
 from loop.base.errors import ProjectError
@@ -49,6 +52,15 @@ class Cluster:
     camera: str
     frames: tuple[int, ...]
     days: int
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame as a page shows it. path: of the stored image."""
+
+    seq: int
+    path: Path
+    captured_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,14 @@ class Survey:
         )
 
 
+def shots(project: Project, seqs: Sequence[int]) -> list[Shot]:
+    """Those frames, in order of seq."""
+    with read(project.engine) as session:
+        return [
+            Shot(row.seq, project.store / row.path, row.captured_at) for row in frames(session, seqs=seqs)
+        ]
+
+
 def survey(project: Project, progress: Progress) -> Survey:
     """Everything that is embedded, brought up to date first. Raises ProjectError before the first analysis."""
     with read(project.engine) as session:
@@ -129,10 +149,10 @@ def survey(project: Project, progress: Progress) -> Survey:
     for place, learned in enumerate(cameras.values()):
         progress(place, len(cameras), "cameras: pairs")
         with read(project.engine) as session:
-            frames = camera_frames(session, embedder, learned.camera).placed()
-            ids, vectors = load_embeddings(session, embedder, frames.seq.tolist())
-        found.append(_camera(learned, frames, camera_residual(vectors[np.searchsorted(ids, frames.seq)])))
-        biggest = sorted([*biggest, *_clusters(frames)], key=lambda c: -len(c.frames))[:CLUSTERS]
+            placed = camera_frames(session, embedder, learned.camera).placed()
+            ids, vectors = load_embeddings(session, embedder, placed.seq.tolist())
+        found.append(_camera(learned, placed, camera_residual(vectors[np.searchsorted(ids, placed.seq)])))
+        biggest = sorted([*biggest, *_clusters(placed)], key=lambda c: -len(c.frames))[:CLUSTERS]
     return Survey(tuple(sorted(found, key=lambda each: -each.redundancy)), tuple(biggest))
 
 

@@ -24,7 +24,8 @@ from loop.project.wiring import Parts
 from loop.service.label_studio_keeper import Keeper
 from loop.service.scheduler import Service
 from loop.settings.settings import Web
-from loop.web.app import build_app, token_for
+from loop.web.app import build_app
+from loop.web.guard import token_for
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]

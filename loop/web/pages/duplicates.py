@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from db.engine import read
-from db.frames import FrameRow, frames
-from db.tables import utcnow
 from loop.ingest.ingest import write_atomically
-from loop.insights.duplicates import CameraRepeats, Cluster, Pair, Survey
+from loop.insights.duplicates import CameraRepeats, Cluster, Pair, Shot, Survey, shots
 from loop.project.project import Project
 from loop.web.thumbnails import thumbnail
 
@@ -62,14 +60,14 @@ def render(project: Project, found: Survey) -> str:
     """The page as HTML."""
     pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape())
     shown = [camera for camera in found.cameras if camera.inside or camera.outside][:CAMERAS]
-    shots = _shots(project, found.biggest, shown)
+    taken = _pictures(project, found.biggest, shown)
     return pages.get_template("duplicates.html").render(
         name=project.settings.name,
-        made=utcnow(),
+        made=datetime.now(UTC),
         found=found,
         most=max((camera.redundancy for camera in found.cameras), default=1.0),
-        strips=[Strip(each, [shots[seq] for seq in spread(each.frames)]) for each in found.biggest],
-        pairs=[(camera, _cards(camera.inside, shots), _cards(camera.outside, shots)) for camera in shown],
+        strips=[Strip(each, [taken[seq] for seq in spread(each.frames)]) for each in found.biggest],
+        pairs=[(camera, _cards(camera.inside, taken), _cards(camera.outside, taken)) for camera in shown],
     )
 
 
@@ -79,21 +77,22 @@ def spread(seqs: Sequence[int], most: int = STRIP) -> list[int]:
     return [seqs[place] for place in places]
 
 
-def _cards(pairs: Sequence[Pair], shots: dict[int, Picture]) -> list[PairCard]:
-    return [PairCard(pair, shots[pair.left], shots[pair.right]) for pair in pairs]
+def _cards(pairs: Sequence[Pair], taken: dict[int, Picture]) -> list[PairCard]:
+    return [PairCard(pair, taken[pair.left], taken[pair.right]) for pair in pairs]
 
 
-def _shots(
+def _pictures(
     project: Project, clusters: Sequence[Cluster], cameras: Sequence[CameraRepeats]
 ) -> dict[int, Picture]:
     wanted = {seq for cluster in clusters for seq in spread(cluster.frames)}
     wanted |= {
         seq for each in cameras for pair in (*each.inside, *each.outside) for seq in (pair.left, pair.right)
     }
-    with read(project.engine) as session:
-        rows = frames(session, seqs=sorted(wanted))
-    return {row.seq: Picture(thumbnail(project.store / row.path, width=WIDTH), _caption(row)) for row in rows}
+    return {
+        shot.seq: Picture(thumbnail(shot.path, width=WIDTH), _caption(shot))
+        for shot in shots(project, sorted(wanted))
+    }
 
 
-def _caption(row: FrameRow) -> str:
-    return f"{row.captured_at:%Y-%m-%d %H:%M:%S}" if row.captured_at else f"frame {row.seq}"
+def _caption(shot: Shot) -> str:
+    return f"{shot.captured_at:%Y-%m-%d %H:%M:%S}" if shot.captured_at else f"frame {shot.seq}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from connectors.ports import Box
-from db.tables import utcnow
 from loop.base.arrays import Ints
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import write_atomically
@@ -77,7 +77,7 @@ def render(project: Project, view: CoverageView) -> str:
     ]
     return pages.get_template("gaps.html").render(
         name=project.settings.name,
-        made=utcnow(),
+        made=datetime.now(UTC),
         view=view,
         cards=cards,
         facets=_by_name(view.facets),

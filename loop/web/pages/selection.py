@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from db.tables import utcnow
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import write_atomically
 from loop.math.boxes.drawn import predicted_boxes
@@ -52,7 +52,7 @@ def render(project: Project, view: CoverageView, report: SelectReport) -> str:
     shown = report.chosen[:SHOWN]
     return pages.get_template("selection.html").render(
         name=project.settings.name,
-        made=utcnow(),
+        made=datetime.now(UTC),
         report=report,
         of=report.explanation,
         told_boxes=told_boxes,

@@ -12,7 +12,8 @@ from loop.base.errors import ConfigError
 from loop.project.project import Project
 from loop.service.scheduler import State
 from loop.settings.settings import Web
-from loop.web.app import TOKEN, build_app, is_loopback, token_for
+from loop.web.app import build_app
+from loop.web.guard import TOKEN, is_loopback, token_for
 
 SECRET = "a" * 32
 LOCAL = "http://localhost:8765"
