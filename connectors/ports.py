@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -17,10 +18,20 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
-Purpose = Literal["train", "evaluation"]
 Origin = Literal["imported", "prediction", "prediction-changed", "manual"]
 Progress = Callable[[int, int, str], None]
 """`progress(done, total, what)`; total 0 means unknown."""
+
+
+class Purpose(StrEnum):
+    """What a person is asked to look at a frame for."""
+
+    TRAIN = "train"  # its label trains the next models
+    EVALUATION = "evaluation"  # its label judges models and never trains one
+    CONSENSUS = "consensus"  # a second person labels what another labeled, to see whether they agree
+    SUSPECT = "suspect"  # its label looks wrong
+    INSPECTION = "inspection"  # a sample of finished labels is looked over
+    REPORT = "report"  # somebody in production reported it
 
 
 @dataclass(frozen=True, slots=True)

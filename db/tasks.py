@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, func, select, union, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from connectors.ports import Purpose
 from db.errors import Conflict
 from db.sql import changed_rows, in_chunks, in_parts, insert_new_ids, table_of
 from db.states import OPEN_TASKS, BatchStatus, TaskStatus
@@ -31,7 +32,7 @@ class NewTask:
     """
 
     frame: int
-    purpose: str
+    purpose: Purpose
     key: str
     rank: int
     priority: float
@@ -49,7 +50,7 @@ class TaskRow:
     id: int
     frame: int
     batch_id: int
-    purpose: str
+    purpose: Purpose
     status: TaskStatus
     key: str
     rank: int
@@ -216,4 +217,4 @@ def _batch_row(row: Any) -> BatchRow:
 
 
 def _task_row(row: Any) -> TaskRow:
-    return TaskRow(**{**row._mapping, "status": TaskStatus(row.status)})
+    return TaskRow(**{**row._mapping, "status": TaskStatus(row.status), "purpose": Purpose(row.purpose)})

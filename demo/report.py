@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from connectors.images import decode, inspect
-from connectors.ports import Box, Detector
+from connectors.ports import Box, Detector, Purpose
 from demo.plan import Plan
 from demo.run import Outcome
 from demo.scoring import HeldOutSet, Score, load_tests
@@ -161,7 +161,7 @@ def _planted(
                 item.content_hash
                 for batch in outcome.batches
                 for item in batch.chosen
-                if item.purpose == "train"
+                if item.purpose == Purpose.TRAIN
             ),
             truth,
             gap.name,
@@ -221,7 +221,7 @@ def _render(outcome: Outcome, parts: Parts, planted: Sequence[Planted], needs: S
     usual = outcome.plan.world.production.usual
     order = [name for name in (DEPLOYED, REPLAY, RANDOM, LOOP) if name in outcome.scores]
     mean = {name: float(np.mean([p.ap50[name] for p in planted])) if planted else 0.0 for name in order}
-    chosen = [item for batch in outcome.batches for item in batch.chosen if item.purpose == "train"]
+    chosen = [item for batch in outcome.batches for item in batch.chosen if item.purpose == Purpose.TRAIN]
     return pages.get_template("report.html").render(
         outcome=outcome,
         planted=planted,

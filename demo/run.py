@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.label_studio.server import ServerInfo, stop
-from connectors.ports import Progress
+from connectors.ports import Progress, Purpose
 from db.rounds import RoundRow
 from demo.annotator import Annotator, Truth
 from demo.arms import Arm, loop_manifest, passes_of, random_entries, train_arm
@@ -117,7 +117,7 @@ def run(
             trained += _arms_beside(parts, row, view, random, Truth.read(truth), folder, progress)
     with clock("measuring on held-out scenes"):
         scores = _scores(parts, weights, trained, load_tests(truth / "test"), progress)
-    by_chance = [item.content_hash for item in random if item.purpose == "train"]
+    by_chance = [item.content_hash for item in random if item.purpose == Purpose.TRAIN]
     return Outcome(plan, weights, view, batches, row, trained, scores, running, url, by_chance, clock.seconds)
 
 
@@ -263,7 +263,7 @@ def _arms_beside(
     manifest = loop_manifest(parts.project, row)
     passes = passes_of(manifest)
     count = sum(entry.origin == "production" for entry in manifest.of("train"))
-    train = [item for item in random if item.purpose == "train"][:count]
+    train = [item for item in random if item.purpose == Purpose.TRAIN][:count]
     new = random_entries(parts.project, view, train, truth, parts.project.settings.round.new_repeats)
     shutil.rmtree(folder / "arms", ignore_errors=True)
     return [

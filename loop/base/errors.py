@@ -4,6 +4,7 @@ LoopError
 ├── ConfigError      a key or a value of the configuration
 ├── ProjectError     no project here, or one that does not fit
 ├── DatasetError     a dataset that cannot be imported, frozen or trained on (loop.datasets)
+├── PurposeError     a frame asked for with a purpose that a step cannot serve
 ├── RoundError       a round that cannot be started or moved
 └── Waiting          nothing is wrong: other work has to be done first
 """
@@ -19,6 +20,16 @@ class ConfigError(LoopError):
 
 class ProjectError(LoopError):
     """There is no project here, or it does not fit what is asked."""
+
+
+class PurposeError(LoopError):
+    """A frame was asked for with a purpose that a step cannot serve; it is never taken for another."""
+
+    def __init__(self, step: str, purpose: str) -> None:
+        super().__init__(
+            f"{step}: expected frames to train or to evaluate with, got one for {purpose}, which this version cannot serve; "
+            "upgrade fieldloop"
+        )
 
 
 class RoundError(LoopError):

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from typing import Any
 
+from connectors.ports import Purpose
 from loop.datasets.imported import DatasetError, PixelBox
 from loop.datasets.units import EXCLUDED, Item, units
 
@@ -166,7 +167,7 @@ def _check(
                 f"frame {item.frame}: expected class ids 0..{len(classes) - 1}, got {sorted(item.classes)}; "
                 "map its labels to the class list"
             )
-        if item.purpose == "evaluation" and splits[item.frame] == "train":
+        if item.purpose == Purpose.EVALUATION and splits[item.frame] == "train":
             raise DatasetError(
                 f"frame {item.frame} is for evaluation and must not train; split by `split_groups`"
             )

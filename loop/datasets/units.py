@@ -42,7 +42,7 @@ class Item:
     captured_at: datetime | None = None
     cluster: int | None = None
     conditions: tuple[str, ...] = ()
-    purpose: Purpose = "train"
+    purpose: Purpose = Purpose.TRAIN
     split: str | None = None
     new: bool = False
 
@@ -113,7 +113,7 @@ def _leaks(items: Sequence[Item], sides: Mapping[int, str]) -> Iterator[int]:
 def _keeper(members: Sequence[Item], sides: Mapping[int, str]) -> str:
     """The side of an evaluation frame, else of most frames, else the held-out one."""
     for item in members:
-        if item.purpose == "evaluation":
+        if item.purpose == Purpose.EVALUATION:
             return sides[item.frame]
     count = Counter(sides[item.frame] for item in members)
     return max(sorted(count), key=lambda side: (count[side], side != "train"))
@@ -146,7 +146,7 @@ def _sequence_ties(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
 
 
 def _pinned(members: Sequence[Item], evaluation: str) -> str | None:
-    if any(item.purpose == "evaluation" for item in members):
+    if any(item.purpose == Purpose.EVALUATION for item in members):
         return evaluation
     named = {item.split for item in members}
     return next((split for split in ("test", "val") if split in named), None)

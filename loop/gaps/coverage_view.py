@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from connectors.ports import Embedder, Progress
+from connectors.ports import Embedder, Progress, Purpose
 from connectors.sources.metadata import zone
 from db.analysis import embedded_ids, load_detections
 from db.engine import read
@@ -178,7 +178,7 @@ class _Loaded:
 def _load(parts: Parts) -> _Loaded:
     project, made = parts.project, producers.producers(parts)
     with read(project.engine) as session:
-        known = labels(session, purpose="train")
+        known = labels(session, purpose=Purpose.TRAIN)
         embedded = set(embedded_ids(session, made.embedder).tolist())
         training = [row for row in frames(session, seqs=sorted(known)) if row.seq in embedded]
         seen = [row for row in frames(session, origin=Origin.PRODUCTION) if row.seq in embedded]

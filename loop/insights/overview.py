@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from connectors.ports import Purpose
 from connectors.sources.pattern_guess import likely_pattern
 from db.engine import read
 from db.facts import get_fact
@@ -144,8 +145,8 @@ def run_line(run: RunRow) -> str:
 
 def _label_counts(session: Session) -> dict[str, int]:
     return {
-        "train": count_labels(session, purpose="train", source="annotation"),
-        "evaluation": count_labels(session, purpose="evaluation", source="annotation"),
+        "train": count_labels(session, purpose=Purpose.TRAIN, source="annotation"),
+        "evaluation": count_labels(session, purpose=Purpose.EVALUATION, source="annotation"),
         "imported": count_labels(session, source="imported"),
     }
 

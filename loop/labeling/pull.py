@@ -11,17 +11,18 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from connectors.ports import Annotation, LabelBackend, Progress, TaskAnswers
+from connectors.ports import Annotation, LabelBackend, Progress, Purpose, TaskAnswers
 from db.engine import read, write
 from db.facts import get_fact, set_fact
 from db.labels import AnswerRow, answers, delete_label, labels, record_annotation, set_label
 from db.states import TaskStatus
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
-from loop.base.errors import ProjectError
+from loop.base.errors import ProjectError, PurposeError
 from loop.ingest.ingest import chunked
 from loop.labeling.project import label_studio_project
 from loop.project.wiring import Parts
@@ -182,6 +183,16 @@ def _stored_id(known: Sequence[AnswerRow], project_id: int, answer: Annotation) 
 
 
 def _label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int) -> None:
+    match task.purpose:
+        case Purpose.TRAIN | Purpose.EVALUATION:
+            _set_label(session, task, answer, annotation_id)
+        case Purpose.CONSENSUS | Purpose.SUSPECT | Purpose.INSPECTION | Purpose.REPORT:
+            raise PurposeError("pull", task.purpose)
+        case _:
+            assert_never(task.purpose)
+
+
+def _set_label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int) -> None:
     held = labels(session, [task.frame]).get(task.frame)
     if held is None or held.annotation_id != annotation_id:
         set_label(session, task.frame, answer.boxes, task.purpose, "annotation", annotation_id)

@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import assert_never
 
 from sqlalchemy import Engine
 
-from connectors.ports import Box, LabelBackend, LabelTask, Progress
+from connectors.ports import Box, LabelBackend, LabelTask, Progress, Purpose
 from db.analysis import load_detections, producer
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.states import TaskStatus
 from db.tables import utcnow
 from db.tasks import TaskRow, move, tasks
-from loop.base.errors import ConfigError
+from loop.base.errors import ConfigError, PurposeError
 from loop.base.lease import exclusive
 from loop.ingest.ingest import chunked
 from loop.labeling.project import label_studio_project, remember_project
@@ -175,7 +176,7 @@ def _label_task(store: Path, row: TaskRow, frame: FrameRow, boxes: Sequence[Box]
         height=frame.height,
         priority=row.priority,
         reason=row.reason,
-        purpose="evaluation" if row.purpose == "evaluation" else "train",
+        purpose=_served(row.purpose),
         predictions=boxes,
         model_version=version,
         meta={
@@ -184,3 +185,13 @@ def _label_task(store: Path, row: TaskRow, frame: FrameRow, boxes: Sequence[Box]
             "captured_at": frame.captured_at.isoformat() if frame.captured_at else "",
         },
     )
+
+
+def _served(purpose: Purpose) -> Purpose:
+    match purpose:
+        case Purpose.TRAIN | Purpose.EVALUATION:
+            return purpose
+        case Purpose.CONSENSUS | Purpose.SUSPECT | Purpose.INSPECTION | Purpose.REPORT:
+            raise PurposeError("push", purpose)
+        case _:
+            assert_never(purpose)

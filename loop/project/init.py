@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 import config
 from connectors.errors import ImageRejected, WeightsUnavailable
 from connectors.images import content_hash, decode, inspect
-from connectors.ports import Box, Capture, Progress
+from connectors.ports import Box, Capture, Progress, Purpose
 from connectors.yolo.detector import read_classes
 from db.engine import write
 from db.facts import claim_fact
@@ -314,5 +314,9 @@ def _record_chunk(
                     for class_id, x1, y1, x2, y2 in image.boxes or ()
                 ]
                 set_label(
-                    session, seq, boxes, "train" if image.split == "train" else "evaluation", "imported"
+                    session,
+                    seq,
+                    boxes,
+                    Purpose.TRAIN if image.split == "train" else Purpose.EVALUATION,
+                    "imported",
                 )

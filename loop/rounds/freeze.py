@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import assert_never
 
 from connectors.errors import ModelError
 from connectors.ports import Progress, Purpose
@@ -15,7 +16,7 @@ from db.states import Origin
 from loop.analysis import analyze as analysis
 from loop.analysis.near_duplicates import leak_groups
 from loop.analysis.producers import backlog_of
-from loop.base.errors import Waiting
+from loop.base.errors import PurposeError, Waiting
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, validate_export
 from loop.datasets.freeze import Manifest, freeze, summary
@@ -103,7 +104,6 @@ def _item(
     seen: set[int],
 ) -> Item:
     imported = frame.origin == Origin.IMPORTED
-    purpose: Purpose = "evaluation" if label.purpose == "evaluation" and not imported else "train"
     return Item(
         frame=frame.seq,
         content_hash=frame.content_hash,
@@ -117,10 +117,21 @@ def _item(
         captured_at=frame.captured_at,
         cluster=groups.get(frame.seq),
         conditions=conditions.get(frame.seq, ()),
-        purpose=purpose,
+        purpose=_purpose(label, imported),
         split=frame.split,
         new=not imported and frame.seq not in seen,
     )
+
+
+def _purpose(label: LabelRow, imported: bool) -> Purpose:
+    """An imported image keeps the side of the split that it came with."""
+    match purpose := Purpose(label.purpose):
+        case Purpose.TRAIN | Purpose.EVALUATION:
+            return Purpose.TRAIN if imported else purpose
+        case Purpose.CONSENSUS | Purpose.SUSPECT | Purpose.INSPECTION | Purpose.REPORT:
+            raise PurposeError("freeze", purpose)
+        case _:
+            assert_never(purpose)
 
 
 def _conditions(view: CoverageView) -> dict[int, tuple[str, ...]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.images import decode, inspect
-from connectors.ports import Detections, Detector, Progress
+from connectors.ports import Detections, Detector, Progress, Purpose
 from db.engine import read
 from db.frames import FrameRow, frames
 from db.labels import count_labels, labels
@@ -85,12 +85,14 @@ def held_out(project: Project, view: CoverageView, row: RoundRow) -> HeldOut:
     """Everything labeled for evaluation, with the conditions it is judged under. Raises RoundError when that is nothing."""
     check_held_out(project)
     with read(project.engine) as session:
-        known = labels(session, purpose="evaluation")
+        known = labels(session, purpose=Purpose.EVALUATION)
         rows = frames(session, seqs=sorted(known))
         answered = {task.frame: task for task in tasks(session, status=TaskStatus.DONE)}
-        trained = [task for task in answered.values() if task.purpose == "train"]
+        trained = [task for task in answered.values() if task.purpose == Purpose.TRAIN]
     conditions = _conditions(
-        view, rows, {seq: task.stratum for seq, task in answered.items() if task.purpose == "evaluation"}
+        view,
+        rows,
+        {seq: task.stratum for seq, task in answered.items() if task.purpose == Purpose.EVALUATION},
     )
     probability = np.array([_probability(answered, frame) for frame in rows])
     from_production = np.array([frame.origin == Origin.PRODUCTION for frame in rows])
@@ -112,7 +114,7 @@ def held_out(project: Project, view: CoverageView, row: RoundRow) -> HeldOut:
 def check_held_out(project: Project) -> None:
     """Raises RoundError when nothing is labeled for evaluation."""
     with read(project.engine) as session:
-        if count_labels(session, purpose="evaluation"):
+        if count_labels(session, purpose=Purpose.EVALUATION):
             return
     raise RoundError(
         "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label Studio, "

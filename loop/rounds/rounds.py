@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.errors import ModelError, TrainingCancelled, TrainingFailed, TrainingKilled
-from connectors.ports import Progress, TrainSpec
+from connectors.ports import Progress, Purpose, TrainSpec
 from db.engine import read, write
 from db.errors import Conflict
 from db.labels import count_labels
@@ -115,7 +115,7 @@ def new_labels(project: Project) -> int:
     with read(project.engine) as session:
         last = rounds(session)[-1:]
         since = last[0].created_at if last else None
-        return count_labels(session, since=since, purpose="train", source="annotation")
+        return count_labels(session, since=since, purpose=Purpose.TRAIN, source="annotation")
 
 
 def cancel(parts: Parts) -> RoundRow:

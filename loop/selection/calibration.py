@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import nnls
 from sqlalchemy.orm import Session
 
+from connectors.ports import Purpose
 from db.analysis import load_detections
 from db.engine import read
 from db.frames import frames
@@ -96,7 +97,7 @@ def fitted_cost(boxes: Reals, seconds: Reals) -> Cost:
 def _held_out(project: Project, view: CoverageView) -> MatchedFrames:
     """Groups are camera-days; of imported images, which tell none, those that show the same."""
     with read(project.engine) as session:
-        known = labels(session, purpose="evaluation")
+        known = labels(session, purpose=Purpose.EVALUATION)
         found = load_detections(session, view.detector, sorted(known))
         rows = frames(session, seqs=sorted(found))
     imported = [row for row in rows if row.origin != Origin.PRODUCTION]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import numpy as np
 
 from connectors.ports import Purpose
 from loop.base.arrays import Bools, Ints
-
-CALLED: dict[Purpose, str] = {"train": "training", "evaluation": "evaluation"}
-OTHER_SIDE: dict[Purpose, str] = {"train": "kept for evaluation", "evaluation": "in the pool"}
-OWN_SIDE: dict[Purpose, str] = {"train": "in the pool", "evaluation": "kept for evaluation"}
+from loop.base.errors import PurposeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,31 +39,55 @@ class Rules:
     judging: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
+@dataclass(frozen=True)
+class _Side:
+    """How the frames of a purpose are called, where they are found, and where the others are."""
+
+    called: str
+    own: str
+    other: str
+
+
+POOL = _Side("training", "in the pool", "kept for evaluation")
+HELD_OUT = _Side("evaluation", "kept for evaluation", "in the pool")
+
+
 def why_fewer(asked: Asked, rules: Rules, camera_days: int) -> list[str]:
     """One line that accounts for every frame that was not chosen; none where the part is full."""
     if len(asked.chosen) >= asked.wanted:
         return []
-    name, total = CALLED[asked.purpose], int(np.count_nonzero(asked.eligible))
+    side, total = _side(asked.purpose), int(np.count_nonzero(asked.eligible))
     if not total:
-        place = OTHER_SIDE[asked.purpose]
         days = (
             "the one camera-day so far is"
             if camera_days == 1
             else f"all {camera_days} camera-days so far are"
         )
-        return [f"no {name} frames: {days} {place}; more come with more camera-days"]
+        return [f"no {side.called} frames: {days} {side.other}; more come with more camera-days"]
     found = f"{len(asked.chosen)} of {asked.wanted}" if len(asked.chosen) else "no"
     if (asked.eligible & ~rules.engaged).sum() == 0:
-        return [f"{found} {name} frames: all {total} are labeled or queued already"]
+        return [f"{found} {side.called} frames: all {total} are labeled or queued already"]
     counts = ", ".join(f"{count} {why}" for why, count in _left_out(asked, rules).items() if count)
-    return [f"{found} {name} frames: of {total} {OWN_SIDE[asked.purpose]}, {counts}"]
+    return [f"{found} {side.called} frames: of {total} {side.own}, {counts}"]
+
+
+def _side(purpose: Purpose) -> _Side:
+    match purpose:
+        case Purpose.TRAIN:
+            return POOL
+        case Purpose.EVALUATION:
+            return HELD_OUT
+        case Purpose.CONSENSUS | Purpose.SUSPECT | Purpose.INSPECTION | Purpose.REPORT:
+            raise PurposeError("select", purpose)
+        case _:
+            assert_never(purpose)
 
 
 def _left_out(asked: Asked, rules: Rules) -> dict[str, int]:
     open_rows = asked.eligible.copy()
     counts = {"labeled or queued": _close(open_rows, rules.engaged)}
     open_rows[asked.chosen] = False
-    if asked.purpose == "train":
+    if asked.purpose == Purpose.TRAIN:
         taken = asked.eligible & rules.engaged
         taken[asked.chosen] = True
         near = np.isin(rules.cluster, rules.cluster[taken])

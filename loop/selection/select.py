@@ -96,7 +96,7 @@ class SelectReport:
                 "" if self.lacking else ": every analyzed frame is labeled, queued or a near-duplicate of one"
             )
             return [f"nothing left to choose{why}", *note]
-        train = sum(item.purpose == "train" for item in self.chosen)
+        train = sum(item.purpose == Purpose.TRAIN for item in self.chosen)
         head = f"{train} frames to train on and {len(self.chosen) - train} to evaluate with, by {self.strategy} (seed {self.seed})"
         rows = [f"{item.rank + 1:>4}  {item.camera:<18} {item.reason}" for item in self.chosen]
         return [
@@ -158,8 +158,8 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     days = len(np.unique(view.production.group))
     lacking = [
         *([NOTHING_SOUGHT] if request.strategy == LIKE and not request.queries else []),
-        *why_fewer(Asked("evaluation", start.evaluation, ~in_pool, evaluation.rows), rules, days),
-        *why_fewer(Asked("train", left, in_pool, train.rows), rules, days),
+        *why_fewer(Asked(Purpose.EVALUATION, start.evaluation, ~in_pool, evaluation.rows), rules, days),
+        *why_fewer(Asked(Purpose.TRAIN, left, in_pool, train.rows), rules, days),
     ]
     report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
     if request.explain:
@@ -244,7 +244,7 @@ def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: in
     codes = within.code[picked.indices]
     return _Part(
         rows[picked.indices],
-        "train",
+        Purpose.TRAIN,
         reason_lines(
             picked.indices, arms, within, view.novelty.ratio[rows], pool.doubt, picked.contributions
         ),
@@ -265,7 +265,7 @@ def _evaluation(view: CoverageView, eligible: Bools, budget: int, seed: int) -> 
         f"evaluation: drawn at random from {name}; it judges models and never trains one" for name in names
     ]
     return _Part(
-        rows, "evaluation", reasons, ["evaluation"] * len(rows), names, [float(p) for p in probability]
+        rows, Purpose.EVALUATION, reasons, ["evaluation"] * len(rows), names, [float(p) for p in probability]
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from connectors.ports import Purpose
 from db.engine import read, write
 from db.errors import Conflict
 from db.labels import set_label
@@ -48,7 +49,10 @@ def queued(engine: Engine, frames: list[int]) -> list[int]:
 def test_a_batch_and_its_tasks_come_back_as_they_were_given(engine: Engine) -> None:
     seqs = stocked(engine, 2)
     given = replace(
-        new_task(seqs[1], purpose="evaluation"), stratum="night|rain", inclusion_probability=0.125, rank=1
+        new_task(seqs[1], purpose=Purpose.EVALUATION),
+        stratum="night|rain",
+        inclusion_probability=0.125,
+        rank=1,
     )
     with write(engine) as session:
         batch = create_batch(session, "hybrid", 2**40, 2, {"weights": [1, 2]})
@@ -68,12 +72,24 @@ def test_a_batch_and_its_tasks_come_back_as_they_were_given(engine: Engine) -> N
     assert (first.frame, first.rank, first.status, first.external_id) == (seqs[0], 0, PENDING, None)
 
 
+def test_a_purpose_is_stored_as_its_word(engine: Engine) -> None:
+    seqs = stocked(engine, len(Purpose))
+    with write(engine) as session:
+        batch = create_batch(session, "random", 1, len(seqs), {})
+        add_tasks(session, batch, [new_task(seq, purpose=p) for seq, p in zip(seqs, Purpose, strict=True)])
+    with read(engine) as session:
+        stored = session.execute(text("SELECT purpose FROM label_tasks ORDER BY frame")).scalars().all()
+        found = tasks(session)
+    assert stored == ["train", "evaluation", "consensus", "suspect", "inspection", "report"]
+    assert [type(task.purpose) for task in found] == [Purpose] * len(found)
+
+
 def test_a_frame_has_one_open_task_per_purpose(engine: Engine) -> None:
     (seq,) = stocked(engine, 1)
     (task,) = queued(engine, [seq])
     with write(engine) as session:
         batch = create_batch(session, "random", 1, 2, {})
-        again = [new_task(seq, key="again"), new_task(seq, purpose="evaluation", key="other purpose")]
+        again = [new_task(seq, key="again"), new_task(seq, purpose=Purpose.EVALUATION, key="other purpose")]
         assert add_tasks(session, batch, again) == 1
         move(session, [task], PENDING, TaskStatus.CANCELLED)
         assert add_tasks(session, batch, [new_task(seq, key="after")]) == 1

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from connectors.ports import Purpose
 from db.engine import write
 from db.frames import NewFrame, add_frame, group_id
 from db.states import Origin, Role
@@ -49,7 +50,7 @@ def stocked(engine: Engine, count: int) -> list[int]:
         return add_frames(session, count)
 
 
-def new_task(frame: int, rank: int = 0, purpose: str = "train", key: str | None = None) -> NewTask:
+def new_task(frame: int, rank: int = 0, purpose: Purpose = Purpose.TRAIN, key: str | None = None) -> NewTask:
     return NewTask(
         frame, purpose, key or f"{purpose}-{frame}", rank, 1.0 - rank / 100, "dark, unusual", "uncertainty"
     )

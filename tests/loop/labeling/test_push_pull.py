@@ -8,16 +8,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from connectors.errors import LabelConfigMismatch, LabelStudioDown
-from connectors.ports import Annotation, Box, LabelProject
+from connectors.ports import Annotation, Box, LabelProject, Purpose
 from db.engine import read, write
 from db.facts import set_fact
 from db.frames import frames
 from db.labels import answers, labels
 from db.states import BatchStatus, TaskStatus
+from db.tables import LabelTask
 from db.tasks import batches, move
-from loop.base.errors import ProjectError
+from loop.base.errors import ProjectError, PurposeError
 from loop.labeling import pull as pulling
 from loop.labeling.pull import anything_to_pull
 from loop.labeling.push import PushReport, anything_to_push
@@ -252,6 +254,30 @@ def test_the_purpose_of_a_label_is_that_of_its_task(pushed: FakeParts) -> None:
         known = labels(session, source="annotation")
     assert {known[row(pushed, key).frame].purpose for key in (train,)} == {"train"}
     assert {known[row(pushed, key).frame].purpose for key in (evaluation,)} == {"evaluation"}
+
+
+def asked_for(parts: FakeParts, key: str, purpose: Purpose) -> None:
+    """The task is of that purpose, as one that a later version made would be."""
+    with write(parts.project.engine) as session:
+        session.execute(update(LabelTask).where(LabelTask.key == key).values(purpose=purpose))
+
+
+@pytest.mark.parametrize("purpose", [Purpose.CONSENSUS, Purpose.SUSPECT, Purpose.INSPECTION, Purpose.REPORT])
+def test_a_purpose_that_cannot_be_served_is_never_taken_for_training(
+    chosen: FakeParts, purpose: Purpose
+) -> None:
+    key = rows(chosen)[0].key
+    asked_for(chosen, key, purpose)
+    with pytest.raises(PurposeError, match=f"push: expected frames to train .*, got one for {purpose}"):
+        push(chosen)
+    assert (chosen.server.tasks, {task.status for task in rows(chosen)}) == ([], {TaskStatus.PENDING})
+    asked_for(chosen, key, Purpose.TRAIN)
+    push(chosen)
+    asked_for(chosen, key, purpose)
+    chosen.server.accept(key)
+    with pytest.raises(PurposeError, match=f"pull: expected frames to train .*, got one for {purpose}"):
+        pull(chosen)
+    assert label_of(chosen, key) is None
 
 
 def test_pulling_is_incremental(pushed: FakeParts) -> None:

@@ -8,8 +8,9 @@ from unittest.mock import patch
 
 import pytest
 
-from connectors.ports import Box
+from connectors.ports import Box, Purpose
 from db.engine import read, write
+from db.labels import labels, set_label
 from db.models import models
 from db.rounds import dataset, dataset_members, round_by_id
 from db.states import ModelStatus, Origin, Role, RoundStatus
@@ -127,6 +128,20 @@ def test_a_slice_with_too_few_groups_is_called_unverifiable(labeled: FakeParts) 
     assert (helmet["status"], helmet["groups"] < 8) == ("unverifiable", True)
     said = "could not be verified, so nothing is claimed of it: class helmet"
     assert any(reason.startswith(said) for reason in row.verdict["reasons"])
+
+
+@pytest.mark.parametrize("purpose", [Purpose.CONSENSUS, Purpose.SUSPECT, Purpose.INSPECTION, Purpose.REPORT])
+def test_labels_of_another_purpose_stop_the_freeze(labeled: FakeParts, purpose: Purpose) -> None:
+    with write(labeled.project.engine) as session:
+        seq = min(labels(session, source="annotation"))
+        set_label(session, seq, [], purpose, "annotation")
+    row = run(started(labeled))
+    assert row.status is RoundStatus.FAILED
+    assert row.error is not None
+    assert row.error.startswith(
+        f"freeze: expected frames to train or to evaluate with, got one for {purpose}"
+    )
+    assert not labeled.fake_trainer.specs
 
 
 def only(project: Project, keep: int, boxes: bool) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from connectors.ports import Purpose
+from loop.base.errors import PurposeError
 from loop.selection.exclusions import Asked, Rules, why_fewer
 
 
@@ -16,7 +19,7 @@ def rules(strategy: str = "random", engaged: int = 0) -> Rules:
 
 
 def asked(wanted: int, *chosen: int) -> Asked:
-    return Asked("train", wanted, np.ones(10, dtype=bool), np.array(chosen, dtype=np.int64))
+    return Asked(Purpose.TRAIN, wanted, np.ones(10, dtype=bool), np.array(chosen, dtype=np.int64))
 
 
 def test_a_full_part_explains_nothing() -> None:
@@ -57,7 +60,13 @@ def test_frames_without_a_sequence_are_never_beyond_it() -> None:
 
 
 def test_evaluation_frames_may_be_near_duplicates() -> None:
-    judged = Asked("evaluation", 4, np.arange(10) < 3, np.array([1, 2]))
+    judged = Asked(Purpose.EVALUATION, 4, np.arange(10) < 3, np.array([1, 2]))
     assert why_fewer(judged, rules(engaged=1), 3) == [
         "2 of 4 evaluation frames: of 3 kept for evaluation, 1 labeled or queued"
     ]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.CONSENSUS, Purpose.SUSPECT, Purpose.INSPECTION, Purpose.REPORT])
+def test_no_other_purpose_is_taken_for_training(purpose: Purpose) -> None:
+    with pytest.raises(PurposeError, match=f"select: expected frames to train .*, got one for {purpose}"):
+        why_fewer(replace(asked(8, 0), purpose=purpose), rules(), 3)
