@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, Insert, Select, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from db.tables import Base
@@ -69,5 +69,8 @@ def in_parts(statement: AnySelect, column: Any, values: Iterable[Any] | None) ->
 
 
 def _insert(session: Session, entity: type[Base]) -> Any:
-    dialect = session.get_bind().dialect.name
-    return (postgresql if dialect == "postgresql" else sqlite).insert(table_of(entity))
+    if session.get_bind().dialect.name != "postgresql":
+        return sqlite.insert(table_of(entity))
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table_of(entity))

@@ -26,8 +26,9 @@ from db.analysis import (
 from db.engine import read, write
 from db.frames import FrameRow, add_reject
 from loop.analysis import near_duplicates, producers
+from loop.analysis.producers import MEASURES_VERSION
 from loop.base.lease import exclusive
-from loop.math.coverage.image_statistics import MEASURES_VERSION, measure
+from loop.math.coverage.image_statistics import measure
 from loop.project.project import Project
 from loop.project.wiring import Parts
 

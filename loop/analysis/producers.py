@@ -15,10 +15,12 @@ from db.engine import read, write
 from db.facts import get_fact, set_fact
 from db.models import deployed
 from db.progress import Backlog, backlog, count_seen, find_producer, has_producer
-from loop.math.coverage.image_statistics import MEASURES_VERSION
 from loop.project.project import Project
 from loop.project.wiring import Parts, deployed_weights
 from loop.settings.settings import Settings
+
+MEASURES_VERSION = "measures-1"
+"""Who measures images; changes whenever a value of `image_statistics.measure` would."""
 
 
 @dataclass(frozen=True)

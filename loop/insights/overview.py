@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from connectors.ports import Purpose
-from connectors.sources.pattern_guess import likely_pattern
 from db.engine import read
 from db.facts import get_fact
 from db.frames import Unplaced, frame_counts, reject_counts, rejects, unplaced
@@ -24,6 +23,7 @@ from loop.ingest.camera_days import BLOCK
 from loop.ingest.ingest import UNKNOWN
 from loop.labeling.project import PROJECT_FACT
 from loop.project.project import Project, public_database_url
+from loop.project.wiring import likely_pattern
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,13 @@ def imported_captures(project: Project, paths: Sequence[Path]) -> dict[Path, Cap
     return found
 
 
+def likely_pattern(keys: Sequence[str]) -> str:
+    """A frames.pattern that all of these paths fit, "" where none does: a proposal for people, never assumed."""
+    from connectors.sources import pattern_guess
+
+    return pattern_guess.likely_pattern(keys)
+
+
 def build_embedder(root: Path, chosen: EmbedderSettings) -> Embedder:
     """The configured CLIP. Raises WeightsUnavailable, ModelError."""
     from connectors.clip.embedder import load_embedder

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from connectors.images import decode
 from connectors.ports import Array, Detections, Detector, Embedder, Image, Progress
+from loop.analysis.producers import MEASURES_VERSION
 from loop.base.arrays import Reals
 from loop.ingest.ingest import chunked
-from loop.math.coverage.image_statistics import MEASURES_VERSION, measure
+from loop.math.coverage.image_statistics import measure
 from loop.replay.data import ReplayData, ReplayFrame
 
 CHUNK = 32

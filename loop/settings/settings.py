@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -176,14 +177,13 @@ class Settings(BaseSettings):
 
 def load_settings(path: Path | None, root: Path | None = None) -> Settings:
     """The configuration of one project, in the folder `root` if it is not the file's. Raises ConfigError."""
-    defaults = _read_yaml(config.FOLDER / "default.yaml")
     own = _read_yaml(path) if path else {}
     keys = sorted(valid_keys())
     source = str(path) if path else "the configuration"
     _check_keys(own, keys, source)
     _check_environment(os.environ, keys)
     try:
-        settings = Settings(**_merged(defaults, own))
+        settings = Settings(**_merged(_shipped(), own))
     except ValidationError as error:
         raise ConfigError(explain(error, source, keys)) from error
     except SettingsError as error:
@@ -199,7 +199,7 @@ def valid_keys() -> set[str]:
 
 def default_values() -> dict[str, Any]:
     """The default of every setting by dotted name; a section's is the section."""
-    return dict(_walk(_read_yaml(config.FOLDER / "default.yaml")))
+    return dict(_walk(_shipped()))
 
 
 def value_of(settings: Settings, key: str) -> Any:
@@ -217,6 +217,11 @@ def _walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 FREE_FORM = {"round.train"}
 JSON_EXAMPLE = "expected JSON, for example FIELDLOOP_ROUND__TRAIN='{\"mosaic\": 0}'"
+
+
+@cache
+def _shipped() -> Mapping[str, Any]:
+    return _read_yaml(config.FOLDER / "default.yaml")
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -12,10 +12,20 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from db.engine import migration_config, open_database, read, schema_head, schema_revision, write
+from db.engine import (
+    MIGRATIONS,
+    migration_config,
+    open_database,
+    read,
+    schema_head,
+    schema_revision,
+    schema_revisions,
+    write,
+)
 from db.errors import SchemaMismatch, StateError
 from db.facts import claim_fact, get_fact, set_fact
 from db.tables import Base
@@ -35,6 +45,12 @@ def test_the_migrations_write_the_same_sql_as_the_tables(lite: Engine, tmp_path:
     Base.metadata.create_all(declared)
     declared.dispose()
     assert _schema(tmp_path / "lite.db") == _schema(tmp_path / "declared.db")
+
+
+def test_the_files_of_migrations_begin_with_their_revision() -> None:
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    assert schema_revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+    assert [schema_head()] == scripts.get_heads()
 
 
 def test_opening_again_changes_nothing(engine: Engine, url: str) -> None:

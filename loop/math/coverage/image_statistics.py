@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 from connectors.ports import Image
 from loop.base.arrays import Bytes
 
-MEASURES_VERSION = "measures-1"
-"""Name of the producer; changes whenever a value of `measure` would."""
-
 GRID_PIXELS = 65_000
 BAND_ROWS = 16
 BANDS = 14

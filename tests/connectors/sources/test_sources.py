@@ -16,9 +16,10 @@ from PIL import Image as Pil
 from connectors import images
 from connectors.errors import SourceError
 from connectors.ports import Capture, FrameSource
-from connectors.sources import Defaults, FolderSource, VideoSource, camera_day, open_source
-from connectors.sources.metadata import read_time, zone
+from connectors.sources.folder import FolderSource
+from connectors.sources.metadata import Defaults, camera_day, read_time, zone
 from connectors.sources.pattern import compile_pattern
+from connectors.sources.video import VideoSource
 
 NOW = 1_000_000.0
 
@@ -656,13 +657,3 @@ def test_real_clips_of_fixed_cameras() -> None:
     }
     assert counts["car-detection.mp4"] == 31
     assert all(count >= 25 for count in counts.values())
-
-
-# --- which source ---
-
-
-def test_the_path_decides_which_source_it_is(clip: Path, tmp_path: Path) -> None:
-    assert isinstance(open_source(tmp_path), FolderSource)
-    assert isinstance(open_source(clip), VideoSource)
-    with pytest.raises(SourceError, match=r"expected a folder of images or a video"):
-        open_source(tmp_path / "absent.mp4")

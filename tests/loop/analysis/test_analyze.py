@@ -15,11 +15,11 @@ from db.analysis import load_detections, load_embeddings, load_measurements, pro
 from db.engine import read, write
 from db.frames import frames, rejects
 from loop.analysis.analyze import analyze
+from loop.analysis.producers import MEASURES_VERSION
 from loop.base.errors import ProjectError
 from loop.base.lease import holder_id, take
 from loop.gaps import coverage_view
 from loop.ingest.ingest import ingest
-from loop.math.coverage.image_statistics import MEASURES_VERSION
 from loop.rounds.deploy import promote, rollback
 from tests.fakes import FakeEmbedder, FakeParts, add_checkpoint, quiet, weights, write_frames
 

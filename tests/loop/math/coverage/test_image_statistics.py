@@ -10,7 +10,8 @@ import pytest
 from simplejpeg import decode_jpeg, encode_jpeg
 
 from connectors.ports import Image
-from loop.math.coverage.image_statistics import MEASURES_VERSION, measure
+from loop.analysis.producers import MEASURES_VERSION
+from loop.math.coverage.image_statistics import measure
 
 NAMES = {
     "brightness",
