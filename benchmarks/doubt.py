@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from connectors.images import decode
 from connectors.ports import Array, Detections, Detector, Image
+from loop.base.files import chunked
 from loop.datasets.imported import DatasetError
-from loop.ingest.ingest import chunked
 from loop.math.boxes.matching import ImageMatch, iou_matrix, match, truth_of
 from loop.math.evaluation.frame_loss import frame_loss
 from loop.math.statistics.rank_correlation import spearman

@@ -28,6 +28,7 @@ import yaml
 from PIL import Image as Pil
 
 import config
+from connectors.files import sha256_of_file
 from connectors.ports import TrainSpec
 from connectors.yolo.trainer import YoloTrainer
 from demo.deployed import CARRIED
@@ -210,7 +211,7 @@ def _production(home: Path, out: Path, described: World) -> Iterable[Row]:
     truth = {each["sha256"]: each for each in map(json.loads, lines)}
     root = home / "world" / "production"
     for image in sorted(root.rglob("*.jpg")):
-        known = truth[hashlib.sha256(image.read_bytes()).hexdigest()]
+        known = truth[sha256_of_file(image)]
         site, camera, day = image.parent.relative_to(root).parts
         clock, _, number = image.stem.partition("-")
         label = _lines(known["boxes"], described.classes, image)

@@ -51,7 +51,6 @@ def open_index(
         if store is None:
             store = _trained(session, fresh, wanted)
         if _bring_up_to_date(session, store, wanted, chunk) or not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
             store.save(path)
     return store
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from connectors.files import draft_of, sha256_of_file, write_atomically
 from db.errors import IndexDamaged
 
 Array = NDArray[np.float32]
@@ -113,21 +113,18 @@ class VectorStore:
 
     def save(self, path: Path) -> None:
         """Replaces the file and its sidecar; a crash in between leaves a pair that `load` refuses."""
-        with self._lock:
-            beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-            faiss.write_index(self._index, str(beside))
+        with draft_of(path) as draft, self._lock:
+            faiss.write_index(self._index, str(draft))
             sidecar = Sidecar(
-                _file_hash(beside), len(self), self.dim, self.producer, ids_hash(self._ids), self.kind
+                sha256_of_file(draft), len(self), self.dim, self.producer, ids_hash(self._ids), self.kind
             )
-        _replace(beside, path)
-        beside.write_text(json.dumps(asdict(sidecar), indent=1))
-        _replace(beside, sidecar_path(path))
+        write_atomically(sidecar_path(path), json.dumps(asdict(sidecar), indent=1))
 
     @classmethod
     def load(cls, path: Path, probes: int = 32) -> VectorStore:
         """Raises IndexDamaged when a file is missing, or is not what its sidecar says."""
         sidecar = _read_sidecar(path)
-        if not path.is_file() or _file_hash(path) != sidecar.sha256:
+        if not path.is_file() or sha256_of_file(path) != sidecar.sha256:
             raise IndexDamaged(
                 f"expected {path} with sha256 {sidecar.sha256}, got another or none; rebuild it"
             )
@@ -206,19 +203,3 @@ def _read_sidecar(path: Path) -> Sidecar:
         raise IndexDamaged(
             f"expected {sidecar_path(path)} to describe the index, got {error}; rebuild it"
         ) from error
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _replace(beside: Path, path: Path) -> None:
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.clip.embedder import Preprocess
+from connectors.files import draft_of
 from demo.render import CAMERAS, CLASSES, QUALITIES, SITES, TIMES, VIEWS, WEATHERS, Camera, SceneSpec, render
 
 Pixels = NDArray[np.uint8]
@@ -151,11 +152,9 @@ def _random_spec(rng: np.random.Generator, by_view: dict[str, list[Camera]], see
 
 
 def _write(path: Path, scenes: list[tuple[Pixels, dict[str, str]]]) -> None:
-    beside = path.with_suffix(".part")
-    with beside.open("wb") as file:
+    with draft_of(path) as draft, draft.open("wb") as file:
         texts = np.array([json.dumps(attributes) for _, attributes in scenes])
         np.savez(file, images=np.stack([image for image, _ in scenes]), attributes=texts)
-    beside.replace(path)
 
 
 def _joined(parts: list[Any]) -> SceneSet:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from connectors.files import write_atomically
 from connectors.images import decode, inspect
 from connectors.ports import Box, Detector, Purpose
 from demo.plan import Plan
@@ -19,7 +20,6 @@ from demo.scoring import HeldOutSet, Score, load_tests
 from demo.world_schema import Condition
 from demo.world_schema import Gap as PlantedGap
 from loop.base.jsonable import plain
-from loop.ingest.ingest import write_atomically
 from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 from loop.project.wiring import Parts
@@ -67,8 +67,8 @@ def write_report(outcome: Outcome, parts: Parts, folder: Path) -> tuple[Path, li
     planted = [_planted(outcome, parts, gap, truth, folder) for gap in outcome.plan.world.production.gaps]
     needs = requirements(outcome, planted)
     page = folder / "report.html"
-    write_atomically(page, _render(outcome, parts, planted, needs).encode("utf-8"))
-    write_atomically(folder / "result.json", json.dumps(_result(outcome, planted, needs), indent=1).encode())
+    write_atomically(page, _render(outcome, parts, planted, needs))
+    write_atomically(folder / "result.json", json.dumps(_result(outcome, planted, needs), indent=1))
     return page, needs
 
 

@@ -11,7 +11,7 @@ from PIL import Image as Pil
 
 from connectors.images import decode, inspect
 from connectors.ports import Detections, Detector, Image, Progress
-from loop.ingest.ingest import chunked
+from loop.base.files import chunked
 from loop.math.boxes.matching import Truth
 from loop.math.evaluation.ap import average_precision, match_all
 

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as tnf
 
+from connectors.files import draft_of
 from demo.captions import captions
 from demo.clip_export import export
 from demo.clip_known import write_known
@@ -285,8 +286,8 @@ def _groups(model: nn.Module) -> Iterator[dict[str, Any]]:
 
 def _saved(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
+    with draft_of(path) as draft:
+        torch.save(state, draft)
 
 
 def _restored(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:

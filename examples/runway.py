@@ -9,7 +9,6 @@ judge the models at the end. fieldloop sees images, a camera's name, sequences a
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -31,6 +30,7 @@ from steps import (
     table,
 )
 
+from connectors.files import sha256_of_file
 from demo.annotator import Annotator, Truth
 
 WEIGHTS = Path("weights") / "yolov8n_from_int8.pt"
@@ -115,9 +115,7 @@ def compare(gap: dict[str, Any], store: Path, layout: Layout) -> Finding:
 
     A class that training lacks is no light and no weather, whatever its frames happen to show: it finds nothing here.
     """
-    shown = [
-        layout.conditions[hashlib.sha256((store / path).read_bytes()).hexdigest()] for path in gap["examples"]
-    ]
+    shown = [layout.conditions[sha256_of_file(store / path)] for path in gap["examples"]]
     everywhere = list(layout.conditions.values())
     shares = {condition: _share(shown, condition) for condition in CONDITIONS}
     finds = tuple(

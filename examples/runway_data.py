@@ -6,7 +6,6 @@ Sequences are never divided: each trains, is production, or is held out as a who
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import random
 import shutil
@@ -18,6 +17,8 @@ from pathlib import Path
 
 from PIL import Image as Pil
 from steps import write_data_yaml
+
+from connectors.files import sha256_of_file
 
 KNOWN = "dry-bright"
 CELLS = (KNOWN, "dry-dim", "dry-dark", "wet-dim")
@@ -207,7 +208,7 @@ def _write_production(
     conditions, boxes = {}, {}
     for name, frame in named.items():
         shutil.copyfile(source / "images" / frame.file, folder / name)
-        sha256 = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        sha256 = sha256_of_file(folder / name)
         conditions[sha256] = frame.conditions
         with Pil.open(folder / name) as image:
             size = image.size

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from connectors import files
+from connectors.files import move_durably
 from connectors.ports import Box
 from db.engine import read
 from db.frames import frames, rejects
@@ -73,7 +75,7 @@ class World:
     def run(self, process: Process, settle: timedelta = timedelta(0)) -> bool:
         """One process from ingest to pull; False when it was stopped."""
         self._patch.setattr(leases, "_started", lambda pid, number=next(self._numbers): str(number))
-        self._patch.setattr(ingestion, "write_atomically", _watched(process, ingestion_write))
+        self._patch.setattr(files, "move_durably", _watched(process, move_durably))
         project = open_project(self.folder / "project")
         event.listen(project.engine, "commit", lambda connection: process.point("commit"))
         try:
@@ -108,9 +110,6 @@ class World:
             return _state(project, self.server)
         finally:
             project.engine.dispose()
-
-
-ingestion_write = ingestion.write_atomically
 
 
 @pytest.fixture(scope="module")
@@ -246,13 +245,15 @@ def stop_at(points: range, new_world: Callable[[], World], expected: dict[str, A
     return stops
 
 
-def _watched(process: Process, act: Callable[[Path, bytes], None]) -> Callable[[Path, bytes], None]:
-    def write(target: Path, data: bytes) -> None:
+def _watched(process: Process, act: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+    """Of every file that is to outlive a stop: its draft is written, it is in its place."""
+
+    def move(source: Path, target: Path) -> None:
         process.point("before write")
-        act(target, data)
+        act(source, target)
         process.point("after write")
 
-    return write
+    return move
 
 
 def _state(project: Project, server: StudioServer) -> dict[str, Any]:

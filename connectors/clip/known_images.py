@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.errors import ModelError
+from connectors.files import draft_of, sha256_of_file
 from connectors.ports import Array
 
 FILE = "known.npz"
@@ -45,7 +45,8 @@ class KnownImages:
 def save_known(known: KnownImages, folder: Path) -> None:
     """known.npz beside the weights that it holds for, in half precision."""
     arrays = {name: np.asarray(getattr(known, name), dtype=np.float16) for name in LAYERS}
-    np.savez_compressed(folder / FILE, weights=np.array(_weights(folder)), **arrays)  # type: ignore[arg-type]
+    with draft_of(folder / FILE) as draft, draft.open("wb") as file:
+        np.savez_compressed(file, weights=np.array(sha256_of_file(folder / WEIGHTS)), **arrays)  # type: ignore[arg-type]
 
 
 def load_known(folder: Path, dim: int) -> KnownImages | None:
@@ -62,7 +63,7 @@ def load_known(folder: Path, dim: int) -> KnownImages | None:
     hidden = known.second.shape
     if (known.first.shape, known.first_bias.shape, known.bias.shape) != ((dim, *hidden), hidden, ()):
         raise _refused(path, f"layers of {known.first.shape} and {hidden} for vectors of {dim}")
-    if not (folder / WEIGHTS).is_file() or weights != _weights(folder):
+    if not (folder / WEIGHTS).is_file() or weights != sha256_of_file(folder / WEIGHTS):
         raise _refused(path, "that of other weights")
     return known
 
@@ -72,7 +73,3 @@ def _refused(path: Path, got: str) -> ModelError:
         f"{path}: expected what goes with the weights beside it; got {got}; copy the whole folder again, or delete "
         "this file, and conditions by prompts will claim something of every image"
     )
-
-
-def _weights(folder: Path) -> str:
-    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()

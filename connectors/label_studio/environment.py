@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from connectors.errors import LabelStudioError
+from connectors.files import sha256_of_file, write_atomically
 from connectors.ports import Progress
 
 LOCK = Path(__file__).with_name("label_studio_lock.txt")
@@ -34,7 +34,7 @@ def quiet(done: int, total: int, what: str) -> None:
 
 def environment_path(home: Path) -> Path:
     """The folder of the environment that belongs to the lock: another lock, another folder."""
-    return home / f"label-studio-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    return home / f"label-studio-{sha256_of_file(LOCK)[:12]}"
 
 
 def is_complete(environment: Path) -> bool:
@@ -103,7 +103,7 @@ def _build(environment: Path, progress: Progress) -> None:
             progress(total, total, "installing (about a minute)")
 
     _run([str(environment / "bin" / "python"), *install], follow)
-    (environment / MARKER).write_text(LOCK.read_text())
+    write_atomically(environment / MARKER, LOCK.read_text())
 
 
 def _run(command: list[str], on_line: Callable[[str], None]) -> None:

@@ -80,7 +80,9 @@ def spawn(
 def become(data_dir: Path, port: int, document_root: str, lock: int, command: list[str]) -> NoReturn:
     """Records this process, then is `command`: number and start time stay, and the lock is closed."""
     record = Record(os.getpid(), _process_start(os.getpid()) or "", port, document_root)
-    write_private(data_dir / RECORD, json.dumps(asdict(record)))
+    from connectors.files import write_atomically  # nothing of ours is found before this file runs by itself
+
+    write_atomically(data_dir / RECORD, json.dumps(asdict(record)), private=True)
     os.set_inheritable(lock, False)
     os.execv(command[0], command)  # noqa: S606  (no shell is wanted)
 
@@ -96,16 +98,6 @@ def end(data_dir: Path) -> bool:
                 _ended(record, STOP_SECONDS)
     (data_dir / RECORD).unlink(missing_ok=True)
     return record is not None
-
-
-def write_private(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def live_record(data_dir: Path) -> Record | None:
@@ -148,4 +140,5 @@ def _process_start(pid: int) -> str | None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     become(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5:])

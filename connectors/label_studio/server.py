@@ -15,8 +15,9 @@ from pathlib import Path
 import httpx
 
 from connectors.errors import LabelStudioDown, LabelStudioError
+from connectors.files import draft_of, move_durably, write_atomically
 from connectors.label_studio.environment import default_home, ensure_environment, locked, quiet
-from connectors.label_studio.process import Record, alive, end, live_record, spawn, write_private
+from connectors.label_studio.process import Record, alive, end, live_record, spawn
 from connectors.ports import Progress
 
 HOST = "127.0.0.1"
@@ -161,10 +162,8 @@ def _ensure_database(
     with locked(template.with_suffix(".lock"), lambda: progress(0, 0, "waiting for Label Studio's tables")):
         if not template.exists():
             _make_template(template, environment, credentials, progress)
-    partial = database.with_suffix(".partial")
-    shutil.copyfile(template, partial)
-    partial.chmod(0o600)
-    partial.replace(database)
+    with draft_of(database, private=True) as draft:
+        shutil.copyfile(template, draft)
 
 
 def _make_template(template: Path, environment: Path, credentials: _Credentials, progress: Progress) -> None:
@@ -186,7 +185,7 @@ def _make_template(template: Path, environment: Path, credentials: _Credentials,
             f"expected Label Studio to make its tables, got exit code {made.returncode}:\n{(made.stdout + made.stderr)[-1500:]}\n"
             f"next: free disk space if it is full; otherwise remove {environment} and start again"
         )
-    (work / DATABASE).replace(template)
+    move_durably(work / DATABASE, template)
     shutil.rmtree(work)
 
 
@@ -256,7 +255,7 @@ def _choose_port(port: int, data_dir: Path, keep: bool) -> int:
 
 def _remember(data_dir: Path, port: int) -> int:
     """Browsers' bookmarks stay good when a restart keeps the port."""
-    write_private(data_dir / "port", str(port))
+    write_atomically(data_dir / "port", str(port), private=True)
     return port
 
 
@@ -287,5 +286,5 @@ def _credentials(data_dir: Path) -> _Credentials:
     made = _Credentials(
         f"{name}@localhost", secrets.token_urlsafe(18), secrets.token_hex(20), secrets.token_urlsafe(48)
     )
-    write_private(path, json.dumps(asdict(made)))
+    write_atomically(path, json.dumps(asdict(made)), private=True)
     return made

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from connectors.errors import TrainingFailed
+from connectors.files import write_atomically
 
 SUFFIXES = frozenset(
     [
@@ -71,7 +72,7 @@ def read_dataset(path: Path) -> YoloDataset:
 def write_dataset(dataset: YoloDataset, folder: Path) -> Path:
     """A data.yaml of absolute paths and nothing else: no download script, no val folder that must exist."""
     for name, images in (("train", dataset.train), ("val", dataset.val or dataset.train)):
-        (folder / f"{name}.txt").write_text("".join(f"{image}\n" for image in images), encoding="utf-8")
+        write_atomically(folder / f"{name}.txt", "".join(f"{image}\n" for image in images))
     content = {
         "path": str(folder),
         "train": "train.txt",
@@ -79,7 +80,7 @@ def write_dataset(dataset: YoloDataset, folder: Path) -> Path:
         "names": dict(enumerate(dataset.names)),
     }
     path = folder / "data.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_atomically(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return path
 
 

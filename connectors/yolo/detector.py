@@ -6,7 +6,6 @@ belong here.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.errors import ModelError, WeightsUnavailable
+from connectors.files import sha256_of_file
 from connectors.ports import Detections, Image
 from connectors.yolo.environment import import_ultralytics, torch_threads, unchanged_process
 
@@ -84,7 +84,7 @@ def load_detector(
     model, classes = _load(weights)
     settings = {"imgsz": imgsz, "conf": conf, "iou": iou, "max_det": max_det, "device": device}
     predictor = _predictor(model, settings, class_scores)
-    name = f"yolo:{_digest(weights)[:16]}:{imgsz}px:conf{conf:g}:iou{iou:g}:max{max_det}"
+    name = f"yolo:{sha256_of_file(weights)[:16]}:{imgsz}px:conf{conf:g}:iou{iou:g}:max{max_det}"
     detector = YoloDetector(name, classes, predictor, threads)
     with unchanged_process():
         detector.detect([np.zeros((64, 64, 3), np.uint8)])
@@ -197,11 +197,6 @@ def _check_image(image: NDArray[Any], position: int) -> None:
             f"image {position}: expected RGB uint8 of shape (H, W, 3), "
             f"got {image.dtype} of shape {image.shape}; decode it with PIL's convert('RGB')"
         )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_line(error: Exception) -> str:

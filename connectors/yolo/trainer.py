@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.errors import TrainingCancelled, TrainingFailed, TrainingKilled
+from connectors.files import sha256_of_file, write_atomically
 from connectors.ports import Progress, TrainResult, TrainSpec
 from connectors.yolo.dataset import read_dataset, write_dataset
 from connectors.yolo.environment import CANCELLED, environment
@@ -168,7 +169,7 @@ def _prepare(spec: TrainSpec) -> _Run:
         "parent": os.getpid(),
         "digest": digest,
     }
-    (folder / "spec.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_atomically(folder / "spec.json", json.dumps(content, indent=1))
     return _Run(folder, spec, digest)
 
 
@@ -191,8 +192,7 @@ def _check_overrides(overrides: dict[str, object]) -> None:
 
 
 def _spec_digest(spec: TrainSpec, dataset: str) -> str:
-    with spec.weights.open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    weights = sha256_of_file(spec.weights)
     what = [weights, dataset, spec.epochs, spec.seed, spec.imgsz, spec.batch, spec.overrides]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
@@ -221,7 +221,7 @@ def _result(run: _Run) -> TrainResult | None:
     try:
         content = json.loads((run.folder / "result.json").read_text(encoding="utf-8"))
         weights = run.folder / content["weights"]
-        if hashlib.sha256(weights.read_bytes()).hexdigest() != content["sha256"]:
+        if sha256_of_file(weights) != content["sha256"]:
             return None
     except (OSError, ValueError, KeyError):
         return None

@@ -26,6 +26,7 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT, LOGGER, RANK, SETTINGS, __version__
 from ultralytics.utils.patches import torch_load
 
+from connectors.files import draft_of, write_atomically
 from connectors.yolo.environment import CANCELLED, silence
 
 FAILED = 1
@@ -79,10 +80,10 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def save_model(self) -> bool:
         last, best = self.last, self.best
-        self.last = self.best = last.with_suffix(".partial")
         try:
-            super().save_model()
-            replace_durably(self.last, last)
+            with draft_of(last) as draft:
+                self.last = self.best = draft
+                super().save_model()
         finally:
             self.last, self.best = last, best
         return True
@@ -179,7 +180,7 @@ def finish(last: Path, run_dir: Path, digest: str, started: float) -> None:
     """Writes the candidate, and then the result that marks the run as done."""
     epochs = int(torch_load(last, map_location="cpu")["epoch"]) + 1
     content = exported(last)
-    write_bytes(run_dir / CANDIDATE, content)
+    write_atomically(run_dir / CANDIDATE, content)
     result = {
         "weights": CANDIDATE,
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -228,19 +229,7 @@ def append_line(path: Path, content: dict[str, Any]) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    write_bytes(path, json.dumps(content, indent=1).encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    beside = path.with_suffix(path.suffix + ".partial")
-    beside.write_bytes(content)
-    replace_durably(beside, path)
-
-
-def replace_durably(source: Path, target: Path) -> None:
-    with source.open("rb") as file:
-        os.fsync(file.fileno())
-    source.replace(target)
+    write_atomically(path, json.dumps(content, indent=1))
 
 
 @contextmanager

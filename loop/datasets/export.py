@@ -5,7 +5,6 @@ A trainer drops an image with a bad label in silence; `validate_export` names it
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -17,7 +16,8 @@ from typing import Any
 import yaml
 
 from connectors.errors import ImageRejected
-from connectors.images import decode
+from connectors.files import move_durably, sha256_of_file
+from connectors.images import content_hash, decode
 from loop.datasets.freeze import Entry, Manifest, check_trainable
 from loop.datasets.imported import SMALLEST_SIDE, DatasetError, PixelBox
 
@@ -40,7 +40,7 @@ def export_yolo(manifest: Manifest, store: Path, out: Path) -> Path:
     try:
         _write(manifest, store, draft)
         draft.chmod(0o755)
-        draft.replace(out)
+        move_durably(draft, out)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -115,7 +115,7 @@ def _stored(entry: Entry, store: Path) -> Path:
         raise DatasetError(
             f"frame {entry.frame}: expected its image at {file}, got nothing; restore the file"
         )
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    found = sha256_of_file(file)
     if found != entry.content_hash:
         raise DatasetError(
             f"frame {entry.frame}: expected content {entry.content_hash} in {file}, got {found}; restore the file"
@@ -144,9 +144,7 @@ def _left_alone(source: Path) -> bool:
 
 def _write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
+    path.write_text(text, encoding="utf-8")
 
 
 def _lines(path: Path) -> list[str]:
@@ -176,7 +174,7 @@ def _image_problems(out: Path, line: str, classes: int) -> list[str]:
         return [f"{line}: no such image"]
     problems = []
     data = file.read_bytes()
-    if hashlib.sha256(data).hexdigest() != file.stem:
+    if content_hash(data) != file.stem:
         problems.append(f"{line}: its content is not what its name says")
     try:
         shape = decode(data).shape

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -30,14 +26,13 @@ from db.frames import (
     seen_sources,
 )
 from db.states import Origin
+from loop.base.files import UNKNOWN, chunked, store_image
 from loop.ingest.camera_days import Groups
 from loop.project.wiring import NOTHING_GIVEN, Given, Parts
 from loop.settings.settings import Settings
 
 CHUNK = 64
 SETTLING_PASSES = 5
-UNKNOWN = "unknown"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -143,37 +138,6 @@ def one_pass(
     _record_asides(engine, source, report)
     report.unsettled = source.unsettled
     return report
-
-
-def store_image(store: Path, sha256: str, suffix: str, data: bytes) -> str:
-    """Writes an image under its content hash, atomically; the path below `store`."""
-    relative = f"frames/{sha256[:2]}/{sha256}{suffix}"
-    target = store / relative
-    if target.is_file() and target.stat().st_size == len(data):
-        return relative
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(target, data)
-    return relative
-
-
-def write_atomically(target: Path, data: bytes) -> None:
-    """All of `data` or nothing: written beside, synced, moved into place. Raises OSError, the target untouched."""
-    handle = NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False)  # noqa: SIM115
-    try:
-        with handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        Path(handle.name).replace(target)
-    except BaseException:
-        Path(handle.name).unlink(missing_ok=True)
-        raise
-
-
-def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def unchanged(engine: Engine, sightings: Collection[Seen], rules: IngestRules) -> set[str]:

@@ -18,9 +18,9 @@ from db.rounds import RoundRow, rounds
 from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
 from loop.analysis.producers import Analyzed, progress
+from loop.base.files import UNKNOWN
 from loop.base.lease import holder_alive
 from loop.ingest.camera_days import BLOCK
-from loop.ingest.ingest import UNKNOWN
 from loop.labeling.project import PROJECT_FACT
 from loop.project.project import Project, public_database_url
 from loop.project.wiring import likely_pattern

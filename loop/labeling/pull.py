@@ -23,7 +23,7 @@ from db.labels import AnswerRow, answers, delete_label, labels, record_annotatio
 from db.states import TaskStatus
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError, PurposeError
-from loop.ingest.ingest import chunked
+from loop.base.files import chunked
 from loop.labeling.project import label_studio_project
 from loop.project.wiring import Parts
 

@@ -23,8 +23,8 @@ from db.states import TaskStatus
 from db.tables import utcnow
 from db.tasks import TaskRow, move, tasks
 from loop.base.errors import ConfigError, PurposeError
+from loop.base.files import chunked
 from loop.base.lease import exclusive
-from loop.ingest.ingest import chunked
 from loop.labeling.project import label_studio_project, remember_project
 from loop.labeling.renewal import renew_project
 from loop.math.boxes.drawn import predicted_boxes

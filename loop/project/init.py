@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 
 import config
 from connectors.errors import ImageRejected, WeightsUnavailable
+from connectors.files import sha256_of_file, write_atomically
 from connectors.images import content_hash, decode, inspect
 from connectors.ports import Box, Capture, Progress, Purpose
 from connectors.yolo.detector import read_classes
@@ -29,12 +30,12 @@ from db.labels import set_label
 from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
 from loop.base.errors import ConfigError, ProjectError
+from loop.base.files import UNKNOWN, chunked, store_image
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
-from loop.ingest.ingest import UNKNOWN, chunked, store_image, write_atomically
 from loop.project.class_list import check_classes
 from loop.project.project import CONFIG_NAME, Project, open_project
-from loop.project.weights import file_sha256, sync_deployed
+from loop.project.weights import sync_deployed
 from loop.project.wiring import build_embedder, imported_captures
 from loop.settings.messages import unknown_key
 from loop.settings.settings import FREE_FORM, Settings, default_values, load_settings
@@ -197,15 +198,14 @@ def _write_config(root: Path, text: str) -> None:
             f"expected no project in {root}, or the same one half made; found a {CONFIG_NAME} with other settings; "
             "edit that file or choose another folder"
         )
-    root.mkdir(parents=True, exist_ok=True)
-    write_atomically(target, text.encode())
+    write_atomically(target, text)
 
 
 def _claim(project: Project, plan: NewProject, dataset: ImportedDataset, classes: Sequence[str]) -> None:
     """A project stays with what it was made from, however often `init` is run. Raises ProjectError."""
     made_from = {
         "classes": json.dumps(list(classes)),
-        "weights": file_sha256(plan.weights),
+        "weights": sha256_of_file(plan.weights),
         "dataset": dataset.fingerprint,
     }
     with write(project.engine) as session:
@@ -220,8 +220,7 @@ def _claim(project: Project, plan: NewProject, dataset: ImportedDataset, classes
 
 def _deploy(project: Project, weights: Path, classes: Sequence[str]) -> None:
     data = weights.read_bytes()
-    sha256 = hashlib.sha256(data).hexdigest()
-    project.models.mkdir(exist_ok=True)
+    sha256 = content_hash(data)
     path = project.models / f"{sha256}.pt"
     if not path.is_file():
         write_atomically(path, data)

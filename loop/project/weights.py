@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from connectors.files import sha256_of_file, write_atomically
 from db.engine import read
 from db.models import ModelRow, deployed
 from loop.base.errors import ProjectError
@@ -17,14 +17,12 @@ def sync_deployed(project: Project) -> None:
 
     Raises ProjectError where they would have to be copied from a file that was changed.
     """
-    from loop.ingest.ingest import write_atomically
-
     with read(project.engine) as session:
         current = deployed(session)
     if current is None:
         return
     target = project.deployed_weights
-    if not target.is_file() or file_sha256(target) != current.sha256:
+    if not target.is_file() or sha256_of_file(target) != current.sha256:
         check_weights(project, current)
         write_atomically(target, (project.root / current.path).read_bytes())
 
@@ -47,9 +45,4 @@ def _known_sha256(path: Path) -> str:
 @lru_cache(maxsize=64)
 def _sha256_at(path: Path, *state: int) -> str:
     del state
-    return file_sha256(path)
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    return sha256_of_file(path)

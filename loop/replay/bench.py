@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from connectors.files import sha256_of_file
 from connectors.ports import Detections, Progress
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
@@ -32,7 +33,7 @@ from loop.replay.results import (
 from loop.replay.scoring import pool_shares, rare_slices, scored
 from loop.replay.settings import ReplaySettings, settings_hash
 from loop.replay.split import LABELED, POOL
-from loop.replay.tools import JUDGED_FROM, Tools, sha256_of, weights_of
+from loop.replay.tools import JUDGED_FROM, Tools, weights_of
 from loop.replay.training import Workshop, filled, passes_of, replayed, start_rows, truth_counts
 
 Say = Callable[[str], None]
@@ -75,7 +76,7 @@ class Bench:
         self._workshop = Workshop(self.data, self.settings, tools.trainer, weights, folders.work, threads)
         self._check_passes()
         self.results = Results(folders.results)
-        self.about = self._about(sha256_of(weights))
+        self.about = self._about(sha256_of_file(weights))
         self.results.claim(self.about)
         facts = load_facts(self.data, tools.embedder, folders.work, progress)
         self._workshop.prepare()

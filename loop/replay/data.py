@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from connectors.files import sha256_of_file
 from connectors.sources.metadata import Facts as SourceFacts
 from connectors.sources.metadata import camera_day
 from loop.base.arrays import Bools, Ints
+from loop.base.files import UNKNOWN
 from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, PixelBox
 from loop.datasets.importers import read_dataset
 from loop.datasets.units import Item, units
-from loop.ingest.ingest import UNKNOWN
 from loop.replay.settings import ReplaySettings
 from loop.replay.sidecar import Known, read_beside, read_paths, read_sidecar
 from loop.replay.split import ALONE, LABELED, POOL, Part, parts_of
@@ -132,7 +133,7 @@ def _frame(image: ImportedImage, root: Path, known: Known | None, settings: Repl
     return ReplayFrame(
         key,
         path,
-        hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256_of_file(path),
         image.width,
         image.height,
         tuple(image.boxes or ()),

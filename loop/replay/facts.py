@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from connectors.files import draft_of
 from connectors.images import decode
 from connectors.ports import Array, Detections, Detector, Embedder, Image, Progress
 from loop.analysis.producers import MEASURES_VERSION
 from loop.base.arrays import Reals
-from loop.ingest.ingest import chunked
+from loop.base.files import chunked
 from loop.math.coverage.image_statistics import measure
 from loop.replay.data import ReplayData, ReplayFrame
 
@@ -99,7 +99,5 @@ def _images(frames: Sequence[ReplayFrame]) -> Iterator[list[Image]]:
 
 
 def _write(file: Path, arrays: dict[str, Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.stem}-{os.getpid()}.npz")
-    np.savez(partial, **arrays)
-    partial.replace(file)
+    with draft_of(file) as draft, draft.open("wb") as out:
+        np.savez(out, **arrays)

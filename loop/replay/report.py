@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from connectors.files import write_atomically
 from loop.base.arrays import Reals
 from loop.math.statistics.multiple_testing import holm
 from loop.math.statistics.paired import not_worse, paired
@@ -54,7 +55,7 @@ def write_report(results: Path, docs: Path, shown: str = "") -> Path:
     told = notes.read_text(encoding="utf-8").strip() if notes.is_file() else ""
     text = "\n".join(_lines(about, curves, shown or results.as_posix(), name, sliced, told))
     file = docs / f"{name}.md"
-    file.write_text(text + "\n", encoding="utf-8")
+    write_atomically(file, text + "\n")
     return file
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -12,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from connectors.files import write_atomically
 from loop.base.errors import ConfigError
 
 ABOUT = "replay.json"
@@ -241,11 +241,4 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _write(file: Path, tree: Mapping[str, Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    with partial.open("w", encoding="utf-8") as out:
-        json.dump(tree, out, indent=1, sort_keys=True)
-        out.write("\n")
-        out.flush()
-        os.fsync(out.fileno())
-    partial.replace(file)
+    write_atomically(file, json.dumps(tree, indent=1, sort_keys=True) + "\n")

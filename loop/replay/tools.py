@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +60,3 @@ def weights_of(settings: ReplaySettings) -> Path:
             "give --weights, or name it in replay.yaml beside the dataset"
         )
     return Path(settings.weights)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from connectors.files import draft_of, write_atomically
 from connectors.ports import Progress, Trainer, TrainSpec
 from loop.base.arrays import Ints
 from loop.datasets.balance import Replay, repeats
@@ -41,8 +41,6 @@ class Workshop:
 
     def prepare(self) -> None:
         """Lays the frames out as a trainer wants them; what lies there already is left."""
-        for part in ("images", "labels"):
-            (self.images / part).mkdir(parents=True, exist_ok=True)
         for frame, part in zip(self.data.frames, self.data.parts, strict=True):
             if part in (LABELED, POOL):
                 self._lay_out(frame)
@@ -89,10 +87,9 @@ class Workshop:
         if image.is_file():
             return
         lines = [f"{label_line(box, frame.width, frame.height)}\n" for box in frame.boxes]
-        (self.images / "labels" / f"{frame.content_hash}.txt").write_text("".join(lines), encoding="utf-8")
-        partial = image.with_name(f".{image.name}.{os.getpid()}")
-        shutil.copyfile(frame.path, partial)
-        partial.replace(image)
+        write_atomically(self.images / "labels" / f"{frame.content_hash}.txt", "".join(lines))
+        with draft_of(image) as draft:
+            shutil.copyfile(frame.path, draft)
 
 
 def start_rows(data: ReplayData, settings: ReplaySettings, seed: int) -> Ints:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from connectors.images import decode, inspect
 from connectors.ports import Detections, Detector, Progress, Purpose
 from db.engine import read
 from db.frames import FrameRow, frames
@@ -19,8 +16,8 @@ from db.states import Origin, TaskStatus
 from db.tasks import TaskRow, tasks
 from loop.base.arrays import Bools, Reals
 from loop.base.errors import RoundError
+from loop.base.files import chunked, load_image
 from loop.gaps.coverage_view import CoverageView
-from loop.ingest.ingest import chunked
 from loop.math.boxes.matching import Truth, truth_of, with_class_ids
 from loop.math.evaluation.ap import match_all
 from loop.math.evaluation.gate import GateSettings, Latency, Verdict, judge
@@ -55,7 +52,7 @@ def judge_candidate(
     before: list[Detections] = []
     after: list[Detections] = []
     for done, chunk in enumerate(chunked(held.rows, CHUNK)):
-        images = [load_image(project.store, frame) for frame in chunk]
+        images = [load_image(project.store, frame.path) for frame in chunk]
         before += deployed.detect(images)
         after += candidate.detect(images)
         progress(min((done + 1) * CHUNK, len(held.rows)), len(held.rows), "held-out frames")
@@ -120,11 +117,6 @@ def check_held_out(project: Project) -> None:
         "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label Studio, "
         "or import a dataset with a val split"
     )
-
-
-def load_image(store: Path, frame: FrameRow) -> NDArray[np.uint8]:
-    data = (store / frame.path).read_bytes()
-    return decode(data, inspect(data))
 
 
 def _probability(answered: Mapping[int, TaskRow], frame: FrameRow) -> float:

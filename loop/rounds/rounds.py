@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.errors import ModelError, TrainingCancelled, TrainingFailed, TrainingKilled
+from connectors.files import sha256_of_file, write_atomically
 from connectors.ports import Progress, Purpose, TrainSpec
 from db.engine import read, write
 from db.errors import Conflict
@@ -33,9 +34,8 @@ from db.states import OPEN_ROUNDS, ModelStatus, RoundStatus
 from loop.base.errors import LoopError, ProjectError, RoundError
 from loop.base.lease import exclusive
 from loop.gaps import coverage_view
-from loop.ingest.ingest import write_atomically
 from loop.project.project import Project
-from loop.project.weights import check_weights, file_sha256, sync_deployed
+from loop.project.weights import check_weights, sync_deployed
 from loop.project.wiring import Parts, check_device, deployed_weights
 from loop.rounds.freeze import ensure_analyzed, freeze_dataset
 from loop.rounds.judge import check_held_out, judge_candidate
@@ -334,9 +334,9 @@ def _cancel(project: Project, row: RoundRow) -> None:
 
 
 def _keep_weights(project: Project, weights: Path, row: RoundRow) -> int:
-    sha256 = file_sha256(weights)
+    sha256 = sha256_of_file(weights)
     target = project.models / f"{sha256}.pt"
-    if not target.is_file() or file_sha256(target) != sha256:
+    if not target.is_file() or sha256_of_file(target) != sha256:
         write_atomically(target, weights.read_bytes())
     with write(project.engine) as session:
         return add_model(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from loop.ingest.ingest import write_atomically
+from connectors.files import write_atomically
 from loop.insights.duplicates import CameraRepeats, Cluster, Pair, Shot, Survey, shots
 from loop.project.project import Project
 from loop.web.thumbnails import thumbnail
@@ -51,9 +51,7 @@ class Strip:
 
 def write(project: Project, found: Survey, path: Path) -> None:
     """Writes the page to `path`."""
-    target = path.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(target, render(project, found).encode("utf-8"))
+    write_atomically(path.resolve(), render(project, found))
 
 
 def render(project: Project, found: Survey) -> str:

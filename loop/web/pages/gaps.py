@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from connectors.files import write_atomically
 from connectors.ports import Box
 from loop.base.arrays import Ints
 from loop.gaps.coverage_view import CoverageView
-from loop.ingest.ingest import write_atomically
 from loop.math.boxes.drawn import predicted_boxes
 from loop.math.coverage.facets import UNKNOWN, Facet
 from loop.math.coverage.gaps import Gap
@@ -64,8 +64,7 @@ def write(project: Project, view: CoverageView, path: Path) -> None:
     """Writes the page to `path`, and the copy that `fieldloop serve` shows."""
     text = render(project, view)
     for target in {path.resolve(), (project.pages / "gaps.html").resolve()}:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, text.encode("utf-8"))
+        write_atomically(target, text)
 
 
 def render(project: Project, view: CoverageView) -> str:

@@ -9,8 +9,8 @@ from tempfile import TemporaryFile
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from connectors.files import write_atomically
 from loop.gaps.coverage_view import CoverageView
-from loop.ingest.ingest import write_atomically
 from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 from loop.selection.explanation import told_boxes
@@ -41,8 +41,7 @@ def check_writable(path: Path) -> None:
 
 def write(project: Project, view: CoverageView, report: SelectReport, path: Path) -> None:
     """Writes the page. The report must have been made with an explanation."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, render(project, view, report).encode("utf-8"))
+    write_atomically(path.resolve(), render(project, view, report))
 
 
 def render(project: Project, view: CoverageView, report: SelectReport) -> str:

@@ -16,6 +16,8 @@ import pytest
 from PIL import Image as Pil
 from sqlalchemy import delete
 
+from connectors import files
+from connectors.files import move_durably
 from connectors.ports import Aside, Capture
 from connectors.sources.folder import FolderSource
 from db.engine import read, write
@@ -250,16 +252,15 @@ def test_a_full_disk_loses_nothing_and_the_next_run_goes_on(
     parts: FakeParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingestion, "CHUNK", 8)
-    write = ingestion.write_atomically
     room = [20]
 
-    def until_full(target: Path, data: bytes) -> None:
+    def until_full(source: Path, target: Path) -> None:
         room[0] -= 1
         if room[0] < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(target, data)
+        move_durably(source, target)
 
-    monkeypatch.setattr(ingestion, "write_atomically", until_full)
+    monkeypatch.setattr(files, "move_durably", until_full)
     with pytest.raises(OSError, match="No space left on device"):
         take_in(parts)
     rows = produced(parts.project)
@@ -272,25 +273,6 @@ def test_a_full_disk_loses_nothing_and_the_next_run_goes_on(
     stored = [path for path in (parts.project.store / "frames").rglob("*") if path.is_file()]
     assert len(stored) == 42 + 32
     assert not [path for path in stored if path.suffix == ".part"]
-
-
-def test_a_failed_write_leaves_neither_target_nor_draft(tmp_path: Path) -> None:
-    target = tmp_path / "a.bin"
-    target.write_bytes(b"before")
-    with (
-        patch("os.fsync", side_effect=OSError(errno.ENOSPC, "No space left on device")),
-        pytest.raises(OSError, match="No space left"),
-    ):
-        ingestion.write_atomically(target, b"after")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.bin", b"before")]
-
-
-def test_a_torn_stored_file_is_written_again(parts: FakeParts) -> None:
-    data = picture(seed=9)
-    path = ingestion.store_image(parts.project.store, ingestion.content_hash(data), ".jpg", data)
-    (parts.project.store / path).write_bytes(data[:10])
-    ingestion.store_image(parts.project.store, ingestion.content_hash(data), ".jpg", data)
-    assert (parts.project.store / path).read_bytes() == data
 
 
 def test_a_camera_day_keeps_its_role_whatever_comes_later(parts: FakeParts, folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from connectors.errors import WeightsUnavailable
+from connectors.files import sha256_of_file
 from db.engine import read
 from db.frames import frames
 from db.labels import labels
@@ -19,7 +20,6 @@ from loop.base.errors import ConfigError, ProjectError
 from loop.project import init as creating
 from loop.project.init import NewProject, create_project
 from loop.project.project import Project, open_project
-from loop.project.weights import file_sha256
 from tests.fakes import CLASSES, create, picture, quiet, weights, write_dataset
 
 
@@ -56,7 +56,7 @@ def test_a_project_holds_dataset_model_and_settings(plan: NewProject) -> None:
         model = deployed(session)
         roles = {row.split: row.role for row in frames(session)}
     assert model is not None
-    assert model.sha256 == file_sha256(plan.weights) == file_sha256(project.deployed_weights)
+    assert model.sha256 == sha256_of_file(plan.weights) == sha256_of_file(project.deployed_weights)
     assert roles == {"train": Role.POOL, "val": Role.EVALUATION}
     text = (plan.root / "fieldloop.yaml").read_text()
     assert "# frames of one batch" in text
@@ -135,16 +135,16 @@ def test_other_classes_in_the_folder_are_refused(plan: NewProject) -> None:
 
 def test_other_weights_in_the_folder_are_refused(plan: NewProject) -> None:
     create(plan)
-    first = file_sha256(plan.weights)
+    first = sha256_of_file(plan.weights)
     plan.weights.write_bytes(weights(note="retrained"))
-    other = file_sha256(plan.weights)
+    other = sha256_of_file(plan.weights)
     with pytest.raises(
         ProjectError,
         match=rf"expected the weights this project was made with \({first}\), got others \({other}\); choose another",
     ):
         create(plan)
     project = open_project(plan.root)
-    assert file_sha256(project.deployed_weights) == first
+    assert sha256_of_file(project.deployed_weights) == first
     assert [path.name for path in project.models.glob("*.pt")] != []
     assert not (project.models / f"{other}.pt").exists()
 

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
+from connectors.files import sha256_of_file
 from connectors.ports import Box, Purpose
 from db.engine import read, write
 from db.labels import labels, set_label
@@ -24,7 +25,6 @@ from loop.ingest.ingest import ingest
 from loop.labeling.pull import pull
 from loop.labeling.push import push
 from loop.project.project import Project
-from loop.project.weights import file_sha256
 from loop.rounds import freeze, judge, rounds
 from loop.rounds.judge import TRAINING_WORLD, held_out
 from loop.selection.select import select
@@ -53,7 +53,7 @@ def test_a_better_candidate_is_promoted(labeled: FakeParts) -> None:
     row = run(started(labeled))
     assert row.error is None
     assert row.status is RoundStatus.PROMOTED, row.verdict
-    assert in_production(labeled) == sha_of(BETTER) == file_sha256(labeled.project.deployed_weights)
+    assert in_production(labeled) == sha_of(BETTER) == sha256_of_file(labeled.project.deployed_weights)
     assert row.verdict is not None
     assert row.verdict["promote"]
     (spec,) = labeled.fake_trainer.specs

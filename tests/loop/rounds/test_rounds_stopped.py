@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from connectors.errors import ModelError, TrainingFailed, TrainingKilled
+from connectors.files import sha256_of_file
 from db.engine import read, write
 from db.errors import Conflict
 from db.models import models
@@ -20,7 +21,6 @@ from loop.base.errors import RoundError, Waiting
 from loop.base.lease import holder_id, take
 from loop.ingest.ingest import ingest
 from loop.insights.overview import round_line
-from loop.project.weights import file_sha256
 from loop.rounds import rounds
 from loop.rounds.deploy import find_model
 from loop.service.scheduler import Stopping
@@ -167,7 +167,7 @@ def test_killed_after_any_step_the_step_is_done_again(labeled: FakeParts, step: 
         rounds.run(parts, quiet)
     row = run(parts)
     assert row.status is RoundStatus.PROMOTED
-    assert in_production(parts) == sha_of(BETTER) == file_sha256(parts.project.deployed_weights)
+    assert in_production(parts) == sha_of(BETTER) == sha256_of_file(parts.project.deployed_weights)
     with read(parts.project.engine) as session:
         assert len(models(session)) == 2
 

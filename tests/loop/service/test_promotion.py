@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from connectors.files import sha256_of_file
 from connectors.label_studio.results import KEY
-from loop.project.weights import file_sha256
 from tests.loop.service.test_kills import standing
 from tests.loop.service.world import CLASSES, SIDE, Served, World, deliver, until, world_at
 from tests.studio import Person, Studio, drawn
@@ -74,8 +74,8 @@ def test_it_promotes_by_itself_and_is_led_back_while_it_runs(
     title = f"promotion {tmp_path.name}"[:50]
     world = world_at(label_studio, tmp_path / "world", title, SETTINGS)
     weights = world.root / "models" / "deployed.pt"
-    first = file_sha256(weights)
-    truth = {file_sha256(path)[:20]: class_of(path) for path in deliver(world.incoming, FRAMES)}
+    first = sha256_of_file(weights)
+    truth = {sha256_of_file(path)[:20]: class_of(path) for path in deliver(world.incoming, FRAMES)}
     served = world.serve()
     try:
         _follow(world, served, label_studio, title, truth, first)
@@ -99,7 +99,7 @@ def _follow(
     until(opened, WORK_S)
     row = until(lambda: ended(served), TRAINED_S)
     assert row["status"] == "promoted", row
-    second = file_sha256(weights)
+    second = sha256_of_file(weights)
     assert second != first
     assert state(served)["deployed"]["sha256"] == second
     gained = next(check for check in row["verdict"]["checks"] if check["name"] == "better overall")
@@ -112,6 +112,6 @@ def _follow(
     until(lambda: analyzed(state(served), second) == (all_of, all_of), WORK_S)
 
     world.run("models", "rollback")
-    assert file_sha256(weights) == first
+    assert sha256_of_file(weights) == first
     assert analyzed(state(served), first)[0] >= FRAMES + IMPORTED
     until(lambda: analyzed(state(served), first) == (all_of, all_of), WORK_S)

@@ -1,0 +1,40 @@
+"""The images of a project's store, and pieces of a long list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from connectors.files import write_atomically
+from connectors.images import decode
+from connectors.ports import Image
+
+UNKNOWN = "unknown"
+"""Camera or site of a frame of which nothing says it."""
+T = TypeVar("T")
+
+
+def store_image(store: Path, sha256: str, suffix: str, data: bytes) -> str:
+    """Keeps an image under its content hash; its path below `store`. Raises OSError.
+
+    What production shows is for the owner alone (mode 0600).
+    """
+    relative = f"frames/{sha256[:2]}/{sha256}{suffix}"
+    target = store / relative
+    if not (target.is_file() and target.stat().st_size == len(data)):
+        write_atomically(target, data, private=True)
+    return relative
+
+
+def load_image(store: Path, path: str) -> Image:
+    """The pixels of the image at `path` below `store`. Raises OSError, ImageRejected."""
+    return decode((store / path).read_bytes())
+
+
+def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items in order, the last one of what is left."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
