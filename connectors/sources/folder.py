@@ -12,10 +12,11 @@ from pathlib import Path
 
 from connectors.errors import SourceError
 from connectors.ports import Aside, Capture
-from connectors.sources.metadata import Defaults, Facts, zone
+from connectors.sources.metadata import Defaults, Facts
 from connectors.sources.pattern import compile_pattern
 from connectors.sources.precedence import Voices
 from connectors.sources.sidecars import Report, json_sidecar
+from connectors.times import zone
 
 SIDECARS = frozenset(
     [

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.errors import SourceError
+from connectors.times import in_utc, zone
 
 CAMERA_LENGTH, SITE_LENGTH, SEQUENCE_LENGTH = 120, 120, 200
 
@@ -65,28 +65,6 @@ class Defaults:
             return Facts(captured_at=self.started_at and in_utc(self.started_at, zone(self.timezone)))
         except ValueError as error:
             raise SourceError(f"started_at: {error}") from error
-
-
-def camera_day(camera: str, captured_at: datetime | None) -> str:
-    """The group a frame belongs to: its camera and its UTC day, such as "gate-3|2026-11-24"."""
-    day = captured_at.astimezone(UTC).strftime("%Y-%m-%d") if captured_at else "undated"
-    return f"{camera}|{day}"
-
-
-def zone(name: str) -> tzinfo:
-    """The time zone of an IANA name. Raises SourceError."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise SourceError(f"timezone: expected a name such as Europe/Rome or UTC, got {name!r}") from error
-
-
-def in_utc(moment: datetime, assumed: tzinfo) -> datetime:
-    """The moment in UTC; one without an offset is read in the assumed zone. Raises ValueError near the year 1."""
-    try:
-        return (moment if moment.tzinfo else moment.replace(tzinfo=assumed)).astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError(f"expected a time that UTC can express, got {moment}") from error
 
 
 def read_time(value: object, assumed: tzinfo) -> datetime:

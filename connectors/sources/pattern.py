@@ -15,14 +15,8 @@ from datetime import datetime, tzinfo
 from string import Formatter
 
 from connectors.errors import SourceError
-from connectors.sources.metadata import (
-    CAMERA_LENGTH,
-    SEQUENCE_LENGTH,
-    SITE_LENGTH,
-    Facts,
-    clean,
-    in_utc,
-)
+from connectors.sources.metadata import CAMERA_LENGTH, SEQUENCE_LENGTH, SITE_LENGTH, Facts, clean
+from connectors.times import in_utc
 
 TEXT_FIELDS = ("site", "camera", "sequence")
 TIME_FIELDS = {"date": "%Y-%m-%d", "time": "%H%M%S", "datetime": "%Y%m%dT%H%M%S"}

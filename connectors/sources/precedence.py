@@ -6,9 +6,10 @@ from pathlib import Path
 
 from connectors.errors import SourceError
 from connectors.images import read_exif
-from connectors.sources.metadata import CAMERA_LENGTH, Defaults, Facts, clean, in_utc, zone
+from connectors.sources.metadata import CAMERA_LENGTH, Defaults, Facts, clean
 from connectors.sources.pattern import PathPattern
 from connectors.sources.sidecars import CsvSidecars, Report, json_sidecar, read_json, to_facts
+from connectors.times import in_utc, zone
 
 
 class Voices:

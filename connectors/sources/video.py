@@ -18,10 +18,11 @@ from connectors.errors import SourceError
 from connectors.images import MAX_PIXELS
 from connectors.ports import Aside, Capture, Image
 from connectors.sources.folder import log_problem
-from connectors.sources.metadata import SEQUENCE_LENGTH, Defaults, Facts, clean, in_utc
+from connectors.sources.metadata import SEQUENCE_LENGTH, Defaults, Facts, clean
 from connectors.sources.pattern import compile_pattern
 from connectors.sources.precedence import Voices
 from connectors.sources.sidecars import Report
+from connectors.times import in_utc
 
 VIDEO_SUFFIXES = frozenset(
     [

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from connectors.ports import Embedder, Progress, Purpose
-from connectors.sources.metadata import zone
+from connectors.times import zone
 from db.analysis import embedded_ids, load_detections
 from db.engine import read
 from db.frames import FrameRow, frames

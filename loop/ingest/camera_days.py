@@ -8,7 +8,7 @@ import os
 from sqlalchemy.orm import Session
 
 from connectors.ports import Capture
-from connectors.sources.metadata import camera_day
+from connectors.times import camera_day
 from db.facts import claim_fact, get_fact, lock_fact
 from db.frames import first_production_group, group_id, newest_undated_group
 from db.states import Role

@@ -14,7 +14,7 @@ import numpy as np
 
 from connectors.files import sha256_of_file
 from connectors.sources.metadata import Facts as SourceFacts
-from connectors.sources.metadata import camera_day
+from connectors.times import camera_day
 from loop.base.arrays import Bools, Ints
 from loop.base.files import UNKNOWN
 from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, PixelBox

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from connectors.errors import SourceError
-from connectors.sources.metadata import zone
 from connectors.sources.pattern import compile_pattern
+from connectors.times import zone
 from loop.base.errors import ConfigError
 from loop.settings.triggers import parse_date, parse_trigger
 

@@ -17,7 +17,7 @@ from connectors import images
 from connectors.errors import SourceError
 from connectors.ports import Capture, FrameSource
 from connectors.sources.folder import FolderSource
-from connectors.sources.metadata import Defaults, camera_day, read_time, zone
+from connectors.sources.metadata import Defaults, read_time
 from connectors.sources.pattern import compile_pattern
 from connectors.sources.video import VideoSource
 
@@ -350,12 +350,6 @@ def test_names_are_made_fit_for_a_table(tmp_path: Path) -> None:
     assert capture.camera.startswith("a b c xxx")
     assert len(capture.camera) == 120
     assert capture.site is None
-
-
-def test_the_group_of_a_frame_is_its_camera_and_utc_day() -> None:
-    late = datetime(2026, 11, 24, 23, 30, tzinfo=zone("America/New_York"))
-    assert camera_day("gate", late) == "gate|2026-11-25"
-    assert camera_day("gate", None) == "gate|undated"
 
 
 def test_times_are_read_as_sidecars_write_them() -> None:

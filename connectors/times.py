@@ -1,0 +1,33 @@
+"""Times of frames: a zone by its name, moments in UTC, and the day a camera's frame belongs to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from connectors.errors import SourceError
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of an IANA name. Raises SourceError."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SourceError(f"timezone: expected a name such as Europe/Rome or UTC, got {name!r}") from error
+
+
+def in_utc(moment: datetime, assumed: tzinfo) -> datetime:
+    """The moment in UTC; one without an offset is read in the assumed zone.
+
+    Raises ValueError near the years 1 and 9999.
+    """
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=assumed)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"expected a time that UTC can express, got {moment}") from error
+
+
+def camera_day(camera: str, captured_at: datetime | None) -> str:
+    """The group a frame belongs to: its camera and its UTC day, such as "gate-3|2026-11-24"."""
+    day = captured_at.astimezone(UTC).strftime("%Y-%m-%d") if captured_at else "undated"
+    return f"{camera}|{day}"
