@@ -21,6 +21,8 @@ Array = NDArray[np.float32]
 Origin = Literal["imported", "prediction", "prediction-changed", "manual"]
 Progress = Callable[[int, int, str], None]
 """`progress(done, total, what)`; total 0 means unknown."""
+Known = Callable[[str, int, int], bool]
+"""`known(key, size, mtime_ns)`: whether a source may pass over this very file, unread."""
 
 
 class Purpose(StrEnum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.errors import SourceError
-from connectors.ports import Aside, Capture
+from connectors.ports import Aside, Capture, Known
 from connectors.sources.metadata import Defaults, Facts
 from connectors.sources.pattern import compile_pattern
 from connectors.sources.precedence import Voices
@@ -44,9 +44,6 @@ SIDECARS = frozenset(
 UNFINISHED = frozenset(
     [".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart", ".swp", ".lock", ".bak"]
 )
-Known = Callable[[str, int, int], bool]
-"""`known(key, size, mtime_ns)`: whether this very file was taken before and need not be offered again."""
-
 REPORTS_REMEMBERED = 10_000
 
 log = logging.getLogger(__name__)

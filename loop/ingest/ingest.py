@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,31 +23,16 @@ from db.frames import (
     forget_rejects,
     known_hashes,
     record_seen,
-    seen_sources,
 )
 from db.states import Origin
 from loop.base.files import UNKNOWN, chunked, store_image
 from loop.ingest.camera_days import Groups
+from loop.ingest.known_files import KnownFiles, key_within, unchanged
 from loop.project.wiring import NOTHING_GIVEN, Given, Parts
-from loop.settings.settings import Settings
+from loop.settings.settings import IngestRules, rules_of
 
 CHUNK = 64
 SETTLING_PASSES = 5
-
-
-@dataclass(frozen=True)
-class IngestRules:
-    """Bounds of an acceptable image and the share of camera-days kept for evaluation."""
-
-    max_pixels: int
-    max_bytes: int
-    evaluation_share: float
-
-
-def rules_of(settings: Settings) -> IngestRules:
-    """The rules that the settings give."""
-    frames = settings.frames
-    return IngestRules(frames.max_pixels, frames.max_bytes, settings.evaluation.group_share)
 
 
 @dataclass
@@ -110,8 +95,9 @@ def ingest(
 
     Raises SourceError, ConfigError.
     """
-    project, source = parts.project, parts.source(path, given)
-    rules = rules_of(project.settings)
+    project, rules = parts.project, rules_of(parts.project.settings)
+    known = KnownFiles(project.engine, rules) if parts.watching else None
+    source = parts.source(path, given, known)
     report = one_pass(project.engine, project.store, source, rules, progress)
     for _ in range(SETTLING_PASSES if until_whole else 0):
         if not report.unsettled:
@@ -138,20 +124,6 @@ def one_pass(
     _record_asides(engine, source, report)
     report.unsettled = source.unsettled
     return report
-
-
-def unchanged(engine: Engine, sightings: Collection[Seen], rules: IngestRules) -> set[str]:
-    """Keys of files that were read before and would be judged the same again."""
-    too_large = {key_within(rules, seen.source_key): seen for seen in sightings}
-    again = [replace(seen, source_key=key) for key, seen in too_large.items()]
-    with read(engine) as session:
-        found = seen_sources(session, [*sightings, *again])
-    return {too_large[key].source_key if key in too_large else key for key in found}
-
-
-def key_within(rules: IngestRules, key: str) -> str:
-    """What is too large is too large for these limits alone."""
-    return f"{key} within {rules.max_pixels} px and {rules.max_bytes} bytes"
 
 
 def _ingest_chunk(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import config
 from connectors.errors import LabelStudioDown, ModelError
-from connectors.ports import Capture, Detector, Embedder, FrameSource, LabelBackend, Trainer
+from connectors.ports import Capture, Detector, Embedder, FrameSource, Known, LabelBackend, Trainer
 from db.engine import read
 from db.models import deployed
 from loop.base.errors import ConfigError, ProjectError
@@ -53,12 +53,18 @@ class Parts:
         self._embedder: Embedder | None = None
         self._detector: tuple[str, Detector] | None = None
 
-    def source(self, path: str | None = None, given: Given = NOTHING_GIVEN) -> FrameSource:
-        """The configured frame source, or one for `path` or with what is given. Raises ConfigError, SourceError."""
+    def source(
+        self, path: str | None = None, given: Given = NOTHING_GIVEN, known: Known | None = None
+    ) -> FrameSource:
+        """The configured frame source, or one for `path` or with what is given.
+
+        known: what the configured one may pass over, from its first use on.
+        Raises ConfigError, SourceError.
+        """
         if path or given != NOTHING_GIVEN:
             return build_source(self.project, path, given=given)
         if self._source is None:
-            self._source = build_source(self.project, known=self._memory() if self.watching else None)
+            self._source = build_source(self.project, known=known)
         return self._source
 
     def embedder(self) -> Embedder:
@@ -80,12 +86,6 @@ class Parts:
         """A detector for any of the project's checkpoints. Raises ModelError."""
         with self._building:
             return build_detector(self.project, weights)
-
-    def _memory(self) -> Callable[[str, int, int], bool]:
-        from loop.ingest.ingest import rules_of
-        from loop.ingest.known_files import Memory
-
-        return Memory(self.project.engine, rules_of(self.project.settings))
 
     def trainer(self) -> Trainer:
         from connectors.yolo.trainer import YoloTrainer
@@ -112,7 +112,7 @@ def deployed_weights(project: Project) -> tuple[str, Path]:
 def build_source(
     project: Project,
     path: str | None = None,
-    known: Callable[[str, int, int], bool] | None = None,
+    known: Known | None = None,
     given: Given = NOTHING_GIVEN,
 ) -> FrameSource:
     """The configured frame source, or one for `path`; see FolderSource for `known`. Raises ConfigError, SourceError."""

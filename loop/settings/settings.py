@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
@@ -173,6 +174,24 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
+
+
+@dataclass(frozen=True)
+class IngestRules:
+    """What `ingest` takes: at most so many pixels and bytes an image.
+
+    evaluation_share: of the camera-days, those set apart to judge.
+    """
+
+    max_pixels: int
+    max_bytes: int
+    evaluation_share: float
+
+
+def rules_of(settings: Settings) -> IngestRules:
+    """The rules that the settings give."""
+    frames = settings.frames
+    return IngestRules(frames.max_pixels, frames.max_bytes, settings.evaluation.group_share)
 
 
 def load_settings(path: Path | None, root: Path | None = None) -> Settings:

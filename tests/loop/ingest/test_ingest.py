@@ -26,8 +26,9 @@ from db.states import Origin, Role
 from db.tables import Fact
 from loop.ingest import ingest as ingestion
 from loop.ingest.camera_days import BLOCK, FIRST, evaluation_role, next_undated
-from loop.ingest.ingest import IngestReport, IngestRules, ingest, one_pass
+from loop.ingest.ingest import IngestReport, ingest, one_pass
 from loop.project.project import Project
+from loop.settings.settings import IngestRules
 from tests.fakes import SECRET, FakeParts, picture, quiet, write_frames
 
 RULES = IngestRules(50_000_000, 50_000_000, 0.25)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from connectors.sources import precedence
-from loop.ingest.ingest import IngestRules, ingest, one_pass, rules_of
-from loop.ingest.known_files import Memory
+from loop.ingest import known_files
+from loop.ingest.ingest import ingest, one_pass
+from loop.ingest.known_files import KnownFiles
 from loop.project.project import open_project
+from loop.settings.settings import IngestRules, rules_of
 from tests.fakes import FakeParts, picture, quiet
 
 
@@ -22,7 +25,8 @@ def watching(folder: Path) -> FakeParts:
 
 
 def offered(parts: FakeParts) -> list[str]:
-    return [capture.key for capture in parts.source().captures(None)]
+    known = KnownFiles(parts.project.engine, rules_of(parts.project.settings)) if parts.watching else None
+    return [capture.key for capture in parts.source(known=known).captures()]
 
 
 def test_known_files_are_not_offered_again(watching: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +43,15 @@ def test_a_new_process_knows_them_too(watching: FakeParts) -> None:
     later = FakeParts(watching.project)
     later.watching = True
     assert offered(later) == []
+
+
+def test_what_is_known_is_loaded_once_by_who_watches_and_never_by_others(watching: FakeParts) -> None:
+    with patch.object(known_files, "all_seen", wraps=known_files.all_seen) as loaded:
+        for _ in range(3):
+            ingest(watching, quiet)
+        assert loaded.call_count == 1
+        assert ingest(FakeParts(watching.project), quiet).known == 42
+        assert loaded.call_count == 1
 
 
 def test_new_changed_and_unreadable_files_are_offered(watching: FakeParts, folder: Path) -> None:
@@ -66,5 +79,5 @@ def test_what_was_too_large_is_offered_once_the_limit_is_raised(watching: FakePa
     engine = watching.project.engine
     report = one_pass(engine, watching.project.store, watching.source(), tight, quiet)
     assert report.rejected == {"oversized": 1}
-    assert Memory(engine, tight)(key, stat.st_size, stat.st_mtime_ns)
-    assert not Memory(engine, rules)(key, stat.st_size, stat.st_mtime_ns)
+    assert KnownFiles(engine, tight)(key, stat.st_size, stat.st_mtime_ns)
+    assert not KnownFiles(engine, rules)(key, stat.st_size, stat.st_mtime_ns)
