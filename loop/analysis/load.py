@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from db.analysis import load_embeddings, load_measurements
 from db.frames import FrameRow
 from loop.base.arrays import Reals
-from loop.ingest.ingest import UNKNOWN
+from loop.base.files import UNKNOWN
 from loop.math.coverage.frame_arrays import Side, side_of
 
 

@@ -13,8 +13,8 @@ from connectors.ports import Array, Detections, Embedder
 from loop.analysis.near_duplicates import clusters_of_side
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
+from loop.base.files import UNKNOWN
 from loop.gaps.coverage_view import gap_settings, words_of
-from loop.ingest.ingest import UNKNOWN
 from loop.math.boxes.matching import match, truth_of
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.frame_arrays import Side, codes_of, side_of
