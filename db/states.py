@@ -15,6 +15,19 @@ class Role(StrEnum):
     EVALUATION = "evaluation"  # frames of this group only ever judge
 
 
+class SliceKind(StrEnum):
+    FACET = (
+        "facet"  # all frames of which one way of dividing them is known; the options are slices of their own
+    )
+    METADATA = "metadata"  # camera, site, part of the day
+    MEASURED = "measured"  # beyond a limit of a measurement
+    PROMPT = "prompt"  # what a sentence says, by CLIP
+    CLASS = "class"  # the detector suspects an object of the class
+    REGION = "region"  # a part of the embedding space that nobody described
+    COLLECTION = "collection"  # what a user gathers
+    JOINT = "joint"  # several slices at once
+
+
 class BatchStatus(StrEnum):
     SELECTING = "selecting"  # being chosen
     QUEUED = "queued"  # its tasks are on the way to Label Studio, or there

@@ -29,7 +29,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from db.states import OPEN_ROUNDS, OPEN_TASKS, BatchStatus, ModelStatus, Role, RoundStatus, TaskStatus
+from db.states import (
+    OPEN_ROUNDS,
+    OPEN_TASKS,
+    BatchStatus,
+    ModelStatus,
+    Role,
+    RoundStatus,
+    SliceKind,
+    TaskStatus,
+)
 
 Json = dict[str, Any]
 
@@ -206,6 +215,59 @@ class CameraThreshold(Base):
     frames: Mapped[int]  # of the camera that are in near_duplicates
 
 
+class Slice(Base):
+    """A part of the frames that lasts: a condition, a class, a region. Renaming or rewording it keeps its id."""
+
+    __tablename__ = "slices"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(400), unique=True)  # "time of day/night", "region/7f3a91c2"
+    kind: Mapped[SliceKind] = mapped_column(String(12))
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("slices.id"))  # the facet it is an option of
+    definition: Mapped[Json] = mapped_column(
+        default=dict
+    )  # sentences, limit, center: what decides who is in it
+    name: Mapped[str] = mapped_column(String(200))  # what the settings or the search call it
+    given_name: Mapped[str | None] = mapped_column(String(200))  # what a user calls it
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    retired_at: Mapped[datetime | None]  # no longer looked for; its history stays
+
+
+class SliceMember(Base):
+    """A frame that shows a slice, by one producer: the detector of classes, the embedder of sentences and regions,
+    the measurements of all else."""
+
+    __tablename__ = "slice_members"
+    __table_args__ = (
+        Index("ix_slice_members_slice", "slice_id", "producer", "frame"),
+        {"sqlite_with_rowid": False},
+    )
+
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True)
+    producer: Mapped[int] = mapped_column(ForeignKey("producers.id"), primary_key=True)
+    slice_id: Mapped[int] = mapped_column(ForeignKey("slices.id"), primary_key=True)
+    strength: Mapped[float] = mapped_column(Float)  # how clearly, larger is clearer
+
+
+class SliceCount(Base):
+    """What the production frames of one group say of a slice, by the models that count now; rebuilt from the facts.
+
+    No row: no frame of the group is in it. Of how many frames it is known stands in the row of its facet too.
+    """
+
+    __tablename__ = "slice_counts"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    slice_id: Mapped[int] = mapped_column(ForeignKey("slices.id"), primary_key=True)
+    group_id: Mapped[int] = mapped_column(ForeignKey("groups.id"), primary_key=True)
+    known: Mapped[int]  # frames of which it is known whether they are inside
+    inside: Mapped[int]
+    confidence: Mapped[float] = mapped_column(
+        Float
+    )  # sum over the frames inside of the detector's mean confidence
+    expected_loss: Mapped[float] = mapped_column(Float)  # sum over the frames inside
+
+
 class Model(Base):
     """A detector checkpoint; its file is models/<sha256>.pt in the project."""
 
@@ -270,8 +332,10 @@ class LabelTask(Base):
     rank: Mapped[int]  # 0 = most valuable of its batch
     priority: Mapped[float] = mapped_column(Float)  # 0..1
     reason: Mapped[str] = mapped_column(Text)
-    arm: Mapped[str] = mapped_column(String(24))  # which part of the strategy chose it
-    stratum: Mapped[str | None] = mapped_column(String(200))
+    component: Mapped[str] = mapped_column(String(24))  # which part of the strategy chose it
+    slice_id: Mapped[int | None] = mapped_column(
+        ForeignKey("slices.id"), index=True
+    )  # what it was chosen to show
     inclusion_probability: Mapped[float | None] = mapped_column(Float)  # of frames that chance drew
     detector: Mapped[int | None] = mapped_column(ForeignKey("producers.id"))  # whose boxes were drawn
     external_project: Mapped[int | None]

@@ -28,6 +28,7 @@ _MOVABLE = frozenset({"external_project", "external_id", "detector", "priority",
 class NewTask:
     """One chosen frame.
 
+    component: the part of the strategy that chose it. slice_id: what it was chosen to show, None for nothing of a name.
     rank: 0 = most valuable of its batch. priority: 0..1. detector: the producer whose boxes are drawn.
     """
 
@@ -37,8 +38,8 @@ class NewTask:
     rank: int
     priority: float
     reason: str
-    arm: str
-    stratum: str | None = None
+    component: str
+    slice_id: int | None = None
     inclusion_probability: float | None = None
     detector: int | None = None
 
@@ -56,8 +57,8 @@ class TaskRow:
     rank: int
     priority: float
     reason: str
-    arm: str
-    stratum: str | None
+    component: str
+    slice_id: int | None
     inclusion_probability: float | None
     detector: int | None
     external_project: int | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -210,6 +211,18 @@ def _schema(path: Path) -> set[str]:
     rows = connection.execute(
         "SELECT sql FROM sqlite_master WHERE sql NOT NULL AND name <> 'alembic_version'"
     )
-    found = {" ".join(row[0].split()) for row in rows}
+    found = {_clauses(" ".join(row[0].split())) for row in rows}
     connection.close()
     return found
+
+
+def _clauses(sql: str) -> str:
+    """The clauses of a CREATE TABLE in order of the alphabet: a column that was added later stands last, its key beside it."""
+    head, _, rest = sql.partition(" ( ")
+    body, _, tail = rest.rpartition(")")
+    if not head.startswith("CREATE TABLE"):
+        return sql
+    inside = re.sub(
+        r", (\w+) (\w+) REFERENCES (\w+) \((\w+)\)", r", \1 \2, FOREIGN KEY(\1) REFERENCES \3 (\4)", body
+    )
+    return f"{head} ( {', '.join(sorted(re.split(r', (?![^(]*[)])', inside.strip())))} ){tail}"

@@ -50,7 +50,6 @@ def test_a_batch_and_its_tasks_come_back_as_they_were_given(engine: Engine) -> N
     seqs = stocked(engine, 2)
     given = replace(
         new_task(seqs[1], purpose=Purpose.EVALUATION),
-        stratum="night|rain",
         inclusion_probability=0.125,
         rank=1,
     )
