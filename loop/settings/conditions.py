@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from loop.base.errors import ConfigError
 
 METADATA = ("camera", "site", "daypart")
 MEASURES = ("brightness", "contrast", "sharpness", "blockiness")
+RESERVED = ("class", "region", "collection")
 ENOUGH_FRAMES = 20
 
 
@@ -22,7 +23,8 @@ ENOUGH_FRAMES = 20
 class PromptGroup:
     """Options of which a frame shows one, or none. prompts: the sentences of each option.
 
-    background: rival sentences.
+    background: rival sentences. id, option_ids: what stays when group and options are called otherwise; their names
+    where the file says nothing else.
     """
 
     name: str
@@ -30,6 +32,13 @@ class PromptGroup:
     prompts: tuple[tuple[str, ...], ...]
     none_below: float = 0.5
     background: tuple[str, ...] = ()
+    id: str = ""
+    option_ids: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The id of the group, then that of each option."""
+        return (self.id or self.name, *(self.option_ids or self.options))
 
 
 @dataclass(frozen=True)
@@ -41,16 +50,18 @@ class Bin:
     side: Literal["below", "above"]
     quantile: float
     per_camera: bool = False
+    id: str = ""
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """dayparts: (name, from, to) in hours; a part may pass midnight."""
+    """dayparts: (name, from, to) in hours; a part may pass midnight. daypart_ids: id by name, where it is another."""
 
     groups: tuple[PromptGroup, ...]
     bins: tuple[Bin, ...]
     metadata: tuple[str, ...]
     dayparts: tuple[tuple[str, float, float], ...]
+    daypart_ids: Mapping[str, str] = field(default_factory=dict)
 
     def sentences(self) -> tuple[str, ...]:
         """Every sentence once, in order: what to give to `Embedder.embed_text`."""
@@ -82,35 +93,78 @@ def parse_conditions(document: object, source: str = "conditions.yaml") -> Condi
     """Checks a parsed YAML document. Raises ConfigError."""
     root = _mapping(document, source)
     _known(root, ("prompts", "measured", "metadata", "dayparts"), source)
-    return Conditions(
+    dayparts = [_daypart(name, body, source) for name, body in _part(root, "dayparts", source)]
+    found = Conditions(
         groups=tuple(_group(name, body, source) for name, body in _part(root, "prompts", source)),
         bins=tuple(_bin(name, body, source) for name, body in _part(root, "measured", source)),
         metadata=_metadata(root.get("metadata"), source),
-        dayparts=tuple(_daypart(name, body, source) for name, body in _part(root, "dayparts", source)),
+        dayparts=tuple((name, start, end) for name, _, start, end in dayparts),
+        daypart_ids={name: own for name, own, _, _ in dayparts},
     )
+    _check_ids(found, source)
+    return found
 
 
 def _group(name: str, body: object, source: str) -> PromptGroup:
     where = f"{source}: prompts.{name}"
     fields = _mapping(body, where)
-    _known(fields, ("options", "none_below", "background"), where)
+    _known(fields, ("options", "none_below", "background", "id"), where)
     options = _mapping(fields.get("options"), f"{where}.options")
     if len(options) + ("background" in fields) < 2:
         raise _wrong(f"{where}.options", "at least two options (or one and a background)", list(options))
     background = _sentences(fields["background"], f"{where}.background") if "background" in fields else ()
+    read = [_option(option, text, f"{where}.options.{option}") for option, text in options.items()]
     return PromptGroup(
         name=name,
         options=tuple(options),
-        prompts=tuple(_sentences(text, f"{where}.options.{option}") for option, text in options.items()),
+        prompts=tuple(sentences for _, sentences in read),
         none_below=_number(fields.get("none_below", 0.5), f"{where}.none_below", 0, 1),
         background=background,
+        id=_id(fields, name, where),
+        option_ids=tuple(own for own, _ in read),
     )
+
+
+def _option(name: str, body: object, where: str) -> tuple[str, tuple[str, ...]]:
+    """(id, sentences): sentences alone, or a mapping of `sentences` and `id`."""
+    if not isinstance(body, dict):
+        return name, _sentences(body, where)
+    fields = _mapping(body, where)
+    _known(fields, ("sentences", "id"), where)
+    return _id(fields, name, where), _sentences(fields.get("sentences"), f"{where}.sentences")
+
+
+def _id(fields: Mapping[str, Any], name: str, where: str) -> str:
+    given = fields.get("id", name)
+    if not isinstance(given, str) or not given.strip():
+        raise _wrong(f"{where}.id", "a short text that stays when the name changes", given)
+    return given
+
+
+def _check_ids(found: Conditions, source: str) -> None:
+    """Two conditions of one id would be taken for one."""
+    facets = [
+        *((group.ids[0], group.ids[1:]) for group in found.groups),
+        *((measure, [bin_.id for bin_ in found.bins if bin_.measure == measure]) for measure in MEASURES),
+        ("daypart", list(found.daypart_ids.values())),
+    ]
+    reserved = (*METADATA, *MEASURES, *RESERVED)
+    for group in found.groups:
+        if group.ids[0] in reserved:
+            raise _wrong(
+                f"{source}: prompts.{group.name}", f"another name than {', '.join(reserved)}", group.ids[0]
+            )
+    for facet, ids in [(source, [facet for facet, _ in facets]), *facets]:
+        if twice := [one for one in dict.fromkeys(ids) if list(ids).count(one) > 1]:
+            raise _wrong(
+                f"{source}: {facet}" if facet != source else source, "an id for each condition", twice[0]
+            )
 
 
 def _bin(name: str, body: object, source: str) -> Bin:
     where = f"{source}: measured.{name}"
     fields = _mapping(body, where)
-    _known(fields, ("of", "below", "above", "per_camera"), where)
+    _known(fields, ("of", "below", "above", "per_camera", "id"), where)
     measure = fields.get("of")
     if measure not in MEASURES:
         raise _wrong(f"{where}.of", f"one of {', '.join(MEASURES)}", measure, MEASURES)
@@ -120,7 +174,8 @@ def _bin(name: str, body: object, source: str) -> Bin:
     per_camera = fields.get("per_camera", False)
     if not isinstance(per_camera, bool):
         raise _wrong(f"{where}.per_camera", "true or false", per_camera)
-    return Bin(name, str(measure), side, _number(fields[side], f"{where}.{side}", 0, 1), per_camera)
+    quantile = _number(fields[side], f"{where}.{side}", 0, 1)
+    return Bin(name, str(measure), side, quantile, per_camera, _id(fields, name, where))
 
 
 def _metadata(value: object, source: str) -> tuple[str, ...]:
@@ -134,11 +189,17 @@ def _metadata(value: object, source: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _daypart(name: str, body: object, source: str) -> tuple[str, float, float]:
+def _daypart(name: str, body: object, source: str) -> tuple[str, str, float, float]:
+    """(name, id, from, to): two hours, or a mapping of `hours` and `id`."""
     where = f"{source}: dayparts.{name}"
-    if not isinstance(body, list) or len(body) != 2:
-        raise _wrong(where, "two hours [from, to]", body)
-    return name, _number(body[0], where, 0, 24), _number(body[1], where, 0, 24)
+    own, hours = name, body
+    if isinstance(body, dict):
+        fields = _mapping(body, where)
+        _known(fields, ("hours", "id"), where)
+        own, hours = _id(fields, name, where), fields.get("hours")
+    if not isinstance(hours, list) or len(hours) != 2:
+        raise _wrong(where, "two hours [from, to]", hours)
+    return name, own, _number(hours[0], where, 0, 24), _number(hours[1], where, 0, 24)
 
 
 def _part(root: Mapping[str, Any], key: str, source: str) -> Iterable[tuple[str, object]]:

@@ -213,3 +213,55 @@ def test_a_measurement_that_one_side_lacks_is_left_out() -> None:
         )
         == []
     )
+
+
+def test_a_condition_called_otherwise_keeps_its_id() -> None:
+    found = parse_conditions(
+        {
+            "prompts": {
+                "hour": {
+                    "id": "time of day",
+                    "options": {
+                        "day": "by day",
+                        "nighttime": {"id": "night", "sentences": ["at night", "dark"]},
+                    },
+                }
+            },
+            "measured": {"gloomy": {"of": "brightness", "below": 0.01, "id": "dark"}},
+            "dayparts": {"late": {"id": "evening", "hours": [16, 21]}, "morning": [6, 10]},
+        }
+    )
+    (group,) = found.groups
+    assert group.options == ("day", "nighttime")
+    assert group.ids == ("time of day", "day", "night")
+    assert group.prompts[1] == ("at night", "dark")
+    assert [bin_.id for bin_ in found.bins] == ["dark"]
+    assert found.dayparts == (("late", 16, 21), ("morning", 6, 10))
+    assert found.daypart_ids == {"late": "evening", "morning": "morning"}
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (
+            {"prompts": {"time": {"options": {"a": "x", "b": {"id": "a", "sentences": "y"}}}}},
+            "an id for each condition, got 'a'",
+        ),
+        (
+            {"prompts": {"camera": {"options": {"a": "x", "b": "y"}}}},
+            "another name than camera, .*, got 'camera'",
+        ),
+        (
+            {"prompts": {"time": {"options": {"a": "x", "b": {"id": "b"}}}}},
+            "a sentence or a list of sentences, got None",
+        ),
+        (
+            {"prompts": {"time": {"options": {"a": "x", "b": {"id": 7, "sentences": "y"}}}}},
+            "a short text .*, got 7",
+        ),
+        ({"dayparts": {"late": {"id": "x"}}}, r"two hours \[from, to\], got None"),
+    ],
+)
+def test_ids_that_could_be_mistaken_are_refused(document: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_conditions(document)
