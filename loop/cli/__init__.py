@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loop.cli import bench, data, demo, labeling, project, rounds, serve  # noqa: F401  (each registers its commands)
+from loop.cli import bench, data, demo, labeling, project, rounds, serve, slices  # noqa: F401  (each registers its commands)
 from loop.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -69,7 +69,8 @@ class Region:
     """rows: (K,) int64 production rows, most typical first. inside: (N,) bool. typical: (N,) similarity to
     the region's center.
 
-    prompts: (name, similarity relative to the average production frame), nearest first.
+    center: (D,) unit norm, in the space of `Novelty.residual`. prompts: (name, similarity relative to the average
+    production frame), nearest first. key: of the slice that it is, "" before that was looked up.
     """
 
     name: str
@@ -78,7 +79,9 @@ class Region:
     typical: Reals
     training_share: float
     ratio: float
-    prompts: tuple[tuple[str, float], ...]
+    center: Array
+    prompts: tuple[tuple[str, float], ...] = ()
+    key: str = ""
 
 
 def measure_novelty(
@@ -259,7 +262,8 @@ def _region(inside: Bools, center: Array, novelty: Novelty, training_share: floa
     rows = np.flatnonzero(inside)
     typical = (novelty.residual @ center).astype(np.float64)
     ordered = rows[np.argsort(-typical[rows], kind="stable")]
-    return Region("", ordered, inside, typical, training_share, float(np.median(novelty.ratio[rows])), ())
+    ratio = float(np.median(novelty.ratio[rows]))
+    return Region("", ordered, inside, typical, training_share, ratio, center.astype(np.float32))
 
 
 def _named(

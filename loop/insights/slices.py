@@ -1,0 +1,112 @@
+"""The slices of a project with their counts, and what a user does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from db.engine import read, write
+from db.slices import (
+    NAME_LENGTH,
+    SliceRow,
+    SliceTotal,
+    name_slice,
+    restore_slice,
+    retire_slice,
+    slice_by_id,
+    slice_totals,
+    slices,
+)
+from db.states import SliceKind
+from loop.base.errors import ConfigError
+from loop.project.project import Project
+
+NOBODY = SliceTotal(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class SliceView:
+    """One slice for people and programs. known, inside: production frames, in camera-days (groups) that show it.
+
+    share: of the frames of which it is known, None where it is known of none.
+    """
+
+    id: int
+    key: str
+    kind: SliceKind
+    name: str
+    known: int
+    inside: int
+    groups: int
+    share: float | None
+    created_at: datetime
+    retired_at: datetime | None
+
+
+def all_slices(project: Project, every: bool = False) -> list[SliceView]:
+    """By kind, the largest first. every: those that are retired, or that no frame shows, too."""
+    with read(project.engine) as session:
+        rows, totals = slices(session), slice_totals(session)
+    views = [_view(row, totals.get(row.id, NOBODY)) for row in rows if row.kind is not SliceKind.FACET]
+    kinds = list(SliceKind)
+    kept = [view for view in views if every or (view.inside and view.retired_at is None)]
+    return sorted(kept, key=lambda view: (kinds.index(view.kind), -view.inside, view.id))
+
+
+def lines(views: Sequence[SliceView]) -> list[str]:
+    """One line each; what to do where there is none."""
+    if not views:
+        return ["no slice is known yet; `fieldloop analyze` and `fieldloop gaps` find them"]
+    return [_line(view) for view in views]
+
+
+def give_name(project: Project, slice_id: int, name: str) -> SliceView:
+    """Names a slice; an empty name takes back what a user gave. Raises ConfigError, StateError."""
+    cleaned = "".join(c if c.isprintable() else " " for c in name).strip()
+    if len(cleaned) > NAME_LENGTH:
+        raise ConfigError(
+            f"expected a name of at most {NAME_LENGTH} characters, got {len(cleaned)}; shorten it"
+        )
+    with write(project.engine) as session:
+        slice_by_id(session, slice_id)
+        name_slice(session, slice_id, cleaned or None)
+    return one_slice(project, slice_id)
+
+
+def retire(project: Project, slice_id: int, again: bool = False) -> SliceView:
+    """It is no longer looked for; with `again` it is. What was found and judged before stays. Raises StateError."""
+    with write(project.engine) as session:
+        slice_by_id(session, slice_id)
+        (restore_slice if again else retire_slice)(session, slice_id)
+    return one_slice(project, slice_id)
+
+
+def one_slice(project: Project, slice_id: int) -> SliceView:
+    """Raises StateError when there is none of that id."""
+    with read(project.engine) as session:
+        return _view(slice_by_id(session, slice_id), slice_totals(session).get(slice_id, NOBODY))
+
+
+def _view(row: SliceRow, total: SliceTotal) -> SliceView:
+    return SliceView(
+        row.id,
+        row.key,
+        row.kind,
+        row.name,
+        total.known,
+        total.inside,
+        total.groups,
+        total.inside / total.known if total.known else None,
+        row.created_at,
+        row.retired_at,
+    )
+
+
+def _line(view: SliceView) -> str:
+    share = "" if view.share is None else f"{view.share:>7.1%}"
+    days = f"{view.groups} camera-day{'' if view.groups == 1 else 's'}"
+    retired = f"  retired {view.retired_at:%Y-%m-%d}" if view.retired_at else ""
+    return (
+        f"{view.id:>4}  {view.kind:<10} {view.inside:>8} frames {share:>7}  {days:<18} {view.name}{retired}"
+    )
