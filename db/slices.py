@@ -77,15 +77,6 @@ class Counts:
     expected_loss: Reals
 
 
-def key_of(facet: str, option: str) -> str:
-    """The key of one option of a facet, such as "time of day/night"."""
-    return f"{_escaped(facet)}/{_escaped(option)}"
-
-
-def _escaped(part: str) -> str:
-    return part.replace("%", "%25").replace("/", "%2F")
-
-
 def define_slices(session: Session, wanted: Sequence[NewSlice]) -> dict[str, int]:
     """Ids by key. New slices are made; of those that are there, name and definition become these; ids and the names that
     users gave stay. A parent must be among `wanted` or stored."""

@@ -19,8 +19,10 @@ from db.progress import Backlog, backlog
 from db.states import Origin
 from loop.analysis import producers
 from loop.analysis.load import load_side
+from loop.analysis.producers import Producers
 from loop.base.arrays import Ints
 from loop.base.errors import ProjectError
+from loop.gaps import slices
 from loop.math.coverage.comparison import Comparison, Evidence, GapSettings, Words, compare
 from loop.math.coverage.gaps import Gap
 from loop.project.wiring import Parts, resolve
@@ -37,18 +39,26 @@ class CoverageView(Comparison):
     """The comparison of what the current models have analyzed.
 
     frames, training_frames: the rows of `production` and of `training` as they are stored.
-    embedder, detector: producers whose facts these are; nothing of others is in here.
+    made: producers whose facts these are; nothing of others is in here.
     backlog: how much of production they have seen. unknown_words: of the conditions' sentences, to the embedder.
-    compared: the switches of `gaps` that are on.
+    compared: the switches of `gaps` that are on. slice_ids: by key, of every slice that is in here.
     """
 
     frames: list[FrameRow]
     training_frames: list[FrameRow]
-    embedder: int
-    detector: int
+    made: Producers
+    slice_ids: dict[str, int]
     backlog: Backlog
     unknown_words: tuple[str, ...]
     compared: tuple[str, ...]
+
+    @property
+    def embedder(self) -> int:
+        return self.made.embedder
+
+    @property
+    def detector(self) -> int:
+        return self.made.detector
 
     @property
     def note(self) -> str:
@@ -82,16 +92,20 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     words = _words(parts)
     progress(2, 3, "comparing")
     training = loaded.evidence.training.seq
-    index = open_index(project.engine, loaded.embedder, project.indexes / "training.faiss", training)
+    index = open_index(project.engine, loaded.made.embedder, project.indexes / "training.faiss", training)
     local = zone(settings.frames.timezone)
-    found = compare(loaded.evidence, words, index.search, gap_settings(settings), local, settings.seed)
+    known = slices.known_slices(project, loaded.made.embedder)
+    found = compare(
+        loaded.evidence, words, index.search, gap_settings(settings), local, settings.seed, known
+    )
+    slice_ids = slices.record(project, found, words.conditions, loaded.made)
     progress(3, 3, "done")
     return CoverageView(
         **vars(found),
         frames=loaded.frames,
         training_frames=loaded.training_frames,
-        embedder=loaded.embedder,
-        detector=loaded.detector,
+        made=loaded.made,
+        slice_ids=slice_ids,
         backlog=loaded.backlog,
         unknown_words=words.unknown,
         compared=tuple(switch for switch in SWITCHES if getattr(settings.gaps, switch)),
@@ -144,6 +158,7 @@ def as_json(view: CoverageView) -> dict[str, Any]:
         "compared": list(view.compared),
         "gaps": [
             {
+                "slice_id": view.slice_ids[gap.key],
                 "name": gap.name,
                 "kind": gap.kind,
                 "why": gap.why,
@@ -170,8 +185,7 @@ class _Loaded:
     evidence: Evidence
     frames: list[FrameRow]
     training_frames: list[FrameRow]
-    embedder: int
-    detector: int
+    made: Producers
     backlog: Backlog
 
 
@@ -193,7 +207,7 @@ def _load(parts: Parts) -> _Loaded:
             _class_ids(known, training, project.classes),
             project.classes,
         )
-    return _Loaded(evidence, production, training, made.embedder, made.detector, known_backlog)
+    return _Loaded(evidence, production, training, made, known_backlog)
 
 
 def _words(parts: Parts) -> Words:

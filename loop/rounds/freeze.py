@@ -135,9 +135,9 @@ def _purpose(label: LabelRow, imported: bool) -> Purpose:
 
 
 def _conditions(view: CoverageView) -> dict[int, tuple[str, ...]]:
-    """The gaps that each production frame belongs to."""
+    """The gaps that each production frame belongs to, by the keys of their slices."""
     found: dict[int, list[str]] = {}
     for gap in view.gaps:
         for row in gap.frames:
-            found.setdefault(int(view.production.seq[row]), []).append(gap.name)
+            found.setdefault(int(view.production.seq[row]), []).append(gap.key)
     return {seq: tuple(names) for seq, names in found.items()}

@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from connectors.ports import Detections, Detector, Progress, Purpose
 from db.engine import read
 from db.frames import FrameRow, frames
 from db.labels import count_labels, labels
 from db.rounds import RoundRow
+from db.slices import SliceRow, members, slices
 from db.states import Origin, TaskStatus
 from db.tasks import TaskRow, tasks
+from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Reals
 from loop.base.errors import RoundError
 from loop.base.files import chunked, load_image
 from loop.gaps.coverage_view import CoverageView
+from loop.gaps.slices import ORDINARY, class_slices, producer_of
 from loop.math.boxes.matching import Truth, truth_of, with_class_ids
 from loop.math.evaluation.ap import match_all
 from loop.math.evaluation.gate import GateSettings, Latency, Verdict, judge
@@ -29,7 +33,11 @@ TRAINING_WORLD = "like the training set (held out)"
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Frames that judge and never train, row by row. weights: 1 / inclusion probability, 0 where the overall estimate leaves it out."""
+    """Frames that judge and never train, row by row.
+
+    weights: 1 / inclusion probability, 0 where the overall estimate leaves it out. targets: names of the conditions and
+    classes that the round was to mend, as far as they can be judged. slice_ids: by "condition NAME" and "class NAME".
+    """
 
     rows: list[FrameRow]
     truths: list[Truth]
@@ -37,6 +45,7 @@ class HeldOut:
     conditions: dict[str, Bools]
     weights: Reals
     targets: list[str]
+    slice_ids: dict[str, int]
 
 
 def judge_candidate(
@@ -75,36 +84,42 @@ def judge_candidate(
             required=gate.required,
         ),
         seed=project.settings.seed,
-    )
+    ).with_slices(held.slice_ids)
 
 
 def held_out(project: Project, view: CoverageView, row: RoundRow) -> HeldOut:
     """Everything labeled for evaluation, with the conditions it is judged under. Raises RoundError when that is nothing."""
     check_held_out(project)
     with read(project.engine) as session:
-        known = labels(session, purpose=Purpose.EVALUATION)
-        rows = frames(session, seqs=sorted(known))
+        labeled = labels(session, purpose=Purpose.EVALUATION)
+        held = frames(session, seqs=sorted(labeled))
         answered = {task.frame: task for task in tasks(session, status=TaskStatus.DONE)}
-        trained = [task for task in answered.values() if task.purpose == Purpose.TRAIN]
-    conditions = _conditions(
-        view,
-        rows,
-        {seq: task.stratum for seq, task in answered.items() if task.purpose == Purpose.EVALUATION},
-    )
-    probability = np.array([_probability(answered, frame) for frame in rows])
-    from_production = np.array([frame.origin == Origin.PRODUCTION for frame in rows])
-    enough = (
-        len({frame.group_key for frame in rows if frame.origin == Origin.PRODUCTION})
-        >= project.settings.gate.min_groups
-    )
-    weights = np.where(from_production | (not enough), 1 / probability, 0.0)
+        wanted = {task.slice_id for task in answered.values() if task.purpose == Purpose.TRAIN}
+        drawn = {seq: task.slice_id for seq, task in answered.items() if task.purpose == Purpose.EVALUATION}
+        known = [
+            row
+            for row in slices(session, ids=[number for number in {*wanted, *drawn.values()} if number])
+            if not row.retired_at
+        ]
+        conditions = _conditions(session, view.made, held, drawn, known)
+    classes = class_slices(known, project.classes)
+    names = {row.id: classes.get(row.id, row.name) for row in known}
+    probability = np.array([_probability(answered, frame) for frame in held])
+    from_production = np.array([frame.origin == Origin.PRODUCTION for frame in held])
+    days = {frame.group_key for frame in held if frame.origin == Origin.PRODUCTION}
+    enough = len(days) >= project.settings.gate.min_groups
     return HeldOut(
-        rows,
-        [truth_of(with_class_ids(known[frame.seq].boxes, project.classes)) for frame in rows],
-        [frame.group_key for frame in rows],
+        held,
+        [truth_of(with_class_ids(labeled[frame.seq].boxes, project.classes)) for frame in held],
+        [frame.group_key for frame in held],
         conditions,
-        weights,
-        _targets({task.stratum for task in trained if task.stratum}, conditions, project.classes),
+        np.where(from_production | (not enough), 1 / probability, 0.0),
+        sorted(
+            names[row.id]
+            for row in known
+            if row.id in wanted and (row.id in classes or row.name in conditions)
+        ),
+        {f"{'class' if row.id in classes else 'condition'} {names[row.id]}": row.id for row in known},
     )
 
 
@@ -125,21 +140,24 @@ def _probability(answered: Mapping[int, TaskRow], frame: FrameRow) -> float:
 
 
 def _conditions(
-    view: CoverageView, rows: Sequence[FrameRow], strata: dict[int, str | None]
+    session: Session,
+    made: Producers,
+    held: Sequence[FrameRow],
+    drawn: Mapping[int, int | None],
+    known: Sequence[SliceRow],
 ) -> dict[str, Bools]:
-    """Conditions that evaluation frames were drawn by, with every frame that shows them now, and the training set's own world."""
-    place = {seq: i for i, seq in enumerate(view.production.seq.tolist())}
-    shown = {frame.seq: view.conditions_of(place[frame.seq]) for frame in rows if frame.seq in place}
-    found = {TRAINING_WORLD: np.array([frame.origin == Origin.IMPORTED for frame in rows])}
-    for name in sorted({stratum for stratum in strata.values() if stratum}):
-        facet, _, option = name.partition(": ")
-        found[name] = np.array(
-            [strata.get(frame.seq) == name or shown.get(frame.seq, {}).get(facet) == option for frame in rows]
-        )
+    """Slices that evaluation frames were drawn by, with every frame that shows them, and the training set's own world.
+
+    drawn: by frame, the slice it was drawn by, None for ordinary frames.
+    """
+    seqs = np.array([frame.seq for frame in held], dtype=np.int64)
+    found = {
+        TRAINING_WORLD: np.array([frame.origin == Origin.IMPORTED for frame in held]),
+        ORDINARY: np.array([frame.seq in drawn and drawn[frame.seq] is None for frame in held]),
+    }
+    for row in known:
+        if row.id in drawn.values():
+            inside, _ = members(session, producer_of(row.kind, made), row.id)
+            by_chance = np.array([drawn.get(frame.seq) == row.id for frame in held])
+            found[row.name] = by_chance | np.isin(seqs, inside)
     return {name: mask for name, mask in found.items() if mask.any()}
-
-
-def _targets(strata: set[str], conditions: dict[str, Bools], classes: Sequence[str]) -> list[str]:
-    """What the round was to mend, as far as it can be judged: conditions by name, classes without their prefix."""
-    named = {name.removeprefix("class: ") if name.startswith("class: ") else name for name in strata}
-    return sorted(name for name in named if name in conditions or name in classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,7 +19,8 @@ from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
-from loop.math.coverage.strata import NO_STRATUM, reason_lines, strata_of
+from loop.gaps.slices import ORDINARY
+from loop.math.coverage.strata import NO_STRATUM, Strata, reason_lines, strata_of
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.selection import explanation
@@ -32,7 +33,6 @@ from loop.settings.strategy_names import unknown_strategy
 from samplers import STRATEGIES, Pool, draw_evaluation
 
 LIKE = "targeted"
-ORDINARY = "ordinary frames"
 CONSIDERED = "considered"
 """Of a batch: how many analyzed frames it was chosen from."""
 NOTHING_SOUGHT = "nothing to look for was given (--like): targeted chose as k_center does"
@@ -67,7 +67,8 @@ class Chosen:
     priority: float
     reason: str
     arm: str
-    stratum: str | None
+    slice: str | None
+    slice_id: int | None
     probability: float | None
 
 
@@ -229,7 +230,7 @@ class _Part:
     purpose: Purpose
     reasons: Sequence[str]
     arms: Sequence[str]
-    strata: Sequence[str | None]
+    slices: Sequence[int | None]
     probability: Sequence[float | None]
 
     def __len__(self) -> int:
@@ -249,7 +250,7 @@ def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: in
             picked.indices, arms, within, view.novelty.ratio[rows], pool.doubt, picked.contributions
         ),
         arms,
-        [strata.names[code] if code != NO_STRATUM else None for code in codes],
+        [_slice_id(view, strata, code) for code in codes],
         [float(p) or None for p in picked.contributions.get("probability", np.zeros(len(arms)))],
     )
 
@@ -260,26 +261,35 @@ def _evaluation(view: CoverageView, eligible: Bools, budget: int, seed: int) -> 
     rows, probability = draw_evaluation(
         strata.code, view.production.group, eligible, budget, np.random.default_rng([seed, 1])
     )
-    names = [strata.names[code] if code != NO_STRATUM else ORDINARY for code in strata.code[rows]]
+    codes = strata.code[rows]
+    names = [strata.names[code] if code != NO_STRATUM else ORDINARY for code in codes]
     reasons = [
         f"evaluation: drawn at random from {name}; it judges models and never trains one" for name in names
     ]
-    return _Part(
-        rows, Purpose.EVALUATION, reasons, ["evaluation"] * len(rows), names, [float(p) for p in probability]
-    )
+    drawn = [_slice_id(view, strata, code) for code in codes]
+    arms = ["evaluation"] * len(rows)
+    return _Part(rows, Purpose.EVALUATION, reasons, arms, drawn, [float(p) for p in probability])
+
+
+def _slice_id(view: CoverageView, strata: Strata, code: int) -> int | None:
+    return None if code == NO_STRATUM else view.slice_ids[strata.keys[code]]
 
 
 def _merged(view: CoverageView, train: _Part, evaluation: _Part) -> list[Chosen]:
     """Both parts spread evenly over one order, so that a labeler who stops early has done some of each."""
     parts = (train, evaluation)
     places = sorted(((i + 0.5) / len(part), n, i) for n, part in enumerate(parts) for i in range(len(part)))
+    names = {view.slice_ids[gap.key]: gap.name for gap in view.gaps}
     return [
-        _chosen(view.frames[int(parts[n].rows[i])], parts[n], i, rank, len(places))
+        _chosen(view.frames[int(parts[n].rows[i])], parts[n], i, rank, len(places), names)
         for rank, (_, n, i) in enumerate(places)
     ]
 
 
-def _chosen(frame: FrameRow, part: _Part, index: int, rank: int, total: int) -> Chosen:
+def _chosen(
+    frame: FrameRow, part: _Part, index: int, rank: int, total: int, names: Mapping[int, str]
+) -> Chosen:
+    slice_id = part.slices[index]
     return Chosen(
         frame=frame.seq,
         content_hash=frame.content_hash,
@@ -290,13 +300,22 @@ def _chosen(frame: FrameRow, part: _Part, index: int, rank: int, total: int) -> 
         priority=round(1 - rank / total, 6),
         reason=part.reasons[index],
         arm=part.arms[index],
-        stratum=part.strata[index],
+        slice=None if slice_id is None else names[slice_id],
+        slice_id=slice_id,
         probability=part.probability[index],
     )
 
 
 def _keep(project: Project, view: CoverageView, request: Request, report: SelectReport) -> int:
-    gaps = [{"name": gap.name, "why": gap.why, "share": gap.production_share} for gap in view.gaps]
+    gaps = [
+        {
+            "slice_id": view.slice_ids[gap.key],
+            "name": gap.name,
+            "why": gap.why,
+            "share": gap.production_share,
+        }
+        for gap in view.gaps
+    ]
     with write(project.engine) as session:
         batch = create_batch(
             session,
@@ -318,8 +337,8 @@ def _task(item: Chosen, batch: int, detector: int) -> NewTask:
         rank=item.rank,
         priority=item.priority,
         reason=item.reason,
-        arm=item.arm,
-        stratum=item.stratum,
+        component=item.arm,
+        slice_id=item.slice_id,
         inclusion_probability=item.probability,
         detector=detector,
     )

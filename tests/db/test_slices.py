@@ -18,7 +18,6 @@ from db.slices import (
     NewSlice,
     SliceTotal,
     define_slices,
-    key_of,
     load_counts,
     members,
     name_slice,
@@ -38,7 +37,7 @@ from tests.db.world import stocked
 
 TIME = NewSlice("time of day", SliceKind.FACET, "time of day")
 NIGHT = NewSlice(
-    key_of("time of day", "night"),
+    "time of day/night",
     SliceKind.PROMPT,
     "time of day: night",
     TIME.key,
@@ -90,12 +89,6 @@ def test_a_retired_slice_is_still_there_and_can_come_back(engine: Engine) -> Non
             StateError, match="expected the id of a slice, got 99; `fieldloop slices` lists them"
         ):
             slice_by_id(session, 99)
-
-
-def test_names_with_a_slash_make_no_key_of_another(engine: Engine) -> None:
-    del engine
-    assert key_of("a/b", "c") != key_of("a", "b/c")
-    assert key_of("a%2Fb", "c") != key_of("a/b", "c")
 
 
 def test_members_are_found_by_slice_and_by_frame(engine: Engine) -> None:

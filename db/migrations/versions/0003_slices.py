@@ -123,7 +123,7 @@ def _batches(connection: sa.Connection, made: dict[tuple[int, str], int]) -> Non
         for gap in settings.get("gaps", []):
             number = _slice(connection, gap["name"], batch)
             if number is not None:
-                gap["slice"] = made[batch, gap["name"]] = number
+                gap["slice_id"] = made[batch, gap["name"]] = number
         _store(connection, "batches", "settings", batch, settings)
 
 
@@ -134,7 +134,7 @@ def _verdicts(connection: sa.Connection, made: dict[tuple[int, str], int]) -> No
         for check in verdict.get("checks", []):
             what, _, name = check["name"].removeprefix(CHECK).partition(" ")
             called = {"condition": name, "class": f"class: {name}"}.get(what, "")
-            check["slice"] = newest.get(called) if check["name"].startswith(CHECK) else None
+            check["slice_id"] = newest.get(called) if check["name"].startswith(CHECK) else None
         _store(connection, "rounds", "verdict", row, verdict)
 
 
@@ -155,7 +155,8 @@ def _slice(connection: sa.Connection, name: str, batch: int) -> int | None:
         sa.column("name", sa.String()),
         sa.column("created_at", sa.DateTime(timezone=True)),
     )
-    row = {"key": key, "kind": kind, "definition": {}, "name": name[:200], "created_at": datetime.now(UTC)}
+    called = f"{name} (batch {batch})" if kind == "region" else name
+    row = {"key": key, "kind": kind, "definition": {}, "name": called[:200], "created_at": datetime.now(UTC)}
     connection.execute(table.insert(), [row])
     return int(connection.execute(looked, {"key": key}).scalar_one())
 

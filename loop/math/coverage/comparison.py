@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
 import numpy as np
@@ -92,6 +92,23 @@ class Words:
     unlike: Callable[[Array], Bools] = all_known
 
 
+def as_found(regions: list[Region]) -> list[Region]:
+    """Regions as they were found, numbered by size, where none were known before."""
+    return regions
+
+
+@dataclass(frozen=True, eq=False)
+class KnownSlices:
+    """What is known of slices. names: what users call them, by key. retired: keys of those no longer looked for.
+
+    identify: gives regions that were found the keys and names of those they are.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    retired: frozenset[str] = frozenset()
+    identify: Callable[[list[Region]], list[Region]] = as_found
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Both sides, their gaps worst first, and one stratum per production frame.
@@ -126,11 +143,18 @@ class Comparison:
 
 
 def compare(
-    known: Evidence, words: Words, search: Search, settings: GapSettings, local: tzinfo, seed: int
+    known: Evidence,
+    words: Words,
+    search: Search,
+    settings: GapSettings,
+    local: tzinfo,
+    seed: int,
+    slices: KnownSlices = KnownSlices(),
 ) -> Comparison:
     """The comparison that gaps, selection and rounds share.
 
     search: nearest frames of the training set by their ids. local: the zone in which dayparts are meant.
+    slices: what users call them, and which are known already.
     """
     production, training = known.production, known.training
     members = TrainingSet(training.seq, training.vectors, training.sequence)
@@ -139,7 +163,9 @@ def compare(
     unlike = words.unlike(production.vectors)
     named = _named_vectors(words)
     regions = (
-        find_regions(production.vectors, novelty, own, production.sequence, named, unlike=unlike)
+        slices.identify(
+            find_regions(production.vectors, novelty, own, production.sequence, named, unlike=unlike)
+        )
         if settings.regions
         else []
     )
@@ -147,7 +173,10 @@ def compare(
     scores = class_maxima(known.detections, len(known.classes))
     classes = class_candidates(known.classes, boxes, frames_with, len(training), scores)
     conditioned = [candidate for facet in facets for candidate in candidates_of(facet)]
-    gaps = _ranked(known, [*conditioned, *region_candidates(regions), *classes], settings, seed)
+    every = [*conditioned, *region_candidates(regions), *classes]
+    gaps = _ranked(
+        known, [_called(one, slices) for one in every if one.key not in slices.retired], settings, seed
+    )
     return Comparison(
         production=production,
         training=training,
@@ -163,6 +192,12 @@ def compare(
         missed=_missed(known, search),
         unlike=unlike,
     )
+
+
+def _called(candidate: Candidate, slices: KnownSlices) -> Candidate:
+    """By the name that a user gave."""
+    name = slices.names.get(candidate.key)
+    return replace(candidate, name=name, label=name) if name else candidate
 
 
 def class_maxima(detections: Sequence[Detections], classes: int) -> Reals:
@@ -235,8 +270,8 @@ def _assigned(side: Side, group: PromptGroup, words: Words) -> Assignment:
 
 
 def _metadata(column: str, conditions: Conditions, production: Side, training: Side, local: tzinfo) -> Facet:
-    values = [_column(column, conditions, side, local) for side in (production, training)]
-    return metadata_facet(column, *values)
+    here, there = (_column(column, conditions, side, local) for side in (production, training))
+    return metadata_facet(column, here, there, conditions.daypart_ids if column == "daypart" else None)
 
 
 def _column(column: str, conditions: Conditions, side: Side, local: tzinfo) -> list[str | None]:

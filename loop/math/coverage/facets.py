@@ -26,6 +26,7 @@ class Facet:
     """production: (N,) and training: (M,) int64 index of `options`, -1 none of them, -2 unknown.
 
     strength: (N,) float64, how clearly a production frame shows its option; examples are ordered by it.
+    id, option_ids: what stays when facet and options are called otherwise; their names where left out.
     """
 
     name: str
@@ -34,15 +35,39 @@ class Facet:
     production: Ints
     training: Ints
     strength: Reals
+    id: str = ""
+    option_ids: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Of the slice of all frames of which it is known."""
+        return slice_key(self.id or self.name)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Of the slice of each option."""
+        facet = self.id or self.name
+        return tuple(slice_key(facet, option) for option in self.option_ids or self.options)
 
 
-def metadata_facet(name: str, production: Sequence[str | None], training: Sequence[str | None]) -> Facet:
-    """Options are the values that production shows; None and the empty string are unknown."""
+def slice_key(*parts: str) -> str:
+    """The key of a facet, or of one option of it, such as "time of day/night"."""
+    return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
+
+
+def metadata_facet(
+    name: str,
+    production: Sequence[str | None],
+    training: Sequence[str | None],
+    ids: Mapping[str, str] | None = None,
+) -> Facet:
+    """Options are the values that production shows; None and the empty string are unknown. ids: of options that are
+    called otherwise."""
     options = tuple(sorted({value for value in production if value}))
     row = {option: index for index, option in enumerate(options)}
-    return Facet(
-        name, "metadata", options, _codes(production, row), _codes(training, row), np.ones(len(production))
-    )
+    codes = _codes(production, row), _codes(training, row)
+    own = tuple((ids or {}).get(option, option) for option in options)
+    return Facet(name, "metadata", options, *codes, np.ones(len(production)), option_ids=own)
 
 
 def daypart_names(hours: Reals, dayparts: Sequence[tuple[str, float, float]]) -> list[str | None]:
@@ -57,7 +82,17 @@ def daypart_names(hours: Reals, dayparts: Sequence[tuple[str, float, float]]) ->
 
 def prompt_facet(group: PromptGroup, production: Assignment, training: Assignment) -> Facet:
     strength = production.probability.max(axis=1, initial=0.0)
-    return Facet(group.name, "prompt", group.options, production.option, training.option, strength)
+    own, *options = group.ids
+    return Facet(
+        group.name,
+        "prompt",
+        group.options,
+        production.option,
+        training.option,
+        strength,
+        own,
+        tuple(options),
+    )
 
 
 def measured_facets(
@@ -82,7 +117,9 @@ def measured_facets(
         limits = _limits(bin_, known, there)
         beyond, margin = _beyond(bin_, values, here, limits)
         inside, _ = _beyond(bin_, known, there, limits)
-        facets.append(Facet(bin_.measure, "measured", (bin_.name,), beyond, inside, margin))
+        options = (bin_.name,)
+        own = (bin_.id or bin_.name,)
+        facets.append(Facet(bin_.measure, "measured", options, beyond, inside, margin, option_ids=own))
     return facets
 
 

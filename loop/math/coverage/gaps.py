@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loop.base.arrays import Bools, Ints, Reals
-from loop.math.coverage.facets import UNKNOWN, Facet, Kind
+from loop.math.coverage.facets import UNKNOWN, Facet, Kind, slice_key
 from loop.math.statistics.bootstrap import Resampling, resampling
 
 LIFT = 1.5
@@ -21,6 +21,8 @@ SEES_WELL = 0.25
 SUSPECTED = 0.02
 """Share of production that a class with hardly any training box is taken to have at least: its detector
 suspects only what resembles those few boxes."""
+SUSPECT = 0.1
+"""Score from which on a class is suspected, unless it is so rare that nothing reaches it."""
 MIN_SUSPECTS = 5
 """So few suspected frames, or fewer groups than two, are no sign of a class."""
 
@@ -33,7 +35,7 @@ class Candidate:
     set that are known, 0..1; training_known: their share of it.
     lacking: 0..1, the part of the need that is unmet; None where the shares tell it. assumed_share: of
     production at least, whatever was found. confidence: (N,) within the part, where it is not the frames'
-    own. evidence: what stands in the line instead of the two shares. label: what the line calls it.
+    own. evidence: what stands in the line instead of the two shares. label: what the line calls it. key: of its slice.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Candidate:
     evidence: str = ""
     label: str = ""
     training_known: float = 1.0
+    key: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,7 @@ class Gap:
     show it. also: other names for much the same frames. why: one line a person understands. unexplained: part
     of the frames that no narrower named gap holds, 1 for what is not measured. score: of that part, for ranking.
     training_share: of those training frames of which it is known; training_known: their share of all.
+    key: of its slice, which stays whatever it is called.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Gap:
     also: tuple[str, ...] = ()
     unexplained: float = 1.0
     training_known: float = 1.0
+    key: str = ""
 
     def labeled(self, training: int) -> float:
         """How many of so many training frames are known to show it."""
@@ -129,6 +134,7 @@ def candidates_of(facet: Facet) -> list[Candidate]:
                 training_share=share,
                 label=label,
                 training_known=float(training_known.mean()),
+                key=facet.keys[index],
             )
         )
     return found
@@ -142,7 +148,7 @@ def class_candidates(
     scores: Reals,
     *,
     needed: int = 100,
-    suspect: float = 0.1,
+    suspect: float = SUSPECT,
 ) -> list[Candidate]:
     """Classes with fewer than `needed` training boxes that the detector suspects in production.
 
@@ -152,7 +158,7 @@ def class_candidates(
     found = []
     for index in np.flatnonzero(boxes < needed):
         score = scores[:, index]
-        inside = score > suspicion_limit(score, suspect)
+        inside = suspected(score, suspect)
         evidence = f"suspected in {_percent(float(inside.mean()))} of production, {_boxes(int(boxes[index]))} in training"
         found.append(
             Candidate(
@@ -167,9 +173,15 @@ def class_candidates(
                 confidence=score,
                 evidence=evidence,
                 label=classes[index],
+                key=slice_key("class", classes[index]),
             )
         )
     return found
+
+
+def suspected(score: Reals, suspect: float = SUSPECT) -> Bools:
+    """(N,) bool: frames in which the detector suspects a class. score: (N,) its highest score of it in each."""
+    return score > suspicion_limit(score, suspect)
 
 
 def suspicion_limit(score: Reals, suspect: float) -> float:
@@ -228,6 +240,7 @@ def _gap(candidate: Candidate, group: Ints, confidence: Reals, draws: Resampling
         why=_why(candidate, share, here, elsewhere),
         score=deficit * (SEES_WELL + drop) * certainty * candidate.training_known,
         training_known=candidate.training_known,
+        key=candidate.key,
     )
 
 

@@ -70,7 +70,8 @@ class Region:
     the region's center.
 
     center: (D,) unit norm, in the space of `Novelty.residual`. prompts: (name, similarity relative to the average
-    production frame), nearest first. key: of the slice that it is, "" before that was looked up.
+    production frame), nearest first. said: the part of the name that describes it. key: of the slice that it is, ""
+    before that was looked up.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Region:
     ratio: float
     center: Array
     prompts: tuple[tuple[str, float], ...] = ()
+    said: str = ""
     key: str = ""
 
 
@@ -162,6 +164,7 @@ def region_candidates(regions: Sequence[Region]) -> list[Candidate]:
             known=np.ones(len(region.inside), dtype=bool),
             strength=region.typical,
             training_share=region.training_share,
+            key=region.key,
         )
         for region in regions
     ]
@@ -270,8 +273,8 @@ def _named(
     number: int, region: Region, production: Array, prompts: Sequence[tuple[str, Array]], tags: Tags
 ) -> Region:
     near = nearest_prompts(production[region.rows], production, prompts)
-    name = f"region {number}{describe(telling_tags(region.rows, tags), near)}"
-    return replace(region, name=name, prompts=near)
+    said = describe(telling_tags(region.rows, tags), near)
+    return replace(region, name=f"region {number}{said}", prompts=near, said=said)
 
 
 def _sequence_codes(sequence: Ints) -> Ints:

@@ -29,7 +29,7 @@ NOTHING_LIKE_IT = "nothing that resembles what was asked for is left"
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """code: (N,) int64 row of the others, or -1. deficit: (S,) float64. names, reasons: (S,).
+    """code: (N,) int64 row of the others, or -1. deficit: (S,) float64. names, keys, reasons: (S,).
 
     sure: (N,) float64 in 0..1, how far a frame can be told to belong to its stratum.
     """
@@ -38,6 +38,7 @@ class Strata:
     deficit: Reals
     sure: Reals
     names: tuple[str, ...]
+    keys: tuple[str, ...]
     reasons: tuple[str, ...]
 
 
@@ -63,6 +64,7 @@ def strata_of(gaps: Sequence[Gap], size: int) -> Strata:
         np.array(deficit, dtype=np.float64),
         sure,
         tuple(gap.name for gap in gaps),
+        tuple(gap.key for gap in gaps),
         tuple(gap.why for gap in gaps),
     )
 

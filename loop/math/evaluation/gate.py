@@ -7,7 +7,7 @@ groups, and no class and no condition has fallen. What too few groups show is ca
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from loop.math.evaluation.compare import Difference, Slice, compare, group_numbe
 from loop.math.statistics.multiple_testing import holm
 
 Status = Literal["pass", "fail", "unverifiable"]
+NO_FALL = "no fall: "
 _MIN_TIMINGS = 20
 
 
@@ -49,7 +50,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the verdict. statistic is held against bound; before, after: AP of deployed model and candidate."""
+    """One line of the verdict. statistic is held against bound; before, after: AP of deployed model and candidate.
+
+    slice_id: of the condition or class that it is about.
+    """
 
     name: str
     status: Status
@@ -59,6 +63,7 @@ class Check:
     text: str
     before: float | None = None
     after: float | None = None
+    slice_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,11 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """For JSON; numbers that are not there are None."""
         return asdict(self)
+
+    def with_slices(self, ids: Mapping[str, int]) -> Verdict:
+        """Every check knows its slice. ids: by "condition NAME" and "class NAME"."""
+        checks = [replace(check, slice_id=ids.get(check.name.removeprefix(NO_FALL))) for check in self.checks]
+        return replace(self, checks=checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +202,7 @@ def _falls(judged: Mapping[str, Difference], settings: GateSettings) -> list[Che
 
 def _fall(name: str, one: Difference, significant: bool | None, settings: GateSettings) -> Check:
     """significant: None where too few groups show the slice."""
-    label = f"no fall: {name}"
+    label = f"{NO_FALL}{name}"
     if np.isnan(one.before):
         return _check(label, "unverifiable", None, None, one, f"{name}: no object of it was labeled")
     fall = -one.estimate
