@@ -275,7 +275,16 @@ def _state(project: Project, server: StudioServer) -> dict[str, Any]:
             "rejects": sorted((row.source_key, row.code) for row in rejects(session)),
             "batches": [(row.status, row.budget, row.seed) for row in batches(session)],
             "tasks": sorted(
-                (t.key, t.status, t.purpose, t.rank, t.priority, t.reason, t.slice_id, t.inclusion_probability)
+                (
+                    t.key,
+                    t.status,
+                    t.purpose,
+                    t.rank,
+                    t.priority,
+                    t.reason,
+                    t.slice_id,
+                    t.inclusion_probability,
+                )
                 for t in tasks(session)
             ),
             "labels": sorted(

@@ -109,9 +109,10 @@ def class_slices(rows: Sequence[SliceRow], classes: Sequence[str]) -> dict[int, 
 def shown_by(found: Comparison, conditions: Conditions, made: Producers) -> list[Shown]:
     """Every slice that the comparison knows, facets first."""
     definitions = _definitions(conditions)
-    facets = [_of_facet(facet, made) for facet in found.facets]
+    # Several limits of one measurement are several facets here, and one way of dividing frames there.
+    facets = {facet.key: _of_facet(facet, made) for facet in found.facets}
     options = [one for facet in found.facets for one in _of_options(facet, definitions, made)]
-    return [*facets, *options, *_of_classes(found, made), *_of_regions(found, made)]
+    return [*facets.values(), *options, *_of_classes(found, made), *_of_regions(found, made)]
 
 
 def counts_of(found: Comparison, shown: Sequence[Shown], ids: dict[str, int]) -> Counts:
