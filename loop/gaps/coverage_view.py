@@ -95,9 +95,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     index = open_index(project.engine, loaded.made.embedder, project.indexes / "training.faiss", training)
     local = zone(settings.frames.timezone)
     known = slices.known_slices(project, loaded.made.embedder)
-    found = compare(
-        loaded.evidence, words, index.search, gap_settings(settings), local, settings.seed, known
-    )
+    found = compare(loaded.evidence, words, index.search, gap_settings(settings), local, settings.seed, known)
     slice_ids = slices.record(project, found, words.conditions, loaded.made)
     progress(3, 3, "done")
     return CoverageView(

@@ -7,17 +7,18 @@ import numpy as np
 from db.analysis import load_embeddings, load_measurements
 from db.engine import read
 from db.frames import frames
-from loop import stages
+from loop.analysis.analyze import analyze
 from loop.analysis.load import load_side
 from loop.analysis.producers import producers
+from loop.ingest.ingest import ingest
 from tests.fakes import FakeParts, picture, quiet
 
 
 def test_a_side_is_what_is_stored_of_its_frames(parts: FakeParts) -> None:
     incoming = parts.project.root.parent / "incoming"
     (incoming / "nobody-knows-where.jpg").write_bytes(picture(seed=900))
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
     made = producers(parts)
     with read(parts.project.engine) as session:
         rows = frames(session)[::-1]

@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from connectors.ports import Box
+from connectors.ports import Box, Purpose
 from db.engine import read, write
 from db.frames import frames
 from db.labels import set_label
 from db.slices import SliceRow, load_counts, members, slice_totals, slices
 from db.states import SliceKind, TaskStatus
 from db.tasks import batches, move, tasks
-from loop import stages
+from loop.analysis.analyze import analyze
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
+from loop.ingest.ingest import ingest
 from loop.insights.slices import all_slices, give_name, retire
 from loop.rounds import judge, rounds
+from loop.selection.select import select
 from tests.fakes import BRIGHT, MONDAY, SIZE, FakeParts, make_project, quiet, write_frames
 
 LEFT, TOP = "left", "top"
@@ -77,8 +79,8 @@ def two_kinds(tmp_path: Path) -> Iterator[FakeParts]:
 
 
 def analyzed(parts: FakeParts) -> None:
-    stages.ingest(parts, quiet)
-    stages.analyze(parts, quiet)
+    ingest(parts, quiet)
+    analyze(parts, quiet)
 
 
 def kinds_of(parts: FakeParts, seqs: object) -> set[str]:
@@ -108,7 +110,7 @@ def test_regions_keep_their_ids_when_the_smaller_outgrows_the_other(two_kinds: F
     assert set(before) == {LEFT, TOP}
     sizes = sizes_of(two_kinds, before)
     assert sizes[LEFT] > sizes[TOP]
-    stages.select(two_kinds, quiet, budget=24)
+    select(two_kinds, quiet, budget=24)
     add_half_dark(two_kinds.project.root.parent / "incoming", TOP, 25, 3000)
     analyzed(two_kinds)
     now = regions_by_kind(two_kinds)
@@ -129,9 +131,11 @@ def judged_as(parts: FakeParts) -> dict[int, set[str]]:
     """What kinds of frames each region would be judged on, once all evaluation frames are labeled."""
     project = parts.project
     with write(project.engine) as session:
-        asked = [task for task in tasks(session) if task.purpose == "evaluation"]
+        asked = [task for task in tasks(session) if task.purpose == Purpose.EVALUATION]
         for row in frames(session, seqs=[task.frame for task in asked]):
-            set_label(session, row.seq, [Box("person", (0.0, 0.0, 8.0, 8.0))], "evaluation", "annotation")
+            set_label(
+                session, row.seq, [Box("person", (0.0, 0.0, 8.0, 8.0))], Purpose.EVALUATION, "annotation"
+            )
         move(session, [task.id for task in asked], TaskStatus.PENDING, TaskStatus.DONE)
     rounds.start(parts)
     opened = rounds.current(project)
@@ -189,7 +193,7 @@ def test_counts_are_those_of_the_frames(compared: FakeParts) -> None:
         found, strength = members(session, view.made.measure, dark.id)
     (facet,) = [each for each in view.facets if each.options == ("dark",)]
     rows = np.flatnonzero(facet.production == 0)
-    assert found.tolist() == [production.rows[row].seq for row in rows]
+    assert found.tolist() == [int(production.seq[row]) for row in rows]
     assert strength.tolist() == facet.strength[rows].tolist()
     own = counts.slice_id == dark.id
     assert counts.inside[own].sum() == len(rows)
@@ -224,7 +228,7 @@ def test_a_condition_called_otherwise_is_the_same_slice(compared: FakeParts, tmp
 
 
 def test_tasks_and_batches_refer_to_slices(compared: FakeParts) -> None:
-    stages.select(compared, quiet, budget=12)
+    select(compared, quiet, budget=12)
     view = coverage_view.build(compared, quiet)
     with read(compared.project.engine) as session:
         asked = tasks(session)

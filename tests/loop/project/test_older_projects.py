@@ -22,9 +22,9 @@ from db.rounds import rounds
 from db.slices import slices
 from db.states import RoundStatus, SliceKind
 from db.tasks import batches, tasks
-from loop import stages
 from loop.gaps import coverage_view
 from loop.project.project import open_project
+from loop.selection.select import select
 from tests.fakes import FakeParts, quiet
 
 OLD = Path(__file__).with_name("before_slices.zip")
@@ -112,7 +112,7 @@ def test_an_upgraded_project_goes_on(upgraded: FakeParts) -> None:
     assert {key: view.slice_ids[key] for key in ("brightness/dark", "class/helmet")} == {
         key: was[key] for key in ("brightness/dark", "class/helmet")
     }
-    report = stages.select(upgraded, quiet, budget=4)
+    report = select(upgraded, quiet, budget=4)
     assert len(report.chosen) == 4
     with read(upgraded.project.engine) as session:
         assert len(tasks(session, batch=report.batch)) == 4
