@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from samplers.expected_loss import expected_loss
 from samplers.geometry.approximate_distance import covered_distance
 from samplers.geometry.distances import Floats, squared_norms
+from samplers.reason import Reason
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -183,16 +184,21 @@ class Selection:
     was worth to it when it was made; where several take turns, by how much the turn was its arm's (see `take_turns`),
     which says nothing of the frame. Either way what a later one has, where that is more (a floor comes first, whatever
     it is worth). A strategy whose plan depends on the budget says that a smaller budget is no prefix of a larger.
-    contributions: {reason: (k,) float64}. arm: (k,) str, the part of the strategy that chose it.
+    contributions: {name: (k,) float64}. reasons: (k,) why the arm that chose each frame did so.
     """
 
     indices: Ints
     gains: Reals
     contributions: dict[str, Reals]
-    arm: NDArray[np.str_]
+    reasons: tuple[Reason, ...]
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def arm(self) -> NDArray[np.str_]:
+        """(k,) the name of the part of the strategy that chose each frame."""
+        return np.array([reason.component for reason in self.reasons], dtype=np.str_)
 
 
 def views_of(cluster: Ints) -> Ints:

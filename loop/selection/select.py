@@ -19,14 +19,14 @@ from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
-from loop.gaps.slices import ORDINARY
-from loop.math.coverage.strata import NO_STRATUM, Strata, reason_lines, strata_of
+from loop.math.coverage.strata import NO_STRATUM, Strata, strata_of
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.selection import explanation
 from loop.selection.calibration import calibrated
 from loop.selection.exclusions import Asked, Rules, why_fewer
 from loop.selection.explanation import Explanation
+from loop.selection.reasons import evaluation_line, reason_lines
 from loop.selection.sampler_pool import pool_of
 from loop.selection.search_queries import query_vectors
 from loop.settings.strategy_names import unknown_strategy
@@ -240,17 +240,12 @@ class _Part:
 def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: int, seed: int) -> _Part:
     picked = STRATEGIES[strategy](pool, budget, np.random.default_rng([seed, 0]))
     arms = [str(arm) for arm in picked.arm]
-    strata = view.strata
-    within = replace(strata, code=strata.code[rows], sure=strata.sure[rows])
-    codes = within.code[picked.indices]
     return _Part(
         rows[picked.indices],
         Purpose.TRAIN,
-        reason_lines(
-            picked.indices, arms, within, view.novelty.ratio[rows], pool.doubt, picked.contributions
-        ),
+        reason_lines(picked, pool, view.gaps),
         arms,
-        [_slice_id(view, strata, code) for code in codes],
+        [_slice_id(view, view.strata, code) for code in pool.strata[picked.indices]],
         [float(p) or None for p in picked.contributions.get("probability", np.zeros(len(arms)))],
     )
 
@@ -262,10 +257,7 @@ def _evaluation(view: CoverageView, eligible: Bools, budget: int, seed: int) -> 
         strata.code, view.production.group, eligible, budget, np.random.default_rng([seed, 1])
     )
     codes = strata.code[rows]
-    names = [strata.names[code] if code != NO_STRATUM else ORDINARY for code in codes]
-    reasons = [
-        f"evaluation: drawn at random from {name}; it judges models and never trains one" for name in names
-    ]
+    reasons = [evaluation_line("" if code == NO_STRATUM else strata.names[code]) for code in codes]
     drawn = [_slice_id(view, strata, code) for code in codes]
     arms = ["evaluation"] * len(rows)
     return _Part(rows, Purpose.EVALUATION, reasons, arms, drawn, [float(p) for p in probability])

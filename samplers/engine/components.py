@@ -8,15 +8,18 @@ from typing import Protocol
 import numpy as np
 
 from samplers.pool import NOBODY, Bools, Ints, Pool, Reals, Selection
+from samplers.reason import Reason
 
 LOOK_AHEAD = 256
+Pick = tuple[int, float, Reason]
+"""A row, its gain, and why."""
 
 
 class Arm(Protocol):
     """Proposes one frame at a time."""
 
     @property
-    def name(self) -> str: ...
+    def reason(self) -> Reason: ...
     @property
     def weight(self) -> float: ...
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
@@ -32,9 +35,9 @@ class Arm(Protocol):
 class Queue:
     """Rows in an order that does not depend on what was chosen before."""
 
-    def __init__(self, name: str, order: Ints, value: Reals, weight: float = 1.0) -> None:
+    def __init__(self, reason: Reason, order: Ints, value: Reals, weight: float = 1.0) -> None:
         """order: (M,) rows, best first. value: (N,) what each row of the pool is worth."""
-        self.name, self.weight = name, weight
+        self.reason, self.weight = reason, weight
         self._order, self._value, self._next = order, value, 0
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
@@ -60,12 +63,12 @@ class Quota:
     def __init__(self, arm: Arm, rows: Bools, wanted: int, heir: Arm) -> None:
         """rows: (N,) bool, the frames that count. heir: an arm that takes turns of its own too."""
         self._arm, self._heir, self._rows, self._left = arm, heir, rows, wanted
-        self.weight, self.name = arm.weight, arm.name
+        self.weight, self.reason = arm.weight, arm.reason
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
         own = self._arm.propose(open_rows) if self._left > 0 else None
         found = self._heir.propose(open_rows) if own is None else own
-        self.name = self._heir.name if own is None else self._arm.name
+        self.reason = self._heir.reason if own is None else self._arm.reason
         return found
 
     def observe(self, row: int) -> None:
@@ -77,16 +80,16 @@ class Quota:
 
 
 class Reserve:
-    """An arm, and what it goes on with, under that one's name, when it has none left."""
+    """An arm, and what it goes on with, for that one's reason, when it has none left."""
 
     def __init__(self, arm: Arm, rest: Arm) -> None:
-        self.name, self.weight = arm.name, arm.weight
+        self.reason, self.weight = arm.reason, arm.weight
         self._arms = (arm, rest)
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
         for arm in self._arms:
             if (found := arm.propose(open_rows)) is not None:
-                self.name = arm.name
+                self.reason = arm.reason
                 return found
         return None
 
@@ -153,24 +156,24 @@ class _Members:
         return self._order[first:end]
 
 
-def take_turns(pool: Pool, k: int, arms: Sequence[Arm], reasons: dict[str, Reals]) -> Selection:
+def take_turns(pool: Pool, k: int, arms: Sequence[Arm], values: dict[str, Reals]) -> Selection:
     """Up to k frames; the next turn belongs to the arm with the largest weight / (turns had + 1/2).
 
     This is Webster's apportionment: every prefix shares the turns in proportion to the weights, and what
     an arm cannot use goes to the others. A single arm's gains are its own values; several arms' gains are
     those quotients, whatever their frames are worth. What the pool's floors demand is chosen first, by the same arms, and counts as much as
-    what follows. reasons: {reason: (N,) value per row of the pool}. Raises ValueError when k is negative.
+    what follows. values: {name: (N,) what there is to tell of each row}. Raises ValueError when k is negative.
     """
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")
     admission, turns = Admission(pool), [0] * len(arms)
-    picks: list[tuple[int, float, str]] = []
+    picks: list[Pick] = []
     if pool.floors.any():
         _fill(arms, turns, admission, admission.owed_rows, k, picks)
         for arm in arms:
             arm.reopen()
     _fill(arms, turns, admission, admission.open_rows, k, picks)
-    return _selection(picks, reasons)
+    return _selection(picks, values)
 
 
 def _fill(
@@ -179,7 +182,7 @@ def _fill(
     admission: Admission,
     open_rows: Callable[[], Bools],
     k: int,
-    picks: list[tuple[int, float, str]],
+    picks: list[Pick],
 ) -> None:
     live = list(range(len(arms)))
     while live and len(picks) < k:
@@ -190,16 +193,16 @@ def _fill(
             continue
         row, value = proposal
         gain = value if len(arms) == 1 else arms[turn].weight / (turns[turn] + 0.5)
-        picks.append((row, gain, arms[turn].name))
+        picks.append((row, gain, arms[turn].reason))
         turns[turn] += 1
         admission.take(row)
         for arm in arms:
             arm.observe(row)
 
 
-def _selection(picks: list[tuple[int, float, str]], reasons: dict[str, Reals]) -> Selection:
+def _selection(picks: list[Pick], values: dict[str, Reals]) -> Selection:
     chosen = np.array([row for row, _, _ in picks], dtype=np.int64)
     gains = np.array([gain for _, gain, _ in picks], dtype=np.float64)
-    contributions = {reason: values[chosen] for reason, values in reasons.items()}
-    names = np.array([name for _, _, name in picks], dtype=np.str_)
-    return Selection(chosen, np.maximum.accumulate(gains[::-1])[::-1], contributions, names)
+    contributions = {name: value[chosen] for name, value in values.items()}
+    reasons = tuple(reason for _, _, reason in picks)
+    return Selection(chosen, np.maximum.accumulate(gains[::-1])[::-1], contributions, reasons)

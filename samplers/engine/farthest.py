@@ -12,6 +12,7 @@ from samplers.geometry.buffer import Buffer, Centers
 from samplers.geometry.distances import Floats
 from samplers.geometry.identical_rows import Candidates
 from samplers.pool import DIAMETER, Bools, Ints, Pool, PoolError, Reals
+from samplers.reason import Reason
 
 TOGETHER = 512
 LAGGARDS = 2048
@@ -36,7 +37,7 @@ class Farthest:
 
     def __init__(
         self,
-        name: str,
+        reason: Reason,
         points: NDArray[Any],
         centers: Floats,
         rows: Ints | None,
@@ -50,7 +51,7 @@ class Farthest:
         rows: (M,) candidates of the pool, rising; None for all. buffer_rows: 10 sqrt(M) when left out. near: (N,)
         `covered_distance` of the points to the centers, where it is known.
         """
-        self.name, self.weight = name, weight
+        self.reason, self.weight = reason, weight
         self._points, self._centers = points, Centers(centers)
         self._candidates = Candidates(rows, len(points))
         self._size = buffer_rows or max(1, round(10 * len(self._candidates) ** 0.5))
@@ -65,10 +66,10 @@ class Farthest:
 
     @classmethod
     def of(
-        cls, name: str, pool: Pool, rows: Ints | None, rng: np.random.Generator, weight: float
+        cls, reason: Reason, pool: Pool, rows: Ints | None, rng: np.random.Generator, weight: float
     ) -> Farthest:
         near = pool.near if len(pool) > SMALL_POOL and len(pool.labeled) else None
-        return cls(name, pool.embeddings, pool.labeled, rows, rng, weight, near=near)
+        return cls(reason, pool.embeddings, pool.labeled, rows, rng, weight, near=near)
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
         if not len(self._centers) or not len(self._candidates):

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from samplers.pool import Bools, Ints, Reals
+from samplers.reason import Reason
 
 TOGETHER = 32
 BLOCK_ROWS = 1024
@@ -36,9 +37,9 @@ class Greedy:
     which no bound is claimed.
     """
 
-    def __init__(self, name: str, objective: Objective, cost: Reals, weight: float = 1.0) -> None:
+    def __init__(self, reason: Reason, objective: Objective, cost: Reals, weight: float = 1.0) -> None:
         """cost: (N,) > 0, of each row of the pool."""
-        self.name, self.weight = name, weight
+        self.reason, self.weight = reason, weight
         self._objective, self._cost = objective, cost
         self._cells = objective.cells
         self._bound = [self._gains(cell, rows) for cell, rows in enumerate(self._cells)]

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from samplers.engine.components import take_turns
 from samplers.engine.lazy_greedy import Greedy, blocks
 from samplers.pool import Ints, Pool, PoolError, Reals, Selection
+from samplers.reason import ChosenFrame, Reason
 from samplers.strategies.uncertainty import in_columns, relative_cost
+
+
+def _why(frame: ChosenFrame) -> str:
+    if frame.values["classes"] > 0:
+        return "Probably shows objects that few labeled or chosen images show"
+    return "The model found no object here, and no image with rarer objects is left"
+
+
+CLASS_BALANCED = Reason("class_balanced", _why)
 
 
 def class_balanced(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
@@ -24,8 +34,8 @@ def class_balanced(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
     Seconds divide the gain.
     """
     objective = Balance(expected_classes(pool), pool.class_counts)
-    reasons = {"novelty": pool.novelty, "classes": objective.shown.sum(axis=1)}
-    return take_turns(pool, k, [Greedy("class_balanced", objective, relative_cost(pool))], reasons)
+    values = {"novelty": pool.novelty, "classes": objective.shown.sum(axis=1)}
+    return take_turns(pool, k, [Greedy(CLASS_BALANCED, objective, relative_cost(pool))], values)
 
 
 def expected_classes(pool: Pool) -> Reals:

@@ -8,7 +8,16 @@ import numpy as np
 
 from samplers.engine.components import Arm, Queue, take_turns
 from samplers.pool import NOBODY, Ints, Pool, Reals, Selection
+from samplers.reason import ChosenFrame, Reason
+from samplers.strategies.diversity import RANDOM
 from samplers.strategies.uncertainty import rank_within, relative_cost
+
+
+def _why(frame: ChosenFrame) -> str:
+    return f"Too rare in training: {frame.stratum}" if frame.stratum else ""
+
+
+COVERAGE = Reason("coverage", _why)
 
 
 @dataclass(frozen=True)
@@ -40,9 +49,9 @@ def coverage_deficit(
     arms: list[Arm] = [
         arm for _, arm in stratum_arms(pool, value, settings or CoverageSettings(), weight=1.0)
     ]
-    arms.append(Queue("random", rng.permutation(len(pool)), np.zeros(len(pool)), weight=0.0))
-    reasons = {"novelty": pool.novelty, "uncertainty": pool.doubt, "deficit": deficit_of_rows(pool)}
-    return take_turns(pool, k, arms, reasons)
+    arms.append(Queue(RANDOM, rng.permutation(len(pool)), np.zeros(len(pool)), weight=0.0))
+    values = {"novelty": pool.novelty, "uncertainty": pool.doubt, "deficit": deficit_of_rows(pool)}
+    return take_turns(pool, k, arms, values)
 
 
 def stratum_arms(
@@ -56,7 +65,7 @@ def stratum_arms(
         (
             int(stratum),
             Queue(
-                "coverage",
+                COVERAGE,
                 stratum_order(pool, int(stratum), value, settings),
                 value,
                 weight * share[stratum] / share.sum(),

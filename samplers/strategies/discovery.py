@@ -7,6 +7,7 @@ import numpy as np
 from samplers.engine.farthest import Farthest
 from samplers.geometry.distances import Floats, reference_rows, squared_norms
 from samplers.pool import Bools, Ints, Pool, Reals
+from samplers.reason import ChosenFrame, Reason
 from samplers.strategies.coverage_deficit import deficit_of_rows
 
 ASKED = 1_000
@@ -15,12 +16,19 @@ LONELY = 0.995
 ROUNDING = 1e-3
 
 
+def _why(frame: ChosenFrame) -> str:
+    return f"Looks new, and no known condition explains it: {frame.how_far}"
+
+
+DISCOVERY = Reason("discovery", _why)
+
+
 def discovery_arm(pool: Pool, rng: np.random.Generator, weight: float) -> Discovery:
     """Novel frames of no stratum that lacks anything, the farthest from all that is labeled or chosen first."""
     unnamed = np.flatnonzero(
         (pool.novelty > pool.novel_above) & (deficit_of_rows(pool) == 0) & ~pool.excluded
     )
-    return Discovery(pool, Farthest.of("discovery", pool, unnamed, rng, weight), rng)
+    return Discovery(pool, Farthest.of(DISCOVERY, pool, unnamed, rng, weight), rng)
 
 
 class Discovery:
@@ -31,7 +39,7 @@ class Discovery:
     """
 
     def __init__(self, pool: Pool, inner: Farthest, rng: np.random.Generator) -> None:
-        self.name, self.weight = inner.name, inner.weight
+        self.reason, self.weight = inner.reason, inner.weight
         self._inner, self._points = inner, pool.embeddings
         self._lonely: Bools = np.zeros(len(pool), dtype=bool)
         self._asked: Bools = np.zeros(len(pool), dtype=bool)

@@ -11,6 +11,15 @@ from samplers.engine.components import Queue, take_turns
 from samplers.engine.farthest import Farthest
 from samplers.geometry.distances import Floats
 from samplers.pool import Ints, Pool, PoolError, Reals, Selection
+from samplers.reason import ChosenFrame, Reason
+
+
+def _why(frame: ChosenFrame) -> str:
+    return f"Looks least like anything labeled or chosen so far: {frame.how_far}"
+
+
+RANDOM = Reason("random", "Chosen at random, to find what nobody expects")
+K_CENTER = Reason("k_center", _why)
 
 
 def random(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
@@ -19,7 +28,7 @@ def random(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
     Cost: N log N, no distances. Rare things come as rarely as they are. It is an unbiased sample of the pool where no
     near-duplicates, full sequences, floors or quotas close frames or call for them. Seconds play no part.
     """
-    return take_turns(pool, k, [Queue("random", rng.permutation(len(pool)), np.ones(len(pool)))], {})
+    return take_turns(pool, k, [Queue(RANDOM, rng.permutation(len(pool)), np.ones(len(pool)))], {})
 
 
 def k_center(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
@@ -31,7 +40,7 @@ def k_center(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
     possible one. It finds what is rare once and chases outliers; it covers worse than chance where density matters.
     Seconds play no part.
     """
-    arm = Farthest.of("k_center", pool, None, rng, 1.0)
+    arm = Farthest.of(K_CENTER, pool, None, rng, 1.0)
     return take_turns(pool, k, [arm], {"novelty": pool.novelty})
 
 
@@ -55,7 +64,7 @@ def k_center_rows(
         raise PoolError(
             f"labeled: expected finite numbers, got others in row {wrong[0]}; leave that frame out"
         )
-    arm = Farthest("k_center", points, known, None, rng, buffer_rows=buffer_rows)
+    arm = Farthest(K_CENTER, points, known, None, rng, buffer_rows=buffer_rows)
     still_open = np.ones(len(points), dtype=bool)
     picks: list[tuple[int, float]] = []
     while len(picks) < k and (best := arm.propose(still_open)) is not None:

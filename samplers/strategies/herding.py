@@ -13,14 +13,24 @@ from samplers.engine.covering import Cells, Covering, Kernel, cosine, gaussian
 from samplers.engine.lazy_greedy import Greedy
 from samplers.geometry.distances import Floats, reference_rows, rows_of, squared_norms
 from samplers.pool import NO_LIMIT, NOBODY, Bools, Ints, Pool, Reals, Selection, views_of
+from samplers.reason import ChosenFrame, Reason
 from samplers.strategies.uncertainty import relative_cost
 
 SAMPLE = 256
 TOGETHER = 8192
 COPY = 1e-6
 """Squared distance below which float32 does not tell unit vectors apart."""
-LEFT_OVER = "left_over"
-"""The arm of rows that nobody compared, drawn at random where sequences, floors or quotas close all that were."""
+
+
+def _why(frame: ChosenFrame) -> str:
+    why = "Stands for the most images that look like nothing labeled yet"
+    percent = int(100 * frame.surer)
+    return f"{why}; the model likely does better on {percent}% of images" if percent >= 50 else why
+
+
+HERDING = Reason("herding", _why)
+LEFT_OVER = Reason("left_over", "Chosen at random: of the images that were compared none could be taken")
+"""Of rows that nobody compared, where sequences, floors or quotas close all that were."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ def herd_arm(
     k: int,
     rng: np.random.Generator,
     settings: HerdingSettings,
-    name: str = "herding",
+    reason: Reason = HERDING,
     weight: float = 1.0,
     kernel: Callable[[Floats], Kernel] | None = None,
 ) -> Arm:
@@ -98,7 +108,7 @@ def herd_arm(
     similar = made(rows_of(pool.embeddings, rows[views_of(pool.cluster[rows])]))
     objective = Covering(pool, rows, weights, similar, rng, settings.cells, k)
     cost = relative_cost(pool)
-    greedy: Arm = Greedy(name, objective, cost, weight)
+    greedy: Arm = Greedy(reason, objective, cost, weight)
     if objective.thinned:
         greedy = Settled(greedy, objective, cost)
     rest = np.setdiff1d(rows, np.concatenate([rows[:0], *objective.cells]), assume_unique=True)
@@ -111,7 +121,7 @@ class Settled:
     """An arm whose proposals give way to the row beside them that covers the most per second."""
 
     def __init__(self, arm: Arm, objective: Covering, cost: Reals) -> None:
-        self.name, self.weight = arm.name, arm.weight
+        self.reason, self.weight = arm.reason, arm.weight
         self.observe, self.reopen = arm.observe, arm.reopen
         self._arm, self._objective, self._cost = arm, objective, cost
 

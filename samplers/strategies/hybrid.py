@@ -11,6 +11,7 @@ from samplers.engine.covering import Cells
 from samplers.pool import NO_LIMIT, Ints, Pool, Reals, Selection
 from samplers.strategies.coverage_deficit import CoverageSettings, deficit_of_rows, stratum_arms, utility
 from samplers.strategies.discovery import discovery_arm
+from samplers.strategies.diversity import RANDOM
 from samplers.strategies.herding import HerdingSettings, herd_arm
 
 CELLS = Cells(wide_cell_rows=512, homes=3, most_rows=1 << 16, neighbors=16)
@@ -68,8 +69,8 @@ def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSetting
     value = utility(pool, shares.within)
     drawn = rng.permutation(np.flatnonzero(~pool.excluded))
     arms = _arms(pool, k, value, drawn, rng, shares)
-    reasons = {"novelty": pool.novelty, "uncertainty": pool.doubt, "deficit": deficit_of_rows(pool)}
-    chosen = take_turns(pool, k, arms, reasons)
+    values = {"novelty": pool.novelty, "uncertainty": pool.doubt, "deficit": deficit_of_rows(pool)}
+    chosen = take_turns(pool, k, arms, values)
     sampled = np.zeros(len(chosen)) if pool.floors.any() else _by_chance(chosen, drawn, len(pool))
     chosen.contributions["probability"] = sampled
     return chosen
@@ -82,7 +83,7 @@ def _arms(
     rest = shares.herding if quotas else shares.herding + shares.quotas
     herding = herd_arm(pool, k, rng, HerdingSettings(lam=pool.trust, cells=CELLS), weight=rest)
     arms: list[Arm] = [
-        Queue("random", drawn, value, shares.random),
+        Queue(RANDOM, drawn, value, shares.random),
         *(_quota(pool, stratum, arm, herding) for stratum, arm in quotas),
         discovery_arm(pool, rng, shares.discovery),
         herding,

@@ -8,9 +8,19 @@ import numpy as np
 
 from samplers.engine.components import Admission, Queue, take_turns
 from samplers.pool import Ints, Pool, PoolError, Reals, Selection
+from samplers.reason import ChosenFrame, Reason
 from samplers.strategies.uncertainty import box_uncertainty, in_columns, relative_cost, top_two
 
 ROUNDS = 10
+
+
+def _why(frame: ChosenFrame) -> str:
+    if frame.values["uncertainty"] > 0:
+        return "The model is unsure of what it found here, and other such images in this batch look different"
+    return "The model found nothing here, and too few images are left in which it is unsure"
+
+
+PPAL = Reason("ppal", _why)
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ def ppal(pool: Pool, k: int, rng: np.random.Generator, settings: PPALSettings | 
     rest = order[~np.isin(order, first)]
     worth = np.minimum(value, value[first].min(initial=np.inf))
     worth[first] = value[first]
-    arm = Queue("ppal", np.concatenate([first, rest]), worth)
+    arm = Queue(PPAL, np.concatenate([first, rest]), worth)
     return take_turns(pool, k, [arm], {"novelty": pool.novelty, "uncertainty": unsure})
 
 

@@ -11,9 +11,13 @@ from samplers.engine.covering import Cells, Kernel, ball
 from samplers.geometry.distances import Floats, reference_rows, squared_distances
 from samplers.geometry.partition import k_means, nearest_cells
 from samplers.pool import Pool, Selection
+from samplers.reason import Reason
 from samplers.strategies.herding import HerdingSettings, herd_arm
 
 ASKED = 1000
+PROB_COVER = Reason(
+    "prob_cover", "Has the most close look-alikes among images that resemble nothing labeled yet"
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def prob_cover(
     def kernel(points: Floats) -> Kernel:
         return ball(max(chosen.delta or estimate_delta(points, rng, chosen), 1e-3))
 
-    arm = herd_arm(pool, k, rng, within, name="prob_cover", kernel=kernel)
+    arm = herd_arm(pool, k, rng, within, reason=PROB_COVER, kernel=kernel)
     return take_turns(pool, k, [arm], {"novelty": pool.novelty})
 
 

@@ -8,6 +8,11 @@ import numpy as np
 
 from samplers.engine.components import Queue, take_turns
 from samplers.pool import Pool, Selection
+from samplers.reason import Reason
+
+STRATIFIED = Reason(
+    "stratified", "Chosen at random among images of its kind, so that rarer kinds come up too"
+)
 
 
 @dataclass(frozen=True)
@@ -37,5 +42,5 @@ def stratified(
     arms = []
     for stratum in np.unique(pool.strata[shuffled]):
         rows = shuffled[pool.strata[shuffled] == stratum]
-        arms.append(Queue("stratified", rows, even, float(len(rows)) ** power))
+        arms.append(Queue(STRATIFIED, rows, even, float(len(rows)) ** power))
     return take_turns(pool, k, arms, {"novelty": pool.novelty})

@@ -11,10 +11,19 @@ from samplers.engine.farthest import Farthest
 from samplers.geometry.approximate_distance import covered_distance
 from samplers.geometry.distances import nearest_distance
 from samplers.pool import DIAMETER, Ints, Pool, Reals, Selection
+from samplers.reason import ChosenFrame, Reason
 
 PARTS = 50
 RECENT = 10
 FEWEST = 20
+
+
+def _why(frame: ChosenFrame) -> str:
+    return f"Passed over at first, now the most different image left: {frame.how_far}"
+
+
+STREAM = Reason("stream", "When it came in, it looked like nothing that was labeled or chosen before")
+SECOND_LOOK = Reason("second_look", _why)
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,8 @@ def streaming(
     value = np.zeros(len(pool))
     value[kept] = gains
     arms: list[Arm] = [
-        Queue("stream", kept[np.lexsort((kept, -gains))], value),
-        Farthest("second_look", pool.embeddings, pool.labeled, np.arange(len(pool)), rng, weight=0.0),
+        Queue(STREAM, kept[np.lexsort((kept, -gains))], value),
+        Farthest(SECOND_LOOK, pool.embeddings, pool.labeled, np.arange(len(pool)), rng, weight=0.0),
     ]
     return take_turns(pool, k, arms, {"novelty": pool.novelty})
 

@@ -9,8 +9,19 @@ import numpy as np
 from samplers.engine.components import take_turns
 from samplers.engine.lazy_greedy import Greedy, blocks
 from samplers.pool import Ints, Pool, Reals, Selection
+from samplers.reason import ChosenFrame, Reason
 from samplers.strategies.diversity import k_center
 from samplers.strategies.uncertainty import relative_cost
+
+
+def _why(frame: ChosenFrame) -> str:
+    similarity = frame.values["similarity"]
+    if similarity > 0:
+        return f"Resembles what was searched for (similarity {similarity:.2f}; 1 is the same)"
+    return "No image is left that resembles what was searched for"
+
+
+TARGETED = Reason("targeted", _why)
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,8 @@ def targeted(
     nearest = np.concatenate(
         [np.zeros(0), *(objective.similar(rows).max(axis=1) for rows in objective.cells)]
     )
-    reasons = {"novelty": pool.novelty, "similarity": nearest}
-    return take_turns(pool, k, [Greedy("targeted", objective, relative_cost(pool))], reasons)
+    values = {"novelty": pool.novelty, "similarity": nearest}
+    return take_turns(pool, k, [Greedy(TARGETED, objective, relative_cost(pool))], values)
 
 
 class MutualInformation:

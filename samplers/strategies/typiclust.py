@@ -10,8 +10,10 @@ from samplers.engine.components import Queue, take_turns
 from samplers.geometry.distances import Floats, squared_distances
 from samplers.geometry.partition import SAMPLE, k_means, members, nearest_cells
 from samplers.pool import Ints, Pool, Reals, Selection
+from samplers.reason import Reason
 
 MOST_ROWS = 4096
+TYPICAL = Reason("typical", "Typical of a kind of image of which few are labeled")
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ def typiclust(
     order, typicality = typical_order(pool, k, rng, chosen)
     value = np.zeros(len(pool))
     value[order] = 1 / (1 + np.arange(len(order)))
-    reasons = {"novelty": pool.novelty, "typicality": typicality}
-    return take_turns(pool, k, [Queue("typical", order, value)], reasons)
+    values = {"novelty": pool.novelty, "typicality": typicality}
+    return take_turns(pool, k, [Queue(TYPICAL, order, value)], values)
 
 
 def typical_order(

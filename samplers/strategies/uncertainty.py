@@ -15,9 +15,19 @@ from numpy.typing import NDArray
 
 from samplers.engine.components import Queue, take_turns
 from samplers.pool import Pool, Reals, Selection
+from samplers.reason import ChosenFrame, Reason
 
 Measure = Literal["entropy", "least_confidence", "margin"]
 Aggregation = Literal["sum", "mean", "max", "top", "size_corrected"]
+
+
+def _why(frame: ChosenFrame) -> str:
+    if frame.values["uncertainty"] > 0:
+        return "The model is less sure of what it found here than in images that take as long to label"
+    return "The model found nothing here, and no image is left in which it is unsure"
+
+
+UNCERTAIN = Reason("uncertainty", _why)
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ def uncertainty(
     unsure = frame_uncertainty(pool.scores, settings or UncertaintySettings())
     value = unsure / relative_cost(pool)
     order = np.lexsort((rng.permutation(len(pool)), -value))
-    return take_turns(pool, k, [Queue("uncertainty", order, value)], {"uncertainty": unsure})
+    return take_turns(pool, k, [Queue(UNCERTAIN, order, value)], {"uncertainty": unsure})
 
 
 def least_confidence(pool: Pool, k: int, rng: np.random.Generator) -> Selection:

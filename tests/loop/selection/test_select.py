@@ -27,6 +27,7 @@ from loop.selection import daily
 from loop.selection import select as selecting
 from loop.selection.select import Chosen, Request, SelectReport, select, select_from
 from samplers import STRATEGIES
+from samplers.reason import LONGEST
 from tests.fakes import FakeParts, add_checkpoint, quiet, weights, write_frames
 
 
@@ -104,10 +105,10 @@ def test_what_resembles_a_frame_that_judges_is_not_labeled_to_train(
 def test_every_choice_has_its_reason_on_one_line(analyzed: FakeParts, view: CoverageView) -> None:
     report = select_from(analyzed.project, view, Request(20, "hybrid"))
     for item in report.chosen:
-        assert 10 < len(item.reason) < 200
+        assert 10 < len(item.reason) <= LONGEST
         assert "\n" not in item.reason
     assert {item.arm for item in report.chosen} >= {"coverage", "evaluation", "random"}
-    assert any("of production, " in item.reason for item in report.chosen)
+    assert any(item.reason.startswith("Too rare in training: ") for item in report.chosen)
     assert len(report.lines()) == 22
 
 

@@ -12,7 +12,8 @@ from samplers import STRATEGIES, Pool, PoolError
 from samplers.engine.farthest import Farthest
 from samplers.geometry.approximate_distance import Probe
 from samplers.geometry.distances import nearest_distance
-from samplers.strategies.diversity import k_center_rows
+from samplers.strategies.discovery import DISCOVERY
+from samplers.strategies.diversity import K_CENTER, k_center_rows
 from tests.samplers import plain
 
 RNG = np.random.default_rng
@@ -31,7 +32,7 @@ def clustered(rng: np.random.Generator, size: int, modes: int, width: int = 8) -
 
 def test_on_a_line() -> None:
     line = np.array([[0], [1], [2], [10]], dtype=np.float32)
-    arm = Farthest("k_center", line, line[:1], np.array([1, 2, 3]), RNG(0))
+    arm = Farthest(K_CENTER, line, line[:1], np.array([1, 2, 3]), RNG(0))
     still_open = np.ones(4, dtype=bool)
     picks = []
     for _ in range(2):
@@ -92,7 +93,7 @@ def test_the_probe_never_promises_too_little() -> None:
 def test_rows_taken_by_others_are_stayed_away_from() -> None:
     rng = RNG(1)
     points, known = clustered(rng, 300, 30), clustered(rng, 3, 3)
-    arm = Farthest("discovery", points, known, np.arange(100, 300), rng, buffer_rows=20)
+    arm = Farthest(DISCOVERY, points, known, np.arange(100, 300), rng, buffer_rows=20)
     still_open = np.ones(300, dtype=bool)
     for taken in (5, 120, 250):
         arm.propose(still_open)
@@ -104,7 +105,7 @@ def test_rows_taken_by_others_are_stayed_away_from() -> None:
 
 def test_closed_rows_are_passed_over_and_can_be_opened_again() -> None:
     points = unit(RNG(2).normal(size=(60, 4)))
-    arm = Farthest("k_center", points, points[:1], np.arange(60), RNG(0), buffer_rows=5)
+    arm = Farthest(K_CENTER, points, points[:1], np.arange(60), RNG(0), buffer_rows=5)
     best = arm.propose(np.ones(60, dtype=bool))
     assert best is not None
     few = np.zeros(60, dtype=bool)

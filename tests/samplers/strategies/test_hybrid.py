@@ -43,7 +43,7 @@ def arms(selection: Selection) -> dict[str, int]:
 def test_the_shares_are_kept_in_every_prefix() -> None:
     selection = hybrid(world(), 40, np.random.default_rng(0))
     assert arms(selection) == {"coverage": 18, "discovery": 4, "herding": 14, "random": 4}
-    first = Selection(selection.indices[:20], selection.gains[:20], {}, selection.arm[:20])
+    first = Selection(selection.indices[:20], selection.gains[:20], {}, selection.reasons[:20])
     assert arms(first) == {"coverage": 9, "discovery": 2, "herding": 7, "random": 2}
 
 

@@ -16,7 +16,7 @@ from loop.math.coverage.gaps import (
     suspicion_limit,
 )
 from loop.math.coverage.overlap import merge_overlapping
-from loop.math.coverage.strata import reason_lines, strata_of
+from loop.math.coverage.strata import strata_of
 from loop.math.statistics.bootstrap import resampling
 
 
@@ -243,42 +243,8 @@ def test_strata_a_frame_belongs_to_the_rarest_gap() -> None:
     assert strata.sure.tolist() == [1.0] * 100
 
 
-def test_every_arm_has_its_reason() -> None:
-    gaps = rank_gaps([candidate("night", rows(4, 0))], np.arange(4), np.ones(4))
-    arms = ["coverage", "discovery", "herding", "random", "uncertainty", "ppal", "k_center", "left_over"]
-    lines = reason_lines(
-        np.array([0, 1, 2, 3, 1, 2, 3, 2]),
-        arms,
-        strata_of(gaps, 4),
-        np.array([2.345, 2.345, 2.345, 0.8]),
-        np.array([0, 0, 0.5, 0.1]),
-    )
-    assert lines == [
-        "night: 25.0 % of production, 0.0 % of training; detector mean confidence 1.00 against 1.00",
-        "new: 2.3 times as far from the training set as is usual around there",
-        "stands for the most of what is unlike all that is labeled or chosen so far; the model is surer of 75% of the frames",
-        "drawn at random, so that what nobody suspects has its chance",
-        "doubtful: the model is unsure of its boxes here, and more so, per second of labeling, than in what could still be chosen",
-        "doubtful, and unlike the other doubtful frames of the batch",
-        "the newest that was left: 0.8 times as far from the training set as is usual around there",
-        "drawn at random: none of the frames that were compared with one another could be chosen",
-    ]
+def test_without_gaps_every_frame_is_of_no_stratum() -> None:
     assert strata_of([], 3).code.tolist() == [-1, -1, -1]
-
-
-def test_a_reason_says_no_more_than_the_strategy_found() -> None:
-    nothing = strata_of([], 2)
-    told = {"similarity": np.array([0.25, 0.0]), "uncertainty": np.array([0.3, 0.0])}
-    lines = {
-        arm: reason_lines(np.array([0, 1]), [arm] * 2, nothing, np.zeros(2), np.zeros(2), told)
-        for arm in ("targeted", "uncertainty")
-    }
-    assert lines["targeted"] == [
-        "resembles what was asked for (similarity 0.25)",
-        "nothing that resembles what was asked for is left",
-    ]
-    assert lines["uncertainty"][0].startswith("doubtful: ")
-    assert lines["uncertainty"][1] == "no box was found in it, and none that is doubtful is left"
 
 
 def test_what_is_labeled_is_counted_among_frames_of_which_it_is_known() -> None:
