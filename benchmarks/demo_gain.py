@@ -1,9 +1,9 @@
-"""Does choosing pay? The demo in fresh worlds, its loop arm beside random labels and beside no new labels.
+"""Does choosing pay? The demo in fresh worlds, the loop beside random labels and beside no new labels.
 
     python -m benchmarks.demo_gain --seeds 101 102 103 104 105 --out runs/demo_gain
 
 Each seed renders a world of its own (other scenes, other bursts, other draws); the base weights are the carried ones. In a seed all
-arms start from the same weights, see as many pictures in as many steps, and are answered by the same annotator. Results are kept in
+models start from the same weights, see as many pictures in as many steps, and are answered by the same annotator. Results are kept in
 result.json per seed, so that a stopped run goes on. `--null` labels random frames in the loop's place too: the difference must straddle 0.
 
 `--keep` copies what is published of each result to benchmarks/results/demo_gain, and `--report` writes docs/demo-gain.md from there.
@@ -30,7 +30,7 @@ from loop.project.wiring import Parts
 KEPT = Path(__file__).parent / "results" / "demo_gain"
 PAGE = Path(__file__).parent.parent / "docs" / "demo-gain.md"
 PUBLISHED = ("world_seed", "labeled", "gaps", "requirements", "arms")
-ARMS = ("deployed", "replay only", RANDOM, LOOP)
+MODELS = ("deployed", "replay only", RANDOM, LOOP)
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=config.FOLDER / "demo.yaml")
     parser.add_argument("--seeds", type=int, nargs="+", default=[101, 102, 103, 104, 105])
     parser.add_argument("--out", type=Path, default=Path("runs/demo_gain"))
-    parser.add_argument("--null", action="store_true", help="random frames in both arms")
+    parser.add_argument("--null", action="store_true", help="random frames on both sides")
     parser.add_argument("--keep", action="store_true", help="publish the results of these seeds")
     parser.add_argument("--report", action="store_true", help="only write the page, from what is kept")
     options = parser.parse_args()
@@ -83,17 +83,17 @@ def quiet(done: int, total: int, what: str) -> None:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Every seed, every arm; the lead over random labels with its spread; how many seeds meet every requirement."""
-    arms = list(results[0]["scores"])
-    lines = ["seed      " + "".join(f"{arm:>14}" for arm in arms) + "     lead  all hold  round"]
+    """Every seed, every model; the lead over random labels with its spread; how many seeds meet every requirement."""
+    models = list(results[0]["scores"])
+    lines = ["seed      " + "".join(f"{model:>14}" for model in models) + "     lead  all hold  round"]
     leads = []
     for result in results:
-        means = {arm: float(np.mean([gap["ap50"][arm] for gap in result["gaps"]])) for arm in arms}
+        means = {model: float(np.mean([gap["ap50"][model] for gap in result["gaps"]])) for model in models}
         leads.append(means[LOOP] - means[RANDOM])
         holds = all(need["holds"] for need in result["requirements"])
         lines.append(
             f"{result['world_seed']:<10}"
-            + "".join(f"{means[arm]:>14.3f}" for arm in arms)
+            + "".join(f"{means[model]:>14.3f}" for model in models)
             + f"{leads[-1]:>+9.3f}  {'yes' if holds else 'no':<8}  {result['round']['status']}"
         )
         lines += [
@@ -110,9 +110,11 @@ def keep(results: Sequence[Mapping[str, Any]], kind: str) -> None:
     for result in results:
         small = {name: result[name] for name in PUBLISHED} | {"round": {"status": result["round"]["status"]}}
         usual = {
-            arm: scores["daylight"] for arm, scores in result["scores"].items() if arm in ("deployed", LOOP)
+            model: scores["daylight"]
+            for model, scores in result["scores"].items()
+            if model in ("deployed", LOOP)
         }
-        small["daylight"] = {arm: {"ap50": each["ap50"], "ap": each["ap"]} for arm, each in usual.items()}
+        small["daylight"] = {model: {"ap50": each["ap50"], "ap": each["ap"]} for model, each in usual.items()}
         text = json.dumps(small, indent=1, sort_keys=True) + "\n"
         (KEPT / kind / f"{result['world_seed']}.json").write_text(text, encoding="utf-8")
 
@@ -123,20 +125,20 @@ def kept(kind: str) -> list[dict[str, Any]]:
 
 
 def page(results: Sequence[dict[str, Any]], null: Sequence[dict[str, Any]]) -> str:
-    """The published page: every gap of every arm and seed, and what was required of it."""
+    """The published page: every gap of every model and seed, and what was required of it."""
     names = [gap["name"] for gap in results[0]["gaps"]]
     lines = [
         "# What the demo's loop gains",
         "",
-        "Worlds that were rendered for this table and looked at for nothing else. All arms of a world start from the same carried",
+        "Worlds that were rendered for this table and looked at for nothing else. All models of a world start from the same carried",
         f"detector, train for as many steps, and have {results[0]['labeled']} labels by the same annotator (*replay only* has none): frames that the loop",
         "chose, or random ones. AP50 on held-out scenes of each gap, for the rare class of that class alone. On two cores, no GPU.",
         "",
         "Made by `python -m benchmarks.demo_gain --report` from `benchmarks/results/demo_gain`.",
         "",
-        "| seed | arm | " + " | ".join(names) + " | mean |",
+        "| seed | model | " + " | ".join(names) + " | mean |",
         "|---|---|" + "---|" * (len(names) + 1),
-        *(_arm_row(result, arm) for result in results for arm in ARMS),
+        *(_model_row(result, model) for result in results for model in MODELS),
         "",
         "| seed | lead over random | daylight AP50 | daylight mAP50-95 | every requirement | the loop's own gate |",
         "|---|---|---|---|---|---|",
@@ -149,7 +151,7 @@ def page(results: Sequence[dict[str, Any]], null: Sequence[dict[str, Any]]) -> s
         seeds = ", ".join(str(result["world_seed"]) for result in null)
         lines += [
             "",
-            f"With random frames in both arms the difference straddles 0: {leads} (worlds {seeds}, with an earlier default).",
+            f"With random frames on both sides the difference straddles 0: {leads} (worlds {seeds}, with an earlier default).",
         ]
     return "\n".join(lines) + "\n"
 
@@ -159,10 +161,10 @@ def lead(result: Mapping[str, Any]) -> float:
     return float(np.mean([gap["ap50"][LOOP] - gap["ap50"][RANDOM] for gap in result["gaps"]]))
 
 
-def _arm_row(result: Mapping[str, Any], arm: str) -> str:
-    values = [gap["ap50"][arm] for gap in result["gaps"]]
+def _model_row(result: Mapping[str, Any], model: str) -> str:
+    values = [gap["ap50"][model] for gap in result["gaps"]]
     cells = " | ".join(f"{value:.3f}" for value in [*values, float(np.mean(values))])
-    return f"| {result['world_seed']} | {arm} | {cells} |"
+    return f"| {result['world_seed']} | {model} | {cells} |"
 
 
 def _seed_row(result: Mapping[str, Any]) -> str:

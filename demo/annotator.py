@@ -116,7 +116,7 @@ def decide(names: Sequence[str], corners: Sequence[Corners], truth: Sequence[Row
 
 
 def answered(predicted: Sequence[Box], truth: Sequence[Row]) -> list[Box]:
-    """The boxes that this annotator leaves, without a server: what the control arm's frames are labeled with."""
+    """The boxes that this annotator leaves, without a server: what the control group's frames are labeled with."""
     decisions = decide([box.class_name for box in predicted], [box.xyxy for box in predicted], truth)
     return [predicted[d.kept] if d.kept is not None else Box(d.row[0], d.row[1:]) for d in decisions]
 

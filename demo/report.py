@@ -81,7 +81,7 @@ def gap_ap50(scores: dict[str, Score], gap: PlantedGap) -> float:
 
 
 def requirements(outcome: Outcome, planted: Sequence[Planted]) -> list[Requirement]:
-    """What must hold, as measured here. Nothing is required of arms that were not run."""
+    """What must hold, as measured here. Nothing is required of control groups that were not trained."""
     usual = outcome.plan.world.production.usual
     before, after = outcome.scores[DEPLOYED][usual], outcome.scores[LOOP][usual]
     rows = [
@@ -187,7 +187,7 @@ def _before_after(outcome: Outcome, parts: Parts, gap: PlantedGap, folder: Path)
     chosen = _telling(tests[gap.name])
     detectors = [
         ("before", parts.detector_of(outcome.weights)),
-        ("after", parts.detector_of(next(arm.weights for arm in outcome.arms if arm.name == LOOP))),
+        ("after", parts.detector_of(next(each.weights for each in outcome.trained if each.name == LOOP))),
     ]
     return [
         (label, _drawn(detector, path, parts.project.classes))
@@ -259,7 +259,9 @@ def _result(outcome: Outcome, planted: Sequence[Planted], needs: Sequence[Requir
         "gaps": [{**asdict(p), "shots": None} for p in planted],
         "found": [{"name": gap.name, "kind": gap.kind, "why": gap.why} for gap in outcome.view.gaps],
         "scores": plain(outcome.scores),
-        "arms": [{"name": arm.name, "frames": arm.frames, "passes": arm.passes} for arm in outcome.arms],
+        "arms": [
+            {"name": each.name, "frames": each.frames, "passes": each.passes} for each in outcome.trained
+        ],
         "requirements": [asdict(need) for need in needs],
         "seconds": outcome.seconds,
     }

@@ -14,7 +14,7 @@ from connectors.label_studio.server import ServerInfo, stop
 from connectors.ports import Progress, Purpose
 from db.rounds import RoundRow
 from demo.annotator import Annotator, Truth
-from demo.arms import Arm, loop_manifest, passes_of, random_entries, train_arm
+from demo.control_groups import Trained, loop_manifest, passes_of, random_entries, train_control
 from demo.deployed import deployed_weights
 from demo.plan import DemoError, Plan
 from demo.scoring import HeldOutSet, Score, load_tests, score
@@ -43,7 +43,7 @@ PULL_EVERY_S = 3.0
 class Outcome:
     """Everything the report shows. weights: the deployed model. scores: by model, then by condition.
 
-    arms: the loop's first. seconds: by step.
+    trained: the loop's first, then the control groups. seconds: by step.
     """
 
     plan: Plan
@@ -51,7 +51,7 @@ class Outcome:
     view: CoverageView
     batches: list[SelectReport]
     row: RoundRow
-    arms: list[Arm]
+    trained: list[Trained]
     scores: dict[str, dict[str, Score]]
     server: ServerInfo
     project_url: str
@@ -61,14 +61,14 @@ class Outcome:
     @property
     def labeled(self) -> int:
         """Frames that were answered and train."""
-        return self.arms[0].frames
+        return self.trained[0].frames
 
 
 Say = Callable[[str], None]
 
 
 def run(
-    plan: Plan, folder: Path, say: Say, progress: Progress, human: bool = False, arms: bool = True
+    plan: Plan, folder: Path, say: Say, progress: Progress, human: bool = False, control_groups: bool = True
 ) -> Outcome:
     """Turns the loop once in `folder`; what an earlier run rendered is used again. The truth lies in folder/truth."""
     clock = Clock(say)
@@ -111,10 +111,10 @@ def run(
             f"the round did not end in a candidate: {row.error if row else 'another process holds it'}"
         )
     say(f"  round {row.id}: {row.status}")
-    trained = [_loop_arm(parts, row)]
-    if arms:
-        with clock("the arms beside it: random frames, replay only"):
-            trained += _arms_beside(parts, row, view, random, Truth.read(truth), folder, progress)
+    trained = [_by_loop(parts, row)]
+    if control_groups:
+        with clock("the control groups: random frames, replay only"):
+            trained += _control_groups(parts, row, view, random, Truth.read(truth), folder, progress)
     with clock("measuring on held-out scenes"):
         scores = _scores(parts, weights, trained, load_tests(truth / "test"), progress)
     by_chance = [item.content_hash for item in random if item.purpose == Purpose.TRAIN]
@@ -240,7 +240,7 @@ def _wait_for_person(parts: Parts, server: ServerInfo, url: str, say: Say, progr
         time.sleep(PULL_EVERY_S)
 
 
-def _loop_arm(parts: Parts, row: RoundRow) -> Arm:
+def _by_loop(parts: Parts, row: RoundRow) -> Trained:
     from db.engine import read
     from db.models import model
 
@@ -248,10 +248,10 @@ def _loop_arm(parts: Parts, row: RoundRow) -> Arm:
         candidate = model(session, row.candidate_id or 0)
     manifest = loop_manifest(parts.project, row)
     new = [entry for entry in manifest.of("train") if entry.origin == "production"]
-    return Arm("loop", parts.project.root / candidate.path, len(new), passes_of(manifest))
+    return Trained("loop", parts.project.root / candidate.path, len(new), passes_of(manifest))
 
 
-def _arms_beside(
+def _control_groups(
     parts: Parts,
     row: RoundRow,
     view: CoverageView,
@@ -259,23 +259,23 @@ def _arms_beside(
     truth: Truth,
     folder: Path,
     progress: Progress,
-) -> list[Arm]:
+) -> list[Trained]:
     manifest = loop_manifest(parts.project, row)
     passes = passes_of(manifest)
     count = sum(entry.origin == "production" for entry in manifest.of("train"))
     train = [item for item in random if item.purpose == Purpose.TRAIN][:count]
     new = random_entries(parts.project, view, train, truth, parts.project.settings.round.new_repeats)
-    shutil.rmtree(folder / "arms", ignore_errors=True)
+    shutil.rmtree(folder / "control_groups", ignore_errors=True)
     return [
-        train_arm(parts, row, "random", new, passes, folder / "arms" / "random", progress),
-        train_arm(parts, row, "replay only", [], passes, folder / "arms" / "replay", progress),
+        train_control(parts, row, "random", new, passes, folder / "control_groups" / "random", progress),
+        train_control(parts, row, "replay only", [], passes, folder / "control_groups" / "replay", progress),
     ]
 
 
 def _scores(
-    parts: Parts, weights: Path, arms: list[Arm], sets: list[HeldOutSet], progress: Progress
+    parts: Parts, weights: Path, trained: list[Trained], sets: list[HeldOutSet], progress: Progress
 ) -> dict[str, dict[str, Score]]:
-    models = {"deployed": weights} | {arm.name: arm.weights for arm in arms}
+    models = {"deployed": weights} | {each.name: each.weights for each in trained}
     return {name: score(parts.detector_of(weights), sets, progress) for name, weights in models.items()}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from samplers.expected_loss import expected_loss
+from samplers.expected_loss import expected_loss as loss_of_scores
 from samplers.geometry.approximate_distance import covered_distance
 from samplers.geometry.distances import Floats, squared_norms
 from samplers.reason import Reason
@@ -50,7 +50,7 @@ class Pool:
     no more than so many of each are chosen; -1 for no limit.
     queries: (Q, D) float32, what is looked for: confirmed examples, or the vector of a text.
     class_counts: (C,) >= 0, labeled frames that show each class.
-    doubt: (N,) 0..1, what the detector is expected to get wrong in a frame. trust: 0..1, how far that has shown to be so.
+    expected_loss: (N,) 0..1, what the detector is expected to get wrong in a frame. trust: 0..1, how far that has shown to be so.
     """
 
     ids: Ints
@@ -73,7 +73,7 @@ class Pool:
     quotas: Ints
     queries: Floats
     class_counts: Reals
-    doubt: Reals
+    expected_loss: Reals
     trust: float
 
     def __len__(self) -> int:
@@ -90,7 +90,7 @@ class Pool:
         size = len(self.ids)
         for name in ("ids", "cluster", "sequence", "strata"):
             self._set(name, _vector(name, getattr(self, name), size, np.int64))
-        for name in ("novelty", "seconds", "membership", "doubt"):
+        for name in ("novelty", "seconds", "membership", "expected_loss"):
             self._set(name, _vector(name, getattr(self, name), size, np.float64))
         self._set("excluded", _vector("excluded", self.excluded, size, np.bool_))
         self._set("deficit", _vector("deficit", self.deficit, len(self.names), np.float64))
@@ -130,11 +130,11 @@ class Pool:
         quotas: ArrayLike | None = None,
         queries: ArrayLike | None = None,
         class_counts: ArrayLike = (),
-        doubt: ArrayLike | None = None,
+        expected_loss: ArrayLike | None = None,
         trust: float = 0.0,
     ) -> Pool:
         """A pool in which what is not given is neutral: novelty is then `near`, the distance to the nearest
-        labeled frame, at most 2, novel the upper half, and doubt what the scores alone say.
+        labeled frame, at most 2, novel the upper half, and expected_loss what the scores alone say.
 
         Raises PoolError naming the array, what was expected and what was found.
         """
@@ -145,8 +145,8 @@ class Pool:
         near = covered_distance(rows, known_rows) if novelty is None else None
         far = np.asarray(novelty, dtype=np.float64) if near is None else np.minimum(near, DIAMETER)
         boxes = _scores([np.zeros(0)] * size if scores is None else scores, size)
-        if doubt is None:
-            doubt = np.zeros(size) if scores is None else expected_loss(boxes)
+        if expected_loss is None:
+            expected_loss = np.zeros(size) if scores is None else loss_of_scores(boxes)
         pool = cls(
             ids=_or(ids, np.arange(size)),
             embeddings=rows,
@@ -168,7 +168,7 @@ class Pool:
             quotas=_or(quotas, np.full(len(names), NO_LIMIT)),
             queries=_unit_rows("queries", _or(queries, np.zeros((0, rows.shape[1]))), rows.shape[1]),
             class_counts=np.asarray(class_counts),
-            doubt=np.asarray(doubt),
+            expected_loss=np.asarray(expected_loss),
             trust=trust,
         )
         if near is not None:
@@ -180,11 +180,11 @@ class Pool:
 class Selection:
     """k chosen frames, best first.
 
-    indices: (k,) int64 rows of the pool, unique. gains: (k,) float64, never rising. Where one arm chooses, what each pick
-    was worth to it when it was made; where several take turns, by how much the turn was its arm's (see `take_turns`),
+    indices: (k,) int64 rows of the pool, unique. gains: (k,) float64, never rising. Where one component chooses, what each pick
+    was worth to it when it was made; where several take turns, by how much the turn was its component's (see `take_turns`),
     which says nothing of the frame. Either way what a later one has, where that is more (a floor comes first, whatever
     it is worth). A strategy whose plan depends on the budget says that a smaller budget is no prefix of a larger.
-    contributions: {name: (k,) float64}. reasons: (k,) why the arm that chose each frame did so.
+    contributions: {name: (k,) float64}. reasons: (k,) why the component that chose each frame did so.
     """
 
     indices: Ints
@@ -196,8 +196,8 @@ class Selection:
         return len(self.indices)
 
     @property
-    def arm(self) -> NDArray[np.str_]:
-        """(k,) the name of the part of the strategy that chose each frame."""
+    def component(self) -> NDArray[np.str_]:
+        """(k,) the name of the component that chose each frame."""
         return np.array([reason.component for reason in self.reasons], dtype=np.str_)
 
 
@@ -293,7 +293,11 @@ def _check_values(pool: Pool) -> None:
         ("floors", bool(np.all(pool.floors >= 0)), "0 or more frames of each stratum"),
         ("quotas", bool(np.all(pool.quotas >= NO_LIMIT)), "-1 (no limit), 0 or more frames of each stratum"),
         ("class_counts", bool(np.all(pool.class_counts >= 0)), "numbers >= 0"),
-        ("doubt", bool(np.all((pool.doubt >= 0) & (pool.doubt <= 1))), "numbers in 0..1"),
+        (
+            "expected_loss",
+            bool(np.all((pool.expected_loss >= 0) & (pool.expected_loss <= 1))),
+            "numbers in 0..1",
+        ),
         ("trust", 0 <= pool.trust <= 1, "a number in 0..1"),
         ("max_per_sequence", pool.max_per_sequence >= 0, "0 (no limit) or more"),
     )

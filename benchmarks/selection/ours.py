@@ -81,7 +81,7 @@ def _strategy(name: str, rich: bool) -> Callable[..., Ints]:
 
 
 def _pool(points: NDArray[Any], labeled: NDArray[Any] | None) -> Pool:
-    """With what production knows of its frames: bursts, near-duplicates, twenty named conditions that lack frames, and doubt."""
+    """With what production knows of its frames: bursts, near-duplicates, twenty named conditions that lack frames, and expected loss."""
     rng, size = np.random.default_rng(1), len(points)
     return Pool.of(
         points,
@@ -93,7 +93,7 @@ def _pool(points: NDArray[Any], labeled: NDArray[Any] | None) -> Pool:
         names=[str(stratum) for stratum in range(STRATA)],
         deficit=rng.uniform(0, 0.03, STRATA),
         wanted=rng.integers(5, 200, STRATA),
-        doubt=rng.random(size),
+        expected_loss=rng.random(size),
         trust=0.3,
     )
 

@@ -36,7 +36,7 @@ TITLES = {
     "default": "The default (hybrid), nothing but vectors known",
     "default, a half": "The same, half the rows",
     "default, a quarter": "The same, a quarter of the rows",
-    "default, all known": "The default, with labeled frames, conditions, bursts, near-duplicates and doubt",
+    "default, all known": "The default, with labeled frames, conditions, bursts, near-duplicates and expected loss",
 }
 NAMES = {
     "mundig": "lightly-mundig 0.1.16",

@@ -23,8 +23,8 @@ def demo(
     human: Annotated[
         bool, typer.Option("--human", help="You label, in the browser, instead of the stand-in annotator.")
     ] = False,
-    arms: Annotated[
-        bool, typer.Option(help="Train the random and the replay-only arm beside the loop.")
+    control_groups: Annotated[
+        bool, typer.Option(help="Train on random frames and on no new frames too, to compare.")
     ] = True,
 ) -> None:
     """Turn the loop once on a rendered world and write a report page."""
@@ -40,7 +40,7 @@ def demo(
         folder = folder.with_name(folder.name + "-quick")
     try:
         with progress_bar("demo") as progress:
-            outcome = run(read_plan(chosen), folder.resolve(), say, progress, human, arms)
+            outcome = run(read_plan(chosen), folder.resolve(), say, progress, human, control_groups)
             page, needs = write_report(
                 outcome, Parts(open_project(folder.resolve() / "project")), folder.resolve()
             )
@@ -59,5 +59,5 @@ def demo(
     say(
         f"Label Studio goes on at {outcome.project_url}; stop it with: fieldloop labelstudio stop --project {folder / 'project'}"
     )
-    if arms and not all(need.holds for need in needs):
+    if control_groups and not all(need.holds for need in needs):
         fail("the demo did not show what it must show; the report says what is missing", FAILED)

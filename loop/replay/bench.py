@@ -158,7 +158,7 @@ class Bench:
             slices=slices,
             classes=classes,
             shown={name: int(mask[choice.rows].sum()) for name, mask in self.data.slices.items()},
-            arms=choice.arms,
+            arms=choice.components,
             trust=round(choice.trust, 4),
             spent=spent.seconds,
             before=labeled_digest(self._names(labeled[: len(labeled) - len(choice.rows)])),

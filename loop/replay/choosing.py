@@ -55,10 +55,10 @@ NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.ze
 
 @dataclass(frozen=True)
 class Choice:
-    """rows: of the data, best first. arms: which part of the strategy chose how many. trust: in doubt, as it was chosen with."""
+    """rows: of the data, best first. components: how many each one of the strategy chose. trust: in expected loss, as it was chosen with."""
 
     rows: Ints
-    arms: dict[str, int]
+    components: dict[str, int]
     trust: float = 0.0
 
 
@@ -100,7 +100,7 @@ class Chooser:
         if sampler == BY_CAMERA:
             pool = by_camera(pool, compared.production.camera[np.isin(self.production, pool.ids)])
         picked = strategy(sampler)(pool, self._settings.budget, np.random.default_rng([seed, number]))
-        return Choice(pool.ids[picked.indices], dict(Counter(map(str, picked.arm))), pool.trust)
+        return Choice(pool.ids[picked.indices], dict(Counter(map(str, picked.component))), pool.trust)
 
     def _compared(self, labeled: Ints, found: Sequence[Detections], seed: int) -> Comparison:
         known = np.concatenate([self._data.rows(LABELED), labeled])

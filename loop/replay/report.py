@@ -196,7 +196,7 @@ def _labels(curves: Curves) -> Iterable[str]:
         f"half way and at the end. 95 % by bootstrap over seeds: approximate, rather too narrow, for this division of the data alone, and not given below {FEWEST_SEEDS} seeds. "
         "`~`: reached within the first round, where nothing was measured, so read off a straight line from the start. "
         "`<` and `>`: the level lies before the first, or beyond the last round, also as an end of an interval. Frames kept for evaluation (tuning) and "
-        "held out of training, from which trust in doubt is learned, are not counted for anybody.\n"
+        "held out of training, from which trust in expected loss is learned, are not counted for anybody.\n"
     )
     head = ["sampler", "measure", *(f"{axis}, {word}" for axis in AXES for _, word in PARTS)]
     rows = []

@@ -36,7 +36,7 @@ class Result:
     """One training. chosen: names of the frames labeled for this round, best first. frames, boxes, seconds: labeled in the replay so far.
 
     before: `labeled_digest` of what was labeled before it. code: `code_digest` of what chose and trained. Both are "" in files
-    of earlier versions. shown: how many of the chosen frames lie in each slice. arms: how many each part of the strategy chose. trust: in doubt, as it chose. rare: mean over
+    of earlier versions. shown: how many of the chosen frames lie in each slice. arms: how many each component of the strategy chose. trust: in expected loss, as it chose. rare: mean over
     the rare slices. spent: seconds of computing by step.
     """
 

@@ -1,4 +1,4 @@
-"""What labeled frames teach about choosing the next ones: what confidence means, how far doubt is right, what a label costs."""
+"""What labeled frames teach about choosing the next ones: what confidence means, how far expected loss is right, what a label costs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def calibrated(project: Project, view: CoverageView) -> Calibrated:
 
 
 def trust(held: MatchedFrames, seed: int) -> float:
-    """Of doubt that was calibrated on other frames: see `trust_of`.
+    """Of expected loss that was calibrated on other frames: see `trust_of`.
 
     By frames of production once there are 40 of them, because that is what is chosen from; before, by the imported ones.
     """
@@ -71,8 +71,8 @@ def trust(held: MatchedFrames, seed: int) -> float:
 
 
 def out_of_fold(held: MatchedFrames) -> Reals:
-    """(H,) doubt of every frame, by what boxes of other groups mean."""
-    doubt = np.zeros(len(held.matches))
+    """(H,) expected loss of every frame, by what boxes of other groups mean."""
+    expected = np.zeros(len(held.matches))
     fold = np.unique(held.group, return_inverse=True)[1] % FOLDS
     for part in range(FOLDS):
         inside = np.flatnonzero(fold == part)
@@ -80,8 +80,8 @@ def out_of_fold(held: MatchedFrames) -> Reals:
         boxes = [held.matches[row] for row in inside]
         confidence = [each.confidence for each in boxes]
         chance = others.chances([each.class_id for each in boxes], confidence)
-        doubt[inside] = expected_loss(confidence, chance, held.missed[inside])
-    return doubt
+        expected[inside] = expected_loss(confidence, chance, held.missed[inside])
+    return expected
 
 
 def fitted_cost(boxes: Reals, seconds: Reals) -> Cost:

@@ -51,19 +51,19 @@ class Nearest:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Rows of production. train: (k,). evaluation: (e,). arms: (k,) what chose each frame that trains."""
+    """Rows of production. train: (k,). evaluation: (e,). components: (k,) what chose each frame that trains."""
 
     train: Ints
     evaluation: Ints
-    arms: Sequence[str]
+    components: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Explanation:
     """Of the frames that train, but for what labeling costs: hours and boxes are those of all. coverage, redundancy: see
-    `Worth`, by what is labeled or queued; what a labeler skipped covers nothing. arms: frames by what chose them.
+    `Worth`, by what is labeled or queued; what a labeler skipped covers nothing. components: frames by what chose them.
 
-    trust: 0..1, how far the detector's doubt counted. timed: whether the hours come from how long the answers so far took.
+    trust: 0..1, how far expected loss counted. timed: whether the hours come from how long the answers so far took.
     nearest: by chosen frame, what it resembles most of all that is labeled.
     """
 
@@ -74,7 +74,7 @@ class Explanation:
     timed: bool
     boxes: float
     trust: float
-    arms: dict[str, int]
+    components: dict[str, int]
     conditions: list[ConditionBought]
     classes: list[ClassBought]
     nearest: dict[int, Nearest]
@@ -105,7 +105,7 @@ def explain(
         timed=calibrated.cost.known,
         boxes=boxes,
         trust=calibrated.trust,
-        arms=dict(Counter(batch.arms).most_common()),
+        components=dict(Counter(batch.components).most_common()),
         conditions=_conditions(found, pool, batch.train, queued),
         classes=_classes(found, _expected(found, batch.train, calibrated)),
         nearest=_nearest(found, pool, chosen),
@@ -123,8 +123,8 @@ def lines(of: Explanation) -> list[str]:
         f"covers     {of.coverage_before:.1%} of production before, {of.coverage_after:.1%} with it",
         f"costs      about {of.hours:.1f} hours of labeling, {of.boxes:.0f} boxes ({source})",
         f"redundant  {of.redundancy:.1%}: how far its frames are covered by each other and by what is labeled or queued",
-        f"chosen by  {', '.join(f'{count} {arm}' for arm, count in of.arms.items()) or 'nothing'}; "
-        f"the model's own doubt counts {of.trust:.0%}",
+        f"chosen by  {', '.join(f'{count} {component}' for component, count in of.components.items()) or 'nothing'}; "
+        f"the model's uncertainty counts {of.trust:.0%}",
         *(
             f"condition  {each.name}: {counted(each.frames, 'frame')}; {each.labeled} labeled"
             f"{f' (of {each.untold} more it is not known)' if each.untold else ''}, {each.queued} queued, {each.wanted} more wanted"

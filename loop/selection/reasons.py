@@ -22,7 +22,7 @@ def reason_lines(picked: Selection, pool: Pool, gaps: Sequence[Gap]) -> list[str
     pool: what was chosen from. gaps: (S,) its strata, in their order. Raises ValueError naming a
     component that has no sentence.
     """
-    surer, strata = _share_below(pool.doubt), [gap_in_words(gap) for gap in gaps]
+    surer, strata = _share_below(pool.expected_loss), [gap_in_words(gap) for gap in gaps]
     lines = []
     for place, (row, reason) in enumerate(zip(picked.indices, picked.reasons, strict=True)):
         stratum = int(pool.strata[row])

@@ -31,7 +31,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What the answers so far have taught. trust: 0..1, how far doubt predicts what the detector gets wrong."""
+    """What the answers so far have taught. trust: 0..1, how far expected loss predicts what the detector gets wrong."""
 
     calibration: Calibration = field(default_factory=lambda: Calibration(None, {}))
     trust: float = 0.0
@@ -64,12 +64,12 @@ def pool_of(
         wanted=wanted_of(found, rules),
         queries=queries,
         class_counts=found.frames_per_class if with_classes else (),
-        doubt=doubt_of(found, rows, calibrated),
+        expected_loss=expected_loss_of(found, rows, calibrated),
         trust=calibrated.trust,
     )
 
 
-def doubt_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
+def expected_loss_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
     """(R,) what the detector is expected to get wrong in each frame, 0..1."""
     confidence = [found.detections[row].confidence for row in rows]
     return expected_loss(confidence, chances_of(found, rows, calibrated), found.missed[rows])

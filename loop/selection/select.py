@@ -66,7 +66,7 @@ class Chosen:
     rank: int
     priority: float
     reason: str
-    arm: str
+    component: str
     slice: str | None
     slice_id: int | None
     probability: float | None
@@ -164,7 +164,7 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     ]
     report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
     if request.explain:
-        bought = explanation.Batch(train.rows, evaluation.rows, train.arms)
+        bought = explanation.Batch(train.rows, evaluation.rows, train.components)
         draws = np.random.default_rng([project.settings.seed, 3])  # alike for every batch
         report.explanation = explanation.explain(view, rules, pool, bought, taught, draws)
     if chosen and not request.dry_run:
@@ -229,7 +229,7 @@ class _Part:
     rows: Ints
     purpose: Purpose
     reasons: Sequence[str]
-    arms: Sequence[str]
+    components: Sequence[str]
     slices: Sequence[int | None]
     probability: Sequence[float | None]
 
@@ -239,14 +239,14 @@ class _Part:
 
 def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: int, seed: int) -> _Part:
     picked = STRATEGIES[strategy](pool, budget, np.random.default_rng([seed, 0]))
-    arms = [str(arm) for arm in picked.arm]
+    components = [str(component) for component in picked.component]
     return _Part(
         rows[picked.indices],
         Purpose.TRAIN,
         reason_lines(picked, pool, view.gaps),
-        arms,
+        components,
         [_slice_id(view, view.strata, code) for code in pool.strata[picked.indices]],
-        [float(p) or None for p in picked.contributions.get("probability", np.zeros(len(arms)))],
+        [float(p) or None for p in picked.contributions.get("probability", np.zeros(len(components)))],
     )
 
 
@@ -259,8 +259,8 @@ def _evaluation(view: CoverageView, eligible: Bools, budget: int, seed: int) -> 
     codes = strata.code[rows]
     reasons = [evaluation_line("" if code == NO_STRATUM else strata.names[code]) for code in codes]
     drawn = [_slice_id(view, strata, code) for code in codes]
-    arms = ["evaluation"] * len(rows)
-    return _Part(rows, Purpose.EVALUATION, reasons, arms, drawn, [float(p) for p in probability])
+    components = ["evaluation"] * len(rows)
+    return _Part(rows, Purpose.EVALUATION, reasons, components, drawn, [float(p) for p in probability])
 
 
 def _slice_id(view: CoverageView, strata: Strata, code: int) -> int | None:
@@ -291,7 +291,7 @@ def _chosen(
         rank=rank,
         priority=round(1 - rank / total, 6),
         reason=part.reasons[index],
-        arm=part.arms[index],
+        component=part.components[index],
         slice=None if slice_id is None else names[slice_id],
         slice_id=slice_id,
         probability=part.probability[index],
@@ -329,7 +329,7 @@ def _task(item: Chosen, batch: int, detector: int) -> NewTask:
         rank=item.rank,
         priority=item.priority,
         reason=item.reason,
-        component=item.arm,
+        component=item.component,
         slice_id=item.slice_id,
         inclusion_probability=item.probability,
         detector=detector,

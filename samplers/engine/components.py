@@ -1,4 +1,4 @@
-"""The parts a strategy is made of, and how they take turns."""
+"""The components a strategy is made of, and how they take turns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pick = tuple[int, float, Reason]
 """A row, its gain, and why."""
 
 
-class Arm(Protocol):
+class Component(Protocol):
     """Proposes one frame at a time."""
 
     @property
@@ -26,7 +26,7 @@ class Arm(Protocol):
         """Its best row among the open ones and that row's value; None when it has none left."""
 
     def observe(self, row: int) -> None:
-        """Some arm took this row."""
+        """Some component took this row."""
 
     def reopen(self) -> None:
         """Rows that were closed may be open from now on; between two calls rows only close."""
@@ -58,48 +58,48 @@ class Queue:
 
 
 class Quota:
-    """An arm that hands its turns to another once so many of its frames are chosen, by whomever, or it has none left."""
+    """A component that hands its turns to another once so many of its frames are chosen, by whomever, or it has none left."""
 
-    def __init__(self, arm: Arm, rows: Bools, wanted: int, heir: Arm) -> None:
-        """rows: (N,) bool, the frames that count. heir: an arm that takes turns of its own too."""
-        self._arm, self._heir, self._rows, self._left = arm, heir, rows, wanted
-        self.weight, self.reason = arm.weight, arm.reason
+    def __init__(self, component: Component, rows: Bools, wanted: int, heir: Component) -> None:
+        """rows: (N,) bool, the frames that count. heir: a component that takes turns of its own too."""
+        self._component, self._heir, self._rows, self._left = component, heir, rows, wanted
+        self.weight, self.reason = component.weight, component.reason
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
-        own = self._arm.propose(open_rows) if self._left > 0 else None
+        own = self._component.propose(open_rows) if self._left > 0 else None
         found = self._heir.propose(open_rows) if own is None else own
-        self.reason = self._heir.reason if own is None else self._arm.reason
+        self.reason = self._heir.reason if own is None else self._component.reason
         return found
 
     def observe(self, row: int) -> None:
-        self._arm.observe(row)
+        self._component.observe(row)
         self._left -= bool(self._rows[row])
 
     def reopen(self) -> None:
-        self._arm.reopen()
+        self._component.reopen()
 
 
 class Reserve:
-    """An arm, and what it goes on with, for that one's reason, when it has none left."""
+    """A component, and what it goes on with, for that one's reason, when it has none left."""
 
-    def __init__(self, arm: Arm, rest: Arm) -> None:
-        self.reason, self.weight = arm.reason, arm.weight
-        self._arms = (arm, rest)
+    def __init__(self, component: Component, rest: Component) -> None:
+        self.reason, self.weight = component.reason, component.weight
+        self._components = (component, rest)
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
-        for arm in self._arms:
-            if (found := arm.propose(open_rows)) is not None:
-                self.reason = arm.reason
+        for component in self._components:
+            if (found := component.propose(open_rows)) is not None:
+                self.reason = component.reason
                 return found
         return None
 
     def observe(self, row: int) -> None:
-        for arm in self._arms:
-            arm.observe(row)
+        for component in self._components:
+            component.observe(row)
 
     def reopen(self) -> None:
-        for arm in self._arms:
-            arm.reopen()
+        for component in self._components:
+            component.reopen()
 
 
 class Admission:
@@ -156,48 +156,48 @@ class _Members:
         return self._order[first:end]
 
 
-def take_turns(pool: Pool, k: int, arms: Sequence[Arm], values: dict[str, Reals]) -> Selection:
-    """Up to k frames; the next turn belongs to the arm with the largest weight / (turns had + 1/2).
+def take_turns(pool: Pool, k: int, components: Sequence[Component], values: dict[str, Reals]) -> Selection:
+    """Up to k frames; the next turn belongs to the component with the largest weight / (turns had + 1/2).
 
     This is Webster's apportionment: every prefix shares the turns in proportion to the weights, and what
-    an arm cannot use goes to the others. A single arm's gains are its own values; several arms' gains are
-    those quotients, whatever their frames are worth. What the pool's floors demand is chosen first, by the same arms, and counts as much as
+    a component cannot use goes to the others. A single component's gains are its own values; several components' gains are
+    those quotients, whatever their frames are worth. What the pool's floors demand is chosen first, by the same components, and counts as much as
     what follows. values: {name: (N,) what there is to tell of each row}. Raises ValueError when k is negative.
     """
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")
-    admission, turns = Admission(pool), [0] * len(arms)
+    admission, turns = Admission(pool), [0] * len(components)
     picks: list[Pick] = []
     if pool.floors.any():
-        _fill(arms, turns, admission, admission.owed_rows, k, picks)
-        for arm in arms:
-            arm.reopen()
-    _fill(arms, turns, admission, admission.open_rows, k, picks)
+        _fill(components, turns, admission, admission.owed_rows, k, picks)
+        for component in components:
+            component.reopen()
+    _fill(components, turns, admission, admission.open_rows, k, picks)
     return _selection(picks, values)
 
 
 def _fill(
-    arms: Sequence[Arm],
+    components: Sequence[Component],
     turns: list[int],
     admission: Admission,
     open_rows: Callable[[], Bools],
     k: int,
     picks: list[Pick],
 ) -> None:
-    live = list(range(len(arms)))
+    live = list(range(len(components)))
     while live and len(picks) < k:
-        turn = max(live, key=lambda arm: arms[arm].weight / (turns[arm] + 0.5))
-        proposal = arms[turn].propose(open_rows())
+        turn = max(live, key=lambda place: components[place].weight / (turns[place] + 0.5))
+        proposal = components[turn].propose(open_rows())
         if proposal is None:
             live.remove(turn)
             continue
         row, value = proposal
-        gain = value if len(arms) == 1 else arms[turn].weight / (turns[turn] + 0.5)
-        picks.append((row, gain, arms[turn].reason))
+        gain = value if len(components) == 1 else components[turn].weight / (turns[turn] + 0.5)
+        picks.append((row, gain, components[turn].reason))
         turns[turn] += 1
         admission.take(row)
-        for arm in arms:
-            arm.observe(row)
+        for component in components:
+            component.observe(row)
 
 
 def _selection(picks: list[Pick], values: dict[str, Reals]) -> Selection:

@@ -141,8 +141,8 @@ def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) 
         return np.zeros(0, dtype=np.int64)
     rows = _Rows(vectors, reach, np.zeros(len(vectors), dtype=np.int64) if camera is None else camera)
     node, heads = _leader_nodes(rows)
-    group, doubtful = _joined_heads(rows, node, heads)
-    for pairs in np.split(doubtful, np.arange(MANY_PAIRS, len(doubtful), MANY_PAIRS)):
+    group, undecided = _joined_heads(rows, node, heads)
+    for pairs in np.split(undecided, np.arange(MANY_PAIRS, len(undecided), MANY_PAIRS)):
         apart = pairs[group[pairs[:, 0]] != group[pairs[:, 1]]]
         group = _merged(group, *_with_near_members(rows, node, apart).T)
     numbers: Ints = np.unique(group[node], return_inverse=True)[1].astype(np.int64)
@@ -240,7 +240,7 @@ def _joined_heads(rows: _Rows, node: Ints, heads: Ints) -> tuple[Ints, Ints]:
     np.maximum.at(wide, node, _steps(rows.vectors, np.arange(len(node)), heads[node]))
     np.maximum.at(span, node, rows.reach)
     group: Ints = np.arange(len(heads))
-    doubtful = [np.zeros((0, 2), dtype=np.int64)]
+    undecided = [np.zeros((0, 2), dtype=np.int64)]
     widest = replace(rows, reach=span[node])
     for start in range(0, len(heads), BLOCK_ROWS):
         left, right = heads[start : start + BLOCK_ROWS], heads[start:]
@@ -250,8 +250,8 @@ def _joined_heads(rows: _Rows, node: Ints, heads: Ints) -> tuple[Ints, Ints]:
         one, other = heads[pairs].T
         near = _steps(rows.vectors, one, other) <= rows.within(one, other)
         group = _merged(group, *pairs[near].T)
-        doubtful.append(pairs[~near & (group[pairs[:, 0]] != group[pairs[:, 1]])])
-    return group, np.concatenate(doubtful)
+        undecided.append(pairs[~near & (group[pairs[:, 0]] != group[pairs[:, 1]])])
+    return group, np.concatenate(undecided)
 
 
 def _with_near_members(rows: _Rows, node: Ints, pairs: Ints) -> Ints:

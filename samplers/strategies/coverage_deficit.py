@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samplers.engine.components import Arm, Queue, take_turns
+from samplers.engine.components import Component, Queue, take_turns
 from samplers.pool import NOBODY, Ints, Pool, Reals, Selection
 from samplers.reason import ChosenFrame, Reason
 from samplers.strategies.diversity import RANDOM
@@ -24,13 +24,13 @@ COVERAGE = Reason("coverage", _why)
 class CoverageSettings:
     """deficit_cap: a larger deficit gets no larger quota.
 
-    doubt_weight: of doubt beside novelty within a stratum, both as ranks.
+    expected_loss_weight: of expected loss beside novelty within a stratum, both as ranks.
     burst_floor: a sequence whose mean novelty is below this part of its stratum's median was probably put
     there by mistake.
     """
 
     deficit_cap: float = 0.02
-    doubt_weight: float = 0.3
+    expected_loss_weight: float = 0.3
     burst_floor: float = 0.5
 
 
@@ -39,25 +39,26 @@ def coverage_deficit(
 ) -> Selection:
     """Strata take turns in proportion to their deficit (this project's); what they cannot fill is drawn at random.
 
-    Within a stratum sequences take turns, the best frame of each first: novelty and some doubt, both as ranks, times
+    Within a stratum sequences take turns, the best frame of each first: novelty and some expected loss, both as ranks, times
     how far it is known to belong there, per second. Between strata, and of what is drawn at random, seconds play no
     part. Cost: (N + k) S for S strata, and N log N; no distances. It knows only what has a name, and goes wrong where
     a stratum is mistaken. The most novel frame may be a broken one, frames of two sequences may be alike, and a
     sequence of little novelty is left to chance. A stratum goes on beyond what is wanted of it, unless that is 0.
     """
     value = utility(pool, settings or CoverageSettings())
-    arms: list[Arm] = [
-        arm for _, arm in stratum_arms(pool, value, settings or CoverageSettings(), weight=1.0)
+    components: list[Component] = [
+        component
+        for _, component in stratum_components(pool, value, settings or CoverageSettings(), weight=1.0)
     ]
-    arms.append(Queue(RANDOM, rng.permutation(len(pool)), np.zeros(len(pool)), weight=0.0))
-    values = {"novelty": pool.novelty, "uncertainty": pool.doubt, "deficit": deficit_of_rows(pool)}
-    return take_turns(pool, k, arms, values)
+    components.append(Queue(RANDOM, rng.permutation(len(pool)), np.zeros(len(pool)), weight=0.0))
+    values = {"novelty": pool.novelty, "expected_loss": pool.expected_loss, "deficit": deficit_of_rows(pool)}
+    return take_turns(pool, k, components, values)
 
 
-def stratum_arms(
+def stratum_components(
     pool: Pool, value: Reals, settings: CoverageSettings, weight: float
 ) -> list[tuple[int, Queue]]:
-    """Every stratum that lacks something and has frames, with an arm; their weights add up to `weight`."""
+    """Every stratum that lacks something and has frames, with a component; their weights add up to `weight`."""
     capped = np.minimum(pool.deficit, settings.deficit_cap)
     present = np.bincount(pool.strata[(pool.strata != NOBODY) & ~pool.excluded], minlength=len(capped)) > 0
     share = np.where(present & (pool.wanted != 0), capped, 0.0)
@@ -103,8 +104,8 @@ def own_sequences(sequence: Ints) -> Ints:
 
 
 def utility(pool: Pool, settings: CoverageSettings) -> Reals:
-    """(N,) rank of novelty plus weighted rank of doubt, per second of labeling."""
-    worth = rank01(pool.novelty) + settings.doubt_weight * rank01(pool.doubt)
+    """(N,) rank of novelty plus weighted rank of expected loss, per second of labeling."""
+    worth = rank01(pool.novelty) + settings.expected_loss_weight * rank01(pool.expected_loss)
     value: Reals = worth / relative_cost(pool)
     return value
 

@@ -23,7 +23,7 @@ def _why(frame: ChosenFrame) -> str:
 DISCOVERY = Reason("discovery", _why)
 
 
-def discovery_arm(pool: Pool, rng: np.random.Generator, weight: float) -> Discovery:
+def discovery_component(pool: Pool, rng: np.random.Generator, weight: float) -> Discovery:
     """Novel frames of no stratum that lacks anything, the farthest from all that is labeled or chosen first."""
     unnamed = np.flatnonzero(
         (pool.novelty > pool.novel_above) & (deficit_of_rows(pool) == 0) & ~pool.excluded
@@ -32,7 +32,7 @@ def discovery_arm(pool: Pool, rng: np.random.Generator, weight: float) -> Discov
 
 
 class Discovery:
-    """A farthest-first arm that passes over singletons: k-center goes for a broken picture before any new place.
+    """A farthest-first component that passes over singletons: k-center goes for a broken picture before any new place.
 
     A row is lonely when the nearest of up to 20,000 rows drawn from the pool is farther from it than from 99.5 % of
     1,000 rows asked likewise. Rows likely to be proposed next are asked together, 20,000 D multiplications each.

@@ -40,8 +40,8 @@ def k_center(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
     possible one. It finds what is rare once and chases outliers; it covers worse than chance where density matters.
     Seconds play no part.
     """
-    arm = Farthest.of(K_CENTER, pool, None, rng, 1.0)
-    return take_turns(pool, k, [arm], {"novelty": pool.novelty})
+    component = Farthest.of(K_CENTER, pool, None, rng, 1.0)
+    return take_turns(pool, k, [component], {"novelty": pool.novelty})
 
 
 def k_center_rows(
@@ -64,11 +64,11 @@ def k_center_rows(
         raise PoolError(
             f"labeled: expected finite numbers, got others in row {wrong[0]}; leave that frame out"
         )
-    arm = Farthest(K_CENTER, points, known, None, rng, buffer_rows=buffer_rows)
+    component = Farthest(K_CENTER, points, known, None, rng, buffer_rows=buffer_rows)
     still_open = np.ones(len(points), dtype=bool)
     picks: list[tuple[int, float]] = []
-    while len(picks) < k and (best := arm.propose(still_open)) is not None:
+    while len(picks) < k and (best := component.propose(still_open)) is not None:
         picks.append(best)
         still_open[best[0]] = False
-        arm.observe(best[0])
+        component.observe(best[0])
     return np.array([row for row, _ in picks], dtype=np.int64), np.array([far for _, far in picks])

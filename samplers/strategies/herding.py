@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from samplers.engine.components import Arm, Queue, Reserve, take_turns
+from samplers.engine.components import Component, Queue, Reserve, take_turns
 from samplers.engine.covering import Cells, Covering, Kernel, cosine, gaussian
 from samplers.engine.lazy_greedy import Greedy
 from samplers.geometry.distances import Floats, reference_rows, rows_of, squared_norms
@@ -70,7 +70,7 @@ def herding(
 def uncertainty_herding(
     pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings | None = None
 ) -> Selection:
-    """UHerding (Bae et al. 2025): covered mass weighs 1 - lam + lam u, u a frame's doubt over the mean doubt.
+    """UHerding (Bae et al. 2025): covered mass weighs 1 - lam + lam u, u a frame's expected loss over its mean.
 
     Random u costs it little of its coverage, where choosing by uncertainty x distance would be no better than chance.
     lam is .5 when left out. Cost, failures and what seconds do are herding's; u that follows crowding or noise pulls
@@ -90,7 +90,7 @@ def facility_location(
     return _herd(pool, k, rng, settings or HerdingSettings(), lambda points: cosine)
 
 
-def herd_arm(
+def herding_component(
     pool: Pool,
     k: int,
     rng: np.random.Generator,
@@ -98,17 +98,17 @@ def herd_arm(
     reason: Reason = HERDING,
     weight: float = 1.0,
     kernel: Callable[[Floats], Kernel] | None = None,
-) -> Arm:
-    """The arm behind all of them. k: picks that are asked for. kernel: of what is to be covered, a row (V, D) for each view."""
+) -> Component:
+    """The component behind all of them. k: picks that are asked for. kernel: of what is to be covered, a row (V, D) for each view."""
     rows, mass = spokesmen(pool)
-    doubt = pool.doubt[rows]
-    weights = mass * (1 - settings.lam + settings.lam * doubt / (doubt.mean() if doubt.any() else 1.0))
+    loss = pool.expected_loss[rows]
+    weights = mass * (1 - settings.lam + settings.lam * loss / (loss.mean() if loss.any() else 1.0))
     made = kernel or (lambda views: gaussian(settings.scale or estimate_scale(views, pool.labeled, rng)))
     # a view that comes back in many sequences has many rows here, which would make everything seem near to its next
     similar = made(rows_of(pool.embeddings, rows[views_of(pool.cluster[rows])]))
     objective = Covering(pool, rows, weights, similar, rng, settings.cells, k)
     cost = relative_cost(pool)
-    greedy: Arm = Greedy(reason, objective, cost, weight)
+    greedy: Component = Greedy(reason, objective, cost, weight)
     if objective.thinned:
         greedy = Settled(greedy, objective, cost)
     rest = np.setdiff1d(rows, np.concatenate([rows[:0], *objective.cells]), assume_unique=True)
@@ -118,15 +118,15 @@ def herd_arm(
 
 
 class Settled:
-    """An arm whose proposals give way to the row beside them that covers the most per second."""
+    """A component whose proposals give way to the row beside them that covers the most per second."""
 
-    def __init__(self, arm: Arm, objective: Covering, cost: Reals) -> None:
-        self.reason, self.weight = arm.reason, arm.weight
-        self.observe, self.reopen = arm.observe, arm.reopen
-        self._arm, self._objective, self._cost = arm, objective, cost
+    def __init__(self, component: Component, objective: Covering, cost: Reals) -> None:
+        self.reason, self.weight = component.reason, component.weight
+        self.observe, self.reopen = component.observe, component.reopen
+        self._component, self._objective, self._cost = component, objective, cost
 
     def propose(self, open_rows: Bools) -> tuple[int, float] | None:
-        proposal = self._arm.propose(open_rows)
+        proposal = self._component.propose(open_rows)
         if proposal is None:
             return None
         rows, gains = self._objective.beside(proposal[0], open_rows)
@@ -178,8 +178,8 @@ def _herd(
     settings: HerdingSettings,
     kernel: Callable[[Floats], Kernel] | None = None,
 ) -> Selection:
-    arm = herd_arm(pool, k, rng, settings, kernel=kernel)
-    return take_turns(pool, k, [arm], {"novelty": pool.novelty, "uncertainty": pool.doubt})
+    component = herding_component(pool, k, rng, settings, kernel=kernel)
+    return take_turns(pool, k, [component], {"novelty": pool.novelty, "expected_loss": pool.expected_loss})
 
 
 def _squared(left: Floats, right: Floats) -> Floats:

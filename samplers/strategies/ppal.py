@@ -63,8 +63,8 @@ def ppal(pool: Pool, k: int, rng: np.random.Generator, settings: PPALSettings | 
     rest = order[~np.isin(order, first)]
     worth = np.minimum(value, value[first].min(initial=np.inf))
     worth[first] = value[first]
-    arm = Queue(PPAL, np.concatenate([first, rest]), worth)
-    return take_turns(pool, k, [arm], {"novelty": pool.novelty, "uncertainty": unsure})
+    component = Queue(PPAL, np.concatenate([first, rest]), worth)
+    return take_turns(pool, k, [component], {"novelty": pool.novelty, "uncertainty": unsure})
 
 
 def difficulty(pool: Pool, settings: PPALSettings) -> Reals:

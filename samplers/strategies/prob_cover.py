@@ -12,7 +12,7 @@ from samplers.geometry.distances import Floats, reference_rows, squared_distance
 from samplers.geometry.partition import k_means, nearest_cells
 from samplers.pool import Pool, Selection
 from samplers.reason import Reason
-from samplers.strategies.herding import HerdingSettings, herd_arm
+from samplers.strategies.herding import HerdingSettings, herding_component
 
 ASKED = 1000
 PROB_COVER = Reason(
@@ -54,8 +54,8 @@ def prob_cover(
     def kernel(points: Floats) -> Kernel:
         return ball(max(chosen.delta or estimate_delta(points, rng, chosen), 1e-3))
 
-    arm = herd_arm(pool, k, rng, within, reason=PROB_COVER, kernel=kernel)
-    return take_turns(pool, k, [arm], {"novelty": pool.novelty})
+    component = herding_component(pool, k, rng, within, reason=PROB_COVER, kernel=kernel)
+    return take_turns(pool, k, [component], {"novelty": pool.novelty})
 
 
 def estimate_delta(points: Floats, rng: np.random.Generator, settings: ProbCoverSettings) -> float:

@@ -39,8 +39,8 @@ def stratified(
     power = (settings or StratifiedSettings()).power
     shuffled = rng.permutation(np.flatnonzero(~pool.excluded))
     even = np.zeros(len(pool))
-    arms = []
+    components = []
     for stratum in np.unique(pool.strata[shuffled]):
         rows = shuffled[pool.strata[shuffled] == stratum]
-        arms.append(Queue(STRATIFIED, rows, even, float(len(rows)) ** power))
-    return take_turns(pool, k, arms, {"novelty": pool.novelty})
+        components.append(Queue(STRATIFIED, rows, even, float(len(rows)) ** power))
+    return take_turns(pool, k, components, {"novelty": pool.novelty})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samplers.engine.components import Admission, Arm, Queue, take_turns
+from samplers.engine.components import Admission, Component, Queue, take_turns
 from samplers.engine.farthest import Farthest
 from samplers.geometry.approximate_distance import covered_distance
 from samplers.geometry.distances import nearest_distance
@@ -60,11 +60,11 @@ def streaming(
     kept, gains = keep(pool, k, settings or StreamSettings())
     value = np.zeros(len(pool))
     value[kept] = gains
-    arms: list[Arm] = [
+    components: list[Component] = [
         Queue(STREAM, kept[np.lexsort((kept, -gains))], value),
         Farthest(SECOND_LOOK, pool.embeddings, pool.labeled, np.arange(len(pool)), rng, weight=0.0),
     ]
-    return take_turns(pool, k, arms, {"novelty": pool.novelty})
+    return take_turns(pool, k, components, {"novelty": pool.novelty})
 
 
 def keep(pool: Pool, k: int, settings: StreamSettings) -> tuple[Ints, Reals]:

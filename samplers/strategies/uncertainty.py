@@ -84,7 +84,7 @@ def margin(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
     boxes, per second; with one score p for a box, p2 is 1 - p.
 
     Cost, failures and what seconds do are `uncertainty`'s. Besides, scores are sigmoids here, so that two low ones
-    are as close as two high ones: a box that hardly is an object counts as doubtful.
+    are as close as two high ones: a box that hardly is an object counts as uncertain.
     """
     return uncertainty(pool, k, rng, UncertaintySettings(measure="margin"))
 

@@ -153,7 +153,7 @@ def test_another_world_from_its_description_to_its_report(dusk: Plan, tmp_path: 
     said: list[str] = []
     folder = tmp_path / "run"
     try:
-        outcome = run(dusk, folder, said.append, quiet, arms=False)
+        outcome = run(dusk, folder, said.append, quiet, control_groups=False)
         page, _ = write_report(outcome, Parts(open_project(folder / "project")), folder)
     finally:
         stop(folder / "project" / "labelstudio")

@@ -110,7 +110,7 @@ def webster(weights: list[float], turns: int) -> list[int]:
     """Who has each turn: one after another to the largest weight / (turns had + 1/2), the first of equals."""
     had, order = [0] * len(weights), []
     for _ in range(turns):
-        best = max(range(len(weights)), key=lambda arm: (weights[arm] / (had[arm] + 0.5), -arm))
+        best = max(range(len(weights)), key=lambda place: (weights[place] / (had[place] + 0.5), -place))
         had[best] += 1
         order.append(best)
     return order

@@ -61,7 +61,7 @@ def pools(draw: st.DrawFn) -> Pool:
         class_counts=draw(st.sampled_from([(), (4.0,) * max(classes, 1)])),
         membership=draw(st.sampled_from([None, rng.random(size)])),
         wanted=draw(st.sampled_from([(-1, -1), (0, 3)])),
-        doubt=draw(st.sampled_from([None, rng.random(size), np.zeros(size)])),
+        expected_loss=draw(st.sampled_from([None, rng.random(size), np.zeros(size)])),
         trust=draw(st.sampled_from([0.0, 0.4, 1.0])),
     )
 
@@ -77,7 +77,7 @@ def test_contract(name: str, pool: Pool, budget: int, seed: int) -> None:
     assert len(chosen) <= budget
     assert len(np.unique(chosen)) == len(chosen)
     assert chosen.dtype == np.int64
-    assert selection.gains.shape == selection.arm.shape == chosen.shape
+    assert selection.gains.shape == selection.component.shape == chosen.shape
     assert all(values.shape == chosen.shape for values in selection.contributions.values())
     assert np.isfinite(selection.gains).all()
     assert (np.diff(selection.gains) <= 1e-9).all(), "best first"
@@ -206,7 +206,7 @@ def test_the_blind_choose_the_same_whatever_seconds_are(
 def test_herding_takes_the_cheaper_of_two_frames_that_cover_alike(name: str) -> None:
     for seconds, first in (([2, 1], 1), ([1, 2], 0)):
         chosen = STRATEGIES[name](Pool.of(np.eye(2), seconds=seconds), 1, np.random.default_rng(0))
-        assert chosen.arm.tolist() == ["herding"]
+        assert chosen.component.tolist() == ["herding"]
         assert chosen.indices.tolist() == [first]
 
 
@@ -221,7 +221,7 @@ def test_herding_takes_a_frame_twice_as_dear_only_where_it_covers_more_than_twic
         rows, labeled=np.eye(3)[[2, 2]], cluster=[0] * copies + [-1], seconds=[2.0] * copies + [1.0]
     )
     chosen = STRATEGIES[name](pool, 1, np.random.default_rng(0))
-    assert chosen.arm.tolist() == ["herding"]
+    assert chosen.component.tolist() == ["herding"]
     assert (chosen.indices[0] < copies) == dear_first
 
 
@@ -259,7 +259,7 @@ def test_degenerate_pools(strategy: Strategy, kind: str) -> None:
             [np.array([0.1, 0.2, 0.3]), np.array([np.nan]), *[np.zeros(0)] * 4],
             "scores: expected finite numbers, got nan in row 1; leave that frame out",
         ),
-        ("doubt", [np.nan] * 6, "doubt: expected finite numbers, got nan in row 0"),
+        ("expected_loss", [np.nan] * 6, "expected_loss: expected finite numbers, got nan in row 0"),
         ("membership", [np.nan] * 6, "membership: expected finite numbers, got nan in row 0"),
         ("cluster", [0, 1, 0.2, 0, 0, 0], r"cluster: expected int64, got 0\.2 in row 2"),
         ("scores", [np.array([3.0])] * 6, r"scores: expected sigmoid scores in 0..1, got 3.000..3.000"),

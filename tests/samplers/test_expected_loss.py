@@ -23,9 +23,9 @@ def test_it_does_not_grow_with_the_number_of_boxes() -> None:
 
 
 def test_calibrated_chances_say_what_confidence_means() -> None:
-    sure, doubtful = (expected_loss([np.array([0.9])], [np.array([p])])[0] for p in (1.0, 0.1))
+    sure, unsure = (expected_loss([np.array([0.9])], [np.array([p])])[0] for p in (1.0, 0.1))
     assert sure == pytest.approx(0.1)
-    assert doubtful == pytest.approx((0.1 * 0.1 + 0.9 * 0.9) / (0.1 + 0.9 * 0.9))
+    assert unsure == pytest.approx((0.1 * 0.1 + 0.9 * 0.9) / (0.1 + 0.9 * 0.9))
 
 
 def test_objects_that_nothing_was_found_of_are_lost() -> None:
@@ -42,12 +42,14 @@ def test_missed_is_what_every_neighbor_has_and_the_frame_has_not() -> None:
     assert missed_objects([NOTHING], np.zeros((1, 0))).tolist() == [0]
 
 
-def test_a_pool_doubts_what_its_scores_say_and_takes_another_word() -> None:
+def test_a_pool_expects_the_loss_that_its_scores_say_and_takes_another_word() -> None:
     rows = np.eye(2, dtype=np.float32)
-    assert Pool.of(rows, scores=[np.array([0.8]), NOTHING]).doubt.tolist() == pytest.approx([1 / 3, 0])
-    assert Pool.of(rows, doubt=[0.2, 0.4]).doubt.tolist() == [0.2, 0.4]
+    assert Pool.of(rows, scores=[np.array([0.8]), NOTHING]).expected_loss.tolist() == pytest.approx(
+        [1 / 3, 0]
+    )
+    assert Pool.of(rows, expected_loss=[0.2, 0.4]).expected_loss.tolist() == [0.2, 0.4]
     for wrong in ([0.1], [2.0, 0.0]):
-        with pytest.raises(PoolError, match="doubt: expected"):
-            Pool.of(rows, doubt=wrong)
+        with pytest.raises(PoolError, match="expected_loss: expected"):
+            Pool.of(rows, expected_loss=wrong)
     with pytest.raises(PoolError, match=r"trust: expected a number in 0\.\.1, got 1.5"):
         Pool.of(rows, trust=1.5)

@@ -59,9 +59,9 @@ def test_with_nothing_rare_it_covers_as_much_as_herding_does_in_cells() -> None:
 def test_where_few_frames_are_candidates_it_covers_up_to_five_per_cent_less(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One frame in five, in cells: as if 1,800 were hundreds of thousands. Doubt is permuted, and not trusted, half, or fully."""
-    doubt = np.random.default_rng(seed).beta(1, 3, size=1800)
-    pool = replace(nothing_rare(seed), doubt=doubt)
+    """One frame in five, in cells: as if 1,800 were hundreds of thousands. The expected loss is permuted, and not trusted, half, or fully."""
+    expected_loss = np.random.default_rng(seed).beta(1, 3, size=1800)
+    pool = replace(nothing_rare(seed), expected_loss=expected_loss)
     scale = estimate_scale(pool.embeddings, pool.labeled, np.random.default_rng(0))
     budget = MODES * 3 // 2
     pure = covered(pool, herding(pool, budget, np.random.default_rng(seed)).indices, scale)
@@ -136,11 +136,11 @@ def test_it_is_hit_among_bursts_too() -> None:
 
 @pytest.mark.parametrize("trusted", [0.2, 0.95])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_doubt_that_means_nothing_changes_next_to_nothing(seed: int, trusted: float) -> None:
-    """Permuted doubt, as trusted as any doubt can be that means nothing by chance, and far beyond."""
+def test_an_expected_loss_that_means_nothing_changes_next_to_nothing(seed: int, trusted: float) -> None:
+    """A permuted expected loss, as trusted as any can be that means nothing by chance, and far beyond."""
     rng = np.random.default_rng(seed)
-    pool = replace(nothing_rare(seed), doubt=rng.beta(1, 3, size=1800), trust=trusted)
-    permuted = replace(pool, doubt=rng.permutation(pool.doubt))
+    pool = replace(nothing_rare(seed), expected_loss=rng.beta(1, 3, size=1800), trust=trusted)
+    permuted = replace(pool, expected_loss=rng.permutation(pool.expected_loss))
     scale = estimate_scale(pool.embeddings, pool.labeled, np.random.default_rng(0))
     one, other, without = (
         covered(each, hybrid(each, 90, np.random.default_rng(seed)).indices, scale)

@@ -169,7 +169,7 @@ def test_what_is_drawn_at_random_when_candidates_run_out_is_not_said_to_stand_fo
     monkeypatch.setattr("samplers.engine.covering.ROWS_PER_PICK", 1)
     pool = Pool.of(scenes(12, 200), sequence=np.arange(200) // 20, max_per_sequence=1)
     chosen = herding(pool, 10, RNG(0), HerdingSettings(cells=Cells(most_rows=1, neighbors=1)))
-    herded = int((chosen.arm == "herding").sum())
+    herded = int((chosen.component == "herding").sum())
     assert 0 < herded < 10
-    assert chosen.arm.tolist() == ["herding"] * herded + ["left_over"] * (10 - herded)
+    assert chosen.component.tolist() == ["herding"] * herded + ["left_over"] * (10 - herded)
     assert not chosen.gains[herded:].any()

@@ -12,10 +12,10 @@ MOST = 0.95
 FEW_GROUPS = 8
 
 
-def trust_of(doubt: Reals, loss: Reals, group: Ints, seed: int = 0) -> float:
-    """0..0.95: lower 90 % bound of Spearman's rank correlation of doubt with loss, by bootstrap over groups.
+def trust_of(expected_loss: Reals, loss: Reals, group: Ints, seed: int = 0) -> float:
+    """0..0.95: lower 90 % bound of Spearman's rank correlation of expected loss with real loss, by bootstrap over groups.
 
-    doubt, loss, group: (N,), of frames drawn without regard to either. 0 with fewer than 8 groups, and where nothing varies.
+    expected_loss, loss, group: (N,), of frames drawn without regard to either. 0 with fewer than 8 groups, and where nothing varies.
     """
     _, code = np.unique(group, return_inverse=True)
     groups = int(code.max(initial=-1)) + 1
@@ -24,7 +24,7 @@ def trust_of(doubt: Reals, loss: Reals, group: Ints, seed: int = 0) -> float:
     rows = np.split(np.argsort(code, kind="stable"), np.cumsum(np.bincount(code))[:-1])
     rng = np.random.default_rng(seed)
     drawn = [np.concatenate([rows[g] for g in rng.integers(0, groups, groups)]) for _ in range(DRAWS)]
-    bound = float(np.quantile([spearman(doubt[each], loss[each]) for each in drawn], LOWER))
+    bound = float(np.quantile([spearman(expected_loss[each], loss[each]) for each in drawn], LOWER))
     return min(max(bound, 0.0), MOST)
 
 

@@ -191,7 +191,7 @@ def test_settings_are_judged_by_frames_that_do_not_test(toy: Path, tmp_path: Pat
 
 
 def test_frames_that_were_held_out_teach_trust_and_never_train(tmp_path: Path) -> None:
-    """Their doubt is the detector's on rows behind those of production."""
+    """Their expected loss is the detector's on rows behind those of production."""
 
     def some_held(number: int, row: dict[str, str]) -> None:
         if row["part"] == "labeled" and number % 2:

@@ -44,7 +44,7 @@ def held_out(frames: int, seed: int = 0, honest: bool = True, production: bool =
     return MatchedFrames(matches, np.arange(frames) // 4, np.zeros(frames), np.full(frames, production))
 
 
-def test_doubt_of_an_honest_detector_is_trusted_and_of_another_is_not() -> None:
+def test_expected_loss_of_an_honest_detector_is_trusted_and_of_another_is_not() -> None:
     assert trust(held_out(400), 0) > 0.6
     assert trust(held_out(400, honest=False), 0) < 0.4
 
@@ -66,11 +66,11 @@ def test_few_frames_teach_nothing_and_production_teaches_first() -> None:
         np.zeros(600),
         np.concatenate([imported.production, many.production]),
     )
-    assert trust(both, 0) < 0.4, "by production alone, where the detector's doubt means nothing"
+    assert trust(both, 0) < 0.4, "by production alone, where what the detector expects means nothing"
 
 
-def test_doubt_is_calibrated_on_other_groups() -> None:
-    """A group whose every box is wrong says nothing of itself: its doubt comes from the groups that are right."""
+def test_expected_loss_is_calibrated_on_other_groups() -> None:
+    """A group whose every box is wrong says nothing of itself: what is expected of it comes from the groups that are right."""
     held = held_out(400)
     own = np.flatnonzero(held.group == 7)
     wrong = [replace(each, hit=np.zeros_like(each.hit)) for each in held.matches]
@@ -167,7 +167,7 @@ def test_an_explained_batch_says_what_it_buys(parts: FakeParts, view: CoverageVi
     of = report.explanation
     assert of is not None
     assert of.coverage_before < of.coverage_after <= 1
-    assert sum(of.arms.values()) == sum(item.purpose == "train" for item in report.chosen) == 9
+    assert sum(of.components.values()) == sum(item.purpose == "train" for item in report.chosen) == 9
     assert set(of.nearest) == {item.frame for item in report.chosen if item.purpose == "train"}
     training = set(view.training.seq.tolist())
     assert all(near.frame in training and -1 <= near.similarity <= 1.001 for near in of.nearest.values())

@@ -33,7 +33,7 @@ def pool() -> Pool:
         names=("time of day: night",),
         deficit=[0.2],
         novelty=[0.5, 2.345, 1, 0.8],
-        doubt=[0, 0.1, 0.9, 0.1],
+        expected_loss=[0, 0.1, 0.9, 0.1],
     )
 
 

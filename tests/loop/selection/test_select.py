@@ -107,7 +107,7 @@ def test_every_choice_has_its_reason_on_one_line(analyzed: FakeParts, view: Cove
     for item in report.chosen:
         assert 10 < len(item.reason) <= LONGEST
         assert "\n" not in item.reason
-    assert {item.arm for item in report.chosen} >= {"coverage", "evaluation", "random"}
+    assert {item.component for item in report.chosen} >= {"coverage", "evaluation", "random"}
     assert any(item.reason.startswith("Too rare in training: ") for item in report.chosen)
     assert len(report.lines()) == 22
 

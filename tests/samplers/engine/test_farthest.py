@@ -32,14 +32,14 @@ def clustered(rng: np.random.Generator, size: int, modes: int, width: int = 8) -
 
 def test_on_a_line() -> None:
     line = np.array([[0], [1], [2], [10]], dtype=np.float32)
-    arm = Farthest(K_CENTER, line, line[:1], np.array([1, 2, 3]), RNG(0))
+    component = Farthest(K_CENTER, line, line[:1], np.array([1, 2, 3]), RNG(0))
     still_open = np.ones(4, dtype=bool)
     picks = []
     for _ in range(2):
-        row, distance = arm.propose(still_open) or (-1, -1.0)
+        row, distance = component.propose(still_open) or (-1, -1.0)
         picks.append((row, distance))
         still_open[row] = False
-        arm.observe(row)
+        component.observe(row)
     assert picks == [(3, 10.0), (2, 2.0)]
 
 
@@ -93,27 +93,27 @@ def test_the_probe_never_promises_too_little() -> None:
 def test_rows_taken_by_others_are_stayed_away_from() -> None:
     rng = RNG(1)
     points, known = clustered(rng, 300, 30), clustered(rng, 3, 3)
-    arm = Farthest(DISCOVERY, points, known, np.arange(100, 300), rng, buffer_rows=20)
+    component = Farthest(DISCOVERY, points, known, np.arange(100, 300), rng, buffer_rows=20)
     still_open = np.ones(300, dtype=bool)
     for taken in (5, 120, 250):
-        arm.propose(still_open)
-        arm.observe(taken)
+        component.propose(still_open)
+        component.observe(taken)
         still_open[taken] = False
     expected, _ = plain.k_center(points[100:], 1, np.concatenate([known, points[[5, 120, 250]]]))
-    assert (arm.propose(still_open) or (-1, 0))[0] == expected[0] + 100
+    assert (component.propose(still_open) or (-1, 0))[0] == expected[0] + 100
 
 
 def test_closed_rows_are_passed_over_and_can_be_opened_again() -> None:
     points = unit(RNG(2).normal(size=(60, 4)))
-    arm = Farthest(K_CENTER, points, points[:1], np.arange(60), RNG(0), buffer_rows=5)
-    best = arm.propose(np.ones(60, dtype=bool))
+    component = Farthest(K_CENTER, points, points[:1], np.arange(60), RNG(0), buffer_rows=5)
+    best = component.propose(np.ones(60, dtype=bool))
     assert best is not None
     few = np.zeros(60, dtype=bool)
     few[[3, 4]] = True
-    assert (arm.propose(few) or (-1, 0))[0] in (3, 4)
-    assert arm.propose(np.zeros(60, dtype=bool)) is None
-    arm.reopen()
-    assert arm.propose(np.ones(60, dtype=bool)) == best
+    assert (component.propose(few) or (-1, 0))[0] in (3, 4)
+    assert component.propose(np.zeros(60, dtype=bool)) is None
+    component.reopen()
+    assert component.propose(np.ones(60, dtype=bool)) == best
 
 
 def test_the_first_of_nothing_labeled_is_drawn() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from samplers import Pool
-from samplers.strategies.discovery import discovery_arm
+from samplers.strategies.discovery import discovery_component
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -20,13 +20,13 @@ def pool_with(strays: int) -> Pool:
 
 
 def picks(pool: Pool, k: int) -> list[int]:
-    arm = discovery_arm(pool, np.random.default_rng(0), 1.0)
+    component = discovery_component(pool, np.random.default_rng(0), 1.0)
     open_rows = ~pool.excluded
     found = []
-    while len(found) < k and (proposal := arm.propose(open_rows)) is not None:
+    while len(found) < k and (proposal := component.propose(open_rows)) is not None:
         found.append(proposal[0])
         open_rows[proposal[0]] = False
-        arm.observe(proposal[0])
+        component.observe(proposal[0])
     return found
 
 

@@ -59,20 +59,20 @@ def test_equals_the_plain_greedy_loop(seed: int, size: int, labeled: int, modes:
 
 @given(seed=st.integers(0, 999), size=st.integers(2, 40), lam=st.sampled_from([0.0, 0.5, 1.0]))
 @settings(max_examples=40, deadline=None)
-def test_masses_doubt_and_cost_equal_the_plain_greedy_loop(seed: int, size: int, lam: float) -> None:
+def test_masses_expected_loss_and_cost_equal_the_plain_greedy_loop(seed: int, size: int, lam: float) -> None:
     rng = RNG(seed)
     cluster = rng.integers(0, size, size)
     pool = Pool.of(
         clustered(rng, size, 4),
         cluster=cluster,
-        doubt=rng.random(size),
+        expected_loss=rng.random(size),
         seconds=rng.choice([1.0, 3.0], size),
     )
     chosen = uncertainty_herding(pool, size, rng, HerdingSettings(lam=lam, scale=0.5)).indices
     rows, mass = spokesmen(pool)
     assert sorted(chosen) == rows.tolist()
-    doubt = pool.doubt[rows]
-    weights = mass * (1 - lam + lam * doubt / doubt.mean())
+    expected_loss = pool.expected_loss[rows]
+    weights = mass * (1 - lam + lam * expected_loss / expected_loss.mean())
     points, cost = pool.embeddings[rows], pool.seconds[rows]
     picks = np.searchsorted(rows, chosen).tolist()
     had, best = plain.covering(points, weights, picks, points[:0], plain.gaussian(0.5), cost)

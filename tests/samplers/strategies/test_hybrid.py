@@ -35,37 +35,37 @@ def world(seed: int = 0, night_deficit: float = 0.03) -> Pool:
     )
 
 
-def arms(selection: Selection) -> dict[str, int]:
-    names, counts = np.unique(selection.arm, return_counts=True)
+def components(selection: Selection) -> dict[str, int]:
+    names, counts = np.unique(selection.component, return_counts=True)
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def test_the_shares_are_kept_in_every_prefix() -> None:
     selection = hybrid(world(), 40, np.random.default_rng(0))
-    assert arms(selection) == {"coverage": 18, "discovery": 4, "herding": 14, "random": 4}
+    assert components(selection) == {"coverage": 18, "discovery": 4, "herding": 14, "random": 4}
     first = Selection(selection.indices[:20], selection.gains[:20], {}, selection.reasons[:20])
-    assert arms(first) == {"coverage": 9, "discovery": 2, "herding": 7, "random": 2}
+    assert components(first) == {"coverage": 9, "discovery": 2, "herding": 7, "random": 2}
 
 
 def test_a_quota_that_is_met_leaves_its_turns_to_herding() -> None:
     pool = replace(world(), wanted=np.array([2, -1]))
     selection = hybrid(pool, 60, np.random.default_rng(0))
-    by_quota = pool.strata[selection.indices[selection.arm == "coverage"]]
+    by_quota = pool.strata[selection.indices[selection.component == "coverage"]]
     assert (by_quota == 0).sum() <= 2
     assert (by_quota == 1).sum() == 13, "half of 45 % of 60, and no more for the other's being met"
-    assert arms(selection)["herding"] > 24
+    assert components(selection)["herding"] > 24
     none = hybrid(replace(pool, wanted=np.zeros(2)), 40, np.random.default_rng(0))
-    assert arms(none) == {"discovery": 4, "herding": 32, "random": 4}
+    assert components(none) == {"discovery": 4, "herding": 32, "random": 4}
 
 
 def test_what_chance_drew_is_a_random_sample_of_the_pool() -> None:
-    """Frames that another arm took first count as drawn: each of 200 frames is as likely to be in the sample as any."""
+    """Frames that another component took first count as drawn: each of 200 frames is as likely to be in the sample as any."""
     pool = replace(world(), excluded=np.arange(1000) >= 200, max_per_sequence=0, sequence=np.full(1000, -1))
     drawn, claimed = np.zeros(1000), 0.0
     for seed in range(400):
         chosen = hybrid(pool, 40, np.random.default_rng(seed))
         probability = chosen.contributions["probability"]
-        assert (probability[chosen.arm == "random"] > 0).all()
+        assert (probability[chosen.component == "random"] > 0).all()
         drawn[chosen.indices[probability > 0]] += 1
         claimed += probability.max() / 400
     often = drawn[:200] / 400
@@ -95,7 +95,7 @@ def test_what_a_stratum_cannot_fill_goes_to_the_others() -> None:
     named = pool.strata[selection.indices] >= 0
     assert len(selection) == 200
     assert named.sum() >= 36, "6 sequences of at most 3 for each of two strata"
-    assert set(selection.arm[-10:]) == {"random"}
+    assert set(selection.component[-10:]) == {"random"}
 
 
 def test_discovery_finds_the_mode_nobody_named() -> None:
@@ -107,7 +107,7 @@ def test_discovery_finds_the_mode_nobody_named() -> None:
 
 def test_without_deficit_and_novelty_herding_and_chance_remain() -> None:
     pool = Pool.of(np.eye(30), novelty=np.zeros(30), novel_above=0.5)
-    assert arms(hybrid(pool, 11, np.random.default_rng(0))) == {"herding": 10, "random": 1}
+    assert components(hybrid(pool, 11, np.random.default_rng(0))) == {"herding": 10, "random": 1}
 
 
 def test_sequences_take_turns_best_first_and_dull_ones_are_left_out() -> None:
@@ -126,7 +126,7 @@ def test_sequences_take_turns_best_first_and_dull_ones_are_left_out() -> None:
 def test_reasons_accompany_every_pick() -> None:
     pool = world()
     selection = hybrid(pool, 12, np.random.default_rng(0))
-    assert set(selection.contributions) == {"novelty", "uncertainty", "deficit", "probability"}
+    assert set(selection.contributions) == {"novelty", "expected_loss", "deficit", "probability"}
     np.testing.assert_array_equal(selection.contributions["novelty"], pool.novelty[selection.indices])
 
 

@@ -69,7 +69,7 @@ def test_medoids_of_equal_rows() -> None:
 
 
 def test_the_most_uncertain_then_one_of_each_kind() -> None:
-    """Eight doubtful frames of two kinds and forty sure ones: two are chosen, the middles of the kinds."""
+    """Eight uncertain frames of two kinds and forty sure ones: two are chosen, the middles of the kinds."""
     degrees = [0, 10, 20, 30, 90, 100, 110, 120] + [45] * 40
     scores = [np.array([0.5])] * 8 + [np.array([0.95])] * 40
     chosen = ppal(Pool.of(circle(degrees), scores=scores), 2, RNG(0))
@@ -83,7 +83,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def doubtful(seed: int, size: int) -> Pool:
+def uncertain(seed: int, size: int) -> Pool:
     """Frames of three kinds, each of a class of its own, with boxes, seconds, near-duplicates and sequences."""
     rng = RNG(seed)
     kind = rng.integers(0, 3, size)
@@ -100,7 +100,7 @@ def doubtful(seed: int, size: int) -> Pool:
     )
 
 
-def most_doubtful(pool: Pool, quality: list[float], count: int) -> tuple[list[int], list[float]]:
+def most_uncertain(pool: Pool, quality: list[float], count: int) -> tuple[list[int], list[float]]:
     """The rows of the first stage, plainly, and what every row is worth."""
     worth = [
         plain.difficulty(boxes, quality, 0.3, 0.2, 0.05) / float(seconds)
@@ -113,19 +113,19 @@ def most_doubtful(pool: Pool, quality: list[float], count: int) -> tuple[list[in
 @pytest.mark.parametrize("seed", range(12))
 def test_the_first_stage_equals_the_plain_form(seed: int) -> None:
     """Where as many are kept as are asked for, each is a medoid, and they come in their order."""
-    pool, quality = doubtful(seed, 40), [1.0, 0.4, 0.0]
+    pool, quality = uncertain(seed, 40), [1.0, 0.4, 0.0]
     chosen = ppal(pool, 12, RNG(seed), PPALSettings(expansion=1, quality=tuple(quality)))
-    expected, worth = most_doubtful(pool, quality, 12)
+    expected, worth = most_uncertain(pool, quality, 12)
     assert chosen.indices.tolist() == expected
     np.testing.assert_allclose(chosen.gains, np.array(worth)[expected] * pool.seconds.mean())
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_both_stages_are_as_good_as_the_plain_form(seed: int) -> None:
-    """Of the twelve most doubtful frames no other three lie closer to the rest: all combinations are tried."""
-    pool, quality = doubtful(seed, 36), [0.2, 0.9, 0.5]
+    """Of the twelve most uncertain frames no other three lie closer to the rest: all combinations are tried."""
+    pool, quality = uncertain(seed, 36), [0.2, 0.9, 0.5]
     chosen = ppal(pool, 3, RNG(seed), PPALSettings(quality=tuple(quality))).indices.tolist()
-    short, worth = most_doubtful(pool, quality, 12)
+    short, worth = most_uncertain(pool, quality, 12)
     assert set(chosen) <= set(short)
     assert chosen == sorted(chosen, key=lambda row: -worth[row])
     distance = between(pool, short)
@@ -160,7 +160,7 @@ def test_a_stream_by_hand() -> None:
 def test_what_is_left_goes_to_the_farthest_of_the_refused() -> None:
     pool = Pool.of(circle([0, 60, 90, 180]), labeled=circle([0]))
     chosen = streaming(pool, 2, RNG(0), StreamSettings(past_gains=(1.9,), tau=1.95))
-    assert chosen.arm.tolist() == ["stream", "second_look"]
+    assert chosen.component.tolist() == ["stream", "second_look"]
     assert chosen.indices.tolist() == [3, 2]
 
 

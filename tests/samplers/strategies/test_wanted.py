@@ -67,7 +67,7 @@ def test_mutual_information_equals_the_plain_greedy_loop(
 
 def test_without_queries_it_is_k_center() -> None:
     pool = Pool.of(circle([0, 10, 200]), labeled=circle([0]))
-    assert targeted(pool, 2, RNG(0)).arm.tolist() == ["k_center"] * 2
+    assert targeted(pool, 2, RNG(0)).component.tolist() == ["k_center"] * 2
 
 
 def test_classes_by_hand() -> None:
@@ -153,7 +153,7 @@ def test_the_turns_of_strata_are_websters(sizes: list[int], budget: int) -> None
 def test_what_strata_with_a_deficit_choose_equals_the_plain_form(seed: int, size: int, limit: int) -> None:
     """Three strata, the last of which lacks nothing; then chance."""
     rng = RNG(seed)
-    novelty, doubt, seconds = rng.random(size), rng.random(size), 1 + rng.random(size)
+    novelty, expected_loss, seconds = rng.random(size), rng.random(size), 1 + rng.random(size)
     deficit = [*(0.04 * rng.random(2)).tolist(), 0.0]
     pool = Pool.of(
         np.eye(size),
@@ -162,7 +162,7 @@ def test_what_strata_with_a_deficit_choose_equals_the_plain_form(seed: int, size
         deficit=deficit,
         membership=rng.random(size),
         novelty=novelty,
-        doubt=doubt,
+        expected_loss=expected_loss,
         seconds=seconds,
         cluster=np.where(rng.random(size) < 0.6, -1, rng.integers(0, size, size)),
         sequence=rng.integers(-1, 6, size),
@@ -171,7 +171,11 @@ def test_what_strata_with_a_deficit_choose_equals_the_plain_form(seed: int, size
     worth = [
         (new + 0.3 * unsure) / cost * sure
         for new, unsure, cost, sure in zip(
-            plain.average_rank(novelty), plain.average_rank(doubt), seconds, pool.membership, strict=True
+            plain.average_rank(novelty),
+            plain.average_rank(expected_loss),
+            seconds,
+            pool.membership,
+            strict=True,
         )
     ]
     expected = plain.of_deficit(
@@ -179,7 +183,9 @@ def test_what_strata_with_a_deficit_choose_equals_the_plain_form(seed: int, size
     )
     chosen = coverage_deficit(pool, size, rng)
     assert chosen.indices[: len(expected)].tolist() == expected
-    assert chosen.arm.tolist() == ["coverage"] * len(expected) + ["random"] * (len(chosen) - len(expected))
+    assert chosen.component.tolist() == ["coverage"] * len(expected) + ["random"] * (
+        len(chosen) - len(expected)
+    )
 
 
 def test_within_a_stratum_all_are_equally_likely() -> None:

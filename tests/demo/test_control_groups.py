@@ -1,6 +1,6 @@
 import pytest
 
-from demo.arms import with_passes
+from demo.control_groups import with_passes
 from loop.datasets.freeze import Entry
 
 

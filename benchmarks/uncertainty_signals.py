@@ -1,14 +1,14 @@
 """Which signals tell before labeling what a detector gets wrong? Rank correlation of each with the frame's real loss.
 
-    python -m benchmarks.doubt --dataset worlds/fod --seeds 4
-    python -m benchmarks.doubt --report
+    python -m benchmarks.uncertainty_signals --dataset worlds/fod --seeds 4
+    python -m benchmarks.uncertainty_signals --report
 
 --dataset is a folder of `python -m benchmarks.replay_worlds`, or any labeled dataset that `fieldloop bench replay` takes. Where it
 names frames that are labeled from the start, the base checkpoint is asked, which was trained on such; else a model for each seed
 that was trained on that seed's random initial frames. What the pool's labels say serves the judging alone, with one exception
 that is named: the calibrated forms learn from four fifths of the groups what they say of the last fifth.
 
-Results are small files in benchmarks/results/doubt; --report writes docs/doubt.md from all of them.
+Results are small files in benchmarks/results/uncertainty_signals; --report writes docs/uncertainty-signals.md from all of them.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from samplers.strategies.uncertainty import Aggregation, Measure, UncertaintySet
 
 Reals = NDArray[np.float64]
 ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results" / "doubt"
-PAGE = ROOT / "docs" / "doubt.md"
+RESULTS = Path(__file__).parent / "results" / "uncertainty_signals"
+PAGE = ROOT / "docs" / "uncertainty-signals.md"
 ALIKE = 10
 DRAWS = 200
 MEASURES: tuple[Measure, ...] = ("entropy", "least_confidence", "margin")
@@ -64,7 +64,10 @@ VERDICTS = (
         "consistency under flip",
         "not worth a second forward pass for every frame: below what one pass gives on both. It is not in the product, nor a switch for it",
     ),
-    ("distance to what is labeled", "tells little of loss; `select` looks at it for coverage, not as doubt"),
+    (
+        "distance to what is labeled",
+        "tells little of loss; `select` looks at it for coverage, not as uncertainty",
+    ),
     ("margin, mean", "no better than expected loss; can be chosen by name, to compare"),
     ("least_confidence, mean", "no better than expected loss; can be chosen by name, to compare"),
     ("entropy, mean", "below the other two; can be chosen by name, to compare"),
@@ -122,7 +125,7 @@ def models_of(
     found = []
     for seed in seeds:
         rows = start_rows(data, settings, seed)
-        run = work / data.name / "doubt" / str(seed)
+        run = work / data.name / "uncertainty_signals" / str(seed)
         kept = run / "train" / "weights" / "best.pt"
         found.append((kept if kept.is_file() else workshop.train(rows, seed, run, quiet), rows))
     return found
@@ -140,7 +143,7 @@ def correlations(
     frames = [data.frames[row] for row in rows]
     if len(frames) < 50:
         raise DatasetError(
-            f"expected 50 frames or more to judge doubt on, got {len(frames)}; take a larger dataset"
+            f"expected 50 frames or more to judge signals on, got {len(frames)}; take a larger dataset"
         )
     found, turned = twice(detector, frames)
     matches = [match(truth_of(frame.boxes), seen, [IOU]) for frame, seen in zip(frames, found, strict=True)]
@@ -251,7 +254,7 @@ def report(results: Sequence[dict[str, Any]]) -> str:
         "bootstrap over groups; *easy* and *hard* are the halves of the frames by their loss; *boxes* is the correlation with the number",
         "of objects, which a signal should not merely repeat. Several models: their mean, and the range of *all*.",
         "",
-        "Made by `python -m benchmarks.doubt --report` from `benchmarks/results/doubt`.",
+        "Made by `python -m benchmarks.uncertainty_signals --report` from `benchmarks/results/uncertainty_signals`.",
         "",
         "## What is worth having",
         "",

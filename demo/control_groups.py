@@ -25,8 +25,8 @@ from loop.selection.select import Chosen
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One arm beside the loop's. frames: new labeled frames. passes: image passes in an epoch."""
+class Trained:
+    """A training that is compared: the loop's, or that of a control group. frames: new labeled frames. passes: image passes in an epoch."""
 
     name: str
     weights: Path
@@ -41,7 +41,7 @@ def loop_manifest(project: Project, row: RoundRow) -> Manifest:
     return read_manifest((project.root / frozen.path / "manifest.json").read_text(encoding="utf-8"))
 
 
-def train_arm(
+def train_control(
     parts: Parts,
     row: RoundRow,
     name: str,
@@ -49,7 +49,7 @@ def train_arm(
     passes: int,
     folder: Path,
     progress: Progress,
-) -> Arm:
+) -> Trained:
     """Fine-tunes the same base weights on the loop's replayed frames and these new ones, in exactly as many passes."""
     project = parts.project
     manifest = loop_manifest(project, row)
@@ -62,7 +62,7 @@ def train_arm(
         base = model(session, row.base_model_id)
     spec = replace(train_spec(project, row, data, project.root / base.path), run_dir=folder / "run")
     result: TrainResult = parts.trainer().train(spec, progress, never)
-    return Arm(name, result.weights, len(new), passes)
+    return Trained(name, result.weights, len(new), passes)
 
 
 def random_entries(

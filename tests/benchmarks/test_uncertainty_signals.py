@@ -1,4 +1,4 @@
-"""The arithmetic of the table of doubt; the table itself is measured."""
+"""The arithmetic of the table of uncertainty signals; the table itself is measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.doubt import OURS, PAGE, RESULTS, VERDICTS, apart, back, lower, mean_of, report
+from benchmarks.uncertainty_signals import OURS, PAGE, RESULTS, VERDICTS, apart, back, lower, mean_of, report
 from connectors.ports import Detections
 
 LEFT, RIGHT = [0.0, 0.0, 10.0, 10.0], [90.0, 0.0, 100.0, 10.0]
