@@ -25,9 +25,18 @@ PLANTS = {
     "vendors stop at the connectors": ("loop/project/wiring.py", "import torch"),
     "pages read through insights": ("loop/web/app.py", "import db.frames"),
     "samplers are numpy": ("samplers/pool.py", "import torch"),
-    "the mathematics of loop is pure and independent": (
-        "loop/math/coverage/gaps.py",
-        "import loop.datasets.units",
+    "what db knows of connectors is values and files alone": (
+        "connectors/files.py",
+        "import connectors.images",
+    ),
+    "the mathematics is pure": ("loop/math/coverage/gaps.py", "import loop.settings.settings"),
+    "the parts of the mathematics do not know one another": (
+        "loop/math/evaluation/ap.py",
+        "import loop.math.coverage.gaps",
+    ),
+    "the mathematics: statistics and boxes below": (
+        "loop/math/statistics/bootstrap.py",
+        "import loop.math.coverage.facets",
     ),
     "samplers: geometry below the pool, the engine below the strategies": (
         "samplers/geometry/distances.py",
@@ -63,12 +72,16 @@ def test_a_forbidden_import_breaks_its_contract(house: Path, contract: str) -> N
         assert contract in broken(house)
 
 
-def test_a_new_room_of_the_loop_needs_a_floor(house: Path) -> None:
-    room = house / "loop" / "attic"
+@pytest.mark.parametrize(
+    ("folder", "contract"),
+    [("loop", "the loop, floor by floor"), ("loop/math", "the mathematics: statistics and boxes below")],
+)
+def test_a_new_room_needs_a_floor(house: Path, folder: str, contract: str) -> None:
+    room = house / folder / "attic"
     room.mkdir()
     (room / "__init__.py").write_text('"""A room that nobody gave a floor."""\n')
     try:
-        assert broken(house) == {"the loop, floor by floor"}
+        assert broken(house) == {contract}
     finally:
         shutil.rmtree(room)
 
