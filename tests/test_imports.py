@@ -20,6 +20,10 @@ LINTER = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["importlin
 CONTRACTS = [contract["name"] for contract in LINTER["contracts"]]
 PLANTS = {
     "demo above loop above the leaves": ("db/frames.py", "import connectors.images"),
+    "what db knows of connectors is values and files alone": (
+        "connectors/files.py",
+        "import connectors.images",
+    ),
     "the loop, floor by floor": ("loop/ingest/ingest.py", "import loop.selection.select"),
     "only wiring builds connectors": ("loop/selection/select.py", "import connectors.clip.embedder"),
     "vendors stop at the connectors": ("loop/project/wiring.py", "import torch"),
