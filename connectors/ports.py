@@ -21,8 +21,8 @@ Array = NDArray[np.float32]
 Origin = Literal["imported", "prediction", "prediction-changed", "manual"]
 Progress = Callable[[int, int, str], None]
 """`progress(done, total, what)`; total 0 means unknown."""
-Known = Callable[[str, int, int], bool]
-"""`known(key, size, mtime_ns)`: whether a source may pass over this very file, unread."""
+IsKnown = Callable[[str, int, int], bool]
+"""`is_known(key, size, mtime_ns)`: whether a source may pass over this very file, unread."""
 
 
 class Purpose(StrEnum):
@@ -186,26 +186,38 @@ class TrainResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
-    """What a source could not use and does not offer. key: of the file it is or belongs to. code: refused_link, bad_sidecar."""
+class Refused:
+    """What a source could not use.
+
+    key: of the file that it is, or that it belongs to. code: refused_link or bad_sidecar.
+    """
 
     key: str
     code: str
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A file that is still being written: a later scan offers it. key: as that of its capture."""
+
+    key: str
+
+
+SourceItem = Capture | Refused | Unsettled
+"""One thing that a source says of one of its files."""
+
+
 class FrameSource(Protocol):
-    """Where frames come from.
+    """Where frames come from. All that a scan has to say it yields: it leaves nothing to look up."""
 
-    unsettled: files that the last scan left because they are still being written. asides: what was refused so far; who has
-    noted it clears the list.
-    """
+    def captures(self, after: str | None = None) -> Iterable[SourceItem]:
+        """One scan: whole images whose key sorts after `after` (all when None), in key order.
 
-    unsettled: int
-    asides: list[Aside]
-
-    def captures(self, after: str | None = None) -> Iterable[Capture]:
-        """Whole images whose key sorts after `after` (all when None), in key order. Raises SourceError."""
+        What was refused, and what is not whole yet, comes between them, at every scan anew.
+        What was refused beside a capture, such as its sidecar, follows that capture.
+        Raises SourceError.
+        """
 
 
 class Embedder(Protocol):

@@ -132,6 +132,14 @@ def add_reject(session: Session, source_key: str, content_hash: str, code: str, 
     return insert_one(session, Reject, **row) is not None
 
 
+def known_rejects(session: Session, found: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those (source key, content hash) pairs that are set aside already."""
+    wanted = set(found)
+    columns = select(Reject.source_key, Reject.content_hash)
+    parts = in_parts(columns, Reject.source_key, {key for key, _ in wanted})
+    return {(row.source_key, row.content_hash) for part in parts for row in session.execute(part)} & wanted
+
+
 def forget_rejects(session: Session, source_key: str, keep: str | None = None) -> None:
     """What a file was set aside for before, now that it is whole or of another content. keep: the content hash that stays."""
     statement = delete(Reject).where(Reject.source_key == source_key)

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from connectors.clip.embedder import load_embedder
 from connectors.clip.known_images import load_known
 from connectors.images import decode
-from connectors.ports import Array, Embedder, Image
+from connectors.ports import Array, Capture, Embedder, Image
 from connectors.sources.video import VideoSource
 from demo.captions import VOCABULARY
 from demo.clip_scenes import ATTRIBUTES, PREPROCESS, Labels, all_cameras, labels_of, random_specs, stored
@@ -197,7 +197,8 @@ def separation(known: Array, foreign: Array) -> float:
 def photographs(source: Path, most: int = 400) -> list[Image]:
     """Two frames a second of a video; of a folder at most `most` of the JPEG files below, evenly over their names."""
     if source.is_file():
-        return [decode(capture.read()) for capture in VideoSource(source, every_s=0.5).captures()]
+        items = VideoSource(source, every_s=0.5).captures()
+        return [decode(item.read()) for item in items if isinstance(item, Capture)]
     paths = sorted(source.rglob("*.jpg"))
     return [decode(path.read_bytes()) for path in paths[:: -(-len(paths) // most)]]
 

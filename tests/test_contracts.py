@@ -32,6 +32,7 @@ from connectors.ports import (
     Image,
     LabelBackend,
     LabelTask,
+    SourceItem,
     TaskAnswers,
     Trainer,
     TrainSpec,
@@ -88,25 +89,36 @@ class TestFrameSource:
         return VideoSource(small_video(tmp_path / "walk.mp4"), every_s=0.2)
 
     def test_keys_are_unique_and_in_order(self, source: FrameSource) -> None:
-        keys = [capture.key for capture in source.captures()]
+        keys = [capture.key for capture in captured(source)]
         assert len(keys) == 9
         assert keys == sorted(set(keys))
 
-    def test_a_second_scan_gives_the_same(self, source: FrameSource) -> None:
-        first, second = ([(c.key, c.read()) for c in source.captures()] for _ in range(2))
+    def test_a_second_scan_says_the_same(self, source: FrameSource, tmp_path: Path) -> None:
+        for path in (tmp_path / "walk.json", tmp_path / "frames" / "cam0" / "2026-03-02" / "080000-0.json"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{")
+        first, second = ([_told(item) for item in source.captures()] for _ in range(2))
         assert first == second
+        assert [type(item).__name__ for item in source.captures()].count("Refused") == 1
 
     def test_only_what_comes_after_a_key(self, source: FrameSource) -> None:
-        keys = [capture.key for capture in source.captures()]
-        assert [capture.key for capture in source.captures(after=keys[4])] == keys[5:]
-        assert list(source.captures(after=keys[-1])) == []
+        keys = [capture.key for capture in captured(source)]
+        assert [capture.key for capture in captured(source, after=keys[4])] == keys[5:]
+        assert captured(source, after=keys[-1]) == []
 
     def test_every_capture_is_a_whole_image(self, source: FrameSource) -> None:
-        for capture in source.captures():
-            assert isinstance(capture, Capture)
+        for capture in captured(source):
             pixels = decode(capture.read())
             assert (pixels.dtype, pixels.ndim, pixels.shape[2]) == (np.uint8, 3, 3)
             assert capture.captured_at is None or capture.captured_at.tzinfo is not None
+
+
+def captured(source: FrameSource, after: str | None = None) -> list[Capture]:
+    return [item for item in source.captures(after) if isinstance(item, Capture)]
+
+
+def _told(item: SourceItem) -> tuple[str, object]:
+    return item.key, item.read() if isinstance(item, Capture) else item
 
 
 def small_video(path: Path) -> Path:

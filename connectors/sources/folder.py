@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.errors import SourceError
-from connectors.ports import Aside, Capture, Known
+from connectors.ports import Capture, IsKnown, Refused, SourceItem, Unsettled
 from connectors.sources.metadata import Defaults, Facts
 from connectors.sources.pattern import compile_pattern
 from connectors.sources.precedence import Voices
@@ -63,8 +63,7 @@ class FolderSource:
     Links are followed to files below root and refused where they leave it. Times without an offset are in defaults.timezone.
 
     pattern: see connectors.sources.pattern. clock: seconds since 1970. known: asked before anything of a file is read.
-    report: told, once each, of what was passed over and of sidecars that could not be used. After a scan `unsettled` is
-    the number of files that were left because they were not whole; `asides` grows by what was refused, until it is cleared.
+    report: told, once each, of what was passed over or refused.
     """
 
     def __init__(
@@ -75,12 +74,10 @@ class FolderSource:
         defaults: Defaults = Defaults(),
         settle_s: float = 2.0,
         clock: Callable[[], float] = time.time,
-        known: Known | None = None,
+        known: IsKnown | None = None,
         report: Report = log_problem,
     ) -> None:
         self.root = root
-        self.unsettled = 0
-        self.asides: list[Aside] = []
         self._pattern = compile_pattern(pattern) if pattern else None
         self._recursive = recursive
         zone(defaults.timezone)
@@ -93,19 +90,24 @@ class FolderSource:
         self._reported: set[tuple[str, str]] = set()
         self._sightings: dict[str, _Sighting] = {}
 
-    def captures(self, after: str | None = None) -> Iterator[Capture]:
-        """Whole files whose key sorts after `after`, in key order. Raises SourceError when root is no readable folder."""
-        voices = Voices(self.root, self._pattern, self._defaults, self._report, self._refuse_sidecar)
-        unsettled: set[str] = set()
+    def captures(self, after: str | None = None) -> Iterator[SourceItem]:
+        """See FrameSource. Raises SourceError when root is no readable folder."""
+        voices = Voices(self.root, self._pattern, self._defaults, self._report)
+        waiting: set[str] = set()
         for key, path in self._files(after):
-            found = self._whole(key, path, unsettled)
-            if found and not (self._known and self._known(key, found.st_size, found.st_mtime_ns)):
+            if isinstance(path, Refused):
+                yield path
+                continue
+            found = self._whole(key, path, waiting)
+            if isinstance(found, Unsettled):
+                yield found
+            elif found and not (self._known and self._known(key, found.st_size, found.st_mtime_ns)):
                 yield _capture(key, path, voices.facts(key, path))
+                yield from voices.refused()
         voices.report_misfits()
-        self.unsettled = len(unsettled)
-        self._sightings = {key: seen for key, seen in self._sightings.items() if key in unsettled}
+        self._sightings = {key: seen for key, seen in self._sightings.items() if key in waiting}
 
-    def _files(self, after: str | None) -> Iterator[tuple[str, Path]]:
+    def _files(self, after: str | None) -> Iterator[tuple[str, Path | Refused]]:
         real_root = self._real_root()
         stack = [self._entries("", self.root)]
         while stack:
@@ -138,28 +140,30 @@ class FolderSource:
             is_folder = shown.endswith("/")
             yield _Entry(prefix + shown, folder / name, is_folder, is_link)
 
-    def _inside(self, entry: _Entry, real_root: Path) -> Path | None:
+    def _inside(self, entry: _Entry, real_root: Path) -> Path | Refused | None:
         if not entry.is_link:
             return entry.path
         target = Path(os.path.realpath(entry.path))
         if not target.is_relative_to(real_root):
             problem = f"expected a link to a file below {self.root}, got one that leaves it; refused"
-            if self._report(entry.key, problem):
-                self.asides.append(Aside(entry.key, "refused_link", problem))
-            return None
+            self._report(entry.key, problem)
+            return Refused(entry.key, "refused_link", problem)
         return target if target.is_file() else None
 
-    def _whole(self, key: str, path: Path, unsettled: set[str]) -> os.stat_result | None:
+    def _whole(self, key: str, path: Path, waiting: set[str]) -> os.stat_result | Unsettled | None:
+        """None for what is no file. waiting: gets the sightings to be kept for the next scan."""
         found = _stat(path)
-        if found is None or not self._settled(key, found, unsettled):
+        if found is None:
             return None
+        if not self._settled(key, found, waiting):
+            return Unsettled(key)
         sidecar = json_sidecar(path)
         beside = _stat(sidecar) if sidecar else None
-        if beside and not self._settled(key + "\0sidecar", beside, unsettled):
-            return None
+        if beside and not self._settled(key + "\0sidecar", beside, waiting):
+            return Unsettled(key)
         return found
 
-    def _settled(self, key: str, found: os.stat_result, unsettled: set[str]) -> bool:
+    def _settled(self, key: str, found: os.stat_result, waiting: set[str]) -> bool:
         now = self._clock()
         if self._settle_s <= 0 or now - found.st_mtime >= self._settle_s:
             return True
@@ -168,22 +172,15 @@ class FolderSource:
             self._sightings[key] = seen = _Sighting(found.st_size, found.st_mtime_ns, now)
         if now - seen.since >= self._settle_s:
             return True
-        unsettled.add(key)
+        waiting.add(key)
         return False
 
-    def _refuse_sidecar(self, key: str, problem: str) -> None:
-        self._report(key, problem)
-        self.asides.append(Aside(key, "bad_sidecar", problem))
-
-    def _report(self, key: str, problem: str) -> bool:
-        """Whether this is news."""
+    def _report(self, key: str, problem: str) -> None:
         if len(self._reported) >= REPORTS_REMEMBERED:
             self._reported.clear()
-        if (key, problem) in self._reported:
-            return False
-        self._reported.add((key, problem))
-        self._report_to(key, problem)
-        return True
+        if (key, problem) not in self._reported:
+            self._reported.add((key, problem))
+            self._report_to(key, problem)
 
 
 def _capture(key: str, path: Path, facts: Facts) -> Capture:

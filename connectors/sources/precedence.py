@@ -6,6 +6,7 @@ from pathlib import Path
 
 from connectors.errors import SourceError
 from connectors.images import read_exif
+from connectors.ports import Refused
 from connectors.sources.metadata import CAMERA_LENGTH, Defaults, Facts, clean
 from connectors.sources.pattern import PathPattern
 from connectors.sources.sidecars import CsvSidecars, Report, json_sidecar, read_json, to_facts
@@ -13,18 +14,16 @@ from connectors.times import in_utc, zone
 
 
 class Voices:
-    """Facts of the files below root during one scan. refuse: told of sidecars that cannot be used, report of all else."""
+    """Facts of the files below root during one scan. report: told of what could not be used."""
 
-    def __init__(
-        self, root: Path, pattern: PathPattern | None, defaults: Defaults, report: Report, refuse: Report
-    ) -> None:
+    def __init__(self, root: Path, pattern: PathPattern | None, defaults: Defaults, report: Report) -> None:
         self._pattern = pattern
         self._defaults = defaults.facts
         self._start = defaults.start
         self._zone = zone(defaults.timezone)
         self._report = report
-        self._refuse = refuse
-        self._tables = CsvSidecars(root, refuse)
+        self._refused: list[Refused] = []
+        self._tables = CsvSidecars(root, self._refuse)
         self._misfits = 0
         self._misfit = ""
 
@@ -39,6 +38,11 @@ class Voices:
         """What is known of a file without looking into it."""
         return self._from_sidecars(key, path).over(self._from_path(key)).over(self._defaults)
 
+    def refused(self) -> list[Refused]:
+        """Sidecars that could not be used, since this was asked last."""
+        found, self._refused = self._refused, []
+        return found
+
     def report_misfits(self) -> None:
         """Reports, in one line, how many files did not fit the pattern."""
         if self._pattern and self._misfits:
@@ -47,6 +51,10 @@ class Voices:
                 f"expected names as in the pattern {self._pattern.text!r}, got {self._misfits} that differ, such as "
                 "this one; what the pattern would say of them is taken from elsewhere",
             )
+
+    def _refuse(self, key: str, problem: str) -> None:
+        self._report(key, problem)
+        self._refused.append(Refused(key, "bad_sidecar", problem))
 
     def _from_sidecars(self, key: str, path: Path) -> Facts:
         return self._from_json(key, path).over(self._from_table(key))

@@ -16,7 +16,7 @@ import simplejpeg
 
 from connectors.errors import SourceError
 from connectors.images import MAX_PIXELS
-from connectors.ports import Aside, Capture, Image
+from connectors.ports import Capture, Image, Refused, SourceItem
 from connectors.sources.folder import log_problem
 from connectors.sources.metadata import SEQUENCE_LENGTH, Defaults, Facts, clean
 from connectors.sources.pattern import compile_pattern
@@ -54,7 +54,7 @@ class VideoSource:
     nobody names a sequence, it is the file's stem and a hash of its beginning: the same for a copy elsewhere, another for another
     video of that name. captured_at is the start plus the frame's own time; the start is what a sidecar or the pattern says, or
     defaults.started_at, or the creation time that the file carries, or unknown. Frames are upright JPEGs of quality 95; one is
-    in memory at a time. `asides` grows by the sidecars that were refused, until it is cleared.
+    in memory at a time.
     """
 
     def __init__(
@@ -68,16 +68,14 @@ class VideoSource:
         if every_s < 0:
             raise SourceError(f"every_s: expected 0 or more seconds between frames, got {every_s}")
         self.path = path
-        self.unsettled = 0
-        self.asides: list[Aside] = []
         self._every_s = every_s
         self._pattern = compile_pattern(pattern) if pattern else None
         self._defaults = defaults
         self._start = defaults.start
         self._report = report
 
-    def captures(self, after: str | None = None) -> Iterator[Capture]:
-        """Frames whose key sorts after `after`. Raises SourceError when the file is no video or none of it can be decoded."""
+    def captures(self, after: str | None = None) -> Iterator[SourceItem]:
+        """See FrameSource. Raises SourceError when the file is no video or none of it can be decoded."""
         if not self.path.exists():
             raise SourceError(f"{self.path}: expected a video, got no such file; check the path")
         try:
@@ -86,9 +84,11 @@ class VideoSource:
         except (av.error.FFmpegError, OSError) as error:
             raise self._unreadable(error.strerror or str(error)) from error
 
-    def _read(self, container: Any, after: str | None) -> Iterator[Capture]:
+    def _read(self, container: Any, after: str | None) -> Iterator[SourceItem]:
         stream = self._video_stream(container)
-        facts = self._facts().over(self._start).over(Facts(captured_at=_creation_time(container)))
+        facts, refused = self._facts()
+        yield from refused
+        facts = facts.over(self._start).over(Facts(captured_at=_creation_time(container)))
         name = os.fsencode(self.path.absolute()).decode("utf-8", "backslashreplace")
         due, count = 0.0, 0
         for count, (seconds, frame) in enumerate(self._frames(container, stream), start=1):
@@ -101,19 +101,15 @@ class VideoSource:
         if count == 0:
             raise self._unreadable("no frame of it can be decoded")
 
-    def _facts(self) -> Facts:
-        """What is known of the video but for the time within it."""
+    def _facts(self) -> tuple[Facts, list[Refused]]:
+        """What is known of the video but for the time within it, and sidecars that could not be used."""
         path = self.path.absolute()
         depth = self._pattern.text.count("/") if self._pattern else 0
         root = path.parents[min(depth, len(path.parents) - 1)]
-        voices = Voices(root, self._pattern, self._defaults, self._report, self._refuse)
+        voices = Voices(root, self._pattern, self._defaults, self._report)
         facts = voices.told(path.relative_to(root).as_posix(), path)
         voices.report_misfits()
-        return facts.over(Facts(sequence=_own_sequence(path)))
-
-    def _refuse(self, key: str, problem: str) -> None:
-        self._report(key, problem)
-        self.asides.append(Aside(key, "bad_sidecar", problem))
+        return facts.over(Facts(sequence=_own_sequence(path))), voices.refused()
 
     def _next_due(self, seconds: float) -> float:
         return (math.floor(seconds / self._every_s + 1e-6) + 1) * self._every_s if self._every_s else 0.0

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from connectors.errors import ImageRejected
 from connectors.images import content_hash, decode, inspect
-from connectors.ports import Capture, FrameSource, Progress
+from connectors.ports import Capture, FrameSource, Progress, Refused, Unsettled
 from db.engine import read, write
 from db.frames import (
     NewFrame,
@@ -22,6 +22,7 @@ from db.frames import (
     add_reject,
     forget_rejects,
     known_hashes,
+    known_rejects,
     record_seen,
 )
 from db.states import Origin
@@ -77,7 +78,9 @@ class Accepted:
 
 
 @dataclass(frozen=True)
-class Refused:
+class Rejected:
+    """What was offered as an image and cannot be used."""
+
     capture: Capture
     sha256: str
     code: str
@@ -118,11 +121,12 @@ def one_pass(
     """
     report = IngestReport()
     for chunk in chunked(source.captures(), CHUNK):
-        _ingest_chunk(engine, store, chunk, rules, report)
-        _record_asides(engine, source, report)
+        if captures := [item for item in chunk if isinstance(item, Capture)]:
+            _ingest_chunk(engine, store, captures, rules, report)
+        if refused := [item for item in chunk if isinstance(item, Refused)]:
+            _record_refused(engine, refused, report)
+        report.unsettled += sum(isinstance(item, Unsettled) for item in chunk)
         progress(report.stored + report.known + report.rejected.total(), 0, "frames")
-    _record_asides(engine, source, report)
-    report.unsettled = source.unsettled
     return report
 
 
@@ -148,11 +152,11 @@ def _ingest_chunk(
 
 
 def _to_remember(
-    result: Accepted | Refused, sightings: Mapping[str, Seen], rules: IngestRules
+    result: Accepted | Rejected, sightings: Mapping[str, Seen], rules: IngestRules
 ) -> Seen | None:
     """None for what the file's time and size will not tell: permissions may be mended without changing either."""
     seen = sightings.get(result.capture.key)
-    code = result.code if isinstance(result, Refused) else ""
+    code = result.code if isinstance(result, Rejected) else ""
     if seen is None or code == "unreadable":
         return None
     key = key_within(rules, seen.source_key) if code == "oversized" else seen.source_key
@@ -161,14 +165,14 @@ def _to_remember(
 
 def _record(
     session: Session,
-    result: Accepted | Refused,
+    result: Accepted | Rejected,
     paths: Mapping[str, str],
     groups: Groups,
     report: IngestReport,
 ) -> None:
     capture = result.capture
-    forget_rejects(session, capture.key, result.sha256 if isinstance(result, Refused) else None)
-    if isinstance(result, Refused):
+    forget_rejects(session, capture.key, result.sha256 if isinstance(result, Rejected) else None)
+    if isinstance(result, Rejected):
         if add_reject(session, capture.key, result.sha256, result.code, result.reason):
             report.rejected[result.code] += 1
         return
@@ -194,18 +198,17 @@ def _record(
     report.known += stored is None
 
 
-def _record_asides(engine: Engine, source: FrameSource, report: IngestReport) -> None:
-    if source.asides:
-        with write(engine) as session:
-            new = [
-                aside.code
-                for aside in source.asides
-                if add_reject(
-                    session, aside.key, content_hash(aside.reason.encode()), aside.code, aside.reason
-                )
-            ]
-        report.rejected.update(new)
-        source.asides.clear()
+def _record_refused(engine: Engine, refused: Sequence[Refused], report: IngestReport) -> None:
+    """What is on record already costs a look, so that a watched folder's refusals block nobody."""
+    by_row = {(item.key, content_hash(item.reason.encode())): item for item in refused}
+    with read(engine) as session:
+        new = by_row.keys() - known_rejects(session, by_row)
+    if not new:
+        return
+    with write(engine) as session:
+        for (key, sha256), item in by_row.items():
+            if (key, sha256) in new and add_reject(session, key, sha256, item.code, item.reason):
+                report.rejected[item.code] += 1
 
 
 def _sighting(capture: Capture) -> Seen | None:
@@ -218,7 +221,7 @@ def _sighting(capture: Capture) -> Seen | None:
     return Seen(capture.key, stat.st_size, stat.st_mtime_ns)
 
 
-def _examine(capture: Capture, rules: IngestRules) -> Accepted | Refused | None:
+def _examine(capture: Capture, rules: IngestRules) -> Accepted | Rejected | None:
     """None when the file went away between the scan and now: it is no frame, and no failure either."""
     sha256 = ""
     try:
@@ -231,9 +234,9 @@ def _examine(capture: Capture, rules: IngestRules) -> Accepted | Refused | None:
         return None
     except OSError as error:
         why = f"expected a readable file, got {error.strerror}; check its permissions"
-        return Refused(capture, sha256, "unreadable", why)
+        return Rejected(capture, sha256, "unreadable", why)
     except ImageRejected as rejection:
-        return Refused(capture, sha256, rejection.code, str(rejection))
+        return Rejected(capture, sha256, rejection.code, str(rejection))
     return Accepted(capture, sha256, data, info.suffix, info.width, info.height)
 
 

@@ -14,7 +14,7 @@ from loop.settings.settings import IngestRules
 
 
 class KnownFiles:
-    """ports.Known of a project: files that were read before and would be judged the same again.
+    """ports.IsKnown of a project: files that were read before and would be judged the same again.
 
     Hashes of what it knows are loaded when it is first asked. Of all else the database is asked.
     """

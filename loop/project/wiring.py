@@ -12,7 +12,7 @@ from pathlib import Path
 
 import config
 from connectors.errors import LabelStudioDown, ModelError
-from connectors.ports import Capture, Detector, Embedder, FrameSource, Known, LabelBackend, Trainer
+from connectors.ports import Capture, Detector, Embedder, FrameSource, IsKnown, LabelBackend, Trainer
 from db.engine import read
 from db.models import deployed
 from loop.base.errors import ConfigError, ProjectError
@@ -54,7 +54,7 @@ class Parts:
         self._detector: tuple[str, Detector] | None = None
 
     def source(
-        self, path: str | None = None, given: Given = NOTHING_GIVEN, known: Known | None = None
+        self, path: str | None = None, given: Given = NOTHING_GIVEN, known: IsKnown | None = None
     ) -> FrameSource:
         """The configured frame source, or one for `path` or with what is given.
 
@@ -112,7 +112,7 @@ def deployed_weights(project: Project) -> tuple[str, Path]:
 def build_source(
     project: Project,
     path: str | None = None,
-    known: Known | None = None,
+    known: IsKnown | None = None,
     given: Given = NOTHING_GIVEN,
 ) -> FrameSource:
     """The configured frame source, or one for `path`; see FolderSource for `known`. Raises ConfigError, SourceError."""
@@ -149,7 +149,8 @@ def imported_captures(project: Project, paths: Sequence[Path]) -> dict[Path, Cap
     found: dict[Path, Capture] = {}
     for folder in sorted({path.parent for path in paths}):
         source = FolderSource(folder, recursive=False, defaults=defaults, settle_s=0)
-        found |= {capture.path: capture for capture in source.captures() if capture.path is not None}
+        captures = (item for item in source.captures() if isinstance(item, Capture))
+        found |= {capture.path: capture for capture in captures if capture.path is not None}
     return found
 
 

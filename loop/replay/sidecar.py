@@ -9,6 +9,7 @@ from datetime import UTC
 from pathlib import Path
 
 from connectors.errors import SourceError
+from connectors.ports import Capture
 from connectors.sources.folder import FolderSource
 from connectors.sources.metadata import Defaults, Facts
 from connectors.sources.pattern import compile_pattern
@@ -65,10 +66,12 @@ def read_beside(paths: Sequence[Path]) -> dict[Path, Known]:
     """What EXIF and sidecars beside the images say, as when a training set is imported."""
     found = {}
     for folder in sorted({path.parent for path in paths}):
-        for capture in FolderSource(folder, recursive=False, defaults=Defaults(), settle_s=0).captures():
-            facts = Facts(capture.camera, capture.site, capture.sequence, capture.captured_at)
-            if capture.path is not None and (facts.sequence or facts.captured_at):
-                found[capture.path.resolve()] = Known(facts)
+        for item in FolderSource(folder, recursive=False, defaults=Defaults(), settle_s=0).captures():
+            if not isinstance(item, Capture) or item.path is None:
+                continue
+            facts = Facts(item.camera, item.site, item.sequence, item.captured_at)
+            if facts.sequence or facts.captured_at:
+                found[item.path.resolve()] = Known(facts)
     return found
 
 

@@ -15,7 +15,7 @@ from PIL import Image as Pil
 
 from connectors import images
 from connectors.errors import SourceError
-from connectors.ports import Capture, FrameSource
+from connectors.ports import Capture, FrameSource, Refused, Unsettled
 from connectors.sources.folder import FolderSource
 from connectors.sources.metadata import Defaults, read_time
 from connectors.sources.pattern import compile_pattern
@@ -56,13 +56,25 @@ def jpeg(model: str | None = None, taken: str | None = None) -> bytes:
     return out.getvalue()
 
 
+def captured(source: FrameSource, after: str | None = None) -> list[Capture]:
+    return [item for item in source.captures(after) if isinstance(item, Capture)]
+
+
 def keys(source: FrameSource, after: str | None = None) -> list[str]:
-    return [capture.key for capture in source.captures(after)]
+    return [capture.key for capture in captured(source, after)]
 
 
 def only(source: FrameSource) -> Capture:
-    (capture,) = source.captures()
+    (capture,) = captured(source)
     return capture
+
+
+def refused(source: FrameSource) -> list[tuple[str, str]]:
+    return [(item.key, item.code) for item in source.captures() if isinstance(item, Refused)]
+
+
+def unsettled(source: FrameSource) -> list[str]:
+    return [item.key for item in source.captures() if isinstance(item, Unsettled)]
 
 
 def folder(root: Path, pattern: str | None = None, **options: object) -> FolderSource:
@@ -118,10 +130,10 @@ def test_a_file_is_left_until_it_rests(tmp_path: Path) -> None:
     put(tmp_path, "old.jpg", age=2.0)
     put(tmp_path, "new.jpg", age=0.5)
     assert keys(source) == ["old.jpg"]
-    assert source.unsettled == 1
+    assert unsettled(source) == ["new.jpg"]
     clock.now += 2
     assert keys(source) == ["new.jpg", "old.jpg"]
-    assert source.unsettled == 0
+    assert unsettled(source) == []
 
 
 def test_a_file_whose_clock_runs_ahead_comes_once_it_stays_the_same(tmp_path: Path) -> None:
@@ -155,6 +167,7 @@ def test_a_frame_waits_for_its_sidecar_to_be_whole(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     put(tmp_path, "a.json", '{"camera":', age=0.1)
     assert keys(source) == []
+    assert unsettled(source) == ["a.jpg"]
     put(tmp_path, "a.json", '{"camera": "gate"}', age=0.1)
     clock.now += 3
     assert only(source).camera == "gate"
@@ -172,13 +185,32 @@ def test_links_are_followed_inside_and_refused_outside(tmp_path: Path) -> None:
     reports = Reports()
     source = folder(root, report=reports)
     assert keys(source) == ["in.jpg", "real/a.jpg"]
-    keys(source)
+    assert refused(source) == refused(source) == [("folder", "refused_link"), ("out.jpg", "refused_link")]
     assert [key for key, _ in reports] == ["folder", "out.jpg"]
     assert "got one that leaves it; refused" in reports[0][1]
-    assert [(aside.key, aside.code) for aside in source.asides] == [
-        ("folder", "refused_link"),
-        ("out.jpg", "refused_link"),
+    assert next(iter(source.captures())) == Refused("folder", "refused_link", reports[0][1])
+
+
+def test_a_scan_says_all_it_found_in_the_order_of_keys(tmp_path: Path) -> None:
+    for name in ("a.jpg", "c.jpg", "e.jpg"):
+        put(tmp_path / "root", name)
+    put(tmp_path / "root", "b.jpg", age=0.5)
+    (tmp_path / "root" / "d.jpg").symlink_to(put(tmp_path, "far.jpg"))
+    put(tmp_path / "root", "c.json", "{")
+    source = folder(tmp_path / "root")
+    expected = [
+        (Capture, "a.jpg"),
+        (Unsettled, "b.jpg"),
+        (Capture, "c.jpg"),
+        (Refused, "c.jpg"),
+        (Refused, "d.jpg"),
+        (Capture, "e.jpg"),
     ]
+    assert [(type(item), item.key) for item in source.captures()] == expected
+    assert [(type(item), item.key) for item in source.captures("c.jpg")] == expected[4:]
+    given_up = source.captures()
+    assert next(given_up).key == "a.jpg"
+    assert [(type(item), item.key) for item in source.captures()] == expected
 
 
 def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
@@ -251,7 +283,7 @@ def test_a_start_for_the_whole_source_is_asked_last(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", jpeg(taken="2026:07:01 12:00:00"))
     put(tmp_path, "b.jpg", jpeg())
     defaults = Defaults(timezone="Europe/Rome", started_at=datetime(2026, 1, 1, 12))
-    times = [capture.captured_at for capture in folder(tmp_path, defaults=defaults).captures()]
+    times = [capture.captured_at for capture in captured(folder(tmp_path, defaults=defaults))]
     assert times == [datetime(2026, 7, 1, 10, tzinfo=UTC), datetime(2026, 1, 1, 11, tzinfo=UTC)]
     for kind in (folder, VideoSource):
         with pytest.raises(SourceError, match="started_at: expected a time that UTC can express"):
@@ -293,9 +325,7 @@ def test_a_bad_sidecar_is_reported_once_and_the_frame_still_comes(
     assert len(reports) == 1
     assert reports[0][0] == "a.jpg"
     assert problem in reports[0][1]
-    assert {(aside.key, aside.code, aside.reason) for aside in source.asides} == {
-        ("a.jpg", "bad_sidecar", reports[0][1])
-    }
+    assert list(source.captures())[1:] == [Refused("a.jpg", "bad_sidecar", reports[0][1])]
 
 
 def test_a_sidecar_may_carry_the_whole_file_name(tmp_path: Path) -> None:
@@ -311,7 +341,7 @@ def test_the_nearest_csv_that_knows_a_file_speaks_for_it(tmp_path: Path) -> None
     put(tmp_path, "meta.csv", "\ufefffile,camera,extra\n./a.jpg,top,1\nday/b.jpg,top,1\nday/c.jpg,top,1\n")
     put(tmp_path, "day/frames.csv", "file,camera,captured_at\nb.jpg,near,2026-01-01T00:00:00Z\n")
     put(tmp_path, "day/other.csv", "no,sidecar\n1,2\n")
-    found = {capture.key: capture.camera for capture in folder(tmp_path).captures()}
+    found = {capture.key: capture.camera for capture in captured(folder(tmp_path))}
     assert found == {"a.jpg": "top", "day/b.jpg": "near", "day/c.jpg": "top"}
 
 
@@ -338,7 +368,7 @@ def test_a_bad_row_is_reported_for_its_file_alone(tmp_path: Path) -> None:
     put(tmp_path, "b.jpg")
     put(tmp_path, "meta.csv", "file,camera,captured_at\na.jpg,1,soon\nb.jpg,2,\n")
     reports = Reports()
-    assert [capture.camera for capture in folder(tmp_path, report=reports).captures()] == [None, "2"]
+    assert [capture.camera for capture in captured(folder(tmp_path, report=reports))] == [None, "2"]
     assert [key for key, _ in reports] == ["a.jpg"]
 
 
@@ -416,7 +446,7 @@ def test_files_that_do_not_fit_fall_back_and_are_reported_in_one_line(tmp_path: 
         put(tmp_path, name)
     reports = Reports()
     source = folder(tmp_path, "{camera}/{n}.jpg", defaults=Defaults(camera="fallback"), report=reports)
-    assert [capture.camera for capture in source.captures()] == ["fallback"] * 3
+    assert [capture.camera for capture in captured(source)] == ["fallback"] * 3
     assert len(reports) == 1
     assert "expected names as in the pattern '{camera}/{n}.jpg', got 3 that differ" in reports[0][1]
 
@@ -484,7 +514,7 @@ def gray(capture: Capture) -> float:
 
 
 def test_a_frame_comes_for_every_second_of_the_video(clip: Path) -> None:
-    captures = list(VideoSource(clip, every_s=1.0).captures())
+    captures = captured(VideoSource(clip, every_s=1.0))
     assert [capture.key for capture in captures] == [f"{clip}#{10 * second:08d}" for second in range(5)]
     for second, capture in enumerate(captures):
         assert gray(capture) == pytest.approx(40 * second, abs=4)
@@ -506,11 +536,11 @@ def test_only_frames_after_the_given_key_come(clip: Path) -> None:
 
 def test_capture_times_start_where_the_option_or_the_file_says(clip: Path, tmp_path: Path) -> None:
     written = datetime(2026, 3, 1, 10, tzinfo=UTC)
-    assert [c.captured_at for c in VideoSource(clip, 2.0).captures()] == [
+    assert [c.captured_at for c in captured(VideoSource(clip, 2.0))] == [
         written + timedelta(seconds=s) for s in (0, 2, 4)
     ]
     given = VideoSource(clip, 2.0, Defaults(timezone="Europe/Rome", started_at=datetime(2026, 1, 1, 12)))
-    assert next(iter(given.captures())).captured_at == datetime(2026, 1, 1, 11, tzinfo=UTC)
+    assert captured(given)[0].captured_at == datetime(2026, 1, 1, 11, tzinfo=UTC)
     silent = write_video(tmp_path / "silent.avi", frames=3)
     assert only(VideoSource(silent)).captured_at is None
 
@@ -544,7 +574,7 @@ def test_the_voices_speak_for_a_video_in_the_same_order(clip: Path, tmp_path: Pa
     pattern = "{site}/{camera}/{datetime:%Y%m%d-%H%M%S}.mp4"
 
     def said(pattern: str | None = None) -> Capture:
-        return list(VideoSource(path, 2.0, told, pattern).captures())[1]
+        return captured(VideoSource(path, 2.0, told, pattern))[1]
 
     capture = said()
     assert (capture.camera, capture.site, capture.sequence) == ("option", None, "option")
@@ -571,7 +601,7 @@ def test_what_is_wrong_beside_a_video_is_reported_and_its_frames_still_come(
     assert only(source).camera is None
     assert [key for key, _ in reports] == ["a.mp4", "a.mp4"]
     assert "got 1 that differ" in reports[1][1]
-    assert [(aside.key, aside.code) for aside in source.asides] == [("a.mp4", "bad_sidecar")]
+    assert refused(source) == refused(source) == [("a.mp4", "bad_sidecar")]
 
 
 def test_a_rotated_recording_comes_upright(clip: Path, tmp_path: Path) -> None:
@@ -621,7 +651,7 @@ def test_of_a_truncated_recording_the_readable_part_comes(tmp_path: Path) -> Non
     whole = write_video(tmp_path / "whole.avi", frames=50)
     cut = tmp_path / "cut.avi"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    captures = list(VideoSource(cut, 0.5, report=Reports()).captures())
+    captures = captured(VideoSource(cut, 0.5, report=Reports()))
     assert 2 <= len(captures) < 10
     assert all(images.decode(capture.read()).shape == (64, 96, 3) for capture in captures)
 
@@ -633,7 +663,7 @@ def test_damage_in_the_middle_does_not_lose_the_end(tmp_path: Path) -> None:
     content[middle : middle + 600] = bytes(600)
     damaged = tmp_path / "damaged.avi"
     damaged.write_bytes(content)
-    captures = list(VideoSource(damaged, 0.5, report=Reports()).captures())
+    captures = captured(VideoSource(damaged, 0.5, report=Reports()))
     assert gray(captures[-1]) > 140
 
 
@@ -645,7 +675,7 @@ def test_real_clips_of_fixed_cameras() -> None:
             pytest.fail(f"{clips} is missing: set FIELDLOOP_DATA")
         pytest.skip(f"{clips} is missing: set FIELDLOOP_DATA")
     counts = {
-        path.name: sum(1 for _ in VideoSource(path, 1.0).captures())
+        path.name: len(captured(VideoSource(path, 1.0)))
         for path in sorted(clips.iterdir())
         if path.suffix in (".mp4", ".avi")
     }

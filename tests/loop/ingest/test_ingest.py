@@ -14,11 +14,11 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from PIL import Image as Pil
-from sqlalchemy import delete
+from sqlalchemy import delete, event
 
 from connectors import files
 from connectors.files import move_durably
-from connectors.ports import Aside, Capture
+from connectors.ports import Capture, Refused, SourceItem, Unsettled
 from connectors.sources.folder import FolderSource
 from db.engine import read, write
 from db.frames import FrameRow, frames, reject_counts, rejects
@@ -34,21 +34,19 @@ from tests.fakes import SECRET, FakeParts, picture, quiet, write_frames
 RULES = IngestRules(50_000_000, 50_000_000, 0.25)
 
 
-class Captures:
-    """A FrameSource over given captures."""
+class Given:
+    """A FrameSource that says what it is given."""
 
-    def __init__(self, *captures: Capture) -> None:
-        self._captures = captures
-        self.unsettled = 0
-        self.asides: list[Aside] = []
+    def __init__(self, *items: SourceItem) -> None:
+        self._items = items
 
-    def captures(self, after: str | None = None) -> tuple[Capture, ...]:
-        return self._captures
+    def captures(self, after: str | None = None) -> tuple[SourceItem, ...]:
+        return self._items
 
 
-def take_in(parts: FakeParts, rules: IngestRules = RULES, *captures: Capture) -> IngestReport:
+def take_in(parts: FakeParts, rules: IngestRules = RULES, *items: SourceItem) -> IngestReport:
     project = parts.project
-    source = Captures(*captures) if captures else parts.source()
+    source = Given(*items) if items else parts.source()
     return one_pass(project.engine, project.store, source, rules, quiet)
 
 
@@ -188,7 +186,35 @@ def test_a_folder_of_nothing_but_links_says_so(parts: FakeParts, folder: Path) -
     source = FolderSource(links, settle_s=0)
     report = one_pass(project.engine, project.store, source, RULES, quiet)
     assert report.lines() == ["0 new frames, 0 known already, set aside: 3 refused_link"]
-    assert source.asides == []
+    assert one_pass(project.engine, project.store, source, RULES, quiet) == IngestReport()
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 64])
+def test_what_was_refused_beside_a_frame_stays_on_record_when_the_frame_is_stored(
+    parts: FakeParts, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(ingestion, "CHUNK", chunk)
+    items = (
+        Capture("a", data=picture(seed=1)),
+        Refused("a", "bad_sidecar", "no JSON"),
+        Refused("a", "bad_sidecar", "no CSV"),
+        Unsettled("b"),
+        Capture("c", data=picture(seed=2)),
+    )
+    report = take_in(parts, RULES, *items)
+    assert report == IngestReport(stored=2, rejected=Counter(bad_sidecar=2), unsettled=1)
+    assert aside(parts.project) == {"bad_sidecar": 2}
+
+
+def test_what_is_refused_at_every_scan_is_written_once(parts: FakeParts) -> None:
+    refused = [Refused(f"{n}.jpg", "refused_link", "it leaves the folder") for n in range(3)]
+    assert take_in(parts, RULES, *refused[:2]).rejected == {"refused_link": 2}
+    commits: list[object] = []
+    event.listen(parts.project.engine, "commit", commits.append)
+    assert take_in(parts, RULES, *refused[:2]) == IngestReport()
+    assert not commits
+    assert take_in(parts, RULES, *refused).rejected == {"refused_link": 1}
+    assert aside(parts.project) == {"refused_link": 3}
 
 
 def test_raised_limits_take_what_was_too_large(parts: FakeParts, folder: Path) -> None:
@@ -330,7 +356,7 @@ def test_two_processes_do_not_fill_a_block_twice(parts: FakeParts) -> None:
     captures = [Capture(f"{n:03}", data=picture(seed=n)) for n in range(3 * BLOCK)]
 
     def half(first: int) -> None:
-        one_pass(project.engine, project.store, Captures(*captures[first::2]), RULES, quiet)
+        one_pass(project.engine, project.store, Given(*captures[first::2]), RULES, quiet)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(half, (0, 1)))
@@ -358,15 +384,17 @@ def test_of_a_project_that_has_frames_already_the_oldest_group_counts_as_the_fir
 
 def test_waiting_for_whole_files_counts_each_once(parts: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingestion.time, "sleep", lambda seconds: None)
-    source = parts.source()
+    files = [item for item in parts.source().captures() if isinstance(item, Capture)]
     waiting = iter([3, 1, 0])
-    monkeypatch.setattr(
-        type(source),
-        "unsettled",
-        property(lambda self: next(waiting), lambda self, value: None),
-        raising=False,
-    )
+
+    def scan(after: str | None = None) -> list[SourceItem]:
+        left = next(waiting)
+        return [*files[left:], *(Unsettled(each.key) for each in files[:left])]
+
+    monkeypatch.setattr(parts.source(), "captures", scan)
     assert ingest(parts, quiet, until_whole=True) == IngestReport(stored=42)
+    files += [Capture("zz1", data=b""), Capture("zz2", data=b"")]
+    files.sort(key=lambda each: each.key, reverse=True)
     waiting = iter([2] * 10)
     report = ingest(parts, quiet, until_whole=True)
     assert (report.known, report.unsettled) == (42, 2)

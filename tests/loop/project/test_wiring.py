@@ -22,7 +22,9 @@ def project(parts: FakeParts) -> Project:
 
 
 def first(project: Project, path: Path, given: Given) -> Capture:
-    return next(iter(build_source(project, str(path), given=given).captures()))
+    found = next(iter(build_source(project, str(path), given=given).captures()))
+    assert isinstance(found, Capture)
+    return found
 
 
 @pytest.mark.parametrize("suffix", sorted(VIDEO_SUFFIXES))
@@ -48,7 +50,8 @@ def test_what_is_said_of_one_run_does_not_stay(parts: FakeParts, folder: Path) -
     (folder / "incoming" / "bare.jpg").write_bytes(b"x")
 
     def sites(given: Given) -> set[str | None]:
-        return {capture.site for capture in parts.source(None, given).captures()}
+        items = parts.source(None, given).captures()
+        return {item.site for item in items if isinstance(item, Capture)}
 
     assert sites(Given(site="north")) == {"north"}
     assert sites(Given()) == {None}
