@@ -3,6 +3,7 @@
 ConnectorError
 ├── SourceError          a folder, video or sidecar that cannot be read
 ├── ImageRejected        one image that cannot be used; carries a machine-readable code
+├── DataYamlError        a YOLO data.yaml that cannot be used, or a place named in it
 ├── ModelError           weights, architecture or device
 │   └── WeightsUnavailable   they are not on this machine and cannot be fetched
 ├── TrainingFailed       the training process ended without a result
@@ -35,6 +36,10 @@ class ImageRejected(ConnectorError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class DataYamlError(ConnectorError):
+    """A YOLO data.yaml that cannot be used, or names a place that is not there."""
 
 
 class ModelError(ConnectorError):

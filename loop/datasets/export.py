@@ -15,13 +15,12 @@ from typing import Any
 
 import yaml
 
-from connectors.errors import ImageRejected
+from connectors.data_yaml import SPLITS, read_data_yaml
+from connectors.errors import DataYamlError, ImageRejected
 from connectors.files import move_durably, sha256_of_file
 from connectors.images import content_hash, decode
 from loop.datasets.freeze import Entry, Manifest, check_trainable
 from loop.datasets.imported import SMALLEST_SIDE, DatasetError, PixelBox
-
-SPLITS = ("train", "val", "test")
 
 
 def export_yolo(manifest: Manifest, store: Path, out: Path) -> Path:
@@ -50,18 +49,17 @@ def export_yolo(manifest: Manifest, store: Path, out: Path) -> Path:
 def validate_export(out: Path) -> list[str]:
     """Everything wrong with an exported dataset, empty when it can be trained on; every image is decoded."""
     try:
-        tree = yaml.safe_load((out / "data.yaml").read_text(encoding="utf-8"))
-        classes = len(tree["names"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        return [f"expected data.yaml with names in {out}, got {error!r}; export again"]
-    listed = {split: _lines(out / f"{split}.txt") for split in SPLITS if split in tree}
+        data = read_data_yaml(out / "data.yaml")
+    except DataYamlError as error:
+        return [f"expected an exported dataset in {out}, got: {error}; export again"]
+    listed = {split: _lines(out / f"{split}.txt") for split in data.places}
     problems = [
         f"{split}.txt: expected images, got none" for split in ("train", "val") if not listed.get(split)
     ]
     problems += _overlaps(listed)
     for split, lines in listed.items():
         for line in dict.fromkeys(lines):
-            problems += _image_problems(out, line, classes)
+            problems += _image_problems(out, line, len(data.names))
         if (
             split == "train"
             and lines

@@ -25,7 +25,7 @@ from PIL import Image as PilImage
 from connectors.errors import TrainingCancelled, TrainingFailed, TrainingKilled
 from connectors.ports import TrainResult, TrainSpec
 from connectors.yolo import trainer
-from connectors.yolo.dataset import label_path, read_dataset
+from connectors.yolo.dataset import read_dataset
 from connectors.yolo.detector import load_detector, read_classes
 from connectors.yolo.trainer import YoloTrainer
 
@@ -288,7 +288,7 @@ def test_what_killed_a_training_is_told_across_processes() -> None:
 
 
 def test_no_dataset(spec: TrainSpec, tmp_path: Path) -> None:
-    with pytest.raises(TrainingFailed, match=r"expected a YOLO data.yaml, got none that can be read"):
+    with pytest.raises(TrainingFailed, match=r"expected a data.yaml, got no file at .*; check the path"):
         YoloTrainer().train(replace(spec, dataset=tmp_path / "none.yaml"), Reports(), never)
 
 
@@ -306,10 +306,17 @@ def test_no_boxes(spec: TrainSpec, tmp_path: Path) -> None:
         YoloTrainer().train(replace(spec, dataset=bare), Reports(), never)
 
 
-@pytest.mark.parametrize("names", ["[]", "{1: square}", "5"])
-def test_names_that_are_none(spec: TrainSpec, names: str) -> None:
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("[]", r"expected 'names' as a list or a dict of ids, got \[\]"),
+        ("{1: square}", r"expected names with ids 0..0, got 1; number the classes from 0"),
+        ("5", "expected 'names' as a list or a dict of ids, got 5"),
+    ],
+)
+def test_names_that_are_none(spec: TrainSpec, names: str, said: str) -> None:
     spec.dataset.write_text(f"train: images\nnames: {names}\n")
-    with pytest.raises(TrainingFailed, match="expected 'names' with one class name per id from 0, got"):
+    with pytest.raises(TrainingFailed, match=said):
         YoloTrainer().train(spec, Reports(), never)
 
 
@@ -395,7 +402,3 @@ def test_the_digest_follows_labels_and_not_the_place(spec: TrainSpec, tmp_path: 
     assert read_dataset(make_dataset(tmp_path / "elsewhere")).digest == before
     (spec.dataset.parent / "labels" / "0.txt").write_text("1 0.5 0.4375 0.375 0.375\n")
     assert read_dataset(spec.dataset).digest != before
-
-
-def test_labels_lie_beside_the_last_images_folder() -> None:
-    assert label_path(Path("/images/x/images/a/b.c.jpg")) == Path("/images/x/labels/a/b.c.txt")

@@ -151,7 +151,7 @@ def test_bad_folders_are_found(
     (out / "val.txt").write_text("")
     assert any("val.txt: expected images, got none" in p for p in validate_export(out))
     (out / "data.yaml").unlink()
-    assert validate_export(out)[0].startswith("expected data.yaml with names in")
+    assert validate_export(out)[0].startswith(f"expected an exported dataset in {out}, got: ")
 
 
 def test_an_export_without_boxes_is_found(manifest: Manifest, store: Path, tmp_path: Path) -> None:

@@ -1,0 +1,187 @@
+"""A YOLO data.yaml: class names and the images of each split, found where the trainer finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from connectors.errors import DataYamlError
+
+SPLITS = ("train", "val", "test")
+SUFFIXES = frozenset({
+    ".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg",
+    ".jpg", ".mpo", ".pfm", ".png", ".tif", ".tiff", ".webp",
+})  # fmt: skip
+"""Of files that the trainer takes for images."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataYaml:
+    """names: by class id. root: where relative places begin.
+
+    places: by split that is named, the folders, lists and images named there.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    root: Path
+    places: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """An image file that is there. folder: where it lies below the folder named, None directly in it."""
+
+    path: Path
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingImage:
+    """A name in a list that leads nowhere. line: from 1."""
+
+    listing: Path
+    line: int
+    name: str
+
+
+def read_data_yaml(path: Path) -> DataYaml:
+    """Raises DataYamlError when there is none, or its classes or splits cannot be used."""
+    tree = _load(path)
+    places = {split: tuple(_places(tree[split], split, path)) for split in SPLITS if tree.get(split)}
+    if not places:
+        raise DataYamlError(
+            f"{path}: expected 'train', 'val' or 'test', got {', '.join(map(str, tree))}; name a folder"
+        )
+    return DataYaml(path, _names(tree, path), _root(tree, path), places)
+
+
+def images_of(data: DataYaml, split: str) -> Iterator[ListedImage | MissingImage]:
+    """The images of a split in the order named, those of a folder by name; repeats are kept.
+
+    Raises DataYamlError where a place is not there.
+    """
+    for named in data.places.get(split, ()):
+        place = data.root / named
+        if not place.exists() and named.startswith("../"):
+            place = data.root / named[3:]  # as the trainer does for exports that were meant to lie elsewhere
+        if place.is_dir():
+            yield from _in_folder(place)
+        elif place.suffix.lower() in SUFFIXES and place.is_file():
+            yield ListedImage(place)
+        elif place.is_file():
+            yield from _in_list(place, data.root)
+        else:
+            raise DataYamlError(
+                f"{data.path}: expected a folder or list for '{split}: {named}', got nothing at {place}; "
+                "create it or correct the YAML"
+            )
+
+
+def label_path(image: Path) -> Path:
+    """Where the trainer looks for labels: the last folder named images becomes labels, the suffix .txt."""
+    parts = list(image.parts)
+    for place in range(len(parts) - 2, -1, -1):
+        if parts[place] == "images":
+            parts[place] = "labels"
+            break
+    return Path(*parts).with_suffix(".txt")
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise DataYamlError(f"expected a data.yaml, got no file at {path}; check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise DataYamlError(
+            f"{path}: expected YAML, got {' '.join(str(error).split())}; mend the file"
+        ) from None
+    if not isinstance(tree, dict):
+        raise DataYamlError(
+            f"{path}: expected keys such as train, val and names, got {type(tree).__name__}; "
+            "is this a YOLO data.yaml?"
+        )
+    if "validation" in tree:
+        tree.setdefault("val", tree["validation"])
+    return tree
+
+
+def _places(named: Any, split: str, path: Path) -> Iterator[str]:
+    for entry in named if isinstance(named, list) else [named]:
+        if not isinstance(entry, str):
+            raise DataYamlError(
+                f"{path}: expected a path under '{split}', got {entry!r}; name a folder or a list"
+            )
+        yield entry
+
+
+def _names(tree: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    names, count = tree.get("names"), tree.get("nc")
+    if names is None and isinstance(count, int):
+        raise DataYamlError(
+            f"{path}: expected 'names', got only nc: {count}; add the class names in id order"
+        )
+    if isinstance(names, dict):
+        names = _by_id(names, path)
+    if not isinstance(names, list) or not names:
+        raise DataYamlError(
+            f"{path}: expected 'names' as a list or a dict of ids, got {names!r}; list the detector's classes"
+        )
+    out = tuple(str(name).strip() for name in names)
+    if len(set(out)) != len(out) or not all(out):
+        raise DataYamlError(
+            f"{path}: expected distinct class names, got {', '.join(out)}; rename the doubles"
+        )
+    if isinstance(count, int) and count != len(out):
+        raise DataYamlError(
+            f"{path}: expected nc: {len(out)} for its {len(out)} names, got {count}; mend one of them"
+        )
+    return out
+
+
+def _by_id(names: Mapping[Any, Any], path: Path) -> list[Any]:
+    if {str(key) for key in names} != {str(number) for number in range(len(names))}:
+        ids = ", ".join(map(str, sorted(names, key=str)))
+        raise DataYamlError(
+            f"{path}: expected names with ids 0..{len(names) - 1}, got {ids}; number the classes from 0"
+        )
+    by_id = {int(key): name for key, name in names.items()}
+    return [by_id[number] for number in range(len(by_id))]
+
+
+def _root(tree: Mapping[str, Any], path: Path) -> Path:
+    named = tree.get("path")
+    if named is None or named == "":
+        return path.parent
+    root = path.parent / Path(str(named)).expanduser()
+    if not root.is_dir():
+        raise DataYamlError(
+            f"{path}: expected the folder of 'path: {named}', got nothing at {root}; "
+            "a relative path starts at the YAML's folder"
+        )
+    return root
+
+
+def _in_folder(folder: Path) -> Iterator[ListedImage]:
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith("."):
+            below = file.parent.relative_to(folder).as_posix()
+            yield ListedImage(file, None if below in {".", "images"} else below)
+
+
+def _in_list(listing: Path, root: Path) -> Iterator[ListedImage | MissingImage]:
+    """As the trainer reads it: `./` starts at the list's folder; other relative paths at the root."""
+    text = listing.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), start=1):
+        name = line.strip()
+        if not name:
+            continue
+        file = (listing.parent if name.startswith("./") else root) / name
+        if not file.is_file():
+            file = listing.parent / name
+        yield ListedImage(file) if file.is_file() else MissingImage(listing, number, name)
