@@ -1,6 +1,9 @@
-"""What this machine can compute on."""
+"""What this machine can compute on, and with how many threads."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def gpus() -> int:
@@ -8,3 +11,17 @@ def gpus() -> int:
     import torch
 
     return int(torch.cuda.device_count())
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """So many torch threads inside, for the calling thread; 0 keeps the present number."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        if threads:
+            torch.set_num_threads(threads)
+        yield
+    finally:
+        torch.set_num_threads(before)

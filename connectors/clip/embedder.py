@@ -6,8 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from connectors.clip.known_images import KnownImages, load_known
 from connectors.clip.weights import as_text, hub_offline, resolve, short, tokenizer
+from connectors.devices import torch_threads
 from connectors.errors import ModelError
 from connectors.ports import Array, Image
 
@@ -102,7 +102,7 @@ class ClipEmbedder:
     def _in_batches(self, items: Sequence[Any], encode: Callable[[Sequence[Any]], torch.Tensor]) -> Array:
         if not len(items):
             return np.zeros((0, self.dim), np.float32)
-        with self._lock, _torch_threads(self._threads):
+        with self._lock, torch_threads(self._threads):
             chunks = [items[i : i + self._batch] for i in range(0, len(items), self._batch)]
             return _unit(torch.cat([encode(chunk) for chunk in chunks]))
 
@@ -229,16 +229,6 @@ def _preprocess_fields(config: dict[str, Any]) -> dict[str, Any]:
     size = config["size"]
     fields = {key: config[key] for key in ("mean", "std", "interpolation", "resize_mode", "fill_color")}
     return {**fields, "size": (size, size) if isinstance(size, int) else tuple(size)}
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _precision(wanted: Precision, config: dict[str, Any], device: str) -> str:

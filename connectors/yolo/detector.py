@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from connectors.devices import torch_threads
 from connectors.errors import ModelError, WeightsUnavailable
 from connectors.files import sha256_of_file
 from connectors.ports import Detections, Image
-from connectors.yolo.environment import import_ultralytics, torch_threads, unchanged_process
+from connectors.yolo.environment import import_ultralytics, unchanged_process
 
 CHUNK = 8
 """Images per forward pass."""

@@ -47,20 +47,6 @@ def silence(settings: Any) -> None:
 
 
 @contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """So many torch threads inside, for the calling thread; 0 keeps the present number."""
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        if threads:
-            torch.set_num_threads(threads)
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
 def unchanged_process() -> Iterator[None]:
     """Puts back thread counts, random states and OMP_NUM_THREADS, which ultralytics changes when set up."""
     import cv2
