@@ -75,7 +75,7 @@ def _placed(
 ) -> dict[str, float]:
     x: dict[str, float] = {}
     for row in rows:
-        x |= _spread(row, {name: 0.0 for name in row}, width, gap)
+        x |= _spread(row, dict.fromkeys(row, 0.0), width, gap)
     for sweep in range(SWEEPS):
         for row in rows if sweep % 2 == 0 else reversed(rows):
             wanted = {

@@ -16,7 +16,10 @@ from loop.cli.app import EXIT_CODES
 from loop.settings.messages import variable_of
 from loop.settings.settings import NOT_SETTINGS, PREFIX, Settings, default_values
 
-SHARED = {"--project": "the project folder, this folder when left out", "--json": "the result for programs, on stdout"}
+SHARED = {
+    "--project": "the project folder, this folder when left out",
+    "--json": "the result for programs, on stdout",
+}
 VARIABLES = {
     "PROJECT": "the project folder, in place of `--project`",
     "HOME": "where what all projects share lies: Label Studio's environment, unpacked models; "
@@ -81,7 +84,10 @@ def settings_page() -> str:
             *(part for name in sections for part in _settings_section(name, defaults, said)),
             "## Variables that are no settings",
             "Secrets stand in the environment alone, never in a file.",
-            table(("variable", "meaning"), ((f"`{PREFIX}{name}`", VARIABLES[name]) for name in sorted(NOT_SETTINGS))),
+            table(
+                ("variable", "meaning"),
+                ((f"`{PREFIX}{name}`", VARIABLES[name]) for name in sorted(NOT_SETTINGS)),
+            ),
         ]
     )
 
@@ -122,7 +128,9 @@ def _command(command: Any, path: tuple[str, ...]) -> Command:
     context = command.make_context(f"fieldloop {name}", [], resilient_parsing=True)
     records = [record for param in command.params if (record := param.get_help_record(context))]
     shared = tuple(option for option in SHARED if any(option in param.opts for param in command.params))
-    own = tuple((f"`{left}`", right) for left, right in records if not any(option in left for option in shared))
+    own = tuple(
+        (f"`{left}`", right) for left, right in records if not any(option in left for option in shared)
+    )
     usage = command.get_usage(context).removeprefix("Usage: ")
     return Command(name, command.help, usage, own, shared, command.epilog.removeprefix("Example: "))
 
