@@ -29,10 +29,6 @@ PLANTS = {
     "vendors stop at the connectors": ("loop/project/wiring.py", "import torch"),
     "pages read through insights": ("loop/web/app.py", "import db.frames"),
     "samplers are numpy": ("samplers/pool.py", "import torch"),
-    "what db knows of connectors is values and files alone": (
-        "connectors/files.py",
-        "import connectors.images",
-    ),
     "the mathematics is pure": ("loop/math/coverage/gaps.py", "import loop.settings.settings"),
     "the parts of the mathematics do not know one another": (
         "loop/math/evaluation/ap.py",

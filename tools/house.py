@@ -12,7 +12,7 @@ from typing import Any
 
 HOUSE = "loop"
 LEAVES = ("samplers", "connectors", "db")
-NO_FLOOR = "on no floor yet"
+NO_ROOM = "No docstring says what it is"
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def imports(file: Path) -> Iterator[str]:
 
 
 def first_sentence(file: Path) -> str:
-    """Of a module's docstring, without the room's name before it; "" where there is none."""
-    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    """Of a module's docstring, without the room's name before it."""
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or NO_ROOM
     sentence = re.split(r"(?<=[.;]) |\n", text)[0].rstrip(".;")
     said = re.sub(rf"^{file.parent.name}: ", "", sentence, flags=re.IGNORECASE)
     return said[:1].upper() + said[1:]

@@ -13,12 +13,12 @@ import typer
 import config
 from loop.cli import app
 from loop.cli.app import EXIT_CODES
-from loop.settings.messages import variable_of
-from loop.settings.settings import NOT_SETTINGS, PREFIX, Settings, default_values
+from loop.settings.messages import PREFIX, variable_of
+from loop.settings.settings import NOT_SETTINGS, Settings, default_values
 
 SHARED = {
-    "--project": "the project folder, this folder when left out",
-    "--json": "the result for programs, on stdout",
+    "--project": "`--project DIR`, the project folder (this folder when left out)",
+    "--json": "`--json`, which prints the result for programs on stdout",
 }
 VARIABLES = {
     "PROJECT": "the project folder, in place of `--project`",
@@ -48,8 +48,8 @@ class Command:
 
 
 def commands() -> list[Command]:
-    """Every command, in the order of `--help`, those of a group one after the other."""
-    return list(_commands(typer.main.get_command(app), ()))
+    """Every command by name, those of a group one after the other."""
+    return sorted(_commands(typer.main.get_command(app), ()), key=lambda command: command.path)
 
 
 def commands_page() -> str:
@@ -59,7 +59,7 @@ def commands_page() -> str:
         [
             "# Commands",
             "Made from the code when this site was built. `fieldloop COMMAND --help` says the same.",
-            *(f"{_lacking(option, listed)} {said[0].upper()}{said[1:]}." for option, said in SHARED.items()),
+            *(lacking(option, listed) for option in SHARED),
             "## Exit codes",
             table(("code", "meaning"), ((str(code), meaning) for code, meaning in EXIT_CODES.items())),
             *(part for command in listed for part in _section(command)),
@@ -144,12 +144,13 @@ def _section(command: Command) -> Iterator[str]:
     yield f"Example: `{command.example}`"
 
 
-def _lacking(option: str, listed: Sequence[Command]) -> str:
+def lacking(option: str, listed: Sequence[Command]) -> str:
+    """The sentence that says which commands take a shared option."""
     without = [f"`{command.path}`" for command in listed if option not in command.shared]
     if not without:
-        return f"Every command takes `{option}`."
+        return f"Every command takes {SHARED[option]}."
     names = without[0] if len(without) == 1 else f"{', '.join(without[:-1])} and {without[-1]}"
-    return f"Every command but {names} takes `{option}`."
+    return f"Every command but {names} takes {SHARED[option]}."
 
 
 def _settings_section(name: str, defaults: Mapping[str, Any], said: Mapping[str, str]) -> Iterator[str]:
