@@ -1,0 +1,45 @@
+"""The page's section on the speed of analysis, from the results of `benchmarks.analysis_speed` alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+INTRO = """## Analysis beside its models alone
+
+`python -m benchmarks.analysis_speed`: {frames} JPEGs of {width} x {height}, {clip} and {yolo} at 640 px with random weights (seed {seed}),
+batches of {batch}, {threads} torch threads on {cores} cores; {runs} runs in one process, whose turns change places. *bare*: the decoded images
+go through both models and nothing else. *analysis*: the files are analyzed in a new project by the command's verb: reading, decoding,
+measuring, both models, the database, near-duplicates. Its share of the bare speed, median and range: **{median:.2f}** ({low:.2f} to
+{high:.2f}); by CPU seconds {cpu:.2f}. Wall seconds were taken beside other work on the same cores (load {load}).
+"""
+ALONE = "What each piece costs alone, one frame after another:\n"
+
+
+def speed_section(speed: dict[str, Any] | None) -> str:
+    """Markdown; "" where nothing is measured."""
+    if speed is None:
+        return ""
+    runs = speed["runs"]
+    shares = sorted(run["share"] for run in runs)
+    intro = INTRO.format(
+        frames=speed["frames"],
+        width=speed["size"][0],
+        height=speed["size"][1],
+        clip=speed["models"][0],
+        yolo=speed["models"][1],
+        runs=len(runs),
+        median=shares[len(shares) // 2],
+        low=shares[0],
+        high=shares[-1],
+        cpu=sorted(run["share_cpu"] for run in runs)[len(runs) // 2],
+        **{key: speed[key] for key in ("seed", "batch", "threads", "cores", "load")},
+    )
+    head = "| run | bare: frames/s | analysis: frames/s | share | by CPU seconds |\n|---|---|---|---|---|"
+    rows = [
+        f"| {number} | {speed['frames'] / run['bare']['wall']:.2f} | {speed['frames'] / run['analysis']['wall']:.2f} | "
+        f"{run['share']:.3f} | {run['share_cpu']:.3f} |"
+        for number, run in enumerate(runs, 1)
+    ]
+    pieces = [f"| {name} | {cost['cpu']:.2f} | {cost['wall']:.2f} |" for name, cost in speed["alone"].items()]
+    table = ["| piece | CPU ms a frame | wall ms a frame |", "|---|---|---|", *pieces, ""]
+    return "\n".join([intro, head, *rows, "", ALONE, *table])
