@@ -45,7 +45,7 @@ from db.engine import schema_head, write
 from db.facts import set_fact
 from db.states import Origin, Role
 from db.tables import Label
-from loop.math.coverage.image_statistics import MEASURES_VERSION
+from loop.analysis.producers import MEASURES_VERSION
 from loop.project.project import CONFIG_NAME, Project, open_project
 
 IMPORTED_FRAMES, ASKED = 2000, 3000

@@ -14,11 +14,12 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from connectors.ports import Detector, Embedder
-from connectors.sources.metadata import camera_day
+from connectors.times import camera_day
 from db.states import Role
-from loop import stages
+from loop.analysis import analyze as analysis
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
+from loop.ingest import ingest as ingestion
 from loop.ingest.camera_days import evaluation_role
 from loop.insights.overview import overview, overview_lines
 from loop.project.project import open_project
@@ -26,6 +27,7 @@ from loop.project.wiring import Parts, deployed_weights
 from loop.rounds import rounds
 from loop.rounds.freeze import ensure_analyzed, freeze_dataset
 from loop.rounds.judge import check_held_out, held_out
+from loop.selection import select as selection
 from loop.web.app import build_app
 from loop.web.pages import gaps as gaps_page
 
@@ -73,7 +75,7 @@ def write_gaps_page(parts: Parts, view: View) -> None:
 
 def select(parts: Parts, budget: int) -> list[str]:
     """What `fieldloop select --dry-run` prints."""
-    return stages.select(parts, quiet, budget=budget, dry_run=True).lines()
+    return selection.select(parts, quiet, budget=budget, dry_run=True).lines()
 
 
 def freeze(parts: Parts) -> int:
@@ -101,12 +103,12 @@ def pages(parts: Parts) -> dict[str, Callable[[], int]]:
 
 def ingest(parts: Parts) -> int:
     """How many new frames came in from the configured folder."""
-    return stages.ingest(parts, quiet).stored
+    return ingestion.ingest(parts, quiet).stored
 
 
 def analyze(parts: Parts) -> int:
     """How many frames were analyzed. Brings every derived fact up to date, near-duplicates too."""
-    report = stages.analyze(parts, quiet)
+    report = analysis.analyze(parts, quiet)
     if report.failures or report.busy:
         raise RuntimeError(f"expected every frame to be analyzed, got {report}")
     return report.analyzed
