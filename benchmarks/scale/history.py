@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,8 @@ from benchmarks.scale.models import CLASSES, DETECTOR, Boxes
 from benchmarks.scale.rows import FIRST_DAY, Makers, Rows, put
 from benchmarks.scale.world import DAYS, LIGHT, NONE, QUALITY, WEATHER, Bursts, Ints
 from db.models import add_model, deploy
-from db.states import BatchStatus, Role, RoundStatus, TaskStatus
+from db.slices import NewSlice, define_slices
+from db.states import BatchStatus, Role, RoundStatus, SliceKind, TaskStatus
 from db.tables import Annotation, Batch, Dataset, DatasetMember, Label, LabelTask, Round
 
 BATCHES, ANSWERED, FROZEN = 12, 10, 5
@@ -30,12 +31,13 @@ WEIGHTS = tuple(json.dumps({"detector": DETECTOR, "version": number}).encode() f
 
 @dataclass(frozen=True)
 class Asked:
-    """A frame that was put before a person. stratum: why, None for chance. boxes: what they drew, as a label has it."""
+    """A frame that was put before a person. slice: the key of what it was chosen for, None for chance. boxes: what they
+    drew, as a label has it."""
 
     seq: int
     content_hash: str
     role: Role
-    stratum: str | None
+    slice: str | None
     boxes: list[list[Any]]
 
 
@@ -46,15 +48,15 @@ def burst_weights(bursts: Bursts) -> NDArray[np.float64]:
     return weight
 
 
-def stratum_of(bursts: Bursts, row: int) -> str | None:
-    """The condition that a frame of this burst was chosen for, as a gap is called."""
+def slice_of(bursts: Bursts, row: int) -> str | None:
+    """The key of the slice that a frame of this burst was chosen for."""
     if bursts.unnamed[row] != NONE:
-        return f"region {bursts.unnamed[row] + 1}"
+        return f"region/{bursts.unnamed[row] + 1}"
     if bursts.weather[row] > 0:
-        return f"weather: {WEATHER[bursts.weather[row]]}"
+        return f"weather/{WEATHER[bursts.weather[row]]}"
     if bursts.quality[row] > 0:
-        return f"image quality: {QUALITY[bursts.quality[row]]}"
-    return "time of day: night" if LIGHT[bursts.light[row]] == "night" else None
+        return f"image quality/{QUALITY[bursts.quality[row]]}"
+    return "time of day/night" if LIGHT[bursts.light[row]] == "night" else None
 
 
 def true_boxes(boxes: Boxes, row: int, origin: str) -> list[list[Any]]:
@@ -80,7 +82,10 @@ def write_history(session: Session, asked: Sequence[Asked], imported: Ints, make
     parts = [asked[start : start + size] for start in range(0, len(asked), size)]
     put(session, Batch, [_batch(number, len(part)) for number, part in enumerate(parts, 1)])
     rng = np.random.default_rng(3)
-    tasks = [task for number, part in enumerate(parts, 1) for task in _tasks(number, part, makers, rng)]
+    slices = _slices(session, asked)
+    tasks = [
+        task for number, part in enumerate(parts, 1) for task in _tasks(number, part, makers, slices, rng)
+    ]
     put(session, LabelTask, tasks)
     done = [(task, one) for task, one in zip(tasks, asked, strict=True) if task["status"] == TaskStatus.DONE]
     put(session, Annotation, [_annotation(task, one) for task, one in done])
@@ -102,7 +107,21 @@ def _batch(number: int, size: int) -> dict[str, Any]:
     }
 
 
-def _tasks(number: int, part: Sequence[Asked], makers: Makers, rng: np.random.Generator) -> Rows:
+def _slices(session: Session, asked: Sequence[Asked]) -> dict[str | None, int | None]:
+    """Ids by key; chance chose by none."""
+    keys = sorted({one.slice for one in asked if one.slice})
+    kinds = {key: SliceKind.REGION if key.startswith("region/") else SliceKind.PROMPT for key in keys}
+    made = define_slices(session, [NewSlice(key, kinds[key], key.replace("/", ": ")) for key in keys])
+    return {None: None} | dict(made)
+
+
+def _tasks(
+    number: int,
+    part: Sequence[Asked],
+    makers: Makers,
+    slices: Mapping[str | None, int | None],
+    rng: np.random.Generator,
+) -> Rows:
     when = FIRST_DAY + timedelta(days=DAYS * number // BATCHES)
     statuses = np.where(rng.random(len(part)) < SKIPPED, TaskStatus.SKIPPED, TaskStatus.DONE)
     if number > ANSWERED:
@@ -118,9 +137,9 @@ def _tasks(number: int, part: Sequence[Asked], makers: Makers, rng: np.random.Ge
             "key": f"{one.content_hash[:20]}-b{number}",
             "rank": rank,
             "priority": 1 - rank / len(part),
-            "reason": f"for {one.stratum or 'chance'}",
-            "arm": "coverage" if one.stratum else "random",
-            "stratum": one.stratum,
+            "reason": f"for {one.slice or 'chance'}",
+            "component": "coverage" if one.slice else "random",
+            "slice_id": slices[one.slice],
             "inclusion_probability": 0.05 if one.role is Role.EVALUATION else None,
             "detector": makers.detector,
             "external_project": 1,

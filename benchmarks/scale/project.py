@@ -18,7 +18,7 @@ from benchmarks.scale.history import (
     WEIGHTS,
     Asked,
     burst_weights,
-    stratum_of,
+    slice_of,
     true_boxes,
     write_history,
     write_models,
@@ -216,7 +216,7 @@ def _chosen(world: Bursts, seq: int, most: int) -> dict[int, str | None]:
     weight = burst_weights(world)[own]
     rng = np.random.default_rng(SEED)
     picked = np.sort(rng.choice(len(own), most, replace=False, p=weight / weight.sum()))
-    return {seq + row: stratum_of(world, int(own[row])) for row in picked.tolist()}
+    return {seq + row: slice_of(world, int(own[row])) for row in picked.tolist()}
 
 
 def _asked(

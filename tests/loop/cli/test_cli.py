@@ -67,7 +67,7 @@ def run(
 
 
 def test_the_commands_are_those_of_the_loop() -> None:
-    expected = "demo init ingest analyze status gaps duplicates select push pull round models labelstudio serve bench"
+    expected = "demo init ingest analyze status gaps duplicates select push pull round models labelstudio serve bench slices"
     assert sorted({name[0] for name in COMMANDS}) == sorted(expected.split(" "))
 
 
@@ -97,7 +97,7 @@ def test_the_help_of_a_group_shows_one_of_its_commands(
     example = out.split("Example: fieldloop ", 1)[1].splitlines()[0]
     words = tuple(example.strip(" │").split())
     assert (code, words[:1]) == (OK, (name,))
-    assert words in COMMANDS
+    assert words[:2] in COMMANDS
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name[0] not in PLAIN], ids=" ".join)

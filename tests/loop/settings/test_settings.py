@@ -30,9 +30,9 @@ def test_every_strategy_can_be_configured() -> None:
     assert list(STRATEGY_NAMES) == list(STRATEGIES)
 
 
-def test_the_default_configuration_and_the_readme_list_every_strategy() -> None:
+def test_the_default_configuration_and_the_explanation_list_every_strategy() -> None:
     root = Path(__file__).parents[3]
-    for name in ("config/default.yaml", "README.md"):
+    for name in ("config/default.yaml", "docs/explanation/how-it-decides.md"):
         text = (root / name).read_text(encoding="utf-8")
         assert not [strategy for strategy in STRATEGY_NAMES if not re.search(rf"\b{strategy}\b", text)], name
 
