@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pil
 
+from connectors.files import draft_of
 from loop.replay.curves import Axis, Curves
 
 COLORS = ("#777777", "#1b6ca8", "#d1495b", "#2a9d62", "#e09f3e", "#7b4fa3", "#00798c", "#a44a3f", "#5c6b73")
@@ -77,5 +78,5 @@ def _save(figure: Any, file: Path) -> None:
     """In few colors and without version or date: small, and the same results give the same file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=80, format="png", metadata={"Software": None})
-    with Pil.open(buffer) as drawn:
-        drawn.convert("RGB").quantize(64, dither=Pil.Dither.NONE).save(file, optimize=True)
+    with Pil.open(buffer) as drawn, draft_of(file) as draft:
+        drawn.convert("RGB").quantize(64, dither=Pil.Dither.NONE).save(draft, "PNG", optimize=True)

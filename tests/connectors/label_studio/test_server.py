@@ -277,7 +277,8 @@ def test_another_image_folder_and_a_killed_server_mean_a_new_process(folder: Pat
 @pytest.mark.slow
 def test_the_server_outlives_the_process_that_started_it(folder: Path) -> None:
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from connectors import label_studio_server as s;"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
+        "from connectors.label_studio import server as s;"
         "print(s.start(Path(sys.argv[2]), Path(sys.argv[3])).pid)"
     )
     command = [
