@@ -14,6 +14,9 @@ from db.sql import AnySelect, in_parts, insert_new, insert_one, table_of, upsert
 from db.states import Origin, Role
 from db.tables import Frame, Group, Label, Reject, Sighting
 
+UNKNOWN = "unknown"
+"""Camera or site of a frame of which nothing says it."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewFrame:
@@ -194,9 +197,9 @@ class Unplaced:
     paths: tuple[str, ...]
 
 
-def unplaced(session: Session, no_camera: str, limit: int = 200) -> Unplaced:
-    """Frames of which it is not known where or when they were taken. no_camera: what stands for no camera."""
-    nameless, timeless = Frame.camera == no_camera, Frame.captured_at.is_(None)
+def unplaced(session: Session, limit: int = 200) -> Unplaced:
+    """Frames of which it is not known where or when they were taken."""
+    nameless, timeless = Frame.camera == UNKNOWN, Frame.captured_at.is_(None)
     cases = (nameless, timeless, timeless & Frame.sequence.is_(None))
     production = Frame.origin == Origin.PRODUCTION
     counts = select(func.count(), *(func.count().filter(case) for case in cases))

@@ -8,9 +8,8 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from db.analysis import load_embeddings, load_measurements
-from db.frames import FrameRow
+from db.frames import UNKNOWN, FrameRow
 from loop.base.arrays import Reals
-from loop.base.files import UNKNOWN
 from loop.math.coverage.frame_arrays import Side, side_of
 
 

@@ -11,8 +11,6 @@ from connectors.files import write_atomically
 from connectors.images import decode
 from connectors.ports import Image
 
-UNKNOWN = "unknown"
-"""Camera or site of a frame of which nothing says it."""
 T = TypeVar("T")
 
 

@@ -16,6 +16,7 @@ from connectors.images import content_hash, decode, inspect
 from connectors.ports import Capture, FrameSource, Progress, Refused, Unsettled
 from db.engine import read, write
 from db.frames import (
+    UNKNOWN,
     NewFrame,
     Seen,
     add_frame,
@@ -26,7 +27,7 @@ from db.frames import (
     record_seen,
 )
 from db.states import Origin
-from loop.base.files import UNKNOWN, chunked, store_image
+from loop.base.files import chunked, store_image
 from loop.ingest.camera_days import Groups
 from loop.ingest.known_files import KnownFiles, key_within, unchanged
 from loop.project.wiring import NOTHING_GIVEN, Given, Parts

@@ -18,7 +18,6 @@ from db.rounds import RoundRow, rounds
 from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
 from loop.analysis.producers import Analyzed, progress
-from loop.base.files import UNKNOWN
 from loop.base.lease import holder_alive
 from loop.ingest.camera_days import BLOCK
 from loop.labeling.project import PROJECT_FACT
@@ -75,7 +74,7 @@ def overview(project: Project) -> Overview:
             rounds=rounds(session),
             jobs=last_runs(session),
             service=_leader(session),
-            unplaced=_unplaced_lines(unplaced(session, UNKNOWN), project.settings.frames.pattern),
+            unplaced=_unplaced_lines(unplaced(session), project.settings.frames.pattern),
         )
 
 
@@ -102,7 +101,7 @@ def overview_lines(view: Overview) -> list[str]:
 def unplaced_lines(project: Project) -> list[str]:
     """How many frames have no camera or no time, what that means and what to do; empty when all have both."""
     with read(project.engine) as session:
-        return _unplaced_lines(unplaced(session, UNKNOWN), project.settings.frames.pattern)
+        return _unplaced_lines(unplaced(session), project.settings.frames.pattern)
 
 
 def _unplaced_lines(found: Unplaced, pattern: str) -> list[str]:

@@ -25,12 +25,12 @@ from connectors.ports import Box, Capture, Progress, Purpose
 from connectors.yolo.detector import read_classes
 from db.engine import write
 from db.facts import claim_fact
-from db.frames import NewFrame, add_frame, group_id, known_hashes
+from db.frames import UNKNOWN, NewFrame, add_frame, group_id, known_hashes
 from db.labels import set_label
 from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
 from loop.base.errors import ConfigError, ProjectError
-from loop.base.files import UNKNOWN, chunked, store_image
+from loop.base.files import chunked, store_image
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
 from loop.project.class_list import check_classes

@@ -10,10 +10,10 @@ from datetime import UTC
 import numpy as np
 
 from connectors.ports import Array, Detections, Embedder
+from db.frames import UNKNOWN
 from loop.analysis.near_duplicates import clusters_of_side
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
-from loop.base.files import UNKNOWN
 from loop.gaps.coverage_view import gap_settings, words_of
 from loop.math.boxes.matching import match, truth_of
 from loop.math.coverage.comparison import Comparison, Evidence, compare

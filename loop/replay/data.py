@@ -15,8 +15,8 @@ import numpy as np
 from connectors.files import sha256_of_file
 from connectors.sources.metadata import Facts as SourceFacts
 from connectors.times import camera_day
+from db.frames import UNKNOWN
 from loop.base.arrays import Bools, Ints
-from loop.base.files import UNKNOWN
 from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, PixelBox
 from loop.datasets.importers import read_dataset
 from loop.datasets.units import Item, units

@@ -190,13 +190,13 @@ def test_frames_without_camera_or_time_are_counted(engine: Engine) -> None:
     with write(engine) as session:
         group = group_id(session, "gate", Role.POOL)
         add_frame(session, replace(new_frame(group, 1), captured_at=datetime(2026, 1, 1, tzinfo=UTC)))
-        assert unplaced(session, "unknown").paths == ()
+        assert unplaced(session).paths == ()
         add_frame(session, bare(new_frame(group, 2), "unknown"))
         add_frame(session, bare(new_frame(group, 3), "gate"))
         add_frame(session, replace(bare(new_frame(group, 4), "gate"), sequence="walk"))
         add_frame(session, bare(new_frame(group, 5, Origin.IMPORTED), "unknown"))
         paths = tuple(new_frame(group, number).source_key for number in (4, 3, 2))
-        assert unplaced(session, "unknown") == Unplaced(4, 1, 3, 2, paths)
+        assert unplaced(session) == Unplaced(4, 1, 3, 2, paths)
 
 
 def bare(frame: NewFrame, camera: str) -> NewFrame:

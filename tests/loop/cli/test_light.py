@@ -25,6 +25,7 @@ HEAVY = (
     "matplotlib",
     "cv2",
     "av",
+    "PIL",
     "alembic",
     "label_studio_sdk",
 )
@@ -61,6 +62,7 @@ def test_commands_that_need_no_model_load_none(used: Path) -> None:
         ["models", "show", "1", *place],
         ["round", "show", *place],
         ["round", "show", "1", *place],
+        ["slices", *place],
         ["status", *place],
     ]
     ran = subprocess.run(
