@@ -16,9 +16,11 @@ ROOT = Path(__file__).parents[1]
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 PACKAGES = ("loop", "samplers", "connectors", "db", "config", "demo")
 WRITTEN = ("README.md", "docs/*.md", "docs/howto/*.md", "docs/explanation/*.md")
-MADE_BY_BENCHMARKS = re.compile(r"glossary|doubt|demo-gain|selection|near-duplicates|replay-.*")
+MADE_BY_BENCHMARKS = re.compile(
+    r"glossary|uncertainty-signals|scale|demo-gain|selection|near-duplicates|replay-.*"
+)
 
-TO_BE_RENAMED = {"stratum", "strata", "aside"}
+TO_BE_RENAMED = {"stratum", "strata"}
 """Words that the glossary refuses and the code still says. Empty it as names change; then nothing brings them back."""
 
 EXCEPTIONS: dict[str, str] = {"arms": "the key of result files of a replay that were published before"}

@@ -117,10 +117,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _commands(group: Any, path: tuple[str, ...]) -> Iterator[Command]:
     for name, command in group.commands.items():
+        if getattr(command, "invoke_without_command", not hasattr(command, "commands")):
+            yield _command(command, (*path, name))
         if hasattr(command, "commands"):
             yield from _commands(command, (*path, name))
-        else:
-            yield _command(command, (*path, name))
 
 
 def _command(command: Any, path: tuple[str, ...]) -> Command:
