@@ -19,7 +19,9 @@ from benchmarks.scale.meter import Meter, cpu_seconds, memory_mb
 from benchmarks.scale.project import make
 
 WAVE = 1000
-COMMAND = (sys.executable, "-P", "-m", "loop.cli", "status")
+COMMAND = (sys.executable, "-P", "-m", "loop.cli")
+WITHOUT_MODELS = ("--help", "status", "models list", "round show")
+"""Commands that need no model."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,18 @@ class Measure:
 
 
 def status(folder: Path, asked: Asked, meter: Meter) -> None:
-    """As a command, and its read model alone: what every page is made from."""
-    meter.of_command("status, the command", [*COMMAND, "--project", str(folder)])
+    """The read model alone: what every page is made from."""
     parts = late.opened(folder)
     with meter.of("status"):
         meter.facts["lines"] = len(verbs.status(parts))
     verbs.close(parts)
+
+
+def commands(folder: Path, asked: Asked, meter: Meter) -> None:
+    """Whole processes, with all that they import."""
+    for command in WITHOUT_MODELS:
+        where = [] if command == "--help" else ["--project", str(folder)]
+        meter.of_command(f"command {command}", [*COMMAND, *command.split(), *where])
 
 
 def pages(folder: Path, asked: Asked, meter: Meter) -> None:
@@ -117,6 +125,7 @@ def service(folder: Path, asked: Asked, meter: Meter) -> None:
 
 MEASURES = {
     "status": Measure(status),
+    "commands": Measure(commands),
     "gaps": Measure(gaps),
     "pages": Measure(pages),
     "select": Measure(select),

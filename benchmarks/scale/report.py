@@ -31,11 +31,12 @@ TITLES = {
     "freeze": "A round until it trains: backlog, comparison, freeze, export",
     "look-ups of the judge": "The judge's look-ups: comparison, held-out frames",
     "status": "The read model of `fieldloop status`",
-    "status, the command": "`fieldloop status`, the whole process",
     "analyze, nothing new": "`fieldloop analyze` with nothing new",
     "analyze, new frames": "`fieldloop analyze` of 1,000 new frames",
     "frames come in": "Ingest and analysis of frames that come in, 1,000 at a time",
 }
+KINDS = {"page ": "Opening pages: CPU s", "command ": "Whole processes of commands that need no model: CPU s"}
+"""Works of which there are several, by how their names begin."""
 
 
 def document(versions: list[Version], speed: dict[str, Any] | None) -> str:
@@ -44,9 +45,8 @@ def document(versions: list[Version], speed: dict[str, Any] | None) -> str:
         return HEAD_EMPTY
     sizes = sorted({int(size) for version in versions for size in version["sizes"]})
     found = {name for version in versions for name in _names(version)}
-    pages = sorted(name for name in found if name.startswith("page "))
-    titles = TITLES | {name: f"Opening {name.removeprefix('page ')}" for name in pages}
-    groups = [_group(title, name, versions, sizes) for name, title in titles.items() if name in found]
+    groups = [_group(title, name, versions, sizes) for name, title in TITLES.items() if name in found]
+    groups += [_kind(title, kind, versions, sizes) for kind, title in KINDS.items()]
     parts = [
         HEAD.format(cameras=50, days=365, imports=_imports(versions)),
         _aims(versions, speed),
@@ -96,6 +96,18 @@ def _group(title: str, name: str, versions: list[Version], sizes: list[int]) -> 
         if any(cost_of(version, size, name) for size in sizes)
     ]
     return f"## {title}\n\n{_table(head, rows)}"
+
+
+def _kind(title: str, kind: str, versions: list[Version], sizes: list[int]) -> str:
+    """One row for each of the works whose names begin alike; "" where there are none."""
+    rows = [
+        [version["name"], f"`{name.removeprefix(kind)}`", *_cells(version, name, "cpu", sizes)]
+        for version in versions
+        for name in sorted(set(_names(version)))
+        if name.startswith(kind)
+    ]
+    head = ["code", "", *(f"{size:,}" for size in sizes)]
+    return f"## {title}\n\n{_table(head, rows)}" if rows else ""
 
 
 def _cells(version: Version, name: str, key: str, sizes: list[int]) -> Iterator[str]:
