@@ -15,8 +15,8 @@ demo: setup label-studio
 	$(PY) -P -m loop.cli demo
 
 test: check label-studio browser
-	$(PY) -m pytest -m "slow or studio or browser" --timeout 900 --durations=15
-	$(PY) -P -m loop.cli demo --quick
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --side-by-side \
+		-m "slow or studio or browser" --timeout 900 --durations=40
 
 check: setup
 	$(PY) -m ruff check .
