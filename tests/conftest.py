@@ -33,15 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--side-by-side",
         action="store_true",
-        help="for several xdist workers: each keeps to a core of its own, and the longest files begin first",
+        help="for several xdist workers: each keeps to its share of the cores, and the longest files begin first",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    if config.getoption("--side-by-side") and worker:
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+    if config.getoption("--side-by-side") and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
+        cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        os.sched_setaffinity(0, cores[int(worker.removeprefix("gw")) :: workers] or cores)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
