@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,14 @@ def test_killed_at_random_it_loses_nothing_and_makes_nothing_twice(
         answered += answer_one(label_studio, standing(label_studio, title)) > 0
 
     served = world.serve()
-    until(lambda: _settled(world, given, answered), 240)
+    until(lambda: _settled(served.status(), given, answered), 240)
     code, _ = served.terminate()
     assert code == 0, served.said()[-3000:]
     until(lambda: world.ask("push")["waiting"] == 0, 90)  # a batch may have been chosen in the last second
     _check(world, label_studio, title, given, answered)
 
 
-def _settled(world: World, given: int, answered: int) -> bool:
-    view = world.ask("status")
+def _settled(view: Mapping[str, Any], given: int, answered: int) -> bool:
     analyzed = {item["kind"]: item["done"] for item in view["analyzed"]}
     tasks = view["tasks"]
     return (

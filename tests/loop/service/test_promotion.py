@@ -49,12 +49,6 @@ def answer(studio: Studio, title: str, truth: Mapping[str, str]) -> None:
             person.submit(task["id"], [drawn(name, OBJECT, (SIDE, SIDE))])
 
 
-def state(served: Served) -> dict[str, Any]:
-    """What the page's status says; a command each time would keep a small machine busy."""
-    found: dict[str, Any] = served.page("/api/status").json()
-    return found
-
-
 def analyzed(view: Mapping[str, Any], sha256: str) -> tuple[int, int]:
     """Frames that the detector of these weights has seen, and all; (0, 0) where status shows another detector."""
     (found,) = [item for item in view["analyzed"] if item["kind"] == "detector"]
@@ -62,7 +56,7 @@ def analyzed(view: Mapping[str, Any], sha256: str) -> tuple[int, int]:
 
 
 def ended(served: Served) -> dict[str, Any] | None:
-    row: dict[str, Any] = state(served)["rounds"][0]
+    row: dict[str, Any] = served.status()["rounds"][0]
     return row if row["status"] in ("promoted", "rejected", "failed", "cancelled") else None
 
 
@@ -94,24 +88,24 @@ def _follow(
 
     def opened() -> bool:
         answer(studio, title, truth)
-        return bool(state(served)["rounds"])
+        return bool(served.status()["rounds"])
 
     until(opened, WORK_S)
     row = until(lambda: ended(served), TRAINED_S)
     assert row["status"] == "promoted", row
     second = sha256_of_file(weights)
     assert second != first
-    assert state(served)["deployed"]["sha256"] == second
+    assert served.status()["deployed"]["sha256"] == second
     gained = next(check for check in row["verdict"]["checks"] if check["name"] == "better overall")
     assert (gained["status"], gained["groups"] >= 8) == ("pass", True)
 
     all_of = FRAMES + IMPORTED
-    until(lambda: analyzed(state(served), second) == (all_of, all_of), WORK_S)
+    until(lambda: analyzed(served.status(), second) == (all_of, all_of), WORK_S)
     deliver(world.incoming, LATER, first=1000 + FRAMES)
     all_of += LATER
-    until(lambda: analyzed(state(served), second) == (all_of, all_of), WORK_S)
+    until(lambda: analyzed(served.status(), second) == (all_of, all_of), WORK_S)
 
     world.run("models", "rollback")
     assert sha256_of_file(weights) == first
-    assert analyzed(state(served), first)[0] >= FRAMES + IMPORTED
-    until(lambda: analyzed(state(served), first) == (all_of, all_of), WORK_S)
+    assert analyzed(served.status(), first)[0] >= FRAMES + IMPORTED
+    until(lambda: analyzed(served.status(), first) == (all_of, all_of), WORK_S)

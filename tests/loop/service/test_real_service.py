@@ -40,8 +40,8 @@ def studio(world: World) -> Studio:
     return Studio(server, world.root / "store")
 
 
-def tasks(world: World) -> list[dict[str, Any]]:
-    project = world.ask("status")["label_studio_project"]
+def tasks(world: World, served: Served) -> list[dict[str, Any]]:
+    project = served.status()["label_studio_project"]
     if not project:
         return []
     found = studio(world).call("GET", f"tasks?project={project}&page_size=1000&fields=all")
@@ -57,22 +57,24 @@ def test_frames_become_tasks_and_answers_a_verdict(world: World, served: Served)
     until(lambda: served.health()["label_studio"], STARTED_S)
     begun = time.monotonic()
     deliver(world.incoming, FRAMES)
-    until(lambda: all(item["done"] == 40 for item in _analyzed(world)), ANALYZED_S)
+    until(lambda: all(item["done"] == 40 for item in _analyzed(served)), ANALYZED_S)
     assert time.monotonic() - begun < ANALYZED_S
-    until(lambda: counts(world)["tasks"]["confirmed"] >= 8, ON_DESK_S - (time.monotonic() - begun))
+    until(lambda: served.status()["tasks"]["confirmed"] >= 8, ON_DESK_S - (time.monotonic() - begun))
     assert time.monotonic() - begun < ON_DESK_S
-    standing = tasks(world)
-    assert len(standing) == len({task["data"][KEY] for task in standing}) == _chosen(world)
-    assert counts(world)["frames"]["production"] == FRAMES
+    standing = tasks(world, served)
+    assert len(standing) == len({task["data"][KEY] for task in standing}) == _chosen(served)
+    assert served.status()["frames"]["production"] == FRAMES
     assert "that production shows" in served.page("/gaps").text or "looks like" in served.page("/gaps").text
 
     person = Person(studio(world))
     for task in standing:
         person.accept(task["id"])
-    until(lambda: counts(world)["tasks"]["done"] == len(standing), ON_DESK_S)
+    until(lambda: served.status()["tasks"]["done"] == len(standing), ON_DESK_S)
     opened = world.ask("round", "start", "--open-only")
     assert opened["status"] in ("freezing", "training")
-    ended = until(lambda: _ended(world, opened["id"]), JUDGED_S)
+    ended = until(lambda: _ended(served, opened["id"]), JUDGED_S)
+    (shown,) = world.ask("round", "show", str(opened["id"]))
+    assert (shown["status"], shown["verdict"]) == (ended["status"], ended["verdict"])
     assert ended["status"] in ("promoted", "rejected"), ended
     assert ended["verdict"]["checks"]
     page = served.page("/").text
@@ -87,7 +89,7 @@ def test_frames_become_tasks_and_answers_a_verdict(world: World, served: Served)
 
 def test_it_waits_for_label_studio_and_catches_up(world: World, served: Served) -> None:
     until(lambda: served.health()["label_studio"], STARTED_S)
-    before = len(tasks(world))
+    before = len(tasks(world, served))
     world.run("labelstudio", "stop")
     deliver(world.incoming, 10, first=2000)
     until(lambda: served.job("push")["outcome"] == "waiting", ANALYZED_S)
@@ -96,13 +98,13 @@ def test_it_waits_for_label_studio_and_catches_up(world: World, served: Served) 
     assert "waiting" in served.page("/").text
     time.sleep(12)
     assert status(world.root / "labelstudio") is None, "it was started against the will of who stopped it"
-    assert counts(world)["tasks"]["pending"] > 0
+    assert served.status()["tasks"]["pending"] > 0
     world.run("labelstudio", "start")
-    until(lambda: counts(world)["tasks"]["pending"] + counts(world)["tasks"]["sent"] == 0, ON_DESK_S)
+    until(lambda: served.status()["tasks"]["pending"] + served.status()["tasks"]["sent"] == 0, ON_DESK_S)
     until(lambda: served.job("push")["outcome"] == "done", ON_DESK_S)
-    standing = tasks(world)
+    standing = tasks(world, served)
     assert len(standing) > before
-    assert len(standing) == len({task["data"][KEY] for task in standing}) == _chosen(world)
+    assert len(standing) == len({task["data"][KEY] for task in standing}) == _chosen(served)
 
 
 def test_a_label_studio_that_dies_is_started_again(world: World, served: Served) -> None:
@@ -146,15 +148,15 @@ def test_one_that_waits_ends_at_once(world: World, served: Served) -> None:
     assert (code, seconds < STOPPED_S) == (0, True)
 
 
-def _analyzed(world: World) -> list[dict[str, Any]]:
-    found = counts(world)["analyzed"]
+def _analyzed(served: Served) -> list[dict[str, Any]]:
+    found = served.status()["analyzed"]
     return found if {item["kind"] for item in found} == {"embedder", "detector", "measure"} else [{"done": 0}]
 
 
-def _chosen(world: World) -> int:
-    return sum(counts(world)["tasks"].values())
+def _chosen(served: Served) -> int:
+    return sum(served.status()["tasks"].values())
 
 
-def _ended(world: World, number: int) -> dict[str, Any] | None:
-    (row,) = world.ask("round", "show", str(number))
+def _ended(served: Served, number: int) -> dict[str, Any] | None:
+    (row,) = [row for row in served.status()["rounds"] if row["id"] == number]
     return row if row["status"] in ("promoted", "rejected", "failed", "cancelled") else None

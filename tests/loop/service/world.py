@@ -182,6 +182,11 @@ class Served:
         found: dict[str, Any] = self.page("/healthz").json()
         return found
 
+    def status(self) -> dict[str, Any]:
+        """What `fieldloop status` says, from the page: a command each time would keep a small machine busy."""
+        found: dict[str, Any] = self.page("/api/status").json()
+        return found
+
     def job(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.health()["jobs"][name]
         return found
