@@ -1,6 +1,6 @@
 """A walk through real data: a runway detector trained in dry, bright weather meets the dark, the dim and the wet.
 
-    python examples/runway.py --data ../shared/data [--small] [--out DIR] [--clip small]
+    python examples/runway.py --data ../shared/data [--small | --tiny] [--out DIR] [--clip small]
 
 FOD-A's labels play three parts that do not meet: some are the team's training set, some are what the stand-in labeler knows, and some
 judge the models at the end. fieldloop sees images, a camera's name, sequences and times; of light and weather it is told nothing.
@@ -55,6 +55,8 @@ class Form:
 
 FULL = Form(Sizes(train=60, production=24, held_out=12), imgsz=224, epochs=30, round_epochs=20, budget=160)
 SMALL = Form(Sizes(train=12, production=8, held_out=6), imgsz=224, epochs=10, round_epochs=6, budget=80)
+TINY = Form(Sizes(train=6, production=6, held_out=4), imgsz=160, epochs=2, round_epochs=1, budget=40)
+FORMS = {"full": FULL, "small": SMALL, "tiny": TINY}
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def main() -> None:
     data = data_folder(given.data, str(WEIGHTS))
     source = data_folder(data / "fod_a", "meta.csv")
     out = (given.out or Path(tempfile.mkdtemp(prefix="fieldloop-runway-"))).resolve()
-    form = SMALL if given.small else FULL
+    form = FORMS[given.form]
     teller, project = Teller(), out / "project"
     shutil.rmtree(project, ignore_errors=True)
 
@@ -104,7 +106,7 @@ def main() -> None:
         condition: [each.name for each in findings if condition in each.finds] for condition in CONDITIONS
     }
     _show_end(found, scores, row)
-    setting = {"form": "small" if given.small else "full", "clip": given.clip, "parts": parts}
+    setting = {"form": given.form, "clip": given.clip, "parts": parts}
     gaps_found = {"gaps": [vars(each) for each in findings], "found": found, "answered": answered}
     seconds = {"seconds": teller.seconds}
     keep_results(out / "results.json", setting | gaps_found | _figures(scores, row) | seconds)
@@ -168,7 +170,13 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--out", type=Path, help="where to work; a new temporary folder when left out")
     parser.add_argument("--clip", default="small", help="as for `fieldloop init`")
-    parser.add_argument("--small", action="store_true", help="fewer frames and epochs: minutes on two cores")
+    forms = parser.add_mutually_exclusive_group()
+    for name, words in (
+        ("small", "fewer frames and epochs: minutes on two cores"),
+        ("tiny", "every step over very few frames; what is gained says nothing"),
+    ):
+        forms.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=words)
+    parser.set_defaults(form="full")
     return parser.parse_args()
 
 
