@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from samplers.ragged import Ragged
+
 Reals = NDArray[np.float64]
 
 
@@ -25,9 +27,10 @@ def expected_loss(
     scores: N arrays (K,) or (K, C) of sigmoid scores; the top class counts. chance: N arrays (K,), p of every box, its own
     score when left out. missed: (N,) objects expected beside those that were found, >= 0.
     """
-    confidence = _joined([_top(boxes) for boxes in scores])
-    p = confidence if chance is None else _joined(chance)
-    frame = np.repeat(np.arange(len(scores)), [len(boxes) for boxes in scores])
+    found = Ragged.of(scores).top
+    confidence = found.values.astype(np.float64)
+    p = confidence if chance is None else Ragged.of(chance).values.astype(np.float64)
+    frame = found.row
     more = np.zeros(len(scores)) if missed is None else np.asarray(missed, dtype=np.float64)
     false = _per_frame((1 - p) * confidence, frame, len(scores))
     lost = _per_frame(p * (1 - confidence), frame, len(scores)) + more + false
@@ -44,19 +47,9 @@ def missed_objects(scores: Sequence[NDArray[Any]], neighbor_counts: ArrayLike) -
     """
     least = np.asarray(neighbor_counts, dtype=np.float64).min(axis=1, initial=np.inf)
     least = np.where(np.isfinite(least), least, 0)
-    found = np.array([_top(boxes).sum() for boxes in scores], dtype=np.float64)
+    found = Ragged.of(scores).top.sums()
     missed: Reals = np.where(found < least / 2, least - found, 0.0)
     return missed
-
-
-def _joined(parts: Sequence[NDArray[Any]]) -> Reals:
-    joined: Reals = np.concatenate([np.zeros(0), *parts]).astype(np.float64)
-    return joined
-
-
-def _top(boxes: NDArray[Any]) -> Reals:
-    top: Reals = (boxes if boxes.ndim == 1 else boxes.max(axis=1, initial=0.0)).astype(np.float64)
-    return top
 
 
 def _per_frame(value: Reals, frame: NDArray[np.int64], size: int) -> Reals:

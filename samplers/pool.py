@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from samplers.expected_loss import expected_loss as loss_of_scores
 from samplers.geometry.approximate_distance import covered_distance
 from samplers.geometry.distances import Floats, squared_norms
+from samplers.ragged import Ragged
 from samplers.reason import Reason
 
 Ints = NDArray[np.int64]
@@ -144,7 +145,8 @@ class Pool:
         known_rows = _unit_rows("labeled", known, rows.shape[1])
         near = covered_distance(rows, known_rows) if novelty is None else None
         far = np.asarray(novelty, dtype=np.float64) if near is None else np.minimum(near, DIAMETER)
-        boxes = _scores([np.zeros(0)] * size if scores is None else scores, size)
+        none = Ragged(np.zeros(0), np.zeros(size + 1, dtype=np.int64))
+        boxes = _scores(none if scores is None else scores, size)
         if expected_loss is None:
             expected_loss = np.zeros(size) if scores is None else loss_of_scores(boxes)
         pool = cls(
@@ -244,10 +246,13 @@ def _unit_rows(name: str, value: NDArray[Any], width: int | None = None) -> Floa
     return rows
 
 
-def _scores(value: Sequence[NDArray[Any]], size: int) -> list[NDArray[Any]]:
+def _scores(value: Sequence[NDArray[Any]], size: int) -> Sequence[NDArray[Any]]:
+    if len(value) != size:
+        raise PoolError(f"scores: expected one array per frame, {size}, got {len(value)}")
+    if isinstance(value, Ragged) and value.values.ndim in (1, 2):
+        _check_scores(value.values, value)
+        return value
     scores = [np.asarray(frame) for frame in value]
-    if len(scores) != size:
-        raise PoolError(f"scores: expected one array per frame, {size}, got {len(scores)}")
     wrong = next((row for row, frame in enumerate(scores) if frame.ndim not in (1, 2)), None)
     if wrong is not None:
         raise PoolError(
@@ -255,15 +260,16 @@ def _scores(value: Sequence[NDArray[Any]], size: int) -> list[NDArray[Any]]:
         )
     if scores:
         distinct = {id(frame): frame for frame in scores}
-        flat = np.concatenate([frame.ravel() for frame in distinct.values()])
-        if not np.isfinite(flat).all():
-            row = next(row for row, frame in enumerate(scores) if not np.isfinite(frame).all())
-            _refuse_nan("scores", np.array([scores[row].sum()]), first=row)
-        if len(flat) and (flat.min() < 0 or flat.max() > 1):
-            raise PoolError(
-                f"scores: expected sigmoid scores in 0..1, got {flat.min():.3f}..{flat.max():.3f}"
-            )
+        _check_scores(np.concatenate([frame.ravel() for frame in distinct.values()]), scores)
     return scores
+
+
+def _check_scores(flat: NDArray[Any], scores: Sequence[NDArray[Any]]) -> None:
+    if not np.isfinite(flat).all():
+        row = next(row for row, frame in enumerate(scores) if not np.isfinite(frame).all())
+        _refuse_nan("scores", np.array([scores[row].sum()]), first=row)
+    if flat.size and (flat.min() < 0 or flat.max() > 1):
+        raise PoolError(f"scores: expected sigmoid scores in 0..1, got {flat.min():.3f}..{flat.max():.3f}")
 
 
 def _refuse_nan(name: str, array: NDArray[Any], first: int = 0) -> None:

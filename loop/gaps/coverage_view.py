@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from connectors.ports import Embedder, Progress, Purpose
+from connectors.ports import Detections, Embedder, Progress, Purpose
 from connectors.times import zone
 from db.analysis import embedded_ids, load_detections
 from db.engine import read
@@ -23,6 +23,7 @@ from loop.analysis.producers import Producers
 from loop.base.arrays import Ints
 from loop.base.errors import ProjectError
 from loop.gaps import slices
+from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.coverage.comparison import Comparison, Evidence, GapSettings, Words, compare
 from loop.math.coverage.gaps import Gap
 from loop.project.wiring import Parts, resolve
@@ -38,7 +39,7 @@ FEW_UNLIKE = 0.02
 class CoverageView(Comparison):
     """The comparison of what the current models have analyzed.
 
-    frames, training_frames: the rows of `production` and of `training` as they are stored.
+    frames, training_frames: the rows of `production` and of `training` as they are stored. detections: by production row.
     made: producers whose facts these are; nothing of others is in here.
     backlog: how much of production they have seen. unknown_words: of the conditions' sentences, to the embedder.
     compared: the switches of `gaps` that are on. slice_ids: by key, of every slice that is in here.
@@ -46,6 +47,7 @@ class CoverageView(Comparison):
 
     frames: list[FrameRow]
     training_frames: list[FrameRow]
+    detections: list[Detections]
     made: Producers
     slice_ids: dict[str, int]
     backlog: Backlog
@@ -102,6 +104,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         **vars(found),
         frames=loaded.frames,
         training_frames=loaded.training_frames,
+        detections=loaded.detections,
         made=loaded.made,
         slice_ids=slice_ids,
         backlog=loaded.backlog,
@@ -183,6 +186,7 @@ class _Loaded:
     evidence: Evidence
     frames: list[FrameRow]
     training_frames: list[FrameRow]
+    detections: list[Detections]
     made: Producers
     backlog: Backlog
 
@@ -198,14 +202,15 @@ def _load(parts: Parts) -> _Loaded:
         production = [row for row in seen if row.seq in found]
         known_backlog = backlog(session, made.embedder, made.detector)
         _check_sides(production, training, known_backlog)
+        detections = [found[row.seq] for row in production]
         evidence = Evidence(
             load_side(session, production, made.embedder, made.measure),
             load_side(session, training, made.embedder, made.measure),
-            [found[row.seq] for row in production],
+            FrameBoxes.of(detections),
             _class_ids(known, training, project.classes),
             project.classes,
         )
-    return _Loaded(evidence, production, training, made, known_backlog)
+    return _Loaded(evidence, production, training, detections, made, known_backlog)
 
 
 def _words(parts: Parts) -> Words:

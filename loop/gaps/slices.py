@@ -23,9 +23,9 @@ from db.slices import (
 from db.states import SliceKind
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints, Reals
-from loop.math.coverage.comparison import Comparison, KnownSlices, class_maxima, scores_of
+from loop.math.coverage.comparison import Comparison, KnownSlices
 from loop.math.coverage.facets import UNKNOWN, Facet, slice_key
-from loop.math.coverage.gaps import frame_confidence, suspected
+from loop.math.coverage.gaps import suspected
 from loop.math.coverage.region_matching import KnownRegion, keys_of_regions
 from loop.math.coverage.regions import Region
 from loop.project.project import Project
@@ -118,8 +118,7 @@ def shown_by(found: Comparison, conditions: Conditions, made: Producers) -> list
 def counts_of(found: Comparison, shown: Sequence[Shown], ids: dict[str, int]) -> Counts:
     """Of every group and slice that a frame of it shows, and of every facet that is known of one."""
     groups, group = np.unique(found.production.group, return_inverse=True)
-    confidence = frame_confidence([each.confidence for each in found.detections])
-    loss = expected_loss(scores_of(found.detections))
+    confidence, loss = found.boxes.mean_confidence(), expected_loss(found.boxes.scores)
     parts = []
     for one in shown:
         inside = np.bincount(group[one.rows], minlength=len(groups))
@@ -195,7 +194,7 @@ def _of_options(facet: Facet, definitions: dict[str, dict[str, object]], made: P
 
 
 def _of_classes(found: Comparison, made: Producers) -> list[Shown]:
-    score = class_maxima(found.detections, len(found.classes))
+    score = found.boxes.class_maxima(len(found.classes))
     every = np.ones(len(score), dtype=np.bool_)
     shown = []
     for index, name in enumerate(found.classes):

@@ -15,6 +15,7 @@ from loop.analysis.near_duplicates import clusters_of_side
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
 from loop.gaps.coverage_view import gap_settings, words_of
+from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.boxes.matching import match, truth_of
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.frame_arrays import Side, codes_of, side_of
@@ -107,7 +108,7 @@ class Chooser:
         boxes = [np.array([box[0] for box in self._data.frames[row].boxes], dtype=np.int64) for row in known]
         sides = self._side(self.production), self._side(known)
         search = searcher(known, self._facts.vectors[known])
-        evidence = Evidence(*sides, found, boxes, self._data.classes)
+        evidence = Evidence(*sides, FrameBoxes.of(found), boxes, self._data.classes)
         return compare(evidence, self._words, search, gap_settings(self._product), UTC, seed)
 
     def _side(self, rows: Ints) -> Side:

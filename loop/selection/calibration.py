@@ -27,6 +27,7 @@ from loop.math.statistics.rank_correlation import trust_of
 from loop.project.project import Project
 from loop.selection.sampler_pool import Calibrated, Cost
 from samplers.expected_loss import expected_loss
+from samplers.ragged import Ragged
 
 IOU = 0.5
 FOLDS = 5
@@ -78,8 +79,8 @@ def out_of_fold(held: MatchedFrames) -> Reals:
         inside = np.flatnonzero(fold == part)
         others = calibrate([held.matches[row] for row in np.flatnonzero(fold != part)])
         boxes = [held.matches[row] for row in inside]
-        confidence = [each.confidence for each in boxes]
-        chance = others.chances([each.class_id for each in boxes], confidence)
+        confidence = Ragged.of([each.confidence for each in boxes])
+        chance = others.chances(Ragged.of([each.class_id for each in boxes]), confidence)
         expected[inside] = expected_loss(confidence, chance, held.missed[inside])
     return expected
 

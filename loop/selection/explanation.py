@@ -149,15 +149,13 @@ def told_boxes(boxes: float) -> str:
 
 def _expected(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
     """(C,) objects of each class among the boxes that were found in these frames, by what confidence has come to mean."""
-    boxes = np.zeros(len(found.classes))
-    for row, chance in zip(rows, chances_of(found, rows, calibrated), strict=True):
-        each = found.detections[row]
-        if each.class_scores is None or not len(chance):
-            np.add.at(boxes, each.class_id, chance)
-        else:
-            total = each.class_scores.sum(axis=1)
-            boxes += np.divide(chance, total, out=np.zeros(len(chance)), where=total > 0) @ each.class_scores
-    return boxes
+    boxes, chance = found.boxes.take(rows), chances_of(found, rows, calibrated).values
+    if boxes.class_scores is None:
+        return np.bincount(boxes.class_id.values, chance, len(found.classes)).astype(np.float64)
+    scores = boxes.class_scores.values
+    total = scores.sum(axis=1)
+    expected: Reals = np.divide(chance, total, out=np.zeros(len(chance)), where=total > 0) @ scores
+    return expected
 
 
 def _conditions(found: Comparison, pool: Pool, rows: Ints, queued: Ints) -> list[ConditionBought]:

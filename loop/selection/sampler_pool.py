@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from loop.base.arrays import Ints, Reals
-from loop.math.coverage.comparison import Comparison, scores_of
+from loop.math.coverage.comparison import Comparison
 from loop.math.coverage.gaps import Gap
 from loop.math.evaluation.calibration import Calibration
 from loop.selection.exclusions import Rules
 from samplers import Pool
 from samplers.expected_loss import expected_loss
+from samplers.ragged import Ragged
 
 ENOUGH = 30
 """Labeled frames of a condition that a detector learns it from, roughly; more where production shows it more."""
@@ -43,13 +44,12 @@ def pool_of(
 ) -> Pool:
     """The production frames of these rows as a pool. queries: (Q, D) what is looked for, by `targeted`."""
     strata, production = found.strata, found.production
-    scores = scores_of([found.detections[row] for row in rows])
-    with_classes = all(boxes.ndim == 2 for boxes in scores)
+    boxes = found.boxes.take(rows)
     return Pool.of(
         production.vectors[rows],
         ids=production.seq[rows],
         labeled=np.concatenate([found.training.vectors, production.vectors[_coming(found, rules)]]),
-        scores=scores,
+        scores=boxes.scores,
         cluster=rules.cluster[rows],
         sequence=rules.sequence[rows],
         strata=strata.code[rows],
@@ -63,7 +63,7 @@ def pool_of(
         max_per_sequence=rules.per_sequence,
         wanted=wanted_of(found, rules),
         queries=queries,
-        class_counts=found.frames_per_class if with_classes else (),
+        class_counts=found.frames_per_class if boxes.class_scores is not None else (),
         expected_loss=expected_loss_of(found, rows, calibrated),
         trust=calibrated.trust,
     )
@@ -71,23 +71,20 @@ def pool_of(
 
 def expected_loss_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
     """(R,) what the detector is expected to get wrong in each frame, 0..1."""
-    confidence = [found.detections[row].confidence for row in rows]
+    confidence = found.boxes.confidence.take(rows)
     return expected_loss(confidence, chances_of(found, rows, calibrated), found.missed[rows])
 
 
-def chances_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> list[Reals]:
+def chances_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Ragged:
     """Of each of R frames, (K,) how probable each box that was found is an object."""
-    detections = [found.detections[row] for row in rows]
-    return calibrated.calibration.chances(
-        [each.class_id for each in detections], [each.confidence for each in detections]
-    )
+    boxes = found.boxes.take(rows)
+    return calibrated.calibration.chances(boxes.class_id, boxes.confidence)
 
 
 def seconds_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
     """(R,) what labeling each frame is expected to cost; the same for all until answers have told."""
     cost = calibrated.cost
-    boxes = [chance.sum() for chance in chances_of(found, rows, calibrated)]
-    seconds: Reals = cost.frame + cost.box * np.array(boxes, dtype=np.float64)
+    seconds: Reals = cost.frame + cost.box * chances_of(found, rows, calibrated).sums()
     return seconds if cost.known or not len(seconds) else np.full(len(seconds), seconds.mean())
 
 

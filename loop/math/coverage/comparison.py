@@ -9,8 +9,9 @@ from datetime import datetime, tzinfo
 
 import numpy as np
 
-from connectors.ports import Array, Detections
+from connectors.ports import Array
 from loop.base.arrays import Bools, Ints, Reals
+from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
 from loop.math.coverage.frame_arrays import Side
 from loop.math.coverage.gaps import (
@@ -18,7 +19,6 @@ from loop.math.coverage.gaps import (
     Gap,
     candidates_of,
     class_candidates,
-    frame_confidence,
     rank_gaps,
 )
 from loop.math.coverage.overlap import merge_overlapping
@@ -62,12 +62,12 @@ class GapSettings:
 class Evidence:
     """What is known of both sides.
 
-    detections: by production row. labeled: by training row, the class ids of its boxes, (B,) int64 each.
+    boxes: by production row. labeled: by training row, the class ids of its boxes, (B,) int64 each.
     """
 
     production: Side
     training: Side
-    detections: Sequence[Detections]
+    boxes: FrameBoxes
     labeled: Sequence[Ints]
     classes: tuple[str, ...]
 
@@ -120,7 +120,7 @@ class Comparison:
 
     production: Side
     training: Side
-    detections: Sequence[Detections]
+    boxes: FrameBoxes
     classes: tuple[str, ...]
     boxes_per_class: Ints
     frames_per_class: Ints
@@ -170,7 +170,7 @@ def compare(
         else []
     )
     boxes, frames_with = _class_counts(known.labeled, len(known.classes))
-    scores = class_maxima(known.detections, len(known.classes))
+    scores = known.boxes.class_maxima(len(known.classes))
     classes = class_candidates(known.classes, boxes, frames_with, len(training), scores)
     conditioned = [candidate for facet in facets for candidate in candidates_of(facet)]
     every = [*conditioned, *region_candidates(regions), *classes]
@@ -180,7 +180,7 @@ def compare(
     return Comparison(
         production=production,
         training=training,
-        detections=known.detections,
+        boxes=known.boxes,
         classes=known.classes,
         boxes_per_class=boxes,
         frames_per_class=frames_with,
@@ -200,17 +200,6 @@ def _called(candidate: Candidate, slices: KnownSlices) -> Candidate:
     return replace(candidate, name=name, label=name) if name else candidate
 
 
-def class_maxima(detections: Sequence[Detections], classes: int) -> Reals:
-    """(N, C) the highest score of each class in each frame, before suppression where it is known."""
-    maxima = np.zeros((len(detections), classes))
-    for row, found in enumerate(detections):
-        if len(found.confidence) and found.class_scores is not None:
-            maxima[row] = found.class_scores.max(axis=0)
-        elif len(found.confidence):
-            np.maximum.at(maxima[row], found.class_id, found.confidence)
-    return maxima
-
-
 def _named_vectors(words: Words) -> list[tuple[str, Array]]:
     """The first sentence of every option, to name regions by; none without prompts."""
     if not words.vectors:
@@ -224,7 +213,7 @@ def _ranked(known: Evidence, candidates: Sequence[Candidate], settings: GapSetti
     ranked = rank_gaps(
         candidates,
         known.production.group,
-        frame_confidence([each.confidence for each in known.detections]),
+        known.boxes.mean_confidence(),
         min_share=settings.min_share,
         max_share=settings.max_share,
         seed=seed,
@@ -238,12 +227,7 @@ def _missed(known: Evidence, search: Search) -> Reals:
     order = np.argsort(training)
     place = order[np.minimum(np.searchsorted(training[order], found), len(order) - 1)]
     objects = np.array([len(ids) for ids in known.labeled], dtype=np.float64)
-    return missed_objects(scores_of(known.detections), np.where(found >= 0, objects[place], np.inf))
-
-
-def scores_of(detections: Sequence[Detections]) -> list[Array]:
-    """Of each frame's boxes: (K, C) class scores, or (K,) confidences where only these are known."""
-    return [each.confidence if each.class_scores is None else each.class_scores for each in detections]
+    return missed_objects(known.boxes.scores, np.where(found >= 0, objects[place], np.inf))
 
 
 def _facets(known: Evidence, words: Words, settings: GapSettings, local: tzinfo) -> list[Facet]:

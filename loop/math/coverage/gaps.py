@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.coverage.facets import UNKNOWN, Facet, Kind, slice_key
@@ -192,14 +191,6 @@ def suspicion_limit(score: Reals, suspect: float) -> float:
         return suspect
     high = float(np.quantile(score, 0.99))
     return min(suspect, high) if high > 5 * max(float(np.median(score)), 1e-3) else suspect
-
-
-def frame_confidence(confidences: Sequence[NDArray[np.floating]], least: float = 0.1) -> Reals:
-    """(N,) mean confidence of a frame's boxes of at least `least`; 0 for a frame without,
-    in which the detector sees nothing.
-    """
-    kept = [boxes[boxes >= least] for boxes in confidences]
-    return np.array([boxes.mean() if len(boxes) else 0.0 for boxes in kept], dtype=np.float64)
 
 
 def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.isotonic import IsotonicRegression
 
-from loop.base.arrays import Bools, Ints, Reals
+from loop.base.arrays import Bools, Reals
 from loop.math.boxes.matching import ImageMatch
+from samplers.ragged import Ragged
 
 FEW_HITS = 50
 
@@ -34,12 +35,9 @@ class Calibration:
                 chance[own] = curve.predict(given[own])
         return chance
 
-    def chances(self, class_ids: Sequence[Ints], confidences: Sequence[NDArray[np.floating]]) -> list[Reals]:
+    def chances(self, class_ids: Ragged, confidences: Ragged) -> Ragged:
         """The same for N frames, (K,) each; all boxes are looked up at once."""
-        if not confidences:
-            return []
-        ends = np.cumsum([len(each) for each in confidences])[:-1]
-        return np.split(self.chance(np.concatenate(class_ids), np.concatenate(confidences)), ends)
+        return confidences.with_values(self.chance(class_ids.values, confidences.values))
 
 
 def calibrate(matches: Sequence[ImageMatch]) -> Calibration:

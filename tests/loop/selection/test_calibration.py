@@ -188,13 +188,12 @@ def test_boxes_are_shared_out_by_their_class_scores_where_these_are_known(
 ) -> None:
     request = Request(12, "hybrid", dry_run=True, explain=True)
     classes = len(view.classes)
-    scored = [
-        replace(each, class_scores=np.full((len(each.confidence), classes), 0.5, np.float32))
-        for each in view.detections
-    ]
-    unscored = [replace(each, class_scores=None) for each in view.detections]
-    even = select_from(parts.project, replace(view, detections=scored), request).explanation
-    plain = select_from(parts.project, replace(view, detections=unscored), request).explanation
+    half = view.boxes.confidence.with_values(
+        np.full((len(view.boxes.confidence.values), classes), 0.5, np.float32)
+    )
+    scored, unscored = replace(view.boxes, class_scores=half), replace(view.boxes, class_scores=None)
+    even = select_from(parts.project, replace(view, boxes=scored), request).explanation
+    plain = select_from(parts.project, replace(view, boxes=unscored), request).explanation
     assert even is not None
     assert plain is not None
     assert np.ptp([each.boxes for each in even.classes]) == pytest.approx(0, abs=1e-6)

@@ -130,7 +130,7 @@ def test_inclusion_probabilities_are_those_of_the_draw(analyzed: FakeParts, view
 def test_what_a_model_believes_has_no_part_in_drawing_evaluation_frames(
     analyzed: FakeParts, view: CoverageView
 ) -> None:
-    blind = replace(view, detections=view.detections[::-1])
+    blind = replace(view, boxes=view.boxes.take(np.arange(len(view.production))[::-1]))
     first, second = (
         of_purpose(select_from(analyzed.project, each, Request(12, "entropy", 3, True)), "evaluation")
         for each in (view, blind)

@@ -10,7 +10,6 @@ from loop.math.coverage.gaps import (
     Candidate,
     candidates_of,
     class_candidates,
-    frame_confidence,
     rank_gaps,
     spread_examples,
     suspicion_limit,
@@ -180,11 +179,6 @@ def test_suspicion_goes_down_only_where_something_stands_out() -> None:
     peaked = np.where(np.arange(1000) < 20, 0.06, 0.002)
     assert suspicion_limit(peaked, 0.1) == pytest.approx(0.06)
     assert suspicion_limit(np.zeros(0), 0.1) == 0.1
-
-
-def test_confidence_of_a_frame() -> None:
-    boxes = [np.array([0.9, 0.5, 0.05]), np.array([0.05]), np.zeros(0)]
-    np.testing.assert_allclose(frame_confidence(boxes), [0.7, 0, 0])
 
 
 def test_gaps_with_the_same_frames_become_one() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from loop.math.boxes.matching import ImageMatch
 from loop.math.evaluation.calibration import calibrate
+from samplers.ragged import Ragged
 
 
 def match(class_id: np.ndarray, confidence: np.ndarray, hit: np.ndarray) -> ImageMatch:
@@ -50,6 +51,7 @@ def test_frames_looked_up_at_once_get_what_each_gets_alone() -> None:
     learned, rng = calibrate([overconfident(0)]), np.random.default_rng(2)
     sizes = [3, 0, 5, 1]
     classes, given = [rng.integers(0, 3, size) for size in sizes], [rng.random(size) for size in sizes]
-    for found, class_id, confidence in zip(learned.chances(classes, given), classes, given, strict=True):
+    at_once = learned.chances(Ragged.of(classes), Ragged.of(given))
+    for found, class_id, confidence in zip(at_once, classes, given, strict=True):
         np.testing.assert_array_equal(found, learned.chance(class_id, confidence))
-    assert learned.chances([], []) == []
+    assert len(learned.chances(Ragged.of([]), Ragged.of([]))) == 0
