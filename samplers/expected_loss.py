@@ -27,7 +27,7 @@ def expected_loss(
     scores: N arrays (K,) or (K, C) of sigmoid scores; the top class counts. chance: N arrays (K,), p of every box, its own
     score when left out. missed: (N,) objects expected beside those that were found, >= 0.
     """
-    found = Ragged.of(scores).top
+    found = _top(scores)
     confidence = found.values.astype(np.float64)
     p = confidence if chance is None else Ragged.of(chance).values.astype(np.float64)
     frame = found.row
@@ -47,9 +47,16 @@ def missed_objects(scores: Sequence[NDArray[Any]], neighbor_counts: ArrayLike) -
     """
     least = np.asarray(neighbor_counts, dtype=np.float64).min(axis=1, initial=np.inf)
     least = np.where(np.isfinite(least), least, 0)
-    found = Ragged.of(scores).top.sums()
+    found = _top(scores).sums()
     missed: Reals = np.where(found < least / 2, least - found, 0.0)
     return missed
+
+
+def _top(scores: Sequence[NDArray[Any]]) -> Ragged:
+    """(K,) of each frame: its scores, or of several classes the highest."""
+    if isinstance(scores, Ragged):
+        return scores.top
+    return Ragged.of([boxes if boxes.ndim == 1 else boxes.max(axis=1, initial=0.0) for boxes in scores])
 
 
 def _per_frame(value: Reals, frame: NDArray[np.int64], size: int) -> Reals:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
@@ -12,8 +11,8 @@ import numpy as np
 from connectors.ports import Array
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.boxes.frame_boxes import FrameBoxes
-from loop.math.coverage.facets import Facet, daypart_names, measured_facets, metadata_facet, prompt_facet
-from loop.math.coverage.frame_arrays import Side
+from loop.math.coverage.facets import Facet, by_daypart, measured_facets, metadata_facet, prompt_facet
+from loop.math.coverage.frame_arrays import Named, Side
 from loop.math.coverage.gaps import (
     Candidate,
     Gap,
@@ -36,6 +35,8 @@ from loop.math.coverage.strata import Strata, strata_of
 from loop.settings.conditions import Conditions, PromptGroup
 from samplers.expected_loss import missed_objects
 
+QUARTER = 900.0
+"""Seconds."""
 ALIKE = 10
 """So many labeled frames nearest to a frame tell what there is to see in it."""
 
@@ -238,7 +239,7 @@ def _facets(known: Evidence, words: Words, settings: GapSettings, local: tzinfo)
             _metadata(column, conditions, production, training, local) for column in conditions.metadata
         ]
     if settings.measured:
-        cameras = [side.camera_names() for side in (production, training)]
+        cameras = production.by_camera, training.by_camera
         found += measured_facets(conditions.bins, production.measures, training.measures, *cameras)
     if settings.prompts:
         for group in conditions.groups:
@@ -258,10 +259,10 @@ def _metadata(column: str, conditions: Conditions, production: Side, training: S
     return metadata_facet(column, here, there, conditions.daypart_ids if column == "daypart" else None)
 
 
-def _column(column: str, conditions: Conditions, side: Side, local: tzinfo) -> list[str | None]:
+def _column(column: str, conditions: Conditions, side: Side, local: tzinfo) -> Named:
     if column == "daypart":
-        return daypart_names(hours_of(side.captured_at, local), conditions.dayparts)
-    return side.camera_names() if column == "camera" else side.site_names()
+        return by_daypart(hours_of(side.captured_at, local), conditions.dayparts)
+    return side.by_camera if column == "camera" else side.by_site
 
 
 def hours_of(captured_at: Reals, local: tzinfo) -> Reals:
@@ -269,14 +270,19 @@ def hours_of(captured_at: Reals, local: tzinfo) -> Reals:
 
     captured_at: (N,) seconds since 1970, NaN for unknown.
     """
-    return np.array([_hour(seconds, local) for seconds in captured_at.tolist()], dtype=np.float64)
+    hours = np.full(len(captured_at), np.nan)
+    known = np.isfinite(captured_at)
+    # Clocks are put forward and back at whole quarters of an hour: within one, the offset is the same.
+    quarters, place = np.unique(np.floor(captured_at[known] / QUARTER), return_inverse=True)
+    offsets = np.array([_offset(quarter * QUARTER, local) for quarter in quarters.tolist()], dtype=np.float64)
+    minutes = np.floor((captured_at[known] + offsets[place]) / 60) % (24 * 60)
+    hours[known] = minutes / 60
+    return hours
 
 
-def _hour(seconds: float, local: tzinfo) -> float:
-    if math.isnan(seconds):
-        return math.nan
-    clock = datetime.fromtimestamp(seconds, local)
-    return clock.hour + clock.minute / 60
+def _offset(seconds: float, local: tzinfo) -> float:
+    offset = datetime.fromtimestamp(seconds, local).utcoffset()
+    return offset.total_seconds() if offset else 0.0
 
 
 def _class_counts(labeled: Sequence[Ints], classes: int) -> tuple[Ints, Ints]:

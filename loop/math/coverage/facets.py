@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from loop.base.arrays import Ints, Reals
+from loop.math.coverage.frame_arrays import Named
 from loop.math.coverage.prompts import Assignment
 from loop.settings.conditions import ENOUGH_FRAMES, Bin, PromptGroup
 
@@ -57,27 +57,27 @@ def slice_key(*parts: str) -> str:
 
 def metadata_facet(
     name: str,
-    production: Sequence[str | None],
-    training: Sequence[str | None],
+    production: Named,
+    training: Named,
     ids: Mapping[str, str] | None = None,
 ) -> Facet:
-    """Options are the values that production shows; None and the empty string are unknown. ids: of options that are
+    """Options are the names that production shows; None and the empty one are unknown. ids: of options that are
     called otherwise."""
-    options = tuple(sorted({value for value in production if value}))
+    shown = [production.names[code] for code in np.unique(production.code).tolist()]
+    options = tuple(sorted({name for name in shown if name}))
     row = {option: index for index, option in enumerate(options)}
     codes = _codes(production, row), _codes(training, row)
     own = tuple((ids or {}).get(option, option) for option in options)
-    return Facet(name, "metadata", options, *codes, np.ones(len(production)), option_ids=own)
+    return Facet(name, "metadata", options, *codes, np.ones(len(production.code)), option_ids=own)
 
 
-def daypart_names(hours: Reals, dayparts: Sequence[tuple[str, float, float]]) -> list[str | None]:
+def by_daypart(hours: Reals, dayparts: Sequence[tuple[str, float, float]]) -> Named:
     """The part of the day of each hour (N,) in 0..24; None for NaN and for hours of no part."""
-    names: list[str | None] = [None] * len(hours)
-    for name, start, end in dayparts:
+    code = np.full(len(hours), len(dayparts), dtype=np.int64)
+    for place, (_, start, end) in enumerate(dayparts):
         inside = (hours >= start) & (hours < end) if start < end else (hours >= start) | (hours < end)
-        for index in np.flatnonzero(inside):
-            names[index] = name
-    return names
+        code[inside] = place
+    return Named(code, (*(name for name, _, _ in dayparts), None))
 
 
 def prompt_facet(group: PromptGroup, production: Assignment, training: Assignment) -> Facet:
@@ -99,8 +99,8 @@ def measured_facets(
     bins: Sequence[Bin],
     production: Mapping[str, Reals],
     training: Mapping[str, Reals],
-    production_camera: Sequence[str | None],
-    training_camera: Sequence[str | None],
+    production_camera: Named,
+    training_camera: Named,
 ) -> list[Facet]:
     """One facet per bin whose measurement both sides have; limits are quantiles of the training set.
 
@@ -108,7 +108,7 @@ def measured_facets(
     frames differs several times between cameras. Frames of which nobody knows the camera (None) count as
     one camera. NaN is unknown.
     """
-    here, there = np.array(production_camera, dtype=object), np.array(training_camera, dtype=object)
+    here, there = production_camera, training_camera
     facets = []
     for bin_ in bins:
         if bin_.measure not in production or not np.isfinite(training.get(bin_.measure, np.zeros(0))).any():
@@ -131,22 +131,25 @@ class _Limits:
     own: Mapping[str | None, float]
 
 
-def _limits(bin_: Bin, training: Reals, camera: NDArray[np.object_]) -> _Limits:
+def _limits(bin_: Bin, training: Reals, camera: Named) -> _Limits:
     own: dict[str | None, float] = {}
-    for name in set(camera.tolist()) if bin_.per_camera else ():
-        values = training[(camera == name) & np.isfinite(training)]
+    for code in np.unique(camera.code).tolist() if bin_.per_camera else ():
+        values = training[(camera.code == code) & np.isfinite(training)]
         if len(values) >= ENOUGH_FRAMES:
-            own[name] = float(np.quantile(values, bin_.quantile))
+            own[camera.names[code]] = float(np.quantile(values, bin_.quantile))
     return _Limits(float(np.nanquantile(training, bin_.quantile)), own)
 
 
-def _beyond(bin_: Bin, values: Reals, camera: NDArray[np.object_], limits: _Limits) -> tuple[Ints, Reals]:
-    limit = np.array([limits.own.get(name, limits.overall) for name in camera], dtype=np.float64)
+def _beyond(bin_: Bin, values: Reals, camera: Named, limits: _Limits) -> tuple[Ints, Reals]:
+    by_name = [limits.own.get(name, limits.overall) for name in camera.names]
+    limit = np.array(by_name, dtype=np.float64)[camera.code]
     margin = limit - values if bin_.side == "below" else values - limit
     unknown = np.isnan(margin)
     code = np.where(unknown, UNKNOWN, np.where(margin > 0, 0, NONE)).astype(np.int64)
     return code, np.where(unknown, 0.0, margin)
 
 
-def _codes(values: Sequence[str | None], row: Mapping[str, int]) -> Ints:
-    return np.array([row.get(value, NONE) if value else UNKNOWN for value in values], dtype=np.int64)
+def _codes(named: Named, row: Mapping[str, int]) -> Ints:
+    by_name = np.array([row.get(name, NONE) if name else UNKNOWN for name in named.names], dtype=np.int64)
+    codes: Ints = by_name[named.code]
+    return codes

@@ -12,6 +12,25 @@ from loop.base.arrays import Ints, Reals
 
 
 @dataclass(frozen=True, eq=False)
+class Named:
+    """A name for each of N frames. code: (N,) int64 index of `names`; None is no name."""
+
+    code: Ints
+    names: tuple[str | None, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[str | None]) -> Named:
+        """From (N,) names."""
+        names = tuple(dict.fromkeys(values))
+        row = {name: index for index, name in enumerate(names)}
+        return cls(np.array([row[value] for value in values], dtype=np.int64), names)
+
+    def listed(self) -> list[str | None]:
+        """(N,) names."""
+        return [self.names[code] for code in self.code.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
 class Side:
     """N frames of one side of the comparison, row by row.
 
@@ -36,13 +55,15 @@ class Side:
     def __len__(self) -> int:
         return len(self.seq)
 
-    def camera_names(self) -> list[str | None]:
-        """(N,) the camera of each frame, None where nobody knows."""
-        return [self.cameras[code] for code in self.camera]
+    @property
+    def by_camera(self) -> Named:
+        """The camera of each frame, None where nobody knows."""
+        return Named(self.camera, self.cameras)
 
-    def site_names(self) -> list[str | None]:
-        """(N,) the site of each frame, None where nobody knows."""
-        return [self.sites[code] for code in self.site]
+    @property
+    def by_site(self) -> Named:
+        """The site of each frame, None where nobody knows."""
+        return Named(self.site, self.sites)
 
 
 def side_of(
@@ -95,11 +116,38 @@ def sequences(named: Sequence[str | None], camera: Ints, group: Ints, seconds: R
 
     seconds: (N,) when each was captured, NaN where nobody knows.
     """
+    return sequences_of(Named.of(named), camera, group, seconds)
+
+
+def sequences_of(named: Named, camera: Ints, group: Ints, seconds: Reals) -> Ints:
+    """The same from names by code."""
     by_time = bursts(camera, seconds)
-    places = zip(named, camera.tolist(), group.tolist(), by_time.tolist(), strict=True)
-    codes = codes_of([f"{day}/{own}/{name}" if name else f"#{burst}" for name, own, day, burst in places])
-    alone = np.array([not name for name in named], dtype=bool) & (by_time < 0)
-    return np.where(alone, -1, codes)
+    has_name = np.array([bool(name) for name in named.names] or [False])[named.code]
+    places = np.stack(
+        [
+            np.where(has_name, group, 0),
+            np.where(has_name, camera, 0),
+            np.where(has_name, named.code, -1),
+            np.where(has_name, 0, by_time),
+        ]
+    )
+    different, code = _different(places)
+    words = [
+        f"{day}/{own}/{named.names[name]}" if name >= 0 else f"#{burst}"
+        for day, own, name, burst in different.T.tolist()
+    ]
+    return np.where(~has_name & (by_time < 0), -1, codes_of(words)[code] if len(code) else code)
+
+
+def _different(columns: Ints) -> tuple[Ints, Ints]:
+    """The different columns (F, U), and (N,) the index of each of N."""
+    order = np.lexsort(columns)
+    ordered = columns[:, order]
+    new = np.ones(ordered.shape[1], dtype=np.bool_)
+    new[1:] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
+    code = np.empty(len(order), dtype=np.int64)
+    code[order] = np.cumsum(new) - 1
+    return ordered[:, new], code
 
 
 def bursts(camera: Ints, seconds: Reals, gap: float = 30.0) -> Ints:

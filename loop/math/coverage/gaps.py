@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -108,9 +108,13 @@ def rank_gaps(
     known: of an imported set that does not say its cameras, the few frames labeled since do not speak for all.
     """
     draws = resampling(group, seed)
-    gaps = [_gap(candidate, group, confidence, draws) for candidate in candidates if candidate.inside.any()]
-    real = [gap for gap in gaps if gap.deficit > 0 and _shown(gap, min_share, max_share)]
-    return sorted(real, key=lambda gap: (-gap.score, gap.name))
+    measured = [(one, _gap(one, confidence, draws)) for one in candidates if one.inside.any()]
+    gaps = [
+        replace(gap, frames=spread_examples(gap.frames, one.strength, draws.code))
+        for one, gap in measured
+        if gap.deficit > 0 and _shown(gap, min_share, max_share)
+    ]
+    return sorted(gaps, key=lambda gap: (-gap.score, gap.name))
 
 
 def candidates_of(facet: Facet) -> list[Candidate]:
@@ -207,7 +211,8 @@ def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:
     return ordered
 
 
-def _gap(candidate: Candidate, group: Ints, confidence: Reals, draws: Resampling) -> Gap:
+def _gap(candidate: Candidate, confidence: Reals, draws: Resampling) -> Gap:
+    """With its frames in no order yet."""
     inside = candidate.inside & candidate.known
     share = float(inside.sum() / max(int(candidate.known.sum()), 1))
     interval = draws.interval(inside, candidate.known)
@@ -226,8 +231,8 @@ def _gap(candidate: Candidate, group: Ints, confidence: Reals, draws: Resampling
         deficit=deficit,
         confidence_inside=here,
         confidence_elsewhere=elsewhere,
-        frames=spread_examples(np.flatnonzero(inside), candidate.strength, group),
-        groups=len(np.unique(group[inside])),
+        frames=np.flatnonzero(inside),
+        groups=int(np.count_nonzero(np.bincount(draws.code[inside]))),
         why=_why(candidate, share, here, elsewhere),
         score=deficit * (SEES_WELL + drop) * certainty * candidate.training_known,
         training_known=candidate.training_known,

@@ -29,7 +29,7 @@ def test_a_side_is_what_is_stored_of_its_frames(parts: FakeParts) -> None:
     assert side.group.tolist() == [row.group_id for row in rows]
     np.testing.assert_array_equal(side.vectors, [vectors[row.seq] for row in rows])
     np.testing.assert_array_equal(side.measures["contrast"], [measured[row.seq]["contrast"] for row in rows])
-    for row, camera, seconds in zip(rows, side.camera_names(), side.captured_at, strict=True):
+    for row, camera, seconds in zip(rows, side.by_camera.listed(), side.captured_at, strict=True):
         assert camera == (None if row.camera == "unknown" else row.camera)
         assert np.isnan(seconds) if row.captured_at is None else seconds == row.captured_at.timestamp()
-    assert {"cam0", "cam1", None} == set(side.camera_names())
+    assert {"cam0", "cam1", None} == set(side.by_camera.listed())

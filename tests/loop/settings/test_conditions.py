@@ -9,6 +9,7 @@ import yaml
 
 from loop.base.errors import ConfigError
 from loop.math.coverage.facets import measured_facets, prompt_facet
+from loop.math.coverage.frame_arrays import Named
 from loop.math.coverage.prompts import Assignment, assign, option_vectors, smooth_by_sequence
 from loop.settings.conditions import Bin, PromptGroup, load_conditions, parse_conditions
 
@@ -173,7 +174,7 @@ def test_measured_bins_are_relative_to_the_training_set() -> None:
     training = {"brightness": np.linspace(0.3, 0.7, 101)}
     production = {"brightness": np.array([0.1, 0.5, 0.9, np.nan])}
     bins = [Bin("dark", "brightness", "below", 0.01), Bin("glaring", "brightness", "above", 0.99)]
-    dark, glaring = measured_facets(bins, production, training, ["c"] * 4, ["c"] * 101)
+    dark, glaring = measured_facets(bins, production, training, Named.of(["c"] * 4), Named.of(["c"] * 101))
     assert dark.production.tolist() == [0, -1, -1, -2]
     assert glaring.production.tolist() == [-1, -1, 0, -2]
     assert (dark.training == 0).sum() == 1
@@ -185,11 +186,15 @@ def test_sharpness_is_compared_within_a_camera() -> None:
     camera = ["clear"] * 50 + ["soft"] * 50
     production = {"sharpness": np.array([0.5, 0.25, 0.25])}
     blurry = Bin("blurry", "sharpness", "below", 0.01, per_camera=True)
-    facet = measured_facets([blurry], production, training, ["clear", "soft", "new"], camera)[0]
+    facet = measured_facets(
+        [blurry], production, training, Named.of(["clear", "soft", "new"]), Named.of(camera)
+    )[0]
     assert facet.production.tolist() == [0, -1, -1]
     globally = Bin("blurry", "sharpness", "below", 0.01)
     assert (
-        measured_facets([globally], production, training, ["clear", "soft", "new"], camera)[0].production[0]
+        measured_facets(
+            [globally], production, training, Named.of(["clear", "soft", "new"]), Named.of(camera)
+        )[0].production[0]
         == -1
     )
 
@@ -199,17 +204,21 @@ def test_frames_of_unknown_cameras_count_as_one_camera() -> None:
     blurry = Bin("blurry", "sharpness", "below", 0.01, per_camera=True)
     camera = [None] * 50 + ["soft"] * 50
     (facet,) = measured_facets(
-        [blurry], {"sharpness": np.array([0.5, 0.25])}, training, [None, "soft"], camera
+        [blurry], {"sharpness": np.array([0.5, 0.25])}, training, Named.of([None, "soft"]), Named.of(camera)
     )
     assert facet.production.tolist() == [0, -1]
 
 
 def test_a_measurement_that_one_side_lacks_is_left_out() -> None:
     bins = [Bin("dark", "brightness", "below", 0.01)]
-    assert measured_facets(bins, {}, {"brightness": np.ones(3)}, [], ["c"] * 3) == []
+    assert measured_facets(bins, {}, {"brightness": np.ones(3)}, Named.of([]), Named.of(["c"] * 3)) == []
     assert (
         measured_facets(
-            bins, {"brightness": np.ones(1)}, {"brightness": np.full(3, np.nan)}, ["c"], ["c"] * 3
+            bins,
+            {"brightness": np.ones(1)},
+            {"brightness": np.full(3, np.nan)},
+            Named.of(["c"]),
+            Named.of(["c"] * 3),
         )
         == []
     )

@@ -51,14 +51,14 @@ def test_cameras_share_no_sequence_and_an_empty_name_is_none() -> None:
 def test_a_side_keeps_the_names_of_cameras_and_sites() -> None:
     made = side(Shot(1, None, 0, "gate"), Shot(1, None, 0, "dock"), Shot(1, None, 0, "gate"))
     assert (made.camera.tolist(), made.cameras) == ([1, 0, 1], ("dock", "gate"))
-    assert made.camera_names() == ["gate", "dock", "gate"]
-    assert made.site_names() == ["yard"] * 3
+    assert made.by_camera.listed() == ["gate", "dock", "gate"]
+    assert made.by_site.listed() == ["yard"] * 3
     assert (len(made), len(side())) == (3, 0)
 
 
 def test_an_unknown_camera_has_a_code_and_no_name() -> None:
     made = side(Shot(1, None, 0, "gate"), Shot(1, None, 0, "?"), Shot(1, None, 0, "?"))
-    assert made.camera_names() == ["gate", None, None]
+    assert made.by_camera.listed() == ["gate", None, None]
     assert made.sequence.tolist()[1:] == [made.sequence[1]] * 2, "frames of one moment of it belong together"
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loop.math.coverage.facets import UNKNOWN, Facet, daypart_names, metadata_facet
+from loop.math.coverage.facets import UNKNOWN, Facet, by_daypart, metadata_facet
+from loop.math.coverage.frame_arrays import Named
 from loop.math.coverage.gaps import (
     Candidate,
     candidates_of,
@@ -123,7 +124,7 @@ def test_interval_resamples_groups_not_frames() -> None:
 
 
 def test_unknown_frames_count_in_no_share() -> None:
-    facet = metadata_facet("camera", ["a", "a", "b", None], ["a", "a", "", None, "c"])
+    facet = metadata_facet("camera", Named.of(["a", "a", "b", None]), Named.of(["a", "a", "", None, "c"]))
     assert facet.production.tolist() == [0, 0, 1, -2]
     assert facet.training.tolist() == [0, 0, -2, -2, -1]
     a, b = candidates_of(facet)
@@ -134,13 +135,13 @@ def test_unknown_frames_count_in_no_share() -> None:
 
 
 def test_where_nothing_is_known_of_training_nothing_is_claimed() -> None:
-    assert candidates_of(metadata_facet("camera", ["a", "b"], [None, ""])) == []
+    assert candidates_of(metadata_facet("camera", Named.of(["a", "b"]), Named.of([None, ""]))) == []
 
 
 def test_parts_of_the_day_may_pass_midnight() -> None:
     parts = [("night", 21.0, 6.0), ("noon", 11.0, 13.0)]
     hours = np.array([23, 5.9, 6, 12, np.nan])
-    assert daypart_names(hours, parts) == ["night", "night", None, "noon", None]
+    assert by_daypart(hours, parts).listed() == ["night", "night", None, "noon", None]
 
 
 def test_examples_take_turns_over_groups() -> None:
@@ -244,7 +245,9 @@ def test_without_gaps_every_frame_is_of_no_stratum() -> None:
 def test_what_is_labeled_is_counted_among_frames_of_which_it_is_known() -> None:
     """A thousand imported images tell no time of day; of forty labeled frames that do, four are of the night."""
     facet = metadata_facet(
-        "daypart", ["night"] * 300 + ["day"] * 700, [None] * 1000 + ["night"] * 4 + ["day"] * 36
+        "daypart",
+        Named.of(["night"] * 300 + ["day"] * 700),
+        Named.of([None] * 1000 + ["night"] * 4 + ["day"] * 36),
     )
     (night,) = rank_gaps(candidates_of(facet), np.arange(1000) // 20, np.full(1000, 0.5), max_share=0.5)
     assert night.training_share == pytest.approx(0.1)
