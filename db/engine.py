@@ -68,9 +68,9 @@ def schema_head() -> str:
 
 
 def schema_revisions() -> list[str]:
-    """Those that this fieldloop knows, oldest first: their files begin with them.
+    """Those that this fieldloop knows, oldest first.
 
-    Read off the names, because nearly every start finds a database that is up to date and then needs no Alembic.
+    Read off the names of their files: a start that finds the database up to date needs no Alembic.
     """
     return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 

@@ -1,4 +1,7 @@
-"""Every import contract of pyproject.toml fails when it is broken: a forbidden import is planted in a copy of the code."""
+"""Every import contract of pyproject.toml fails when it is broken.
+
+A forbidden import is planted in a copy of the code.
+"""
 
 from __future__ import annotations
 

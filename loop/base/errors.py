@@ -27,8 +27,8 @@ class PurposeError(LoopError):
 
     def __init__(self, step: str, purpose: str) -> None:
         super().__init__(
-            f"{step}: expected frames to train or to evaluate with, got one for {purpose}, which this version cannot serve; "
-            "upgrade fieldloop"
+            f"{step}: expected frames to train or to evaluate with, got one for {purpose}, "
+            "which this version cannot serve; upgrade fieldloop"
         )
 
 

@@ -95,8 +95,9 @@ def ingest(
     until_whole: bool = False,
     given: Given = NOTHING_GIVEN,
 ) -> IngestReport:
-    """Takes in everything new from the source. until_whole: wait a little for files that are still being written.
+    """Takes in everything new from the source.
 
+    until_whole: wait a little for files that are still being written.
     Raises SourceError, ConfigError.
     """
     project, rules = parts.project, rules_of(parts.project.settings)

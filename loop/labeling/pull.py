@@ -63,8 +63,9 @@ class PullReport:
 
 
 def pull(parts: Parts, progress: Progress) -> PullReport:
-    """Every change since the last pull. Raises LabelStudioError; nothing is lost, the next pull starts at the same point.
+    """Every change since the last pull.
 
+    Raises LabelStudioError; nothing is lost, the next pull starts at the same point.
     Raises ProjectError before the first push.
     """
     project, external = parts.project, label_studio_project(parts.project)

@@ -69,7 +69,8 @@ def push(
     configured = project.settings.label_studio.project_id
     if new_project and configured:
         raise ConfigError(
-            f"label_studio.project_id: expected 0 with --new-project, got {configured}; set it to 0 or to the new project"
+            f"label_studio.project_id: expected 0 with --new-project, got {configured}; "
+            "set it to 0 or to the new project"
         )
     with exclusive(project.engine, "push") as mine:
         if not mine:

@@ -1,4 +1,7 @@
-"""Leaving a Label Studio project for another: what it holds is fetched first, then its open tasks go to the next one."""
+"""Leaving a Label Studio project for another.
+
+What it holds is fetched first, then its open tasks go to the next one.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ OVER_THERE = (TaskStatus.SENT, TaskStatus.CONFIRMED, TaskStatus.QUARANTINED)
 
 
 def renew_project(parts: Parts, progress: Progress) -> str:
-    """Fetches what the project holds, unless it is gone, then forgets it. What was done, "" before the first push.
+    """Fetches what the project holds, unless it is gone, then forgets it.
 
+    Answers what was done, "" before the first push.
     Raises LabelStudioError where its answers cannot be had; nothing is forgotten then.
     """
     former = label_studio_project(parts.project)
@@ -38,8 +42,12 @@ def _last_pull(parts: Parts, former: int, progress: Progress) -> str:
         return f"project {former} is not there any more, and with it every answer that was not pulled"
     except LabelStudioError as error:
         raise type(error)(
-            f"expected to fetch the answers of project {former} before another takes its place, got: {error}; "
-            f"no new project was made. To give its answers up, delete project {former} in Label Studio first"
+            f"expected to fetch the answers of project {former} before another takes its place, "
+            f"got: {error}; no new project was made. To give its answers up, "
+            f"delete project {former} in Label Studio first"
         ) from error
     fetched = "; ".join(report.lines())
-    return f"project {former} is left, its answers were fetched first ({fetched}); what is answered there from now on is not"
+    return (
+        f"project {former} is left, its answers were fetched first ({fetched}); "
+        "what is answered there from now on is not"
+    )

@@ -1,4 +1,7 @@
-"""The files of a project's checkpoints: each the bytes that the database names, models/deployed.pt those of the deployed one."""
+"""The files of a project's checkpoints: each holds the bytes that the database names.
+
+models/deployed.pt holds those of the deployed one.
+"""
 
 from __future__ import annotations
 

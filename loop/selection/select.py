@@ -123,8 +123,9 @@ def select(
 ) -> SelectReport:
     """Chooses a batch and queues it in one transaction; the settings decide what is not given.
 
-    like: sentences or image files that `targeted` looks for. show: is given the view that was chosen from, with what
-    was chosen. Raises ProjectError when nothing is analyzed yet, ConfigError.
+    like: sentences or image files that `targeted` looks for.
+    show: is given the view that was chosen from, with what was chosen.
+    Raises ProjectError when nothing is analyzed yet, ConfigError.
     """
     with exclusive(parts.project.engine, "select") as mine:
         if not mine:

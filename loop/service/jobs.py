@@ -1,6 +1,7 @@
-"""The jobs of `fieldloop serve`: one table. Each takes up whatever there is, says in a few words what it did, and may wake another.
+"""The jobs of `fieldloop serve`: one table.
 
-A job's schedule is a setting: `schedule.<name>`, or a key of its own such as `round.at`.
+A job takes up whatever there is, says in a few words what it did, and may wake another.
+Its schedule is a setting: `schedule.<name>`, or a key of its own such as `round.at`.
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ from loop.web.pages.gaps import write as write_gaps
 class Job:
     """One job of the table.
 
-    schedule: the dotted key of the setting that says when it runs. executor: the one of EXECUTORS that it may occupy.
-    run: does it; answers what it did, "" for nothing. wakes: the job that has work once this one did something.
+    schedule: the dotted key of the setting that says when it runs.
+    executor: the one of EXECUTORS that it may occupy.
+    run: does it; answers what it did, "" for nothing.
+    wakes: the job that has work once this one did something.
+    title: what a page calls it, "" for its name.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Job:
     executor: str
     run: Callable[[Parts, Progress], str]
     wakes: str = ""
+    title: str = ""
 
 
 def triggers_of(settings: Settings, jobs: Iterable[Job]) -> dict[str, BaseTrigger]:
@@ -101,6 +106,6 @@ JOBS = (
     Job("push", "schedule.push", "io", _push),
     Job("pull", "schedule.pull", "io", _pull),
     Job("round", "schedule.round", "training", rounds.step_or_start),
-    Job("round_at", "round.at", "io", _round_at, wakes="round"),
+    Job("round_at", "round.at", "io", _round_at, wakes="round", title="round by date"),
 )
 EXECUTORS = {"io": 3, "inference": 1, "selection": 1, "training": 1}

@@ -1,6 +1,7 @@
-"""The scheduler of `fieldloop serve`: it runs the jobs of `loop.service.jobs` and keeps a ledger of what came of them.
+"""The scheduler of `fieldloop serve`: it runs the jobs and keeps a ledger of what came of them.
 
-The job store is memory: what was due while the service was down is not owed, because every job takes up whatever there is.
+The job store is memory. What was due while the service was down is not owed, because every job
+takes up whatever there is.
 """
 
 from __future__ import annotations
@@ -36,12 +37,16 @@ class Stopping(BaseException):
 
 @dataclass(frozen=True)
 class State:
-    """What a job does now, and what came of its last run that did something or could not. checked_at: of its last run at all."""
+    """What a job does now, and what came of its last run that did something or could not.
+
+    checked_at: of its last run at all. title: what a page calls the job, "" for its name.
+    """
 
     now: str = ""
     outcome: str = ""
     detail: str = ""
     checked_at: datetime | None = None
+    title: str = ""
 
 
 class Service:
@@ -52,7 +57,7 @@ class Service:
         self.stop = stop
         self.jobs = jobs
         self.triggers = triggers_of(parts.project.settings, jobs)
-        self.states = {job.name: State() for job in jobs}
+        self.states = {job.name: State(title=job.title) for job in jobs}
         self.scheduler = BackgroundScheduler(
             executors={name: ThreadPoolExecutor(size) for name, size in EXECUTORS.items()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},

@@ -1,4 +1,4 @@
-"""Who may see the pages: on loopback everybody who asks for loopback, anywhere else whoever has the token."""
+"""Who may see the pages: on loopback everybody who asks for loopback, elsewhere the token's owner."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ TOKEN = "FIELDLOOP_WEB_TOKEN"  # noqa: S105
 COOKIE = "fieldloop_token"
 SHORTEST_TOKEN = 16
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -25,14 +25,17 @@ HEADERS = {
 
 
 def token_for(host: str) -> str:
-    """The token that every request must carry, "" on loopback. Raises ConfigError beyond loopback without one."""
+    """The token that every request must carry, "" on loopback.
+
+    Raises ConfigError beyond loopback without one.
+    """
     token = os.environ.get(TOKEN, "")
     if is_loopback(host):
         return ""
     if len(token) < SHORTEST_TOKEN:
         raise ConfigError(
-            f"web.host: expected a loopback address, or a token of {SHORTEST_TOKEN} characters or more in {TOKEN} beside it; "
-            f"got {host!r} and {'a shorter one' if token else 'none'}; make one with `openssl rand -hex 16`"
+            f"web.host: expected a loopback address, or a token of {SHORTEST_TOKEN} characters or more "
+            f"in {TOKEN} beside it; got {host!r} and {'a shorter one' if token else 'none'}; make one with `openssl rand -hex 16`"
         )
     return token
 
@@ -47,7 +50,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """Refuses requests without the token; on loopback, requests for another host's name (DNS rebinding)."""
+    """Refuses requests without the token, and on loopback those for another host (DNS rebinding)."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Commands that need no model load none of the large packages: that is what makes them answer at once."""
+"""Commands that need no model load no large package: that makes them answer at once."""
 
 from __future__ import annotations
 

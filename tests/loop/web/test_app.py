@@ -21,7 +21,11 @@ LOCAL = "http://localhost:8765"
 
 def well() -> dict[str, Any]:
     state = State("3/9 frames", "done", "3 frames", datetime(2026, 5, 1, tzinfo=UTC))
-    return {"ok": True, "jobs": {"ingest": state, "push": State()}, "label_studio": "http://localhost:8080"}
+    return {
+        "ok": True,
+        "jobs": {"ingest": state, "push": State(), "round_at": State(title="round by date")},
+        "label_studio": "http://localhost:8080",
+    }
 
 
 def client(project: Project, health: Any = well, base_url: str = LOCAL) -> TestClient:
@@ -55,6 +59,7 @@ def test_the_status_page_shows_every_step(full: Project) -> None:
         "1 not an image",
         "of 74",
         "3/9 frames",
+        "round by date",
         "Label Studio does not answer",
         "&lt;b&gt;broken.jpg",
         "cancelled",
