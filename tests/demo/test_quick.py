@@ -34,5 +34,5 @@ def test_the_quick_demo_ends_with_a_report(tmp_path: Path) -> None:
     finally:
         stop(server)
     report = tmp_path / "demo-run-quick" / "report.html"
-    assert f"report: {report}" in done.stdout
+    assert f"report: {report}" in done.stderr
     assert "</html>" in report.read_text(encoding="utf-8")
