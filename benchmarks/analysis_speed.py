@@ -3,9 +3,11 @@
     python -m benchmarks.analysis_speed [--frames 96] [--runs 3]
     python -m benchmarks.scale --report
 
-1080p JPEGs, CLIP's ViT-B-32 and YOLO11n at 640 px, both with random weights (some twenty boxes a frame), on the CPU. In turns: the same images, decoded and in
-memory, go through both models batch by batch and nothing else (`bare`); the same files are analyzed in a new project, by the command's
-own verb (`analysis`). Then each piece alone, one after another. Writes benchmarks/results/analysis_speed.json.
+1080p JPEGs, CLIP's ViT-B-32 and YOLO11n at 640 px, both with random weights (some twenty boxes a
+frame), on the CPU. In turns: the same images, decoded and in memory, go through both models batch
+by batch and nothing else (`bare`); the same files are analyzed in a new project, by the command's
+own verb (`analysis`). Then each piece alone, one after another. Writes
+benchmarks/results/analysis_speed.json.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ BATCH = 32
 SEED = 5
 CLIP, YOLO = "ViT-B-32", "yolo11n"
 SURE = -2.0
-"""Random weights see nothing: with this bias, one class on the coarsest grid leaves some twenty boxes in a frame."""
+"""Random weights see nothing: with this bias, one class on the coarsest grid leaves some twenty
+boxes in a frame.
+"""
 
 
 def main() -> None:
@@ -61,7 +65,9 @@ def main() -> None:
 def compared(
     folder: Path, pictures: Sequence[bytes], embedder: Embedder, detector: Detector, runs: int
 ) -> dict[str, Any]:
-    """Bare and analysis in turns, the share of each run, and what each piece costs alone, in ms a frame."""
+    """Bare and analysis in turns, the share of each run, and what each piece costs alone, in ms a
+    frame.
+    """
     images = [decode(data) for data in pictures]
     bare(images[:BATCH], embedder, detector)
     found: list[dict[str, Any]] = []
@@ -119,7 +125,9 @@ def project_of(
 def alone(
     folder: Path, pictures: Sequence[bytes], images: Sequence[Image], embedder: Embedder, detector: Detector
 ) -> dict[str, dict[str, float]]:
-    """Each piece by itself, one frame after another: CPU and wall ms a frame. The rest of analysis is the database."""
+    """Each piece by itself, one frame after another: CPU and wall ms a frame. The rest of analysis
+    is the database.
+    """
     meter = Meter()
     free = project_of(folder, pictures, _Known(embedder, images), _Seen(detector, images))
     steps: dict[str, Callable[[], object]] = {

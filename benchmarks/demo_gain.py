@@ -1,12 +1,16 @@
-"""Does choosing pay? The demo in fresh worlds, the loop beside random labels and beside no new labels.
+"""Does choosing pay? The demo in fresh worlds, the loop beside random labels and beside no new
+labels.
 
     python -m benchmarks.demo_gain --seeds 101 102 103 104 105 --out runs/demo_gain
 
-Each seed renders a world of its own (other scenes, other bursts, other draws); the base weights are the carried ones. In a seed all
-models start from the same weights, see as many pictures in as many steps, and are answered by the same annotator. Results are kept in
-result.json per seed, so that a stopped run goes on. `--null` labels random frames in the loop's place too: the difference must straddle 0.
+Each seed renders a world of its own (other scenes, other bursts, other draws); the base weights are
+the carried ones. In a seed all models start from the same weights, see as many pictures in as many
+steps, and are answered by the same annotator. Results are kept in result.json per seed, so that a
+stopped run goes on. `--null` labels random frames in the loop's place too: the difference must
+straddle 0.
 
-`--keep` copies what is published of each result to benchmarks/results/demo_gain, and `--report` writes docs/demo-gain.md from there.
+`--keep` copies what is published of each result to benchmarks/results/demo_gain, and `--report`
+writes docs/demo-gain.md from there.
 """
 
 from __future__ import annotations
@@ -83,7 +87,9 @@ def quiet(done: int, total: int, what: str) -> None:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Every seed, every model; the lead over random labels with its spread; how many seeds meet every requirement."""
+    """Every seed, every model; the lead over random labels with its spread; how many seeds meet
+    every requirement.
+    """
     models = list(results[0]["scores"])
     lines = ["seed      " + "".join(f"{model:>14}" for model in models) + "     lead  all hold  round"]
     leads = []
@@ -99,7 +105,10 @@ def table(results: list[dict[str, Any]]) -> str:
         lines += [
             f"          does not hold: {need['text']}" for need in result["requirements"] if not need["holds"]
         ]
-    spread = f"mean AP50 over the gaps; lead of the loop over random labels: mean {np.mean(leads):+.3f}, min {min(leads):+.3f}, max {max(leads):+.3f}"
+    spread = (
+        f"mean AP50 over the gaps; lead of the loop over random labels: mean {np.mean(leads):+.3f}, min"
+        f" {min(leads):+.3f}, max {max(leads):+.3f}"
+    )
     met = sum(all(need["holds"] for need in result["requirements"]) for result in results)
     return "\n".join([*lines, f"{spread}; {met} of {len(results)} seeds meet every requirement"])
 
@@ -130,9 +139,18 @@ def page(results: Sequence[dict[str, Any]], null: Sequence[dict[str, Any]]) -> s
     lines = [
         "# What the demo's loop gains",
         "",
-        "Worlds that were rendered for this table and looked at for nothing else. All models of a world start from the same carried",
-        f"detector, train for as many steps, and have {results[0]['labeled']} labels by the same annotator (*replay only* has none): frames that the loop",
-        "chose, or random ones. AP50 on held-out scenes of each gap, for the rare class of that class alone. On two cores, no GPU.",
+        (
+            "Worlds that were rendered for this table and looked at for nothing else. All models of a world"
+            " start from the same carried"
+        ),
+        (
+            f"detector, train for as many steps, and have {results[0]['labeled']} labels by the same"
+            " annotator (*replay only* has none): frames that the loop"
+        ),
+        (
+            "chose, or random ones. AP50 on held-out scenes of each gap, for the rare class of that class"
+            " alone. On two cores, no GPU."
+        ),
         "",
         "Made by `python -m benchmarks.demo_gain --report` from `benchmarks/results/demo_gain`.",
         "",
@@ -140,7 +158,10 @@ def page(results: Sequence[dict[str, Any]], null: Sequence[dict[str, Any]]) -> s
         "|---|---|" + "---|" * (len(names) + 1),
         *(_model_row(result, model) for result in results for model in MODELS),
         "",
-        "| seed | lead over random | daylight AP50 | daylight mAP50-95 | every requirement | the loop's own gate |",
+        (
+            "| seed | lead over random | daylight AP50 | daylight mAP50-95 | every requirement | the loop's"
+            " own gate |"
+        ),
         "|---|---|---|---|---|---|",
         *(_seed_row(result) for result in results),
         "",
@@ -151,7 +172,10 @@ def page(results: Sequence[dict[str, Any]], null: Sequence[dict[str, Any]]) -> s
         seeds = ", ".join(str(result["world_seed"]) for result in null)
         lines += [
             "",
-            f"With random frames on both sides the difference straddles 0: {leads} (worlds {seeds}, with an earlier default).",
+            (
+                f"With random frames on both sides the difference straddles 0: {leads} (worlds {seeds}, with"
+                " an earlier default)."
+            ),
         ]
     return "\n".join(lines) + "\n"
 
@@ -171,7 +195,10 @@ def _seed_row(result: Mapping[str, Any]) -> str:
     before, after = result["daylight"]["deployed"], result["daylight"][LOOP]
     holds = "holds" if all(need["holds"] for need in result["requirements"]) else "does not hold"
     pairs = [f"{before[name]:.3f} to {after[name]:.3f}" for name in ("ap50", "ap")]
-    return f"| {result['world_seed']} | {lead(result):+.3f} | {pairs[0]} | {pairs[1]} | {holds} | {result['round']['status']} |"
+    return (
+        f"| {result['world_seed']} | {lead(result):+.3f} | {pairs[0]} | {pairs[1]} | {holds} |"
+        f" {result['round']['status']} |"
+    )
 
 
 def _means(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:

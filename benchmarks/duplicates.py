@@ -3,10 +3,11 @@
     python -m benchmarks.duplicates [--cameras 200] [--frames 5000] [--dim 512] [--dir DIR]
     python -m benchmarks.duplicates --report
 
-Synthetic cameras: a background, scenes that differ from it, bursts of 1 to 24 frames that drift, a fifth of them of an
-empty scene, over 20 days. The first part is the pure functions, camera by camera; the second the same frames in a
-project's SQLite file, clustered from nothing and then grown. Vectors are drawn camera by camera, so the memory told is that
-of the work itself; only the groups of all cameras together hold all of them. Results are small files in
+Synthetic cameras: a background, scenes that differ from it, bursts of 1 to 24 frames that drift, a
+fifth of them of an empty scene, over 20 days. The first part is the pure functions, camera by
+camera; the second the same frames in a project's SQLite file, clustered from nothing and then
+grown. Vectors are drawn camera by camera, so the memory told is that of the work itself; only the
+groups of all cameras together hold all of them. Results are small files in
 benchmarks/results/duplicates; --report writes docs/near-duplicates.md from all of them.
 """
 
@@ -99,8 +100,11 @@ def page(results: Sequence[dict[str, Any]]) -> str:
         found = result["found"]
         lines += [
             f"## {result['cameras']} cameras of {result['frames']:,} frames, {result['dim']} numbers each\n",
-            f"{found['clusters']:,} leader clusters, {found['groups']:,} connected groups by camera (the largest has {found['largest']:.1%} of its "
-            f"camera), {found['together']:,} of all cameras together.\n",
+            (
+                f"{found['clusters']:,} leader clusters, {found['groups']:,} connected groups by camera (the"
+                f" largest has {found['largest']:.1%} of its camera), {found['together']:,} of all cameras"
+                " together.\n"
+            ),
             "| step | wall s | CPU s | peak MiB |",
             "|---|---|---|---|",
             *(

@@ -1,4 +1,5 @@
-"""Labeled data for `fieldloop bench replay`: a data.yaml, frames.csv with what is known of each frame, and replay.yaml.
+"""Labeled data for `fieldloop bench replay`: a data.yaml, frames.csv with what is known of each
+frame, and replay.yaml.
 
     python -m benchmarks.replay_worlds planted --seed 31 --out runs/planted five gaps of 3 % each, rendered
     python -m benchmarks.replay_worlds plain   --seed 31 --out runs/plain   the same with nothing rare
@@ -60,9 +61,14 @@ RENDERED_FORM: dict[str, object] = {
     "weight_by": "gap",
 }
 FOD_FORM: dict[str, object] = {
-    "slices": ["weather+light"], "rare_share": 0.2, "imgsz": 224, "initial": 0.04, "test_share": 0.25,
-    "epochs": 5, "passes": 400,
-}  # fmt: skip
+    "slices": ["weather+light"],
+    "rare_share": 0.2,
+    "imgsz": 224,
+    "initial": 0.04,
+    "test_share": 0.25,
+    "epochs": 5,
+    "passes": 400,
+}
 INITIAL = 0.04
 """Share of FOD-A's different images that is labeled before the first round."""
 CELLS = frozenset({("dry", "bright"), ("dry", "dim"), ("dry", "dark"), ("wet", "dim")})
@@ -93,7 +99,8 @@ def main() -> None:
     if options.form == "strong":
         weights = strong_base(options.out, options.epochs, options.device)
         print(
-            f"next: fieldloop bench replay --dataset {options.out} --weights {weights} --name {options.out.name}-strong"
+            f"next: fieldloop bench replay --dataset {options.out} --weights {weights} --name"
+            f" {options.out.name}-strong"
         )
         return
     if options.form == "fod":
@@ -104,7 +111,9 @@ def main() -> None:
 
 
 def world(out: Path, plain: bool, seed: int | None, folder: Path | None) -> None:
-    """The demo's world as a labeled dataset: its training set, its production with the truth, its held-out scenes."""
+    """The demo's world as a labeled dataset: its training set, its production with the truth, its
+    held-out scenes.
+    """
     described = described_world(plain, seed)
     home = folder or out / "rendered"
     if folder is not None:
@@ -152,7 +161,9 @@ def fod(source: Path, weights: Path, out: Path, options: argparse.Namespace) -> 
 
 
 def strong_base(out: Path, epochs: int, device: str) -> Path:
-    """The base checkpoint of a rendered folder, trained on by its labeled set under strong augmentation."""
+    """The base checkpoint of a rendered folder, trained on by its labeled set under strong
+    augmentation.
+    """
     settings = read_settings(out, None, {})
     result = YoloTrainer().train(
         TrainSpec(
@@ -173,7 +184,9 @@ def strong_base(out: Path, epochs: int, device: str) -> Path:
 
 
 def labeled_set(out: Path, settings: ReplaySettings) -> Path:
-    """A data.yaml of what a replay of `out` holds labeled from the start: nothing of the pool, nothing that judges."""
+    """A data.yaml of what a replay of `out` holds labeled from the start: nothing of the pool,
+    nothing that judges.
+    """
     data = load_data(out, settings)
     names = [data.frames[row].path.absolute() for row in data.rows(LABELED)]
     dataset = out.absolute() / "strong" / "data.yaml"
@@ -236,7 +249,9 @@ def _held_out(home: Path, out: Path) -> Iterable[Row]:
 
 
 def _everywhere(frames: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
-    """Those of the classes that every light and weather shows: with the others, class and condition are confounded."""
+    """Those of the classes that every light and weather shows: with the others, class and condition
+    are confounded.
+    """
     cells = defaultdict(set)
     for row in frames:
         cells[row["class"]].add((row["weather"], row["light"]))

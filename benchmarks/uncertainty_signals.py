@@ -1,14 +1,17 @@
-"""Which signals tell before labeling what a detector gets wrong? Rank correlation of each with the frame's real loss.
+"""Which signals tell before labeling what a detector gets wrong? Rank correlation of each with the
+frame's real loss.
 
     python -m benchmarks.uncertainty_signals --dataset worlds/fod --seeds 4
     python -m benchmarks.uncertainty_signals --report
 
 --dataset is a folder of `python -m benchmarks.replay_worlds`, or any labeled dataset that `fieldloop bench replay` takes. Where it
-names frames that are labeled from the start, the base checkpoint is asked, which was trained on such; else a model for each seed
-that was trained on that seed's random initial frames. What the pool's labels say serves the judging alone, with one exception
-that is named: the calibrated forms learn from four fifths of the groups what they say of the last fifth.
+names frames that are labeled from the start, the base checkpoint is asked, which was trained on
+such; else a model for each seed that was trained on that seed's random initial frames. What the
+pool's labels say serves the judging alone, with one exception that is named: the calibrated forms
+learn from four fifths of the groups what they say of the last fifth.
 
-Results are small files in benchmarks/results/uncertainty_signals; --report writes docs/uncertainty-signals.md from all of them.
+Results are small files in benchmarks/results/uncertainty_signals; --report writes
+docs/uncertainty-signals.md from all of them.
 """
 
 from __future__ import annotations
@@ -53,7 +56,10 @@ VERDICTS = (
     (OURS, "what `select` uses"),
     (
         "expected loss, with missed objects",
-        "the same without calibration: no worse on these two; calibration stays for detectors whose confidence is off",
+        (
+            "the same without calibration: no worse on these two; calibration stays for detectors whose"
+            " confidence is off"
+        ),
     ),
     ("expected loss, calibrated", "a part of it; alone it overlooks what the detector does not see at all"),
     (
@@ -62,7 +68,10 @@ VERDICTS = (
     ),
     (
         "consistency under flip",
-        "not worth a second forward pass for every frame: below what one pass gives on both. It is not in the product, nor a switch for it",
+        (
+            "not worth a second forward pass for every frame: below what one pass gives on both. It is not in"
+            " the product, nor a switch for it"
+        ),
     ),
     (
         "distance to what is labeled",
@@ -73,7 +82,10 @@ VERDICTS = (
     ("entropy, mean", "below the other two; can be chosen by name, to compare"),
     (
         "margin, size_corrected",
-        "below the mean of margin; to compare in code only. So are *sum*, *max* and *top*, which no command offers",
+        (
+            "below the mean of margin; to compare in code only. So are *sum*, *max* and *top*, which no"
+            " command offers"
+        ),
     ),
 )
 """(signal, what became of it); the page puts the figures beside it."""
@@ -249,12 +261,27 @@ def report(results: Sequence[dict[str, Any]]) -> str:
     head = [
         "# What tells before labeling what a detector gets wrong",
         "",
-        "Rank correlation (Spearman) of each signal with the real loss of a frame: the confidence that is missing on objects or put",
-        "where there is none, by what there was to win or lose (`loop/math/evaluation/frame_loss.py`). *low* is the lower 90 % bound by",
-        "bootstrap over groups; *easy* and *hard* are the halves of the frames by their loss; *boxes* is the correlation with the number",
-        "of objects, which a signal should not merely repeat. Several models: their mean, and the range of *all*.",
+        (
+            "Rank correlation (Spearman) of each signal with the real loss of a frame: the confidence that is"
+            " missing on objects or put"
+        ),
+        (
+            "where there is none, by what there was to win or lose (`loop/math/evaluation/frame_loss.py`)."
+            " *low* is the lower 90 % bound by"
+        ),
+        (
+            "bootstrap over groups; *easy* and *hard* are the halves of the frames by their loss; *boxes* is"
+            " the correlation with the number"
+        ),
+        (
+            "of objects, which a signal should not merely repeat. Several models: their mean, and the range"
+            " of *all*."
+        ),
         "",
-        "Made by `python -m benchmarks.uncertainty_signals --report` from `benchmarks/results/uncertainty_signals`.",
+        (
+            "Made by `python -m benchmarks.uncertainty_signals --report` from"
+            " `benchmarks/results/uncertainty_signals`."
+        ),
         "",
         "## What is worth having",
         "",

@@ -1,1 +1,3 @@
-"""Translators of the outside world: cameras, open_clip, ultralytics, Label Studio. Vendor types stop here."""
+"""Translators of the outside world: cameras, open_clip, ultralytics, Label Studio. Vendor types
+stop here.
+"""

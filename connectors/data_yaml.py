@@ -34,7 +34,9 @@ class DataYaml:
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """An image file that is there. folder: where it lies below the folder named, None directly in it."""
+    """An image file that is there. folder: where it lies below the folder named, None directly in
+    it.
+    """
 
     path: Path
     folder: str | None = None
@@ -83,7 +85,9 @@ def images_of(data: DataYaml, split: str) -> Iterator[ListedImage | MissingImage
 
 
 def label_path(image: Path) -> Path:
-    """Where the trainer looks for labels: the last folder named images becomes labels, the suffix .txt."""
+    """Where the trainer looks for labels: the last folder named images becomes labels, the suffix
+    .txt.
+    """
     parts = list(image.parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == "images":

@@ -1,9 +1,9 @@
 """Image files: what the header says, strict decoding, and one rule for rotation.
 
-The rule: an EXIF rotation is applied, everywhere. Width and height are those of the upright image, and so
-are boxes. Browsers, cv2 and ultralytics all do so for JPEG; for other formats they disagree, so a PNG or WebP
-with a rotation pending is refused. Decoded pixels follow `cv2.imread`, which the trainer uses: alpha is
-dropped, of 16 bits the upper 8 stay.
+The rule: an EXIF rotation is applied, everywhere. Width and height are those of the upright image,
+and so are boxes. Browsers, cv2 and ultralytics all do so for JPEG; for other formats they disagree,
+so a PNG or WebP with a rotation pending is refused. Decoded pixels follow `cv2.imread`, which the
+trainer uses: alpha is dropped, of 16 bits the upper 8 stay.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def content_hash(data: bytes) -> str:
 def inspect(data: bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> ImageInfo:
     """Reads the header alone; no pixel is decoded.
 
-    Raises ImageRejected with code empty, not_an_image, unsupported, truncated, corrupt or oversized.
+    Raises ImageRejected with code empty, not_an_image, unsupported, truncated, corrupt or
+    oversized.
     """
     _check_bytes(data, max_bytes)
     kind = _format_of(data)
@@ -74,7 +75,8 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTE
 def decode(data: bytes, info: ImageInfo | None = None) -> Image:
     """(H, W, 3) uint8 RGB, upright, whole. info: what `inspect` said; it is asked when None.
 
-    Raises ImageRejected, with code truncated or corrupt when the header was fine and the pixels are not.
+    Raises ImageRejected, with code truncated or corrupt when the header was fine and the pixels are
+    not.
     """
     info = info or inspect(data)
     pixels = _decode_jpeg(data, 0) if info.format == "JPEG" else _decode_any(data, info.format)
@@ -82,7 +84,8 @@ def decode(data: bytes, info: ImageInfo | None = None) -> Image:
 
 
 def decode_scaled(data: bytes, min_side: int, info: ImageInfo | None = None) -> Image:
-    """As `decode`, but a JPEG may come smaller, by its own DCT scaling, its shorter side >= min_side px.
+    """As `decode`, but a JPEG may come smaller, by its own DCT scaling, its shorter side >=
+    min_side px.
 
     Raises ImageRejected as `decode` does.
     """
@@ -93,7 +96,9 @@ def decode_scaled(data: bytes, min_side: int, info: ImageInfo | None = None) -> 
 
 
 def read_exif(path: Path) -> ExifFacts:
-    """EXIF of a JPEG or PNG from the head of its file; empty when there is none to be read. Never raises."""
+    """EXIF of a JPEG or PNG from the head of its file; empty when there is none to be read. Never
+    raises.
+    """
     try:
         with path.open("rb") as file:
             kind = _format_of(file.read(16))

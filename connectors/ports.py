@@ -1,7 +1,8 @@
 """Boundary types and Protocols: all that the rest of the house knows of the outside world.
 
-Pixels are `xyxy` in absolute pixels of the stored image (origin top left, no EXIF rotation pending: the stored pixels
-are what everybody sees). Images are `(H, W, 3)` uint8 RGB. Times are timezone-aware UTC datetimes.
+Pixels are `xyxy` in absolute pixels of the stored image (origin top left, no EXIF rotation pending:
+the stored pixels are what everybody sees). Images are `(H, W, 3)` uint8 RGB. Times are
+timezone-aware UTC datetimes.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Purpose(StrEnum):
 class Capture:
     """One image offered by a source, not yet read.
 
-    key: its name within the source, stable over scans. path: where its bytes lie, or data: the bytes themselves (a frame of a video).
+    key: its name within the source, stable over scans. path: where its bytes lie, or data: the
+    bytes themselves (a frame of a video).
     """
 
     key: str
@@ -93,8 +95,10 @@ class Box:
 class LabelTask:
     """One frame put before a labeler.
 
-    key: unique and stable over retries; it is what `LabelBackend.find` looks for. image: path of the stored file.
-    priority: 0..1, the largest is shown first. reason: one line a labeler understands. predictions: boxes already drawn.
+    key: unique and stable over retries; it is what `LabelBackend.find` looks for. image: path of
+    the stored file.
+    priority: 0..1, the largest is shown first. reason: one line a labeler understands. predictions:
+    boxes already drawn.
     """
 
     key: str
@@ -113,9 +117,10 @@ class LabelTask:
 class Annotation:
     """What one person answered to one task.
 
-    boxes is empty for a verified background. cancelled: skipped. result: the answer as Label Studio gave it.
-    unknown_classes: names in the answer that are not in the class list and, in brackets, whatever else is no box with an area; such
-    an answer must not become labels.
+    boxes is empty for a verified background. cancelled: skipped. result: the answer as Label Studio
+    gave it.
+    unknown_classes: names in the answer that are not in the class list and, in brackets, whatever
+    else is no box with an area; such an answer must not become labels.
     """
 
     external_id: int
@@ -133,7 +138,8 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class TaskAnswers:
-    """Everything that people hold true of one task now: an answer that was there before and is absent was deleted.
+    """Everything that people hold true of one task now: an answer that was there before and is
+    absent was deleted.
 
     updated_at: when the task or an answer of it was last changed.
     """
@@ -157,7 +163,8 @@ class LabelProject:
 class TrainSpec:
     """All that a training run depends on.
 
-    dataset: data.yaml of an exported, validated dataset. weights: the checkpoint to fine-tune. run_dir: everything the run writes.
+    dataset: data.yaml of an exported, validated dataset. weights: the checkpoint to fine-tune.
+    run_dir: everything the run writes.
     overrides: further ultralytics settings. resume: go on from run_dir's last.pt when it holds one.
     """
 
@@ -176,7 +183,9 @@ class TrainSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """weights: the candidate checkpoint. sha256: of that file. epochs: completed. seconds: wall time of this process."""
+    """weights: the candidate checkpoint. sha256: of that file. epochs: completed. seconds: wall
+    time of this process.
+    """
 
     weights: Path
     sha256: str
@@ -241,8 +250,9 @@ class Embedder(Protocol):
         """Words that mean nothing to the model, each once, in order."""
 
     def unlike(self, vectors: Array) -> NDArray[np.bool_]:
-        """(N,) bool of (N, D) vectors by `embed`: images unlike all that the model was trained on, of which sentences
-        say nothing. All False where the model cannot tell."""
+        """(N,) bool of (N, D) vectors by `embed`: images unlike all that the model was trained on,
+        of which sentences say nothing. All False where the model cannot tell.
+        """
 
 
 class Detector(Protocol):
@@ -262,7 +272,9 @@ class LabelBackend(Protocol):
     def ensure_project(
         self, title: str, classes: Sequence[str], instructions: str, project_id: int | None
     ) -> LabelProject:
-        """The project, made when project_id is None. Raises ProjectGone when project_id is not there any more."""
+        """The project, made when project_id is None. Raises ProjectGone when project_id is not
+        there any more.
+        """
 
     def check(self, project_id: int, classes: Sequence[str]) -> None:
         """Raises LabelConfigMismatch, ProjectGone, TokenRefused or LabelStudioDown."""
@@ -271,10 +283,14 @@ class LabelBackend(Protocol):
         """Task ids by key; a key without a task is absent."""
 
     def push(self, project_id: int, tasks: Sequence[LabelTask]) -> dict[str, int]:
-        """Creates one task each, whether or not they exist already; look with `find` before. Task ids by key."""
+        """Creates one task each, whether or not they exist already; look with `find` before. Task
+        ids by key.
+        """
 
     def answers(self, project_id: int, since: datetime | None) -> Iterable[TaskAnswers]:
-        """Tasks that were made, answered or changed at or after `since` (all when None), answers deleted included."""
+        """Tasks that were made, answered or changed at or after `since` (all when None), answers
+        deleted included.
+        """
 
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
         """Deletes those of these tasks that nobody has answered or begun; the others stay."""
@@ -284,7 +300,9 @@ class Trainer(Protocol):
     """Fine-tunes a detector in a process of its own."""
 
     def train(self, spec: TrainSpec, progress: Progress, cancelled: Callable[[], bool]) -> TrainResult:
-        """Blocks until done. Raises TrainingFailed, or TrainingCancelled when `cancelled()` turned true."""
+        """Blocks until done. Raises TrainingFailed, or TrainingCancelled when `cancelled()` turned
+        true.
+        """
 
 
 class VectorIndex(Protocol):
@@ -293,6 +311,8 @@ class VectorIndex(Protocol):
     def add(self, ids: NDArray[np.int64], vectors: Array) -> None: ...
     def remove(self, ids: NDArray[np.int64]) -> int: ...
     def search(self, queries: Array, k: int) -> tuple[Array, NDArray[np.int64]]:
-        """Cosine similarities (Q, k) float32 and ids (Q, k) int64, best first; missing neighbors are id -1."""
+        """Cosine similarities (Q, k) float32 and ids (Q, k) int64, best first; missing neighbors
+        are id -1.
+        """
 
     def __len__(self) -> int: ...

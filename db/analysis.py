@@ -81,7 +81,8 @@ def work_count(session: Session, kind: str, producer_id: int) -> int:
 def reuse_facts(session: Session, kind: str, producer_id: int) -> int:
     """Marks the frames whose facts by this producer are stored already, and says how many.
 
-    Call it once when a producer becomes the current one, so that going back to a former one computes nothing again.
+    Call it once when a producer becomes the current one, so that going back to a former one
+    computes nothing again.
     """
     marker, table = _marker(kind), FACTS[kind]
     known = select(table.frame).where(table.frame == Frame.seq, table.producer == producer_id).exists()
@@ -90,7 +91,9 @@ def reuse_facts(session: Session, kind: str, producer_id: int) -> int:
 
 
 def record_embeddings(session: Session, producer: int, seqs: Sequence[int], vectors: Array) -> None:
-    """Stores unit vectors (B, D) as float16 and marks the frames. ValueError on another shape or NaN."""
+    """Stores unit vectors (B, D) as float16 and marks the frames. ValueError on another shape or
+    NaN.
+    """
     vectors = np.asarray(vectors)
     if vectors.ndim != 2 or len(vectors) != len(seqs):
         raise ValueError(f"expected finite vectors ({len(seqs)}, D), got {vectors.shape}")
@@ -115,7 +118,9 @@ def record_detections(
 def record_measurements(
     session: Session, producer: int, seqs: Sequence[int], values: Sequence[Mapping[str, SupportsFloat]]
 ) -> None:
-    """Stores named numbers per frame, one mapping each, and marks the frames; what is not finite is left out."""
+    """Stores named numbers per frame, one mapping each, and marks the frames; what is not finite is
+    left out.
+    """
     rows = [
         {"values": {name: float(value) for name, value in row.items() if isfinite(value)}} for row in values
     ]
@@ -141,7 +146,9 @@ def load_embeddings(
 def embedding_chunks(
     session: Session, producer: int, seqs: Ids | None = None, chunk: int = CHUNK
 ) -> Iterator[tuple[Ids, Array]]:
-    """Stored vectors in order of frame, at most `chunk` at a time: ids (B,) int64, vectors (B, D) float32."""
+    """Stored vectors in order of frame, at most `chunk` at a time: ids (B,) int64, vectors (B, D)
+    float32.
+    """
     columns = (
         select(Embedding.frame, Embedding.vector)
         .where(Embedding.producer == producer)
@@ -213,7 +220,9 @@ def packed(found: Detections) -> dict[str, Any]:
 
 
 def unpacked(row: Any) -> Detections:
-    """From a row with the columns that `packed` gives. Raises StateError when they do not fit together."""
+    """From a row with the columns that `packed` gives. Raises StateError when they do not fit
+    together.
+    """
     count = row.count_
     xyxy, confidence = _array(row.xyxy, "<f4"), _array(row.confidence, "<f4")
     class_id = _array(row.class_id, "<i2")

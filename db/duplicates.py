@@ -1,4 +1,6 @@
-"""Near-duplicates as they are known: the cluster and the reach of each frame, the threshold of each camera."""
+"""Near-duplicates as they are known: the cluster and the reach of each frame, the threshold of each
+camera.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ NO_LEADER = -1
 
 @dataclass(frozen=True, slots=True)
 class CameraThresholdRow:
-    """What a camera teaches one embedder. threshold: a distance, 0 where there was nothing to learn it from.
+    """What a camera teaches one embedder. threshold: a distance, 0 where there was nothing to learn
+    it from.
 
     learned_from: frames the camera had then. frames: those that are in clusters by now.
     """
@@ -38,8 +41,10 @@ class CameraThresholdRow:
 class CameraFrames:
     """The embedded frames of one camera in order of time, those without one last.
 
-    seq, group (its id): (n,) int64. seconds: (n,) float64, NaN for none. sequence: as the source named it.
-    held_out: (n,) bool, judges models and trains none. leader: (n,) int64 seq, NO_LEADER for a frame in no cluster yet.
+    seq, group (its id): (n,) int64. seconds: (n,) float64, NaN for none. sequence: as the source
+    named it.
+    held_out: (n,) bool, judges models and trains none. leader: (n,) int64 seq, NO_LEADER for a
+    frame in no cluster yet.
     reach: (n,) float64, NaN likewise.
     """
 
@@ -161,7 +166,8 @@ def _camera_frames(producer: int, camera: str, recent: int | None) -> Select[*tu
 
 
 def record_clusters(session: Session, producer: int, made: Clustered, before: int) -> bool:
-    """Stores clusters of a camera; False, and nothing stored, where another process has stored some since.
+    """Stores clusters of a camera; False, and nothing stored, where another process has stored some
+    since.
 
     before: how many of the camera's frames were in clusters when these were made.
     """
@@ -176,7 +182,9 @@ def record_clusters(session: Session, producer: int, made: Clustered, before: in
 
 
 def clusters_of(session: Session, producer: int, seqs: Iterable[int] | None = None) -> tuple[Ids, Ids, Reals]:
-    """Frames (N,) int64, ascending, their leaders (N,) int64 and reaches (N,); those in no cluster yet are left out."""
+    """Frames (N,) int64, ascending, their leaders (N,) int64 and reaches (N,); those in no cluster
+    yet are left out.
+    """
     columns = select(NearDuplicate.frame, NearDuplicate.leader, NearDuplicate.reach)
     columns = columns.where(NearDuplicate.producer == producer).order_by(NearDuplicate.frame)
     parts = in_parts(columns, NearDuplicate.frame, seqs)

@@ -97,8 +97,9 @@ def _engine(url: str) -> Engine:
         return _connectable(make_url(url))
     except ArgumentError as error:
         raise StateError(
-            "expected a database address like sqlite:////path/loop.db or postgresql+psycopg://user@host/name, "
-            f"got one that cannot be read; correct database_url ({type(error).__name__})"
+            "expected a database address like sqlite:////path/loop.db or"
+            " postgresql+psycopg://user@host/name, got one that cannot be read; correct database_url"
+            f" ({type(error).__name__})"
         ) from None
     except ModuleNotFoundError as error:
         raise StateError(

@@ -24,5 +24,7 @@ def claim_fact(session: Session, key: str, value: str) -> str:
 
 
 def lock_fact(session: Session, key: str) -> None:
-    """Until the transaction ends, others that lock this fact wait; on SQLite all that write wait anyway."""
+    """Until the transaction ends, others that lock this fact wait; on SQLite all that write wait
+    anyway.
+    """
     session.execute(select(Fact.value).where(Fact.key == key).with_for_update())

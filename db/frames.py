@@ -20,7 +20,9 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class NewFrame:
-    """A stored image that may be new. path: below the project's store, POSIX. group_id: from `group_id`."""
+    """A stored image that may be new. path: below the project's store, POSIX. group_id: from
+    `group_id`.
+    """
 
     content_hash: str
     path: str
@@ -91,7 +93,9 @@ def first_production_group(session: Session) -> str | None:
 
 
 def newest_undated_group(session: Session, camera: str) -> tuple[str, int] | None:
-    """The group of a camera's newest production frame with neither time nor sequence: its key and how many frames it has."""
+    """The group of a camera's newest production frame with neither time nor sequence: its key and
+    how many frames it has.
+    """
     statement = select(Group.id, Group.key).join(Frame, Frame.group_id == Group.id)
     of_camera = (Frame.origin == Origin.PRODUCTION, Frame.camera == camera)
     undated = (Frame.captured_at.is_(None), Frame.sequence.is_(None))
@@ -144,7 +148,9 @@ def known_rejects(session: Session, found: Iterable[tuple[str, str]]) -> set[tup
 
 
 def forget_rejects(session: Session, source_key: str, keep: str | None = None) -> None:
-    """What a file was set aside for before, now that it is whole or of another content. keep: the content hash that stays."""
+    """What a file was set aside for before, now that it is whole or of another content. keep: the
+    content hash that stays.
+    """
     statement = delete(Reject).where(Reject.source_key == source_key)
     session.execute(statement if keep is None else statement.where(Reject.content_hash != keep))
 
@@ -185,7 +191,8 @@ def frame_counts(session: Session) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Unplaced:
-    """Of `production` frames, those without a camera, without a time, and with neither time nor sequence.
+    """Of `production` frames, those without a camera, without a time, and with neither time nor
+    sequence.
 
     paths: of the newest without a camera or a time.
     """

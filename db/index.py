@@ -1,4 +1,6 @@
-"""The vector index of one producer: loaded when it agrees with the database, rebuilt from it when not."""
+"""The vector index of one producer: loaded when it agrees with the database, rebuilt from it when
+not.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,13 @@ def open_index(
     probes: int = 32,
     chunk: int = CHUNK,
 ) -> VectorStore:
-    """The index over this producer's stored vectors (of the frames in `subset`, or all), saved at `path`.
+    """The index over this producer's stored vectors (of the frames in `subset`, or all), saved at
+    `path`.
 
-    A file that is missing, damaged, of another producer, or disagrees with the stored vectors is rebuilt from the
-    database; one that only lacks or exceeds some ids is brought up to date. Above `exact_limit` vectors the search is
-    approximate. Raises StateError when the producer is unknown or nothing tells the length of its vectors.
+    A file that is missing, damaged, of another producer, or disagrees with the stored vectors is
+    rebuilt from the database; one that only lacks or exceeds some ids is brought up to date. Above
+    `exact_limit` vectors the search is approximate. Raises StateError when the producer is unknown
+    or nothing tells the length of its vectors.
     """
     with read(engine) as session:
         wanted = _wanted(session, producer_id, subset)
@@ -58,7 +62,9 @@ def open_index(
 def update_index(
     engine: Engine, store: VectorStore, subset: Iterable[int] | None = None, chunk: int = CHUNK
 ) -> bool:
-    """Brings an open index up to date with the database, in memory only; True when something changed."""
+    """Brings an open index up to date with the database, in memory only; True when something
+    changed.
+    """
     with read(engine) as session:
         return _bring_up_to_date(session, store, _wanted(session, store.producer, subset), chunk)
 

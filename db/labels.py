@@ -90,7 +90,8 @@ def set_label(
 ) -> None:
     """What is true of the frame from now on.
 
-    boxes: none = verified background. Corners are kept to a hundredth of a pixel, confidence is not.
+    boxes: none = verified background. Corners are kept to a hundredth of a pixel, confidence is
+    not.
     """
     row = {
         "frame": frame,
@@ -104,7 +105,9 @@ def set_label(
 
 
 def delete_label(session: Session, task_id: int) -> bool:
-    """Revokes the label that came from an answer to this task; whether there was one. No other label is touched."""
+    """Revokes the label that came from an answer to this task; whether there was one. No other
+    label is touched.
+    """
     given = select(Annotation.id).where(Annotation.task_id == task_id)
     return changed_rows(session.execute(delete(Label).where(Label.annotation_id.in_(given)))) > 0
 

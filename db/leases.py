@@ -25,7 +25,9 @@ class LeaseRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """What a job did from when to when; of what it met again and again, the first time and the last."""
+    """What a job did from when to when; of what it met again and again, the first time and the
+    last.
+    """
 
     id: int
     job: str
@@ -74,7 +76,8 @@ def note_run(
     repeated: bool = False,
     keep: int = KEPT_RUNS,
 ) -> None:
-    """A line in the ledger, which keeps the newest `keep` of each job. outcome: done, waiting, stopped or failed.
+    """A line in the ledger, which keeps the newest `keep` of each job. outcome: done, waiting,
+    stopped or failed.
 
     repeated: where the job's newest line says the same, its end moves on instead.
     """

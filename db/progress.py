@@ -15,7 +15,9 @@ from db.tables import Frame, Producer, Reject
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """production: frames that can be decoded. analyzed: those of them that embedder and detector have seen."""
+    """production: frames that can be decoded. analyzed: those of them that embedder and detector
+    have seen.
+    """
 
     production: int
     analyzed: int
@@ -44,7 +46,9 @@ def count_seen(session: Session, kind: str, producer: int) -> int:
 
 
 def backlog(session: Session, embedder: int, detector: int, until: datetime | None = None) -> Backlog:
-    """What of production, or of what came in by then, these two have seen; files that cannot be decoded are left out."""
+    """What of production, or of what came in by then, these two have seen; files that cannot be
+    decoded are left out.
+    """
     wanted = [Frame.origin == Origin.PRODUCTION]
     if until is not None:
         wanted.append(Frame.ingested_at <= until)

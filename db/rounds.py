@@ -65,7 +65,8 @@ def start_round(session: Session, base_model: int, settings: Mapping[str, Any]) 
         running = open_round(session)
         name = f"round {running.id} ({running.status})" if running else "one that just ended"
         raise Conflict(
-            f"expected no open round, got {name}; go on with it by `fieldloop round advance`, or end it by `fieldloop round cancel`"
+            f"expected no open round, got {name}; go on with it by `fieldloop round advance`, or end it by"
+            " `fieldloop round cancel`"
         )
     return started
 
@@ -91,7 +92,9 @@ def rounds(session: Session) -> list[RoundRow]:
 
 
 def advance(session: Session, round_id: int, frm: RoundStatus, to: RoundStatus, **fields: Any) -> bool:
-    """Compare-and-set of a round's status, setting `fields` too; False when it was not in `frm` any more."""
+    """Compare-and-set of a round's status, setting `fields` too; False when it was not in `frm` any
+    more.
+    """
     if unknown := set(fields) - _SETTABLE:
         raise ValueError(f"expected fields among {sorted(_SETTABLE)}, got {sorted(unknown)}")
     statement = update(Round).where(Round.id == round_id, Round.status == frm)

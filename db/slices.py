@@ -24,7 +24,8 @@ NAME_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class NewSlice:
-    """A slice as it is defined now. key: of its own, whatever it is called. parent: the key of its facet, "" for none.
+    """A slice as it is defined now. key: of its own, whatever it is called. parent: the key of its
+    facet, "" for none.
 
     definition: what decides who is in it, such as sentences, a limit or a center.
     """
@@ -38,7 +39,9 @@ class NewSlice:
 
 @dataclass(frozen=True, slots=True)
 class SliceRow:
-    """One slice as stored. name: what a person reads, a user's own name before that of the definition."""
+    """One slice as stored. name: what a person reads, a user's own name before that of the
+    definition.
+    """
 
     id: int
     key: str
@@ -66,8 +69,9 @@ class SliceTotal:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Of each of R pairs of a group and a slice: ids, frames known and inside (int64), and two sums over the frames
-    inside (float64): the detector's mean confidence and the expected loss."""
+    """Of each of R pairs of a group and a slice: ids, frames known and inside (int64), and two sums
+    over the frames inside (float64): the detector's mean confidence and the expected loss.
+    """
 
     group: Ids
     slice_id: Ids
@@ -78,8 +82,9 @@ class Counts:
 
 
 def define_slices(session: Session, wanted: Sequence[NewSlice]) -> dict[str, int]:
-    """Ids by key. New slices are made; of those that are there, name and definition become these; ids and the names that
-    users gave stay. A parent must be among `wanted` or stored."""
+    """Ids by key. New slices are made; of those that are there, name and definition become these;
+    ids and the names that users gave stay. A parent must be among `wanted` or stored.
+    """
     known = _by_key(session, [one.key for one in wanted])
     first = [one for one in wanted if one.key not in known]
     insert_new(
@@ -152,7 +157,9 @@ def restore_slice(session: Session, slice_id: int) -> bool:
 def members(
     session: Session, producer: int, slice_id: int, since: datetime | None = None
 ) -> tuple[Ids, Reals]:
-    """Frames (K,) int64, ascending, that show the slice, and how clearly (K,). since: came in at or after that time."""
+    """Frames (K,) int64, ascending, that show the slice, and how clearly (K,). since: came in at or
+    after that time.
+    """
     statement = select(SliceMember.frame, SliceMember.strength)
     statement = statement.where(SliceMember.slice_id == slice_id, SliceMember.producer == producer)
     if since is not None:
@@ -174,7 +181,8 @@ def slices_of(session: Session, frame: int, producers: Iterable[int]) -> dict[in
 def record_members(
     session: Session, producer: int, slice_id: int, frames: Ids, strength: Reals, judged: Ids | None = None
 ) -> None:
-    """These frames show the slice by this producer. Of `judged`, or of all frames when None, no others do any more.
+    """These frames show the slice by this producer. Of `judged`, or of all frames when None, no
+    others do any more.
 
     frames: (K,) int64. strength: (K,). Only what differs from what is stored is written.
     """

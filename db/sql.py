@@ -64,7 +64,9 @@ def in_chunks(values: Iterable[Any], size: int = IN_LIMIT) -> Iterator[list[Any]
 
 
 def in_parts(statement: AnySelect, column: Any, values: Iterable[Any] | None) -> list[AnySelect]:
-    """The statement once when values is None, else once for each chunk of values that column may have."""
+    """The statement once when values is None, else once for each chunk of values that column may
+    have.
+    """
     return [statement] if values is None else [statement.where(column.in_(c)) for c in in_chunks(values)]
 
 

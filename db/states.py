@@ -1,4 +1,6 @@
-"""Every status, in one line each. A status exists only for what a person or an outside system decides."""
+"""Every status, in one line each. A status exists only for what a person or an outside system
+decides.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The schema. The database is the truth; files and indexes are views of it.
 
-`seq` is a frame's primary key and its id in the vector index. Derived facts (embeddings, detections,
-measurements) are keyed (frame, producer) and written insert-or-ignore; the marker columns of `frames`
-(`embedded_by`, `detected_by`, `measured_by`) name the producer whose facts are complete for it and commit with
-them (0 = never). Times are UTC.
+`seq` is a frame's primary key and its id in the vector index. Derived facts (embeddings,
+detections, measurements) are keyed (frame, producer) and written insert-or-ignore; the marker
+columns of `frames` (`embedded_by`, `detected_by`, `measured_by`) name the producer whose facts are
+complete for it and commit with them (0 = never). Times are UTC.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Fact(Base):
-    """Small facts of the project: its uuid, the Label Studio project id, watermarks. Never a secret."""
+    """Small facts of the project: its uuid, the Label Studio project id, watermarks. Never a
+    secret.
+    """
 
     __tablename__ = "facts"
 
@@ -86,7 +88,9 @@ class Fact(Base):
 
 
 class Group(Base):
-    """A camera-day (or imported sequence): the unit that is never split between pool and evaluation."""
+    """A camera-day (or imported sequence): the unit that is never split between pool and
+    evaluation.
+    """
 
     __tablename__ = "groups"
 
@@ -122,7 +126,9 @@ class Frame(Base):
 
 
 class Sighting(Base):
-    """A file as it was last read: a rescan that finds size and time unchanged need not read it again."""
+    """A file as it was last read: a rescan that finds size and time unchanged need not read it
+    again.
+    """
 
     __tablename__ = "sightings"
 
@@ -193,7 +199,9 @@ class Measurement(Base):
 
 
 class NearDuplicate(Base):
-    """The cluster of near-duplicates that a frame is in, named by its leader; written with `camera_thresholds`."""
+    """The cluster of near-duplicates that a frame is in, named by its leader; written with
+    `camera_thresholds`.
+    """
 
     __tablename__ = "near_duplicates"
 
@@ -216,7 +224,9 @@ class CameraThreshold(Base):
 
 
 class Slice(Base):
-    """A part of the frames that lasts: a condition, a class, a region. Renaming or rewording it keeps its id."""
+    """A part of the frames that lasts: a condition, a class, a region. Renaming or rewording it
+    keeps its id.
+    """
 
     __tablename__ = "slices"
 
@@ -234,8 +244,9 @@ class Slice(Base):
 
 
 class SliceMember(Base):
-    """A frame that shows a slice, by one producer: the detector of classes, the embedder of sentences and regions,
-    the measurements of all else."""
+    """A frame that shows a slice, by one producer: the detector of classes, the embedder of
+    sentences and regions, the measurements of all else.
+    """
 
     __tablename__ = "slice_members"
     __table_args__ = (
@@ -250,9 +261,11 @@ class SliceMember(Base):
 
 
 class SliceCount(Base):
-    """What the production frames of one group say of a slice, by the models that count now; rebuilt from the facts.
+    """What the production frames of one group say of a slice, by the models that count now; rebuilt
+    from the facts.
 
-    No row: no frame of the group is in it. Of how many frames it is known stands in the row of its facet too.
+    No row: no frame of the group is in it. Of how many frames it is known stands in the row of its
+    facet too.
     """
 
     __tablename__ = "slice_counts"

@@ -28,8 +28,10 @@ _MOVABLE = frozenset({"external_project", "external_id", "detector", "priority",
 class NewTask:
     """One chosen frame.
 
-    component: the part of the strategy that chose it. slice_id: what it was chosen to show, None for nothing of a name.
-    rank: 0 = most valuable of its batch. priority: 0..1. detector: the producer whose boxes are drawn.
+    component: the part of the strategy that chose it. slice_id: what it was chosen to show, None
+    for nothing of a name.
+    rank: 0 = most valuable of its batch. priority: 0..1. detector: the producer whose boxes are
+    drawn.
     """
 
     frame: int
@@ -91,7 +93,9 @@ def create_batch(session: Session, strategy: str, seed: int, budget: int, settin
 
 
 def add_tasks(session: Session, batch_id: int, tasks: Sequence[NewTask]) -> int:
-    """Adds pending tasks; a frame with an open task of the same purpose is left out. How many went in."""
+    """Adds pending tasks; a frame with an open task of the same purpose is left out. How many went
+    in.
+    """
     rows = [asdict(task) | {"batch_id": batch_id, "status": TaskStatus.PENDING} for task in tasks]
     return len(insert_new_ids(session, LabelTask, rows))
 
@@ -161,9 +165,11 @@ def move(
     to: TaskStatus,
     **fields: Any,
 ) -> int:
-    """Compare-and-set: moves those of the tasks that are in `frm`, setting `fields` too. How many moved.
+    """Compare-and-set: moves those of the tasks that are in `frm`, setting `fields` too. How many
+    moved.
 
-    Raises Conflict when a task would be opened beside another open one of its frame; leave the session then.
+    Raises Conflict when a task would be opened beside another open one of its frame; leave the
+    session then.
     """
     if unknown := set(fields) - _MOVABLE:
         raise ValueError(f"expected fields among {sorted(_MOVABLE)}, got {sorted(unknown)}")

@@ -41,8 +41,8 @@ class Sidecar:
 class VectorStore:
     """Unit vectors by id, searched by cosine; safe to use from several threads.
 
-    dim: D. producer: whose vectors these are. kind: "exact", or "ivf" for 8-bit vectors in inverted lists, which
-    must be trained before the first `add` (`train`).
+    dim: D. producer: whose vectors these are. kind: "exact", or "ivf" for 8-bit vectors in inverted
+    lists, which must be trained before the first `add` (`train`).
     """
 
     def __init__(
@@ -69,7 +69,9 @@ class VectorStore:
                 self._index.train(_matrix(vectors, self.dim))
 
     def add(self, ids: Ids, vectors: Array) -> None:
-        """Adds vectors (B, D) under ids (B,); ids that are stored already, or come twice, are left as they are."""
+        """Adds vectors (B, D) under ids (B,); ids that are stored already, or come twice, are left
+        as they are.
+        """
         ids, vectors = np.asarray(ids, np.int64), _matrix(vectors, self.dim)
         if ids.shape != (len(vectors),):
             raise ValueError(f"expected {len(vectors)} ids of at least 0, got shape {ids.shape}")

@@ -1,7 +1,9 @@
-"""The stand-in for a person: answers Label Studio tasks from the ground truth, through the API, knowing only what a browser shows.
+"""The stand-in for a person: answers Label Studio tasks from the ground truth, through the API,
+knowing only what a browser shows.
 
-It sees the task's image and the boxes drawn on it; by the image's bytes it looks up what is really there. A predicted box that fits
-is kept as it is, a loose one is moved, a wrong one is deleted, a missing one is drawn.
+It sees the task's image and the boxes drawn on it; by the image's bytes it looks up what is really
+there. A predicted box that fits is kept as it is, a loose one is moved, a wrong one is deleted, a
+missing one is drawn.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class Annotator:
     truth: Truth
 
     def answer_all(self, project_id: int, progress: Progress) -> int:
-        """Answers every task that has no answer yet; how many those were. Raises KeyError for an image it has no truth of."""
+        """Answers every task that has no answer yet; how many those were. Raises KeyError for an
+        image it has no truth of.
+        """
         done = 0
         with self._client() as client:
             todo = list(_unanswered(client, project_id))
@@ -86,7 +90,9 @@ class Annotator:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of one true object. kept: the predicted box that is left as it is. moved: the one that is put right."""
+    """What becomes of one true object. kept: the predicted box that is left as it is. moved: the
+    one that is put right.
+    """
 
     row: Row
     kept: int | None = None
@@ -116,7 +122,9 @@ def decide(names: Sequence[str], corners: Sequence[Corners], truth: Sequence[Row
 
 
 def answered(predicted: Sequence[Box], truth: Sequence[Row]) -> list[Box]:
-    """The boxes that this annotator leaves, without a server: what the control group's frames are labeled with."""
+    """The boxes that this annotator leaves, without a server: what the control group's frames are
+    labeled with.
+    """
     decisions = decide([box.class_name for box in predicted], [box.xyxy for box in predicted], truth)
     return [predicted[d.kept] if d.kept is not None else Box(d.row[0], d.row[1:]) for d in decisions]
 

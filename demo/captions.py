@@ -127,10 +127,11 @@ _ADJECTIVES = {"fog": "foggy", "rain": "rainy", "snow": "snowy", "clear": "clear
 
 
 def captions(attributes: Mapping[str, str], rng: np.random.Generator) -> list[str]:
-    """Nine captions of a scene: one for each of time, weather, view and quality alone, one each for the site
-    and the objects, and three that join several. All words are in VOCABULARY.
+    """Nine captions of a scene: one for each of time, weather, view and quality alone, one each for
+    the site and the objects, and three that join several. All words are in VOCABULARY.
 
-    Raises KeyError when an attribute that ``Scene.attributes`` always has is missing."""
+    Raises KeyError when an attribute that ``Scene.attributes`` always has is missing.
+    """
     alone = [_single(name, attributes[name], rng) for name in _PHRASES]
     return [
         *alone,

@@ -1,8 +1,9 @@
-"""Makes the trained small CLIP a folder of under 6 MB that open_clip loads unchanged, with vectors to check it by.
+"""Makes the trained small CLIP a folder of under 6 MB that open_clip loads unchanged, with vectors
+to check it by.
 
-Convolutions and the token embedding are kept in 8 bits (e4m3, Micikevicius et al., 2022): each output channel of a
-convolution is scaled to the format's range first, which the batch norm behind it undoes once its statistics are
-measured anew. Rows of tokens that no caption uses are zero.
+Convolutions and the token embedding are kept in 8 bits (e4m3, Micikevicius et al., 2022): each
+output channel of a convolution is scaled to the format's range first, which the batch norm behind
+it undoes once its statistics are measured anew. Rows of tokens that no caption uses are zero.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ _CHECKED = 12
 def export(
     model: nn.Module, known: Tensor, config: dict[str, Any], out: Path, batches: Iterable[Tensor]
 ) -> None:
-    """Writes configuration, weights and vectors.npz; batches are normalized images to measure batch norms on."""
+    """Writes configuration, weights and vectors.npz; batches are normalized images to measure batch
+    norms on.
+    """
     out.mkdir(parents=True, exist_ok=True)
     round_convolutions(model)
     measure_norms(model, batches)
@@ -61,7 +64,9 @@ def export(
 
 
 def round_convolutions(model: nn.Module) -> None:
-    """Every convolution before a batch norm: each output channel scaled to at most 16, then rounded to 8 bits."""
+    """Every convolution before a batch norm: each output channel scaled to at most 16, then rounded
+    to 8 bits.
+    """
     with torch.no_grad():
         for convolution in _convolutions(model).values():
             top = convolution.weight.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-8)
@@ -83,7 +88,9 @@ def measure_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
 
 
 def packed(model: nn.Module, known: Tensor, vocabulary: int) -> dict[str, Tensor]:
-    """The state that open_clip expects: 8 bits where rounded, single precision for norm statistics, else half."""
+    """The state that open_clip expects: 8 bits where rounded, single precision for norm statistics,
+    else half.
+    """
     state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
     embedding = torch.zeros(vocabulary, state["token_embedding.weight"].shape[1])
     embedding[known] = state["token_embedding.weight"]
@@ -93,7 +100,9 @@ def packed(model: nn.Module, known: Tensor, vocabulary: int) -> dict[str, Tensor
 
 
 def write_vectors(folder: Path) -> None:
-    """vectors.npz: JPEG files of rendered scenes, their specs, and what stock open_clip makes of them and of PROMPTS."""
+    """vectors.npz: JPEG files of rendered scenes, their specs, and what stock open_clip makes of
+    them and of PROMPTS.
+    """
     specs = random_specs(_CHECKED, 987, dict(CAMERAS))
     files = [_jpeg(spec) for spec in specs]
     arrays: dict[str, Any] = {

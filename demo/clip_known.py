@@ -1,10 +1,11 @@
-"""Lets the small CLIP say that it knows nothing like an image: `python -m demo.clip_known config/clip_small` writes
-known.npz beside the weights.
+"""Lets the small CLIP say that it knows nothing like an image: `python -m demo.clip_known
+config/clip_small` writes known.npz beside the weights.
 
-Five small networks, averaged into one, learn to tell rendered scenes that training never used from pictures that no
-renderer made and from mixtures of scenes that cannot be (outlier exposure: Hendrycks, Mazeika and Dietterich, 2019). No
-photograph is used. The limit is set on further scenes, of every condition and of cameras not seen before: one in a
-hundred of them lies beyond it. The same seed gives the same file. About 11 minutes by one core, half of them rendering.
+Five small networks, averaged into one, learn to tell rendered scenes that training never used from
+pictures that no renderer made and from mixtures of scenes that cannot be (outlier exposure:
+Hendrycks, Mazeika and Dietterich, 2019). No photograph is used. The limit is set on further scenes,
+of every condition and of cameras not seen before: one in a hundred of them lies beyond it. The same
+seed gives the same file. About 11 minutes by one core, half of them rendering.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many: scenes in two lots, each with made-up cameras of its own; foreign pictures; mixtures; scenes for the limit."""
+    """How many: scenes in two lots, each with made-up cameras of its own; foreign pictures;
+    mixtures; scenes for the limit.
+    """
 
     scenes: tuple[int, int] = (12_000, 8_000)
     foreign: int = 20_000
@@ -56,7 +59,9 @@ def main() -> None:
 
 
 def write_known(folder: Path, work: Path, seed: int, sizes: Sizes | None = None) -> None:
-    """known.npz for the weights in `folder`; scenes that lie in `work` from an interrupted run are kept."""
+    """known.npz for the weights in `folder`; scenes that lie in `work` from an interrupted run are
+    kept.
+    """
     sizes = sizes or Sizes()
     (folder / FILE).unlink(missing_ok=True)
     embedder = load_embedder(str(folder), threads=1)

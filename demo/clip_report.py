@@ -1,5 +1,6 @@
-"""What the small CLIP can tell: `python -m demo.clip_report config/clip_small` measures it on fresh scenes and writes
-MODEL_CARD.md beside the weights."""
+"""What the small CLIP can tell: `python -m demo.clip_report config/clip_small` measures it on fresh
+scenes and writes MODEL_CARD.md beside the weights.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ PROMPTS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class FreshScenes:
-    """specs, their frames (192, 320, 3) uint8 RGB after JPEG, labels (N, A) into ATTRIBUTES, cameras by id."""
+    """specs, their frames (192, 320, 3) uint8 RGB after JPEG, labels (N, A) into ATTRIBUTES,
+    cameras by id.
+    """
 
     specs: list[SceneSpec]
     images: list[Image]
@@ -87,7 +90,9 @@ def balanced_accuracy(truth: Labels, answer: Labels) -> float:
 
 
 def accuracies(embedder: Embedder, scenes: FreshScenes) -> dict[str, float]:
-    """Zero-shot balanced accuracy per attribute; quality only on cameras that are not bad themselves."""
+    """Zero-shot balanced accuracy per attribute; quality only on cameras that are not bad
+    themselves.
+    """
     vectors = embedder.embed(scenes.images)
     every = np.ones(len(vectors), bool)
     good = np.array([scenes.cameras[spec.camera].resolution == 1 for spec in scenes.specs])
@@ -171,7 +176,9 @@ def main() -> None:
 def strangeness_table(
     folder: Path, known: Mapping[str, list[Image]], foreign: Mapping[str, list[Image]]
 ) -> str:
-    """How many of each the model holds to be unlike all that it knows, and how well that tells each from all of `known`."""
+    """How many of each the model holds to be unlike all that it knows, and how well that tells each
+    from all of `known`.
+    """
     embedder = load_embedder(str(folder))
     account = load_known(folder, embedder.dim)
     assert account is not None, (
@@ -195,7 +202,9 @@ def separation(known: Array, foreign: Array) -> float:
 
 
 def photographs(source: Path, most: int = 400) -> list[Image]:
-    """Two frames a second of a video; of a folder at most `most` of the JPEG files below, evenly over their names."""
+    """Two frames a second of a video; of a folder at most `most` of the JPEG files below, evenly
+    over their names.
+    """
     if source.is_file():
         items = VideoSource(source, every_s=0.5).captures()
         return [decode(item.read()) for item in items if isinstance(item, Capture)]

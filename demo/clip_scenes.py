@@ -1,4 +1,6 @@
-"""The scenes that the small CLIP learns from and is tested on: rendered, labeled, brought to 112 px, kept on disk."""
+"""The scenes that the small CLIP learns from and is tested on: rendered, labeled, brought to 112
+px, kept on disk.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,10 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class SceneSet:
-    """images: (N, 112, 112, 3) uint8 RGB, squashed; labels: (N, A) int64 into the values of ATTRIBUTES;
-    attributes: what the renderer says of each scene."""
+    """images: (N, 112, 112, 3) uint8 RGB, squashed; labels: (N, A) int64 into the values of
+    ATTRIBUTES;
+    attributes: what the renderer says of each scene.
+    """
 
     images: Pixels
     labels: Labels
@@ -89,8 +93,9 @@ def rendered(folder: Path, count: int, seed: int, unknown: bool = False) -> Scen
 
 
 def small_scene(spec: SceneSpec) -> tuple[Pixels, dict[str, str]]:
-    """(112, 112, 3) uint8, what the model's own preprocessing makes of a frame before it normalizes, and what
-    the renderer says of it."""
+    """(112, 112, 3) uint8, what the model's own preprocessing makes of a frame before it
+    normalizes, and what the renderer says of it.
+    """
     scene = render(spec)
     frame = stored(scene.image, jpeg=80 + spec.seed % 16)
     return np.ascontiguousarray(PREPROCESS.pixels(frame).permute(1, 2, 0).numpy()), scene.attributes
@@ -98,8 +103,9 @@ def small_scene(spec: SceneSpec) -> tuple[Pixels, dict[str, str]]:
 
 @contextmanager
 def all_cameras(seed: int, unknown: bool = False) -> Iterator[dict[str, Camera]]:
-    """The world's cameras, with those that no detector was trained on if `unknown`, and made-up ones beside them so
-    that a view is learned as such."""
+    """The world's cameras, with those that no detector was trained on if `unknown`, and made-up
+    ones beside them so that a view is learned as such.
+    """
     extra = {camera.id: camera for camera in _made_up(np.random.default_rng([seed, 1]))}
     CAMERAS.update(extra)
     try:

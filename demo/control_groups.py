@@ -1,4 +1,6 @@
-"""What the loop is measured against: as many random frames, and no new frame at all, from the same weights in as many steps."""
+"""What the loop is measured against: as many random frames, and no new frame at all, from the same
+weights in as many steps.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ from loop.selection.select import Chosen
 
 @dataclass(frozen=True)
 class Trained:
-    """A training that is compared: the loop's, or that of a control group. frames: new labeled frames. passes: image passes in an epoch."""
+    """A training that is compared: the loop's, or that of a control group. frames: new labeled
+    frames. passes: image passes in an epoch.
+    """
 
     name: str
     weights: Path
@@ -50,7 +54,9 @@ def train_control(
     folder: Path,
     progress: Progress,
 ) -> Trained:
-    """Fine-tunes the same base weights on the loop's replayed frames and these new ones, in exactly as many passes."""
+    """Fine-tunes the same base weights on the loop's replayed frames and these new ones, in exactly
+    as many passes.
+    """
     project = parts.project
     manifest = loop_manifest(project, row)
     kept = [entry for entry in manifest.entries if entry.split != "train" or entry.origin == Origin.IMPORTED]
@@ -76,7 +82,9 @@ def random_entries(
 
 
 def with_passes(entries: Sequence[Entry], passes: int, growing: Sequence[Entry]) -> list[Entry]:
-    """The same entries with repeats of `growing` raised or lowered in turn until an epoch has `passes` image passes."""
+    """The same entries with repeats of `growing` raised or lowered in turn until an epoch has
+    `passes` image passes.
+    """
     repeats = {entry.frame: entry.repeats for entry in entries}
     missing = passes - sum(entry.repeats for entry in entries if entry.split == "train")
     turn = 0

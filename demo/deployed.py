@@ -1,4 +1,6 @@
-"""The detector that a demo deploys: the one its plan names, the carried one, or one that is trained for its world."""
+"""The detector that a demo deploys: the one its plan names, the carried one, or one that is trained
+for its world.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ PASSES_PER_MINUTE = 3000  # pictures that one core of 2 GHz learns from in a min
 
 
 def deployed_weights(plan: Plan, folder: Path, say: Callable[[str], None], progress: Progress) -> Path:
-    """The checkpoint. `folder` holds the rendered world; what is trained is kept there, below detector/."""
+    """The checkpoint. `folder` holds the rendered world; what is trained is kept there, below
+    detector/.
+    """
     if plan.weights:
         return plan.weights
     if fits(json.loads((CARRIED / "base.json").read_text(encoding="utf-8")), plan.world):
@@ -28,14 +32,16 @@ def deployed_weights(plan: Plan, folder: Path, say: Callable[[str], None], progr
         say("  this world's own detector was trained before")
     else:
         say(
-            f"  no carried detector was trained on such a world; training one, about {minutes(plan.world)} minutes, "
-            "once; stopped, it goes on from its last epoch"
+            f"  no carried detector was trained on such a world; training one, about {minutes(plan.world)}"
+            " minutes, once; stopped, it goes on from its last epoch"
         )
     return train(plan.world, folder, work, progress=progress).weights
 
 
 def fits(record: Mapping[str, Any], world: World) -> bool:
-    """Whether the detector of this record was trained on such a world; on other scenes perhaps, of the same description."""
+    """Whether the detector of this record was trained on such a world; on other scenes perhaps, of
+    the same description.
+    """
     wanted = described(world)
     wanted["training"]["world_seed"] = record["training"]["world_seed"]
     return all(record[key] == wanted[key] for key in ("classes", "scarce", "training"))

@@ -1,4 +1,6 @@
-"""Pictures unlike any rendered scene, made without a photograph: what the small CLIP learns to know nothing about."""
+"""Pictures unlike any rendered scene, made without a photograph: what the small CLIP learns to know
+nothing about.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,10 @@ SIZE = (192, 256)
 
 
 def foreign_pictures(count: int, seed: int, scenes: Pixels) -> Pixels:
-    """(count, 112, 112, 3) uint8 RGB, squashed as the model's preprocessing does: drawn from nothing, or made of what
-    `scenes` (N, 112, 112, 3) show by what no camera does; half of them then blurred, darkened, paled or noisy."""
+    """(count, 112, 112, 3) uint8 RGB, squashed as the model's preprocessing does: drawn from
+    nothing, or made of what `scenes` (N, 112, 112, 3) show by what no camera does; half of them
+    then blurred, darkened, paled or noisy.
+    """
     rng = np.random.default_rng([seed, 7])
     return np.stack([_small(_worn(_picture(rng, scenes), rng)) for _ in range(count)])
 
@@ -50,7 +54,9 @@ def gradient(rng: Random) -> Reals:
 
 
 def texture(rng: Random) -> Reals:
-    """Noise whose power falls with frequency, as in pictures of nature (Field, 1987), by any exponent."""
+    """Noise whose power falls with frequency, as in pictures of nature (Field, 1987), by any
+    exponent.
+    """
     down, right = np.fft.fftfreq(SIZE[0])[:, None] * rng.uniform(0.4, 2.5), np.fft.rfftfreq(SIZE[1])[None]
     fall = (np.hypot(down, right) + 1 / 256) ** rng.uniform(0.3, 2.4)
     layers = np.stack([_noise(rng, fall) for _ in range(4)], axis=2)
@@ -97,7 +103,9 @@ def pages(rng: Random) -> Reals:
 
 
 def leaves(rng: Random) -> Reals:
-    """Things of all sizes that hide one another (the dead leaves model: Lee, Mumford and Huang, 2001)."""
+    """Things of all sizes that hide one another (the dead leaves model: Lee, Mumford and Huang,
+    2001).
+    """
     image, colors = np.zeros((*SIZE, 3), np.uint8), rng.uniform(0, 255, (rng.integers(2, 12), 3))
     for _ in range(int(rng.integers(60, 400))):
         color = colors[rng.integers(len(colors))] + rng.normal(0, 20, 3)
@@ -107,7 +115,9 @@ def leaves(rng: Random) -> Reals:
 
 
 def planes(rng: Random) -> Reals:
-    """A few large shaded surfaces that meet in straight edges, as walls and tables do, and some things before them."""
+    """A few large shaded surfaces that meet in straight edges, as walls and tables do, and some
+    things before them.
+    """
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     image = gradient(rng)
     for _ in range(int(rng.integers(1, 7))):
@@ -122,7 +132,9 @@ def planes(rng: Random) -> Reals:
 
 
 def _unmade(rng: Random, scenes: Pixels) -> Reals:
-    """A scene magnified, in shuffled tiles, turned on its side, negative, doubly exposed, or in false colors."""
+    """A scene magnified, in shuffled tiles, turned on its side, negative, doubly exposed, or in
+    false colors.
+    """
     one, other = (scenes[rng.integers(len(scenes))] for _ in range(2))
     makers: tuple[Callable[[], Pixels], ...] = (
         lambda: _magnified(one, rng),

@@ -1,4 +1,6 @@
-"""A demo's YAML: its world, and what it changes in the settings that config/demo.yaml gives every demo."""
+"""A demo's YAML: its world, and what it changes in the settings that config/demo.yaml gives every
+demo.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class DemoError(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """A demo's YAML. project: settings of the fieldloop project, dotted. budget: frames of one batch.
+    """A demo's YAML. project: settings of the fieldloop project, dotted. budget: frames of one
+    batch.
 
     weights: the model to deploy; None for one that was trained on such a world.
     """
@@ -45,7 +48,8 @@ def read_plan(path: Path) -> Plan:
     choices = {"batches": 1} | shared["demo"] | own["demo"]
     if unknown := set(choices) - set(CHOICES):
         raise DemoError(
-            f"{path}: demo: expected {', '.join(CHOICES[:-1])} or {CHOICES[-1]}, found {', '.join(sorted(unknown))}"
+            f"{path}: demo: expected {', '.join(CHOICES[:-1])} or {CHOICES[-1]}, found"
+            f" {', '.join(sorted(unknown))}"
         )
     return Plan(
         parse_world(own["world"], str(path)),

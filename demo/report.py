@@ -1,4 +1,6 @@
-"""The demo's last page: what was blind, how that was found, what was labeled and why, and what it bought, as measured."""
+"""The demo's last page: what was blind, how that was found, what was labeled and why, and what it
+bought, as measured.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ LOOP, RANDOM, REPLAY, DEPLOYED = "loop", "random", "replay only", "deployed"
 
 @dataclass(frozen=True)
 class Planted:
-    """One planted gap: how it was found and what became of it. ap50: by model; of the class itself where a class is the gap."""
+    """One planted gap: how it was found and what became of it. ap50: by model; of the class itself
+    where a class is the gap.
+    """
 
     name: str
     found_as: list[str]
@@ -62,7 +66,9 @@ class Requirement:
 
 
 def write_report(outcome: Outcome, parts: Parts, folder: Path) -> tuple[Path, list[Requirement]]:
-    """Writes report.html and result.json to `folder`; the page's path and what was required of the demo."""
+    """Writes report.html and result.json to `folder`; the page's path and what was required of the
+    demo.
+    """
     truth = _truth(folder / "truth")
     planted = [_planted(outcome, parts, gap, truth, folder) for gap in outcome.plan.world.production.gaps]
     needs = requirements(outcome, planted)
@@ -81,7 +87,9 @@ def gap_ap50(scores: dict[str, Score], gap: PlantedGap) -> float:
 
 
 def requirements(outcome: Outcome, planted: Sequence[Planted]) -> list[Requirement]:
-    """What must hold, as measured here. Nothing is required of control groups that were not trained."""
+    """What must hold, as measured here. Nothing is required of control groups that were not
+    trained.
+    """
     usual = outcome.plan.world.production.usual
     before, after = outcome.scores[DEPLOYED][usual], outcome.scores[LOOP][usual]
     rows = [
@@ -95,7 +103,8 @@ def requirements(outcome: Outcome, planted: Sequence[Planted]) -> list[Requireme
         ours, chance = (float(np.mean([p.ap50[name] for p in planted])) for name in (LOOP, RANDOM))
         rows.append(
             Requirement(
-                f"mean AP50 over the gaps is at least {LEAD:.2f} above random labels ({ours:.3f} against {chance:.3f})",
+                f"mean AP50 over the gaps is at least {LEAD:.2f} above random labels ({ours:.3f} against"
+                f" {chance:.3f})",
                 ours - chance >= LEAD,
             )
         )

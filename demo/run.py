@@ -1,4 +1,6 @@
-"""The whole loop on a rendered world, on real parts, measured beside random frames and beside no new frame at all."""
+"""The whole loop on a rendered world, on real parts, measured beside random frames and beside no
+new frame at all.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ PULL_EVERY_S = 3.0
 
 @dataclass
 class Outcome:
-    """Everything the report shows. weights: the deployed model. scores: by model, then by condition.
+    """Everything the report shows. weights: the deployed model. scores: by model, then by
+    condition.
 
     trained: the loop's first, then the control groups. seconds: by step.
     """
@@ -70,7 +73,9 @@ Say = Callable[[str], None]
 def run(
     plan: Plan, folder: Path, say: Say, progress: Progress, human: bool = False, control_groups: bool = True
 ) -> Outcome:
-    """Turns the loop once in `folder`; what an earlier run rendered is used again. The truth lies in folder/truth."""
+    """Turns the loop once in `folder`; what an earlier run rendered is used again. The truth lies
+    in folder/truth.
+    """
     clock = Clock(say)
     root = folder / "project"
     _clear(root)

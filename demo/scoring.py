@@ -1,4 +1,6 @@
-"""How a model does on the demo's held-out scenes, per condition and per class; opened by the final report alone."""
+"""How a model does on the demo's held-out scenes, per condition and per class; opened by the final
+report alone.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class HeldOutSet:
 
 @dataclass(frozen=True)
 class Score:
-    """One model on one condition. per_class: AP50 by class name, None where no such object is shown."""
+    """One model on one condition. per_class: AP50 by class name, None where no such object is
+    shown.
+    """
 
     condition: str
     ap50: float

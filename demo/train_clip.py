@@ -1,11 +1,13 @@
-"""Trains the small CLIP that the project carries: `python -m demo.train_clip --out config/clip_small`.
+"""Trains the small CLIP that the project carries: `python -m demo.train_clip --out
+config/clip_small`.
 
-A RegNetX-200MF (Radosavovic et al., 2020) and a text transformer of two layers learn from rendered, captioned scenes
-only, by contrastive losses in which every caption that holds for an image is a positive (Khosla et al., 2020).
-The result is a folder that open_clip loads unchanged. The same seed gives the same scenes and steps; an interrupted
-run goes on at its last checkpoint in --work. The first phase sees the cameras that a detector may have been trained
-on, and made-up ones; the second, a third of those scenes beside new ones from every camera of the world and others
-made up anew. What it knows nothing like is learned last (demo/clip_known.py). About 8 minutes of rendering and 18 of
+A RegNetX-200MF (Radosavovic et al., 2020) and a text transformer of two layers learn from rendered,
+captioned scenes only, by contrastive losses in which every caption that holds for an image is a
+positive (Khosla et al., 2020). The result is a folder that open_clip loads unchanged. The same seed
+gives the same scenes and steps; an interrupted run goes on at its last checkpoint in --work. The
+first phase sees the cameras that a detector may have been trained on, and made-up ones; the second,
+a third of those scenes beside new ones from every camera of the world and others made up anew. What
+it knows nothing like is learned last (demo/clip_known.py). About 8 minutes of rendering and 18 of
 training by one core, and 11 for the last step.
 """
 
@@ -52,7 +54,9 @@ CHECKPOINT_EVERY = 100
 
 @dataclass(frozen=True)
 class Words:
-    """The tokens that captions use, renumbered: an embedding of 49,408 rows would be trained for nothing."""
+    """The tokens that captions use, renumbered: an embedding of 49,408 rows would be trained for
+    nothing.
+    """
 
     known: Tensor
 
@@ -190,7 +194,9 @@ def _single_loss(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def _pair_loss(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """Both directions of the contrastive loss; pairs that are neither positive nor surely wrong are left out."""
+    """Both directions of the contrastive loss; pairs that are neither positive nor surely wrong are
+    left out.
+    """
     losses = []
     for scores, good, bad in ((logits, positive, negative), (logits.T, positive.T, negative.T)):
         total = scores.masked_fill(~(good | bad), -torch.inf).logsumexp(dim=1)
@@ -201,8 +207,9 @@ def _pair_loss(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
 
 
 def joined_pairs(labels: Labels, count: int) -> tuple[Tensor, Tensor]:
-    """(B, count) positive and negative pairs: a joined caption tells the site and at least two of four attributes,
-    so it is surely wrong for another site, or where three of the four differ."""
+    """(B, count) positive and negative pairs: a joined caption tells the site and at least two of
+    four attributes, so it is surely wrong for another site, or where three of the four differ.
+    """
     same = _same(labels, count)
     others = same[:, :, : len(SINGLES)].sum(dim=2)
     site = same[:, :, list(ATTRIBUTES).index("site")]

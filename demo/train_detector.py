@@ -2,10 +2,11 @@
 
     python -m demo.train_detector --out demo/assets/detector
 
-A YOLO11 of an eighth of the width (0.8 million parameters) learns from scratch on a world's rendered training set:
-daylight frames in which five forklifts stand, if no other world is named; about ten minutes on one core. Colors are
-hardly varied, so that other light stays strange to it. Started again, it goes on where it was stopped.
-base.pt is the network in half precision, base.json says how it came about and what it scores.
+A YOLO11 of an eighth of the width (0.8 million parameters) learns from scratch on a world's
+rendered training set: daylight frames in which five forklifts stand, if no other world is named;
+about ten minutes on one core. Colors are hardly varied, so that other light stays strange to it.
+Started again, it goes on where it was stopped. base.pt is the network in half precision, base.json
+says how it came about and what it scores.
 """
 
 from __future__ import annotations
@@ -35,15 +36,30 @@ WORLD = Path(__file__).parents[1] / "config" / "demo.yaml"
 IMGSZ = 320
 ARCHITECTURE = {"depth": 0.5, "width": 0.125, "max_channels": 1024}
 SETTINGS: dict[str, object] = {
-    "nbs": 8, "optimizer": "AdamW", "weight_decay": 0.0005, "lrf": 0.02, "warmup_epochs": 0.5, "warmup_bias_lr": 0.0,
-    "rect": True, "mosaic": 0.0, "erasing": 0.0, "fliplr": 0.5, "translate": 0.1, "scale": 0.2,
-    "hsv_h": 0.0, "hsv_s": 0.1, "hsv_v": 0.05, "cache": True,
-}  # fmt: skip
+    "nbs": 8,
+    "optimizer": "AdamW",
+    "weight_decay": 0.0005,
+    "lrf": 0.02,
+    "warmup_epochs": 0.5,
+    "warmup_bias_lr": 0.0,
+    "rect": True,
+    "mosaic": 0.0,
+    "erasing": 0.0,
+    "fliplr": 0.5,
+    "translate": 0.1,
+    "scale": 0.2,
+    "hsv_h": 0.0,
+    "hsv_s": 0.1,
+    "hsv_v": 0.05,
+    "cache": True,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One training run. rare_repeats: how often an epoch shows each of the few frames with the rare class."""
+    """One training run. rare_repeats: how often an epoch shows each of the few frames with the rare
+    class.
+    """
 
     epochs: int
     lr0: float
@@ -109,16 +125,25 @@ def report(done: int, total: int, what: str) -> None:
 def train(
     world: World, frames: Path, work: Path, seed: int = 0, threads: int = 1, progress: Progress = report
 ) -> TrainResult:
-    """All stages, on the world rendered below `frames`; resumed or skipped as far as `work` already holds them."""
+    """All stages, on the world rendered below `frames`; resumed or skipped as far as `work` already
+    holds them.
+    """
     work.mkdir(parents=True, exist_ok=True)
     weights = write_architecture(work / "yolo11n-eighth.yaml")
     before, total = 0, sum(stage.epochs for stage in STAGES)
     for number, stage in enumerate(STAGES, 1):
         data = write_dataset(world, frames, work / f"stage-{number}.yaml", stage.rare_repeats)
         spec = TrainSpec(
-            data, weights, stage_folder(work, number, seed), epochs=stage.epochs, seed=seed, imgsz=IMGSZ,
-            batch=8, threads=threads, overrides={**SETTINGS, "lr0": stage.lr0},
-        )  # fmt: skip
+            data,
+            weights,
+            stage_folder(work, number, seed),
+            epochs=stage.epochs,
+            seed=seed,
+            imgsz=IMGSZ,
+            batch=8,
+            threads=threads,
+            overrides={**SETTINGS, "lr0": stage.lr0},
+        )
         result = YoloTrainer().train(spec, _counted(progress, before, total), lambda: False)
         weights = result.weights
         before += stage.epochs
@@ -140,7 +165,9 @@ def _counted(progress: Progress, before: int, total: int) -> Progress:
 
 
 def write_dataset(world: World, frames: Path, path: Path, rare_repeats: int) -> Path:
-    """The rendered training set as a data.yaml in which frames with the rare class are listed so many times."""
+    """The rendered training set as a data.yaml in which frames with the rare class are listed so
+    many times.
+    """
     rare = str(world.classes.index(world.training.rare.name)) if world.training.rare else ""
     part = frames / "world" / "train"
     lines = []

@@ -1,4 +1,6 @@
-"""Builds a demo's world on disk: the training set and production in one folder, the truth in another."""
+"""Builds a demo's world on disk: the training set and production in one folder, the truth in
+another.
+"""
 
 import hashlib
 import io
@@ -42,12 +44,15 @@ class _Job:
 def build(world: World, out: Path, truth: Path, progress: Progress, workers: int = 2) -> None:
     """Renders a world.
 
-    ``out/train`` is a YOLO data set with data.yaml, ``out/production/<site>/<camera>/<date>/`` holds pictures
-    whose names and EXIF say camera, site and time only. ``truth/production.jsonl`` has a line for each of
-    them: sha256, boxes [[class, x1, y1, x2, y2]] in pixels, conditions, gap or null; ``truth/test/<condition>``
-    holds images and labels of independent scenes. ``progress`` is called with (done, total) frames.
-    The same world gives the same bytes on one kind of processor; on another about one picture in a hundred came out
-    with other bytes. Raises FileExistsError where a part is there already."""
+    ``out/train`` is a YOLO data set with data.yaml, ``out/production/<site>/<camera>/<date>/``
+    holds pictures whose names and EXIF say camera, site and time only. ``truth/production.jsonl``
+    has a line for each of
+    them: sha256, boxes [[class, x1, y1, x2, y2]] in pixels, conditions, gap or null;
+    ``truth/test/<condition>`` holds images and labels of independent scenes. ``progress`` is called
+    with (done, total) frames. The same world gives the same bytes on one kind of processor; on
+    another about one picture in a hundred came out with other bytes. Raises FileExistsError where a
+    part is there already.
+    """
     for part in (out / "train", out / "production", truth / "production.jsonl", truth / "test"):
         if part.exists():
             raise FileExistsError(
@@ -67,9 +72,11 @@ def build(world: World, out: Path, truth: Path, progress: Progress, workers: int
 
 
 def rendered(world: World, folder: Path, progress: Progress) -> bool:
-    """Renders a world to folder/world and folder/truth unless it stands there already; whether it had to.
+    """Renders a world to folder/world and folder/truth unless it stands there already; whether it
+    had to.
 
-    Another world, or a half-made one, is made again."""
+    Another world, or a half-made one, is made again.
+    """
     stamp = folder / "world.sha256"
     described = hashlib.sha256(world.model_dump_json().encode()).hexdigest()
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == described:
@@ -96,7 +103,9 @@ def _labeled(shot: Shot, images: Path, labels: Path) -> _Job:
 
 
 def _write_names(world: World, path: Path) -> None:
-    """Without a `path:` key, so that the folders are looked for beside the file, wherever it is moved."""
+    """Without a `path:` key, so that the folders are looked for beside the file, wherever it is
+    moved.
+    """
     part = "val" if world.training.validation else "train"
     content = {"train": "images/train", "val": f"images/{part}", "names": dict(enumerate(world.classes))}
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

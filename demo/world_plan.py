@@ -21,8 +21,10 @@ _TRAIN, _VAL, _PRODUCTION, _TEST = range(4)
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture to take. ``path`` has no root and no suffix; ``needs`` names a class of which exactly
-    ``instances`` must be boxed (0: at least one) in the first frame of the burst, or the scene is drawn anew."""
+    """A picture to take. ``path`` has no root and no suffix; ``needs`` names a class of which
+    exactly ``instances`` must be boxed (0: at least one) in the first frame of the burst, or the
+    scene is drawn anew.
+    """
 
     spec: SceneSpec
     path: str
@@ -33,7 +35,9 @@ class Shot:
 
 
 def training_shots(world: World, part: str) -> list[Shot]:
-    """The frames of the training set's "train" or "val" part; the rare class' few are in the former."""
+    """The frames of the training set's "train" or "val" part; the rare class' few are in the
+    former.
+    """
     training = world.training
     rng = np.random.default_rng([world.seed, _TRAIN if part == "train" else _VAL])
     rare = training.rare if part == "train" else None
@@ -63,7 +67,9 @@ def held_out_shots(world: World) -> dict[str, list[Shot]]:
 
 
 def production_shots(world: World) -> list[Shot]:
-    """Bursts over several camera-days; a gap's bursts are spread over as many camera-days as there are."""
+    """Bursts over several camera-days; a gap's bursts are spread over as many camera-days as there
+    are.
+    """
     rng = np.random.default_rng([world.seed, _PRODUCTION])
     plan = world.production
     bursts = plan.frames // plan.burst

@@ -1,4 +1,6 @@
-"""The `world:` section of a demo's YAML: which scenes a detector was trained on, and what production brings."""
+"""The `world:` section of a demo's YAML: which scenes a detector was trained on, and what
+production brings.
+"""
 
 import difflib
 from collections.abc import Mapping
@@ -60,7 +62,9 @@ class Condition(BaseModel):
 
 
 class Rare(BaseModel):
-    """A class of which training holds so many instances, each in a frame of its own, and usual production none."""
+    """A class of which training holds so many instances, each in a frame of its own, and usual
+    production none.
+    """
 
     model_config = _Strict
     name: ClassName = Field(alias="class")
@@ -79,7 +83,8 @@ class Training(BaseModel):
     def _holds_the_rare(self) -> Self:
         if self.rare and self.rare.instances > self.frames:
             raise ValueError(
-                f"expected at most {self.frames} instances of the rare class, one a frame, got {self.rare.instances}"
+                f"expected at most {self.frames} instances of the rare class, one a frame, got"
+                f" {self.rare.instances}"
             )
         return self
 
@@ -143,8 +148,8 @@ class Production(BaseModel):
         """That the gap comes, and that it is one."""
         if not round(gap.share * self.frames / self.burst):
             raise ValueError(
-                f"expected gap {gap.name} to have a burst of {self.burst} of the {self.frames} frames at least, "
-                f"got a share of {gap.share:g}"
+                f"expected gap {gap.name} to have a burst of {self.burst} of the {self.frames} frames at"
+                f" least, got a share of {gap.share:g}"
             )
         new_camera = gap.where.camera and not set(gap.where.camera) & set(self.cameras)
         if not new_camera and not gap.where.object and all(map(gap.where.is_like, self.conditions)):

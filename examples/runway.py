@@ -1,9 +1,11 @@
-"""A walk through real data: a runway detector trained in dry, bright weather meets the dark, the dim and the wet.
+"""A walk through real data: a runway detector trained in dry, bright weather meets the dark, the
+dim and the wet.
 
     python examples/runway.py --data ../shared/data [--small | --tiny] [--out DIR] [--clip small]
 
-FOD-A's labels play three parts that do not meet: some are the team's training set, some are what the stand-in labeler knows, and some
-judge the models at the end. fieldloop sees images, a camera's name, sequences and times; of light and weather it is told nothing.
+FOD-A's labels play three parts that do not meet: some are the team's training set, some are what
+the stand-in labeler knows, and some judge the models at the end. fieldloop sees images, a camera's
+name, sequences and times; of light and weather it is told nothing.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ FORMS = {"full": FULL, "small": SMALL, "tiny": TINY}
 
 @dataclass(frozen=True)
 class Finding:
-    """A gap beside the truth that was withheld. shares: of its example frames, by condition. finds: conditions it stands for."""
+    """A gap beside the truth that was withheld. shares: of its example frames, by condition. finds:
+    conditions it stands for.
+    """
 
     name: str
     kind: str
@@ -113,9 +117,11 @@ def main() -> None:
 
 
 def compare(gap: dict[str, Any], store: Path, layout: Layout) -> Finding:
-    """A gap finds a condition when more than half of its example frames show it, and clearly more than production as a whole.
+    """A gap finds a condition when more than half of its example frames show it, and clearly more
+    than production as a whole.
 
-    A class that training lacks is no light and no weather, whatever its frames happen to show: it finds nothing here.
+    A class that training lacks is no light and no weather, whatever its frames happen to show: it
+    finds nothing here.
     """
     shown = [layout.conditions[sha256_of_file(store / path)] for path in gap["examples"]]
     everywhere = list(layout.conditions.values())
@@ -165,9 +171,11 @@ def _arguments() -> argparse.Namespace:
         description="A runway detector meets light and weather it was not trained for."
     )
     parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("FIELDLOOP_DATA") or "../shared/data"),
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("FIELDLOOP_DATA") or "../shared/data"),
         help="folder that holds fod_a and weights; FIELDLOOP_DATA when left out",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", type=Path, help="where to work; a new temporary folder when left out")
     parser.add_argument("--clip", default="small", help="as for `fieldloop init`")
     forms = parser.add_mutually_exclusive_group()
@@ -189,8 +197,18 @@ def _init(project: Path, layout: Layout, base: Path, clip: str, form: Form) -> N
     }
     chosen = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     fieldloop(
-        "init", project, "--dataset", layout.dataset, "--weights", base, "--frames", layout.frames, "--clip", clip, *chosen
-    )  # fmt: skip
+        "init",
+        project,
+        "--dataset",
+        layout.dataset,
+        "--weights",
+        base,
+        "--frames",
+        layout.frames,
+        "--clip",
+        clip,
+        *chosen,
+    )
 
 
 def _label(project: Path, layout: Layout, budget: int) -> int:

@@ -1,4 +1,5 @@
-"""FOD-A (runway debris) laid out as a team would have it: a training set, a folder of frames from a camera, and, withheld, the truth.
+"""FOD-A (runway debris) laid out as a team would have it: a training set, a folder of frames from a
+camera, and, withheld, the truth.
 
 Sequences are never divided: each trains, is production, or is held out as a whole.
 """
@@ -46,7 +47,9 @@ class Frame:
 
 @dataclass(frozen=True)
 class Parts:
-    """train, val: of the known cell. production: of the others. held_out: by cell, seen by nobody until the end."""
+    """train, val: of the known cell. production: of the others. held_out: by cell, seen by nobody
+    until the end.
+    """
 
     classes: tuple[str, ...]
     train: list[Frame]
@@ -66,7 +69,9 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Layout:
-    """What was written. truth: conditions and boxes (class, x1, y1, x2, y2 in px) by the sha256 of the image file."""
+    """What was written. truth: conditions and boxes (class, x1, y1, x2, y2 in px) by the sha256 of
+    the image file.
+    """
 
     dataset: Path
     frames: Path
@@ -95,8 +100,9 @@ def read_frames(folder: Path) -> list[Frame]:
 
 
 def divide(frames: Sequence[Frame], sizes: Sizes) -> Parts:
-    """Where a class has several long sequences in a cell, the shortest of those is held out. Where it has one, that is held out
-    in one of the three other cells, in turns, and is production in the rest: in that cell such a class is met only at the end.
+    """Where a class has several long sequences in a cell, the shortest of those is held out. Where
+    it has one, that is held out in one of the three other cells, in turns, and is production in the
+    rest: in that cell such a class is met only at the end.
     """
     classes = tuple(sorted({frame.class_name for frame in frames}))
     roles: dict[int, str] = {}
@@ -218,7 +224,9 @@ def _write_production(
 
 
 def _write_sidecar(folder: Path, named: Mapping[str, Frame], days: Mapping[int, int]) -> None:
-    """Camera, sequence and time, as a camera would know them: one sequence a day, days drawn by lot."""
+    """Camera, sequence and time, as a camera would know them: one sequence a day, days drawn by
+    lot.
+    """
     with (folder / "frames.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("file", "camera", "sequence", "captured_at"))

@@ -50,7 +50,8 @@ def _run(arguments: Sequence[str | Path], stdout: int | None) -> str:
     )
     if ended.returncode:
         sys.exit(
-            f"expected `fieldloop {words[0]}` to succeed, got exit code {ended.returncode}; its reason stands above"
+            f"expected `fieldloop {words[0]}` to succeed, got exit code {ended.returncode}; its reason stands"
+            " above"
         )
     return ended.stdout or ""
 
@@ -67,23 +68,47 @@ def fine_tune(weights: Path, data: Path, folder: Path, *, epochs: int, imgsz: in
     """What a team did before it met fieldloop: its own ultralytics training. Returns the weights."""
     model = _ultralytics(folder).YOLO(str(weights))
     model.train(
-        data=str(data), project=str(folder), name="train", exist_ok=True, epochs=epochs, imgsz=imgsz, batch=16, device="cpu",
-        workers=0, optimizer="AdamW", lr0=0.001, warmup_epochs=1, close_mosaic=min(5, epochs // 2), seed=0,
-        val=False, plots=False, verbose=False,
-    )  # fmt: skip
+        data=str(data),
+        project=str(folder),
+        name="train",
+        exist_ok=True,
+        epochs=epochs,
+        imgsz=imgsz,
+        batch=16,
+        device="cpu",
+        workers=0,
+        optimizer="AdamW",
+        lr0=0.001,
+        warmup_epochs=1,
+        close_mosaic=min(5, epochs // 2),
+        seed=0,
+        val=False,
+        plots=False,
+        verbose=False,
+    )
     return folder / "train" / "weights" / "last.pt"
 
 
 def average_precision(weights: Path, data: Path, folder: Path, *, imgsz: int) -> tuple[float, float]:
-    """(mAP50, mAP50-95) over the classes that data.yaml's `val` shows, as ultralytics measures them."""
+    """(mAP50, mAP50-95) over the classes that data.yaml's `val` shows, as ultralytics measures
+    them.
+    """
     measured = (
         _ultralytics(folder)
         .YOLO(str(weights))
         .val(
-            data=str(data), project=str(folder), name="val", exist_ok=True, imgsz=imgsz, batch=16, device="cpu", workers=0,
-            plots=False, verbose=False,
+            data=str(data),
+            project=str(folder),
+            name="val",
+            exist_ok=True,
+            imgsz=imgsz,
+            batch=16,
+            device="cpu",
+            workers=0,
+            plots=False,
+            verbose=False,
         )
-    )  # fmt: skip
+    )
     return float(measured.box.map50), float(measured.box.map)
 
 
@@ -106,10 +131,13 @@ def keep_results(path: Path, results: dict[str, Any]) -> None:
 
 
 def data_folder(given: Path, needs: str) -> Path:
-    """The absolute folder of the data. Raises SystemExit with a clear word where `needs` is not in it."""
+    """The absolute folder of the data. Raises SystemExit with a clear word where `needs` is not in
+    it.
+    """
     if not (given / needs).exists():
         sys.exit(
-            f"expected {needs} in {given.resolve()}, found none; give the folder of the data with --data or FIELDLOOP_DATA"
+            f"expected {needs} in {given.resolve()}, found none; give the folder of the data with --data or"
+            " FIELDLOOP_DATA"
         )
     return given.resolve()
 

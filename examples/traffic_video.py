@@ -1,6 +1,8 @@
-"""A short walk: one camera's labeled frames are the training set, and a video from elsewhere is production.
+"""A short walk: one camera's labeled frames are the training set, and a video from elsewhere is
+production.
 
-python examples/traffic_video.py --data ../shared/data [--out DIR] [--clip small] [--video fixed_videos/video03.avi]
+python examples/traffic_video.py --data ../shared/data [--out DIR] [--clip small] [--video
+fixed_videos/video03.avi]
 """
 
 from __future__ import annotations
@@ -44,9 +46,19 @@ def main() -> None:
         weights = fine_tune(data / WEIGHTS, dataset, out / "team", epochs=EPOCHS, imgsz=IMGSZ)
     with teller.step("frames", f"A project is made, and {video.name} is taken in and analyzed"):
         fieldloop(
-            "init", project, "--dataset", dataset, "--weights", weights, "--clip", given.clip, "--set", f"detector.imgsz={IMGSZ}",
-            "--set", f"frames.video_every_s={VIDEO_EVERY_S}",
-        )  # fmt: skip
+            "init",
+            project,
+            "--dataset",
+            dataset,
+            "--weights",
+            weights,
+            "--clip",
+            given.clip,
+            "--set",
+            f"detector.imgsz={IMGSZ}",
+            "--set",
+            f"frames.video_every_s={VIDEO_EVERY_S}",
+        )
         taken = fieldloop_json("ingest", video, "--project", project)
         fieldloop("analyze", "--project", project)
     with teller.step("gaps", "What does the video show that the street camera did not?"):
@@ -60,20 +72,27 @@ def main() -> None:
         for gap in gaps
     ]
     print(
-        f"\n{taken['stored']} frames of {video.name} beside {counts['train']} training frames; the page: {out / 'gaps.html'}"
+        f"\n{taken['stored']} frames of {video.name} beside {counts['train']} training frames; the page:"
+        f" {out / 'gaps.html'}"
     )
     table(["gap", "of the video", "of training", "frames"], rows or [["none", "", "", ""]])
     keep_results(
         out / "results.json",
         {
-            "clip": given.clip, "video": given.video, "images": counts, "stored": taken["stored"], "gaps": gaps,
+            "clip": given.clip,
+            "video": given.video,
+            "images": counts,
+            "stored": taken["stored"],
+            "gaps": gaps,
             "seconds": teller.seconds,
         },
-    )  # fmt: skip
+    )
 
 
 def write_training_set(source: Path, out: Path) -> tuple[Path, dict[str, int]]:
-    """Every sixth frame trains; the last of them are held out in one piece, so that no neighbor of theirs trains."""
+    """Every sixth frame trains; the last of them are held out in one piece, so that no neighbor of
+    theirs trains.
+    """
     shutil.rmtree(out, ignore_errors=True)
     images = sorted((source / "images").iterdir())
     parts = {"train": images[: -2 * HELD_OUT : TRAIN_EVERY], "val": images[-HELD_OUT::TRAIN_EVERY]}
@@ -96,9 +115,11 @@ def _copy(source: Path, out: Path, split: str, images: Sequence[Path]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A video of an unknown camera goes through ingest to gaps.")
     parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("FIELDLOOP_DATA") or "../shared/data"),
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("FIELDLOOP_DATA") or "../shared/data"),
         help="folder that holds street_cam, fixed_videos and weights; FIELDLOOP_DATA when left out",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", type=Path, help="where to work; a new temporary folder when left out")
     parser.add_argument("--clip", default="small", help="as for `fieldloop init`")
     parser.add_argument("--video", default="fixed_videos/video03.avi", help="a video below the data folder")

@@ -16,8 +16,8 @@ TOGETHER = 512
 
 @dataclass(frozen=True)
 class Worth:
-    """coverage: 0..1, of the pool by what is labeled, and with the batch. redundancy: 0..1, how far each frame of the batch is
-    covered by the others and by what is labeled.
+    """coverage: 0..1, of the pool by what is labeled, and with the batch. redundancy: 0..1, how far
+    each frame of the batch is covered by the others and by what is labeled.
     """
 
     coverage_before: float
@@ -28,8 +28,8 @@ class Worth:
 def worth_of(pool: Pool, chosen: Ints, rng: np.random.Generator) -> Worth:
     """chosen: (k,) rows. By at most 20,000 rows drawn from the pool.
 
-    What is near is told by how far apart the pool's own views lie, near-duplicates counted once: what is labeled would
-    change the measure from batch to batch.
+    What is near is told by how far apart the pool's own views lie, near-duplicates counted once:
+    what is labeled would change the measure from batch to batch.
     """
     among = reference_rows(len(pool), rng)
     points = rows_of(pool.embeddings, among)
@@ -44,7 +44,9 @@ def worth_of(pool: Pool, chosen: Ints, rng: np.random.Generator) -> Worth:
 
 
 def coverage(points: Floats, centers: Floats, scale: float) -> float:
-    """mean_i max_s exp(-d^2 / scale^2), the objective of MaxHerding (Bae et al. 2024). points: (N, D). centers: (S, D)."""
+    """mean_i max_s exp(-d^2 / scale^2), the objective of MaxHerding (Bae et al. 2024). points: (N,
+    D). centers: (S, D).
+    """
     return _covered(nearest_distance(points, centers), scale)
 
 

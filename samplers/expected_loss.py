@@ -18,14 +18,17 @@ def expected_loss(
     chance: Sequence[NDArray[Any]] | None = None,
     missed: ArrayLike | None = None,
 ) -> Reals:
-    """(N,) in 0..1: confidence that is missing on objects or put where there is none, by what there is to win or lose.
+    """(N,) in 0..1: confidence that is missing on objects or put where there is none, by what there
+    is to win or lose.
 
-    A box of confidence c that is an object with probability p lacks p (1 - c) and adds (1 - p) c; an object that nothing
-    was found of lacks 1. The sum is divided by the objects and the false confidence to be expected, so that a crowded frame
-    is not unsure for being crowded. 0 where nothing is found and nothing expected.
+    A box of confidence c that is an object with probability p lacks p (1 - c) and adds (1 - p) c;
+    an object that nothing was found of lacks 1. The sum is divided by the objects and the false
+    confidence to be expected, so that a crowded frame is not unsure for being crowded. 0 where
+    nothing is found and nothing expected.
 
-    scores: N arrays (K,) or (K, C) of sigmoid scores; the top class counts. chance: N arrays (K,), p of every box, its own
-    score when left out. missed: (N,) objects expected beside those that were found, >= 0.
+    scores: N arrays (K,) or (K, C) of sigmoid scores; the top class counts. chance: N arrays (K,),
+    p of every box, its own score when left out. missed: (N,) objects expected beside those that
+    were found, >= 0.
     """
     found = _top(scores)
     confidence = found.values.astype(np.float64)
@@ -40,10 +43,11 @@ def expected_loss(
 
 
 def missed_objects(scores: Sequence[NDArray[Any]], neighbor_counts: ArrayLike) -> Reals:
-    """(N,) objects that a frame has at least, seen from frames that look like it, where less than half of them was found.
+    """(N,) objects that a frame has at least, seen from frames that look like it, where less than
+    half of them was found.
 
-    neighbor_counts: (N, k) labeled objects in the k labeled frames nearest to each. The least of them counts: the usual one
-    would tell crowded frames from empty ones and little else.
+    neighbor_counts: (N, k) labeled objects in the k labeled frames nearest to each. The least of
+    them counts: the usual one would tell crowded frames from empty ones and little else.
     """
     least = np.asarray(neighbor_counts, dtype=np.float64).min(axis=1, initial=np.inf)
     least = np.where(np.isfinite(least), least, 0)

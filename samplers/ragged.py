@@ -1,4 +1,6 @@
-"""Arrays of different lengths as one: what is said of the boxes of many frames, without an object for each frame."""
+"""Arrays of different lengths as one: what is said of the boxes of many frames, without an object
+for each frame.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Ragged(Sequence[NDArray[Any]]):
-    """N arrays, one after another. values: (B, ...). start: (N + 1,) int64, row n is values[start[n]:start[n + 1]]."""
+    """N arrays, one after another. values: (B, ...). start: (N + 1,) int64, row n is
+    values[start[n]:start[n + 1]].
+    """
 
     values: NDArray[Any]
     start: Ints

@@ -47,7 +47,7 @@ class Reason:
         said = self.sentence if isinstance(self.sentence, str) else self.sentence(frame)
         if not said:
             raise ValueError(
-                f"component {self.component}: expected a sentence that says why a frame was chosen, got none; give "
-                "its Reason one"
+                f"component {self.component}: expected a sentence that says why a frame was chosen, got none;"
+                " give its Reason one"
             )
         return said

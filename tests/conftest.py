@@ -33,7 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--side-by-side",
         action="store_true",
-        help="for several xdist workers: each keeps to its share of the cores, and the longest files begin first",
+        help=(
+            "for several xdist workers: each keeps to its share of the cores, and the longest files begin"
+            " first"
+        ),
     )
 
 

@@ -1,4 +1,6 @@
-"""Recording fakes of everything outside: no torch, no server, and images whose pixels decide what is seen in them."""
+"""Recording fakes of everything outside: no torch, no server, and images whose pixels decide what
+is seen in them.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ def no_hook(what: str) -> None:
 def picture(
     light: int = BRIGHT, seed: int = 0, boxes: Sequence[tuple[int, int, int, int, int]] = ()
 ) -> bytes:
-    """A JPEG of SIZE: gray of that light, grain of that seed, a red (class 0) or green (class 1) rectangle per box."""
+    """A JPEG of SIZE: gray of that light, grain of that seed, a red (class 0) or green (class 1)
+    rectangle per box.
+    """
     rng = np.random.default_rng(seed)
     pixels = np.full((SIZE[1], SIZE[0], 3), light, np.int64)
     pixels += rng.integers(-12, 13, (GRID, GRID, 1)).repeat(SIZE[1] // GRID, 0).repeat(SIZE[0] // GRID, 1)
@@ -125,8 +129,9 @@ class FakeEmbedder:
 
 
 class FakeDetector:
-    """Sees the colored rectangle of `picture`; not in images darker than `blind_below`, nor at the left border of the
-    classes in `misses`."""
+    """Sees the colored rectangle of `picture`; not in images darker than `blind_below`, nor at the
+    left border of the classes in `misses`.
+    """
 
     def __init__(
         self,
@@ -190,7 +195,9 @@ def add_checkpoint(project: Project, data: bytes) -> int:
 
 
 class FakeTrainer:
-    """Answers with the given checkpoint after its epochs; goes on from the last whole one. Keeps the specs it got."""
+    """Answers with the given checkpoint after its epochs; goes on from the last whole one. Keeps
+    the specs it got.
+    """
 
     def __init__(self, candidate: bytes, during: Callable[[int], None] = lambda epoch: None) -> None:
         self.candidate, self.trained, self._during = candidate, 0, during
@@ -230,7 +237,8 @@ class StudioTask:
 class StudioServer:
     """A Label Studio in memory, which outlives the processes that talk to it.
 
-    late: what arrives stands there only after `arrive`, and whoever sent it hears nothing. down: nobody is answered.
+    late: what arrives stands there only after `arrive`, and whoever sent it hears nothing. down:
+    nobody is answered.
     """
 
     projects: dict[int, LabelProject] = field(default_factory=dict)
@@ -464,7 +472,9 @@ def write_frames(
     first: int = 0,
     class_of: Callable[[int], int] = lambda number: 0,
 ) -> list[Path]:
-    """Production in bursts of three frames; the dark ones, which come last, are the planted gap. Paths in order."""
+    """Production in bursts of three frames; the dark ones, which come last, are the planted gap.
+    Paths in order.
+    """
     made = []
     for number in range(first, first + bright + dark):
         light = DARK if number - first >= bright else BRIGHT

@@ -1,4 +1,6 @@
-"""What tests need around a real Label Studio: images on disk, and a person who answers through the API."""
+"""What tests need around a real Label Studio: images on disk, and a person who answers through the
+API.
+"""
 
 from __future__ import annotations
 

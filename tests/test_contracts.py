@@ -1,4 +1,6 @@
-"""One suite per Protocol, run over every implementation: the real ones and the fakes that stand in for them."""
+"""One suite per Protocol, run over every implementation: the real ones and the fakes that stand in
+for them.
+"""
 
 from __future__ import annotations
 

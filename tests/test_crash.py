@@ -1,7 +1,9 @@
-"""The process is stopped at every commit and every outside effect, starts again, and nobody can tell afterwards.
+"""The process is stopped at every commit and every outside effect, starts again, and nobody can
+tell afterwards.
 
-A stop is an exception that nothing in the product catches; from then on the dead process can neither commit nor reach
-the outside, so `finally` blocks are as powerless as after a SIGKILL. The lease it held stays behind and is found to be a dead process's.
+A stop is an exception that nothing in the product catches; from then on the dead process can
+neither commit nor reach the outside, so `finally` blocks are as powerless as after a SIGKILL. The
+lease it held stays behind and is found to be a dead process's.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class Stopped(BaseException):
 
 
 class Process:
-    """Counts the points at which it could be stopped, and is stopped at point `at`; `only` names the points that count."""
+    """Counts the points at which it could be stopped, and is stopped at point `at`; `only` names
+    the points that count.
+    """
 
     def __init__(self, at: int = -1, only: Callable[[str], bool] = lambda what: True) -> None:
         self.at, self.points, self.dead = at, 0, False
@@ -95,7 +99,9 @@ class World:
         pull(parts, quiet)
 
     def person_answers(self) -> None:
-        """Every task that nobody has answered yet: by its key accepted, corrected, emptied or skipped."""
+        """Every task that nobody has answered yet: by its key accepted, corrected, emptied or
+        skipped.
+        """
         for task in self.server.tasks:
             key, shown = task.task.key, task.task.predictions
             if task.answers:
@@ -232,7 +238,9 @@ def test_an_import_that_was_given_up_and_arrives_after_all_leaves_no_copy(
 
 
 def stop_at(points: range, new_world: Callable[[], World], expected: dict[str, Any]) -> list[str]:
-    """Stops one process at each of the points and lets a second one finish; what it was about to do or had done there."""
+    """Stops one process at each of the points and lets a second one finish; what it was about to do
+    or had done there.
+    """
     stops: list[str] = []
     for at in points:
         world, process = new_world(), Process(at)

@@ -1,4 +1,6 @@
-"""The examples run whole on the real data, as a reader would run them, and their figures are those of a loop that turned."""
+"""The examples run whole on the real data, as a reader would run them, and their figures are those
+of a loop that turned.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def assert_words_follow_figures(said: str, results: dict[str, Any]) -> None:
 
 
 def assert_nothing_of_light_was_told(out: Path) -> None:
-    """The camera's folder holds images and one sidecar without a word of the withheld columns; no held-out image is in the project."""
+    """The camera's folder holds images and one sidecar without a word of the withheld columns; no
+    held-out image is in the project.
+    """
     camera = out / "data" / "camera"
     assert {path.suffix for path in camera.iterdir()} == {".jpg", ".csv"}
     sidecar = (camera / "frames.csv").read_text()
@@ -102,8 +106,16 @@ def walk(script: str, data: Path, out: Path, *more: str) -> tuple[str, dict[str,
 
 def run(script: str, data: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     words = [
-        sys.executable, str(ROOT / "examples" / script), "--data", str(data), "--out", str(out), "--clip", "small", *more
-    ]  # fmt: skip
+        sys.executable,
+        str(ROOT / "examples" / script),
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--clip",
+        "small",
+        *more,
+    ]
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return subprocess.run(
         words,

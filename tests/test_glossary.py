@@ -1,4 +1,6 @@
-"""The glossary holds for the code and for the pages that people wrote: what it names exists, what it refuses is not said."""
+"""The glossary holds for the code and for the pages that people wrote: what it names exists, what
+it refuses is not said.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ MADE_BY_BENCHMARKS = re.compile(
 )
 
 TO_BE_RENAMED = {"stratum", "strata"}
-"""Words that the glossary refuses and the code still says. Empty it as names change; then nothing brings them back."""
+"""Words that the glossary refuses and the code still says. Empty it as names change; then nothing
+brings them back.
+"""
 
 EXCEPTIONS: dict[str, str] = {"arms": "the key of result files of a replay that were published before"}
 """Public names that may say a refused word, each with its reason."""
@@ -40,7 +44,9 @@ REFUSED = sorted({word for *_, refused in ROWS for word in re.findall(r"`([^`]+)
 
 
 def public_names() -> Iterator[tuple[str, str]]:
-    """(name, where) of modules, classes, functions, methods, fields and constants; commands and settings too."""
+    """(name, where) of modules, classes, functions, methods, fields and constants; commands and
+    settings too.
+    """
     for package in PACKAGES:
         for file in sorted((ROOT / package).rglob("*.py")):
             where = file.relative_to(ROOT).as_posix()

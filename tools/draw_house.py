@@ -1,7 +1,8 @@
 """Draws the house from the code: docs/house.svg.
 
-Floors come from the import contract of `loop` in pyproject.toml, rooms from its folders, arrows from what their files
-import. `python -m tools.draw_house` writes the drawing; a test says when it is stale.
+Floors come from the import contract of `loop` in pyproject.toml, rooms from its folders, arrows
+from what their files import. `python -m tools.draw_house` writes the drawing; a test says when it
+is stale.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def main() -> None:
 
 
 def draw(house: House) -> str:
-    """The drawing as SVG that needs nothing from outside: the floors of `loop` from the top, the leaves below."""
+    """The drawing as SVG that needs nothing from outside: the floors of `loop` from the top, the
+    leaves below.
+    """
     plan = _plan(house)
     body = [
         *_bands(plan, len(house.floors)),
@@ -58,7 +61,9 @@ def draw(house: House) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """rooms: each with its floor. back: imports that run up or sideways. tops, heights: of each floor, in pixels."""
+    """rooms: each with its floor. back: imports that run up or sideways. tops, heights: of each
+    floor, in pixels.
+    """
 
     rooms: dict[str, tuple[int, Room]]
     back: list[tuple[str, str]]

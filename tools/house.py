@@ -1,4 +1,6 @@
-"""What the drawing of the house shows: rooms, their floors, and who imports whom, all read from the code."""
+"""What the drawing of the house shows: rooms, their floors, and who imports whom, all read from the
+code.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ NO_ROOM = "No docstring says what it is"
 
 @dataclass(frozen=True)
 class Room:
-    """One folder of the house. says: the first sentence of its docstring. inner: its own folders, top floor first.
+    """One folder of the house. says: the first sentence of its docstring. inner: its own folders,
+    top floor first.
 
     below: the rooms of the same house that it imports. leaves: the other packages that it imports.
     """
@@ -31,7 +34,8 @@ class Room:
 
 @dataclass(frozen=True)
 class House:
-    """floors: of `loop`, top first, as the import contract orders them. leaves: the packages under it.
+    """floors: of `loop`, top first, as the import contract orders them. leaves: the packages under
+    it.
 
     unplaced: rooms that no contract puts on a floor.
     """
@@ -47,7 +51,9 @@ class House:
 
 
 def read_house(root: Path) -> House:
-    """The house of the checkout in `root`. Raises ValueError where no contract orders the rooms of `loop`."""
+    """The house of the checkout in `root`. Raises ValueError where no contract orders the rooms of
+    `loop`.
+    """
     contracts = read_contracts(root)
     order = floors_of(contracts, HOUSE)
     if not order:
@@ -69,7 +75,9 @@ def read_contracts(root: Path) -> list[Mapping[str, Any]]:
 
 
 def floors_of(contracts: list[Mapping[str, Any]], container: str) -> list[list[str]]:
-    """The names of each floor, top first, by the contract of that container that knows the most floors."""
+    """The names of each floor, top first, by the contract of that container that knows the most
+    floors.
+    """
     found = [
         [re.findall(r"\w+", layer) for layer in contract["layers"]]
         for contract in contracts
@@ -110,7 +118,9 @@ def folders(package: Path) -> list[str]:
 
 
 def imports(file: Path) -> Iterator[str]:
-    """Every module that a file names in an import, wherever the import stands; a name taken from it is added."""
+    """Every module that a file names in an import, wherever the import stands; a name taken from it
+    is added.
+    """
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,7 +1,9 @@
-"""Where rooms and arrows of a drawing in floors lie: few crossings, short arrows, nothing on top of another.
+"""Where rooms and arrows of a drawing in floors lie: few crossings, short arrows, nothing on top of
+another.
 
-The method is Sugiyama's (1981): an arrow over several floors gets a lane on each floor between, lanes and rooms of a floor are ordered
-by the mean of their neighbors, then moved as near to these as order and width allow. Arrows to one room share their lanes.
+The method is Sugiyama's (1981): an arrow over several floors gets a lane on each floor between,
+lanes and rooms of a floor are ordered by the mean of their neighbors, then moved as near to these
+as order and width allow. Arrows to one room share their lanes.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ SWEEPS = 24
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of an arrow, from something on `floor` to something on the next. starts, ends: at a room, not a lane."""
+    """A piece of an arrow, from something on `floor` to something on the next. starts, ends: at a
+    room, not a lane.
+    """
 
     upper: str
     lower: str
@@ -93,7 +97,9 @@ def _placed(
 def _spread(
     row: Sequence[str], wanted: Mapping[str, float], width: Mapping[str, float], gap: float
 ) -> dict[str, float]:
-    """Places as near to the wanted ones as order and widths allow: least squares, by pooling neighbors that collide."""
+    """Places as near to the wanted ones as order and widths allow: least squares, by pooling
+    neighbors that collide.
+    """
     offsets, at = [], 0.0
     for number, name in enumerate(row):
         at += 0 if number == 0 else (width[row[number - 1]] + width[name]) / 2 + gap

@@ -1,4 +1,6 @@
-"""The reference, made from the code: commands as `--help` shows them, settings as config/default.yaml comments them."""
+"""The reference, made from the code: commands as `--help` shows them, settings as
+config/default.yaml comments them.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,10 @@ SHARED = {
 }
 VARIABLES = {
     "PROJECT": "the project folder, in place of `--project`",
-    "HOME": "where what all projects share lies: Label Studio's environment, unpacked models; "
-    "`~/.local/share/fieldloop` when not set",
+    "HOME": (
+        "where what all projects share lies: Label Studio's environment, unpacked models; "
+        "`~/.local/share/fieldloop` when not set"
+    ),
     "LABEL_STUDIO_TOKEN": "the token of your own Label Studio",
     "WEB_TOKEN": "asked of whoever opens the pages; needed where `web.host` is not this machine alone",
     "DATA": "the folder of real pictures that the tests and the examples use; the program does not read it",
@@ -34,7 +38,8 @@ CONTINUED = re.compile(r"^\s+#(.*)$")
 
 @dataclass(frozen=True)
 class Command:
-    """path: as typed after `fieldloop`. rows: option or argument, and what it means; shared options are left out.
+    """path: as typed after `fieldloop`. rows: option or argument, and what it means; shared options
+    are left out.
 
     shared: those of SHARED that it takes.
     """
@@ -76,9 +81,15 @@ def settings_page() -> str:
     return "\n\n".join(
         [
             "# Settings",
-            "Made from `config/default.yaml` when this site was built. A project's `fieldloop.yaml` overrides what "
-            "it names, and the environment overrides both. A wrong key or value is refused when a command starts.",
-            f"The variable of `select.budget` is `{variable_of('select.budget')}`; every other is named likewise.",
+            (
+                "Made from `config/default.yaml` when this site was built. A project's `fieldloop.yaml`"
+                " overrides what it names, and the environment overrides both. A wrong key or value is"
+                " refused when a command starts."
+            ),
+            (
+                f"The variable of `select.budget` is `{variable_of('select.budget')}`; every other is named"
+                " likewise."
+            ),
             "## The project",
             _settings_table(plain, defaults, said),
             *(part for name in sections for part in _settings_section(name, defaults, said)),

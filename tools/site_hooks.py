@@ -1,7 +1,9 @@
-"""What the site needs beyond the files of docs/: the README as its first page, the reference, and every file that a page links to.
+"""What the site needs beyond the files of docs/: the README as its first page, the reference, and
+every file that a page links to.
 
-Pages link as a reader of the repository follows them (`../loop/cli/app.py`). Here such a link leads to a page with that file's text,
-and one that leads nowhere stays as it is, which mkdocs refuses under --strict.
+Pages link as a reader of the repository follows them (`../loop/cli/app.py`). Here such a link leads
+to a page with that file's text, and one that leads nowhere stays as it is, which mkdocs refuses
+under --strict.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Pages of results are written by commands: each joins the site without being named in mkdocs.yml."""
+    """Pages of results are written by commands: each joins the site without being named in
+    mkdocs.yml.
+    """
     config.nav = with_results(config.nav or [], sorted(path.name for path in (ROOT / DOCS).glob("*.md")))
     return config
 
@@ -83,7 +87,9 @@ def relinked(source: str, markdown: str) -> str:
 
 
 def targets(source: str, markdown: str) -> Iterator[str]:
-    """The files that a file of the repository links to, by their paths in it; links into the web are left out."""
+    """The files that a file of the repository links to, by their paths in it; links into the web
+    are left out.
+    """
     for fenced, line in _lines(markdown):
         for match in () if fenced else LINK.finditer(line):
             if (target := resolved(source, match[2])) is not None:

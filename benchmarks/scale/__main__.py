@@ -3,8 +3,9 @@
     python -m benchmarks.scale --work /data/scale [--sizes 10000 24000 100000 204000 1000000] [--only gaps select]
     python -m benchmarks.scale --report
 
-Projects are made in the folder of --work once for each size and schema, and stay there. A result that is in the file of this
-commit stays; --again measures anew. --report writes docs/scale.md alone, from the files in benchmarks/results/scale.
+Projects are made in the folder of --work once for each size and schema, and stay there. A result
+that is in the file of this commit stays; --again measures anew. --report writes docs/scale.md
+alone, from the files in benchmarks/results/scale.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ WEIGHTS = tuple(json.dumps({"detector": DETECTOR, "version": number}).encode() f
 
 @dataclass(frozen=True)
 class Asked:
-    """A frame that was put before a person. slice: the key of what it was chosen for, None for chance. boxes: what they
-    drew, as a label has it."""
+    """A frame that was put before a person. slice: the key of what it was chosen for, None for
+    chance. boxes: what they drew, as a label has it.
+    """
 
     seq: int
     content_hash: str
@@ -42,7 +43,9 @@ class Asked:
 
 
 def burst_weights(bursts: Bursts) -> NDArray[np.float64]:
-    """(B,) how probable a frame of each burst is to be asked about: bad weather is sought, what nobody named is hardly met."""
+    """(B,) how probable a frame of each burst is to be asked about: bad weather is sought, what
+    nobody named is hardly met.
+    """
     sought = (bursts.weather > 0) | (bursts.quality > 0)
     weight: NDArray[np.float64] = np.where(bursts.unnamed != NONE, 0.05, np.where(sought, 2.0, 1.0))
     return weight
@@ -70,14 +73,18 @@ def true_boxes(boxes: Boxes, row: int, origin: str) -> list[list[Any]]:
 
 
 def write_models(session: Session, weights: Sequence[tuple[str, str]]) -> None:
-    """The model that the team brought, and its successor, deployed by round 1. weights: (sha256, path) of each."""
+    """The model that the team brought, and its successor, deployed by round 1. weights: (sha256,
+    path) of each.
+    """
     first, second = (add_model(session, sha256, path, CLASSES) for sha256, path in weights)
     deploy(session, first, "init")
     deploy(session, second, "round 1")
 
 
 def write_history(session: Session, asked: Sequence[Asked], imported: Ints, makers: Makers) -> int:
-    """How many labels there are of it. Batches, tasks, answers and labels of these frames, in their order; the round that was trained on the first of them."""
+    """How many labels there are of it. Batches, tasks, answers and labels of these frames, in their
+    order; the round that was trained on the first of them.
+    """
     size = -(-len(asked) // BATCHES)
     parts = [asked[start : start + size] for start in range(0, len(asked), size)]
     put(session, Batch, [_batch(number, len(part)) for number, part in enumerate(parts, 1)])

@@ -1,4 +1,6 @@
-"""Frames that come in while a project is measured: as rows that are yet to be analyzed, or as files for ingest."""
+"""Frames that come in while a project is measured: as rows that are yet to be analyzed, or as files
+for ingest.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def late_bursts(frames: int) -> Bursts:
 
 
 def add_rows(project: Project, pictures: Sequence[bytes], size: tuple[int, int] = SMALL) -> None:
-    """Frames that were taken in and are yet to be analyzed. size: width and height of their pictures, px."""
+    """Frames that were taken in and are yet to be analyzed. size: width and height of their
+    pictures, px.
+    """
     with write(project.engine) as session:
         newest = session.execute(select(func.max(Frame.seq))).scalar_one() or 0
         part = Part(late_bursts(len(pictures)), newest + 1, SEED)
@@ -60,7 +64,9 @@ def pictures_of(frames: int) -> list[bytes]:
 
 
 def drop_files(project: Project, frames: int, numbers: range) -> None:
-    """Files as cameras write them into the watched folder. numbers: those of the late frames that come now."""
+    """Files as cameras write them into the watched folder. numbers: those of the late frames that
+    come now.
+    """
     coming = late_bursts(frames)
     cameras, when = coming.camera[coming.frames()].tolist(), times(coming)
     incoming = Path(project.settings.frames.path)

@@ -1,4 +1,5 @@
-"""What is measured, each measure in a process of its own. They call the product through `verbs` alone.
+"""What is measured, each measure in a process of its own. They call the product through `verbs`
+alone.
 
     python -m benchmarks.scale.measures NAME FOLDER [--budget 1000] [--frames 1000] [--incoming 10000]
 
@@ -26,7 +27,9 @@ WITHOUT_MODELS = ("--help", "status", "models list", "round show")
 
 @dataclass(frozen=True)
 class Asked:
-    """How much is asked for. budget: of `select`. frames: analyzed at once. incoming: while memory is watched."""
+    """How much is asked for. budget: of `select`. frames: analyzed at once. incoming: while memory
+    is watched.
+    """
 
     budget: int = 1000
     frames: int = 1000
@@ -106,7 +109,9 @@ def analyze(folder: Path, asked: Asked, meter: Meter) -> None:
 
 
 def service(folder: Path, asked: Asked, meter: Meter) -> None:
-    """Memory while frames come in and are analyzed, wave by wave in one process. The first numbers are those of `analyze`."""
+    """Memory while frames come in and are analyzed, wave by wave in one process. The first numbers
+    are those of `analyze`.
+    """
     total = asked.frames + asked.incoming
     parts = late.opened(folder, total)
     verbs.ingest(parts)
@@ -136,7 +141,9 @@ MEASURES = {
 
 
 def prepare(folder: Path, size: int) -> None:
-    """The project, with every derived fact that analysis keeps: near-duplicates, and whatever else there is."""
+    """The project, with every derived fact that analysis keeps: near-duplicates, and whatever else
+    there is.
+    """
     make(folder, size)
     parts = late.opened(folder)
     verbs.analyze(parts)

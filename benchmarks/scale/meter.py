@@ -1,4 +1,6 @@
-"""What a piece of work costs a process: CPU seconds, wall seconds, and the most memory it had meanwhile."""
+"""What a piece of work costs a process: CPU seconds, wall seconds, and the most memory it had
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class Meter:
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """Measures what is done inside. cpu, wall: seconds, those of ended children included. peak_mb: resident memory."""
+        """Measures what is done inside. cpu, wall: seconds, those of ended children included.
+        peak_mb: resident memory.
+        """
         _forget_peak()
         cpu, wall = cpu_seconds(), time.perf_counter()
         yield
@@ -37,7 +41,9 @@ class Meter:
         }
 
     def of_command(self, name: str, command: Sequence[str]) -> None:
-        """Measures a command, whose output is thrown away. Raises CalledProcessError where it fails."""
+        """Measures a command, whose output is thrown away. Raises CalledProcessError where it
+        fails.
+        """
         peak = 0.0
         with self.of(name):
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -66,6 +72,8 @@ def memory_mb(field: str, status: Path = STATUS) -> float:
 
 
 def _forget_peak() -> None:
-    """So that VmHWM is the peak from now on; where the kernel refuses, it stays that of the whole process."""
+    """So that VmHWM is the peak from now on; where the kernel refuses, it stays that of the whole
+    process.
+    """
     with suppress(OSError):
         CLEAR.write_text(FORGET_PEAK)

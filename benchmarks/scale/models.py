@@ -1,4 +1,6 @@
-"""An embedder and a detector that cost nothing: what they say of a picture is looked up by the number drawn in it."""
+"""An embedder and a detector that cost nothing: what they say of a picture is looked up by the
+number drawn in it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ MOST_BOXES = 12
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """What the detector sees in N frames, best first in each. offset: (N + 1,) int64 where each frame's boxes begin.
+    """What the detector sees in N frames, best first in each. offset: (N + 1,) int64 where each
+    frame's boxes begin.
 
     xyxy: (K, 4) float32 px. confidence: (K,) float32. class_id: (K,) int64. scores: (K, C) float32.
     """
@@ -45,7 +48,9 @@ class Boxes:
 
 
 def boxes_of(bursts: Bursts, seed: int) -> Boxes:
-    """Three boxes a frame or so; the detector is less sure at night, in bad weather and of what nobody named."""
+    """Three boxes a frame or so; the detector is less sure at night, in bad weather and of what
+    nobody named.
+    """
     rng = np.random.default_rng([seed, 2])
     own = bursts.frames()
     count = np.minimum(rng.poisson(3, len(own)), MOST_BOXES)

@@ -49,7 +49,9 @@ from loop.analysis.producers import MEASURES_VERSION
 from loop.project.project import CONFIG_NAME, Project, open_project
 
 IMPORTED_FRAMES, ASKED = 2000, 3000
-"""Of the imported dataset, and those that people were asked about; a small project has fewer of both."""
+"""Of the imported dataset, and those that people were asked about; a small project has fewer of
+both.
+"""
 TRAIN = 0.8
 """So much of the imported dataset is its train split."""
 CHUNK = 20_000
@@ -59,7 +61,9 @@ ROOMY = "PRAGMA cache_size = -262144"
 
 @dataclass(frozen=True)
 class Made:
-    """What is in a project. unnamed: share of production that is of a kind nobody named. megabytes: of its database."""
+    """What is in a project. unnamed: share of production that is of a kind nobody named. megabytes:
+    of its database.
+    """
 
     production: int
     imported: int
@@ -91,7 +95,9 @@ def make(folder: Path, size: int) -> Made:
 
 
 def empty(folder: Path, name: str) -> tuple[Project, Makers]:
-    """A project without frames, with two models, and the producers that are there to say something of frames."""
+    """A project without frames, with two models, and the producers that are there to say something
+    of frames.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "incoming").mkdir(parents=True)
     (folder / CONFIG_NAME).write_text(yaml.safe_dump(_config(folder, name)), encoding="utf-8")
@@ -171,7 +177,9 @@ def _prepare(project: Project) -> Makers:
 
 
 def _write_imported(project: Project, frames: int, makers: Makers) -> Ints:
-    """The labeled dataset, of half of which camera and time are known; the frames of its train split."""
+    """The labeled dataset, of half of which camera and time are known; the frames of its train
+    split.
+    """
     world = bursts(frames, IMPORTED, SEED, first_day=-60, days=60)
     part, own, boxes = Part(world, 1, SEED), world.frames(), boxes_of(world, SEED)
     train = np.arange(len(world)) < TRAIN * len(world)
@@ -211,7 +219,9 @@ def _imported_label(row: Mapping[str, Any], place: int, boxes: Boxes) -> dict[st
 
 
 def _chosen(world: Bursts, seq: int, most: int) -> dict[int, str | None]:
-    """The frames that people are asked about, with what each is chosen for. seq: of the first frame."""
+    """The frames that people are asked about, with what each is chosen for. seq: of the first
+    frame.
+    """
     own = world.frames()
     weight = burst_weights(world)[own]
     rng = np.random.default_rng(SEED)

@@ -37,7 +37,9 @@ class Makers:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Bursts whose frames are written together. first: seq of the first frame. seed: of vectors and boxes."""
+    """Bursts whose frames are written together. first: seq of the first frame. seed: of vectors and
+    boxes.
+    """
 
     bursts: Bursts
     first: int
@@ -63,7 +65,9 @@ def parts_of(bursts: Bursts, first: int, seed: int, most: int) -> Iterator[Part]
 
 
 class Groups:
-    """The groups of production frames: camera-days with the role that the product's keyed hash gives."""
+    """The groups of production frames: camera-days with the role that the product's keyed hash
+    gives.
+    """
 
     def __init__(self, session: Session, secret: str, share: float) -> None:
         self._secret, self._share = secret, share
@@ -110,7 +114,9 @@ def put(session: Session, entity: type[Base], rows: Rows) -> None:
 
 
 def frame_rows(part: Part, origin: Origin, group_ids: Sequence[int], placed: Sequence[bool]) -> Rows:
-    """Rows of `frames` without the markers. placed: (N,) whether camera and time of the frame are known."""
+    """Rows of `frames` without the markers. placed: (N,) whether camera and time of the frame are
+    known.
+    """
     own = part.bursts.frames()
     cameras = part.bursts.camera[own]
     when = times(part.bursts)

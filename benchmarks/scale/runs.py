@@ -27,14 +27,18 @@ Results = dict[str, Any]
 
 @dataclass(frozen=True)
 class Limits:
-    """What one measure may take: CPU seconds, and resident memory. On the wall it may take PATIENCE times as long."""
+    """What one measure may take: CPU seconds, and resident memory. On the wall it may take PATIENCE
+    times as long.
+    """
 
     seconds: float = 600
     gigabytes: float = 12
 
 
 def measured(folder: Path, names: list[str], asked: Asked, limits: Limits) -> Iterator[tuple[str, Results]]:
-    """One by one, the costs and facts of each measure, or why it was ended. Those that change the project share a copy."""
+    """One by one, the costs and facts of each measure, or why it was ended. Those that change the
+    project share a copy.
+    """
     copy = folder.with_name(f"{folder.name}-changed")
     shutil.rmtree(copy, ignore_errors=True)
     for name in sorted(names, key=lambda name: MEASURES[name].changes):

@@ -1,4 +1,6 @@
-"""The page's section on the speed of analysis, from the results of `benchmarks.analysis_speed` alone."""
+"""The page's section on the speed of analysis, from the results of `benchmarks.analysis_speed`
+alone.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,8 @@ def speed_section(speed: dict[str, Any] | None) -> str:
     )
     head = "| run | bare: frames/s | analysis: frames/s | share | by CPU seconds |\n|---|---|---|---|---|"
     rows = [
-        f"| {number} | {speed['frames'] / run['bare']['wall']:.2f} | {speed['frames'] / run['analysis']['wall']:.2f} | "
-        f"{run['share']:.3f} | {run['share_cpu']:.3f} |"
+        f"| {number} | {speed['frames'] / run['bare']['wall']:.2f} |"
+        f" {speed['frames'] / run['analysis']['wall']:.2f} | {run['share']:.3f} | {run['share_cpu']:.3f} |"
         for number, run in enumerate(runs, 1)
     ]
     pieces = [f"| {name} | {cost['cpu']:.2f} | {cost['wall']:.2f} |" for name, cost in speed["alone"].items()]

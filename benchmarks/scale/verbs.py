@@ -1,4 +1,5 @@
-"""The product's verbs as this benchmark calls them. Where a signature changes, this file alone follows.
+"""The product's verbs as this benchmark calls them. Where a signature changes, this file alone
+follows.
 
 A project's embedder and detector are given; every other connector is the product's own.
 """
@@ -79,7 +80,9 @@ def select(parts: Parts, budget: int) -> list[str]:
 
 
 def freeze(parts: Parts) -> int:
-    """All that a round does before it trains: opens, looks at the backlog, compares, freezes and exports; the dataset's id."""
+    """All that a round does before it trains: opens, looks at the backlog, compares, freezes and
+    exports; the dataset's id.
+    """
     row = rounds.reread(parts.project, rounds.start(parts))
     ensure_analyzed(parts, row, quiet, analyze=False)
     check_held_out(parts.project)
@@ -87,7 +90,9 @@ def freeze(parts: Parts) -> int:
 
 
 def look_up(parts: Parts) -> int:
-    """All that judging does beside running both models and comparing what they saw; how many frames are held out."""
+    """All that judging does beside running both models and comparing what they saw; how many frames
+    are held out.
+    """
     row = rounds.current(parts.project)
     assert row is not None
     return len(held_out(parts.project, gaps(parts), row).rows)

@@ -1,7 +1,9 @@
-"""An amplified world as arrays: cameras, days, bursts, light, weather, and two kinds of frame that nobody named.
+"""An amplified world as arrays: cameras, days, bursts, light, weather, and two kinds of frame that
+nobody named.
 
-Vectors are a shared direction, the camera's, the scene's of a burst, one for each condition, and a jitter. Sentences that name a
-condition lie near its direction, so that prompts tell some frames. The same seed gives the same world.
+Vectors are a shared direction, the camera's, the scene's of a burst, one for each condition, and a
+jitter. Sentences that name a condition lie near its direction, so that prompts tell some frames.
+The same seed gives the same world.
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ WORDS = {
 class Shares:
     """How often each kind of burst is, and how long a mean burst lasts.
 
-    weather, quality, unnamed: one share for each after the first. cameras: bursts are spread evenly over so many.
+    weather, quality, unnamed: one share for each after the first. cameras: bursts are spread evenly
+    over so many.
     """
 
     cameras: int
@@ -77,7 +80,8 @@ IMPORTED = Shares(KNOWN_CAMERAS, (0.0, 0.02, 0.0), (0.01, 0.0, 0.0), (0.0, 0.0),
 class Bursts:
     """Bursts in order of time. camera, day, start (s of the day), length: (B,) int64.
 
-    light, weather, quality: (B,) int64, places in LIGHT, WEATHER, QUALITY. unnamed: (B,) int64 place in UNNAMED, or NONE.
+    light, weather, quality: (B,) int64, places in LIGHT, WEATHER, QUALITY. unnamed: (B,) int64
+    place in UNNAMED, or NONE.
     """
 
     camera: Ints
@@ -131,7 +135,9 @@ def bursts(frames: int, shares: Shares, seed: int, first_day: int = 0, days: int
 
 
 def vectors(of: Bursts, seed: int) -> Array:
-    """(N, D) float32 unit vectors of the frames of these bursts. seed: of the scenes and the jitter."""
+    """(N, D) float32 unit vectors of the frames of these bursts. seed: of the scenes and the
+    jitter.
+    """
     rng = np.random.default_rng([SEED, seed, 1])
     clear = rng.uniform(0.1, 1.3, size=(len(of), 1)).astype(np.float32)
     scene = _direction("image") + 0.5 * _cameras()[of.camera] + 0.22 * _unit(rng, len(of))

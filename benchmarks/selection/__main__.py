@@ -1,10 +1,12 @@
-"""How fast frames are chosen, beside the peers, each in an environment and a process of its own, one thread.
+"""How fast frames are chosen, beside the peers, each in an environment and a process of its own,
+one thread.
 
     python -m benchmarks.selection --size 1000000 --runs 3 --work /tmp/selection
     python -m benchmarks.selection --report
 
-A result that is in the file stays; --again NAME measures a contest anew. CPU seconds (user and system) of the choice itself,
-without reading the data; compared within one contest, whose contenders take turns. --report writes the table only.
+A result that is in the file stays; --again NAME measures a contest anew. CPU seconds (user and
+system) of the choice itself, without reading the data; compared within one contest, whose
+contenders take turns. --report writes the table only.
 """
 
 from __future__ import annotations

@@ -37,7 +37,10 @@ def aims(results: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
         found = {who: each["covered"] for who, each in results[name]["quality"].items()}
         share = found["fieldloop"] / found["exact"]
         yield (
-            f"{name.replace('sampled', 'scale')}: within 1 % of exact ({results[name]['k']} of {results[name]['rows']:,})",
+            (
+                f"{name.replace('sampled', 'scale')}: within 1 % of exact ({results[name]['k']} of"
+                f" {results[name]['rows']:,})"
+            ),
             f"{share:.4f}",
             share >= 0.99,
         )

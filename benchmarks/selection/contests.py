@@ -19,10 +19,11 @@ Methods = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Contest:
-    """ours: {contender: method and options of benchmarks.selection.ours}. peers: {peer: how often it runs at most}.
+    """ours: {contender: method and options of benchmarks.selection.ours}. peers: {peer: how often
+    it runs at most}.
 
-    first: rows from 0 on that are labeled. labeled: rows of the world's other part that are, which only ours can
-    take. judge: radius (k-center), covered (herding, at a scale) or facility.
+    first: rows from 0 on that are labeled. labeled: rows of the world's other part that are, which
+    only ours can take. judge: radius (k-center), covered (herding, at a scale) or facility.
     """
 
     name: str

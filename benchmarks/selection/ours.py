@@ -1,4 +1,6 @@
-"""One selection by the samplers, in a process of its own. Prints JSON: CPU seconds, and memory over that of what is given."""
+"""One selection by the samplers, in a process of its own. Prints JSON: CPU seconds, and memory over
+that of what is given.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def main() -> None:
 
 
 class Watched:
-    """The most memory of its own that this process had, without mapped files: bytes over what it had at first."""
+    """The most memory of its own that this process had, without mapped files: bytes over what it
+    had at first.
+    """
 
     def __enter__(self) -> Watched:
         self.most, self._first, self._over = 0, memory("RssAnon"), threading.Event()
@@ -81,7 +85,9 @@ def _strategy(name: str, rich: bool) -> Callable[..., Ints]:
 
 
 def _pool(points: NDArray[Any], labeled: NDArray[Any] | None) -> Pool:
-    """With what production knows of its frames: bursts, near-duplicates, twenty named conditions that lack frames, and expected loss."""
+    """With what production knows of its frames: bursts, near-duplicates, twenty named conditions
+    that lack frames, and expected loss.
+    """
     rng, size = np.random.default_rng(1), len(points)
     return Pool.of(
         points,

@@ -1,6 +1,7 @@
 """One selection by a peer, in the peer's own environment: nothing of this project is imported here.
 
-python peers.py PEER DATA.npy K PICKS.npy LABELED: rows from 0 on are chosen already, as many as LABELED says. Prints JSON.
+python peers.py PEER DATA.npy K PICKS.npy LABELED: rows from 0 on are chosen already, as many as
+LABELED says. Prints JSON.
 """
 
 from __future__ import annotations

@@ -30,13 +30,17 @@ TITLES = {
     "mapped": "k-center from a float16 memory map",
     "herding": "Herding, and as the default does it",
     "herding, small": "Herding in cells, and exactly",
-    "herding, sampled 0.4": "Herding in cells, as the default does it, and exactly; few picks, kernel of scale .4: within bursts",
+    "herding, sampled 0.4": (
+        "Herding in cells, as the default does it, and exactly; few picks, kernel of scale .4: within bursts"
+    ),
     "herding, sampled 0.8": "The same, of scale .8: within clusters, as is estimated at a million rows",
     "facility location": "Facility location",
     "default": "The default (hybrid), nothing but vectors known",
     "default, a half": "The same, half the rows",
     "default, a quarter": "The same, a quarter of the rows",
-    "default, all known": "The default, with labeled frames, conditions, bursts, near-duplicates and expected loss",
+    "default, all known": (
+        "The default, with labeled frames, conditions, bursts, near-duplicates and expected loss"
+    ),
 }
 NAMES = {
     "mundig": "lightly-mundig 0.1.16",
@@ -100,7 +104,7 @@ def _said(quality: dict[str, float] | None) -> str:
     said = f"radius {quality['radius']:.4f}"
     if "same_picks" in quality:
         said += (
-            f"; {quality['same_picks']:,.0f} of the plain loop's picks, in its order up to pick {quality['same_until']:,.0f}, "
-            f"distances within {quality['radii_differ']:.1e}"
+            f"; {quality['same_picks']:,.0f} of the plain loop's picks, in its order up to pick"
+            f" {quality['same_until']:,.0f}, distances within {quality['radii_differ']:.1e}"
         )
     return said

@@ -64,7 +64,9 @@ def theirs(python: Path, peer: str, data: Path, k: int, picks: Path, labeled: in
 
 
 def radii(points: NDArray[Any], picks: NDArray[np.int64], first: NDArray[Any]) -> NDArray[np.float64]:
-    """(k,) how far each pick was from all that was there before it; the last is what k-center is judged by."""
+    """(k,) how far each pick was from all that was there before it; the last is what k-center is
+    judged by.
+    """
     chosen = np.asarray(points[picks], dtype=np.float32)
     far = nearest_distance(chosen, first)
     among = np.sqrt(squared_distances(chosen, chosen))
@@ -74,7 +76,9 @@ def radii(points: NDArray[Any], picks: NDArray[np.int64], first: NDArray[Any]) -
 
 
 def covered(points: NDArray[Any], picks: NDArray[np.int64], scale: float | None) -> float:
-    """What herding maximizes, the mean over all rows of the largest similarity; at the scale it estimates itself, or a given one."""
+    """What herding maximizes, the mean over all rows of the largest similarity; at the scale it
+    estimates itself, or a given one.
+    """
     kernel = gaussian(scale or estimate_scale(points, points[:0], np.random.default_rng(0)))
     return float(
         kernel((nearest_distance(points, points[picks]) ** 2).astype(np.float32)).mean(dtype=np.float64)

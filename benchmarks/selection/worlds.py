@@ -1,4 +1,6 @@
-"""Embeddings to choose from: what production looks like, what has no structure, and what is nothing but copies."""
+"""Embeddings to choose from: what production looks like, what has no structure, and what is nothing
+but copies.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,12 @@ def world_of(folder: Path, name: str, rows: int, part: int = 0, dtype: str = "fl
 
 
 def write_world(path: Path, name: str, rows: int, part: int = 0, dtype: str = "float32") -> Path:
-    """(rows, 512) unit vectors as an .npy file; one that is there stays. Parts of a world have the same clusters.
+    """(rows, 512) unit vectors as an .npy file; one that is there stays. Parts of a world have the
+    same clusters.
 
-    clustered: 300 clusters of Zipf sizes, bursts of 16 rows that hardly differ, one row in a thousand like
-    nothing else. isotropic: no structure. copies: rows / 100 of the clustered ones, each a hundred times, in
-    no order.
+    clustered: 300 clusters of Zipf sizes, bursts of 16 rows that hardly differ, one row in a
+    thousand like nothing else. isotropic: no structure. copies: rows / 100 of the clustered ones,
+    each a hundred times, in no order.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():

@@ -31,7 +31,8 @@ USUAL_LOGIT_SCALE = 100.0
 class ClipEmbedder:
     """Images and sentences in one space (Radford et al., 2021), by an open_clip model.
 
-    Calls may come from several threads; they take turns, since torch's thread count belongs to the process.
+    Calls may come from several threads; they take turns, since torch's thread count belongs to the
+    process.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class ClipEmbedder:
 
     @property
     def name(self) -> str:
-        """Architecture and tag (or folder), a digest of weights and preprocessing, and the precision."""
+        """Architecture and tag (or folder), a digest of weights and preprocessing, and the
+        precision.
+        """
         return self._name
 
     @property
@@ -84,7 +87,9 @@ class ClipEmbedder:
         return self._in_batches(prompts, self._encode_text)
 
     def unknown_words(self, prompts: Sequence[str]) -> tuple[str, ...]:
-        """Words with a token that training never met (its embedding is zero): only a small vocabulary has such."""
+        """Words with a token that training never met (its embedding is zero): only a small
+        vocabulary has such.
+        """
         table, encode = (
             getattr(self._model, "token_embedding", None),
             getattr(self._tokenizer, "encode", None),
@@ -129,9 +134,10 @@ def load_embedder(
 ) -> ClipEmbedder:
     """An embedder with real weights, never a random model.
 
-    model: an open_clip architecture (pretrained: its tag or a weights file), `hf-hub:org/name`, or a local
-    folder (`local-dir:DIR` or a plain path). threads: torch threads while embedding, 0 means every core given
-    to the process. precision: auto takes bf16 for plain ViTs on processors with bf16 instructions.
+    model: an open_clip architecture (pretrained: its tag or a weights file), `hf-hub:org/name`, or
+    a local folder (`local-dir:DIR` or a plain path). threads: torch threads while embedding, 0
+    means every core given to the process. precision: auto takes bf16 for plain ViTs on processors
+    with bf16 instructions.
     trust_pickle: accept local .bin, .pt and .pth files.
 
     Raises WeightsUnavailable when weights are neither here nor fetched, ModelError for all else.
@@ -168,9 +174,11 @@ def load_embedder(
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """The model's own preprocessing on uint8 tensors, five times faster than by PIL (cosine .9999 to stock).
+    """The model's own preprocessing on uint8 tensors, five times faster than by PIL (cosine .9999
+    to stock).
 
-    size: (height, width) px. resize_mode: shortest (then a center crop), squash, or longest (then padding).
+    size: (height, width) px. resize_mode: shortest (then a center crop), squash, or longest (then
+    padding).
     """
 
     size: tuple[int, int]
@@ -240,7 +248,9 @@ def _precision(wanted: Precision, config: dict[str, Any], device: str) -> str:
 
 
 def _digest(model: Any) -> str:
-    """Over weights and preprocessing rather than the file, so that it is the same wherever they came from."""
+    """Over weights and preprocessing rather than the file, so that it is the same wherever they
+    came from.
+    """
     digest = hashlib.sha256(json.dumps(model.visual.preprocess_cfg, sort_keys=True).encode())
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode())

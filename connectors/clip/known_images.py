@@ -1,4 +1,6 @@
-"""What a small model's training images look like to it, so that it can say of an image that it knows nothing like it."""
+"""What a small model's training images look like to it, so that it can say of an image that it
+knows nothing like it.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ LAYERS = ("first", "first_bias", "second", "bias")
 
 @dataclass(frozen=True, eq=False)
 class KnownImages:
-    """A network of one hidden layer that tells the training images from all else (outlier exposure: Hendrycks,
-    Mazeika and Dietterich, 2019).
+    """A network of one hidden layer that tells the training images from all else (outlier exposure:
+    Hendrycks, Mazeika and Dietterich, 2019).
 
     first: (D, H), first_bias: (H,), second: (H,), bias: (), all float32.
     """
@@ -50,7 +52,9 @@ def save_known(known: KnownImages, folder: Path) -> None:
 
 
 def load_known(folder: Path, dim: int) -> KnownImages | None:
-    """None where the folder has none, as those of real CLIP. Raises ModelError for a damaged one, or other weights'."""
+    """None where the folder has none, as those of real CLIP. Raises ModelError for a damaged one,
+    or other weights'.
+    """
     path = folder / FILE
     if not path.is_file():
         return None
@@ -70,6 +74,6 @@ def load_known(folder: Path, dim: int) -> KnownImages | None:
 
 def _refused(path: Path, got: str) -> ModelError:
     return ModelError(
-        f"{path}: expected what goes with the weights beside it; got {got}; copy the whole folder again, or delete "
-        "this file, and conditions by prompts will claim something of every image"
+        f"{path}: expected what goes with the weights beside it; got {got}; copy the whole folder again, or"
+        " delete this file, and conditions by prompts will claim something of every image"
     )

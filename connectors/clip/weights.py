@@ -162,7 +162,9 @@ def hub_offline() -> Iterator[None]:
 
 
 def tokenizer(source: Source, cache_dir: Path | None) -> Any:
-    """SimpleTokenizer, or the one that the configuration names. Raises WeightsUnavailable, ModelError."""
+    """SimpleTokenizer, or the one that the configuration names. Raises WeightsUnavailable,
+    ModelError.
+    """
     return _fetch(
         f"the tokenizer of {source.label}",
         lambda: open_clip.get_tokenizer(source.name, cache_dir=as_text(cache_dir)),

@@ -1,4 +1,6 @@
-"""Label Studio behind the LabelBackend port: a project, its tasks with the model's boxes, and what people answered."""
+"""Label Studio behind the LabelBackend port: a project, its tasks with the model's boxes, and what
+people answered.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,9 @@ Json = dict[str, Any]
 class LabelStudio:
     """A LabelBackend.
 
-    images: "local_files" serves them from document_root, with which the server must have been started; "upload"
-    copies each to the server. Every method raises LabelStudioDown, TokenRefused or LabelStudioError; those that
-    take a project also ProjectGone.
+    images: "local_files" serves them from document_root, with which the server must have been
+    started; "upload" copies each to the server. Every method raises LabelStudioDown, TokenRefused
+    or LabelStudioError; those that take a project also ProjectGone.
     """
 
     def __init__(
@@ -70,10 +72,12 @@ class LabelStudio:
     def ensure_project(
         self, title: str, classes: Sequence[str], instructions: str, project_id: int | None
     ) -> LabelProject:
-        """The project, made with label config, instructions, order and tabs when project_id is None.
+        """The project, made with label config, instructions, order and tabs when project_id is
+        None.
 
-        A project of the same title and classes that fieldloop made and that is still empty is taken up again: its
-        id was lost in a crash. Raises ProjectGone, and LabelConfigMismatch when its classes were changed.
+        A project of the same title and classes that fieldloop made and that is still empty is taken
+        up again: its id was lost in a crash. Raises ProjectGone, and LabelConfigMismatch when its
+        classes were changed.
         """
         if project_id is None:
             xml, name = config.label_config(classes), config.valid_title(title)
@@ -88,7 +92,9 @@ class LabelStudio:
         self._classes[project_id] = tuple(classes)
 
     def find(self, project_id: int, keys: Sequence[str]) -> dict[str, list[int]]:
-        """Task ids by key, oldest first; several where a task was made twice. A key without a task is absent."""
+        """Task ids by key, oldest first; several where a task was made twice. A key without a task
+        is absent.
+        """
         found: dict[str, list[int]] = {}
         for chunk in _chunks(keys):
             wanted = _filter(f"data.{KEY}", "in_list", "String", chunk)
@@ -97,10 +103,12 @@ class LabelStudio:
         return found
 
     def push(self, project_id: int, tasks: Sequence[LabelTask]) -> dict[str, int]:
-        """Creates one task each, whether or not they exist already; look with `find` before. Task ids by key.
+        """Creates one task each, whether or not they exist already; look with `find` before. Task
+        ids by key.
 
-        Boxes are cut at the image's border. A task that Label Studio refuses holds up no other: the rest are made
-        before LabelStudioError names it. After LabelStudioDown a batch may have arrived or not.
+        Boxes are cut at the image's border. A task that Label Studio refuses holds up no other: the
+        rest are made before LabelStudioError names it. After LabelStudioDown a batch may have
+        arrived or not.
         """
         project = self._get(project_id)
         self._require(project, [*{box.class_name: 0 for task in tasks for box in task.predictions}])
@@ -120,11 +128,12 @@ class LabelStudio:
         return made
 
     def answers(self, project_id: int, since: datetime | None) -> Iterable[TaskAnswers]:
-        """Tasks changed at or after `since` (all when None), each with all its answers, skipped and empty ones too.
+        """Tasks changed at or after `since` (all when None), each with all its answers, skipped and
+        empty ones too.
 
-        A task's time moves when an answer of it is given, changed or deleted. Classes are those of the last `check`
-        or `ensure_project`, before any those of the label config. Tasks that somebody else put into the project are
-        left out.
+        A task's time moves when an answer of it is given, changed or deleted. Classes are those of
+        the last `check` or `ensure_project`, before any those of the label config. Tasks that
+        somebody else put into the project are left out.
         """
         classes = self._known_classes(project_id)
         filters = []
@@ -155,8 +164,8 @@ class LabelStudio:
             return Uploads(self._asking)
         if document_root is None:
             raise LabelStudioError(
-                "expected document_root, the folder that Label Studio serves, with images: local_files, got none; "
-                "next: give it, or use images: upload"
+                "expected document_root, the folder that Label Studio serves, with images: local_files, got"
+                " none; next: give it, or use images: upload"
             )
         return LocalFiles(self._asking, document_root)
 
@@ -202,8 +211,9 @@ class LabelStudio:
     def _tasks(
         self, what: str, project_id: int, filters: Sequence[Json], include: str, fields: str
     ) -> Iterator[Json]:
-        """Tasks in id order, paged by the last id: numbered pages shift while people work, and the SDK's pager takes
-        a project that was deleted meanwhile for the end of the list."""
+        """Tasks in id order, paged by the last id: numbered pages shift while people work, and the
+        SDK's pager takes a project that was deleted meanwhile for the end of the list.
+        """
         last = 0
         while True:
             items = [*filters, _filter("id", "greater", "Number", last)]

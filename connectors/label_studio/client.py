@@ -15,7 +15,9 @@ from label_studio_sdk.core.api_error import ApiError
 from connectors.errors import LabelStudioDown, LabelStudioError, ProjectGone, TokenRefused
 
 WRITE: dict[str, Any] = {"max_retries": 0, "timeout_in_seconds": 300}
-"""Request options of everything that changes something: a repeated import would make every task twice."""
+"""Request options of everything that changes something: a repeated import would make every task
+twice.
+"""
 
 
 class Rejected(LabelStudioError):
@@ -23,12 +25,14 @@ class Rejected(LabelStudioError):
 
 
 def connect(url: str, token: str, timeout: float) -> Client:
-    """A client for a legacy token or a personal access token (which it refreshes itself). Speaks with nobody yet."""
+    """A client for a legacy token or a personal access token (which it refreshes itself). Speaks
+    with nobody yet.
+    """
     _require_url(url)
     if not token.isascii() or not token.isprintable() or not token.strip():
         raise TokenRefused(
-            f"expected the token that {url} shows under Account & Settings, got {'none' if not token.strip() else 'other characters'}; "
-            "next: copy it once more"
+            f"expected the token that {url} shows under Account & Settings, got"
+            f" {'none' if not token.strip() else 'other characters'}; next: copy it once more"
         )
     # A proxy of the environment cannot reach a loopback server.
     http = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=not _is_loopback(url))
@@ -38,7 +42,9 @@ def connect(url: str, token: str, timeout: float) -> Client:
 
 @contextmanager
 def translated(url: str, what: str, project_id: int | None = None) -> Iterator[None]:
-    """Raises LabelStudioDown, TokenRefused, ProjectGone, Rejected or LabelStudioError for what the SDK and httpx raise."""
+    """Raises LabelStudioDown, TokenRefused, ProjectGone, Rejected or LabelStudioError for what the
+    SDK and httpx raise.
+    """
     try:
         yield
     except ApiError as error:
@@ -58,7 +64,9 @@ def translated(url: str, what: str, project_id: int | None = None) -> Iterator[N
 def post_files(
     client: Client, path: str, files: Mapping[str, tuple[str, bytes]], params: Mapping[str, str]
 ) -> dict[str, Any]:
-    """A multipart POST with the client's authentication; the SDK's own method for it sends no files."""
+    """A multipart POST with the client's authentication; the SDK's own method for it sends no
+    files.
+    """
     response = client._client_wrapper.httpx_client.request(
         path, method="POST", files=dict(files), params=dict(params), request_options=WRITE
     )
@@ -72,12 +80,14 @@ def _from_status(status: int, body: object, url: str, what: str, project_id: int
     expected = f"expected {what} from Label Studio at {url}"
     if status in (401, 403):
         return TokenRefused(
-            f"{expected}, {got}; next: copy the token of a user who may do this from Account & Settings in Label Studio"
+            f"{expected}, {got}; next: copy the token of a user who may do this from Account & Settings in"
+            " Label Studio"
         )
     if status == 404 and project_id is not None and isinstance(body, Mapping):
         return ProjectGone(
-            f"expected project {project_id} in Label Studio at {url}, {got}; next: restore it or use a token that may see it, "
-            "or make a new project on purpose (`fieldloop push --new-project`); nothing is made again by itself"
+            f"expected project {project_id} in Label Studio at {url}, {got}; next: restore it or use a token"
+            " that may see it, or make a new project on purpose (`fieldloop push --new-project`); nothing is"
+            " made again by itself"
         )
     if status >= 500:
         return LabelStudioDown(f"{expected}, {got}; next: wait and look with `find` before repeating it")
@@ -109,7 +119,8 @@ def _require_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise LabelStudioError(
-            f"expected Label Studio's URL as http(s)://host[:port], got {url!r}; next: copy it from the browser"
+            f"expected Label Studio's URL as http(s)://host[:port], got {url!r}; next: copy it from the"
+            " browser"
         )
     if parts.username or parts.password:
         raise LabelStudioError(

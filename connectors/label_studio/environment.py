@@ -1,4 +1,6 @@
-"""The environment of its own in which Label Studio lives: its dependencies contradict those of a detector."""
+"""The environment of its own in which Label Studio lives: its dependencies contradict those of a
+detector.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ Process = subprocess.Popen[str]
 
 
 def default_home() -> Path:
-    """Where fieldloop keeps what several projects share: $FIELDLOOP_HOME, $XDG_DATA_HOME/fieldloop or ~/.local/share/fieldloop."""
+    """Where fieldloop keeps what several projects share: $FIELDLOOP_HOME, $XDG_DATA_HOME/fieldloop
+    or ~/.local/share/fieldloop.
+    """
     if chosen := os.environ.get("FIELDLOOP_HOME"):
         return Path(chosen).expanduser().absolute()
     data = os.environ.get("XDG_DATA_HOME")
@@ -42,10 +46,12 @@ def is_complete(environment: Path) -> bool:
 
 
 def ensure_environment(home: Path, progress: Progress = quiet) -> Path:
-    """The environment with Label Studio, built when it is not there yet (one to three minutes, 1 GB).
+    """The environment with Label Studio, built when it is not there yet (one to three minutes, 1
+    GB).
 
-    pip takes proxies and indexes from its own configuration. A half-made environment is built again; of two processes one
-    waits for the other. Raises LabelStudioError with the last lines of pip.
+    pip takes proxies and indexes from its own configuration. A half-made environment is built
+    again; of two processes one waits for the other. Raises LabelStudioError with the last lines of
+    pip.
     """
     environment = environment_path(home)
     if is_complete(environment):
@@ -76,7 +82,8 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[int]:
 
 
 def _build(environment: Path, progress: Progress) -> None:
-    # Scripts of an environment carry its absolute path, so it is built in place and the marker, written last, makes it valid.
+    # Scripts of an environment carry its absolute path, so it is built in place and the marker, written last,
+    # makes it valid.
     shutil.rmtree(environment, ignore_errors=True)
     total = sum(line[:1].isalnum() for line in LOCK.read_text().splitlines())
     progress(0, total, f"creating {environment}")
@@ -124,9 +131,9 @@ def _run(command: list[str], on_line: Callable[[str], None]) -> None:
             on_line(line)
     if process.returncode:
         raise LabelStudioError(
-            f"expected Label Studio to install into an environment of its own; got exit code {process.returncode} from "
-            f"{' '.join(command[1:4])}:\n"
+            "expected Label Studio to install into an environment of its own; got exit code"
+            f" {process.returncode} from {' '.join(command[1:4])}:\n"
             + "\n".join(tail)
-            + "\nnext: mend the network or pip's configuration (PIP_INDEX_URL, "
-            "PIP_FIND_LINKS, proxies) and run the command again, or give the URL and token of a Label Studio that you already run"
+            + "\nnext: mend the network or pip's configuration (PIP_INDEX_URL, PIP_FIND_LINKS, proxies) and"
+            " run the command again, or give the URL and token of a Label Studio that you already run"
         )

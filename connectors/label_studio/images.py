@@ -1,4 +1,6 @@
-"""Two ways in which an image reaches a labeler's browser: served from a local folder, or copied to the server."""
+"""Two ways in which an image reaches a labeler's browser: served from a local folder, or copied to
+the server.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from connectors.label_studio.client import WRITE, post_files
 
 
 class Asking(Protocol):
-    """`with asking(what, project_id) as client:` gives the SDK's client and translates what goes wrong."""
+    """`with asking(what, project_id) as client:` gives the SDK's client and translates what goes
+    wrong.
+    """
 
     def __call__(self, what: str, project_id: int | None = None) -> AbstractContextManager[Any]: ...
 
@@ -50,8 +54,9 @@ class LocalFiles:
         )
 
     def _ensure_storages(self, project_id: int, folders: set[str]) -> None:
-        """Label Studio shows a local file only below a storage of its project. Its pattern fits no file, so that a click on
-        Sync makes no tasks."""
+        """Label Studio shows a local file only below a storage of its project. Its pattern fits no
+        file, so that a click on Sync makes no tasks.
+        """
         with self._asking("the storages", project_id) as client:
             present = {storage.path for storage in client.import_storage.local.list(project=project_id)}
         for path in sorted(folders - present):
@@ -90,6 +95,7 @@ class Uploads:
             name.endswith(sent[0]) for name, sent in zip(stored, files.values(), strict=True)
         ):
             raise LabelStudioError(
-                f"expected {len(images)} uploaded images in order, got {stored}; next: use images: local_files"
+                f"expected {len(images)} uploaded images in order, got {stored}; next: use images:"
+                " local_files"
             )
         return [f"/data/{quote(name)}" for name in stored]

@@ -1,4 +1,6 @@
-"""The labeling interface of a project: label config from a class list, tabs, and the comparison with what is there now."""
+"""The labeling interface of a project: label config from a class list, tabs, and the comparison
+with what is there now.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ SKIPPED = [
 
 
 def label_config(classes: Sequence[str]) -> str:
-    """The XML of the labeling interface: one rectangle label per class, above the image why it was chosen and where it is from.
+    """The XML of the labeling interface: one rectangle label per class, above the image why it was
+    chosen and where it is from.
 
     Raises LabelConfigMismatch for a class list that cannot be told apart on the screen.
     """
@@ -64,7 +67,9 @@ def label_config(classes: Sequence[str]) -> str:
 
 
 def distinct_colors(count: int) -> list[str]:
-    """`count` different colors as #rrggbb: hues of one circle, brightness alternating so that neighbors differ."""
+    """`count` different colors as #rrggbb: hues of one circle, brightness alternating so that
+    neighbors differ.
+    """
     return [_hex(index / max(count, 1), (0.95, 0.7, 0.5)[index % 3]) for index in range(count)]
 
 
@@ -85,7 +90,9 @@ def valid_title(title: str) -> str:
 
 
 def configured_classes(parsed: Mapping[str, object]) -> tuple[str, ...] | None:
-    """The rectangle labels of a parsed label config, or None when our control is not there any more."""
+    """The rectangle labels of a parsed label config, or None when our control is not there any
+    more.
+    """
     control = parsed.get(CONTROL)
     if not isinstance(control, Mapping) or control.get("type") != "RectangleLabels":
         return None
@@ -102,8 +109,10 @@ def compare(parsed: Mapping[str, object], classes: Sequence[str], where: str) ->
     found = configured_classes(parsed)
     if found is None:
         raise LabelConfigMismatch(
-            f'expected a RectangleLabels control "{CONTROL}" on the image "{IMAGE}" in the label config of {where}, got '
-            f"{', '.join(sorted(map(str, parsed))) or 'none'}; next: put it back under Settings > Labeling Interface"
+            f'expected a RectangleLabels control "{CONTROL}" on the image "{IMAGE}" in the label config of'
+            f" {where}, got "
+            f"{', '.join(sorted(map(str, parsed))) or 'none'}; next: put it back under Settings > Labeling"
+            " Interface"
         )
     missing = [name for name in classes if name not in found]
     if missing:
@@ -114,8 +123,9 @@ def compare(parsed: Mapping[str, object], classes: Sequence[str], where: str) ->
 def _mismatch(missing: list[str], extra: list[str], where: str) -> str:
     instead = f", and {_listed(extra)} instead" if extra else ""
     return (
-        f"expected the detector's classes in the label config of {where}, got a config without {_listed(missing)}{instead}; "
-        f"next: rename or add {_listed(missing)} under Settings > Labeling Interface"
+        f"expected the detector's classes in the label config of {where}, got a config without"
+        f" {_listed(missing)}{instead}; next: rename or add {_listed(missing)} under Settings > Labeling"
+        " Interface"
     )
 
 
@@ -128,8 +138,8 @@ def _require_distinct(classes: Sequence[str]) -> None:
     bad = sorted({name for name in shown if not name or shown.count(name) > 1})
     if bad or not classes:
         raise LabelConfigMismatch(
-            f"expected at least one class and distinct, non-empty names, got {_listed(bad) or 'no class'} in {list(classes)}; "
-            "next: mend the names in the dataset's data.yaml"
+            f"expected at least one class and distinct, non-empty names, got {_listed(bad) or 'no class'} in"
+            f" {list(classes)}; next: mend the names in the dataset's data.yaml"
         )
 
 

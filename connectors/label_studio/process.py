@@ -1,7 +1,7 @@
 """One detached process per data folder: its record on disk, whether it still runs, and its end.
 
-The process is started through this very file, which records itself and then becomes the command: whoever starts it may be
-killed at any moment, and the next one still finds it.
+The process is started through this very file, which records itself and then becomes the command:
+whoever starts it may be killed at any moment, and the next one still finds it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What server.json says. started: when the process began, as the system tells it, so that a reused pid is noticed."""
+    """What server.json says. started: when the process began, as the system tells it, so that a
+    reused pid is noticed.
+    """
 
     pid: int
     started: str
@@ -42,7 +44,8 @@ def spawn(
     document_root: str,
     lock: int,
 ) -> Record:
-    """Starts a process in a session of its own, which records itself; the former log is kept beside the new one.
+    """Starts a process in a session of its own, which records itself; the former log is kept beside
+    the new one.
 
     lock: a descriptor that the process keeps open until its record stands.
     """
@@ -125,7 +128,9 @@ def _ended(record: Record, seconds: float) -> bool:
 
 
 def _process_start(pid: int) -> str | None:
-    """When the process began, in the system's own words; None when it does not run, or only its zombie is left."""
+    """When the process began, in the system's own words; None when it does not run, or only its
+    zombie is left.
+    """
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:

@@ -1,4 +1,6 @@
-"""Boxes to Label Studio's results and back: percent here, pixels there, and nothing lost without a word."""
+"""Boxes to Label Studio's results and back: percent here, pixels there, and nothing lost without a
+word.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,18 @@ WITHOUT_GEOMETRY = (
 )
 SIDES = ("x", "y", "width", "height")
 LEAST_SIDE = 0.2
-"""In px; a thinner box shows nothing and would be dropped from a dataset, whose boxes have two decimals and 0.1 px at least."""
+"""In px; a thinner box shows nothing and would be dropped from a dataset, whose boxes have two
+decimals and 0.1 px at least.
+"""
 
 Corners = tuple[float, float, float, float]
 Json = dict[str, object]
 
 
 def to_percent(xyxy: Corners, width: int, height: int) -> dict[str, float] | None:
-    """Corners in px as x, y, width, height in percent of the image, cut at its border; None when nothing is left."""
+    """Corners in px as x, y, width, height in percent of the image, cut at its border; None when
+    nothing is left.
+    """
     cut = _cut(xyxy, width, height)
     if cut is None:
         return None
@@ -72,9 +78,11 @@ def task_payload(task: LabelTask, image_url: str) -> Json:
 def parse_annotation(
     raw: Mapping[str, object], task: Mapping[str, object], classes: Sequence[str], author: str
 ) -> Annotation:
-    """One answer of a task. raw, task: as the API gives them, task["data"] as `task_payload` made it.
+    """One answer of a task. raw, task: as the API gives them, task["data"] as `task_payload` made
+    it.
 
-    A region that is no box of our classes never raises and is never dropped in silence: unknown_classes says what is wrong.
+    A region that is no box of our classes never raises and is never dropped in silence:
+    unknown_classes says what is wrong.
     """
     result = cast(list[Json], raw.get("result") or [])
     data = cast(Json, task["data"])

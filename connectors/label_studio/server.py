@@ -1,4 +1,6 @@
-"""A Label Studio of one's own on this machine: start, stop and status of a real server that outlives the command line."""
+"""A Label Studio of one's own on this machine: start, stop and status of a real server that
+outlives the command line.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ INHERITED = {"PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "XDG_CONF
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """A running server. token: for the API. username, password: for the browser. ready: it answers requests."""
+    """A running server. token: for the API. username, password: for the browser. ready: it answers
+    requests.
+    """
 
     url: str
     token: str = field(repr=False)
@@ -53,8 +57,9 @@ def start(
 ) -> ServerInfo:
     """Starts the server whose data lie in data_dir, or returns the one that runs already.
 
-    document_root: images below it can be shown. port: 0 takes the former port or any free one. The first start installs Label
-    Studio and makes its tables. Raises LabelStudioError when the port is taken or the server ends at once.
+    document_root: images below it can be shown. port: 0 takes the former port or any free one. The
+    first start installs Label Studio and makes its tables. Raises LabelStudioError when the port is
+    taken or the server ends at once.
     """
     environment = ensure_environment(home or default_home(), progress)
     data_dir, document_root = data_dir.resolve(), document_root.resolve()
@@ -132,7 +137,8 @@ def _command(environment: Path) -> list[str]:
 
 
 def _variables(data_dir: Path, document_root: Path, credentials: _Credentials) -> dict[str, str]:
-    # Label Studio reads any variable with or without its prefix, so it gets a clean environment instead of ours.
+    # Label Studio reads any variable with or without its prefix, so it gets a clean environment instead of
+    # ours.
     return {key: value for key, value in os.environ.items() if key in INHERITED} | {
         "LABEL_STUDIO_BASE_DATA_DIR": str(data_dir),
         "LABEL_STUDIO_USERNAME": credentials.username,
@@ -154,7 +160,9 @@ def _variables(data_dir: Path, document_root: Path, credentials: _Credentials) -
 def _ensure_database(
     data_dir: Path, environment: Path, credentials: _Credentials, progress: Progress
 ) -> None:
-    """Copies the migrated, empty database of this version (no user, organization or secret in it) unless there is one."""
+    """Copies the migrated, empty database of this version (no user, organization or secret in it)
+    unless there is one.
+    """
     database = data_dir / DATABASE
     if database.exists():
         return
@@ -182,8 +190,9 @@ def _make_template(template: Path, environment: Path, credentials: _Credentials,
     )
     if made.returncode or not (work / DATABASE).exists():
         raise LabelStudioError(
-            f"expected Label Studio to make its tables, got exit code {made.returncode}:\n{(made.stdout + made.stderr)[-1500:]}\n"
-            f"next: free disk space if it is full; otherwise remove {environment} and start again"
+            "expected Label Studio to make its tables, got exit code"
+            f" {made.returncode}:\n{(made.stdout + made.stderr)[-1500:]}\nnext: free disk space if it is"
+            f" full; otherwise remove {environment} and start again"
         )
     move_durably(work / DATABASE, template)
     shutil.rmtree(work)
@@ -211,7 +220,8 @@ def _ended_early(data_dir: Path) -> LabelStudioError:
     log = data_dir / LOG
     tail = log.read_text(errors="replace")[-1500:] if log.exists() else ""
     return LabelStudioError(
-        f"expected Label Studio to start, got an end with this in {log}:\n{tail}\nnext: mend that and start again"
+        f"expected Label Studio to start, got an end with this in {log}:\n{tail}\nnext: mend that and start"
+        " again"
     )
 
 
@@ -281,7 +291,8 @@ def _credentials(data_dir: Path) -> _Credentials:
     path = data_dir / "credentials.json"
     if path.exists():
         return _Credentials(**json.loads(path.read_text()))
-    # The token of an existing user cannot be set from outside: over an old database a user of a new name is made.
+    # The token of an existing user cannot be set from outside: over an old database a user of a new name is
+    # made.
     name = f"fieldloop-{secrets.token_hex(3)}" if (data_dir / DATABASE).exists() else "fieldloop"
     made = _Credentials(
         f"{name}@localhost", secrets.token_urlsafe(18), secrets.token_hex(20), secrets.token_urlsafe(48)

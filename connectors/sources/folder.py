@@ -57,12 +57,15 @@ def log_problem(key: str, problem: str) -> None:
 class FolderSource:
     """ports.FrameSource over the files below a folder; keys are POSIX paths relative to it.
 
-    A file is offered when it is whole: not touched for settle_s seconds, or of the same size and time as settle_s seconds
-    before; so is a file whose JSON sidecar is not whole yet left alone. Hidden files, names of unfinished downloads and
-    sidecars are passed over; all other regular files are offered, so that what is no image is set aside with a reason.
-    Links are followed to files below root and refused where they leave it. Times without an offset are in defaults.timezone.
+    A file is offered when it is whole: not touched for settle_s seconds, or of the same size and
+    time as settle_s seconds before; so is a file whose JSON sidecar is not whole yet left alone.
+    Hidden files, names of unfinished downloads and sidecars are passed over; all other regular
+    files are offered, so that what is no image is set aside with a reason. Links are followed to
+    files below root and refused where they leave it. Times without an offset are in
+    defaults.timezone.
 
-    pattern: see connectors.sources.pattern. clock: seconds since 1970. known: asked before anything of a file is read.
+    pattern: see connectors.sources.pattern. clock: seconds since 1970. known: asked before anything
+    of a file is read.
     report: told, once each, of what was passed over or refused.
     """
 

@@ -1,9 +1,10 @@
 """What is known of a frame beside its pixels, and which of several voices is believed.
 
-From the most to the least believed: the sidecar beside the file, the path pattern, the options given for the whole
-source, EXIF. The more deliberately somebody said it of this very file, the more it counts. EXIF comes last because its
-camera is a model name that a whole fleet shares; it is not even read when the others say all. The one start that is given for
-a whole source comes after the time that EXIF notes for each image, and before the creation time that a video carries.
+From the most to the least believed: the sidecar beside the file, the path pattern, the options
+given for the whole source, EXIF. The more deliberately somebody said it of this very file, the more
+it counts. EXIF comes last because its camera is a model name that a whole fleet shares; it is not
+even read when the others say all. The one start that is given for a whole source comes after the
+time that EXIF notes for each image, and before the creation time that a video carries.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def read_time(value: object, assumed: tzinfo) -> datetime:
 
 
 def clean(value: str | None, length: int) -> str | None:
-    """A name fit for a table: printable, trimmed, at most `length` characters; None when nothing is left."""
+    """A name fit for a table: printable, trimmed, at most `length` characters; None when nothing is
+    left.
+    """
     if value is None:
         return None
     return "".join(c if c.isprintable() else " " for c in value).strip()[:length].strip() or None

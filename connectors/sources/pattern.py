@@ -1,8 +1,9 @@
 """Path patterns: `{site}/{camera}/{date:%Y-%m-%d}/{time:%H%M%S}-{n}.jpg` read back into facts.
 
-Fields: site, camera, sequence (any text within one folder or file name), n (digits, ignored), date, time and datetime
-(with strptime directives after the colon; several add up, as in {date:%Y}/{date:%m}/{date:%d}). `*` is any text within
-one name. A text field that occurs twice must be the same twice. Upper and lower case are the same.
+Fields: site, camera, sequence (any text within one folder or file name), n (digits, ignored), date,
+time and datetime (with strptime directives after the colon; several add up, as in
+{date:%Y}/{date:%m}/{date:%d}). `*` is any text within one name. A text field that occurs twice must
+be the same twice. Upper and lower case are the same.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ MAX_FREE = 4
 
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """A compiled pattern. regex: over the whole key. time_format: of the joined time groups, empty without any."""
+    """A compiled pattern. regex: over the whole key. time_format: of the joined time groups, empty
+    without any.
+    """
 
     text: str
     regex: re.Pattern[str]
@@ -37,7 +40,8 @@ class PathPattern:
     def facts(self, key: str, assumed: tzinfo) -> Facts | None:
         """What the key says, or None when it does not fit. assumed: the zone of its times.
 
-        A date without a time means noon of that day. Raises ValueError for a day that no calendar has.
+        A date without a time means noon of that day. Raises ValueError for a day that no calendar
+        has.
         """
         found = self.regex.fullmatch(key)
         if found is None:

@@ -20,7 +20,9 @@ TIMES = ("{time:%H%M%S}*", "{time:%H-%M-%S}*")
 
 
 def likely_pattern(keys: Sequence[str]) -> str:
-    """The pattern that all of these paths fit, the first folder that is no date taken for the camera; "" when none tells anything."""
+    """The pattern that all of these paths fit, the first folder that is no date taken for the
+    camera; "" when none tells anything.
+    """
     paths = [_shown(key) for key in keys]
     parts = [path.split("/") for path in paths]
     if not parts or len({len(names) for names in parts}) > 1:

@@ -1,4 +1,6 @@
-"""The voices that speak of a file in a folder, heard in the order that connectors.sources.metadata gives."""
+"""The voices that speak of a file in a folder, heard in the order that connectors.sources.metadata
+gives.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Voices:
         self._misfit = ""
 
     def facts(self, key: str, path: Path) -> Facts:
-        """What is known of one image. Never raises: a voice that cannot be understood is reported and left out."""
+        """What is known of one image. Never raises: a voice that cannot be understood is reported
+        and left out.
+        """
         facts = self.told(key, path)
         if facts.camera is None or facts.captured_at is None:
             facts = facts.over(self._from_exif(path))
@@ -48,8 +52,8 @@ class Voices:
         if self._pattern and self._misfits:
             self._report(
                 self._misfit,
-                f"expected names as in the pattern {self._pattern.text!r}, got {self._misfits} that differ, such as "
-                "this one; what the pattern would say of them is taken from elsewhere",
+                f"expected names as in the pattern {self._pattern.text!r}, got {self._misfits} that differ,"
+                " such as this one; what the pattern would say of them is taken from elsewhere",
             )
 
     def _refuse(self, key: str, problem: str) -> None:

@@ -1,7 +1,7 @@
 """Sidecars: `a.json` (or `a.jpg.json`) beside `a.jpg`, or one CSV in its folder or in one above.
 
-Both know camera, site, sequence and captured_at; a CSV also has the column file, a path relative to its own folder.
-Other keys and columns are left alone.
+Both know camera, site, sequence and captured_at; a CSV also has the column file, a path relative to
+its own folder. Other keys and columns are left alone.
 """
 
 from __future__ import annotations

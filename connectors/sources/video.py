@@ -47,14 +47,16 @@ HASHED_BYTES = 1 << 20
 
 
 class VideoSource:
-    """ports.FrameSource over one video: a frame every `every_s` seconds of its own time, 0 for every frame.
+    """ports.FrameSource over one video: a frame every `every_s` seconds of its own time, 0 for
+    every frame.
 
-    Keys are `/folder/name#00000123`, the number being that of the frame within the video, so they stay when every_s changes.
-    Sidecars and the pattern (over as many of the last folders and names as it has) speak for the video as for an image. Where
-    nobody names a sequence, it is the file's stem and a hash of its beginning: the same for a copy elsewhere, another for another
-    video of that name. captured_at is the start plus the frame's own time; the start is what a sidecar or the pattern says, or
-    defaults.started_at, or the creation time that the file carries, or unknown. Frames are upright JPEGs of quality 95; one is
-    in memory at a time.
+    Keys are `/folder/name#00000123`, the number being that of the frame within the video, so they
+    stay when every_s changes. Sidecars and the pattern (over as many of the last folders and names
+    as it has) speak for the video as for an image. Where nobody names a sequence, it is the file's
+    stem and a hash of its beginning: the same for a copy elsewhere, another for another video of
+    that name. captured_at is the start plus the frame's own time; the start is what a sidecar or
+    the pattern says, or defaults.started_at, or the creation time that the file carries, or
+    unknown. Frames are upright JPEGs of quality 95; one is in memory at a time.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class VideoSource:
         self._report = report
 
     def captures(self, after: str | None = None) -> Iterator[SourceItem]:
-        """See FrameSource. Raises SourceError when the file is no video or none of it can be decoded."""
+        """See FrameSource. Raises SourceError when the file is no video or none of it can be
+        decoded.
+        """
         if not self.path.exists():
             raise SourceError(f"{self.path}: expected a video, got no such file; check the path")
         try:
@@ -102,7 +106,9 @@ class VideoSource:
             raise self._unreadable("no frame of it can be decoded")
 
     def _facts(self) -> tuple[Facts, list[Refused]]:
-        """What is known of the video but for the time within it, and sidecars that could not be used."""
+        """What is known of the video but for the time within it, and sidecars that could not be
+        used.
+        """
         path = self.path.absolute()
         depth = self._pattern.text.count("/") if self._pattern else 0
         root = path.parents[min(depth, len(path.parents) - 1)]

@@ -16,7 +16,8 @@ from connectors.files import write_atomically
 
 @dataclass(frozen=True, slots=True)
 class YoloDataset:
-    """names: by class id. train, val: absolute image paths in file order, repeats kept. boxes: lines in train's labels.
+    """names: by class id. train, val: absolute image paths in file order, repeats kept. boxes:
+    lines in train's labels.
 
     digest: changes with class names, image names and label texts, not with the place on disk.
     """
@@ -37,7 +38,8 @@ def read_dataset(path: Path) -> YoloDataset:
         raise TrainingFailed(str(error)) from error
     if not train:
         raise TrainingFailed(
-            f"{path}: expected at least one image under 'train', got none; export the dataset again with frames in it"
+            f"{path}: expected at least one image under 'train', got none; export the dataset again with"
+            " frames in it"
         )
     labels = {image: _label_text(image) for image in dict.fromkeys(train)}
     boxes = sum(len(text.split("\n")) for text in labels.values() if text)
@@ -50,7 +52,9 @@ def read_dataset(path: Path) -> YoloDataset:
 
 
 def write_dataset(dataset: YoloDataset, folder: Path) -> Path:
-    """A data.yaml of absolute paths and nothing else: no download script, no val folder that must exist."""
+    """A data.yaml of absolute paths and nothing else: no download script, no val folder that must
+    exist.
+    """
     for name, images in (("train", dataset.train), ("val", dataset.val or dataset.train)):
         write_atomically(folder / f"{name}.txt", "".join(f"{image}\n" for image in images))
     content = {

@@ -1,7 +1,7 @@
 """A YOLO detector of any class list, through ultralytics.
 
-Loading a checkpoint unpickles it, which runs whatever code it holds: only weights that the user trusts
-belong here.
+Loading a checkpoint unpickles it, which runs whatever code it holds: only weights that the user
+trusts belong here.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ class YoloDetector:
         return self._classes
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """One Detections per RGB (H, W, 3) uint8 image, in order, boxes in that image's pixels, best first.
+        """One Detections per RGB (H, W, 3) uint8 image, in order, boxes in that image's pixels,
+        best first.
 
-        Images of one shape go through together, so an image's boxes do not depend on its neighbors' shapes.
-        Raises ValueError for any other array.
+        Images of one shape go through together, so an image's boxes do not depend on its neighbors'
+        shapes. Raises ValueError for any other array.
         """
         for position, image in enumerate(images):
             _check_image(image, position)
@@ -77,10 +78,10 @@ def load_detector(
 ) -> YoloDetector:
     """The detector of a checkpoint (`.pt`) that the user trusts.
 
-    imgsz: longer side in px. conf: boxes below are dropped. iou: of two boxes of one class that overlap
-    more, the better stays. threads: torch threads during `detect`, 0 = as they are. class_scores: also
-    gather every class's score of each box. Raises WeightsUnavailable when the file is missing, ModelError
-    when it is no detection checkpoint or the device is not there.
+    imgsz: longer side in px. conf: boxes below are dropped. iou: of two boxes of one class that
+    overlap more, the better stays. threads: torch threads during `detect`, 0 = as they are.
+    class_scores: also gather every class's score of each box. Raises WeightsUnavailable when the
+    file is missing, ModelError when it is no detection checkpoint or the device is not there.
     """
     model, classes = _load(weights)
     settings = {"imgsz": imgsz, "conf": conf, "iou": iou, "max_det": max_det, "device": device}

@@ -24,7 +24,9 @@ def environment(config_dir: Path) -> dict[str, str]:
 
 
 def default_config_dir() -> Path:
-    """$XDG_CACHE_HOME/fieldloop or ~/.cache/fieldloop: the user's own ultralytics settings are left alone."""
+    """$XDG_CACHE_HOME/fieldloop or ~/.cache/fieldloop: the user's own ultralytics settings are left
+    alone.
+    """
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "fieldloop"
 
@@ -48,7 +50,9 @@ def silence(settings: Any) -> None:
 
 @contextmanager
 def unchanged_process() -> Iterator[None]:
-    """Puts back thread counts, random states and OMP_NUM_THREADS, which ultralytics changes when set up."""
+    """Puts back thread counts, random states and OMP_NUM_THREADS, which ultralytics changes when
+    set up.
+    """
     import cv2
     import numpy as np
     import torch

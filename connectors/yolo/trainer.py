@@ -1,7 +1,9 @@
-"""Fine-tuning of a YOLO detector in a process of its own, which can be cancelled, killed and resumed.
+"""Fine-tuning of a YOLO detector in a process of its own, which can be cancelled, killed and
+resumed.
 
-What a run folder holds: spec.json, data.yaml, train.log, progress.jsonl (a line per epoch), weights/last.pt (the
-latest whole epoch), candidate.pt and, as the mark that all is done, result.json.
+What a run folder holds: spec.json, data.yaml, train.log, progress.jsonl (a line per epoch),
+weights/last.pt (the latest whole epoch), candidate.pt and, as the mark that all is done,
+result.json.
 """
 
 from __future__ import annotations
@@ -25,9 +27,18 @@ from connectors.yolo.dataset import read_dataset, write_dataset
 from connectors.yolo.environment import CANCELLED, environment
 
 RESERVED = {
-    "batch": "batch", "data": "dataset", "device": "device", "epochs": "epochs", "imgsz": "imgsz", "model": "weights",
-    "name": "run_dir", "project": "run_dir", "resume": "resume", "save_dir": "run_dir", "seed": "seed",
-}  # fmt: skip
+    "batch": "batch",
+    "data": "dataset",
+    "device": "device",
+    "epochs": "epochs",
+    "imgsz": "imgsz",
+    "model": "weights",
+    "name": "run_dir",
+    "project": "run_dir",
+    "resume": "resume",
+    "save_dir": "run_dir",
+    "seed": "seed",
+}
 FIXED = frozenset({"cfg", "exist_ok", "mode", "pretrained", "save", "task"})
 LOG_TAIL = 15
 
@@ -35,8 +46,9 @@ LOG_TAIL = 15
 class YoloTrainer:
     """ports.Trainer over ultralytics.
 
-    Device is "cpu", "0" or "0,1". Settings in `overrides` carry ultralytics' names; evaluation while training is off
-    unless `val` is set. On the CPU the same spec and number of threads give a byte-identical candidate.
+    Device is "cpu", "0" or "0,1". Settings in `overrides` carry ultralytics' names; evaluation
+    while training is off unless `val` is set. On the CPU the same spec and number of threads give a
+    byte-identical candidate.
     """
 
     def __init__(self, poll_s: float = 0.5, grace_s: float = 15.0) -> None:
@@ -44,11 +56,12 @@ class YoloTrainer:
         self._grace_s = grace_s
 
     def train(self, spec: TrainSpec, progress: Progress, cancelled: Callable[[], bool]) -> TrainResult:
-        """Trains, goes on where an earlier process of the same spec was stopped, or returns what it finished.
+        """Trains, goes on where an earlier process of the same spec was stopped, or returns what it
+        finished.
 
-        Raises TrainingFailed (bad dataset, weights or settings; a run folder of another spec; an error in the process),
-        TrainingKilled (a signal ended it) and TrainingCancelled when `cancelled()` turned true; the last whole epoch is left
-        to go on from.
+        Raises TrainingFailed (bad dataset, weights or settings; a run folder of another spec; an
+        error in the process), TrainingKilled (a signal ended it) and TrainingCancelled when
+        `cancelled()` turned true; the last whole epoch is left to go on from.
         """
         run = _prepare(spec)
         if finished := _result(run):
@@ -107,7 +120,9 @@ class _Run:
 
 
 class _ProgressReader:
-    """Hands new lines of the progress file on; lines of earlier processes only tell the epoch reached."""
+    """Hands new lines of the progress file on; lines of earlier processes only tell the epoch
+    reached.
+    """
 
     def __init__(self, run: _Run, progress: Progress) -> None:
         self._path = run.folder / "progress.jsonl"
@@ -148,7 +163,8 @@ def _prepare(spec: TrainSpec) -> _Run:
     dataset = read_dataset(spec.dataset)
     if spec.overrides.get("val") and not dataset.val:
         raise TrainingFailed(
-            f"{spec.dataset}: expected images under 'val' because the setting val is on, got none; turn val off"
+            f"{spec.dataset}: expected images under 'val' because the setting val is on, got none; turn"
+            " val off"
         )
     folder = spec.run_dir.absolute()
     digest = _spec_digest(spec, dataset.digest)
@@ -177,17 +193,20 @@ def _check_overrides(overrides: dict[str, object]) -> None:
     for name in overrides:
         if name in RESERVED:
             raise TrainingFailed(
-                f"training settings: expected no {name!r} among them, got one; set {RESERVED[name]!r} of the spec"
+                f"training settings: expected no {name!r} among them, got one; set {RESERVED[name]!r} of the"
+                " spec"
             )
         if name in FIXED:
             raise TrainingFailed(
-                f"training settings: expected no {name!r} among them, got one; the trainer decides it: leave it out"
+                f"training settings: expected no {name!r} among them, got one; the trainer decides it: leave"
+                " it out"
             )
     try:
         json.dumps(overrides)
     except TypeError as error:
         raise TrainingFailed(
-            f"training settings: expected numbers, texts and lists, got something else ({error}); mend the value"
+            f"training settings: expected numbers, texts and lists, got something else ({error}); mend the"
+            " value"
         ) from error
 
 
@@ -231,7 +250,9 @@ def _result(run: _Run) -> TrainResult | None:
 
 
 def _spawn(run: _Run, log: Any) -> subprocess.Popen[bytes]:
-    """The child imports our package from where this one lies, whatever stands in the working folder."""
+    """The child imports our package from where this one lies, whatever stands in the working
+    folder.
+    """
     home = str(Path(__file__).resolve().parents[2])
     variables = os.environ | environment(run.folder / "config")
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))

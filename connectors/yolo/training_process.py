@@ -1,4 +1,6 @@
-"""The training process: started by `YoloTrainer`, it writes progress, checkpoints and a result into its run folder."""
+"""The training process: started by `YoloTrainer`, it writes progress, checkpoints and a result into
+its run folder.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,11 @@ class BadSettings(Exception):
 
 
 class RunTrainer(DetectionTrainer):  # type: ignore[misc]
-    """Stock training with checkpoints written whole, no evaluation unless asked for, and a stop between batches.
+    """Stock training with checkpoints written whole, no evaluation unless asked for, and a stop
+    between batches.
 
-    It must work when pickled into the processes of a multi-GPU run, so it hangs on to nothing but its arguments.
+    It must work when pickled into the processes of a multi-GPU run, so it hangs on to nothing but
+    its arguments.
     """
 
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
@@ -105,7 +109,9 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
 
 
 def main(arguments: list[str]) -> int:
-    """Trains as the JSON file says; the exit code is 0 with a result, CANCELLED or FAILED with an error file."""
+    """Trains as the JSON file says; the exit code is 0 with a result, CANCELLED or FAILED with an
+    error file.
+    """
     spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     run_dir = Path(spec["run_dir"])
     die_with(int(spec["parent"]))
@@ -193,7 +199,9 @@ def finish(last: Path, run_dir: Path, digest: str, started: float) -> None:
 
 
 def exported(checkpoint: Path) -> bytes:
-    """Half-precision weights without optimizer, dates and paths: the same training gives the same bytes."""
+    """Half-precision weights without optimizer, dates and paths: the same training gives the same
+    bytes.
+    """
     model, content = load_checkpoint(str(checkpoint))
     settings = {k: v for k, v in content["train_args"].items() if k in KEPT_SETTINGS}
     model.args = {k: settings[k] for k in ("task", "imgsz", "single_cls") if k in settings}
@@ -244,8 +252,8 @@ def only_one(path: Path) -> Iterator[None]:
             except OSError:
                 if time.monotonic() > deadline:
                     raise RuntimeError(
-                        f"{path.parent}: expected a free run folder, got one in which another process trains; "
-                        "wait for it or stop it"
+                        f"{path.parent}: expected a free run folder, got one in which another process trains;"
+                        " wait for it or stop it"
                     ) from None
                 time.sleep(0.2)
         yield

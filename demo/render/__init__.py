@@ -1,4 +1,6 @@
-"""A small rendered world of camera scenes: the same spec gives the same bytes on one kind of processor."""
+"""A small rendered world of camera scenes: the same spec gives the same bytes on one kind of
+processor.
+"""
 
 from demo.render.cameras import CAMERAS, Camera
 from demo.render.compose import render

@@ -33,8 +33,9 @@ _SKIES = {
 
 @dataclass(frozen=True)
 class Backdrop:
-    """canvas (384, 640, 4) uint8; at (192, 320): depth in meters, ground and sky and lit windows in 0 to 1,
-    the ground's lamp light in 0 to 1."""
+    """canvas (384, 640, 4) uint8; at (192, 320): depth in meters, ground and sky and lit windows in
+    0 to 1, the ground's lamp light in 0 to 1.
+    """
 
     canvas: Pixels
     depth: Floats
@@ -46,7 +47,9 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class _View:
-    """A camera's rays, the ground's unlit color where they meet it and how far off, on the fine canvas."""
+    """A camera's rays, the ground's unlit color where they meet it and how far off, on the fine
+    canvas.
+    """
 
     rays: Floats
     ground: Floats
@@ -166,7 +169,9 @@ def _ground(camera: Camera, spots: Floats, depth: Floats) -> Floats:
 
 
 def _scenery(image: Floats, layers: Floats, mesh: Mesh, camera: Camera, light: Light) -> Mask:
-    """Paints the still meshes, farthest part first; returns where they are, shadows on the ground included."""
+    """Paints the still meshes, farthest part first; returns where they are, shadows on the ground
+    included.
+    """
     eye = np.asarray(camera.position)
     starts = np.array([c[0] for c in mesh.corners])
     seen = np.flatnonzero(((eye - mesh.points[starts]) * mesh.normals).sum(axis=1) > 0)
@@ -213,7 +218,9 @@ def _still_shadows(image: Floats, mesh: Mesh, camera: Camera, light: Light, land
 
 
 def _outline(points: Floats, camera: Camera) -> tuple[NDArray[np.int32], float] | None:
-    """A face's outline on the fine canvas, cut at .3 m and with its edges split so that a lens can bend them."""
+    """A face's outline on the fine canvas, cut at .3 m and with its edges split so that a lens can
+    bend them.
+    """
     steps = np.linspace(0, 1, _EDGE, endpoint=False)[:, None]
     edges = zip(points, np.roll(points, -1, axis=0), strict=True)
     dense = np.concatenate([a + (b - a) * steps for a, b in edges])

@@ -11,9 +11,10 @@ from demo.render.spec import CANVAS, Floats
 
 @dataclass(frozen=True)
 class Camera:
-    """Position in meters (x right, y forward, z up), angles in degrees, pitch downwards. ``bend`` is the
-    parameter of the FOV lens model (Devernay and Faugeras 2001), 0 for a pinhole. ``known`` cameras are the
-    ones a training set may have seen."""
+    """Position in meters (x right, y forward, z up), angles in degrees, pitch downwards. ``bend``
+    is the parameter of the FOV lens model (Devernay and Faugeras 2001), 0 for a pinhole. ``known``
+    cameras are the ones a training set may have seen.
+    """
 
     id: str
     site: str
@@ -48,7 +49,9 @@ class Camera:
         return np.asarray((points - np.asarray(self.position)) @ self.axes.T)
 
     def project(self, points: Floats) -> tuple[Floats, Floats]:
-        """World points (N, 3) to canvas pixels (N, 2) and depth (N,) in meters; depth is kept above .2."""
+        """World points (N, 3) to canvas pixels (N, 2) and depth (N,) in meters; depth is kept above
+        .2.
+        """
         local = self.to_camera(points)
         depth = np.maximum(local[:, 2], 0.2)
         flat = local[:, :2] / depth[:, None]
@@ -68,7 +71,9 @@ class Camera:
         return np.asarray(local @ self.axes)
 
     def ground(self, pixels: Floats) -> Floats:
-        """Where the rays of canvas pixels (..., 2) meet the ground, (..., 2) meters; nan above the horizon."""
+        """Where the rays of canvas pixels (..., 2) meet the ground, (..., 2) meters; nan above the
+        horizon.
+        """
         rays = self.rays(pixels)
         fall = np.where(rays[..., 2] < -1e-4, -rays[..., 2], np.nan)
         reach = self.position[2] / fall

@@ -38,8 +38,10 @@ _Box = tuple[str, Floats]
 def render(spec: SceneSpec) -> Scene:
     """Draws a scene; the same spec gives the same bytes on one kind of processor.
 
-    Boxes show an object's full extent inside the picture and are kept where at least 30 % of it is visible
-    and both sides measure at least 5 pixels. Raises ValueError for a name that the world does not know."""
+    Boxes show an object's full extent inside the picture and are kept where at least 30 % of it is
+    visible and both sides measure at least 5 pixels. Raises ValueError for a name that the world
+    does not know.
+    """
     camera = _checked(spec)
     layout = np.random.default_rng([spec.seed, zlib.crc32(spec.camera.encode())])
     names = sample_objects(spec.site, layout) if spec.objects is None else spec.objects
@@ -168,7 +170,9 @@ def _lit(
 
 
 def _spread(marks: Pixels, values: Floats) -> Floats:
-    """A value in 0 to 1 for each object laid over the pixels it covers, averaged down to the picture."""
+    """A value in 0 to 1 for each object laid over the pixels it covers, averaged down to the
+    picture.
+    """
     table = np.zeros(256, dtype=np.uint8)
     steps = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
     table[1 : 1 + len(steps)] = steps
@@ -210,7 +214,9 @@ def _cone(actor: Actor, camera: Camera) -> Floats:
 
 
 def _sent(image: Floats, camera: Camera, quality: str, rng: np.random.Generator) -> Pixels:
-    """The way from the lens to the disk: color cast, resolution and compression of the camera, then defects."""
+    """The way from the lens to the disk: color cast, resolution and compression of the camera, then
+    defects.
+    """
     pixels = np.clip(image * np.asarray(camera.cast, dtype=np.float32), 0, 255).astype(np.uint8)
     pixels = weather.quality(pixels, quality, rng)
     if camera.resolution < 1:

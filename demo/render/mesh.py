@@ -14,8 +14,10 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Mesh:
-    """points (V, 3) meters; face f uses corners[f] (indices into points), colors (F, 3), unit normals (F, 3),
-    centers (F, 3), part (F,) into anchors (P, 3), layer (F,) 0 hull, 1+ decals, glow (F,) 0 to 1."""
+    """points (V, 3) meters; face f uses corners[f] (indices into points), colors (F, 3), unit
+    normals (F, 3), centers (F, 3), part (F,) into anchors (P, 3), layer (F,) 0 hull, 1+ decals,
+    glow (F,) 0 to 1.
+    """
 
     points: Floats
     corners: tuple[NDArray[np.intp], ...]
@@ -30,8 +32,9 @@ class Mesh:
 
 
 class Builder:
-    """Collects faces. Parts are convex and painted whole, farthest anchor first; put the anchors of two
-    touching parts mirror-wise to the plane that separates them and their order is exact."""
+    """Collects faces. Parts are convex and painted whole, farthest anchor first; put the anchors of
+    two touching parts mirror-wise to the plane that separates them and their order is exact.
+    """
 
     def __init__(self) -> None:
         self._points: list[Point] = []

@@ -63,7 +63,9 @@ def _block(
     pane: Rgb = (70, 84, 98),
     story: float = 3.0,
 ) -> None:
-    """A building with rows of windows on the three faces that a camera may see; some are lit at night."""
+    """A building with rows of windows on the three faces that a camera may see; some are lit at
+    night.
+    """
     build.part(((x[0] + x[1]) / 2, (y[0] + y[1]) / 2, height / 2))
     build.box(x, y, (0, height), color)
     dark: Rgb = (color[0] * 0.72, color[1] * 0.72, color[2] * 0.72)

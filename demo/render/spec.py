@@ -23,9 +23,10 @@ BURST = 6
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """One frame to draw. ``objects`` are class names; "helmet" is a person who wears one, "person" one who
-    does not, None samples a site's usual mix (never a forklift). Frames that share everything but
-    ``burst_index`` are consecutive pictures of the same moving objects."""
+    """One frame to draw. ``objects`` are class names; "helmet" is a person who wears one, "person"
+    one who does not, None samples a site's usual mix (never a forklift). Frames that share
+    everything but ``burst_index`` are consecutive pictures of the same moving objects.
+    """
 
     site: str
     camera: str

@@ -1,4 +1,6 @@
-"""What time of day, weather, lens and transmission do to a picture; float32 images (192, 320, 3) in 0 to 255."""
+"""What time of day, weather, lens and transmission do to a picture; float32 images (192, 320, 3) in
+0 to 255.
+"""
 
 from functools import lru_cache
 
@@ -43,7 +45,9 @@ def beams(
     points: list[tuple[float, float, float]],
     cones: list[Floats],
 ) -> Floats:
-    """Headlights: ``points`` (x, y, radius) glow, ``cones`` are outlines on the ground; picture pixels."""
+    """Headlights: ``points`` (x, y, radius) glow, ``cones`` are outlines on the ground; picture
+    pixels.
+    """
     if not cones:
         return image
     layer, halo = np.zeros((2, SIZE[1], SIZE[0]), dtype=np.float32)

@@ -1,4 +1,6 @@
-"""Analyze: one decode per frame serves embedder, detector and measurements; only what is missing is computed."""
+"""Analyze: one decode per frame serves embedder, detector and measurements; only what is missing is
+computed.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ class Kind:
 
 @dataclass
 class AnalyzeReport:
-    """analyzed: frames looked at. unreadable: frames whose stored file cannot be decoded. failures: producer kind -> why it stopped.
+    """analyzed: frames looked at. unreadable: frames whose stored file cannot be decoded. failures:
+    producer kind -> why it stopped.
 
     busy: another process is analyzing; nothing was done.
     """
@@ -59,7 +62,8 @@ class AnalyzeReport:
 
 
 def analyze(parts: Parts, progress: Progress) -> AnalyzeReport:
-    """Computes what the current models have not computed yet, then which frames show the same again.
+    """Computes what the current models have not computed yet, then which frames show the same
+    again.
 
     A producer that fails is left out for this run; the others go on.
     """

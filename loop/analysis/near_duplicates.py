@@ -1,10 +1,12 @@
-"""Near-duplicates of a project: which frames of a camera show the same again, kept in the database as frames come in.
+"""Near-duplicates of a project: which frames of a camera show the same again, kept in the database
+as frames come in.
 
-What a camera teaches and the clusters of its frames are derived facts: rows by (frame, embedder), written camera by
-camera in one transaction each, so that a process may stop anywhere. A new frame is compared with the leaders of its
-camera alone, and what was assigned stays. Once a camera has twice the frames that its threshold was learned from, the
-threshold is learned anew and all of its frames are clustered again, as if they had come at once: the work stays
-proportional to the frames, and how they came in matters only until then.
+What a camera teaches and the clusters of its frames are derived facts: rows by (frame, embedder),
+written camera by camera in one transaction each, so that a process may stop anywhere. A new frame
+is compared with the leaders of its camera alone, and what was assigned stays. Once a camera has
+twice the frames that its threshold was learned from, the threshold is learned anew and all of its
+frames are clustered again, as if they had come at once: the work stays proportional to the frames,
+and how they came in matters only until then.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ CONTEXT = 64
 
 
 def update(engine: Engine, embedder: int, progress: Progress | None = None) -> int:
-    """Puts every embedded frame that is in no cluster yet into one; how many there were. May be stopped at any point."""
+    """Puts every embedded frame that is in no cluster yet into one; how many there were. May be
+    stopped at any point.
+    """
     with read(engine) as session:
         waiting = cameras_waiting(session, embedder)
     for place, camera in enumerate(waiting):
@@ -84,8 +88,9 @@ def clusters_of_side(side: Side) -> Ints:
 def leak_groups(engine: Engine, embedder: int, rows: Sequence[FrameRow]) -> dict[int, int]:
     """The connected group of near-duplicates of each of these frames that is embedded, by frame.
 
-    On one camera by the reaches that thinning uses; across cameras only what could be the same picture. What could leak
-    into a frame is in its group: leave one side of a group out of a split and nothing of it is on both.
+    On one camera by the reaches that thinning uses; across cameras only what could be the same
+    picture. What could leak into a frame is in its group: leave one side of a group out of a split
+    and nothing of it is on both.
     """
     update(engine, embedder)
     with read(engine) as session:

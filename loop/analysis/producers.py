@@ -55,7 +55,9 @@ def producers(parts: Parts) -> Producers:
 
 
 def deployed_detector(parts: Parts) -> tuple[str, Detector]:
-    """The hash of the deployed weights and the detector made of them, whatever is promoted meanwhile. Raises ModelError."""
+    """The hash of the deployed weights and the detector made of them, whatever is promoted
+    meanwhile. Raises ModelError.
+    """
     sha256 = deployed_weights(parts.project)[0]
     while True:
         detector = parts.detector()
@@ -86,7 +88,9 @@ def known_embedder(session: Session, settings: Settings) -> int | None:
 
 
 def backlog_of(parts: Parts, until: datetime | None = None) -> Backlog:
-    """How much of production, or of what came in by then, the current models have analyzed. Raises ModelError, ProjectError."""
+    """How much of production, or of what came in by then, the current models have analyzed. Raises
+    ModelError, ProjectError.
+    """
     made = producers(parts)
     with read(parts.project.engine) as session:
         return backlog(session, made.embedder, made.detector, until)
@@ -103,7 +107,9 @@ def said(found: Backlog) -> str:
 
 
 def progress(session: Session, project: Project, total: int) -> list[Analyzed]:
-    """How far the configured embedder, the deployed detector and the measurements have come; loads no model."""
+    """How far the configured embedder, the deployed detector and the measurements have come; loads
+    no model.
+    """
     model, settings = deployed(session), project.settings
     embedder = get_fact(session, _embedder_key(settings))
     detector = get_fact(session, _detector_key(settings, model.sha256)) if model else None

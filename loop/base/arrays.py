@@ -1,4 +1,6 @@
-"""What arrays are called in loop. `Array` (float32) and `Image` cross the boundary and stand in connectors.ports."""
+"""What arrays are called in loop. `Array` (float32) and `Image` cross the boundary and stand in
+connectors.ports.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,9 @@ LoopError
 
 
 class LoopError(Exception):
-    """Base of everything that loop raises. Its text says what was expected, what was found and what to do."""
+    """Base of everything that loop raises. Its text says what was expected, what was found and what
+    to do.
+    """
 
 
 class ConfigError(LoopError):
@@ -37,4 +39,6 @@ class RoundError(LoopError):
 
 
 class Waiting(LoopError):
-    """Nothing is wrong: what is asked has to wait for other work, and goes on by itself under `fieldloop serve`."""
+    """Nothing is wrong: what is asked has to wait for other work, and goes on by itself under
+    `fieldloop serve`.
+    """

@@ -1,4 +1,6 @@
-"""One holder at a time, over processes: a lease in the database that a dead holder loses at once and a silent one after a while."""
+"""One holder at a time, over processes: a lease in the database that a dead holder loses at once
+and a silent one after a while.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ log = logging.getLogger(__name__)
 def exclusive(
     engine: Engine, name: str, ttl_s: float = 120.0, on_lost: Callable[[], None] = lambda: None
 ) -> Iterator[bool]:
-    """Holds the lease `name` while the block runs; yields False when somebody alive holds it already.
+    """Holds the lease `name` while the block runs; yields False when somebody alive holds it
+    already.
 
     on_lost: called when this process was silent for so long that another took the lease.
     """
@@ -55,7 +58,9 @@ def take(engine: Engine, name: str, holder: str, ttl_s: float) -> bool:
 
 
 def holder_id() -> str:
-    """Host, process, its start time (process numbers are used again) and a nonce (one process may ask twice)."""
+    """Host, process, its start time (process numbers are used again) and a nonce (one process may
+    ask twice).
+    """
     return f"{socket.gethostname()[:30]}/{os.getpid()}/{_started(os.getpid())}/{secrets.token_hex(4)}"
 
 

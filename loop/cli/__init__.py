@@ -1,4 +1,6 @@
-"""The command line. Commands only parse, call a use case and print; they hold no logic of their own."""
+"""The command line. Commands only parse, call a use case and print; they hold no logic of their
+own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The Typer application, and what all commands share: options, progress, output, errors and exit codes."""
+"""The Typer application, and what all commands share: options, progress, output, errors and exit
+codes.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,8 @@ def main() -> None:
         os._exit(OK)
     except OSError as error:
         fail(
-            f"{error.filename or 'the system'}: {error.strerror or error}; nothing was lost, mend it and run the command again",
+            f"{error.filename or 'the system'}: {error.strerror or error}; nothing was lost, mend it and run"
+            " the command again",
             FAILED,
         )
     except Exception as error:
@@ -127,7 +130,9 @@ def progress_bar(label: str) -> Iterator[Progress]:
 
 
 def told_by_step() -> Progress:
-    """A `Progress` callback: a line on stderr for every new step, and one now and then while it lasts."""
+    """A `Progress` callback: a line on stderr for every new step, and one now and then while it
+    lasts.
+    """
     told, last = -PLAIN_EVERY_S, ""
 
     def report(done: int, total: int, what: str) -> None:
@@ -170,7 +175,9 @@ def _plain_progress(label: str) -> Progress:
 
 
 def _explain(error: Exception) -> NoReturn:
-    """Usage errors speak for themselves; a database that refuses is no fault of ours; anything else is, and is shown whole."""
+    """Usage errors speak for themselves; a database that refuses is no fault of ours; anything else
+    is, and is shown whole.
+    """
     if hasattr(error, "show") and hasattr(error, "exit_code"):
         error.show()
         sys.exit(error.exit_code)

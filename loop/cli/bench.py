@@ -78,7 +78,9 @@ def bench_replay(
     name: Annotated[str, typer.Option(help="What the dataset is called.", show_default="its folder")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Choose, label, train, judge, round after round, for every sampler and seed alike; it goes on where it was stopped."""
+    """Choose, label, train, judge, round after round, for every sampler and seed alike; it goes on
+    where it was stopped.
+    """
     from connectors.errors import ConnectorError
     from loop.replay.bench import Folders
     from loop.replay.settings import given_settings, read_settings
@@ -119,14 +121,16 @@ def bench_replay(
 
 
 def _with_weights(settings: ReplaySettings) -> ReplaySettings:
-    """The carried detector as base checkpoint where none is named: nothing is downloaded for a first look at one's own data."""
+    """The carried detector as base checkpoint where none is named: nothing is downloaded for a
+    first look at one's own data.
+    """
     if settings.weights:
         return settings
     from demo.deployed import CARRIED
 
     say(
-        "no base checkpoint is named: every training starts from the carried detector, which knows rendered scenes alone; "
-        "give --weights with the one that you train from"
+        "no base checkpoint is named: every training starts from the carried detector, which knows rendered"
+        " scenes alone; give --weights with the one that you train from"
     )
     return settings.model_copy(update={"weights": str(CARRIED / "base.pt")})
 

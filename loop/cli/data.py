@@ -45,7 +45,10 @@ def ingest(
     started_at: Annotated[
         datetime | None,
         typer.Option(
-            help="Likewise when a video begins, or when images were taken: ISO 8601, in frames.timezone without an offset.",
+            help=(
+                "Likewise when a video begins, or when images were taken: ISO 8601, in frames.timezone"
+                " without an offset."
+            ),
             parser=_moment,
             metavar="TIME",
         ),
@@ -114,7 +117,9 @@ def duplicates(
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
-    """What each camera shows again and again: near-duplicates are labeled once, and never on both sides of a split."""
+    """What each camera shows again and again: near-duplicates are labeled once, and never on both
+    sides of a split.
+    """
     from loop.insights.duplicates import as_json as for_programs
     from loop.insights.duplicates import survey
     from loop.project.project import open_project

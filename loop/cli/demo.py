@@ -48,7 +48,8 @@ def demo(
         fail(str(error), FAILED)
     if quick:
         say(
-            "the quick form shows that every part works; of its gain nothing is required, it is said as measured:"
+            "the quick form shows that every part works; of its gain nothing is required, it is said as"
+            " measured:"
         )
     for need in needs:
         say(f"  {'holds' if need.holds else 'does not hold'}  {need.text}")
@@ -57,7 +58,8 @@ def demo(
         stop_server(folder.resolve())
         return
     say(
-        f"Label Studio goes on at {outcome.project_url}; stop it with: fieldloop labelstudio stop --project {folder / 'project'}"
+        f"Label Studio goes on at {outcome.project_url}; stop it with: fieldloop labelstudio stop --project"
+        f" {folder / 'project'}"
     )
     if control_groups and not all(need.holds for need in needs):
         fail("the demo did not show what it must show; the report says what is missing", FAILED)

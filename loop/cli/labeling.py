@@ -62,7 +62,10 @@ def select(
     like: Annotated[
         list[str] | None,
         typer.Option(
-            help="A sentence, or an image file, of what to look for; may be given several times. Chooses by `targeted`."
+            help=(
+                "A sentence, or an image file, of what to look for; may be given several times. Chooses by"
+                " `targeted`."
+            )
         ),
     ] = None,
     explain: Annotated[
@@ -112,7 +115,10 @@ def push(
         bool,
         typer.Option(
             "--new-project",
-            help="Fetch what the old Label Studio project holds, then make a new one; open tasks go there again.",
+            help=(
+                "Fetch what the old Label Studio project holds, then make a new one; open tasks go there"
+                " again."
+            ),
         ),
     ] = False,
     project: ProjectOption = HERE,
@@ -130,7 +136,9 @@ def push(
 
 @app.command(epilog="Example: fieldloop pull --json")
 def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
-    """Fetch what people changed since the last time: an answer becomes a label, one deleted or turned into a skip revokes it."""
+    """Fetch what people changed since the last time: an answer becomes a label, one deleted or
+    turned into a skip revokes it.
+    """
     from loop.labeling import pull as pulling
 
     with progress_bar("pull") as progress:
@@ -160,7 +168,8 @@ def labelstudio_start(project: ProjectOption = HERE, as_json: JsonOption = False
         {"url": server.url, "username": server.username, "credentials": credentials, "pid": server.pid},
         as_json,
         lambda: [
-            f"Label Studio listens at {server.url}; log in as {server.username}, the password stands in {credentials}"
+            f"Label Studio listens at {server.url}; log in as {server.username}, the password stands in"
+            f" {credentials}"
         ],
     )
 

@@ -35,7 +35,10 @@ def init(
     clip: Annotated[
         str,
         typer.Option(
-            help="open_clip architecture[:pretrained tag], hf-hub:owner/name, a local open_clip folder, or 'small' (carried, needs no download)."
+            help=(
+                "open_clip architecture[:pretrained tag], hf-hub:owner/name, a local open_clip folder, or"
+                " 'small' (carried, needs no download)."
+            )
         ),
     ] = "",
     set_: Annotated[

@@ -153,7 +153,10 @@ def models_show(
         as_json,
         lambda: [
             f"model {row.id}  {row.sha256}",
-            f"  {row.status}, from {'model ' + str(row.parent_id) if row.parent_id else 'the team'}, classes: {', '.join(row.classes)}",
+            (
+                f"  {row.status}, from {'model ' + str(row.parent_id) if row.parent_id else 'the team'},"
+                f" classes: {', '.join(row.classes)}"
+            ),
             *(f"  round {r.id}: {round_line(r)}" for r in judged),
         ],
     )
@@ -174,7 +177,8 @@ def models_promote(
         deploy.promote(parts.project, row.id, "by hand")
     if why := rounds.refusal(parts.project, row):
         say(
-            f"warning: {why}; it is deployed all the same, `fieldloop models rollback` brings the former model back"
+            f"warning: {why}; it is deployed all the same, `fieldloop models rollback` brings the former"
+            " model back"
         )
     _show_deployed(parts, row.id, as_json)
 

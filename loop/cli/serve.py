@@ -36,7 +36,9 @@ def serve(
 
 
 def _end(code: int) -> None:
-    """At once: taking the interpreter and torch's threads down took longer than the end itself on a busy machine."""
+    """At once: taking the interpreter and torch's threads down took longer than the end itself on a
+    busy machine.
+    """
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,1 +1,3 @@
-"""Reading, freezing, balancing and exporting datasets. Pure apart from the files named in the arguments."""
+"""Reading, freezing, balancing and exporting datasets. Pure apart from the files named in the
+arguments.
+"""

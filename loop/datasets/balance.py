@@ -1,7 +1,8 @@
-"""Diversity-balanced replay: all that is new, a balanced sample of the old, the rare repeated within bounds.
+"""Diversity-balanced replay: all that is new, a balanced sample of the old, the rare repeated
+within bounds.
 
-Repeat factors follow LVIS (Gupta et al., 2019): sqrt(threshold / share of frames), the largest over what a frame
-shows, here over classes and conditions alike.
+Repeat factors follow LVIS (Gupta et al., 2019): sqrt(threshold / share of frames), the largest over
+what a frame shows, here over classes and conditions alike.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from loop.datasets.units import Item
 class Replay:
     """How an epoch is composed.
 
-    old: frames replayed beside the new ones, 0 = all. new_repeats: of each new frame. max_repeats: bound for any
-    frame. rare: classes and conditions in a smaller share of all training frames are repeated. rare_part: at most this part of the
-    replayed frames is reserved for old frames that show something rare.
+    old: frames replayed beside the new ones, 0 = all. new_repeats: of each new frame. max_repeats:
+    bound for any frame. rare: classes and conditions in a smaller share of all training frames are
+    repeated. rare_part: at most this part of the replayed frames is reserved for old frames that
+    show something rare.
     """
 
     old: int = 500
@@ -35,9 +37,11 @@ class Replay:
 def repeats(
     items: Sequence[Item], splits: Mapping[int, str], replay: Replay, seed: int = 0
 ) -> dict[int, int]:
-    """How often each training frame is seen in an epoch, 0 where it is not replayed; held-out frames are absent.
+    """How often each training frame is seen in an epoch, 0 where it is not replayed; held-out
+    frames are absent.
 
-    Deterministic, whatever the order of items. Raises DatasetError on settings that contradict each other.
+    Deterministic, whatever the order of items. Raises DatasetError on settings that contradict each
+    other.
     """
     _check(replay)
     training = sorted((i for i in items if splits[i.frame] == "train"), key=lambda i: i.content_hash)
@@ -53,14 +57,18 @@ def repeats(
 
 
 def repeat_factors(items: Sequence[Item], threshold: float) -> list[float]:
-    """max(1, sqrt(threshold / share)) over the classes and conditions of each frame; 1 for one that shows none."""
+    """max(1, sqrt(threshold / share)) over the classes and conditions of each frame; 1 for one that
+    shows none.
+    """
     seen = Counter(trait for item in items for trait in _traits(item))
     factor = {trait: max(1.0, float(np.sqrt(threshold * len(items) / n))) for trait, n in seen.items()}
     return [max((factor[trait] for trait in _traits(item)), default=1.0) for item in items]
 
 
 def _sample(old: Sequence[Item], replay: Replay, seed: int) -> list[Item]:
-    """Rare frames first, up to their part; then weighted without replacement (Efraimidis and Spirakis, 2006)."""
+    """Rare frames first, up to their part; then weighted without replacement (Efraimidis and
+    Spirakis, 2006).
+    """
     if replay.old == 0 or len(old) <= replay.old:
         return list(old)
     factors = np.array(repeat_factors(old, replay.rare))

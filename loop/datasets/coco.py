@@ -24,8 +24,8 @@ _SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "v
 def read_coco(path: Path, max_pixels: int, images: Path | None = None) -> ImportedDataset:
     """path: one JSON file, or a folder whose JSON files (itself or annotations/) are the splits.
 
-    images: where the files lie; by default looked for beside the JSON. Classes are numbered by category id.
-    Raises DatasetError when a JSON cannot be read or no image is found.
+    images: where the files lie; by default looked for beside the JSON. Classes are numbered by
+    category id. Raises DatasetError when a JSON cannot be read or no image is found.
     """
     files = [path] if path.is_file() else coco_files(path)
     if not files:
@@ -83,8 +83,8 @@ def _categories(trees: list[tuple[Path, dict[str, Any]]]) -> dict[int, str]:
             number, name = _category(category, path)
             if names.setdefault(number, name) != name:
                 raise DatasetError(
-                    f"{path}: expected category {number} to be {names[number]!r} in every split, got {name!r}; "
-                    "unify them"
+                    f"{path}: expected category {number} to be {names[number]!r} in every split, got"
+                    f" {name!r}; unify them"
                 )
     for umbrella in _umbrellas(trees):
         names.pop(umbrella, None)

@@ -26,10 +26,10 @@ from loop.datasets.imported import SMALLEST_SIDE, DatasetError, PixelBox
 def export_yolo(manifest: Manifest, store: Path, out: Path) -> Path:
     """Writes the dataset to the folder `out` and returns its data.yaml.
 
-    store: the folder below which the entries' paths lie. Images are named by content hash, hard-linked where
-    possible; train.txt repeats a line per repeat. A folder that already holds this very manifest is used as it is.
-    Raises DatasetError when the dataset cannot be trained on, a stored file is gone or changed, or `out` holds
-    something else.
+    store: the folder below which the entries' paths lie. Images are named by content hash,
+    hard-linked where possible; train.txt repeats a line per repeat. A folder that already holds
+    this very manifest is used as it is. Raises DatasetError when the dataset cannot be trained on,
+    a stored file is gone or changed, or `out` holds something else.
     """
     check_trainable(manifest)
     if out.exists():
@@ -47,7 +47,9 @@ def export_yolo(manifest: Manifest, store: Path, out: Path) -> Path:
 
 
 def validate_export(out: Path) -> list[str]:
-    """Everything wrong with an exported dataset, empty when it can be trained on; every image is decoded."""
+    """Everything wrong with an exported dataset, empty when it can be trained on; every image is
+    decoded.
+    """
     try:
         data = read_data_yaml(out / "data.yaml")
     except DataYamlError as error:
@@ -116,7 +118,8 @@ def _stored(entry: Entry, store: Path) -> Path:
     found = sha256_of_file(file)
     if found != entry.content_hash:
         raise DatasetError(
-            f"frame {entry.frame}: expected content {entry.content_hash} in {file}, got {found}; restore the file"
+            f"frame {entry.frame}: expected content {entry.content_hash} in {file}, got {found}; restore the"
+            " file"
         )
     return file
 
@@ -133,7 +136,9 @@ def _place_image(source: Path, target: Path) -> None:
 
 
 def _left_alone(source: Path) -> bool:
-    """The trainer rewrites, in place, a JPEG that does not end in its end marker: never through a link."""
+    """The trainer rewrites, in place, a JPEG that does not end in its end marker: never through a
+    link.
+    """
     with source.open("rb") as file:
         start = file.read(2)
         file.seek(-2, os.SEEK_END)

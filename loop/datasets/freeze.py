@@ -20,7 +20,9 @@ _LEAK = "frame left out: a near-duplicate of it lies on another side of the spli
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One frame of a frozen dataset. repeats: how often it is seen in an epoch. label_hash: sha256 of its boxes."""
+    """One frame of a frozen dataset. repeats: how often it is seen in an epoch. label_hash: sha256
+    of its boxes.
+    """
 
     frame: int
     content_hash: str
@@ -41,7 +43,8 @@ class Entry:
 class Manifest:
     """A frozen dataset version.
 
-    parent: sha256 of the manifest it grew from. rounds: the rounds it is made for. settings: how it was chosen.
+    parent: sha256 of the manifest it grew from. rounds: the rounds it is made for. settings: how it
+    was chosen.
     dropped: boxes and frames that could not be kept, as (frame, what).
     """
 
@@ -88,11 +91,12 @@ def freeze(
     rounds: Sequence[int] = (),
     settings: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """The manifest of these frames; a training frame with repeats 0 is left out, held-out frames count once.
+    """The manifest of these frames; a training frame with repeats 0 is left out, held-out frames
+    count once.
 
-    The order of items does not matter. Boxes are clipped to their image; one that has no area left, or stands there
-    twice, is dropped and listed. Raises DatasetError where a content stands twice, a class id is unknown, an
-    evaluation frame would train or a unit would be torn apart.
+    The order of items does not matter. Boxes are clipped to their image; one that has no area left,
+    or stands there twice, is dropped and listed. Raises DatasetError where a content stands twice,
+    a class id is unknown, an evaluation frame would train or a unit would be torn apart.
     """
     unit_of = units(items)
     _check(items, classes, splits, unit_of)
@@ -109,13 +113,16 @@ def freeze(
 
 
 def check_trainable(manifest: Manifest) -> None:
-    """Raises DatasetError, with what to do, when a training run could not learn or not be validated."""
+    """Raises DatasetError, with what to do, when a training run could not learn or not be
+    validated.
+    """
     sizes = Counter(entry.split for entry in manifest.entries)
     if not manifest.entries:
         raise DatasetError("expected labeled frames, got none; label some, or import a dataset")
     if not sizes["train"]:
         raise DatasetError(
-            f"expected frames to train on, got none ({_sizes(sizes)}); label frames outside the evaluation groups"
+            f"expected frames to train on, got none ({_sizes(sizes)}); label frames outside the evaluation"
+            " groups"
         )
     if not any(entry.boxes for entry in manifest.of("train")):
         raise DatasetError(
@@ -125,13 +132,16 @@ def check_trainable(manifest: Manifest) -> None:
     if not sizes["val"]:
         leaks = sum(what == _LEAK for _, what in manifest.dropped)
         raise DatasetError(
-            f"expected frames to validate on, got none ({_sizes(sizes)}): whole camera-days and sequences lie on one "
-            f"side of the split, and {leaks} near-duplicates across it were left out; label frames of another one"
+            f"expected frames to validate on, got none ({_sizes(sizes)}): whole camera-days and sequences lie"
+            f" on one side of the split, and {leaks} near-duplicates across it were left out; label frames of"
+            " another one"
         )
 
 
 def summary(manifest: Manifest) -> dict[str, Any]:
-    """Counts for people: images, passes and backgrounds by split, boxes by class and split, classes never trained."""
+    """Counts for people: images, passes and backgrounds by split, boxes by class and split, classes
+    never trained.
+    """
     boxes = {
         split: dict.fromkeys(manifest.classes, 0) for split in sorted({e.split for e in manifest.entries})
     }

@@ -28,8 +28,9 @@ class DatasetError(LoopError):
 class Problem:
     """One thing that was left out or mended.
 
-    line: 1-based line or object of the label file, 0 for the whole file. code: image, missing_image, label,
-    number, class, degenerate, outside, clipped, duplicate, size, crowd, split.
+    line: 1-based line or object of the label file, 0 for the whole file. code: image,
+    missing_image, label, number, class, degenerate, outside, clipped, duplicate, size, crowd,
+    split.
     """
 
     path: Path
@@ -47,7 +48,8 @@ class ImportedImage:
     """One readable image.
 
     split: train, val or test. boxes: empty for a background, None where nobody labeled it.
-    sequence: the folder it lay in, below the folder that was named; None when it lay there directly.
+    sequence: the folder it lay in, below the folder that was named; None when it lay there
+    directly.
     """
 
     path: Path
@@ -76,7 +78,9 @@ class ImportedDataset:
 
     @property
     def fingerprint(self) -> str:
-        """The same wherever the dataset lies; another one as soon as a class, an image, its split or a box is another."""
+        """The same wherever the dataset lies; another one as soon as a class, an image, its split
+        or a box is another.
+        """
         rows = sorted(
             (
                 (image.split, image.sequence, image.path.name, image.path.stat().st_size, image.boxes)
@@ -117,7 +121,8 @@ def image_size(path: Path, report: Report, max_pixels: int) -> tuple[int, int] |
 def checked_box(
     class_id: int, xyxy: Sequence[float], size: tuple[int, int], report: Callable[[str, str], None]
 ) -> PixelBox | None:
-    """A box that a trainer accepts, clipped to the image, or None; `report(code, message)` hears of both.
+    """A box that a trainer accepts, clipped to the image, or None; `report(code, message)` hears of
+    both.
 
     xyxy: px. A box may reach 1 % of the image's side beyond it, which is clipped.
     """

@@ -1,8 +1,9 @@
 """What must never be torn apart, and on which side of the split it lies.
 
-Frames of one camera-day or one sequence are tied together by union-find; a unit, which is a connected component,
-lies on one side of the split as a whole. Near-duplicates across the split are left out instead: on fixed cameras they
-chain every day to every other, and one held-out day would drag all of them along.
+Frames of one camera-day or one sequence are tied together by union-find; a unit, which is a
+connected component, lies on one side of the split as a whole. Near-duplicates across the split are
+left out instead: on fixed cameras they chain every day to every other, and one held-out day would
+drag all of them along.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ SAME_SEQUENCE = timedelta(hours=1)
 class Item:
     """One labeled frame.
 
-    path: below the store, POSIX. boxes: (class id, x1, y1, x2, y2) px. origin: imported or production. group: its
-    camera-day, "camera|day". captured_at: UTC. cluster: near-duplicates share one; None where it has none.
-    split: the side an imported frame had. new: not in the dataset that the base model was trained on.
+    path: below the store, POSIX. boxes: (class id, x1, y1, x2, y2) px. origin: imported or
+    production. group: its camera-day, "camera|day". captured_at: UTC. cluster: near-duplicates
+    share one; None where it has none.
+    split: the side an imported frame had. new: not in the dataset that the base model was trained
+    on.
     """
 
     frame: int
@@ -59,10 +62,11 @@ def split_groups(
 ) -> dict[int, str]:
     """Split by frame; whole units only, stable while the dataset grows.
 
-    fractions: shares of units among splits, by default train .9 and val .1. A unit with an evaluation frame goes to
-    `evaluation`; one with an imported test or val frame goes there; the others go by a keyed hash. Of
-    near-duplicates on several sides, those that lie with an evaluation frame stay, or else the most; the others are
-    EXCLUDED. Raises DatasetError when fractions do not sum to 1.
+    fractions: shares of units among splits, by default train .9 and val .1. A unit with an
+    evaluation frame goes to `evaluation`; one with an imported test or val frame goes there; the
+    others go by a keyed hash. Of near-duplicates on several sides, those that lie with an
+    evaluation frame stay, or else the most; the others are EXCLUDED. Raises DatasetError when
+    fractions do not sum to 1.
     """
     shares = dict(fractions or {"train": 0.9, "val": 0.1})
     if abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) < 0:
@@ -122,8 +126,8 @@ def _keeper(members: Sequence[Item], sides: Mapping[int, str]) -> str:
 def _sequence_ties(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
     """A sequence ties camera-days where it runs on from one into the next.
 
-    Names such as "morning" or "001" come back every day; more than an hour apart they are two sequences. Without
-    times the same name on the same camera counts as the same sequence.
+    Names such as "morning" or "001" come back every day; more than an hour apart they are two
+    sequences. Without times the same name on the same camera counts as the same sequence.
     """
     runs: dict[tuple[str, str], dict[str, list[datetime | None]]] = defaultdict(lambda: defaultdict(list))
     for item in items:

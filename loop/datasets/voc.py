@@ -31,10 +31,12 @@ class _Object:
 
 
 def read_voc(path: Path, max_pixels: int) -> ImportedDataset:
-    """path: the folder with Annotations and JPEGImages. Classes are the names met, in alphabetical order.
+    """path: the folder with Annotations and JPEGImages. Classes are the names met, in alphabetical
+    order.
 
-    An image without an annotation has boxes None: nobody labeled it. Corners are taken as written, for
-    today's tools count pixels from 0. Raises DatasetError when a folder is missing or nothing is usable.
+    An image without an annotation has boxes None: nobody labeled it. Corners are taken as written,
+    for today's tools count pixels from 0. Raises DatasetError when a folder is missing or nothing
+    is usable.
     """
     for name in ("Annotations", "JPEGImages"):
         if not (path / name).is_dir():

@@ -1,4 +1,6 @@
-"""What production shows and the training set lacks, gathered from the database: the view that gaps, selection and rounds share."""
+"""What production shows and the training set lacks, gathered from the database: the view that gaps,
+selection and rounds share.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,11 @@ FEW_UNLIKE = 0.02
 class CoverageView(Comparison):
     """The comparison of what the current models have analyzed.
 
-    frames, training_frames: the rows of `production` and of `training` as they are stored. detections: by production row.
+    frames, training_frames: the rows of `production` and of `training` as they are stored.
+    detections: by production row.
     made: producers whose facts these are; nothing of others is in here.
-    backlog: how much of production they have seen. unknown_words: of the conditions' sentences, to the embedder.
+    backlog: how much of production they have seen. unknown_words: of the conditions' sentences, to
+    the embedder.
     compared: the switches of `gaps` that are on. slice_ids: by key, of every slice that is in here.
     """
 
@@ -64,10 +68,12 @@ class CoverageView(Comparison):
 
     @property
     def note(self) -> str:
-        """Says so where only a part of production is in here, where a condition's sentence is not understood, or of which
-        frames no sentence says anything."""
+        """Says so where only a part of production is in here, where a condition's sentence is not
+        understood, or of which frames no sentence says anything.
+        """
         unread = (
-            f"the embedder does not know the words {', '.join(self.unknown_words)}: conditions that use them mean less than they say"
+            f"the embedder does not know the words {', '.join(self.unknown_words)}: conditions that use them"
+            " mean less than they say"
             if self.unknown_words
             else ""
         )
@@ -79,14 +85,17 @@ class CoverageView(Comparison):
         if "prompts" not in self.compared or self.unlike.mean() <= FEW_UNLIKE:
             return ""
         return (
-            f"{self.unlike.mean():.0%} of production frames are unlike anything that this CLIP was trained on: conditions by "
-            "prompts say nothing about them; take real CLIP (embedder.model ViT-B-32 with embedder.pretrained "
-            "laion2b_s34b_b79k, or embedder.model a folder with its weights), then run `fieldloop analyze`"
+            f"{self.unlike.mean():.0%} of production frames are unlike anything that this CLIP was trained"
+            " on: conditions by prompts say nothing about them; take real CLIP (embedder.model ViT-B-32 with"
+            " embedder.pretrained laion2b_s34b_b79k, or embedder.model a folder with its weights), then run"
+            " `fieldloop analyze`"
         )
 
 
 def build(parts: Parts, progress: Progress) -> CoverageView:
-    """Compares everything analyzed by the current models. Raises ProjectError when there is nothing to compare yet."""
+    """Compares everything analyzed by the current models. Raises ProjectError when there is nothing
+    to compare yet.
+    """
     project, settings = parts.project, parts.project.settings
     progress(0, 3, "loading frames")
     loaded = _load(parts)
@@ -245,5 +254,6 @@ def _check_sides(
     ):
         if not rows:
             raise ProjectError(
-                f"expected {what} frames analyzed by the current models, found {found}; run `fieldloop {command}` first"
+                f"expected {what} frames analyzed by the current models, found {found}; run `fieldloop"
+                f" {command}` first"
             )

@@ -1,4 +1,6 @@
-"""Conditions, classes and regions become slices of the database: each keeps its id, its members and its counts."""
+"""Conditions, classes and regions become slices of the database: each keeps its id, its members and
+its counts.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,11 @@ RECORDED = "slices_recorded"
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A slice and the production frames that show it. producer: whose word it is. rows: (K,) int64. strength: (K,).
+    """A slice and the production frames that show it. producer: whose word it is. rows: (K,) int64.
+    strength: (K,).
 
-    known: (N,) bool, frames of which it is known. judged: rows of which it is said anew; the others stay as they were.
+    known: (N,) bool, frames of which it is known. judged: rows of which it is said anew; the others
+    stay as they were.
     """
 
     slice: NewSlice
@@ -55,7 +59,9 @@ class Shown:
 
 
 def known_slices(project: Project, embedder: int) -> KnownSlices:
-    """What is stored of slices; regions that are found are given theirs, in the embedder's own space."""
+    """What is stored of slices; regions that are found are given theirs, in the embedder's own
+    space.
+    """
     with read(project.engine) as session:
         rows = slices(session)
 
@@ -70,7 +76,9 @@ def known_slices(project: Project, embedder: int) -> KnownSlices:
 
 
 def record(project: Project, found: Comparison, conditions: Conditions, made: Producers) -> dict[str, int]:
-    """Defines every slice of a comparison, and stores who is in it and how many of each group; ids by key."""
+    """Defines every slice of a comparison, and stores who is in it and how many of each group; ids
+    by key.
+    """
     shown = shown_by(found, conditions, made)
     state = _state(found, made, shown)
     with write(project.engine) as session:
@@ -205,7 +213,9 @@ def _of_classes(found: Comparison, made: Producers) -> list[Shown]:
 
 
 def _of_regions(found: Comparison, made: Producers) -> list[Shown]:
-    """A frame is in one region at most. One that is unlike training no more, since it was labeled, stays in its own."""
+    """A frame is in one region at most. One that is unlike training no more, since it was labeled,
+    stays in its own.
+    """
     every = np.ones(len(found.production), dtype=np.bool_)
     anew = (
         np.flatnonzero(np.any([region.inside for region in found.regions], axis=0)) if found.regions else None

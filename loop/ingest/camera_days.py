@@ -19,7 +19,9 @@ BLOCK = 50
 
 
 class Groups:
-    """The groups of frames that are new in this transaction. Until it ends, other processes that group frames wait."""
+    """The groups of frames that are new in this transaction. Until it ends, other processes that
+    group frames wait.
+    """
 
     def __init__(self, session: Session, evaluation_share: float) -> None:
         self._session = session
@@ -48,13 +50,17 @@ class Groups:
 
 
 def evaluation_role(key: str, secret: str, share: float) -> Role:
-    """Pool or evaluation, decided once per group by a keyed hash: neither order of arrival nor content can sway it."""
+    """Pool or evaluation, decided once per group by a keyed hash: neither order of arrival nor
+    content can sway it.
+    """
     digest = hashlib.blake2b(key.encode(), key=secret.encode()[:64], digest_size=8).digest()
     return Role.EVALUATION if int.from_bytes(digest, "big") < share * 2**64 else Role.POOL
 
 
 def next_undated(camera: str, newest: tuple[str, int] | None) -> str:
-    """The group of a camera's next frame with neither time nor sequence. newest: the last such group and its frames."""
+    """The group of a camera's next frame with neither time nor sequence. newest: the last such
+    group and its frames.
+    """
     if newest is None:
         return f"{camera}|undated-1"
     key, frames = newest

@@ -1,4 +1,6 @@
-"""Ingest: from a source's captures to stored, de-duplicated frames; what cannot be used is set aside with its reason."""
+"""Ingest: from a source's captures to stored, de-duplicated frames; what cannot be used is set
+aside with its reason.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +41,11 @@ SETTLING_PASSES = 5
 
 @dataclass
 class IngestReport:
-    """stored: new frames. known: content that was there already. rejected: files set aside, by code.
+    """stored: new frames. known: content that was there already. rejected: files set aside, by
+    code.
 
-    unsettled: files that were left because they are still being written. notes: what is to be done about frames without
-    camera or time.
+    unsettled: files that were left because they are still being written. notes: what is to be done
+    about frames without camera or time.
     """
 
     stored: int = 0
@@ -60,7 +63,9 @@ class IngestReport:
         return [head, *([left] if self.unsettled else []), *self.notes]
 
     def add(self, later: IngestReport) -> None:
-        """Counts what a later pass over the same source brought; what it knew already was counted before."""
+        """Counts what a later pass over the same source brought; what it knew already was counted
+        before.
+        """
         self.stored += later.stored
         self.rejected += later.rejected
         self.unsettled = later.unsettled
@@ -116,10 +121,11 @@ def ingest(
 def one_pass(
     engine: Engine, store: Path, source: FrameSource, rules: IngestRules, progress: Progress
 ) -> IngestReport:
-    """Everything of `source` that is not in the database yet. Can be stopped and run again at any point.
+    """Everything of `source` that is not in the database yet. Can be stopped and run again at any
+    point.
 
-    Files are written before their rows, so a stop in between leaves a file that the next run overwrites with the same bytes.
-    Raises SourceError when the source itself cannot be read.
+    Files are written before their rows, so a stop in between leaves a file that the next run
+    overwrites with the same bytes. Raises SourceError when the source itself cannot be read.
     """
     report = IngestReport()
     for chunk in chunked(source.captures(), CHUNK):
@@ -156,7 +162,9 @@ def _ingest_chunk(
 def _to_remember(
     result: Accepted | Rejected, sightings: Mapping[str, Seen], rules: IngestRules
 ) -> Seen | None:
-    """None for what the file's time and size will not tell: permissions may be mended without changing either."""
+    """None for what the file's time and size will not tell: permissions may be mended without
+    changing either.
+    """
     seen = sightings.get(result.capture.key)
     code = result.code if isinstance(result, Rejected) else ""
     if seen is None or code == "unreadable":

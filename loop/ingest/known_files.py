@@ -1,4 +1,6 @@
-"""What was read before and need not be read again: a watched folder of a million files is a scan, no more."""
+"""What was read before and need not be read again: a watched folder of a million files is a scan,
+no more.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the cameras of a project repeat: thresholds, clusters, and what would leak from one side of the split to the other."""
+"""What the cameras of a project repeat: thresholds, clusters, and what would leak from one side of
+the split to the other.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ Found = tuple[float, int, int]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two frames of a camera by seq. distance: between embeddings. reach: within which they are near-duplicates.
+    """Two frames of a camera by seq. distance: between embeddings. reach: within which they are
+    near-duplicates.
 
     same_sequence: they were taken in one sequence.
     """
@@ -65,7 +68,8 @@ class Shot:
 
 @dataclass(frozen=True)
 class CameraRepeats:
-    """leaking: pairs that could leak, one held out and the other not; leaking_frames: those that are not.
+    """leaking: pairs that could leak, one held out and the other not; leaking_frames: those that
+    are not.
 
     inside, outside: pairs that are just near-duplicates, and that just are none.
     """
@@ -134,7 +138,9 @@ def shots(project: Project, seqs: Sequence[int]) -> list[Shot]:
 
 
 def survey(project: Project, progress: Progress) -> Survey:
-    """Everything that is embedded, brought up to date first. Raises ProjectError before the first analysis."""
+    """Everything that is embedded, brought up to date first. Raises ProjectError before the first
+    analysis.
+    """
     with read(project.engine) as session:
         embedder = producers.known_embedder(session, project.settings)
     if embedder is None:
@@ -227,9 +233,11 @@ def _leaks(frames: CameraFrames, residual: Array) -> tuple[int, int]:
 
 
 def _boundary(frames: CameraFrames, residual: Array) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
-    """Pairs of evenly spread frames with any other, nearest to the limit on either side, each frame once.
+    """Pairs of evenly spread frames with any other, nearest to the limit on either side, each frame
+    once.
 
-    Inside those of different sequences come first: within one it is the largest step that sets the limit.
+    Inside those of different sequences come first: within one it is the largest step that sets the
+    limit.
     """
     probes = np.unique(np.linspace(0, len(frames) - 1, PROBES).astype(np.int64))
     sequence = near_duplicates.sequences_of(frames)

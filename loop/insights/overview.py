@@ -27,9 +27,11 @@ from loop.project.wiring import likely_pattern
 
 @dataclass(frozen=True)
 class Overview:
-    """Where everything stands. frames: counts in all, by origin, by role. rejects: files set aside, by code.
+    """Where everything stands. frames: counts in all, by origin, by role. rejects: files set aside,
+    by code.
 
-    service: the process that leads, None when no `fieldloop serve` runs. unplaced: what to do about frames without camera or time.
+    service: the process that leads, None when no `fieldloop serve` runs. unplaced: what to do about
+    frames without camera or time.
     """
 
     name: str
@@ -83,8 +85,11 @@ def overview_lines(view: Overview) -> list[str]:
     aside = ", ".join(f"{count} {code}" for code, count in view.rejects.items()) or "none"
     lines = [
         f"{view.name} in {view.folder} ({view.database})",
-        f"frames     {view.frames['production']} from production ({view.frames['pool']} pool, {view.frames['evaluation']} evaluation), "
-        f"{view.frames['imported']} imported; set aside: {aside}",
+        (
+            f"frames     {view.frames['production']} from production ({view.frames['pool']} pool,"
+            f" {view.frames['evaluation']} evaluation), {view.frames['imported']} imported; set aside:"
+            f" {aside}"
+        ),
         *(f"           {line}" for line in view.unplaced),
         *(f"           set aside {row['file']}: {row['reason']}" for row in view.recent_rejects[:3]),
         *(f"analyzed   {item.done}/{item.total} by {item.kind} {item.name}" for item in view.analyzed),
@@ -99,7 +104,9 @@ def overview_lines(view: Overview) -> list[str]:
 
 
 def unplaced_lines(project: Project) -> list[str]:
-    """How many frames have no camera or no time, what that means and what to do; empty when all have both."""
+    """How many frames have no camera or no time, what that means and what to do; empty when all
+    have both.
+    """
     with read(project.engine) as session:
         return _unplaced_lines(unplaced(session), project.settings.frames.pattern)
 
@@ -120,8 +127,11 @@ def _unplaced_lines(found: Unplaced, pattern: str) -> list[str]:
     )
     return [
         f"of {found.production} production frames {said.replace(' no ', ' have no ', 1)}{grouped}",
-        f"{'correct' if pattern else 'set'} frames.pattern ({example}), set frames.camera, or put a sidecar beside each; frames that "
-        "are in keep what they have: make the project again to take them in anew",
+        (
+            f"{'correct' if pattern else 'set'} frames.pattern ({example}), set frames.camera, or put a"
+            " sidecar beside each; frames that are in keep what they have: make the project again to take"
+            " them in anew"
+        ),
     ]
 
 

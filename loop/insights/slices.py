@@ -27,7 +27,8 @@ NOBODY = SliceTotal(0, 0, 0)
 
 @dataclass(frozen=True)
 class SliceView:
-    """One slice for people and programs. known, inside: production frames, in camera-days (groups) that show it.
+    """One slice for people and programs. known, inside: production frames, in camera-days (groups)
+    that show it.
 
     share: of the frames of which it is known, None where it is known of none.
     """
@@ -75,7 +76,9 @@ def give_name(project: Project, slice_id: int, name: str) -> SliceView:
 
 
 def retire(project: Project, slice_id: int, again: bool = False) -> SliceView:
-    """It is no longer looked for; with `again` it is. What was found and judged before stays. Raises StateError."""
+    """It is no longer looked for; with `again` it is. What was found and judged before stays.
+    Raises StateError.
+    """
     with write(project.engine) as session:
         slice_by_id(session, slice_id)
         (restore_slice if again else retire_slice)(session, slice_id)

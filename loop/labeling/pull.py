@@ -1,8 +1,8 @@
-"""Pull: labels follow what stands in Label Studio. Only what a person submitted counts, and only as long as it stands there; a
-prediction that nobody submitted never does.
+"""Pull: labels follow what stands in Label Studio. Only what a person submitted counts, and only as
+long as it stands there; a prediction that nobody submitted never does.
 
-Every task that changed comes with all answers it holds now. The latest that is no skip is in force; a task has a label
-exactly while it is done.
+Every task that changed comes with all answers it holds now. The latest that is no skip is in force;
+a task has a label exactly while it is done.
 """
 
 from __future__ import annotations
@@ -35,10 +35,13 @@ ANSWERABLE = (TaskStatus.PENDING, TaskStatus.SENT, TaskStatus.CONFIRMED, *ANSWER
 
 @dataclass
 class PullReport:
-    """answers: new or changed answers by what they became. deleted: tasks gone over there, cancelled here.
+    """answers: new or changed answers by what they became. deleted: tasks gone over there,
+    cancelled here.
 
-    unknown: class names that are not ours and, in brackets, what else is no box. to_mend: the same with the number of the task.
-    revoked: labels taken back, their answer deleted or turned into a skip or into one that is quarantined.
+    unknown: class names that are not ours and, in brackets, what else is no box. to_mend: the same
+    with the number of the task.
+    revoked: labels taken back, their answer deleted or turned into a skip or into one that is
+    quarantined.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -49,7 +52,9 @@ class PullReport:
     revoked: int = 0
 
     def lines(self) -> list[str]:
-        """What happened, for a person: counts first, then every quarantined task with what is wrong in it."""
+        """What happened, for a person: counts first, then every quarantined task with what is wrong
+        in it.
+        """
         counts = [f"{count} {status}" for status, count in sorted(self.answers.items())]
         said = [", ".join(counts) or "no new answers"]
         if self.revoked:
@@ -110,7 +115,9 @@ def _touched(engine: Engine, changed: Sequence[TaskAnswers]) -> list[TaskAnswers
 
 
 def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullReport) -> None:
-    """Brings label and status of one task to what its answers say now, in one transaction and any number of times."""
+    """Brings label and status of one task to what its answers say now, in one transaction and any
+    number of times.
+    """
     task = task_by_key(session, seen.key)
     if task is None:
         report.foreign += len(seen.answers)
@@ -162,7 +169,9 @@ def _decides(
     answer: Annotation | None,
     known: Sequence[AnswerRow],
 ) -> bool:
-    """The task we know of decides, also by what it lost; a copy of it only by an answer that none of the known outdoes."""
+    """The task we know of decides, also by what it lost; a copy of it only by an answer that none
+    of the known outdoes.
+    """
     if (task.external_project, task.external_id) == (project_id, seen.external_task_id):
         return answer is not None or task.status in ANSWERED
     return answer is not None and all(
@@ -202,7 +211,9 @@ def _set_label(session: Session, task: TaskRow, answer: Annotation, annotation_i
 def _reconcile(
     engine: Engine, backend: LabelBackend, project_id: int, answered: Collection[str], report: PullReport
 ) -> None:
-    """Cancels what was deleted over there; removes copies that an import left which arrived after it was given up."""
+    """Cancels what was deleted over there; removes copies that an import left which arrived after
+    it was given up.
+    """
     with read(engine) as session:
         waiting = tasks(session, status=TaskStatus.CONFIRMED)
         looked_at = {task.key: task for task in waiting if task.external_project == project_id}

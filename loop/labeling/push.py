@@ -1,8 +1,8 @@
 """Push: chosen frames become tasks in Label Studio, each exactly once, whatever is interrupted.
 
-A task goes pending -> sent -> confirmed. `sent` commits before the import, so a stop in between leaves a task of which we do not
-know whether it arrived: it is looked for, and sent again only when it is absent and old enough that no import of it can still be
-under way on the server.
+A task goes pending -> sent -> confirmed. `sent` commits before the import, so a stop in between
+leaves a task of which we do not know whether it arrived: it is looked for, and sent again only when
+it is absent and old enough that no import of it can still be under way on the server.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ SETTLE = timedelta(seconds=30)
 
 @dataclass
 class PushReport:
-    """pushed: tasks made now. found: tasks that were there already. waiting: sent so recently that they may still arrive.
+    """pushed: tasks made now. found: tasks that were there already. waiting: sent so recently that
+    they may still arrive.
 
-    busy: another process is pushing; nothing was done. renewed: what became of the Label Studio project that was left.
+    busy: another process is pushing; nothing was done. renewed: what became of the Label Studio
+    project that was left.
     """
 
     project_id: int = 0
@@ -62,7 +64,8 @@ def push(
 ) -> PushReport:
     """Sends every pending task. Raises LabelStudioError; what was not sent stays pending.
 
-    new_project: see `renew_project`; then another is made. Raises ConfigError where the settings name one.
+    new_project: see `renew_project`; then another is made. Raises ConfigError where the settings
+    name one.
     settle: how long an import may be under way.
     """
     project, backend = parts.project, parts.label_backend()

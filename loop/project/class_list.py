@@ -12,9 +12,10 @@ from loop.datasets.imported import ImportedDataset
 def check_classes(dataset: ImportedDataset, of_weights: Sequence[str]) -> None:
     """Raises ProjectError unless every class of the dataset is one of the weights'.
 
-    Labels are kept by name, so a class that no box has, such as the supercategory that exporters write as a COCO category,
-    does no harm. A layout that numbers its classes as the trainer does (YOLO) must number them as the weights
-    do, all of them: otherwise it is not what they were trained on.
+    Labels are kept by name, so a class that no box has, such as the supercategory that exporters
+    write as a COCO category, does no harm. A layout that numbers its classes as the trainer does
+    (YOLO) must number them as the weights do, all of them: otherwise it is not what they were
+    trained on.
     """
     if dataset.ordered:
         _check_order(dataset.classes, of_weights)
@@ -28,8 +29,9 @@ def _check_names(of_dataset: Sequence[str], of_weights: Sequence[str]) -> None:
     if not extra:
         return
     raise ProjectError(
-        f"expected the dataset's classes among those of the weights ({', '.join(of_weights)}), got "
-        f"{'; '.join(_with_nearest(name, of_weights) for name in extra)}; rename or remove them in the dataset"
+        f"expected the dataset's classes among those of the weights ({', '.join(of_weights)}), got"
+        f" {'; '.join(_with_nearest(name, of_weights) for name in extra)}; rename or remove them in the"
+        " dataset"
     )
 
 
@@ -48,7 +50,8 @@ def _check_order(of_dataset: Sequence[str], of_weights: Sequence[str]) -> None:
         min(len(of_dataset), len(of_weights)),
     )
     raise ProjectError(
-        f"expected the dataset and the weights to name the same classes in the same order, got {len(of_dataset)} and "
-        f"{len(of_weights)}; they part at class {first}; only in the dataset: {only_dataset or 'none'}; only in the weights: "
-        f"{only_weights or 'none'}; give the data.yaml that these weights were trained on"
+        "expected the dataset and the weights to name the same classes in the same order, got"
+        f" {len(of_dataset)} and {len(of_weights)}; they part at class {first}; only in the dataset:"
+        f" {only_dataset or 'none'}; only in the weights: {only_weights or 'none'}; give the data.yaml that"
+        " these weights were trained on"
     )

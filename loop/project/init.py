@@ -1,6 +1,7 @@
 """`fieldloop init`: from a training set and the deployed weights to a project.
 
-Everything that can be wrong is looked at before anything is written; a stopped import goes on when the command is run again.
+Everything that can be wrong is looked at before anything is written; a stopped import goes on when
+the command is run again.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class NewProject:
-    """What `init` is told. clip: "" for the default, architecture[:tag], hub name, folder or "small". overrides: key=value."""
+    """What `init` is told. clip: "" for the default, architecture[:tag], hub name, folder or
+    "small". overrides: key=value.
+    """
 
     root: Path
     dataset: Path
@@ -58,7 +61,9 @@ class NewProject:
 
 @dataclass(frozen=True)
 class CreateReport:
-    """images: by split. problems: what the importer left out or mended. unseen: classes that the dataset does not know."""
+    """images: by split. problems: what the importer left out or mended. unseen: classes that the
+    dataset does not know.
+    """
 
     root: Path
     images: dict[str, int]
@@ -72,7 +77,10 @@ class CreateReport:
         noted = [f"  {problem}" for problem in self.problems[:10]]
         more = [f"  and {len(self.problems) - 10} more"] if len(self.problems) > 10 else []
         return [
-            f"imported {counts} images with {self.boxes} boxes of {len(self.classes) - len(self.unseen)} classes",
+            (
+                f"imported {counts} images with {self.boxes} boxes of {len(self.classes) - len(self.unseen)}"
+                " classes"
+            ),
             *(
                 [f"the weights also know {', '.join(self.unseen)}, which this dataset does not"]
                 if self.unseen
@@ -89,7 +97,9 @@ class CreateReport:
 
 
 def create_project(plan: NewProject, progress: Progress) -> CreateReport:
-    """Makes the project. Raises ProjectError, ConfigError, DatasetError, ModelError, WeightsUnavailable."""
+    """Makes the project. Raises ProjectError, ConfigError, DatasetError, ModelError,
+    WeightsUnavailable.
+    """
     dataset = read_dataset(plan.dataset)
     classes = read_classes(plan.weights)
     check_classes(dataset, classes)
@@ -120,7 +130,10 @@ def project_yaml(chosen: Mapping[str, Any]) -> str:
             section = key
         dotted = f"{section}.{key}" if line.startswith(" ") else key
         result.append(_with_value(line, chosen[dotted]) if dotted in chosen else line)
-    head = "# This project's settings; delete what you do not change, the defaults are the same. Checked at every start.\n"
+    head = (
+        "# This project's settings; delete what you do not change, the defaults are the same. Checked at"
+        " every start.\n"
+    )
     return head + "\n".join(result[3:]) + "\n"
 
 
@@ -195,8 +208,8 @@ def _write_config(root: Path, text: str) -> None:
     target = root / CONFIG_NAME
     if target.is_file() and target.read_text(encoding="utf-8") != text:
         raise ProjectError(
-            f"expected no project in {root}, or the same one half made; found a {CONFIG_NAME} with other settings; "
-            "edit that file or choose another folder"
+            f"expected no project in {root}, or the same one half made; found a {CONFIG_NAME} with other"
+            " settings; edit that file or choose another folder"
         )
     write_atomically(target, text)
 
@@ -233,12 +246,16 @@ def _deploy(project: Project, weights: Path, classes: Sequence[str]) -> None:
 
 
 def _evaluation_key(seed: int, weights_sha256: str) -> str:
-    """The key of the hash that sets camera-days apart: the same project made twice sets the same ones apart."""
+    """The key of the hash that sets camera-days apart: the same project made twice sets the same
+    ones apart.
+    """
     return hashlib.sha256(f"{seed}|{weights_sha256}".encode()).hexdigest()
 
 
 def _import_images(project: Project, dataset: ImportedDataset, progress: Progress) -> list[Problem]:
-    """The images that were left out because they cannot be decoded: one of them would end every training."""
+    """The images that were left out because they cannot be decoded: one of them would end every
+    training.
+    """
     damaged: list[Problem] = []
     labeled = [image for image in dataset.images if image.boxes is not None]
     captures = imported_captures(project, [image.path for image in labeled])

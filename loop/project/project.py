@@ -71,12 +71,14 @@ class Project:
 
 
 def open_project(root: Path) -> Project:
-    """The project in `root`. Raises ProjectError when there is none, ConfigError when its YAML is wrong."""
+    """The project in `root`. Raises ProjectError when there is none, ConfigError when its YAML is
+    wrong.
+    """
     path = root / CONFIG_NAME
     if not path.is_file():
         raise ProjectError(
-            f"expected a project in {root} (a {CONFIG_NAME}), found none; make one with "
-            "`fieldloop init DIR --dataset data.yaml --weights best.pt --frames PATH` or name one with --project"
+            f"expected a project in {root} (a {CONFIG_NAME}), found none; make one with `fieldloop init DIR"
+            " --dataset data.yaml --weights best.pt --frames PATH` or name one with --project"
         )
     settings = load_settings(path)
     return Project(root.resolve(), settings, open_database(database_url(root, settings)))

@@ -42,7 +42,8 @@ NOTHING_GIVEN = Given()
 class Parts:
     """The connectors of one project, built when first asked for and kept.
 
-    watching: the configured folder is scanned again and again, so files that are known are passed over unread.
+    watching: the configured folder is scanned again and again, so files that are known are passed
+    over unread.
     """
 
     def __init__(self, project: Project, watching: bool = False) -> None:
@@ -75,7 +76,9 @@ class Parts:
             return self._embedder
 
     def detector(self) -> Detector:
-        """The deployed detector; another one as soon as another model is deployed. Raises ModelError."""
+        """The deployed detector; another one as soon as another model is deployed. Raises
+        ModelError.
+        """
         sha256, weights = deployed_weights(self.project)
         with self._building:
             if self._detector is None or self._detector[0] != sha256:
@@ -98,7 +101,9 @@ class Parts:
 
 
 def deployed_weights(project: Project) -> tuple[str, Path]:
-    """(sha256, path) of the deployed checkpoint. Raises ProjectError when there is none, or its file was changed."""
+    """(sha256, path) of the deployed checkpoint. Raises ProjectError when there is none, or its
+    file was changed.
+    """
     with read(project.engine) as session:
         model = deployed(session)
     if model is None:
@@ -115,7 +120,9 @@ def build_source(
     known: IsKnown | None = None,
     given: Given = NOTHING_GIVEN,
 ) -> FrameSource:
-    """The configured frame source, or one for `path`; see FolderSource for `known`. Raises ConfigError, SourceError."""
+    """The configured frame source, or one for `path`; see FolderSource for `known`. Raises
+    ConfigError, SourceError.
+    """
     from connectors.sources.folder import FolderSource
     from connectors.sources.metadata import Defaults
     from connectors.sources.video import VIDEO_SUFFIXES, VideoSource
@@ -123,7 +130,8 @@ def build_source(
     frames = project.settings.frames
     if not (path or frames.path):
         raise ConfigError(
-            "frames.path: expected a folder or a video file, got nothing; set it or give a path to `fieldloop ingest`"
+            "frames.path: expected a folder or a video file, got nothing; set it or give a path to `fieldloop"
+            " ingest`"
         )
     where = Path(path).expanduser().absolute() if path else resolve(project, frames.path)
     defaults = Defaults(
@@ -141,7 +149,9 @@ def build_source(
 
 
 def imported_captures(project: Project, paths: Sequence[Path]) -> dict[Path, Capture]:
-    """What EXIF and sidecars say of the images of a labeled dataset; the path pattern is for production."""
+    """What EXIF and sidecars say of the images of a labeled dataset; the path pattern is for
+    production.
+    """
     from connectors.sources.folder import FolderSource
     from connectors.sources.metadata import Defaults
 
@@ -155,7 +165,9 @@ def imported_captures(project: Project, paths: Sequence[Path]) -> dict[Path, Cap
 
 
 def likely_pattern(keys: Sequence[str]) -> str:
-    """A frames.pattern that all of these paths fit, "" where none does: a proposal for people, never assumed."""
+    """A frames.pattern that all of these paths fit, "" where none does: a proposal for people,
+    never assumed.
+    """
     from connectors.sources import pattern_guess
 
     return pattern_guess.likely_pattern(keys)
@@ -175,7 +187,9 @@ def build_embedder(root: Path, chosen: EmbedderSettings) -> Embedder:
 
 
 def embedder_location(root: Path, model: str) -> str:
-    """What open_clip is asked to load: "small" is the carried folder, a path is taken from the project folder."""
+    """What open_clip is asked to load: "small" is the carried folder, a path is taken from the
+    project folder.
+    """
     if model == "small":
         return str(config.FOLDER / "clip_small")
     local = root / Path(model).expanduser()
@@ -232,13 +246,15 @@ def label_studio_access(project: Project) -> tuple[str, str, bool]:
         token = os.environ.get(TOKEN, "")
         if not token:
             raise ConfigError(
-                f"{TOKEN}: expected the access token of {url}, got nothing; copy it from Label Studio's account page"
+                f"{TOKEN}: expected the access token of {url}, got nothing; copy it from Label Studio's"
+                " account page"
             )
         return url, token, False
     server = status(project.label_studio)
     if server is None:
         raise LabelStudioDown(
-            "expected a running Label Studio, found none; start ours with `fieldloop labelstudio start` or set label_studio.url"
+            "expected a running Label Studio, found none; start ours with `fieldloop labelstudio start` or"
+            " set label_studio.url"
         )
     return server.url, server.token, True
 

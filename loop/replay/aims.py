@@ -32,7 +32,10 @@ def aims(curves: Curves) -> Iterable[str]:
         found = saving_of(curves, DEFAULT, measure, "frames", 1.0)
         rows.append(
             [
-                f"{measure}: at most {AIMED[measure]:g} of random's labels for what random reaches at the end",
+                (
+                    f"{measure}: at most {AIMED[measure]:g} of random's labels for what random reaches at"
+                    " the end"
+                ),
                 f"{told_saving(found, len(curves.seeds))} of {found.needed:.0f} frames"
                 + (f"; measured: at most {found.measured:.2f}" if found.guessed else ""),
                 _shown(curves, measure, found),
@@ -61,7 +64,9 @@ def aims(curves: Curves) -> Iterable[str]:
 
 
 def _shown(curves: Curves, measure: str, found: stats.Saving) -> str:
-    """Whether labels are shown to be saved: the whole interval has to lie below the aim, of something that random gains."""
+    """Whether labels are shown to be saved: the whole interval has to lie below the aim, of
+    something that random gains.
+    """
     aim = AIMED[measure]
     points = curves.points(curves.samplers[0], measure)
     gained = paired(points[:, -1], points[:, 0])

@@ -1,4 +1,6 @@
-"""The replay itself: choose, label, train, judge, detect; round after round, from files when they are there."""
+"""The replay itself: choose, label, train, judge, detect; round after round, from files when they
+are there.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +66,15 @@ class Bench:
     """One data set in one form. Everything that samplers share is made once."""
 
     def __init__(
-        self, dataset: Path, settings: ReplaySettings, folders: Folders, tools: Tools, name: str = "", threads: int = 1,
+        self,
+        dataset: Path,
+        settings: ReplaySettings,
+        folders: Folders,
+        tools: Tools,
+        name: str = "",
+        threads: int = 1,
         progress: Progress = lambda done, total, what: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         weights = weights_of(settings)
         self.data = load_data(dataset, settings, name)
         self.settings = settings.model_copy(update={"passes": passes_of(self.data, settings)})
@@ -125,7 +133,9 @@ class Bench:
         return result
 
     def _detections(self, key: Key, labeled: Ints, spent: Spent) -> list[Detections]:
-        """What the model of an earlier round finds in the pool. Where that is not kept, the model is trained again."""
+        """What the model of an earlier round finds in the pool. Where that is not kept, the model
+        is trained again.
+        """
         file = self._kept(key, labeled)
         if not file.is_file():
             with spent.on("train again"), self._weights(key, labeled) as weights:
@@ -148,7 +158,12 @@ class Bench:
         per_frame, per_box = self.settings.seconds_per_frame, self.settings.seconds_per_box
         sampler, seed, number = key
         return Result(
-            self.about.data, self.about.digest, self.about.settings, sampler, seed, number,
+            self.about.data,
+            self.about.digest,
+            self.about.settings,
+            sampler,
+            seed,
+            number,
             chosen=self._names(choice.rows),
             frames=len(labeled),
             boxes=boxes,
@@ -163,7 +178,7 @@ class Bench:
             spent=spent.seconds,
             before=labeled_digest(self._names(labeled[: len(labeled) - len(choice.rows)])),
             code=code_digest(),
-        )  # fmt: skip
+        )
 
     @contextmanager
     def _weights(self, key: Key, labeled: Ints) -> Iterator[Path]:
@@ -193,7 +208,8 @@ class Bench:
         pool = {self.data.frames[row].name: row for row in self.data.rows(POOL)}
         if strangers := sorted(set(result.chosen) - set(pool)):
             raise ConfigError(
-                f"{self.results.path(result.key)}: expected frames of the pool, got {strangers[0]}; remove it and run again"
+                f"{self.results.path(result.key)}: expected frames of the pool, got {strangers[0]}; remove it"
+                " and run again"
             )
         return np.array([pool[name] for name in result.chosen], dtype=np.int64)
 
@@ -231,7 +247,10 @@ def told(result: Result) -> str:
     values = [("AP", result.overall.ap), ("rare", result.rare.ap)]
     scores = ", ".join(f"{name} {value:.3f}" for name, value in values if value is not None)
     spent = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in result.spent.items())
-    return f"{result.sampler} seed {result.seed} round {result.round}: {result.frames} frames, {result.boxes} boxes, {scores} ({spent})"
+    return (
+        f"{result.sampler} seed {result.seed} round {result.round}: {result.frames} frames, {result.boxes}"
+        f" boxes, {scores} ({spent})"
+    )
 
 
 def wanted(samplers: Sequence[str], seeds: Sequence[int], rounds: int) -> list[Key]:

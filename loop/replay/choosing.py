@@ -1,4 +1,6 @@
-"""What a sampler is shown of the data, which is what `fieldloop select` would show it, and what it answers."""
+"""What a sampler is shown of the data, which is what `fieldloop select` would show it, and what it
+answers.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ from samplers import STRATEGIES, Pool, Strategy
 from samplers.pool import NO_LIMIT
 
 PLAIN = ("random", "random2")
-"""Any frame as likely as any other, near-duplicates among them: what a team without a tool would do. The second is another draw."""
+"""Any frame as likely as any other, near-duplicates among them: what a team without a tool would
+do. The second is another draw.
+"""
 BY_CAMERA = "stratified"
 BLIND = frozenset(
     {
@@ -56,7 +60,9 @@ NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.ze
 
 @dataclass(frozen=True)
 class Choice:
-    """rows: of the data, best first. components: how many each one of the strategy chose. trust: in expected loss, as it was chosen with."""
+    """rows: of the data, best first. components: how many each one of the strategy chose. trust: in
+    expected loss, as it was chosen with.
+    """
 
     rows: Ints
     components: dict[str, int]
@@ -66,8 +72,9 @@ class Choice:
 class Chooser:
     """Asks samplers for frames of the pool, given what is labeled so far.
 
-    production: rows that are seen as production, the pool and the frames that are kept for evaluation. seen: rows that a
-    detector has to look at, production first and then what was held out of the training set.
+    production: rows that are seen as production, the pool and the frames that are kept for
+    evaluation. seen: rows that a detector has to look at, production first and then what was held
+    out of the training set.
     """
 
     def __init__(self, data: ReplayData, facts: Facts, embedder: Embedder, settings: ReplaySettings) -> None:
@@ -89,7 +96,9 @@ class Chooser:
         seed: int,
         number: int,
     ) -> Choice:
-        """The frames of round `number`. labeled: rows of the pool labeled before. detections: of every row of `seen` by the latest model."""
+        """The frames of round `number`. labeled: rows of the pool labeled before. detections: of
+        every row of `seen` by the latest model.
+        """
         if sampler in PLAIN:
             rng = np.random.default_rng([seed, number, PLAIN.index(sampler)])
             free = np.setdiff1d(self._data.rows(POOL), labeled)
@@ -142,7 +151,9 @@ class Chooser:
     def _calibrated(
         self, compared: Comparison, detections: Sequence[Detections] | None, seed: int, number: int
     ) -> Calibrated:
-        """From what a product would have had by now: evaluation frames of earlier rounds, and what was held out from the start."""
+        """From what a product would have had by now: evaluation frames of earlier rounds, and what
+        was held out from the start.
+        """
         cost = Cost(self._settings.seconds_per_frame, self._settings.seconds_per_box)
         if detections is None:
             return Calibrated(cost=cost)
@@ -158,7 +169,9 @@ class Chooser:
         return Calibrated(calibrate(matches), trust(held, seed), cost)
 
     def _evaluated(self, seed: int, number: int) -> Ints:
-        """Frames that select would have put before labelers to judge models by, in the rounds before this one."""
+        """Frames that select would have put before labelers to judge models by, in the rounds
+        before this one.
+        """
         share = self._product.select.evaluation_share
         count = round(share / (1 - share) * self._settings.budget * (number - 1))
         evaluation = np.setdiff1d(self.production, self._data.rows(POOL))

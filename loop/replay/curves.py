@@ -1,4 +1,6 @@
-"""Results laid out for statistics: by sampler, complete seeds only, one table for each axis and each measure."""
+"""Results laid out for statistics: by sampler, complete seeds only, one table for each axis and
+each measure.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ OVERALL, RARE = "overall", "rare slices"
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """samplers: the baseline first. seeds: those that every one of them has whole. missing: samplers and seeds that are not whole.
+    """samplers: the baseline first. seeds: those that every one of them has whole. missing:
+    samplers and seeds that are not whole.
 
-    results: by sampler, (seeds) lists of (rounds + 1) results. left_out: samplers and seeds that are whole and not among them.
+    results: by sampler, (seeds) lists of (rounds + 1) results. left_out: samplers and seeds that
+    are whole and not among them.
     """
 
     samplers: tuple[str, ...]
@@ -37,7 +41,9 @@ class Curves:
         )
 
     def points(self, sampler: str, measure: str, key: str = "ap") -> Reals:
-        """(seeds, rounds + 1) AP in points of 100; NaN where nothing of the kind was there to judge."""
+        """(seeds, rounds + 1) AP in points of 100; NaN where nothing of the kind was there to
+        judge.
+        """
         return np.array(
             [[_points(score_of(each, measure), key) for each in row] for row in self.results[sampler]]
         )
@@ -67,8 +73,9 @@ def curves_of(results: Sequence[Result], baseline: str = "random") -> Curves:
     samplers = sorted({each.sampler for each in results} - {START}, key=lambda name: (name != baseline, name))
     if baseline not in samplers:
         raise ValueError(
-            f"expected results of {baseline}, with which all others are compared, got {', '.join(samplers) or 'none'}; "
-            f"run `fieldloop bench replay --samplers {baseline}` for the same seeds"
+            f"expected results of {baseline}, with which all others are compared, got"
+            f" {', '.join(samplers) or 'none'}; run `fieldloop bench replay --samplers {baseline}` for the"
+            " same seeds"
         )
     rounds = max(each.round for each in results if each.sampler == baseline)
     seeds = sorted({each.seed for each in results})
@@ -82,8 +89,8 @@ def curves_of(results: Sequence[Result], baseline: str = "random") -> Curves:
     missing = tuple(f"{name} seed {seed}" for name in samplers for seed in seeds if (name, seed) not in whole)
     if not common:
         raise ValueError(
-            f"expected at least one seed with all rounds of {baseline}, got none of {len(seeds)} seeds; finish the replay first "
-            f"(missing: {', '.join(missing[:6])})"
+            f"expected at least one seed with all rounds of {baseline}, got none of {len(seeds)} seeds;"
+            f" finish the replay first (missing: {', '.join(missing[:6])})"
         )
     left_out = tuple(f"{name} seed {seed}" for name, seed in whole if name not in kept or seed not in common)
     table = {sampler: [whole[sampler, seed] for seed in common] for sampler in kept}
@@ -93,7 +100,9 @@ def curves_of(results: Sequence[Result], baseline: str = "random") -> Curves:
 def _together(
     samplers: Sequence[str], seeds: Sequence[int], whole: Set[tuple[str, int]]
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The baseline and others, and the seeds that all of them have whole: as many pairs as possible, samplers before seeds."""
+    """The baseline and others, and the seeds that all of them have whole: as many pairs as
+    possible, samplers before seeds.
+    """
     baseline = samplers[0]
     done = {name: {seed for seed in seeds if (name, seed) in whole} for name in samplers}
     best: tuple[tuple[str, ...], tuple[int, ...]] = ((baseline,), ())

@@ -27,7 +27,9 @@ from loop.replay.split import ALONE, LABELED, POOL, Part, parts_of
 
 @dataclass(frozen=True, slots=True)
 class ReplayFrame:
-    """key: path below the dataset, POSIX. boxes: the truth. group: what must not be torn apart. columns: what slices are made of."""
+    """key: path below the dataset, POSIX. boxes: the truth. group: what must not be torn apart.
+    columns: what slices are made of.
+    """
 
     key: str
     path: Path
@@ -50,8 +52,9 @@ class ReplayFrame:
 
 @dataclass(frozen=True, eq=False)
 class ReplayData:
-    """frames: by key. parts: one per frame. slices: (N,) bool by name, such as "light=dark". left_out: what
-    cannot be used or was mended, and why; that two splits list an image is nothing here, where all are one pool.
+    """frames: by key. parts: one per frame. slices: (N,) bool by name, such as "light=dark".
+    left_out: what cannot be used or was mended, and why; that two splits list an image is nothing
+    here, where all are one pool.
 
     digest: of all this, not of where it lies.
     """
@@ -73,7 +76,9 @@ class ReplayData:
 
 
 def load_data(dataset: Path, settings: ReplaySettings, name: str = "") -> ReplayData:
-    """Reads, groups and divides a labeled dataset. Raises DatasetError that says what was expected, what was found and what to do."""
+    """Reads, groups and divides a labeled dataset. Raises DatasetError that says what was expected,
+    what was found and what to do.
+    """
     read = read_dataset(dataset)
     root = (dataset if dataset.is_dir() else dataset.parent).resolve()
     _check_boxes(read, dataset)
@@ -100,8 +105,9 @@ def _known(read: ImportedDataset, root: Path, settings: ReplaySettings) -> dict[
         missing = [path for path in paths if path not in found]
         if missing:
             raise DatasetError(
-                f"{settings.sidecar}: expected a row for each of {len(paths)} images, got none for {len(missing)}, "
-                f"the first is {missing[0]}; add them, or take their images out of the dataset"
+                f"{settings.sidecar}: expected a row for each of {len(paths)} images, got none for"
+                f" {len(missing)}, the first is {missing[0]}; add them, or take their images out of the"
+                " dataset"
             )
         return found
     return read_paths(paths, root, settings.pattern) if settings.pattern else read_beside(paths)
@@ -174,15 +180,17 @@ def _with_group(frame: ReplayFrame, unit: str) -> ReplayFrame:
 def _slices(
     frames: Sequence[ReplayFrame], known: Mapping[Path, Known], settings: ReplaySettings
 ) -> dict[str, Bools]:
-    """Every value of every slice column; columns that are not asked for count when the sidecar names them."""
+    """Every value of every slice column; columns that are not asked for count when the sidecar
+    names them.
+    """
     named = {key for each in known.values() for key in each.columns}
     for column in (
         part for spec in (*settings.slices, settings.weight_by) for part in spec.split("+") if part
     ):
         if column not in named | {"camera", "site", "split"}:
             raise DatasetError(
-                f"slices: expected a column of the sidecar ({', '.join(sorted(named)) or 'none there'}), camera or site, "
-                f"got {column!r}; correct it"
+                f"slices: expected a column of the sidecar ({', '.join(sorted(named)) or 'none there'}),"
+                f" camera or site, got {column!r}; correct it"
             )
     wanted = settings.slices or tuple(sorted(named))
     if settings.weight_by and settings.weight_by not in wanted:
@@ -203,7 +211,8 @@ def _value(frame: ReplayFrame, spec: str) -> str:
 def _check_boxes(read: ImportedDataset, dataset: Path) -> None:
     if not read.boxes:
         raise DatasetError(
-            f"{dataset}: expected labeled objects, got {len(read.images)} images without a box; replay needs the truth"
+            f"{dataset}: expected labeled objects, got {len(read.images)} images without a box; replay needs"
+            " the truth"
         )
 
 
@@ -217,7 +226,8 @@ def _check_pool(
         }
         if not shown:
             raise DatasetError(
-                f"expected objects in the {part}, got {sizes[part]} frames without one; change the split seed or the shares"
+                f"expected objects in the {part}, got {sizes[part]} frames without one; change the split seed"
+                " or the shares"
             )
     if len(classes) < 1:
         raise DatasetError("expected at least one class, got none; name the classes in the data.yaml")
@@ -226,8 +236,8 @@ def _check_pool(
     )
     if wanted > sizes[POOL]:
         raise DatasetError(
-            f"expected a pool of at least {wanted} frames for {settings.rounds} rounds of {settings.budget}, got {sizes[POOL]}; "
-            "lower the budget or the rounds"
+            f"expected a pool of at least {wanted} frames for {settings.rounds} rounds of {settings.budget},"
+            f" got {sizes[POOL]}; lower the budget or the rounds"
         )
 
 

@@ -1,4 +1,6 @@
-"""What is known of every frame before anybody labels it, computed once and kept by content: vectors and image statistics."""
+"""What is known of every frame before anybody labels it, computed once and kept by content: vectors
+and image statistics.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ SHOWN: tuple[tuple[Axis, str, float], ...] = (
 
 
 def plot_curves(curves: Curves, file: Path, title: str) -> None:
-    """A row for each measure against frames, boxes and hours: the mean over seeds, thin lines the seeds."""
+    """A row for each measure against frames, boxes and hours: the mean over seeds, thin lines the
+    seeds.
+    """
     _plot(curves, curves.measures, file, title, (10.5, 3.1))
 
 

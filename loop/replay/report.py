@@ -1,4 +1,6 @@
-"""The report of a replay, regenerated from its files alone: Markdown tables of every sampler and seed, and plots."""
+"""The report of a replay, regenerated from its files alone: Markdown tables of every sampler and
+seed, and plots.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +35,19 @@ from loop.replay.results import About, read_about, read_results
 CONTROLLED = f" {CONTROL} is another draw of random: a control, which is not ranked and not adjusted for."
 PARTS = ((0.5, "middle"), (1.0, "final"))
 NOTES = "notes.md"
-"""In a folder of results: what its reader should know that no file tells, such as why an aim was missed."""
+"""In a folder of results: what its reader should know that no file tells, such as why an aim was
+missed.
+"""
 INTRO = (
-    "Written by `fieldloop bench report` from the files in `{folder}`; AP is mAP50-95 in points of 100 unless it says AP50. Every row of a seed shares "
-    "its initial set, budget, base checkpoint, number of image passes and evaluation."
+    "Written by `fieldloop bench report` from the files in `{folder}`; AP is mAP50-95 in points of 100 unless"
+    " it says AP50. Every row of a seed shares its initial set, budget, base checkpoint, number of image"
+    " passes and evaluation."
 )
 
 
 def write_report(results: Path, docs: Path, shown: str = "") -> Path:
-    """docs/replay-<data>.md with its plots beside it, of one folder of results. shown: what the folder is called in it.
+    """docs/replay-<data>.md with its plots beside it, of one folder of results. shown: what the
+    folder is called in it.
 
     What a file `notes.md` in the folder says (Markdown) stands below the aims.
     Raises ConfigError, ValueError when there is nothing whole to report.
@@ -101,12 +107,19 @@ def _setting(about: About, curves: Curves) -> Iterable[str]:
     classes = f"{len(about.classes)}" + (
         "" if judged == len(about.classes) else f", of which {judged} are shown in what judges"
     )
-    yield f"- Frames: {parts}. Classes: {classes}. Groups are camera-days, sequences, or frames of which neither is known; none judges in part."
     yield (
-        f"- {len(curves.seeds)} seeds ({', '.join(map(str, curves.seeds))}), {curves.rounds} rounds of {told['budget']} frames. Every training: "
-        f"{told['epochs']} epochs of {told['passes']} image passes from the base checkpoint `{about.base}`, {told['imgsz']} px; judged by {told['judge']}."
+        f"- Frames: {parts}. Classes: {classes}. Groups are camera-days, sequences, or frames of which"
+        " neither is known; none judges in part."
     )
-    yield f"- Labeling is taken to cost {told['seconds_per_frame']:g} s a frame and {told['seconds_per_box']:g} s a box. Vectors: `{about.embedder}`."
+    yield (
+        f"- {len(curves.seeds)} seeds ({', '.join(map(str, curves.seeds))}), {curves.rounds} rounds of"
+        f" {told['budget']} frames. Every training: {told['epochs']} epochs of {told['passes']} image passes"
+        f" from the base checkpoint `{about.base}`, {told['imgsz']} px; judged by {told['judge']}."
+    )
+    yield (
+        f"- Labeling is taken to cost {told['seconds_per_frame']:g} s a frame and {told['seconds_per_box']:g}"
+        f" s a box. Vectors: `{about.embedder}`."
+    )
     versions = Counter(each.code for table in curves.results.values() for row in table for each in row[1:])
     codes = ", ".join(
         f"`{code}` {count}" if code else f"not recorded {count}" for code, count in sorted(versions.items())
@@ -114,7 +127,10 @@ def _setting(about: About, curves: Curves) -> Iterable[str]:
     yield f"- Data `{about.digest}`, settings `{about.settings}`. Results by version of the code: {codes}."
     if about.rare:
         shares = ", ".join(f"{name} ({about.shares[name]:.1%})" for name in about.rare)
-        yield f"- Rare slices (at most {told['rare_share']:.0%} of the pool): {shares}. A slice that is named after a class counts that class alone."
+        yield (
+            f"- Rare slices (at most {told['rare_share']:.0%} of the pool): {shares}. A slice that is named"
+            " after a class counts that class alone."
+        )
     else:
         yield "- No slice is rare."
     if told["weight_by"]:
@@ -122,16 +138,20 @@ def _setting(about: About, curves: Curves) -> Iterable[str]:
     if curves.missing:
         yield f"- **Not finished, left out of every table**: {', '.join(curves.missing)}."
     if curves.left_out:
-        yield f"- **Finished, but left out so that all rows have the same seeds**: {', '.join(curves.left_out)}."
+        yield (
+            "- **Finished, but left out so that all rows have the same seeds**:"
+            f" {', '.join(curves.left_out)}."
+        )
 
 
 def _against(curves: Curves, measure: str) -> Iterable[str]:
     """Area under the curve and the last round, paired by seed."""
     low, high = span_of(curves, "frames")
     yield (
-        f"AUBC: mean AP between {low:g} and {high:g} labeled frames (trapezoids). Differences by seed: mean, 95 % t interval, exact sign-flip p, "
-        f"adjusted for {len(set(curves.samplers[1:]) - {CONTROL})} comparisons (Holm). Rank: mean over seeds of AUBC, 1 is best."
-        f"{CONTROLLED if CONTROL in curves.samplers else ''}\n"
+        f"AUBC: mean AP between {low:g} and {high:g} labeled frames (trapezoids). Differences by seed: mean,"
+        f" 95 % t interval, exact sign-flip p, adjusted for {len(set(curves.samplers[1:]) - {CONTROL})}"
+        " comparisons (Holm). Rank: mean over seeds of AUBC, 1 is"
+        f" best.{CONTROLLED if CONTROL in curves.samplers else ''}\n"
     )
     areas = {sampler: areas_of(curves, sampler, measure) for sampler in curves.samplers}
     last = {sampler: curves.points(sampler, measure)[:, -1] for sampler in curves.samplers}
@@ -192,11 +212,13 @@ def _areas(curves: Curves) -> Iterable[str]:
 
 def _labels(curves: Curves) -> Iterable[str]:
     yield (
-        "By random's labels, so that .50 is half; a rising curve is fitted to the mean over seeds (isotonic) and read off at what random reaches "
-        f"half way and at the end. 95 % by bootstrap over seeds: approximate, rather too narrow, for this division of the data alone, and not given below {FEWEST_SEEDS} seeds. "
-        "`~`: reached within the first round, where nothing was measured, so read off a straight line from the start. "
-        "`<` and `>`: the level lies before the first, or beyond the last round, also as an end of an interval. Frames kept for evaluation (tuning) and "
-        "held out of training, from which trust in expected loss is learned, are not counted for anybody.\n"
+        "By random's labels, so that .50 is half; a rising curve is fitted to the mean over seeds (isotonic)"
+        " and read off at what random reaches half way and at the end. 95 % by bootstrap over seeds:"
+        " approximate, rather too narrow, for this division of the data alone, and not given below"
+        f" {FEWEST_SEEDS} seeds. `~`: reached within the first round, where nothing was measured, so read off"
+        " a straight line from the start. `<` and `>`: the level lies before the first, or beyond the last"
+        " round, also as an end of an interval. Frames kept for evaluation (tuning) and held out of"
+        " training, from which trust in expected loss is learned, are not counted for anybody.\n"
     )
     head = ["sampler", "measure", *(f"{axis}, {word}" for axis in AXES for _, word in PARTS)]
     rows = []
@@ -254,7 +276,10 @@ def _by_class(curves: Curves) -> Iterable[str]:
 
 def _against_parts(curves: Curves) -> Iterable[str]:
     """Where an overall difference comes from, and what it hides."""
-    yield "AUBC, difference to random by seed: mean and 95 % t interval, for many things at once and adjusted for none.\n"
+    yield (
+        "AUBC, difference to random by seed: mean and 95 % t interval, for many things at once and adjusted"
+        " for none.\n"
+    )
     others = curves.samplers[1:]
     rows = [
         [name, *(interval_of(area_test(curves, sampler, name)) for sampler in others)]
@@ -278,8 +303,9 @@ def _chosen(about: About, curves: Curves) -> Iterable[str]:
 def _alike(curves: Curves) -> Iterable[str]:
     """A seed is a draw of the choice only where it changes the choice."""
     yield (
-        "Share of what was chosen so far that two seeds have in common, mean over pairs. Where it is 1.00, every seed chose the same frames, "
-        "and differences between seeds are those of training alone: intervals then say nothing of how the sampler would do on another pool.\n"
+        "Share of what was chosen so far that two seeds have in common, mean over pairs. Where it is 1.00,"
+        " every seed chose the same frames, and differences between seeds are those of training alone:"
+        " intervals then say nothing of how the sampler would do on another pool.\n"
     )
     rows = []
     for sampler in curves.samplers:

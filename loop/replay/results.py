@@ -1,4 +1,6 @@
-"""Results as files, one per (data, sampler, seed, round): written whole or not at all, and all that a run is continued from."""
+"""Results as files, one per (data, sampler, seed, round): written whole or not at all, and all that
+a run is continued from.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,13 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One training. chosen: names of the frames labeled for this round, best first. frames, boxes, seconds: labeled in the replay so far.
+    """One training. chosen: names of the frames labeled for this round, best first. frames, boxes,
+    seconds: labeled in the replay so far.
 
-    before: `labeled_digest` of what was labeled before it. code: `code_digest` of what chose and trained. Both are "" in files
-    of earlier versions. shown: how many of the chosen frames lie in each slice. arms: how many each component of the strategy chose. trust: in expected loss, as it chose. rare: mean over
-    the rare slices. spent: seconds of computing by step.
+    before: `labeled_digest` of what was labeled before it. code: `code_digest` of what chose and
+    trained. Both are "" in files of earlier versions. shown: how many of the chosen frames lie in
+    each slice. arms: how many each component of the strategy chose. trust: in expected loss, as it
+    chose. rare: mean over the rare slices. spent: seconds of computing by step.
     """
 
     data: str
@@ -68,7 +72,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a folder of results is about. parts: frames by part. shares: of the pool by slice. groups: by part."""
+    """What a folder of results is about. parts: frames by part. shares: of the pool by slice.
+    groups: by part.
+    """
 
     data: str
     digest: str
@@ -96,7 +102,9 @@ class Results:
         self._about: About | None = None
 
     def claim(self, about: About) -> None:
-        """Says what the folder is about. Raises ConfigError where it is about other data or settings already."""
+        """Says what the folder is about. Raises ConfigError where it is about other data or
+        settings already.
+        """
         file = self.folder / ABOUT
         if file.is_file():
             held = read_about(self.folder)
@@ -106,8 +114,9 @@ class Results:
             ):
                 if ours != theirs:
                     raise ConfigError(
-                        f"{self.folder}: expected results of the same {what} ({ours}), got those of others ({theirs}); give "
-                        "another folder with --out, or take the settings back that these were made with (see replay.json there)"
+                        f"{self.folder}: expected results of the same {what} ({ours}), got those of others"
+                        f" ({theirs}); give another folder with --out, or take the settings back that these"
+                        " were made with (see replay.json there)"
                     )
         else:
             _write(file, asdict(about))
@@ -125,8 +134,8 @@ class Results:
         found, about = read_result(file), self._about
         if about and not about.covers(found):
             raise ConfigError(
-                f"{file}: expected a result of data {about.digest} and settings {about.settings}, got one of {found.digest} and "
-                f"{found.settings}; take it out of the folder"
+                f"{file}: expected a result of data {about.digest} and settings {about.settings}, got one of"
+                f" {found.digest} and {found.settings}; take it out of the folder"
             )
         return found
 
@@ -167,26 +176,31 @@ def read_results(folder: Path) -> list[Result]:
     for each in found:
         if not about.covers(each):
             raise ConfigError(
-                f"{folder}: expected results of one data set and one form, got {each.sampler} seed {each.seed} round {each.round} "
-                "of another; take it out"
+                f"{folder}: expected results of one data set and one form, got {each.sampler} seed"
+                f" {each.seed} round {each.round} of another; take it out"
             )
     return found
 
 
 def result_folders(folder: Path) -> list[Path]:
-    """The folder itself where it holds results, or those in it that do. Raises ConfigError when there are none."""
+    """The folder itself where it holds results, or those in it that do. Raises ConfigError when
+    there are none.
+    """
     found = (
         [folder] if (folder / ABOUT).is_file() else sorted(each.parent for each in folder.glob(f"*/{ABOUT}"))
     )
     if not found:
         raise ConfigError(
-            f"expected results of a replay in {folder}, got none; run `fieldloop bench replay` first, or name its --out"
+            f"expected results of a replay in {folder}, got none; run `fieldloop bench replay` first, or name"
+            " its --out"
         )
     return found
 
 
 def curve(results: Sequence[Result], sampler: str, seed: int) -> list[Result]:
-    """The start and all rounds of a sampler that follow one another from it. Raises ConfigError where one does not follow."""
+    """The start and all rounds of a sampler that follow one another from it. Raises ConfigError
+    where one does not follow.
+    """
     by_key = {each.key: each for each in results}
     found = [by_key[START, seed, 0]] if (START, seed, 0) in by_key else []
     labeled = list(found[0].chosen) if found else []
@@ -198,13 +212,16 @@ def curve(results: Sequence[Result], sampler: str, seed: int) -> list[Result]:
 
 
 def check_follows(result: Result, labeled: Sequence[str]) -> None:
-    """Raises ConfigError where a result was not made after these frames, by name in order, had been labeled."""
+    """Raises ConfigError where a result was not made after these frames, by name in order, had been
+    labeled.
+    """
     again = sorted(set(result.chosen) & set(labeled))
     if again or result.before not in ("", labeled_digest(labeled)):
         why = f"it labels {again[0]} again" if again else "others had been labeled before it"
         raise ConfigError(
-            f"{result.sampler} seed {result.seed} round {result.round}: expected a result that follows the rounds before it, got one "
-            f"that does not ({why}); remove it and the later rounds of this sampler and seed, and run again"
+            f"{result.sampler} seed {result.seed} round {result.round}: expected a result that follows the"
+            f" rounds before it, got one that does not ({why}); remove it and the later rounds of this"
+            " sampler and seed, and run again"
         )
 
 
@@ -229,7 +246,8 @@ def _read(file: Path) -> dict[str, Any]:
         tree = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"expected results of a replay, got no {file.name} in {file.parent}; run `fieldloop bench replay` first"
+            f"expected results of a replay, got no {file.name} in {file.parent}; run `fieldloop bench replay`"
+            " first"
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: expected JSON, got {error}; remove it and run again") from None

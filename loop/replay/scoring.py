@@ -37,7 +37,9 @@ def rare_slices(data: ReplayData, settings: ReplaySettings) -> tuple[str, ...]:
 
 
 def mixture_weights(data: ReplayData, settings: ReplaySettings, rows: Ints) -> Reals:
-    """(len(rows),) weights under which the judging frames are composed as the pool is, in the column `weight_by`."""
+    """(len(rows),) weights under which the judging frames are composed as the pool is, in the
+    column `weight_by`.
+    """
     weights = np.ones(len(rows))
     if not settings.weight_by:
         return weights

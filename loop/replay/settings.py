@@ -18,29 +18,52 @@ FILE = "replay.yaml"
 PLACES = frozenset({"weights", "embedder", "sidecar", "device"})
 """Where things lie and where they run: what they are counts by content."""
 RECIPE: dict[str, object] = {
-    "nbs": 8, "optimizer": "AdamW", "lr0": 0.001, "lrf": 0.05, "weight_decay": 0.0005, "warmup_epochs": 0.5,
-    "warmup_bias_lr": 0.0, "rect": True, "mosaic": 0.0, "erasing": 0.0, "fliplr": 0.5, "translate": 0.1, "scale": 0.2,
-    "hsv_h": 0.0, "hsv_s": 0.1, "hsv_v": 0.05, "cache": True, "workers": 0,
-}  # fmt: skip
+    "nbs": 8,
+    "optimizer": "AdamW",
+    "lr0": 0.001,
+    "lrf": 0.05,
+    "weight_decay": 0.0005,
+    "warmup_epochs": 0.5,
+    "warmup_bias_lr": 0.0,
+    "rect": True,
+    "mosaic": 0.0,
+    "erasing": 0.0,
+    "fliplr": 0.5,
+    "translate": 0.1,
+    "scale": 0.2,
+    "hsv_h": 0.0,
+    "hsv_s": 0.1,
+    "hsv_v": 0.05,
+    "cache": True,
+    "workers": 0,
+}
 
 
 class ReplaySettings(BaseModel):
-    """weights: the base checkpoint of every training, seen from the YAML's folder. embedder: "small", a folder or an open_clip name.
+    """weights: the base checkpoint of every training, seen from the YAML's folder. embedder:
+    "small", a folder or an open_clip name.
 
-    sidecar: a CSV with a column file (or path), relative to the CSV; camera, site, sequence and captured_at have their
-    meaning, every other column is a slice. pattern: of the path below the dataset's folder, where there is no sidecar.
-    labeled: column=value of frames that are labeled from the start (split is a column too). held_out: of labeled frames that
-    never train. test: of the frames that judge; empty draws whole groups at random, a share of `test_share`. tuning_share: of
-    the groups kept for tuning; while test judges they are the evaluation frames that production would have. judge: which of
-    the two judges. ungrouped: every frame is its own group.
-    slices: columns, or columns joined by "+", all of the sidecar's when empty. rare_share: a slice with at most this share
-    of the pool is rare. weight_by: a slice column in which the test set is weighted as the pool is composed.
-    initial: share of the pool labeled at random before the first round where nothing is labeled from the start.
+    sidecar: a CSV with a column file (or path), relative to the CSV; camera, site, sequence and
+    captured_at have their meaning, every other column is a slice. pattern: of the path below the
+    dataset's folder, where there is no sidecar.
+    labeled: column=value of frames that are labeled from the start (split is a column too).
+    held_out: of labeled frames that never train. test: of the frames that judge; empty draws whole
+    groups at random, a share of `test_share`. tuning_share: of the groups kept for tuning; while
+    test judges they are the evaluation frames that production would have. judge: which of the two
+    judges. ungrouped: every frame is its own group.
+    slices: columns, or columns joined by "+", all of the sidecar's when empty. rare_share: a slice
+    with at most this share of the pool is rare. weight_by: a slice column in which the test set is
+    weighted as the pool is composed.
+    initial: share of the pool labeled at random before the first round where nothing is labeled
+    from the start.
     budget: frames a round. rounds: how many.
-    epochs, passes: every training is so many epochs of so many image passes. replay: frames of those labeled from the start that
-    come with every training; what was chosen fills the rest, repeated evenly. passes 0: half and half, or more where what
-    is chosen by the last round needs it; twice what is labeled by then where nothing is replayed. train: further ultralytics settings.
-    confidence: below it the pool's detections are not seen. seconds_per_frame, seconds_per_box: what labeling is taken to cost.
+    epochs, passes: every training is so many epochs of so many image passes. replay: frames of
+    those labeled from the start that come with every training; what was chosen fills the rest,
+    repeated evenly. passes 0: half and half, or more where what is chosen by the last round needs
+    it; twice what is labeled by then where nothing is replayed. train: further ultralytics
+    settings.
+    confidence: below it the pool's detections are not seen. seconds_per_frame, seconds_per_box:
+    what labeling is taken to cost.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,8 +101,8 @@ class ReplaySettings(BaseModel):
     def _something_to_choose_from(self) -> ReplaySettings:
         if not self.test and self.test_share + self.tuning_share >= 1:
             raise ValueError(
-                f"expected test_share and tuning_share below 1 together, got {self.test_share:g} and {self.tuning_share:g}, "
-                "which leave nothing to choose from"
+                f"expected test_share and tuning_share below 1 together, got {self.test_share:g} and"
+                f" {self.tuning_share:g}, which leave nothing to choose from"
             )
         return self
 
@@ -89,7 +112,8 @@ class ReplaySettings(BaseModel):
 
 
 def read_settings(dataset: Path, file: Path | None, given: Mapping[str, object]) -> ReplaySettings:
-    """The settings of `file`, or of replay.yaml beside the dataset, under what is given. Paths come back absolute.
+    """The settings of `file`, or of replay.yaml beside the dataset, under what is given. Paths come
+    back absolute.
 
     Raises ConfigError naming the key.
     """
@@ -114,7 +138,9 @@ def read_settings(dataset: Path, file: Path | None, given: Mapping[str, object])
 
 
 def given_settings(words: Sequence[str]) -> dict[str, object]:
-    """key=value words as settings; values are read as YAML, `train.` begins a setting of the trainer. Raises ConfigError."""
+    """key=value words as settings; values are read as YAML, `train.` begins a setting of the
+    trainer. Raises ConfigError.
+    """
     out: dict[str, object] = {}
     train: dict[str, object] = {}
     for word in words:
@@ -127,7 +153,8 @@ def given_settings(words: Sequence[str]) -> dict[str, object]:
 
 
 def settings_hash(settings: ReplaySettings, weights_sha256: str, embedder: str) -> str:
-    """The same for the same settings, whatever the folders, the machine, and how many rounds, samplers or seeds are run.
+    """The same for the same settings, whatever the folders, the machine, and how many rounds,
+    samplers or seeds are run.
 
     passes stands for the rounds it was derived from, so that a longer replay is another one.
     """

@@ -1,4 +1,6 @@
-"""What is known of a frame beside its pixels and boxes: from a CSV, from its path, or from the folder it lies in."""
+"""What is known of a frame beside its pixels and boxes: from a CSV, from its path, or from the
+folder it lies in.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ NAMES = ("file", "path")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """facts: camera, site, sequence, time. columns: everything else that the CSV says, empty values left out."""
+    """facts: camera, site, sequence, time. columns: everything else that the CSV says, empty values
+    left out.
+    """
 
     facts: Facts
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -35,8 +39,9 @@ def read_sidecar(path: Path) -> dict[Path, Known]:
             name = next((each for each in NAMES if each in (reader.fieldnames or ())), None)
             if name is None:
                 raise DatasetError(
-                    f"{path}: expected a column {' or '.join(NAMES)}, got {', '.join(reader.fieldnames or ()) or 'none'}; "
-                    "name the images there, relative to the CSV"
+                    f"{path}: expected a column {' or '.join(NAMES)}, got"
+                    f" {', '.join(reader.fieldnames or ()) or 'none'}; name the images there, relative to"
+                    " the CSV"
                 )
             return {(path.parent / row[name]).resolve(): _known(row, name, path) for row in reader}
     except FileNotFoundError:
@@ -46,7 +51,9 @@ def read_sidecar(path: Path) -> dict[Path, Known]:
 
 
 def read_paths(paths: Sequence[Path], root: Path, pattern: str) -> dict[Path, Known]:
-    """What the paths below `root` say. Raises SourceError for a wrong pattern, DatasetError when it fits nothing."""
+    """What the paths below `root` say. Raises SourceError for a wrong pattern, DatasetError when it
+    fits nothing.
+    """
     compiled = compile_pattern(pattern)
     found = {}
     for path in paths:
@@ -57,7 +64,8 @@ def read_paths(paths: Sequence[Path], root: Path, pattern: str) -> dict[Path, Kn
             found[path] = Known(facts)
     if paths and not found:
         raise DatasetError(
-            f"expected paths that fit the pattern {pattern!r}, got {paths[0].relative_to(root).as_posix()!r}; correct the pattern"
+            f"expected paths that fit the pattern {pattern!r}, got {paths[0].relative_to(root).as_posix()!r};"
+            " correct the pattern"
         )
     return found
 

@@ -25,7 +25,8 @@ Frame = tuple[str, Mapping[str, str]]
 
 
 def parts_of(frames: Sequence[Frame], settings: ReplaySettings) -> tuple[Part, ...]:
-    """The part of each frame; what is left of a group that is labeled in part can be chosen, never judges.
+    """The part of each frame; what is left of a group that is labeled in part can be chosen, never
+    judges.
 
     Raises DatasetError when a selector fits nothing, tears a group apart, or groups are too few.
     """
@@ -73,9 +74,10 @@ def _check_grouped(frames: Sequence[Frame], fixed: Sequence[Part | None]) -> Non
     ]
     if lonely:
         raise DatasetError(
-            f"expected a camera and a time, or a sequence, of every frame, got neither for {len(lonely)} of {len(frames)} (such as "
-            f"{lonely[0].removeprefix(ALONE)}); without groups neighboring frames would lie in both pool and test: give "
-            "--sidecar or --pattern, or --set ungrouped=true where frames are unrelated"
+            f"expected a camera and a time, or a sequence, of every frame, got neither for {len(lonely)} of"
+            f" {len(frames)} (such as {lonely[0].removeprefix(ALONE)}); without groups neighboring frames"
+            " would lie in both pool and test: give --sidecar or --pattern, or --set ungrouped=true where"
+            " frames are unrelated"
         )
 
 
@@ -86,15 +88,17 @@ def _check_whole(frames: Sequence[Frame], fixed: Sequence[Part | None]) -> None:
     torn = next((group for group, parts in seen.items() if parts & {TEST, HELD_OUT} and len(parts) > 1), None)
     if torn is not None:
         raise DatasetError(
-            f"expected every group on one side, got group {torn!r} in {' and '.join(sorted(seen[torn]))}; neighboring frames "
-            "would be on both sides: change the selectors"
+            f"expected every group on one side, got group {torn!r} in {' and '.join(sorted(seen[torn]))};"
+            " neighboring frames would be on both sides: change the selectors"
         )
 
 
 def _drawn(
     frames: Sequence[Frame], fixed: Sequence[Part | None], free: Sequence[str], settings: ReplaySettings
 ) -> dict[str, Part]:
-    """The groups in random order fill test, then tuning, until each holds its share of the frames; the rest is the pool."""
+    """The groups in random order fill test, then tuning, until each holds its share of the frames;
+    the rest is the pool.
+    """
     sizes: dict[str, int] = defaultdict(int)
     for (group, _), part in zip(frames, fixed, strict=True):
         sizes[group] += part is None
@@ -116,6 +120,6 @@ def _drawn(
 def _check_enough(free: Sequence[str]) -> None:
     if len(free) < FEWEST_GROUPS:
         raise DatasetError(
-            f"expected at least {FEWEST_GROUPS} groups (camera-days or sequences) to divide, got {len(free)}; name finer "
-            "sequences in the sidecar, or name the test frames"
+            f"expected at least {FEWEST_GROUPS} groups (camera-days or sequences) to divide, got {len(free)};"
+            " name finer sequences in the sidecar, or name the test frames"
         )

@@ -1,4 +1,5 @@
-"""The curves of a replay in numbers: areas, levels reached, labels saved. Pure: numbers in, numbers out.
+"""The curves of a replay in numbers: areas, levels reached, labels saved. Pure: numbers in, numbers
+out.
 
 Average precision comes in points of 0..100 wherever a margin is given in points.
 """
@@ -21,7 +22,9 @@ DRAWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where a curve reaches a level. censored: "before" where it begins above it, "after" where it never gets there."""
+    """Where a curve reaches a level. censored: "before" where it begins above it, "after" where it
+    never gets there.
+    """
 
     x: float
     censored: Censored = ""
@@ -29,12 +32,14 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """Labels that a sampler needs for what random reaches, by random's. low, high: 95 % by bootstrap over seeds (approximate).
+    """Labels that a sampler needs for what random reaches, by random's. low, high: 95 % by
+    bootstrap over seeds (approximate).
 
-    level: the AP in question. ratio: below 1 saves. censored: of the ratio itself; low 0 and high infinity where the
-    bootstrap's ends are. needed: labels at which random has it. guessed: the sampler has it within its first round, where
-    nothing was measured, so that the ratio stands on a straight line from the start; measured: at which round's end it was
-    seen to have it, by `needed` (infinite where it never has).
+    level: the AP in question. ratio: below 1 saves. censored: of the ratio itself; low 0 and high
+    infinity where the bootstrap's ends are. needed: labels at which random has it. guessed: the
+    sampler has it within its first round, where nothing was measured, so that the ratio stands on a
+    straight line from the start; measured: at which round's end it was seen to have it, by `needed`
+    (infinite where it never has).
     """
 
     level: float
@@ -48,9 +53,11 @@ class Saving:
 
 
 def aubc(x: ArrayLike, y: ArrayLike, low: float, high: float) -> float:
-    """Mean height of the straight-line curve between `low` and `high` (trapezoids); the ends are extended level.
+    """Mean height of the straight-line curve between `low` and `high` (trapezoids); the ends are
+    extended level.
 
-    Where x stays (a round without boxes), the mean of its heights counts. Raises ValueError when x falls.
+    Where x stays (a round without boxes), the mean of its heights counts. Raises ValueError when x
+    falls.
     """
     given, heights = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if len(given) < 1 or np.any(np.diff(given) < 0):
@@ -64,7 +71,9 @@ def aubc(x: ArrayLike, y: ArrayLike, low: float, high: float) -> float:
 
 
 def reach(x: ArrayLike, y: ArrayLike, level: float) -> Reach:
-    """The first x at which the rising curve through the points (isotonic least squares, then straight lines) has `level`."""
+    """The first x at which the rising curve through the points (isotonic least squares, then
+    straight lines) has `level`.
+    """
     xs = np.asarray(x, dtype=np.float64)
     fitted = np.asarray(isotonic_regression(np.asarray(y, dtype=np.float64)).x)
     if fitted[0] >= level:
@@ -86,9 +95,11 @@ def saving(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Saving:
-    """How many labels reach what random reaches at `part` of the way (.5: in the middle, 1: at the end).
+    """How many labels reach what random reaches at `part` of the way (.5: in the middle, 1: at the
+    end).
 
-    x, y, x_random, y_random: (seeds, rounds), rows of the same seeds. What is labeled before the first round counts for both.
+    x, y, x_random, y_random: (seeds, rounds), rows of the same seeds. What is labeled before the
+    first round counts for both.
     """
     tables = [np.asarray(each, np.float64) for each in (x, y, x_random, y_random)]
     means = [table.mean(axis=0) for table in tables]

@@ -56,7 +56,8 @@ def weights_of(settings: ReplaySettings) -> Path:
     """Raises ConfigError when no base checkpoint is named, or none is there."""
     if not settings.weights or not Path(settings.weights).is_file():
         raise ConfigError(
-            f"weights: expected the checkpoint that every training starts from, got {settings.weights or 'nothing'!r}; "
-            "give --weights, or name it in replay.yaml beside the dataset"
+            "weights: expected the checkpoint that every training starts from, got"
+            f" {settings.weights or 'nothing'!r}; give --weights, or name it in replay.yaml beside the"
+            " dataset"
         )
     return Path(settings.weights)

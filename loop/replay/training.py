@@ -1,4 +1,6 @@
-"""One training of a replay: from the base checkpoint, in exactly as many image passes as every other."""
+"""One training of a replay: from the base checkpoint, in exactly as many image passes as every
+other.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ SEEDS_TRIED = 16
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where trainings are made. images: a folder of this very data that holds every trainable frame as images/<hash> and labels/<hash>."""
+    """Where trainings are made. images: a folder of this very data that holds every trainable frame
+    as images/<hash> and labels/<hash>.
+    """
 
     data: ReplayData
     settings: ReplaySettings
@@ -46,7 +50,9 @@ class Workshop:
                 self._lay_out(frame)
 
     def train(self, rows: Ints, seed: int, run: Path, progress: Progress) -> Path:
-        """The candidate checkpoint of a training on the replayed labeled frames and `rows` of the pool."""
+        """The candidate checkpoint of a training on the replayed labeled frames and `rows` of the
+        pool.
+        """
         shutil.rmtree(run / "data", ignore_errors=True)
         run = run.absolute()
         (run / "data").mkdir(parents=True)
@@ -75,7 +81,9 @@ class Workshop:
         return self.trainer.train(spec, progress, lambda: False).weights
 
     def epoch(self, rows: Ints, seed: int) -> list[int]:
-        """Rows of one epoch, as many as of every other; the replayed part is the same for every sampler of a seed."""
+        """Rows of one epoch, as many as of every other; the replayed part is the same for every
+        sampler of a seed.
+        """
         old = replayed(self.data, self.settings.replay, seed)
         return filled(old, rows.tolist(), passes_of(self.data, self.settings))
 
@@ -93,7 +101,9 @@ class Workshop:
 
 
 def start_rows(data: ReplayData, settings: ReplaySettings, seed: int) -> Ints:
-    """The pool's frames that are labeled before the first round: none where a labeled set is given, else random ones."""
+    """The pool's frames that are labeled before the first round: none where a labeled set is given,
+    else random ones.
+    """
     if LABELED in data.parts:
         return np.zeros(0, dtype=np.int64)
     pool = data.rows(POOL)
@@ -102,7 +112,9 @@ def start_rows(data: ReplayData, settings: ReplaySettings, seed: int) -> Ints:
 
 
 def passes_of(data: ReplayData, settings: ReplaySettings) -> int:
-    """Image passes in an epoch of every training: as set, or enough for what any of the first seeds replays and all rounds choose."""
+    """Image passes in an epoch of every training: as set, or enough for what any of the first seeds
+    replays and all rounds choose.
+    """
     if settings.passes:
         return settings.passes
     grown = len(start_rows(data, settings, 0)) + settings.rounds * settings.budget
@@ -112,7 +124,9 @@ def passes_of(data: ReplayData, settings: ReplaySettings) -> int:
 
 
 def replayed(data: ReplayData, count: int, seed: int) -> list[int]:
-    """Rows of the frames labeled from the start that come with every training, drawn as a round draws them."""
+    """Rows of the frames labeled from the start that come with every training, drawn as a round
+    draws them.
+    """
     rows = data.rows(LABELED)
     if not count or not len(rows):
         return []
@@ -122,14 +136,15 @@ def replayed(data: ReplayData, count: int, seed: int) -> list[int]:
 
 
 def filled(old: Sequence[int], new: Sequence[int], passes: int) -> list[int]:
-    """`passes` rows: the old ones, and the new ones as evenly repeated as possible; without new ones the old are repeated.
+    """`passes` rows: the old ones, and the new ones as evenly repeated as possible; without new
+    ones the old are repeated.
 
     Raises ValueError when they are too many: then some would be labeled in vain.
     """
     if len(old) + len(new) > passes or not (old or new):
         raise ValueError(
-            f"expected 1 to {passes} frames for the {passes} passes of an epoch, got {len(old)} replayed and {len(new)} new; "
-            "raise passes, or lower replay, budget or rounds"
+            f"expected 1 to {passes} frames for the {passes} passes of an epoch, got {len(old)} replayed and"
+            f" {len(new)} new; raise passes, or lower replay, budget or rounds"
         )
     grown = new or old
     kept = old if new else ()

@@ -1,4 +1,6 @@
-"""Many seeds at once: each worker process takes the next seed and does all its rounds; files say what is done."""
+"""Many seeds at once: each worker process takes the next seed and does all its rounds; files say
+what is done.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class Job:
 
 
 def replay(job: Job, say: Say, progress: Progress) -> None:
-    """Runs what has no file yet. Raises ConfigError, DatasetError, TrainingFailed; what is done stays."""
+    """Runs what has no file yet. Raises ConfigError, DatasetError, TrainingFailed; what is done
+    stays.
+    """
     for sampler in job.samplers:
         check_sampler(sampler)
     workers = max(1, min(job.workers, len(job.seeds)))
@@ -114,8 +118,9 @@ def _described(bench: Bench, job: Job) -> str:
     left_out = bench.data.left_out
     gone = f"; left out or mended {len(left_out)}, the first: {left_out[0]}" if left_out else ""
     return (
-        f"{about.data}: {parts}{rare}{gone}; {len(job.samplers)} samplers x {len(job.seeds)} seeds x {bench.settings.rounds} rounds of "
-        f"{bench.settings.budget}; every training {bench.settings.epochs} epochs of {bench.settings.passes} passes"
+        f"{about.data}: {parts}{rare}{gone}; {len(job.samplers)} samplers x {len(job.seeds)} seeds x"
+        f" {bench.settings.rounds} rounds of {bench.settings.budget}; every training {bench.settings.epochs}"
+        f" epochs of {bench.settings.passes} passes"
     )
 
 

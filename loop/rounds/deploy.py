@@ -10,7 +10,9 @@ from loop.project.weights import check_weights, sync_deployed
 
 
 def promote(project: Project, model_id: int, reason: str, expected: int | None = None) -> ModelRow:
-    """Puts a model into production. Raises Conflict when another model than `expected` is there now."""
+    """Puts a model into production. Raises Conflict when another model than `expected` is there
+    now.
+    """
     with write(project.engine) as session:
         chosen = model(session, model_id)
         check_weights(project, chosen)

@@ -29,7 +29,9 @@ from loop.project.wiring import Parts
 
 
 def freeze_dataset(project: Project, view: CoverageView, row: RoundRow) -> int:
-    """Freezes, exports and checks the dataset of a round; the id of its version. Raises DatasetError."""
+    """Freezes, exports and checks the dataset of a round; the id of its version. Raises
+    DatasetError.
+    """
     manifest = build_manifest(project, view, row)
     out = project.datasets / manifest.sha256[:16]
     export_yolo(manifest, project.store, out)
@@ -45,7 +47,8 @@ def freeze_dataset(project: Project, view: CoverageView, row: RoundRow) -> int:
 
 
 def ensure_analyzed(parts: Parts, row: RoundRow, progress: Progress, analyze: bool) -> None:
-    """What had come in when the round was opened is analyzed by the current models, here and now where `analyze` says so.
+    """What had come in when the round was opened is analyzed by the current models, here and now
+    where `analyze` says so.
 
     Raises Waiting where that is somebody else's work, ModelError where a model cannot do it.
     """
@@ -56,8 +59,9 @@ def ensure_analyzed(parts: Parts, row: RoundRow, progress: Progress, analyze: bo
         raise ModelError("; ".join(f"{kind}: {why}" for kind, why in report.failures.items()))
     if backlog_of(parts, row.created_at).waiting:
         raise Waiting(
-            f"expected everything that had come in when round {row.id} was opened to be analyzed by the current models, got a part; "
-            "`fieldloop serve` goes on by itself when it is, or run `fieldloop round advance` then"
+            f"expected everything that had come in when round {row.id} was opened to be analyzed by the"
+            " current models, got a part; `fieldloop serve` goes on by itself when it is, or run `fieldloop"
+            " round advance` then"
         )
 
 

@@ -35,8 +35,9 @@ TRAINING_WORLD = "like the training set (held out)"
 class HeldOut:
     """Frames that judge and never train, row by row.
 
-    weights: 1 / inclusion probability, 0 where the overall estimate leaves it out. targets: names of the conditions and
-    classes that the round was to mend, as far as they can be judged. slice_ids: by "condition NAME" and "class NAME".
+    weights: 1 / inclusion probability, 0 where the overall estimate leaves it out. targets: names
+    of the conditions and classes that the round was to mend, as far as they can be judged.
+    slice_ids: by "condition NAME" and "class NAME".
     """
 
     rows: list[FrameRow]
@@ -56,7 +57,9 @@ def judge_candidate(
     row: RoundRow,
     progress: Progress,
 ) -> Verdict:
-    """Runs both models over the held-out frames, in turns. Raises RoundError when there is nothing to judge on."""
+    """Runs both models over the held-out frames, in turns. Raises RoundError when there is nothing
+    to judge on.
+    """
     held = held_out(project, view, row)
     before: list[Detections] = []
     after: list[Detections] = []
@@ -88,7 +91,9 @@ def judge_candidate(
 
 
 def held_out(project: Project, view: CoverageView, row: RoundRow) -> HeldOut:
-    """Everything labeled for evaluation, with the conditions it is judged under. Raises RoundError when that is nothing."""
+    """Everything labeled for evaluation, with the conditions it is judged under. Raises RoundError
+    when that is nothing.
+    """
     check_held_out(project)
     with read(project.engine) as session:
         labeled = labels(session, purpose=Purpose.EVALUATION)
@@ -129,8 +134,8 @@ def check_held_out(project: Project) -> None:
         if count_labels(session, purpose=Purpose.EVALUATION):
             return
     raise RoundError(
-        "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label Studio, "
-        "or import a dataset with a val split"
+        "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label"
+        " Studio, or import a dataset with a val split"
     )
 
 
@@ -146,7 +151,8 @@ def _conditions(
     drawn: Mapping[int, int | None],
     known: Sequence[SliceRow],
 ) -> dict[str, Bools]:
-    """Slices that evaluation frames were drawn by, with every frame that shows them, and the training set's own world.
+    """Slices that evaluation frames were drawn by, with every frame that shows them, and the
+    training set's own world.
 
     drawn: by frame, the slice it was drawn by, None for ordinary frames.
     """

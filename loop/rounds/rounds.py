@@ -1,7 +1,8 @@
-"""Rounds: freeze, train, judge, promote. A step does repeatable work and answers the next status, or None to wait.
+"""Rounds: freeze, train, judge, promote. A step does repeatable work and answers the next status,
+or None to wait.
 
-A status moves by compare-and-set; whatever stops a process, the step is done again from its beginning, and training goes on
-from its last whole epoch.
+A status moves by compare-and-set; whatever stops a process, the step is done again from its
+beginning, and training goes on from its last whole epoch.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ Step = Callable[[Parts, RoundRow, Progress], Next | None]
 
 
 def start(parts: Parts) -> int:
-    """Opens a round from the deployed model. Raises Conflict while another is open, ProjectError without a model."""
+    """Opens a round from the deployed model. Raises Conflict while another is open, ProjectError
+    without a model.
+    """
     project = parts.project
     deployed_weights(project)
     settings = project.settings.round.model_dump()
@@ -69,7 +72,8 @@ def start(parts: Parts) -> int:
 def run(parts: Parts, progress: Progress, analyze: bool = True) -> RoundRow | None:
     """Takes the open round as far as it goes. None when there is none, or another process has it.
 
-    analyze: before freezing, what the current models have not seen is analyzed here; otherwise Waiting is raised until it is.
+    analyze: before freezing, what the current models have not seen is analyzed here; otherwise
+    Waiting is raised until it is.
     """
     with exclusive(parts.project.engine, "round") as mine:
         if not mine:
@@ -86,7 +90,9 @@ def run(parts: Parts, progress: Progress, analyze: bool = True) -> RoundRow | No
 
 
 def step_or_start(parts: Parts, progress: Progress) -> str:
-    """What `fieldloop serve` does: goes on with the open round, or starts one when enough new labels are there."""
+    """What `fieldloop serve` does: goes on with the open round, or starts one when enough new
+    labels are there.
+    """
     project = parts.project
     if current(project) is None:
         wanted = project.settings.round.labels
@@ -102,7 +108,9 @@ def step_or_start(parts: Parts, progress: Progress) -> str:
 
 
 def start_if_labeled(parts: Parts) -> str:
-    """What `fieldloop serve` does at the times of round.at: opens a round, unless one is open or nothing new is labeled."""
+    """What `fieldloop serve` does at the times of round.at: opens a round, unless one is open or
+    nothing new is labeled.
+    """
     if current(parts.project) is not None:
         return ""
     if not new_labels(parts.project):
@@ -119,7 +127,9 @@ def new_labels(project: Project) -> int:
 
 
 def cancel(parts: Parts) -> RoundRow:
-    """Stops the open round; one that waits for approval is rejected. Raises RoundError when none is open."""
+    """Stops the open round; one that waits for approval is rejected. Raises RoundError when none is
+    open.
+    """
     project = parts.project
     row = current(project)
     if row is None:
@@ -198,7 +208,9 @@ def _step(parts: Parts, row: RoundRow, progress: Progress) -> bool:
 
 
 def _check_models(project: Project, row: RoundRow) -> None:
-    """Raises ProjectError, with the round left open, where weights that a step would use were changed on disk."""
+    """Raises ProjectError, with the round left open, where weights that a step would use were
+    changed on disk.
+    """
     if row.status not in (RoundStatus.TRAINING, RoundStatus.JUDGING):
         return
     with read(project.engine) as session:
@@ -208,17 +220,23 @@ def _check_models(project: Project, row: RoundRow) -> None:
 
 
 def _after_death(project: Project, row: RoundRow, error: TrainingKilled) -> Next | None:
-    """None, and the round stays in training, unless its process died at the same epoch again and again."""
+    """None, and the round stays in training, unless its process died at the same epoch again and
+    again.
+    """
     log.error("round %d: %s", row.id, error)
     kept = reread(project, row.id).progress
     deaths = kept.get("deaths", 0) + 1 if kept.get("died_after") == error.epoch else 1
     said = f"expected training to end with a result, got its process {error.how} after epoch {error.epoch}"
     if deaths >= DEATHS:
-        said += f", {DEATHS} times; give it more memory, or lower round.batch or round.imgsz, then run `fieldloop round start`"
+        said += (
+            f", {DEATHS} times; give it more memory, or lower round.batch or round.imgsz, then run `fieldloop"
+            " round start`"
+        )
         return Next(RoundStatus.FAILED, {"error": said})
     said += (
-        f" ({deaths} of at most {DEATHS} times there); `fieldloop round advance` goes on from epoch {error.epoch + 1}, as "
-        f"`fieldloop serve` does by itself; its log is {project.rounds / str(row.id) / 'train.log'}"
+        f" ({deaths} of at most {DEATHS} times there); `fieldloop round advance` goes on from epoch"
+        f" {error.epoch + 1}, as `fieldloop serve` does by itself; its log is"
+        f" {project.rounds / str(row.id) / 'train.log'}"
     )
     with write(project.engine) as session:
         changed = {"progress": {**kept, "deaths": deaths, "died_after": error.epoch}, "error": said}
@@ -312,7 +330,9 @@ def _promoted_or_failed(project: Project, row: RoundRow) -> Next | None:
 
 
 def _promote(project: Project, row: RoundRow) -> bool:
-    """Status and deployment change in one transaction; the file follows. Raises Conflict, ProjectError."""
+    """Status and deployment change in one transaction; the file follows. Raises Conflict,
+    ProjectError.
+    """
     with read(project.engine) as session:
         check_weights(project, model(session, _set(row.candidate_id)))
     with write(project.engine) as session:

@@ -1,4 +1,6 @@
-"""What labeled frames teach about choosing the next ones: what confidence means, how far expected loss is right, what a label costs."""
+"""What labeled frames teach about choosing the next ones: what confidence means, how far expected
+loss is right, what a label costs.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,8 @@ LONGEST_S = 600.0
 
 @dataclass(frozen=True, eq=False)
 class MatchedFrames:
-    """Frames that are labeled, never trained and seen by the current detector. group: (H,). missed: (H,), 0 where nobody
-    knows. production: (H,) bool.
+    """Frames that are labeled, never trained and seen by the current detector. group: (H,). missed:
+    (H,), 0 where nobody knows. production: (H,) bool.
     """
 
     matches: Sequence[ImageMatch]
@@ -50,7 +52,9 @@ class MatchedFrames:
 
 
 def calibrated(project: Project, view: CoverageView) -> Calibrated:
-    """From evaluation frames and the held-out part of the imported dataset, and from how long the answers so far took."""
+    """From evaluation frames and the held-out part of the imported dataset, and from how long the
+    answers so far took.
+    """
     held = _held_out(project, view)
     with read(project.engine) as session:
         cost = _cost(session)
@@ -60,7 +64,8 @@ def calibrated(project: Project, view: CoverageView) -> Calibrated:
 def trust(held: MatchedFrames, seed: int) -> float:
     """Of expected loss that was calibrated on other frames: see `trust_of`.
 
-    By frames of production once there are 40 of them, because that is what is chosen from; before, by the imported ones.
+    By frames of production once there are 40 of them, because that is what is chosen from; before,
+    by the imported ones.
     """
     chosen = np.flatnonzero(held.production)
     if len(chosen) < FEW_FRAMES:
@@ -86,7 +91,9 @@ def out_of_fold(held: MatchedFrames) -> Reals:
 
 
 def fitted_cost(boxes: Reals, seconds: Reals) -> Cost:
-    """Non-negative least squares of seconds on a constant and the number of boxes; unknown below 30 answers that were timed."""
+    """Non-negative least squares of seconds on a constant and the number of boxes; unknown below 30
+    answers that were timed.
+    """
     timed = np.isfinite(seconds) & (seconds > 0) & (seconds <= LONGEST_S)
     if timed.sum() < FEW_ANSWERS:
         return Cost()

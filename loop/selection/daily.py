@@ -28,10 +28,12 @@ ANALYZED_SHARE = 0.8
 def select_daily(
     parts: Parts, progress: Progress, show: Callable[[CoverageView], None] = lambda view: None
 ) -> SelectReport:
-    """What `fieldloop serve` selects: a share of the frames that are new since its last batch, within the day's budget.
+    """What `fieldloop serve` selects: a share of the frames that are new since its last batch,
+    within the day's budget.
 
-    show: is given the view that was chosen from, once the batch is kept. Raises Waiting while most of production, after a
-    promotion say, has yet to be analyzed by the current models: frames seen first are no fair choice.
+    show: is given the view that was chosen from, once the batch is kept. Raises Waiting while most
+    of production, after a promotion say, has yet to be analyzed by the current models: frames seen
+    first are no fair choice.
     """
     with exclusive(parts.project.engine, "select") as mine:
         return _daily(parts, progress, show) if mine else SelectReport(busy=True)
@@ -63,8 +65,8 @@ def _wait_for_analysis(parts: Parts) -> None:
     found = producers.backlog_of(parts)
     if found.analyzed < ANALYZED_SHARE * found.production:
         raise Waiting(
-            f"expected {ANALYZED_SHARE:.0%} of production to be analyzed by the current models before frames are chosen each "
-            "day, got less; selection goes on by itself when analysis is that far"
+            f"expected {ANALYZED_SHARE:.0%} of production to be analyzed by the current models before frames"
+            " are chosen each day, got less; selection goes on by itself when analysis is that far"
         )
 
 
@@ -81,5 +83,7 @@ def _remember_considered(project: Project, view: CoverageView) -> None:
 
 
 def _grown(share: float, before: int, now: int) -> int:
-    """By how many whole frames the share of all grew: nothing is lost to rounding over many small batches."""
+    """By how many whole frames the share of all grew: nothing is lost to rounding over many small
+    batches.
+    """
     return math.floor(share * now + 1e-9) - math.floor(share * before + 1e-9)

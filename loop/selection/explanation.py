@@ -1,4 +1,6 @@
-"""What a batch buys: coverage, conditions, classes, redundancy and hours, for people and for programs."""
+"""What a batch buys: coverage, conditions, classes, redundancy and hours, for people and for
+programs.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ from samplers.batch_value import worth_of
 
 @dataclass(frozen=True)
 class ConditionBought:
-    """frames: of the batch that show it; one can show several. labeled, queued: before it. wanted: more that are lacking, of which
-    the batch's are a part. untold: labeled frames of which nobody knows whether they show it.
+    """frames: of the batch that show it; one can show several. labeled, queued: before it. wanted:
+    more that are lacking, of which the batch's are a part. untold: labeled frames of which nobody
+    knows whether they show it.
     """
 
     name: str
@@ -51,7 +54,9 @@ class Nearest:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Rows of production. train: (k,). evaluation: (e,). components: (k,) what chose each frame that trains."""
+    """Rows of production. train: (k,). evaluation: (e,). components: (k,) what chose each frame
+    that trains.
+    """
 
     train: Ints
     evaluation: Ints
@@ -60,10 +65,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Of the frames that train, but for what labeling costs: hours and boxes are those of all. coverage, redundancy: see
-    `Worth`, by what is labeled or queued; what a labeler skipped covers nothing. components: frames by what chose them.
+    """Of the frames that train, but for what labeling costs: hours and boxes are those of all.
+    coverage, redundancy: see `Worth`, by what is labeled or queued; what a labeler skipped covers
+    nothing. components: frames by what chose them.
 
-    trust: 0..1, how far expected loss counted. timed: whether the hours come from how long the answers so far took.
+    trust: 0..1, how far expected loss counted. timed: whether the hours come from how long the
+    answers so far took.
     nearest: by chosen frame, what it resembles most of all that is labeled.
     """
 
@@ -119,15 +126,19 @@ def lines(of: Explanation) -> list[str]:
         if of.timed
         else "by a rule of thumb, until 30 answers have been timed"
     )
+    chosen = ", ".join(f"{count} {component}" for component, count in of.components.items())
     return [
         f"covers     {of.coverage_before:.1%} of production before, {of.coverage_after:.1%} with it",
         f"costs      about {of.hours:.1f} hours of labeling, {of.boxes:.0f} boxes ({source})",
-        f"redundant  {of.redundancy:.1%}: how far its frames are covered by each other and by what is labeled or queued",
-        f"chosen by  {', '.join(f'{count} {component}' for component, count in of.components.items()) or 'nothing'}; "
-        f"the model's uncertainty counts {of.trust:.0%}",
+        (
+            f"redundant  {of.redundancy:.1%}: how far its frames are covered by each other and by what is"
+            " labeled or queued"
+        ),
+        f"chosen by  {chosen or 'nothing'}; the model's uncertainty counts {of.trust:.0%}",
         *(
-            f"condition  {each.name}: {counted(each.frames, 'frame')}; {each.labeled} labeled"
-            f"{f' (of {each.untold} more it is not known)' if each.untold else ''}, {each.queued} queued, {each.wanted} more wanted"
+            f"condition  {each.name}: {counted(each.frames, 'frame')}; {each.labeled}"
+            f" labeled{f' (of {each.untold} more it is not known)' if each.untold else ''}, {each.queued}"
+            f" queued, {each.wanted} more wanted"
             for each in of.conditions
         ),
         *(
@@ -148,7 +159,9 @@ def told_boxes(boxes: float) -> str:
 
 
 def _expected(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
-    """(C,) objects of each class among the boxes that were found in these frames, by what confidence has come to mean."""
+    """(C,) objects of each class among the boxes that were found in these frames, by what
+    confidence has come to mean.
+    """
     boxes, chance = found.boxes.take(rows), chances_of(found, rows, calibrated).values
     if boxes.class_scores is None:
         return np.bincount(boxes.class_id.values, chance, len(found.classes)).astype(np.float64)

@@ -43,7 +43,9 @@ def evaluation_line(condition: str) -> str:
 
 
 def gap_in_words(gap: Gap) -> str:
-    """Its name, and how rare it is in the training set: night (3.0% of new images, 0.0% of training images)."""
+    """Its name, and how rare it is in the training set: night (3.0% of new images, 0.0% of training
+    images).
+    """
     name = _shortened(gap.name.removeprefix("class: ") if gap.kind == "class" else gap.name)
     new, old = f"{gap.production_share:.1%} of new images", f"{gap.training_share:.1%} of"
     if gap.kind == "class":

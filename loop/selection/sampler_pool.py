@@ -18,12 +18,16 @@ from samplers.expected_loss import expected_loss
 from samplers.ragged import Ragged
 
 ENOUGH = 30
-"""Labeled frames of a condition that a detector learns it from, roughly; more where production shows it more."""
+"""Labeled frames of a condition that a detector learns it from, roughly; more where production
+shows it more.
+"""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that a labeler spends on a frame and on each of its boxes; known: measured from answers, not assumed."""
+    """Seconds that a labeler spends on a frame and on each of its boxes; known: measured from
+    answers, not assumed.
+    """
 
     frame: float = 10.0
     box: float = 7.0
@@ -32,7 +36,9 @@ class Cost:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What the answers so far have taught. trust: 0..1, how far expected loss predicts what the detector gets wrong."""
+    """What the answers so far have taught. trust: 0..1, how far expected loss predicts what the
+    detector gets wrong.
+    """
 
     calibration: Calibration = field(default_factory=lambda: Calibration(None, {}))
     trust: float = 0.0
@@ -42,7 +48,9 @@ class Calibrated:
 def pool_of(
     found: Comparison, rows: Ints, rules: Rules, calibrated: Calibrated, queries: ArrayLike | None = None
 ) -> Pool:
-    """The production frames of these rows as a pool. queries: (Q, D) what is looked for, by `targeted`."""
+    """The production frames of these rows as a pool. queries: (Q, D) what is looked for, by
+    `targeted`.
+    """
     strata, production = found.strata, found.production
     boxes = found.boxes.take(rows)
     return Pool.of(
@@ -89,7 +97,9 @@ def seconds_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
 
 
 def wanted_of(found: Comparison, rules: Rules) -> Ints:
-    """(S,) how many more frames each stratum needs, what is queued to be trained on already taken off."""
+    """(S,) how many more frames each stratum needs, what is queued to be trained on already taken
+    off.
+    """
     lacking = [_lacking(gap, len(found.training)) for gap in found.gaps]
     wanted: Ints = np.maximum(np.array(lacking, dtype=np.int64) - queued_of(found, rules), 0)
     return wanted
@@ -106,17 +116,23 @@ def showing(found: Comparison, rows: Ints) -> Ints:
 
 
 def queued_rows(found: Comparison, rules: Rules) -> Ints:
-    """Rows of production that are queued to be trained on; one that a labeler skipped never will be."""
+    """Rows of production that are queued to be trained on; one that a labeler skipped never will
+    be.
+    """
     return np.setdiff1d(_coming(found, rules), rules.skipped)
 
 
 def _coming(found: Comparison, rules: Rules) -> Ints:
-    """Rows of production that were asked for and are not in the training set; what judges models never will be."""
+    """Rows of production that were asked for and are not in the training set; what judges models
+    never will be.
+    """
     trained = np.isin(found.production.seq, found.training.seq)
     return np.flatnonzero(rules.engaged & rules.in_pool & ~trained)
 
 
 def _lacking(gap: Gap, training: int) -> int:
-    """Until the training frames of which it is known show the condition as often as production does, and often enough at all."""
+    """Until the training frames of which it is known show the condition as often as production
+    does, and often enough at all.
+    """
     known = gap.training_known * training
     return math.ceil(max(gap.production_share * known, ENOUGH) - gap.labeled(training))

@@ -13,9 +13,11 @@ from loop.base.errors import ConfigError
 
 
 def query_vectors(embedder: Embedder, given: Sequence[str]) -> tuple[Array, ...]:
-    """One (D,) unit vector for each: of the picture where there is such a file, of the sentence otherwise.
+    """One (D,) unit vector for each: of the picture where there is such a file, of the sentence
+    otherwise.
 
-    Raises ConfigError for a file that is no image, a sentence of words that the embedder never met, and for an empty one.
+    Raises ConfigError for a file that is no image, a sentence of words that the embedder never met,
+    and for an empty one.
     """
     return tuple(_query(embedder, text) for text in given)
 
@@ -29,8 +31,8 @@ def _query(embedder: Embedder, text: str) -> Array:
         raise ConfigError(f"--like: expected a sentence or an image file, found no file {text}")
     if unknown := embedder.unknown_words([text]):
         raise ConfigError(
-            f"--like: expected words that the embedder knows, got {', '.join(unknown)}; say it otherwise, or give an image "
-            "file that shows it"
+            f"--like: expected words that the embedder knows, got {', '.join(unknown)}; say it otherwise, or"
+            " give an image file that shows it"
         )
     vector: Array = embedder.embed_text([text])[0]
     return vector

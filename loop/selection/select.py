@@ -1,4 +1,6 @@
-"""Select: the frames most worth labeling, each with its reason, and random ones that judge the next model."""
+"""Select: the frames most worth labeling, each with its reason, and random ones that judge the next
+model.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ NOTHING_SOUGHT = "nothing to look for was given (--like): targeted chose as k_ce
 class Request:
     """What a batch is asked to be.
 
-    seed: None takes the project's, moved on by the number of batches. explain: say what the batch buys.
+    seed: None takes the project's, moved on by the number of batches. explain: say what the batch
+    buys.
     queries: (D,) unit vectors of what is looked for, by `targeted`.
     """
 
@@ -56,7 +59,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Chosen:
-    """One frame of a batch. rank: from 0, best first. priority: 1 for the most valuable, falling. probability: to be drawn, of frames that chance chose."""
+    """One frame of a batch. rank: from 0, best first. priority: 1 for the most valuable, falling.
+    probability: to be drawn, of frames that chance chose.
+    """
 
     frame: int
     content_hash: str
@@ -74,10 +79,11 @@ class Chosen:
 
 @dataclass
 class SelectReport:
-    """batch: its id, None for a dry run or when nothing was left to choose. busy: another process is selecting.
+    """batch: its id, None for a dry run or when nothing was left to choose. busy: another process
+    is selecting.
 
-    note: says so where it was chosen from a part of production only. lacking: why there are fewer frames than
-    were asked for. explanation: what the batch buys, where that was asked for.
+    note: says so where it was chosen from a part of production only. lacking: why there are fewer
+    frames than were asked for. explanation: what the batch buys, where that was asked for.
     """
 
     batch: int | None = None
@@ -98,7 +104,10 @@ class SelectReport:
             )
             return [f"nothing left to choose{why}", *note]
         train = sum(item.purpose == Purpose.TRAIN for item in self.chosen)
-        head = f"{train} frames to train on and {len(self.chosen) - train} to evaluate with, by {self.strategy} (seed {self.seed})"
+        head = (
+            f"{train} frames to train on and {len(self.chosen) - train} to evaluate with, by {self.strategy}"
+            f" (seed {self.seed})"
+        )
         rows = [f"{item.rank + 1:>4}  {item.camera:<18} {item.reason}" for item in self.chosen]
         return [
             head,
@@ -218,7 +227,9 @@ def _check_strategy(name: str) -> None:
 
 
 def _share_of(budget: int, share: float, spent: int) -> int:
-    """How many of `budget` are the share's, so that it is kept over many batches of one frame each too."""
+    """How many of `budget` are the share's, so that it is kept over many batches of one frame each
+    too.
+    """
     before, after = (math.floor(total * share + 0.5) for total in (spent, spent + budget))
     return min(budget, after - before)
 
@@ -269,7 +280,9 @@ def _slice_id(view: CoverageView, strata: Strata, code: int) -> int | None:
 
 
 def _merged(view: CoverageView, train: _Part, evaluation: _Part) -> list[Chosen]:
-    """Both parts spread evenly over one order, so that a labeler who stops early has done some of each."""
+    """Both parts spread evenly over one order, so that a labeler who stops early has done some of
+    each.
+    """
     parts = (train, evaluation)
     places = sorted(((i + 0.5) / len(part), n, i) for n, part in enumerate(parts) for i in range(len(part)))
     names = {view.slice_ids[gap.key]: gap.name for gap in view.gaps}

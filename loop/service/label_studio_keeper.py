@@ -1,4 +1,6 @@
-"""Our own Label Studio beside the service: started with it, started again when it dies, left alone when a person stops it."""
+"""Our own Label Studio beside the service: started with it, started again when it dies, left alone
+when a person stops it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ RETRY_S = (5.0, 15.0, 60.0, 300.0)
 
 
 class Keeper:
-    """Looks after the server in a thread of its own until `stop` is set. url: where people label, "" while it is away."""
+    """Looks after the server in a thread of its own until `stop` is set. url: where people label,
+    "" while it is away.
+    """
 
     def __init__(self, parts: Parts, stop: threading.Event, say: Callable[[str], None]) -> None:
         self.url = parts.project.settings.label_studio.url
@@ -40,7 +44,8 @@ class Keeper:
                 server = self._launch() if wanted else status(self._parts.project.label_studio)
                 wanted = False
                 dead = 0 if server or not self._left_a_record() else dead + 1
-                # Whoever stops the server removes its record a moment after its process: one look is not enough.
+                # Whoever stops the server removes its record a moment after its process: one look is not
+                # enough.
                 wanted = dead >= 2
                 self.url = server.url if server and server.ready else ""
                 self._failures = 0

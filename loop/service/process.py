@@ -34,7 +34,8 @@ END_WITHIN_S = 7.0
 
 
 def serve(parts: Parts, stop: threading.Event, say: Say, own_label_studio: bool = True) -> int:
-    """Leads the project until `stop` is set; the exit code. What is wrong with the settings is said before anything starts.
+    """Leads the project until `stop` is set; the exit code. What is wrong with the settings is said
+    before anything starts.
 
     Raises ConfigError, ProjectError.
     """
@@ -108,7 +109,9 @@ def _start_pages(service: Service, keeper: Keeper, say: Say) -> uvicorn.Server:
 
 
 def listen(web: Web, say: Say) -> socket.socket:
-    """A socket on the configured address, or on any free port where another program has that one. Raises ConfigError."""
+    """A socket on the configured address, or on any free port where another program has that one.
+    Raises ConfigError.
+    """
     try:
         return _bound(web.host, web.port)
     except OSError as error:

@@ -32,7 +32,9 @@ WELL_AGAIN = "goes on"
 
 
 class Stopping(BaseException):
-    """The service is asked to end; no stage may take it for a failure of its own, so it is no Exception."""
+    """The service is asked to end; no stage may take it for a failure of its own, so it is no
+    Exception.
+    """
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Service:
         self.scheduler.start()
 
     def wake(self, name: str) -> None:
-        """Runs a job now rather than at the end of its interval; one that waits for a date goes on waiting."""
+        """Runs a job now rather than at the end of its interval; one that waits for a date goes on
+        waiting.
+        """
         if not self.stop.is_set() and isinstance(self.triggers.get(name), IntervalTrigger):
             self.scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
@@ -88,14 +92,18 @@ class Service:
         return self.scheduler.running and thread is not None and thread.is_alive()
 
     def health(self) -> dict[str, Any]:
-        """Whether it is alive, and the state of each job that has a trigger; asks neither database nor Label Studio."""
+        """Whether it is alive, and the state of each job that has a trigger; asks neither database
+        nor Label Studio.
+        """
         return {
             "ok": self.alive(),
             "jobs": {job.name: self.states[job.name] for job in self.jobs if job.name in self.triggers},
         }
 
     def shut_down(self) -> bool:
-        """Asks every job to stop; False when one did not within STOP_WITHIN_S: it may be killed then, as any stage may."""
+        """Asks every job to stop; False when one did not within STOP_WITHIN_S: it may be killed
+        then, as any stage may.
+        """
         self.stop.set()
         waiter = threading.Thread(target=self.scheduler.shutdown, kwargs={"wait": True}, daemon=True)
         waiter.start()
@@ -106,7 +114,9 @@ class Service:
         self.states[name] = replace(self.states[name], **changes)
 
     def _recall(self) -> None:
-        """What the ledger says, so that a job that failed before a restart is known to be well again after it."""
+        """What the ledger says, so that a job that failed before a restart is known to be well
+        again after it.
+        """
         with read(self.parts.project.engine) as session:
             runs = last_runs(session)
         for name in self.states.keys() & runs.keys():
@@ -114,7 +124,9 @@ class Service:
 
 
 def run_job(service: Service, job: Job) -> None:
-    """One run with its line in the ledger; never raises, so that one failure does not take the schedule along."""
+    """One run with its line in the ledger; never raises, so that one failure does not take the
+    schedule along.
+    """
     if service.stop.is_set():
         return
 

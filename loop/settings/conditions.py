@@ -23,8 +23,8 @@ ENOUGH_FRAMES = 20
 class PromptGroup:
     """Options of which a frame shows one, or none. prompts: the sentences of each option.
 
-    background: rival sentences. id, option_ids: what stays when group and options are called otherwise; their names
-    where the file says nothing else.
+    background: rival sentences. id, option_ids: what stays when group and options are called
+    otherwise; their names where the file says nothing else.
     """
 
     name: str
@@ -55,7 +55,9 @@ class Bin:
 
 @dataclass(frozen=True)
 class Conditions:
-    """dayparts: (name, from, to) in hours; a part may pass midnight. daypart_ids: id by name, where it is another."""
+    """dayparts: (name, from, to) in hours; a part may pass midnight. daypart_ids: id by name, where
+    it is another.
+    """
 
     groups: tuple[PromptGroup, ...]
     bins: tuple[Bin, ...]

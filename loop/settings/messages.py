@@ -1,4 +1,6 @@
-"""What a wrong setting is answered with: its key, what was expected, what was found, and where to look next."""
+"""What a wrong setting is answered with: its key, what was expected, what was found, and where to
+look next.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def variable_of(dotted: str) -> str:
 
 
 def unknown_key(dotted: str, keys: Collection[str]) -> str:
-    """What is wrong with it. Its value is not shown: it may be a secret that somebody put in the wrong place."""
+    """What is wrong with it. Its value is not shown: it may be a secret that somebody put in the
+    wrong place.
+    """
     return f"unknown key {dotted!r}; {right_place(dotted, keys)}"
 
 

@@ -1,7 +1,7 @@
 """Configuration: config/default.yaml < the project's YAML < the environment.
 
-Every default stands in config/default.yaml alone. A wrong key or value raises ConfigError that names the key, what was expected,
-what was found and the nearest valid key.
+Every default stands in config/default.yaml alone. A wrong key or value raises ConfigError that
+names the key, what was expected, what was found and the nearest valid key.
 """
 
 from __future__ import annotations
@@ -195,7 +195,9 @@ def rules_of(settings: Settings) -> IngestRules:
 
 
 def load_settings(path: Path | None, root: Path | None = None) -> Settings:
-    """The configuration of one project, in the folder `root` if it is not the file's. Raises ConfigError."""
+    """The configuration of one project, in the folder `root` if it is not the file's. Raises
+    ConfigError.
+    """
     own = _read_yaml(path) if path else {}
     keys = sorted(valid_keys())
     source = str(path) if path else "the configuration"

@@ -18,7 +18,9 @@ WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def parse_trigger(key: str, text: str) -> BaseTrigger | None:
-    """ "30s", "5m", "2h", "1d" or a five-field cron expression in UTC; None for "". Raises ConfigError."""
+    """ "30s", "5m", "2h", "1d" or a five-field cron expression in UTC; None for "". Raises
+    ConfigError.
+    """
     text = text.strip()
     if not text:
         return None
@@ -26,7 +28,8 @@ def parse_trigger(key: str, text: str) -> BaseTrigger | None:
         return _interval(text) or _cron(text)
     except ValueError as error:
         raise ConfigError(
-            f'{key}: expected "30s", "5m", "2h", "1d", a five-field cron expression or "" for never, got {text!r} ({error})'
+            f'{key}: expected "30s", "5m", "2h", "1d", a five-field cron expression or "" for never, got'
+            f" {text!r} ({error})"
         ) from error
 
 
@@ -39,7 +42,8 @@ def parse_date(key: str, text: str) -> BaseTrigger | None:
         return _cron(text)
     except ValueError as error:
         raise ConfigError(
-            f'{key}: expected a five-field cron expression such as "0 2 * * 6" or "" for never, got {text!r} ({error})'
+            f'{key}: expected a five-field cron expression such as "0 2 * * 6" or "" for never, got {text!r}'
+            f" ({error})"
         ) from error
 
 
@@ -65,7 +69,9 @@ def _cron(text: str) -> BaseTrigger:
 
 
 def _all_of(*fields: str) -> BaseTrigger:
-    """Fires when every field fits; cron itself is content with day or weekday where both are restricted (crontab(5))."""
+    """Fires when every field fits; cron itself is content with day or weekday where both are
+    restricted (crontab(5)).
+    """
     return CronTrigger.from_crontab(" ".join(fields), timezone=UTC)
 
 

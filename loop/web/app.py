@@ -18,11 +18,15 @@ from loop.project.project import Project
 from loop.web.guard import Guard, token_for
 
 Health = Callable[[], dict[str, Any]]
-"""At least {"ok": bool, "jobs": {name: service.State}, "label_studio": url}; asked at every request."""
+"""At least {"ok": bool, "jobs": {name: service.State}, "label_studio": url}; asked at every
+request.
+"""
 
 
 def build_app(project: Project, health: Health) -> Starlette:
-    """The pages of one project. Raises ConfigError when they would listen beyond loopback without a token."""
+    """The pages of one project. Raises ConfigError when they would listen beyond loopback without a
+    token.
+    """
     token = token_for(project.settings.web.host)
     pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape())
 

@@ -16,8 +16,10 @@ TOKEN = "FIELDLOOP_WEB_TOKEN"  # noqa: S105
 COOKIE = "fieldloop_token"
 SHORTEST_TOKEN = 16
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -34,8 +36,9 @@ def token_for(host: str) -> str:
         return ""
     if len(token) < SHORTEST_TOKEN:
         raise ConfigError(
-            f"web.host: expected a loopback address, or a token of {SHORTEST_TOKEN} characters or more "
-            f"in {TOKEN} beside it; got {host!r} and {'a shorter one' if token else 'none'}; make one with `openssl rand -hex 16`"
+            f"web.host: expected a loopback address, or a token of {SHORTEST_TOKEN} characters or more in"
+            f" {TOKEN} beside it; got {host!r} and {'a shorter one' if token else 'none'}; make one with"
+            " `openssl rand -hex 16`"
         )
     return token
 

@@ -58,10 +58,14 @@ class Queue:
 
 
 class Quota:
-    """A component that hands its turns to another once so many of its frames are chosen, by whomever, or it has none left."""
+    """A component that hands its turns to another once so many of its frames are chosen, by
+    whomever, or it has none left.
+    """
 
     def __init__(self, component: Component, rows: Bools, wanted: int, heir: Component) -> None:
-        """rows: (N,) bool, the frames that count. heir: a component that takes turns of its own too."""
+        """rows: (N,) bool, the frames that count. heir: a component that takes turns of its own
+        too.
+        """
         self._component, self._heir, self._rows, self._left = component, heir, rows, wanted
         self.weight, self.reason = component.weight, component.reason
 
@@ -103,8 +107,8 @@ class Reserve:
 
 
 class Admission:
-    """Which rows may still be chosen: one per near-duplicate cluster, none excluded, so many per sequence and
-    per stratum.
+    """Which rows may still be chosen: one per near-duplicate cluster, none excluded, so many per
+    sequence and per stratum.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -157,12 +161,14 @@ class _Members:
 
 
 def take_turns(pool: Pool, k: int, components: Sequence[Component], values: dict[str, Reals]) -> Selection:
-    """Up to k frames; the next turn belongs to the component with the largest weight / (turns had + 1/2).
+    """Up to k frames; the next turn belongs to the component with the largest weight / (turns had +
+    1/2).
 
-    This is Webster's apportionment: every prefix shares the turns in proportion to the weights, and what
-    a component cannot use goes to the others. A single component's gains are its own values; several components' gains are
-    those quotients, whatever their frames are worth. What the pool's floors demand is chosen first, by the same components, and counts as much as
-    what follows. values: {name: (N,) what there is to tell of each row}. Raises ValueError when k is negative.
+    This is Webster's apportionment: every prefix shares the turns in proportion to the weights, and
+    what a component cannot use goes to the others. A single component's gains are its own values;
+    several components' gains are those quotients, whatever their frames are worth. What the pool's
+    floors demand is chosen first, by the same components, and counts as much as what follows.
+    values: {name: (N,) what there is to tell of each row}. Raises ValueError when k is negative.
     """
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")

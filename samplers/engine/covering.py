@@ -25,16 +25,17 @@ STEP = np.float32(1 / 255)
 
 @dataclass(frozen=True)
 class Cells:
-    """Up to dense_rows rows the objective is exact. Beyond, cells choose from within: those rows that are nearest to one
-    drawn at random, as many as there are rows to a pick, from cell_rows to wide_cell_rows. Every row can be covered in
-    the `homes` cells nearest to it.
+    """Up to dense_rows rows the objective is exact. Beyond, cells choose from within: those rows
+    that are nearest to one drawn at random, as many as there are rows to a pick, from cell_rows to
+    wide_cell_rows. Every row can be covered in the `homes` cells nearest to it.
 
-    most_rows: of more, and 64 for every pick, so many are candidates: in each cell half of them those that cover the
-    most of 128 rows, the others drawn at random. All are covered all the same. neighbors: the best candidate gives
-    way to that one of so many rows nearest to it in its cell, candidates or not, that covers the most.
+    most_rows: of more, and 64 for every pick, so many are candidates: in each cell half of them
+    those that cover the most of 128 rows, the others drawn at random. All are covered all the same.
+    neighbors: the best candidate gives way to that one of so many rows nearest to it in its cell,
+    candidates or not, that covers the most.
 
-    The middles of k-means would not do: that of many rows is nearer to everything than that of few, and in many
-    dimensions one cell then takes a third of all.
+    The middles of k-means would not do: that of many rows is nearer to everything than that of few,
+    and in many dimensions one cell then takes a third of all.
     """
 
     dense_rows: int = 4096
@@ -70,7 +71,9 @@ class Covering:
         cells: Cells,
         k: int,
     ) -> None:
-        """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0. k: picks that are asked for."""
+        """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0. k: picks that are
+        asked for.
+        """
         self._points, self._rows, self._kernel = pool.embeddings, rows, kernel
         self._neighbors = cells.neighbors
         points = rows_of(pool.embeddings, rows)
@@ -105,7 +108,9 @@ class Covering:
         return gains
 
     def beside(self, row: int, open_rows: Bools) -> tuple[Ints, Reals]:
-        """Those (B,) of the open rows of its cell that are nearest to a row, candidates or not, and what each would add."""
+        """Those (B,) of the open rows of its cell that are nearest to a row, candidates or not, and
+        what each would add.
+        """
         cell = self._cell_of(row)
         rows = self._rows[self._inside[cell]]
         rows = rows[open_rows[rows]]
@@ -148,7 +153,9 @@ class Covering:
         return promising
 
     def _of_cell(self, cell: int, rows: Ints) -> Floats:
-        """(R, G) of candidates of a cell with its ground, kept from the first look on while there is room."""
+        """(R, G) of candidates of a cell with its ground, kept from the first look on while there
+        is room.
+        """
         inside, ground = self.cells[cell], self._ground[cell]
         size = len(inside) * len(ground) * (4 if len(self.cells) == 1 else 1)
         if cell not in self._kept and size <= self._room:

@@ -23,16 +23,17 @@ GONE = np.float32(-1)
 class Farthest:
     """k-center-greedy (Gonzalez 1985; Sener and Savarese 2018), exact, by buffered lazy evaluation.
 
-    A row's distance to its nearest center never rises, so what it was some centers ago bounds what it is
-    now. Only a buffer of the rows with the largest bounds is kept up to date, each only until some center
-    is nearer than the largest bound outside; as long as one row beats that, nothing outside can be the
-    farthest. Ties go to the lowest row; with nothing labeled the first pick is drawn from the generator. The
-    picks are the plain loop's, up to ties in float32.
+    A row's distance to its nearest center never rises, so what it was some centers ago bounds what
+    it is now. Only a buffer of the rows with the largest bounds is kept up to date, each only until
+    some center is nearer than the largest bound outside; as long as one row beats that, nothing
+    outside can be the farthest. Ties go to the lowest row; with nothing labeled the first pick is
+    drawn from the generator. The picks are the plain loop's, up to ties in float32.
 
-    Cost: about 3N rows read and .2 NkD multiplications for k picks, where the plain loop reads kN rows; at
-    worst (groups of equal rows larger than the buffer) the plain loop's. Memory beside the rows: the buffer and 20N
-    bytes, where equal rows are taken together 24N more (40N while they are looked for). It chases outliers, and covers
-    worse than chance does where density matters: use it to find.
+    Cost: about 3N rows read and .2 NkD multiplications for k picks, where the plain loop reads kN
+    rows; at worst (groups of equal rows larger than the buffer) the plain loop's. Memory beside the
+    rows: the buffer and 20N bytes, where equal rows are taken together 24N more (40N while they are
+    looked for). It chases outliers, and covers worse than chance does where density matters: use it
+    to find.
     """
 
     def __init__(
@@ -46,10 +47,11 @@ class Farthest:
         buffer_rows: int | None = None,
         near: Reals | None = None,
     ) -> None:
-        """points: (N, D) the pool, float32 or a float16 memory map. centers: (L, D) where to stay away from.
+        """points: (N, D) the pool, float32 or a float16 memory map. centers: (L, D) where to stay
+        away from.
 
-        rows: (M,) candidates of the pool, rising; None for all. buffer_rows: 10 sqrt(M) when left out. near: (N,)
-        `covered_distance` of the points to the centers, where it is known.
+        rows: (M,) candidates of the pool, rising; None for all. buffer_rows: 10 sqrt(M) when left
+        out. near: (N,) `covered_distance` of the points to the centers, where it is known.
         """
         self.reason, self.weight = reason, weight
         self._points, self._centers = points, Centers(centers)
@@ -92,7 +94,9 @@ class Farthest:
                 self._drop(*self._buffer.leave(self._outside[0]))
 
     def ahead(self, count: int, among: Bools) -> Ints:
-        """Up to `count` rows that, as far as is known by now, may be proposed next. among: (N,) bool, rows that count."""
+        """Up to `count` rows that, as far as is known by now, may be proposed next. among: (N,)
+        bool, rows that count.
+        """
         rows: Ints = np.asarray(self._candidates.rows(self._buffer.places), dtype=np.int64)
         counting = np.flatnonzero(among[rows] & (self._buffer.seen >= len(self._centers.known)))
         return rows[counting[np.argsort(-self._buffer.bound[counting], kind="stable")[:count]]]
@@ -146,7 +150,9 @@ class Farthest:
             self._drop(buffer.places, buffer.bound, buffer.seen)
 
     def _catch_up(self, value: Floats, best: int) -> None:
-        """The best rows of the buffer; those that were never compared with what is labeled wait until one of them leads."""
+        """The best rows of the buffer; those that were never compared with what is labeled wait
+        until one of them leads.
+        """
         seen, known = self._buffer.seen, len(self._centers.known)
         lead = bool(seen[best] < known)
         value[(seen == len(self._centers)) | ((seen < known) & (not lead))] = GONE

@@ -24,17 +24,19 @@ class Objective(Protocol):
         """What each of some rows of a cell would add to what is chosen so far."""
 
     def cover(self, row: int) -> list[int]:
-        """Takes a row of the pool, candidate or not; returns the cells in which gains may have fallen."""
+        """Takes a row of the pool, candidate or not; returns the cells in which gains may have
+        fallen.
+        """
 
 
 class Greedy:
     """Lazy greedy maximization (Minoux 1978): the picks of the plain greedy loop,
     ties to the first cell's lowest row.
 
-    A gain computed earlier bounds what it is now, so only rows whose old gain still tops the others are
-    computed anew, the best 32 of their cell together. Every candidate is looked at once and then, typically,
-    a few per cent of them for every doubling of k. With cost, gain / cost is maximized, for
-    which no bound is claimed.
+    A gain computed earlier bounds what it is now, so only rows whose old gain still tops the others
+    are computed anew, the best 32 of their cell together. Every candidate is looked at once and
+    then, typically, a few per cent of them for every doubling of k. With cost, gain / cost is
+    maximized, for which no bound is claimed.
     """
 
     def __init__(self, reason: Reason, objective: Objective, cost: Reals, weight: float = 1.0) -> None:
@@ -73,7 +75,9 @@ class Greedy:
         return self._objective.gains(cell, rows) / self._cost[rows]
 
     def _look_again(self, cell: int, value: Reals) -> None:
-        """Computes the best rows of a cell anew, unless the best is known, and puts the cell in its place."""
+        """Computes the best rows of a cell anew, unless the best is known, and puts the cell in its
+        place.
+        """
         best = int(value.argmax())
         if not self._fresh[cell][best]:
             first = np.argsort(-value, kind="stable")[:TOGETHER]

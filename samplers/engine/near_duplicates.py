@@ -1,15 +1,17 @@
-"""Near-duplicates: what a fixed camera shows again and again, by a similarity that the camera itself teaches.
+"""Near-duplicates: what a fixed camera shows again and again, by a similarity that the camera
+itself teaches.
 
-A frame is thinned out with another when the distance between their embeddings is within the `reach` of both; they could
-leak from one side of a split to the other when it is within that of either. The reach of a frame is the largest step
-between consecutive frames of its sequence, but never beyond the camera's threshold (`estimate_threshold`) and never below
-SAME_VIEW. A copy that was saved anew stands in no sequence, so its reach is the threshold: on rendered cameras 99 % of
-copies at JPEG quality 85, and 97 % at 75, were within it of their originals.
+A frame is thinned out with another when the distance between their embeddings is within the `reach`
+of both; they could leak from one side of a split to the other when it is within that of either. The
+reach of a frame is the largest step between consecutive frames of its sequence, but never beyond
+the camera's threshold (`estimate_threshold`) and never below SAME_VIEW. A copy that was saved anew
+stands in no sequence, so its reach is the threshold: on rendered cameras 99 % of copies at JPEG
+quality 85, and 97 % at 75, were within it of their originals.
 
-The camera's median is taken from the embeddings first. Distances stay the same, and small ones keep their precision in
-float32 where the background makes up most of an embedding. What remains is not brought to length 1: on rendered cameras
-that made 74 % of foggy frames duplicates of another foggy scene, against 7 % without, because all fog differs from the
-median alike.
+The camera's median is taken from the embeddings first. Distances stay the same, and small ones keep
+their precision in float32 where the background makes up most of an embedding. What remains is not
+brought to length 1: on rendered cameras that made 74 % of foggy frames duplicates of another foggy
+scene, against 7 % without, because all fog differs from the median alike.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from samplers.geometry.distances import Floats, squared_distances, squared_norms
 from samplers.pool import Ints, Reals
 
 SAME_VIEW = 0.03
-"""Between unit embeddings (cosine 0.99955): nothing that the embedder tells apart happened between them."""
+"""Between unit embeddings (cosine 0.99955): nothing that the embedder tells apart happened between
+them.
+"""
 BLOCK_ROWS = 512
 PROBES = 1000
 CHANCE = 0.01
@@ -41,11 +45,13 @@ ROUNDING = 1.0001
 
 
 def near_duplicates(vectors: Floats, sequence: Ints, camera: Ints, group: Ints) -> Ints:
-    """(N,) int64 cluster numbers from 0, for thinning: leader clusters within what each camera teaches.
+    """(N,) int64 cluster numbers from 0, for thinning: leader clusters within what each camera
+    teaches.
 
-    vectors: (N, D) float32 unit rows in order of time. sequence: (N,) int, -1 for none. camera, group: (N,) int, the
-    group is the camera-day. Frames of different cameras never share a cluster. Deterministic. Cost: per camera
-    n^2 D multiplications at most, memory its vectors and 512 n numbers.
+    vectors: (N, D) float32 unit rows in order of time. sequence: (N,) int, -1 for none. camera,
+    group: (N,) int, the group is the camera-day. Frames of different cameras never share a cluster.
+    Deterministic. Cost: per camera n^2 D multiplications at most, memory its vectors and 512 n
+    numbers.
     """
     cluster = np.zeros(len(vectors), dtype=np.int64)
     used = 0
@@ -66,7 +72,9 @@ def rows_by(code: Ints) -> list[Ints]:
 
 
 def camera_residual(vectors: Floats) -> Floats:
-    """(N, D) float32: what differs from the camera's median embedding. vectors: those of one camera."""
+    """(N, D) float32: what differs from the camera's median embedding. vectors: those of one
+    camera.
+    """
     if not len(vectors):
         return vectors
     residual: Floats = vectors - np.median(vectors[_spread(len(vectors))], axis=0)
@@ -74,14 +82,16 @@ def camera_residual(vectors: Floats) -> Floats:
 
 
 def estimate_threshold(residual: Floats, sequence: Ints, group: Ints) -> float:
-    """How far apart near-duplicates of one camera can be: the distance that best tells consecutive frames of a
-    sequence from the nearest frames of other days.
+    """How far apart near-duplicates of one camera can be: the distance that best tells consecutive
+    frames of a sequence from the nearest frames of other days.
 
-    Between the distances of consecutive frames and those of up to 1,000 evenly spread frames to their nearest frame
-    of another group, it is the one with the largest gap between the two cumulative shares (Youden 1950); where there
-    is one group only, other sequences stand for other days. It is 0 where there is too little to learn it from: fewer
-    than 20 pairs of consecutive frames, nothing else to compare them with, or a gap that chance explains (one-sided
-    Kolmogorov-Smirnov, p >= .01), as where the scene changes as much within a sequence as from day to day.
+    Between the distances of consecutive frames and those of up to 1,000 evenly spread frames to
+    their nearest frame of another group, it is the one with the largest gap between the two
+    cumulative shares (Youden 1950); where there is one group only, other sequences stand for other
+    days. It is 0 where there is too little to learn it from: fewer than 20 pairs of consecutive
+    frames, nothing else to compare them with, or a gap that chance explains (one-sided
+    Kolmogorov-Smirnov, p >= .01), as where the scene changes as much within a sequence as from day
+    to day.
     residual: (n, D) in order of time. sequence, group: (n,) int, sequence -1 for none.
     """
     if not len(residual):
@@ -96,9 +106,10 @@ def estimate_threshold(residual: Floats, sequence: Ints, group: Ints) -> float:
 def reach_of(residual: Floats, sequence: Ints, group: Ints, threshold: float) -> Reals:
     """(n,) within which distance another frame of the camera is a near-duplicate of each one.
 
-    The largest step between consecutive frames of its sequence, at most the threshold: all that fog or night leaves
-    of a scene can lie close together, and one distance for all would take different foggy scenes for duplicates. A
-    frame without neighbors in a sequence has the threshold. At least SAME_VIEW, everywhere.
+    The largest step between consecutive frames of its sequence, at most the threshold: all that fog
+    or night leaves of a scene can lie close together, and one distance for all would take different
+    foggy scenes for duplicates. A frame without neighbors in a sequence has the threshold. At least
+    SAME_VIEW, everywhere.
     """
     runs = _runs(sequence, group)
     left, right = _consecutive(runs)
@@ -114,11 +125,13 @@ def reach_of(residual: Floats, sequence: Ints, group: Ints, threshold: float) ->
 def leaders(
     vectors: Floats, reach: Reals, known: Floats | None = None, known_reach: Reals | None = None
 ) -> Ints:
-    """(N,) int64 the leader of each row: the nearest one for its reach, of those within it; else the row itself leads.
+    """(N,) int64 the leader of each row: the nearest one for its reach, of those within it; else
+    the row itself leads.
 
-    known: (K, D) leaders from before, with their reach. A number below K names one of them, K + i names row i. Rows
-    are taken in order, so a slow pan becomes a chain of clusters and not one (Hartigan 1975), and taking them in
-    parts, with the leaders so far as `known`, gives the same. Cost: N (K + leaders) D multiplications.
+    known: (K, D) leaders from before, with their reach. A number below K names one of them, K + i
+    names row i. Rows are taken in order, so a slow pan becomes a chain of clusters and not one
+    (Hartigan 1975), and taking them in parts, with the leaders so far as `known`, gives the same.
+    Cost: N (K + leaders) D multiplications.
     """
     room = _Leaders(vectors.shape[1], known, known_reach)
     found = np.empty(len(vectors), dtype=np.int64)
@@ -129,13 +142,15 @@ def leaders(
 
 
 def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) -> Ints:
-    """(N,) int64 group numbers from 0, for leakage: whoever is within reach of a frame, or has it within reach, is in its group.
+    """(N,) int64 group numbers from 0, for leakage: whoever is within reach of a frame, or has it
+    within reach, is in its group.
 
-    Chains count, so no such pair lies in two groups, and no leader cluster does. camera: (N,) int; frames of different
-    cameras are within reach up to SAME_VIEW only. Exact. Cost: N L D multiplications a camera to find its L leader
-    clusters, and L^2 / 2 D for those of all cameras: by the triangle inequality these tell which of them can hold a pair
-    at all. The members are compared of those alone that no chain joins yet. Memory: a few times 512 L numbers, those of 8 million pairs
-    of rows, and the pairs of clusters to be looked into.
+    Chains count, so no such pair lies in two groups, and no leader cluster does. camera: (N,) int;
+    frames of different cameras are within reach up to SAME_VIEW only. Exact. Cost: N L D
+    multiplications a camera to find its L leader clusters, and L^2 / 2 D for those of all cameras:
+    by the triangle inequality these tell which of them can hold a pair at all. The members are
+    compared of those alone that no chain joins yet. Memory: a few times 512 L numbers, those of 8
+    million pairs of rows, and the pairs of clusters to be looked into.
     """
     if not len(vectors):
         return np.zeros(0, dtype=np.int64)
@@ -152,7 +167,9 @@ def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) 
 def squared_ratio(
     left: Floats, left_reach: Reals, right: Floats, right_reach: Reals, *, either: bool = False
 ) -> NDArray[np.float32]:
-    """(A, B) float32: squared distance over the square of the smaller reach, of the larger one with `either`: at most 1 within."""
+    """(A, B) float32: squared distance over the square of the smaller reach, of the larger one with
+    `either`: at most 1 within.
+    """
     ratio: NDArray[np.float32] = left @ right.T
     ratio *= -2
     ratio += squared_norms(left).astype(np.float32)[:, None]
@@ -219,7 +236,9 @@ class _Rows:
     camera: Ints
 
     def within(self, left: Ints, right: Ints) -> Reals:
-        """How far apart two rows of one camera, or of two, may be to be near; of arrays that go together."""
+        """How far apart two rows of one camera, or of two, may be to be near; of arrays that go
+        together.
+        """
         across = self.camera[left] != self.camera[right]
         limit: Reals = np.where(across, SAME_VIEW, np.maximum(self.reach[left], self.reach[right]))
         return limit
@@ -235,7 +254,9 @@ def _leader_nodes(rows: _Rows) -> tuple[Ints, Ints]:
 
 
 def _joined_heads(rows: _Rows, node: Ints, heads: Ints) -> tuple[Ints, Ints]:
-    """(L,) groups of clusters whose leaders are near, and (P, 2) those clusters in two groups that may hold near rows."""
+    """(L,) groups of clusters whose leaders are near, and (P, 2) those clusters in two groups that
+    may hold near rows.
+    """
     wide, span = np.zeros(len(heads)), np.zeros(len(heads))
     np.maximum.at(wide, node, _steps(rows.vectors, np.arange(len(node)), heads[node]))
     np.maximum.at(span, node, rows.reach)
@@ -298,7 +319,9 @@ def _per_square(reach: Reals) -> NDArray[np.float32]:
 
 
 def _runs(sequence: Ints, group: Ints) -> Ints:
-    """(n,) a number for each sequence of each group, -1 for none: names such as "morning" come back every day."""
+    """(n,) a number for each sequence of each group, -1 for none: names such as "morning" come back
+    every day.
+    """
     days, day = np.unique(group, return_inverse=True)
     return np.where(sequence >= 0, sequence * len(days) + day, -1)
 
@@ -320,7 +343,9 @@ def _steps(vectors: Floats, left: Ints, right: Ints) -> Reals:
 
 
 def _nearest_of_another(vectors: Floats, apart: Ints) -> Reals:
-    """(P,) from evenly spread rows to the nearest row of another number; those that have none are left out."""
+    """(P,) from evenly spread rows to the nearest row of another number; those that have none are
+    left out.
+    """
     probes = _spread(len(vectors))
     best = np.empty(len(probes))
     one = np.ones(len(vectors))

@@ -20,8 +20,8 @@ def too_many(points: int, centers: int) -> bool:
 
 
 def covered_distance(points: Floats, centers: Floats) -> NDArray[np.float64]:
-    """`nearest_distance`, (N,) float64; where pairs are too many to one that is near: never too small, seldom much
-    too large.
+    """`nearest_distance`, (N,) float64; where pairs are too many to one that is near: never too
+    small, seldom much too large.
     """
     if not too_many(len(points), len(centers)):
         return nearest_distance(points, centers)
@@ -33,10 +33,11 @@ def covered_distance(points: Floats, centers: Floats) -> NDArray[np.float64]:
 
 
 class Probe:
-    """Distance to a center that is near, if not the nearest: to up to 256 of the cell that a point falls into.
+    """Distance to a center that is near, if not the nearest: to up to 256 of the cell that a point
+    falls into.
 
-    An inverted file with 3 sqrt(L) cells, whose middles are centers themselves, found by way of leaders: some
-    hundred comparisons a point.
+    An inverted file with 3 sqrt(L) cells, whose middles are centers themselves, found by way of
+    leaders: some hundred comparisons a point.
     """
 
     def __init__(self, centers: Floats) -> None:

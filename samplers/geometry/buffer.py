@@ -35,8 +35,8 @@ class Centers:
         self._count += 1
 
     def blocks(self, first: int) -> Iterator[tuple[int, int]]:
-        """From the block that center `first` is in on, where each starts and ends: at most 64 blocks of all that are
-        labeled, then 64 at a time of those that were chosen.
+        """From the block that center `first` is in on, where each starts and ends: at most 64
+        blocks of all that are labeled, then 64 at a time of those that were chosen.
         """
         known = len(self.known)
         for low, high, step in ((0, known, self._of_known), (known, len(self), BLOCK)):
@@ -49,7 +49,9 @@ class Centers:
 
 
 class Buffer:
-    """Rows with their vectors at hand. bound: (B,) squared distances. seen: (B,) centers it accounts for."""
+    """Rows with their vectors at hand. bound: (B,) squared distances. seen: (B,) centers it
+    accounts for.
+    """
 
     def __init__(
         self, places: Ints, vectors: Floats, norms: Floats, bound: Floats, seen: NDArray[np.int32]
@@ -76,7 +78,9 @@ class Buffer:
                 self.seen[behind] = end
 
     def leave(self, outside: float) -> tuple[Ints, Floats, NDArray[np.int32]]:
-        """Places, bounds and centers seen of the rows that lost to those outside, once they are more than half."""
+        """Places, bounds and centers seen of the rows that lost to those outside, once they are
+        more than half.
+        """
         stay = self.bound >= outside
         if 2 * stay.sum() > len(stay):
             stay[:] = True

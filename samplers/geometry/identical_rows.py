@@ -1,4 +1,6 @@
-"""The rows a choice is made from, equal ones together: one of them is as far from everything as all of them."""
+"""The rows a choice is made from, equal ones together: one of them is as far from everything as all
+of them.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Candidates:
         return self._count if self._copies is None else len(self._copies.first)
 
     def merge(self, vectors: Callable[[Any], Floats]) -> None:
-        """Equal rows become one place, where there are enough of them to matter. vectors: of rows of the pool."""
+        """Equal rows become one place, where there are enough of them to matter. vectors: of rows
+        of the pool.
+        """
         self._copies = copies_of(len(self), lambda places: vectors(self._of(places)))
 
     def rows(self, places: Any) -> Any:
@@ -67,7 +71,9 @@ class Copies:
     """first: (U,) the lowest place of each group of equal rows, rising."""
 
     def __init__(self, count: int, vectors: Vectors) -> None:
-        """Cost: the rows are read once, copies once more. Memory: 40 bytes a row while it is built, 24 after."""
+        """Cost: the rows are read once, copies once more. Memory: 40 bytes a row while it is built,
+        24 after.
+        """
         places = np.arange(count)
         key = _keys(places, vectors)
         order = np.argsort(key, kind="stable")
@@ -107,7 +113,9 @@ def _keys(places: Ints, vectors: Vectors) -> Ints:
 
 
 def _key(rows: Floats) -> Ints:
-    """(R,) of its norm and of its length in one direction; equal for rows that are equal, and for hardly any others."""
+    """(R,) of its norm and of its length in one direction; equal for rows that are equal, and for
+    hardly any others.
+    """
     direction = np.random.default_rng(1).standard_normal(rows.shape[1], dtype=np.float32)
     parts = np.stack([np.einsum("nd,nd->n", rows, rows), np.einsum("nd,d->n", rows, direction)], axis=1)
     key: Ints = parts.view(np.int64)[:, 0]

@@ -19,10 +19,11 @@ LEADERS = 4
 
 
 def k_means(points: Floats, cells: int, rng: np.random.Generator) -> Floats:
-    """(<= cells, D) float32 middles: Lloyd's algorithm (1957) on a sample of 64 rows per cell, 8 rounds.
+    """(<= cells, D) float32 middles: Lloyd's algorithm (1957) on a sample of 64 rows per cell, 8
+    rounds.
 
-    The first middles are drawn among the rows; a middle that no row is nearest to is dropped, so equal rows
-    give fewer cells. Cost: 512 cells^2 D multiplications, whatever the number of rows.
+    The first middles are drawn among the rows; a middle that no row is nearest to is dropped, so
+    equal rows give fewer cells. Cost: 512 cells^2 D multiplications, whatever the number of rows.
     """
     if not len(points):
         return points
@@ -49,10 +50,11 @@ def nearest_cells(points: Floats, middles: Floats, count: int = 1) -> Ints:
 
 
 def near_cells(points: Floats, middles: Floats, count: int) -> Ints:
-    """The same, for more than 256 middles those that are nearest among about 4 sqrt(C): O(N sqrt(C) D).
+    """The same, for more than 256 middles those that are nearest among about 4 sqrt(C): O(N sqrt(C)
+    D).
 
-    Every sqrt(C)-th middle leads those to which it is among the four nearest leaders; a row looks only at those
-    of the leader nearest to it.
+    Every sqrt(C)-th middle leads those to which it is among the four nearest leaders; a row looks
+    only at those of the leader nearest to it.
     """
     if len(middles) <= FEW_CELLS:
         return nearest_cells(points, middles, count)
@@ -67,7 +69,9 @@ def near_cells(points: Floats, middles: Floats, count: int) -> Ints:
 
 
 def members(cell: Ints, cells: int) -> list[Ints]:
-    """The rows of each cell, rising. cell: (N,) int, or (N, P) for rows that belong to several cells."""
+    """The rows of each cell, rising. cell: (N,) int, or (N, P) for rows that belong to several
+    cells.
+    """
     flat = cell.ravel()
     order = np.argsort(flat, kind="stable")
     ends = np.searchsorted(flat[order], np.arange(cells + 1))

@@ -25,13 +25,13 @@ CLASS_BALANCED = Reason("class_balanced", _why)
 
 
 def class_balanced(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
-    """Greedy on sum_c sqrt(labeled frames that show class c + expected chosen ones), gain per second: a feature-based
-    submodular function (Wei et al. 2014).
+    """Greedy on sum_c sqrt(labeled frames that show class c + expected chosen ones), gain per
+    second: a feature-based submodular function (Wei et al. 2014).
 
-    A frame is expected to show a class with 1 - prod(1 - p) over its boxes, p as the detector says, calibrated or
-    not. Cost: B C for B boxes of C classes, N C, and a few per cent of the frames again. A class that the detector
-    never suspects gets nothing: use `targeted` or a floor. Frames without boxes come last, in order of the pool.
-    Seconds divide the gain.
+    A frame is expected to show a class with 1 - prod(1 - p) over its boxes, p as the detector says,
+    calibrated or not. Cost: B C for B boxes of C classes, N C, and a few per cent of the frames
+    again. A class that the detector never suspects gets nothing: use `targeted` or a floor. Frames
+    without boxes come last, in order of the pool. Seconds divide the gain.
     """
     objective = Balance(expected_classes(pool), pool.class_counts)
     values = {"novelty": pool.novelty, "classes": objective.shown.sum(axis=1)}
@@ -39,7 +39,9 @@ def class_balanced(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
 
 
 def expected_classes(pool: Pool) -> Reals:
-    """(N, C) float64 0..1: the probability that a frame shows a class. Raises PoolError when C varies."""
+    """(N, C) float64 0..1: the probability that a frame shows a class. Raises PoolError when C
+    varies.
+    """
     wide = [in_columns(boxes) for boxes in pool.scores]
     counts = {boxes.shape[1] for boxes in wide if len(boxes)}
     known = len(pool.class_counts)

@@ -25,8 +25,8 @@ class CoverageSettings:
     """deficit_cap: a larger deficit gets no larger quota.
 
     expected_loss_weight: of expected loss beside novelty within a stratum, both as ranks.
-    burst_floor: a sequence whose mean novelty is below this part of its stratum's median was probably put
-    there by mistake.
+    burst_floor: a sequence whose mean novelty is below this part of its stratum's median was
+    probably put there by mistake.
     """
 
     deficit_cap: float = 0.02
@@ -37,13 +37,15 @@ class CoverageSettings:
 def coverage_deficit(
     pool: Pool, k: int, rng: np.random.Generator, settings: CoverageSettings | None = None
 ) -> Selection:
-    """Strata take turns in proportion to their deficit (this project's); what they cannot fill is drawn at random.
+    """Strata take turns in proportion to their deficit (this project's); what they cannot fill is
+    drawn at random.
 
-    Within a stratum sequences take turns, the best frame of each first: novelty and some expected loss, both as ranks, times
-    how far it is known to belong there, per second. Between strata, and of what is drawn at random, seconds play no
-    part. Cost: (N + k) S for S strata, and N log N; no distances. It knows only what has a name, and goes wrong where
-    a stratum is mistaken. The most novel frame may be a broken one, frames of two sequences may be alike, and a
-    sequence of little novelty is left to chance. A stratum goes on beyond what is wanted of it, unless that is 0.
+    Within a stratum sequences take turns, the best frame of each first: novelty and some expected
+    loss, both as ranks, times how far it is known to belong there, per second. Between strata, and
+    of what is drawn at random, seconds play no part. Cost: (N + k) S for S strata, and N log N; no
+    distances. It knows only what has a name, and goes wrong where a stratum is mistaken. The most
+    novel frame may be a broken one, frames of two sequences may be alike, and a sequence of little
+    novelty is left to chance. A stratum goes on beyond what is wanted of it, unless that is 0.
     """
     value = utility(pool, settings or CoverageSettings())
     components: list[Component] = [
@@ -58,7 +60,9 @@ def coverage_deficit(
 def stratum_components(
     pool: Pool, value: Reals, settings: CoverageSettings, weight: float
 ) -> list[tuple[int, Queue]]:
-    """Every stratum that lacks something and has frames, with a component; their weights add up to `weight`."""
+    """Every stratum that lacks something and has frames, with a component; their weights add up to
+    `weight`.
+    """
     capped = np.minimum(pool.deficit, settings.deficit_cap)
     present = np.bincount(pool.strata[(pool.strata != NOBODY) & ~pool.excluded], minlength=len(capped)) > 0
     share = np.where(present & (pool.wanted != 0), capped, 0.0)
@@ -77,9 +81,11 @@ def stratum_components(
 
 
 def stratum_order(pool: Pool, stratum: int, value: Reals, settings: CoverageSettings) -> Ints:
-    """Rows of one stratum: each sequence's best, then each one's second best, ...; better sequences first.
+    """Rows of one stratum: each sequence's best, then each one's second best, ...; better sequences
+    first.
 
-    A row's value counts as far as the row is known to belong here. Sequences of little novelty are left out.
+    A row's value counts as far as the row is known to belong here. Sequences of little novelty are
+    left out.
     """
     rows = np.flatnonzero((pool.strata == stratum) & ~pool.excluded)
     sequence = own_sequences(pool.sequence[rows])

@@ -1,4 +1,6 @@
-"""What nobody named: k-center over what is unlike the training set, but not what is unlike everything."""
+"""What nobody named: k-center over what is unlike the training set, but not what is unlike
+everything.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ DISCOVERY = Reason("discovery", _why)
 
 
 def discovery_component(pool: Pool, rng: np.random.Generator, weight: float) -> Discovery:
-    """Novel frames of no stratum that lacks anything, the farthest from all that is labeled or chosen first."""
+    """Novel frames of no stratum that lacks anything, the farthest from all that is labeled or
+    chosen first.
+    """
     unnamed = np.flatnonzero(
         (pool.novelty > pool.novel_above) & (deficit_of_rows(pool) == 0) & ~pool.excluded
     )
@@ -32,10 +36,12 @@ def discovery_component(pool: Pool, rng: np.random.Generator, weight: float) -> 
 
 
 class Discovery:
-    """A farthest-first component that passes over singletons: k-center goes for a broken picture before any new place.
+    """A farthest-first component that passes over singletons: k-center goes for a broken picture
+    before any new place.
 
-    A row is lonely when the nearest of up to 20,000 rows drawn from the pool is farther from it than from 99.5 % of
-    1,000 rows asked likewise. Rows likely to be proposed next are asked together, 20,000 D multiplications each.
+    A row is lonely when the nearest of up to 20,000 rows drawn from the pool is farther from it
+    than from 99.5 % of 1,000 rows asked likewise. Rows likely to be proposed next are asked
+    together, 20,000 D multiplications each.
     """
 
     def __init__(self, pool: Pool, inner: Farthest, rng: np.random.Generator) -> None:
@@ -71,7 +77,9 @@ class Discovery:
         self._lonely[rows] = self._to_nearest(rows) > self._limit
 
     def _to_nearest(self, rows: Ints) -> Reals:
-        """(R,) to the nearest row of the reference that is not the row itself; infinite where there is none."""
+        """(R,) to the nearest row of the reference that is not the row itself; infinite where there
+        is none.
+        """
         nearest = np.full(len(rows), np.inf)
         for start in range(0, len(rows), TOGETHER):
             part = rows[start : start + TOGETHER]

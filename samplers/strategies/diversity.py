@@ -25,20 +25,21 @@ K_CENTER = Reason("k_center", _why)
 def random(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
     """Chance, everybody's baseline: every admissible frame is as likely as any other to come next.
 
-    Cost: N log N, no distances. Rare things come as rarely as they are. It is an unbiased sample of the pool where no
-    near-duplicates, full sequences, floors or quotas close frames or call for them. Seconds play no part.
+    Cost: N log N, no distances. Rare things come as rarely as they are. It is an unbiased sample of
+    the pool where no near-duplicates, full sequences, floors or quotas close frames or call for
+    them. Seconds play no part.
     """
     return take_turns(pool, k, [Queue(RANDOM, rng.permutation(len(pool)), np.ones(len(pool)))], {})
 
 
 def k_center(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
-    """k-center-greedy (Gonzalez 1985; Sener and Savarese 2018): the frame farthest from everything labeled and chosen
-    so far, again and again; gains are those distances.
+    """k-center-greedy (Gonzalez 1985; Sener and Savarese 2018): the frame farthest from everything
+    labeled and chosen so far, again and again; gains are those distances.
 
-    Exact. Cost: about 3N rows read and .2 N k D multiplications (see `Farthest`), and N L D for what is labeled, some
-    hundred N D where that is more than 4,096 frames or 268 million pairs. Its radius is at most twice the least
-    possible one. It finds what is rare once and chases outliers; it covers worse than chance where density matters.
-    Seconds play no part.
+    Exact. Cost: about 3N rows read and .2 N k D multiplications (see `Farthest`), and N L D for
+    what is labeled, some hundred N D where that is more than 4,096 frames or 268 million pairs. Its
+    radius is at most twice the least possible one. It finds what is rare once and chases outliers;
+    it covers worse than chance where density matters. Seconds play no part.
     """
     component = Farthest.of(K_CENTER, pool, None, rng, 1.0)
     return take_turns(pool, k, [component], {"novelty": pool.novelty})
@@ -53,9 +54,9 @@ def k_center_rows(
 ) -> tuple[Ints, Reals]:
     """The same without a pool: rows (k,), farthest first, and their distances (k,).
 
-    points: (N, D) unit rows, float32, or a float16 memory map that does not fit into memory: no more than
-    `buffer_rows` of it are held at a time. labeled: (L, D) float32. Raises PoolError naming a row that is not
-    finite, ValueError for a negative budget.
+    points: (N, D) unit rows, float32, or a float16 memory map that does not fit into memory: no
+    more than `buffer_rows` of it are held at a time. labeled: (L, D) float32. Raises PoolError
+    naming a row that is not finite, ValueError for a negative budget.
     """
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")

@@ -1,4 +1,6 @@
-"""Covering what production shows: greedy maximization of sum_i w_i max_s k(x_i, x_s) over the chosen and labeled s."""
+"""Covering what production shows: greedy maximization of sum_i w_i max_s k(x_i, x_s) over the
+chosen and labeled s.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,11 @@ LEFT_OVER = Reason("left_over", "Chosen at random: of the images that were compa
 
 @dataclass(frozen=True)
 class HerdingSettings:
-    """lam: how far uncertainty weighs the mass that is covered; only as far as it is known to predict loss.
+    """lam: how far uncertainty weighs the mass that is covered; only as far as it is known to
+    predict loss.
 
-    scale: s of the kernel exp(-d^2 / s^2), estimated when left out. cells: where the objective is not exact.
+    scale: s of the kernel exp(-d^2 / s^2), estimated when left out. cells: where the objective is
+    not exact.
     """
 
     lam: float = 0.0
@@ -54,15 +58,17 @@ class HerdingSettings:
 def herding(
     pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings | None = None
 ) -> Selection:
-    """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per second.
+    """MaxHerding (Bae et al. 2024): the frame that covers the most of what nothing covers yet, per
+    second.
 
-    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Exact for up to 4,096 of them, at
-    N^2 D multiplications; beyond, inside cells that depend on the budget, so that a smaller one is no prefix of a
-    larger (see `Cells`). There it costs M cell_rows homes D to look at every candidate once, M at most 196,608 or
-    64k, some hundred N D to find them, and 64 cell_rows homes D for every pick; and up to twice the pool's memory for
-    what is looked at again. It finds modes only once k exceeds their number, the largest first, and outliers last:
-    rare things need a quota or k-center. Seconds divide the gain: a frame twice as dear must cover more than twice as
-    much. What is labeled costs what it costs k-center.
+    One row speaks for each near-duplicate cluster of m frames, with mass sqrt(m). Exact for up to
+    4,096 of them, at N^2 D multiplications; beyond, inside cells that depend on the budget, so that
+    a smaller one is no prefix of a larger (see `Cells`). There it costs M cell_rows homes D to look
+    at every candidate once, M at most 196,608 or 64k, some hundred N D to find them, and 64
+    cell_rows homes D for every pick; and up to twice the pool's memory for what is looked at again.
+    It finds modes only once k exceeds their number, the largest first, and outliers last: rare
+    things need a quota or k-center. Seconds divide the gain: a frame twice as dear must cover more
+    than twice as much. What is labeled costs what it costs k-center.
     """
     return _herd(pool, k, rng, settings or HerdingSettings())
 
@@ -70,11 +76,12 @@ def herding(
 def uncertainty_herding(
     pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings | None = None
 ) -> Selection:
-    """UHerding (Bae et al. 2025): covered mass weighs 1 - lam + lam u, u a frame's expected loss over its mean.
+    """UHerding (Bae et al. 2025): covered mass weighs 1 - lam + lam u, u a frame's expected loss
+    over its mean.
 
-    Random u costs it little of its coverage, where choosing by uncertainty x distance would be no better than chance.
-    lam is .5 when left out. Cost, failures and what seconds do are herding's; u that follows crowding or noise pulls
-    it there.
+    Random u costs it little of its coverage, where choosing by uncertainty x distance would be no
+    better than chance. lam is .5 when left out. Cost, failures and what seconds do are herding's; u
+    that follows crowding or noise pulls it there.
     """
     return _herd(pool, k, rng, settings or HerdingSettings(lam=0.5))
 
@@ -82,10 +89,11 @@ def uncertainty_herding(
 def facility_location(
     pool: Pool, k: int, rng: np.random.Generator, settings: HerdingSettings | None = None
 ) -> Selection:
-    """Herding with similarity max(0, 1 - d^2 / 2), the cosine of unit vectors (Mirchandani and Francis 1990; Wei et al. 2015).
+    """Herding with similarity max(0, 1 - d^2 / 2), the cosine of unit vectors (Mirchandani and
+    Francis 1990; Wei et al. 2015).
 
-    Its reach is wide: it prefers the middle of everything, and beyond dense_rows what lies outside a cell's homes is
-    not seen. Cost and what seconds do are herding's.
+    Its reach is wide: it prefers the middle of everything, and beyond dense_rows what lies outside
+    a cell's homes is not seen. Cost and what seconds do are herding's.
     """
     return _herd(pool, k, rng, settings or HerdingSettings(), lambda points: cosine)
 
@@ -99,12 +107,15 @@ def herding_component(
     weight: float = 1.0,
     kernel: Callable[[Floats], Kernel] | None = None,
 ) -> Component:
-    """The component behind all of them. k: picks that are asked for. kernel: of what is to be covered, a row (V, D) for each view."""
+    """The component behind all of them. k: picks that are asked for. kernel: of what is to be
+    covered, a row (V, D) for each view.
+    """
     rows, mass = spokesmen(pool)
     loss = pool.expected_loss[rows]
     weights = mass * (1 - settings.lam + settings.lam * loss / (loss.mean() if loss.any() else 1.0))
     made = kernel or (lambda views: gaussian(settings.scale or estimate_scale(views, pool.labeled, rng)))
-    # a view that comes back in many sequences has many rows here, which would make everything seem near to its next
+    # a view that comes back in many sequences has many rows here, which would make everything seem near to
+    # its next
     similar = made(rows_of(pool.embeddings, rows[views_of(pool.cluster[rows])]))
     objective = Covering(pool, rows, weights, similar, rng, settings.cells, k)
     cost = relative_cost(pool)
@@ -136,10 +147,12 @@ class Settled:
 
 
 def spokesmen(pool: Pool) -> tuple[Ints, Reals]:
-    """Rows (M,), rising, one per near-duplicate cluster that may be chosen from, and their masses (M,), sqrt(m).
+    """Rows (M,), rising, one per near-duplicate cluster that may be chosen from, and their masses
+    (M,), sqrt(m).
 
-    The row nearest to the cluster's mean speaks for it. Where sequences, floors or quotas could close it to
-    the cluster's other rows, each sequence and stratum has its own, and they share the mass.
+    The row nearest to the cluster's mean speaks for it. Where sequences, floors or quotas could
+    close it to the cluster's other rows, each sequence and stratum has its own, and they share the
+    mass.
     """
     used = pool.cluster[pool.excluded & (pool.cluster != NOBODY)]
     rows = np.flatnonzero(~pool.excluded & ~np.isin(pool.cluster, used))
@@ -163,8 +176,9 @@ def spokesmen(pool: Pool) -> tuple[Ints, Reals]:
 def estimate_scale(points: Floats, labeled: Floats, rng: np.random.Generator) -> float:
     """How far apart labeled frames lie, as a rule, within half and twice of what pool frames do.
 
-    UHerding takes the least distance between labeled frames, which one burst makes useless. Medians are of 256 rows to their
-    next among at most 20,000 that is no copy of them. points: (N, D), near-duplicates once.
+    UHerding takes the least distance between labeled frames, which one burst makes useless. Medians
+    are of 256 rows to their next among at most 20,000 that is no copy of them. points: (N, D),
+    near-duplicates once.
     """
     near = _usual_step(points, rng, 0.0)
     apart = _usual_step(labeled, rng, near)
@@ -196,9 +210,11 @@ def _dividers(pool: Pool, rows: Ints) -> list[Ints]:
 
 
 def _distance_to_mean(points: Floats, rows: Ints, group: Ints) -> Reals:
-    """(M,) squared, of rows in groups of more than two, and rounded so that rounding alone does not decide.
+    """(M,) squared, of rows in groups of more than two, and rounded so that rounding alone does not
+    decide.
 
-    Groups are read together up to some thousand rows: memory is theirs, or that of the largest group.
+    Groups are read together up to some thousand rows: memory is theirs, or that of the largest
+    group.
     """
     squared = np.zeros(len(rows))
     crowded = np.flatnonzero(np.bincount(group, minlength=1)[group] > 2)

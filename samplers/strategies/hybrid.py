@@ -1,4 +1,6 @@
-"""The default strategy: chance, what is known to be missing, what nobody named, and what covers the most of the rest."""
+"""The default strategy: chance, what is known to be missing, what nobody named, and what covers the
+most of the rest.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,16 @@ from samplers.strategies.diversity import RANDOM
 from samplers.strategies.herding import HerdingSettings, herding_component
 
 CELLS = Cells(wide_cell_rows=512, homes=3, most_rows=1 << 16, neighbors=16)
-"""Where the objective is not exact: up to about 5 % less is covered than exactly, in a quarter of herding's own time."""
+"""Where the objective is not exact: up to about 5 % less is covered than exactly, in a quarter of
+herding's own time.
+"""
 
 
 @dataclass(frozen=True)
 class HybridSettings:
-    """Shares of the budget. What the quotas do not need is herding's; what another component cannot use goes to all."""
+    """Shares of the budget. What the quotas do not need is herding's; what another component cannot
+    use goes to all.
+    """
 
     random: float = 0.10
     quotas: float = 0.45
@@ -47,28 +53,32 @@ class HybridSettings:
 def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSettings | None = None) -> Selection:
     """Four components take turns by their shares, so that every prefix is the same mix.
 
-    random: any frame; what it would have drawn counts as drawn when another component was faster, so these frames remain a
-    random sample of what was never closed. coverage: strata that lack something, by deficit, each until as many are
-    chosen as it wants. discovery: k-center over novel frames of no stratum with a deficit, away from all that was
-    chosen; where nothing is labeled and the pool was not told what is novel, all is as new, and it has no turns.
-    herding: the frame that covers the most of what nothing covers, expected loss weighing the covered mass as far as the
-    pool trusts it. Seconds divide what coverage and herding look for; chance and discovery do not ask for them.
+    random: any frame; what it would have drawn counts as drawn when another component was faster,
+    so these frames remain a random sample of what was never closed. coverage: strata that lack
+    something, by deficit, each until as many are chosen as it wants. discovery: k-center over novel
+    frames of no stratum with a deficit, away from all that was chosen; where nothing is labeled and
+    the pool was not told what is novel, all is as new, and it has no turns.
+    herding: the frame that covers the most of what nothing covers, expected loss weighing the
+    covered mass as far as the pool trusts it. Seconds divide what coverage and herding look for;
+    chance and discovery do not ask for them.
 
-    The mix is this project's; its parts are k-center-greedy, MaxHerding (Bae et al. 2024) and uncertainty herding
-    (Bae et al. 2025). Cost: herding's in the cells of `CELLS`, k-center's over novel frames, up to 20 million D to
-    tell what resembles nothing, and (N + k) S for S strata.
+    The mix is this project's; its parts are k-center-greedy, MaxHerding (Bae et al. 2024) and
+    uncertainty herding (Bae et al. 2025). Cost: herding's in the cells of `CELLS`, k-center's over
+    novel frames, up to 20 million D to tell what resembles nothing, and (N + k) S for S strata.
 
-    With nothing rare it covers within 2 % of herding from about 1.5 frames per mode on, where the objective is exact:
-    up to 4,096 frames, near-duplicates counted once. Beyond, in cells and where not every frame is a candidate (see
-    `Cells`), it covers up to about 5 % less than that, most where an expected loss is trusted that means nothing. With fewer
-    frames than modes it pays for chance and discovery besides (4 % at a third of the modes). A cluster of half a per
-    cent is hit at 1.5 frames per mode, in bursts too where near-duplicates are known; but discovery goes to the
+    With nothing rare it covers within 2 % of herding from about 1.5 frames per mode on, where the
+    objective is exact: up to 4,096 frames, near-duplicates counted once. Beyond, in cells and where
+    not every frame is a candidate (see `Cells`), it covers up to about 5 % less than that, most
+    where an expected loss is trusted that means nothing. With fewer frames than modes it pays for
+    chance and discovery besides (4 % at a third of the modes). A cluster of half a per cent is hit
+    at 1.5 frames per mode, in bursts too where near-duplicates are known; but discovery goes to the
     farthest first, so with a dozen larger modes unlabeled, two bursts of it can be missed.
 
-    contributions["probability"]: of a frame to be drawn by chance, 0 for one that only the other components chose; 0 for
-    all where floors come first, which leave no random sample. It is that of a pool where nothing is ever closed: it
-    does not know that the near-duplicates of what any component chose, and the rest of a sequence or quota that is full,
-    could not be drawn any more. Of those the sample has too few.
+    contributions["probability"]: of a frame to be drawn by chance, 0 for one that only the other
+    components chose; 0 for all where floors come first, which leave no random sample. It is that of
+    a pool where nothing is ever closed: it does not know that the near-duplicates of what any
+    component chose, and the rest of a sequence or quota that is full, could not be drawn any more.
+    Of those the sample has too few.
     """
     shares = settings or HybridSettings()
     value = utility(pool, shares.within)
@@ -102,7 +112,9 @@ def _quota(pool: Pool, stratum: int, component: Queue, heir: Component) -> Compo
 
 
 def _by_chance(chosen: Selection, drawn: Ints, size: int) -> Reals:
-    """(k,) inclusion probability of the frames among the first that were drawn, up to the last that chance alone chose."""
+    """(k,) inclusion probability of the frames among the first that were drawn, up to the last that
+    chance alone chose.
+    """
     place = np.full(size, len(drawn))
     place[drawn] = np.arange(len(drawn))
     asked = place[chosen.indices]

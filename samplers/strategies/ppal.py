@@ -25,8 +25,9 @@ PPAL = Reason("ppal", _why)
 
 @dataclass(frozen=True)
 class PPALSettings:
-    """expansion: stage 1 keeps so many times the budget. quality: per class, .4 IoU and .6 confidence blended over
-    training, 0 for the hardest; every class the same when empty. alpha, beta: as published.
+    """expansion: stage 1 keeps so many times the budget. quality: per class, .4 IoU and .6
+    confidence blended over training, 0 for the hardest; every class the same when empty. alpha,
+    beta: as published.
     """
 
     expansion: int = 4
@@ -43,14 +44,15 @@ class PPALSettings:
 
 
 def ppal(pool: Pool, k: int, rng: np.random.Generator, settings: PPALSettings | None = None) -> Selection:
-    """PPAL (Yang et al. 2024): the 4k frames with the largest difficulty-weighted sum of entropies per second, then the
-    medoids of k clusters of them.
+    """PPAL (Yang et al. 2024): the 4k frames with the largest difficulty-weighted sum of entropies
+    per second, then the medoids of k clusters of them.
 
-    The published similarity matches boxes of a class by box features. A pool has one vector per frame, so here two
-    frames are as similar as their vectors, as far as the classes of one are found in the other, and opposite (-1) as
-    far as they are not. Cost: (4k)^2 (D + C), N log N and the scores of all boxes, memory 40 bytes times (4k)^2. A
-    sum follows crowding, and what is labeled plays no part. Seconds divide the sum, so they decide who is among the
-    4k and in which order the medoids come, but not which of the 4k are medoids. The budget shapes the clusters: a
+    The published similarity matches boxes of a class by box features. A pool has one vector per
+    frame, so here two frames are as similar as their vectors, as far as the classes of one are
+    found in the other, and opposite (-1) as far as they are not. Cost: (4k)^2 (D + C), N log N and
+    the scores of all boxes, memory 40 bytes times (4k)^2. A sum follows crowding, and what is
+    labeled plays no part. Seconds divide the sum, so they decide who is among the 4k and in which
+    order the medoids come, but not which of the 4k are medoids. The budget shapes the clusters: a
     smaller one is no prefix of a larger.
     """
     chosen = settings or PPALSettings()
@@ -68,7 +70,9 @@ def ppal(pool: Pool, k: int, rng: np.random.Generator, settings: PPALSettings | 
 
 
 def difficulty(pool: Pool, settings: PPALSettings) -> Reals:
-    """(N,) sum over boxes of w_c h(p), w_c = 1 + alpha beta ln(1 + (e^(1 / alpha) - 1) (1 - quality_c))."""
+    """(N,) sum over boxes of w_c h(p), w_c = 1 + alpha beta ln(1 + (e^(1 / alpha) - 1) (1 -
+    quality_c)).
+    """
     first, second = top_two([boxes for boxes in pool.scores if boxes.size])
     frame = np.repeat(np.arange(len(pool)), [len(boxes) if boxes.size else 0 for boxes in pool.scores])
     value = box_uncertainty(first, second, "entropy")
@@ -95,7 +99,9 @@ def frame_distances(pool: Pool, rows: Ints, min_score: float) -> Reals:
 
 
 def k_medoids(distance: Reals, k: int, rng: np.random.Generator) -> Ints:
-    """(min(k, M),) places of medoids: k-means++ seeds (Arthur and Vassilvitskii 2007), then alternation, 10 rounds."""
+    """(min(k, M),) places of medoids: k-means++ seeds (Arthur and Vassilvitskii 2007), then
+    alternation, 10 rounds.
+    """
     count = min(k, len(distance))
     if count < 1:
         return np.zeros(0, dtype=np.int64)
@@ -136,7 +142,9 @@ def _short_list(pool: Pool, order: Ints, count: int) -> Ints:
 
 
 def _class_shares(pool: Pool, rows: Ints, min_score: float) -> Reals:
-    """(M, C) of each frame's confidence, the part that is in each class; frames without boxes are a class of their own."""
+    """(M, C) of each frame's confidence, the part that is in each class; frames without boxes are a
+    class of their own.
+    """
     scores = [in_columns(pool.scores[row]) for row in rows]
     classes = max((boxes.shape[1] for boxes in scores), default=1)
     shares = np.zeros((len(rows), classes + 1))

@@ -22,8 +22,8 @@ PROB_COVER = Reason(
 
 @dataclass(frozen=True)
 class ProbCoverSettings:
-    """delta: the radius, estimated when left out: the largest at which `purity` of the balls hold rows of one of `classes`
-    k-means clusters only.
+    """delta: the radius, estimated when left out: the largest at which `purity` of the balls hold
+    rows of one of `classes` k-means clusters only.
     """
 
     delta: float | None = None
@@ -41,12 +41,12 @@ class ProbCoverSettings:
 def prob_cover(
     pool: Pool, k: int, rng: np.random.Generator, settings: ProbCoverSettings | None = None
 ) -> Selection:
-    """ProbCover (Yehuda et al. 2022): the frame whose ball of radius delta holds the most frames in no ball yet, per
-    second.
+    """ProbCover (Yehuda et al. 2022): the frame whose ball of radius delta holds the most frames in
+    no ball yet, per second.
 
-    As herding with a kernel that is 1 inside the ball, so near-duplicates, cost, memory and what seconds do are
-    herding's; up to 20 million D more where delta is estimated. It is very sensitive to delta, and once all is
-    covered its picks mean nothing (their gain is 0).
+    As herding with a kernel that is 1 inside the ball, so near-duplicates, cost, memory and what
+    seconds do are herding's; up to 20 million D more where delta is estimated. It is very sensitive
+    to delta, and once all is covered its picks mean nothing (their gain is 0).
     """
     chosen = settings or ProbCoverSettings()
     within = HerdingSettings(cells=chosen.cells)
@@ -59,7 +59,8 @@ def prob_cover(
 
 
 def estimate_delta(points: Floats, rng: np.random.Generator, settings: ProbCoverSettings) -> float:
-    """The distance that a share `purity` of the rows have, at least, to the nearest row of another cluster.
+    """The distance that a share `purity` of the rows have, at least, to the nearest row of another
+    cluster.
 
     From 1,000 rows among at most 20,000; 0 when all rows are alike.
     """

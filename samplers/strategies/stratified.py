@@ -17,7 +17,9 @@ STRATIFIED = Reason(
 
 @dataclass(frozen=True)
 class StratifiedSettings:
-    """power: of a stratum's size, its share of the turns. 1 follows the pool, 0 gives all the same, .5 lies between."""
+    """power: of a stratum's size, its share of the turns. 1 follows the pool, 0 gives all the same,
+    .5 lies between.
+    """
 
     power: float = 0.5
 
@@ -29,12 +31,14 @@ class StratifiedSettings:
 def stratified(
     pool: Pool, k: int, rng: np.random.Generator, settings: StratifiedSettings | None = None
 ) -> Selection:
-    """Strata take turns by a power of their size (Bankier 1988), random within; rows of none are a stratum too.
+    """Strata take turns by a power of their size (Bankier 1988), random within; rows of none are a
+    stratum too.
 
-    What a stratum cannot fill goes to the others. With cameras as strata this is the baseline that random choice
-    should be compared with. `coverage_deficit` shares by what production lacks instead. Cost: (N + k) S for S strata,
-    and N log N. Within a stratum what is rare stays as rare; a small stratum of no use gets more than its part; and
-    for the pool as a whole what was chosen is no unbiased sample. Seconds play no part.
+    What a stratum cannot fill goes to the others. With cameras as strata this is the baseline that
+    random choice should be compared with. `coverage_deficit` shares by what production lacks
+    instead. Cost: (N + k) S for S strata, and N log N. Within a stratum what is rare stays as rare;
+    a small stratum of no use gets more than its part; and for the pool as a whole what was chosen
+    is no unbiased sample. Seconds play no part.
     """
     power = (settings or StratifiedSettings()).power
     shuffled = rng.permutation(np.flatnonzero(~pool.excluded))

@@ -28,8 +28,8 @@ SECOND_LOOK = Reason("second_look", _why)
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """past_gains: distances of the frames of yesterday to what was labeled or kept; those of the last tenth of the day
-    when empty.
+    """past_gains: distances of the frames of yesterday to what was labeled or kept; those of the
+    last tenth of the day when empty.
 
     tau: a frame no farther than this from anything labeled or kept is not kept.
     """
@@ -47,13 +47,15 @@ class StreamSettings:
 def streaming(
     pool: Pool, k: int, rng: np.random.Generator, settings: StreamSettings | None = None
 ) -> Selection:
-    """Rows in order of arrival: one is kept when its distance to all labeled and kept is beyond tau and among the
-    k / N largest of yesterday, and the budget so far, k times the share of the day that has passed, allows it.
+    """Rows in order of arrival: one is kept when its distance to all labeled and kept is beyond tau
+    and among the k / N largest of yesterday, and the budget so far, k times the share of the day
+    that has passed, allows it.
 
-    What is left of the budget at the end of the day goes to the farthest of what was refused. Cost: N (L + k) D in
-    one pass, and k-center's where budget is left. In the manner of threshold streaming (Badanidiyuru et al. 2014),
-    without its bound, which distances do not have. A day unlike yesterday spends too early or too late, and what is
-    new is often broken. The budget shapes the threshold: a smaller one is no prefix of a larger. Seconds play no part.
+    What is left of the budget at the end of the day goes to the farthest of what was refused. Cost:
+    N (L + k) D in one pass, and k-center's where budget is left. In the manner of threshold
+    streaming (Badanidiyuru et al. 2014), without its bound, which distances do not have. A day
+    unlike yesterday spends too early or too late, and what is new is often broken. The budget
+    shapes the threshold: a smaller one is no prefix of a larger. Seconds play no part.
     """
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")

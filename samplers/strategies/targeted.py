@@ -38,12 +38,15 @@ class TargetedSettings:
 def targeted(
     pool: Pool, k: int, rng: np.random.Generator, settings: TargetedSettings | None = None
 ) -> Selection:
-    """TALISMAN (Kothawade et al. 2022) with facility-location mutual information between chosen and queries:
-    sum_q max_s k_qs + eta sum_s max_q k_qs, k the cosine where positive; its gain per second.
+    """TALISMAN (Kothawade et al. 2022) with facility-location mutual information between chosen and
+    queries: sum_q max_s k_qs + eta sum_s max_q k_qs, k the cosine where positive; its gain per
+    second.
 
-    pool.queries: confirmed examples, or the one vector of a text. Cost: 2 N Q D multiplications, and a few per cent
-    of them again. A text tells more from less, but not how much; queries that nothing resembles are answered all the
-    same: look at `similarity`. Seconds divide the gain, but without queries it is k-center, where they play no part.
+    pool.queries: confirmed examples, or the one vector of a text. Cost: 2 N Q D multiplications,
+    and a few per cent of them again. A text tells more from less, but not how much; queries that
+    nothing resembles are answered all the
+    same: look at `similarity`. Seconds divide the gain, but without queries it is k-center, where
+    they play no part.
     """
     if not len(pool.queries):
         return k_center(pool, k, rng)

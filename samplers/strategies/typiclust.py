@@ -18,8 +18,8 @@ TYPICAL = Reason("typical", "Typical of a kind of image of which few are labeled
 
 @dataclass(frozen=True)
 class TypiClustSettings:
-    """max_clusters: however large the budget. few: clusters of so many rows or fewer are passed over. neighbors: whose
-    mean distance measures how typical a row is.
+    """max_clusters: however large the budget. few: clusters of so many rows or fewer are passed
+    over. neighbors: whose mean distance measures how typical a row is.
     """
 
     max_clusters: int = 500
@@ -35,13 +35,14 @@ class TypiClustSettings:
 def typiclust(
     pool: Pool, k: int, rng: np.random.Generator, settings: TypiClustSettings | None = None
 ) -> Selection:
-    """TypiClust (Hacohen et al. 2022): k-means into min(L + k, 500) clusters; those with the fewest labeled frames,
-    then the largest, give their most typical frame in turn.
+    """TypiClust (Hacohen et al. 2022): k-means into min(L + k, 500) clusters; those with the fewest
+    labeled frames, then the largest, give their most typical frame in turn.
 
-    Typical is the row with the least mean distance to its 20 nearest in the cluster (of at most 4,096 rows of it).
-    Gains are 1 / rank. Cost: (N + L + 512 clusters) clusters D multiplications, and in each cluster its rows times as
-    many, 4,096 at most, chunk by chunk. The budget shapes the clusters, so a smaller one is no prefix of a larger. On
-    detection it fell below chance beyond the first rounds: what is typical is what is known. Seconds play no part.
+    Typical is the row with the least mean distance to its 20 nearest in the cluster (of at most
+    4,096 rows of it). Gains are 1 / rank. Cost: (N + L + 512 clusters) clusters D multiplications,
+    and in each cluster its rows times as many, 4,096 at most, chunk by chunk. The budget shapes the
+    clusters, so a smaller one is no prefix of a larger. On detection it fell below chance beyond
+    the first rounds: what is typical is what is known. Seconds play no part.
     """
     chosen = settings or TypiClustSettings()
     order, typicality = typical_order(pool, k, rng, chosen)
@@ -54,7 +55,9 @@ def typiclust(
 def typical_order(
     pool: Pool, k: int, rng: np.random.Generator, settings: TypiClustSettings
 ) -> tuple[Ints, Reals]:
-    """All rows that are not excluded, in TypiClust's order, then the rows of small clusters; (N,) typicality."""
+    """All rows that are not excluded, in TypiClust's order, then the rows of small clusters; (N,)
+    typicality.
+    """
     rows = np.flatnonzero(~pool.excluded)
     typicality = np.zeros(len(pool))
     if not len(rows):

@@ -1,7 +1,7 @@
 """How unsure a detector is of a frame, from the scores of its boxes.
 
-YOLO's class scores are independent sigmoids, so entropy is binary, of the top class; normalizing them into
-a softmax would turn background (.02, .01) into near-maximal entropy.
+YOLO's class scores are independent sigmoids, so entropy is binary, of the top class; normalizing
+them into a softmax would turn background (.02, .01) into near-maximal entropy.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ UNCERTAIN = Reason("uncertainty", _why)
 
 @dataclass(frozen=True)
 class UncertaintySettings:
-    """measure: of a box. aggregation: of a frame's boxes. min_score: boxes below are not looked at. top:
-    boxes that "top" averages.
+    """measure: of a box. aggregation: of a frame's boxes. min_score: boxes below are not looked at.
+    top: boxes that "top" averages.
 
-    `sum` follows crowding, `mean` prefers frames with few boxes, `top` (zero-padded mean of the most
-    unsure) lies between; `size_corrected` prefers neither crowded frames nor empty ones, over all frames given.
+    `sum` follows crowding, `mean` prefers frames with few boxes, `top` (zero-padded mean of the
+    most unsure) lies between; `size_corrected` prefers neither crowded frames nor empty ones, over
+    all frames given.
     """
 
     measure: Measure = "entropy"
@@ -55,13 +56,14 @@ class UncertaintySettings:
 def uncertainty(
     pool: Pool, k: int, rng: np.random.Generator, settings: UncertaintySettings | None = None
 ) -> Selection:
-    """Uncertainty sampling (Settles 2009): the frames with the largest uncertainty per second; ties in random order.
+    """Uncertainty sampling (Settles 2009): the frames with the largest uncertainty per second; ties
+    in random order.
 
-    As `entropy`: the binary entropy of each box's top class, the mean over a frame's boxes. Cost: B C log C for B
-    boxes of C classes, and N log N; no distances. It knows only what the detector sees: a frame without boxes comes
-    last, whatever was missed there, and noise comes early. It takes the same again and again where near-duplicates
-    are not known. The mean prefers frames with few boxes, and seconds, which divide it, do so again where they grow
-    with the boxes.
+    As `entropy`: the binary entropy of each box's top class, the mean over a frame's boxes. Cost: B
+    C log C for B boxes of C classes, and N log N; no distances. It knows only what the detector
+    sees: a frame without boxes comes last, whatever was missed there, and noise comes early. It
+    takes the same again and again where near-duplicates are not known. The mean prefers frames with
+    few boxes, and seconds, which divide it, do so again where they grow with the boxes.
     """
     unsure = frame_uncertainty(pool.scores, settings or UncertaintySettings())
     value = unsure / relative_cost(pool)
@@ -70,28 +72,29 @@ def uncertainty(
 
 
 def least_confidence(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
-    """Uncertainty sampling (Settles 2009) by 1 - p of each box's top class, the mean over a frame's boxes, per
-    second.
+    """Uncertainty sampling (Settles 2009) by 1 - p of each box's top class, the mean over a frame's
+    boxes, per second.
 
-    Cost, failures and what seconds do are `uncertainty`'s. Besides, what lies just above min_score is the most unsure
-    of all, so that this threshold decides much of the choice.
+    Cost, failures and what seconds do are `uncertainty`'s. Besides, what lies just above min_score
+    is the most unsure of all, so that this threshold decides much of the choice.
     """
     return uncertainty(pool, k, rng, UncertaintySettings(measure="least_confidence"))
 
 
 def margin(pool: Pool, k: int, rng: np.random.Generator) -> Selection:
-    """Uncertainty sampling (Settles 2009) by 1 - (p1 - p2) of each box's two best classes, the mean over a frame's
-    boxes, per second; with one score p for a box, p2 is 1 - p.
+    """Uncertainty sampling (Settles 2009) by 1 - (p1 - p2) of each box's two best classes, the mean
+    over a frame's boxes, per second; with one score p for a box, p2 is 1 - p.
 
-    Cost, failures and what seconds do are `uncertainty`'s. Besides, scores are sigmoids here, so that two low ones
-    are as close as two high ones: a box that hardly is an object counts as uncertain.
+    Cost, failures and what seconds do are `uncertainty`'s. Besides, scores are sigmoids here, so
+    that two low ones are as close as two high ones: a box that hardly is an object counts as
+    uncertain.
     """
     return uncertainty(pool, k, rng, UncertaintySettings(measure="margin"))
 
 
 def frame_uncertainty(scores: Sequence[NDArray[Any]], settings: UncertaintySettings) -> Reals:
-    """(N,) float64 >= 0; a frame without boxes is 0, which a blind detector makes of every frame it cannot
-    see into.
+    """(N,) float64 >= 0; a frame without boxes is 0, which a blind detector makes of every frame it
+    cannot see into.
 
     scores: N arrays (K,) or (K, C) of sigmoid scores.
     """
@@ -144,10 +147,11 @@ def aggregate(value: Reals, frame: NDArray[np.int64], size: int, settings: Uncer
 
 
 def without_size(total: Reals, boxes: NDArray[np.int64]) -> Reals:
-    """(N,) >= 0: what is left of sums over n boxes when their number is accounted for; 0 without boxes.
+    """(N,) >= 0: what is left of sums over n boxes when their number is accounted for; 0 without
+    boxes.
 
-    total / sqrt(n) spreads equally at every n; what ln(1 + n) explains of it by least squares, over the frames
-    that have boxes, is taken off.
+    total / sqrt(n) spreads equally at every n; what ln(1 + n) explains of it by least squares, over
+    the frames that have boxes, is taken off.
     """
     there = boxes > 0
     corrected = np.zeros(len(total))

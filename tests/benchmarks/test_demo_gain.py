@@ -18,7 +18,9 @@ def test_the_lead_is_the_mean_over_the_gaps() -> None:
 
 
 def test_what_the_readme_claims_of_the_published_worlds() -> None:
-    """At least .10 over random labels and every requirement in at least four of five; by chance neither side leads."""
+    """At least .10 over random labels and every requirement in at least four of five; by chance
+    neither side leads.
+    """
     results, null = kept("loop"), kept("null")
     met = [all(need["holds"] for need in result["requirements"]) for result in results]
     assert len(results) == 5

@@ -1,4 +1,6 @@
-"""A file is whole or it is not there, whatever stops its writer, and it is on disk once it is said to be."""
+"""A file is whole or it is not there, whatever stops its writer, and it is on disk once it is said
+to be.
+"""
 
 from __future__ import annotations
 

@@ -261,7 +261,8 @@ def test_one_row_per_frame_is_demanded(lite: Engine) -> None:
 
 
 COPY_FRAMES = """
-INSERT INTO frames (content_hash, path, origin, group_id, camera, site, width, height, bytes, source_key, ingested_at,
+INSERT INTO frames (content_hash, path, origin, group_id, camera, site, width, height, bytes,
+    source_key, ingested_at,
                     embedded_by, detected_by, measured_by)
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
 SELECT 'h' || i, 'p', 'production', group_id, 'c', 's', 1, 1, 1, 'k', ingested_at, :marker, :marker, :marker

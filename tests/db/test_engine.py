@@ -217,7 +217,9 @@ def _schema(path: Path) -> set[str]:
 
 
 def _clauses(sql: str) -> str:
-    """The clauses of a CREATE TABLE in order of the alphabet: a column that was added later stands last, its key beside it."""
+    """The clauses of a CREATE TABLE in order of the alphabet: a column that was added later stands
+    last, its key beside it.
+    """
     head, _, rest = sql.partition(" ( ")
     body, _, tail = rest.rpartition(")")
     if not head.startswith("CREATE TABLE"):

@@ -1,4 +1,6 @@
-"""The index as a view of the database: whatever happens to the file, the answers are those of the stored vectors."""
+"""The index as a view of the database: whatever happens to the file, the answers are those of the
+stored vectors.
+"""
 
 from __future__ import annotations
 

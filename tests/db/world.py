@@ -74,7 +74,10 @@ def postgres_server() -> Iterator[str]:
     try:
         options = ["--auth=trust", "--username=fieldloop", "--encoding=UTF8", "--no-sync"]
         subprocess.run([_program("initdb"), "-D", data, *options], **run)  # type: ignore[call-overload]
-        serve = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off -c timezone=Asia/Tokyo"
+        serve = (
+            f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off -c"
+            " timezone=Asia/Tokyo"
+        )
         subprocess.run(  # type: ignore[call-overload]
             [_program("pg_ctl"), "-D", data, "-w", "-o", serve, "-l", folder / "log", "start"], **run
         )

@@ -1,4 +1,6 @@
-"""The shapes of the objects: carried weights were trained on them, so not one corner may move unnoticed."""
+"""The shapes of the objects: carried weights were trained on them, so not one corner may move
+unnoticed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The truth stays behind a wall: without it, everything from ingest to push is the same to the byte."""
+"""The truth stays behind a wall: without it, everything from ingest to push is the same to the
+byte.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ from tests.studio import Studio
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `project` (nothing ingested yet) and `incoming` (36 bright frames, 6 dark ones)."""
+    """A folder with `project` (nothing ingested yet) and `incoming` (36 bright frames, 6 dark
+    ones).
+    """
     folder = tmp_path_factory.mktemp("template")
     logging.getLogger("connectors.sources.folder").setLevel(logging.ERROR)
     made = make_project(
@@ -77,7 +79,9 @@ def real(parts: FakeParts, label_studio: Studio, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(scope="session")
 def labeled_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20 camera-days, most of them to evaluate, two thirds of all frames dark; a few bursts by day show a helmet."""
+    """20 camera-days, most of them to evaluate, two thirds of all frames dark; a few bursts by day
+    show a helmet.
+    """
     folder = tmp_path_factory.mktemp("rounds")
     overrides = [
         "frames.path=../incoming",

@@ -17,7 +17,9 @@ from tests.loop.judged import label_all
 
 
 def save_copies(parts: FakeParts, incoming: Path) -> None:
-    """A frame of each of six camera-days of evaluation comes again on days of the pool, saved anew, and is labeled."""
+    """A frame of each of six camera-days of evaluation comes again on days of the pool, saved anew,
+    and is labeled.
+    """
     with read(parts.project.engine) as session:
         rows = frames(session, origin=Origin.PRODUCTION)
     held = {row.group_key: row for row in rows if row.role == Role.EVALUATION}

@@ -1,4 +1,6 @@
-"""A labeled project whose rounds end in a verdict, and what its tests do with it; torch-free, all but the training is real."""
+"""A labeled project whose rounds end in a verdict, and what its tests do with it; torch-free, all
+but the training is real.
+"""
 
 from __future__ import annotations
 

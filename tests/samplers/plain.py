@@ -29,7 +29,9 @@ def k_center(points: Floats, k: int, labeled: Floats) -> tuple[list[int], list[f
 
 
 def distances(points: Floats, picks: list[int], labeled: Floats) -> tuple[list[float], list[float]]:
-    """Of each pick in turn its distance to the nearest center before it, and the largest one that any row had."""
+    """Of each pick in turn its distance to the nearest center before it, and the largest one that
+    any row had.
+    """
     exact, distance = points.astype(np.float64), to_nearest(points, labeled)
     had: list[float] = []
     farthest: list[float] = []
@@ -85,7 +87,9 @@ def of_frame(values: list[float], aggregation: str, top: int) -> float:
 
 
 def size_corrected(values: list[list[float]]) -> list[float]:
-    """Sums over sqrt(n), less what a line through them says of ln(1 + n), but for the mean; of frames with boxes."""
+    """Sums over sqrt(n), less what a line through them says of ln(1 + n), but for the mean; of
+    frames with boxes.
+    """
     points = [(math.log(1 + len(each)), sum(each) / math.sqrt(len(each))) for each in values if each]
     slope, middle = 0.0, 0.0
     if points:
@@ -107,7 +111,9 @@ def size_corrected(values: list[list[float]]) -> list[float]:
 
 
 def webster(weights: list[float], turns: int) -> list[int]:
-    """Who has each turn: one after another to the largest weight / (turns had + 1/2), the first of equals."""
+    """Who has each turn: one after another to the largest weight / (turns had + 1/2), the first of
+    equals.
+    """
     had, order = [0] * len(weights), []
     for _ in range(turns):
         best = max(range(len(weights)), key=lambda place: (weights[place] / (had[place] + 0.5), -place))
@@ -124,8 +130,8 @@ def covering(
     similar: Similar,
     cost: Floats | None = None,
 ) -> tuple[list[float], list[float]]:
-    """Of each pick in turn the gain in sum_i w_i max_s similar(x_i, s), over its cost where that is given, and the
-    largest one to be had.
+    """Of each pick in turn the gain in sum_i w_i max_s similar(x_i, s), over its cost where that is
+    given, and the largest one to be had.
     """
     exact = points.astype(np.float64)
     kernel = similar(exact, exact)
@@ -162,7 +168,9 @@ def coverage(points: Floats, weights: Floats, chosen: Floats, scale: float) -> f
 
 
 def greedy(value: Any, size: int, k: int, cost: Floats | None = None) -> list[int]:
-    """The row that adds most to value(list of rows) per cost, again and again; ties to the lowest row."""
+    """The row that adds most to value(list of rows) per cost, again and again; ties to the lowest
+    row.
+    """
     price = np.ones(size) if cost is None else cost
     picks: list[int] = []
     for _ in range(k):
@@ -192,7 +200,9 @@ def typicality(points: Floats, neighbors: int) -> Floats:
 
 
 def stream(points: Floats, k: int, labeled: Floats, past: Floats | None, tau: float) -> list[int]:
-    """One frame after another. past: None for a first day, judged by how far its own last tenth (20 at least) lay as it came in."""
+    """One frame after another. past: None for a first day, judged by how far its own last tenth (20
+    at least) lay as it came in.
+    """
     share, step, memory = k / len(points), math.ceil(len(points) / 50), max(len(points) // 10, 20)
     least = math.inf if past is None else np.quantile(past, 1 - share)
     kept: list[int] = []
@@ -213,7 +223,9 @@ def medoid_cost(distance: Floats, medoids: Any) -> float:
 
 
 def admitted(order: list[int], cluster: Floats, sequence: Floats, limit: int, count: int) -> list[int]:
-    """The first `count` of the order of which no two share a cluster, and no more than `limit` a sequence; 0 is no limit."""
+    """The first `count` of the order of which no two share a cluster, and no more than `limit` a
+    sequence; 0 is no limit.
+    """
     rows: list[int] = []
     for row in order:
         if len(rows) < count and may_come(row, rows, cluster, sequence, limit):
@@ -277,7 +289,9 @@ def of_deficit(
 def turns_of_sequences(
     rows: list[int], worth: list[float], novelty: Floats, sequence: Floats, floor: float
 ) -> list[int]:
-    """The best frame of every sequence, the best of them first, then the second best of each; dull sequences are left out."""
+    """The best frame of every sequence, the best of them first, then the second best of each; dull
+    sequences are left out.
+    """
     groups: list[list[int]] = []
     for row in rows:
         others = [group for group in groups if sequence[row] >= 0 and sequence[group[0]] == sequence[row]]
@@ -308,7 +322,9 @@ def difficulty(boxes: Floats, quality: list[float], alpha: float, beta: float, l
 
 
 def frame_distance(one: Floats, boxes: Floats, other: Floats, other_boxes: Floats, least: float) -> float:
-    """1 - similarity of two vectors, as far as the classes of each frame are found in the other, and 2 as far as not."""
+    """1 - similarity of two vectors, as far as the classes of each frame are found in the other,
+    and 2 as far as not.
+    """
     similar = sum(float(a) * float(b) for a, b in zip(one, other, strict=True))
     mine, its = shares_of_classes(boxes, least), shares_of_classes(other_boxes, least)
     total = 0.0

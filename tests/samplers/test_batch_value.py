@@ -31,7 +31,9 @@ def test_a_batch_of_the_same_again_is_redundant() -> None:
 
 
 def test_coverage_goes_on_where_the_batch_before_ended() -> None:
-    """Labeling a batch changes what is covered, not the measure: what it promised is what the next one starts from."""
+    """Labeling a batch changes what is covered, not the measure: what it promised is what the next
+    one starts from.
+    """
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(60, 8)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)

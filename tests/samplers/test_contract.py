@@ -21,9 +21,10 @@ from samplers.strategies.prob_cover import ProbCoverSettings, prob_cover
 SHAPED_BY_BUDGET = ("typiclust", "ppal", "streaming")
 """A smaller budget is no prefix of a larger one."""
 BLIND_TO_COST = ("random", "stratified", "k_center", "typiclust", "streaming")
-"""Seconds play no part in what they choose. Chance must not ask, or it would be no sample; farthest-first and typical
-frames are chosen by distances alone, as published, and a distance over seconds would have no bound; a stream has one
-threshold for all. Of `hybrid` and `coverage_deficit` only what is drawn or looked for as these do is blind.
+"""Seconds play no part in what they choose. Chance must not ask, or it would be no sample;
+farthest-first and typical frames are chosen by distances alone, as published, and a distance over
+seconds would have no bound; a stream has one threshold for all. Of `hybrid` and `coverage_deficit`
+only what is drawn or looked for as these do is blind.
 """
 EVERY = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES.keys())
 CORNERS = np.array(
@@ -215,7 +216,9 @@ def test_herding_takes_the_cheaper_of_two_frames_that_cover_alike(name: str) -> 
 def test_herding_takes_a_frame_twice_as_dear_only_where_it_covers_more_than_twice_as_much(
     name: str, copies: int, dear_first: bool
 ) -> None:
-    """So many near-duplicates are a mass of 1.7 or 2.2, beside a frame of mass 1; what is labeled is equally far from both."""
+    """So many near-duplicates are a mass of 1.7 or 2.2, beside a frame of mass 1; what is labeled
+    is equally far from both.
+    """
     rows = np.eye(3)[[0] * copies + [1]]
     pool = Pool.of(
         rows, labeled=np.eye(3)[[2, 2]], cluster=[0] * copies + [-1], seconds=[2.0] * copies + [1.0]

@@ -59,7 +59,9 @@ def test_with_nothing_rare_it_covers_as_much_as_herding_does_in_cells() -> None:
 def test_where_few_frames_are_candidates_it_covers_up_to_five_per_cent_less(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One frame in five, in cells: as if 1,800 were hundreds of thousands. The expected loss is permuted, and not trusted, half, or fully."""
+    """One frame in five, in cells: as if 1,800 were hundreds of thousands. The expected loss is
+    permuted, and not trusted, half, or fully.
+    """
     expected_loss = np.random.default_rng(seed).beta(1, 3, size=1800)
     pool = replace(nothing_rare(seed), expected_loss=expected_loss)
     scale = estimate_scale(pool.embeddings, pool.labeled, np.random.default_rng(0))
@@ -87,7 +89,9 @@ def assert_covers(pool: Pool, budget: int, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_view_that_comes_back_in_many_sequences_does_not_shrink_what_is_near(seed: int) -> None:
-    """An empty gate: 300 views, each in 8 bursts of 3. Whatever the limit on a sequence, the views are covered alike."""
+    """An empty gate: 300 views, each in 8 bursts of 3. Whatever the limit on a sequence, the views
+    are covered alike.
+    """
     rng = np.random.default_rng(seed)
     background, centers = unit(rng.normal(size=(1, DIM))), unit(rng.normal(size=(MODES, DIM)))
     views = unit(3 * background + centers[rng.integers(0, MODES, 300)] + 0.08 * rng.normal(size=(300, DIM)))
@@ -119,7 +123,8 @@ def test_a_cluster_of_half_a_percent_is_hit_in_every_run() -> None:
 
 
 def test_it_is_hit_among_bursts_too() -> None:
-    """All of production in bursts of 5, the planted cluster too, which are known by what the camera teaches; the others are labeled.
+    """All of production in bursts of 5, the planted cluster too, which are known by what the camera
+    teaches; the others are labeled.
 
     Where many other modes are unlabeled, the turns of discovery go to the farthest of those.
     """
@@ -137,7 +142,9 @@ def test_it_is_hit_among_bursts_too() -> None:
 @pytest.mark.parametrize("trusted", [0.2, 0.95])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_expected_loss_that_means_nothing_changes_next_to_nothing(seed: int, trusted: float) -> None:
-    """A permuted expected loss, as trusted as any can be that means nothing by chance, and far beyond."""
+    """A permuted expected loss, as trusted as any can be that means nothing by chance, and far
+    beyond.
+    """
     rng = np.random.default_rng(seed)
     pool = replace(nothing_rare(seed), expected_loss=rng.beta(1, 3, size=1800), trust=trusted)
     permuted = replace(pool, expected_loss=rng.permutation(pool.expected_loss))
@@ -151,7 +158,9 @@ def test_an_expected_loss_that_means_nothing_changes_next_to_nothing(seed: int, 
 
 
 def test_of_a_hundred_copies_one_is_chosen() -> None:
-    """A picture that a camera sends again and again, among bursts of 3: nobody says which frames are alike."""
+    """A picture that a camera sends again and again, among bursts of 3: nobody says which frames
+    are alike.
+    """
     bursts = np.repeat(scenes(3, 200), 3, axis=0)
     bursts = unit(bursts + 0.005 * np.random.default_rng(0).normal(size=bursts.shape))
     rows = np.concatenate([bursts, bursts[[5] * 100]])

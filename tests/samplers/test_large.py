@@ -1,4 +1,6 @@
-"""What holds of a million rows, shown on some thousand: memory, rows read, equal rows, and who is a candidate."""
+"""What holds of a million rows, shown on some thousand: memory, rows read, equal rows, and who is a
+candidate.
+"""
 
 from __future__ import annotations
 
@@ -165,7 +167,9 @@ def test_when_candidates_run_out_the_others_follow() -> None:
 def test_what_is_drawn_at_random_when_candidates_run_out_is_not_said_to_stand_for_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ten sequences of 20 rows, one row of each may be chosen, and not every one is among the ten candidates."""
+    """Ten sequences of 20 rows, one row of each may be chosen, and not every one is among the ten
+    candidates.
+    """
     monkeypatch.setattr("samplers.engine.covering.ROWS_PER_PICK", 1)
     pool = Pool.of(scenes(12, 200), sequence=np.arange(200) // 20, max_per_sequence=1)
     chosen = herding(pool, 10, RNG(0), HerdingSettings(cells=Cells(most_rows=1, neighbors=1)))

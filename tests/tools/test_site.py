@@ -95,9 +95,13 @@ def test_every_file_has_its_place_in_the_site_and_back(source: str, uri: str) ->
 
 
 def test_links_lead_to_the_pages_of_the_site() -> None:
-    text = "[code](../loop/cli/app.py), [page](quickstart.md#2-make-a-project), [gone](../nowhere.py)\n```\n[x](../README.md)\n```"
-    assert relinked("docs/walk.md", text) == (
-        "[code](code/loop/cli/app.py.md), [page](quickstart.md#2-make-a-project), [gone](../nowhere.py)\n"
+    text = (
+        "[code](../loop/cli/app.py), [page](quickstart.md#2-make-a-project),"
+        " [gone](../nowhere.py)\n```\n[x](../README.md)\n```"
+    )
+    assert (
+        relinked("docs/walk.md", text)
+        == "[code](code/loop/cli/app.py.md), [page](quickstart.md#2-make-a-project), [gone](../nowhere.py)\n"
         "```\n[x](../README.md)\n```"
     )
     assert relinked("README.md", "[picture](docs/report.png)") == "[picture](report.png)"

@@ -1,4 +1,6 @@
-"""Slices that last: conditions, classes and regions by id, instead of by the words that described them."""
+"""Slices that last: conditions, classes and regions by id, instead of by the words that described
+them.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,8 @@ def downgrade() -> None:
 def described(name: str, batch: int) -> tuple[str, str] | None:
     """(key, kind) of a slice that a batch called so; None for frames of no slice.
 
-    Regions were numbered by size at every build, so the same name in two batches need not be the same region.
+    Regions were numbered by size at every build, so the same name in two batches need not be the
+    same region.
     """
     if name == ORDINARY:
         return None

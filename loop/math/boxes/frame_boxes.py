@@ -17,8 +17,9 @@ LEAST = 0.1
 
 @dataclass(frozen=True, eq=False)
 class FrameBoxes:
-    """The boxes of N frames. confidence: float32. class_id: int64. class_scores: (C,) float32 of each box, None where
-    only confidences are known."""
+    """The boxes of N frames. confidence: float32. class_id: int64. class_scores: (C,) float32 of
+    each box, None where only confidences are known.
+    """
 
     confidence: Ragged
     class_id: Ragged
@@ -47,7 +48,9 @@ class FrameBoxes:
         return self.confidence if self.class_scores is None else self.class_scores
 
     def class_maxima(self, classes: int) -> Reals:
-        """(N, C) the highest score of each class in each frame, before suppression where it is known."""
+        """(N, C) the highest score of each class in each frame, before suppression where it is
+        known.
+        """
         if self.class_scores is not None:
             return self.class_scores.maxima().astype(np.float64)
         maxima = np.zeros((len(self), classes))
@@ -55,8 +58,9 @@ class FrameBoxes:
         return maxima
 
     def mean_confidence(self, least: float = LEAST) -> Reals:
-        """(N,) mean confidence of a frame's boxes of at least `least`; 0 for a frame without, in which the detector sees
-        nothing."""
+        """(N,) mean confidence of a frame's boxes of at least `least`; 0 for a frame without, in
+        which the detector sees nothing.
+        """
         kept = self.confidence.values >= least
         row = self.confidence.row[kept]
         count = np.bincount(row, minlength=len(self))

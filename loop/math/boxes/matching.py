@@ -1,4 +1,6 @@
-"""Detections against the truth of one image: IoU, and greedy matching as the COCO evaluation does it."""
+"""Detections against the truth of one image: IoU, and greedy matching as the COCO evaluation does
+it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class Truth:
 class ImageMatch:
     """One image's detections against its truth, best first.
 
-    class_id, confidence: (K,). hit: (T, K) bool, true where the detection found an object at that threshold.
+    class_id, confidence: (K,). hit: (T, K) bool, true where the detection found an object at that
+    threshold.
     truth_class: (G,) int.
     """
 
@@ -52,7 +55,8 @@ def with_class_ids(
 
 
 def match(truth: Truth, detections: Detections, ious: ArrayLike = COCO_IOUS) -> ImageMatch:
-    """Greedy matching by falling confidence within each class; at most 100 detections per class count.
+    """Greedy matching by falling confidence within each class; at most 100 detections per class
+    count.
 
     Raises ValueError when the shapes do not fit.
     """

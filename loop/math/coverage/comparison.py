@@ -45,9 +45,10 @@ ALIKE = 10
 class GapSettings:
     """What is compared, and from when on a difference is a gap.
 
-    neighbors: training frames that tell how novel a frame is. min_share: of production, below which nothing is a gap.
-    max_share: of production, above which a condition is usual. prompts, metadata, measured, regions: kinds of conditions
-    that are compared.
+    neighbors: training frames that tell how novel a frame is. min_share: of production, below which
+    nothing is a gap.
+    max_share: of production, above which a condition is usual. prompts, metadata, measured,
+    regions: kinds of conditions that are compared.
     """
 
     neighbors: int
@@ -82,7 +83,8 @@ def all_known(vectors: Array) -> Bools:
 class Words:
     """The conditions and their sentences as the embedder reads them.
 
-    vectors: (D,) unit norm by sentence, empty where prompts are off. logit_scale: the embedder's own. unknown: words it never met.
+    vectors: (D,) unit norm by sentence, empty where prompts are off. logit_scale: the embedder's
+    own. unknown: words it never met.
     unlike: (N,) bool of (N, D) frames, those that no sentence says anything of.
     """
 
@@ -100,7 +102,8 @@ def as_found(regions: list[Region]) -> list[Region]:
 
 @dataclass(frozen=True, eq=False)
 class KnownSlices:
-    """What is known of slices. names: what users call them, by key. retired: keys of those no longer looked for.
+    """What is known of slices. names: what users call them, by key. retired: keys of those no
+    longer looked for.
 
     identify: gives regions that were found the keys and names of those they are.
     """
@@ -114,9 +117,9 @@ class KnownSlices:
 class Comparison:
     """Both sides, their gaps worst first, and one stratum per production frame.
 
-    boxes_per_class, frames_per_class: (C,) labeled in the training set. missed: (N,) objects that the detector seems to have missed in
-    each production frame, by what the training frames nearest to it show. unlike: (N,) bool, the production frames of
-    which sentences say nothing.
+    boxes_per_class, frames_per_class: (C,) labeled in the training set. missed: (N,) objects that
+    the detector seems to have missed in each production frame, by what the training frames nearest
+    to it show. unlike: (N,) bool, the production frames of which sentences say nothing.
     """
 
     production: Side
@@ -154,7 +157,8 @@ def compare(
 ) -> Comparison:
     """The comparison that gaps, selection and rounds share.
 
-    search: nearest frames of the training set by their ids. local: the zone in which dayparts are meant.
+    search: nearest frames of the training set by their ids. local: the zone in which dayparts are
+    meant.
     slices: what users call them, and which are known already.
     """
     production, training = known.production, known.training

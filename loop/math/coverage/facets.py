@@ -25,8 +25,10 @@ UNKNOWN = -2
 class Facet:
     """production: (N,) and training: (M,) int64 index of `options`, -1 none of them, -2 unknown.
 
-    strength: (N,) float64, how clearly a production frame shows its option; examples are ordered by it.
-    id, option_ids: what stays when facet and options are called otherwise; their names where left out.
+    strength: (N,) float64, how clearly a production frame shows its option; examples are ordered by
+    it.
+    id, option_ids: what stays when facet and options are called otherwise; their names where left
+    out.
     """
 
     name: str
@@ -61,8 +63,9 @@ def metadata_facet(
     training: Named,
     ids: Mapping[str, str] | None = None,
 ) -> Facet:
-    """Options are the names that production shows; None and the empty one are unknown. ids: of options that are
-    called otherwise."""
+    """Options are the names that production shows; None and the empty one are unknown. ids: of
+    options that are called otherwise.
+    """
     shown = [production.names[code] for code in np.unique(production.code).tolist()]
     options = tuple(sorted({name for name in shown if name}))
     row = {option: index for index, option in enumerate(options)}
@@ -102,11 +105,12 @@ def measured_facets(
     production_camera: Named,
     training_camera: Named,
 ) -> list[Facet]:
-    """One facet per bin whose measurement both sides have; limits are quantiles of the training set.
+    """One facet per bin whose measurement both sides have; limits are quantiles of the training
+    set.
 
-    A camera with 20 training frames or more has its own limits where the bin says so: sharpness of good
-    frames differs several times between cameras. Frames of which nobody knows the camera (None) count as
-    one camera. NaN is unknown.
+    A camera with 20 training frames or more has its own limits where the bin says so: sharpness of
+    good frames differs several times between cameras. Frames of which nobody knows the camera
+    (None) count as one camera. NaN is unknown.
     """
     here, there = production_camera, training_camera
     facets = []

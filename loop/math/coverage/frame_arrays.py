@@ -36,7 +36,8 @@ class Side:
 
     seq: (N,) int64 ids of the frames. vectors: (N, D) float32, unit norm.
     measures: (N,) float64 by name, NaN for unknown.
-    camera, site: (N,) int64 index of `cameras` and of `sites`, the names; None is named what nobody knows.
+    camera, site: (N,) int64 index of `cameras` and of `sites`, the names; None is named what nobody
+    knows.
     captured_at: (N,) float64 seconds since 1970, NaN for unknown.
     sequence: (N,) int64 codes, -1 for none. group: (N,) int64 ids of camera-days.
     """
@@ -80,8 +81,8 @@ def side_of(
 ) -> Side:
     """A side from what sources say of its frames.
 
-    camera, site: (N,) names; `unknown` stands for none. sequence: (N,) names, None for none; see `sequences`.
-    The rest is as in `Side`.
+    camera, site: (N,) names; `unknown` stands for none. sequence: (N,) names, None for none; see
+    `sequences`. The rest is as in `Side`.
     """
     cameras, camera_code = coded(camera)
     sites, site_code = coded(site)
@@ -111,8 +112,9 @@ def codes_of(names: Sequence[str]) -> Ints:
 
 
 def sequences(named: Sequence[str | None], camera: Ints, group: Ints, seconds: Reals) -> Ints:
-    """(N,) a number for each sequence, -1 for none: those that a source named, in their camera and group, for a name such as
-    "morning" comes back every day; where it named none, frames of a camera that follow one another closely.
+    """(N,) a number for each sequence, -1 for none: those that a source named, in their camera and
+    group, for a name such as "morning" comes back every day; where it named none, frames of a
+    camera that follow one another closely.
 
     seconds: (N,) when each was captured, NaN where nobody knows.
     """

@@ -14,12 +14,15 @@ from loop.math.statistics.bootstrap import Resampling, resampling
 LIFT = 1.5
 """A condition that production shows less than so many times as often as the training set is no gap."""
 FAR_MORE = 5
-"""So many times as often as the training set production must show what is usual there, for that to be a gap."""
+"""So many times as often as the training set production must show what is usual there, for that to
+be a gap.
+"""
 SEES_WELL = 0.25
 """Weight of a deficit in which the detector is as confident as elsewhere."""
 SUSPECTED = 0.02
-"""Share of production that a class with hardly any training box is taken to have at least: its detector
-suspects only what resembles those few boxes."""
+"""Share of production that a class with hardly any training box is taken to have at least: its
+detector suspects only what resembles those few boxes.
+"""
 SUSPECT = 0.1
 """Score from which on a class is suspected, unless it is so rare that nothing reaches it."""
 MIN_SUSPECTS = 5
@@ -30,11 +33,12 @@ MIN_SUSPECTS = 5
 class Candidate:
     """A part of production that may be a gap.
 
-    inside, known: (N,) bool. strength: (N,), examples are ordered by it. training_share: of those frames of the training
-    set that are known, 0..1; training_known: their share of it.
-    lacking: 0..1, the part of the need that is unmet; None where the shares tell it. assumed_share: of
-    production at least, whatever was found. confidence: (N,) within the part, where it is not the frames'
-    own. evidence: what stands in the line instead of the two shares. label: what the line calls it. key: of its slice.
+    inside, known: (N,) bool. strength: (N,), examples are ordered by it. training_share: of those
+    frames of the training set that are known, 0..1; training_known: their share of it.
+    lacking: 0..1, the part of the need that is unmet; None where the shares tell it. assumed_share:
+    of production at least, whatever was found. confidence: (N,) within the part, where it is not
+    the frames' own. evidence: what stands in the line instead of the two shares. label: what the
+    line calls it. key: of its slice.
     """
 
     name: str
@@ -54,15 +58,17 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Gap:
-    """interval: 95 % bootstrap interval of the production share over groups; (0, 1) where there is only
-    one group.
+    """interval: 95 % bootstrap interval of the production share over groups; (0, 1) where there is
+    only one group.
 
     deficit: share of production that the training set does not cover. confidence_*: mean detector
     confidence of a frame.
-    frames: (K,) int64 production rows, the clearest example of every group first. groups: how many groups
-    show it. also: other names for much the same frames. why: one line a person understands. unexplained: part
-    of the frames that no narrower named gap holds, 1 for what is not measured. score: of that part, for ranking.
-    training_share: of those training frames of which it is known; training_known: their share of all.
+    frames: (K,) int64 production rows, the clearest example of every group first. groups: how many
+    groups show it. also: other names for much the same frames. why: one line a person understands.
+    unexplained: part of the frames that no narrower named gap holds, 1 for what is not measured.
+    score: of that part, for ranking.
+    training_share: of those training frames of which it is known; training_known: their share of
+    all.
     key: of its slice, which stays whatever it is called.
     """
 
@@ -99,13 +105,15 @@ def rank_gaps(
 ) -> list[Gap]:
     """The candidates that are gaps, worst first.
 
-    group: (N,) int, the camera-day or sequence of each production frame: the unit that is resampled,
-    because frames of one are no independent evidence. confidence: (N,) detector confidence of each frame.
-    A gap has a deficit and a production share of min_share or more; a class needs a few suspected frames
-    instead. What makes up more than max_share of production is usual, and a gap only where training shows far
-    less of it. Its score is the deficit times how much less confident the detector is there, halved
-    where the interval reaches down to the training share, and times the part of the training set of which it is
-    known: of an imported set that does not say its cameras, the few frames labeled since do not speak for all.
+    group: (N,) int, the camera-day or sequence of each production frame: the unit that is
+    resampled, because frames of one are no independent evidence. confidence: (N,) detector
+    confidence of each frame. A gap has a deficit and a production share of min_share or more; a
+    class needs a few suspected frames instead. What makes up more than max_share of production is
+    usual, and a gap only where training shows far less of it. Its score is the deficit times how
+    much less confident the detector is there, halved where the interval reaches down to the
+    training share, and times the part of the training set of which it is
+    known: of an imported set that does not say its cameras, the few frames labeled since do not
+    speak for all.
     """
     draws = resampling(group, seed)
     measured = [(one, _gap(one, confidence, draws)) for one in candidates if one.inside.any()]
@@ -155,14 +163,17 @@ def class_candidates(
 ) -> list[Candidate]:
     """Classes with fewer than `needed` training boxes that the detector suspects in production.
 
-    boxes, frames_with: (C,) training boxes, and frames that hold one. scores: (N, C) highest score of each
-    class in a production frame.
+    boxes, frames_with: (C,) training boxes, and frames that hold one. scores: (N, C) highest score
+    of each class in a production frame.
     """
     found = []
     for index in np.flatnonzero(boxes < needed):
         score = scores[:, index]
         inside = suspected(score, suspect)
-        evidence = f"suspected in {_percent(float(inside.mean()))} of production, {_boxes(int(boxes[index]))} in training"
+        evidence = (
+            f"suspected in {_percent(float(inside.mean()))} of production, {_boxes(int(boxes[index]))} in"
+            " training"
+        )
         found.append(
             Candidate(
                 name=f"class: {classes[index]}",
@@ -183,7 +194,9 @@ def class_candidates(
 
 
 def suspected(score: Reals, suspect: float = SUSPECT) -> Bools:
-    """(N,) bool: frames in which the detector suspects a class. score: (N,) its highest score of it in each."""
+    """(N,) bool: frames in which the detector suspects a class. score: (N,) its highest score of it
+    in each.
+    """
     return score > suspicion_limit(score, suspect)
 
 
@@ -198,7 +211,9 @@ def suspicion_limit(score: Reals, suspect: float) -> float:
 
 
 def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:
-    """rows, the strongest of every group first, then every group's second, ...; groups by their strongest."""
+    """rows, the strongest of every group first, then every group's second, ...; groups by their
+    strongest.
+    """
     _, code = np.unique(group[rows], return_inverse=True)
     best = np.full(int(code.max(initial=0)) + 1, -np.inf)
     np.maximum.at(best, code, strength[rows])

@@ -1,8 +1,9 @@
 """Image statistics of one frame: light, blur, contrast, compression, color.
 
-They compare frames of one camera with one another; across cameras and scenes clean values differ too much for a global
-threshold. Pointwise statistics come from a regular grid of pixels, which unlike a downscaled image keeps their
-distribution; sharpness, noise and blockiness look at neighbors, so they take strips of the native grid.
+They compare frames of one camera with one another; across cameras and scenes clean values differ
+too much for a global threshold. Pointwise statistics come from a regular grid of pixels, which
+unlike a downscaled image keeps their distribution; sharpness, noise and blockiness look at
+neighbors, so they take strips of the native grid.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ DARK, BRIGHT = 0.1, 0.95
 def measure(image: Image) -> dict[str, float]:
     """Statistics of an (H, W, 3) uint8 RGB image, all finite.
 
-    brightness: mean luma, 0..1. contrast: standard deviation of luma, 0..0.5. dark_fraction, bright_fraction: share of
-    pixels with luma below 0.1, above 0.95. entropy: of the luma histogram, bits, 0..8. saturation: mean HSV saturation,
-    0..1. colorfulness: Hasler and Suesstrunk (2003), about 0 (gray) to 1. sharpness: var(Laplacian) / var(luma), falls
-    with blur and rises with noise. noise: standard deviation, 0..1, median form of Immerkaer (1996). blockiness: steps across the 8-pixel
-    grid of JPEG against steps elsewhere, 1 = none. Raises ValueError for another shape or dtype.
+    brightness: mean luma, 0..1. contrast: standard deviation of luma, 0..0.5. dark_fraction,
+    bright_fraction: share of pixels with luma below 0.1, above 0.95. entropy: of the luma
+    histogram, bits, 0..8. saturation: mean HSV saturation, 0..1. colorfulness: Hasler and
+    Suesstrunk (2003), about 0 (gray) to 1. sharpness: var(Laplacian) / var(luma), falls with blur
+    and rises with noise. noise: standard deviation, 0..1, median form of Immerkaer (1996).
+    blockiness: steps across the 8-pixel grid of JPEG against steps elsewhere, 1 = none.
+    Raises ValueError for another shape or dtype.
     """
     _check(image)
     values = {**_pointwise(_grid(image)), **_neighborhood(image)}
@@ -43,7 +46,9 @@ def _check(image: Image) -> None:
 
 
 def _grid(image: Image) -> Bytes:
-    """Every n-th pixel in both directions, (h, w, 3); n is odd, so that it does not walk along an 8-pixel grid."""
+    """Every n-th pixel in both directions, (h, w, 3); n is odd, so that it does not walk along an
+    8-pixel grid.
+    """
     step = int(math.sqrt(image.shape[0] * image.shape[1] / GRID_PIXELS)) | 1
     return np.ascontiguousarray(
         image[step // 2 :: step, step // 2 :: step] if min(image.shape[:2]) > step else image
@@ -120,7 +125,9 @@ def _noise(bands: list[Bytes]) -> float:
 
 
 def _median(values: NDArray[np.int16]) -> float:
-    """Of whole numbers >= 0, interpolated within the middle one, so that it follows the distribution smoothly."""
+    """Of whole numbers >= 0, interpolated within the middle one, so that it follows the
+    distribution smoothly.
+    """
     counts = np.bincount(values)
     reached = np.cumsum(counts)
     middle = int(np.searchsorted(reached, values.size / 2))
@@ -140,7 +147,9 @@ _FLAT = 0.5  # gray levels: keeps the ratio of two nearly empty steps near 1
 
 
 def _grid_steps(luma: Bytes, axis: int) -> float | None:
-    """Mean step onto a multiple of 8 along the axis, over the median of the other seven phases; None when too short."""
+    """Mean step onto a multiple of 8 along the axis, over the median of the other seven phases;
+    None when too short.
+    """
     length = (luma.shape[axis] - 1) // 8 * 8
     if length < 16 or not luma.size:
         return None

@@ -1,4 +1,6 @@
-"""One gap by one name: what several conditions say of the same frames, and what is only a symptom of another."""
+"""One gap by one name: what several conditions say of the same frames, and what is only a symptom
+of another.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,19 @@ from loop.math.coverage.gaps import LIFT, Gap
 KNOWN = 0.005
 """Share of the training set from which a condition counts as known there."""
 NAMED: dict[Kind, int] = {"metadata": 0, "prompt": 0, "class": 0, "measured": 1, "region": 2}
-"""Which name a gap keeps that goes by several: what was measured is a symptom, a condition or a place the cause."""
+"""Which name a gap keeps that goes by several: what was measured is a symptom, a condition or a
+place the cause.
+"""
 
 
 def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> list[Gap]:
     """Each gap once, worst first. size: N production frames.
 
-    Gaps that hold much the same frames become one (Jaccard above `overlap`, or a region mostly within a worse
-    gap): the most telling name stays, and of equally telling ones the worst; the others stand in `also`. A
-    condition that training knows, and that without the frames of gaps that may be its cause is no more frequent
-    than there, is explained by them and left out: blur, say, that is what fog and night look like.
+    Gaps that hold much the same frames become one (Jaccard above `overlap`, or a region mostly
+    within a worse gap): the most telling name stays, and of equally telling ones the worst; the
+    others stand in `also`. A condition that training knows, and that without the frames of gaps
+    that may be its cause is no more frequent than there, is explained by them and left out: blur,
+    say, that is what fog and night look like.
     """
     kept: list[Gap] = []
     for gap in sorted(gaps, key=lambda gap: (NAMED[gap.kind], -gap.score)):

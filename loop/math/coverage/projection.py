@@ -13,10 +13,11 @@ FEW = 10
 
 
 def project(vectors: Array, seed: int = 0) -> Reals:
-    """(N, D) to (N, 2) in 0..1: PCA to 50 dimensions, then t-SNE (van der Maaten and Hinton 2008); the
-    same seed, the same map.
+    """(N, D) to (N, 2) in 0..1: PCA to 50 dimensions, then t-SNE (van der Maaten and Hinton 2008);
+    the same seed, the same map.
 
-    Takes some seconds per thousand rows: `sample_rows` first. Fewer than 10 rows are projected by PCA alone.
+    Takes some seconds per thousand rows: `sample_rows` first. Fewer than 10 rows are projected by
+    PCA alone.
     """
     if len(vectors) < 3:
         return np.full((len(vectors), 2), 0.5)

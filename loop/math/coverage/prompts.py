@@ -32,12 +32,12 @@ def assign(
     logit_scale: float,
     unlike: Bools | None = None,
 ) -> Assignment:
-    """Zero-shot classification with prompt ensembles (Radford et al. 2021) among the options and the
-    background, if any.
+    """Zero-shot classification with prompt ensembles (Radford et al. 2021) among the options and
+    the background, if any.
 
-    images: (N, D) unit norm. texts: (D,) unit norm by sentence. logit_scale: the model's own; a larger one
-    would make every frame sure of something. unlike: (N,) frames that texts say nothing of: none of these, whatever
-    text is nearest. Raises KeyError for a sentence without a vector.
+    images: (N, D) unit norm. texts: (D,) unit norm by sentence. logit_scale: the model's own; a
+    larger one would make every frame sure of something. unlike: (N,) frames that texts say nothing
+    of: none of these, whatever text is nearest. Raises KeyError for a sentence without a vector.
     """
     rivals = option_vectors(group, texts)
     logits = logit_scale * (np.asarray(images, dtype=np.float64) @ rivals.T)
@@ -57,7 +57,9 @@ def option_vectors(group: PromptGroup, texts: Mapping[str, Array]) -> Reals:
 
 
 def decide(probability: Reals, group: PromptGroup) -> Assignment:
-    """The most probable option; none where it is below `none_below`, or the background is more probable."""
+    """The most probable option; none where it is below `none_below`, or the background is more
+    probable.
+    """
     best = probability.argmax(axis=1)
     top = probability[np.arange(len(probability)), best]
     background = 1 - probability.sum(axis=1)
@@ -66,8 +68,8 @@ def decide(probability: Reals, group: PromptGroup) -> Assignment:
 
 
 def smooth_by_sequence(assignment: Assignment, group: PromptGroup, sequence: Ints) -> Assignment:
-    """Frames of one sequence decide together, by their mean probabilities; a sequence of -1 is a frame on
-    its own.
+    """Frames of one sequence decide together, by their mean probabilities; a sequence of -1 is a
+    frame on its own.
 
     Errors on a large share of ordinary frames would otherwise swamp a condition of 3 %.
     """

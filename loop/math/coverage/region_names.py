@@ -28,7 +28,9 @@ def nearest_prompts(
 
 
 def telling_tags(rows: Ints, tags: Tags) -> tuple[str, ...]:
-    """Values that nearly all of these rows share and that are seldom seen elsewhere: "camera depot-8"."""
+    """Values that nearly all of these rows share and that are seldom seen elsewhere: "camera
+    depot-8".
+    """
     told = []
     for column, values in tags.items():
         everywhere = np.array(values, dtype=object)

@@ -19,8 +19,8 @@ from loop.math.coverage.gaps import Candidate
 from loop.math.coverage.region_names import Tags, describe, nearest_prompts, telling_tags
 
 Search = Callable[[Array, int], tuple[Array, Ints]]
-"""`search(queries, k)`: cosine similarities (Q, k) and training frame ids (Q, k), best first, -1 for none;
-a vector index.
+"""`search(queries, k)`: cosine similarities (Q, k) and training frame ids (Q, k), best first, -1
+for none; a vector index.
 """
 MOST_NEIGHBORS = 64
 MOST_PATHS = 2000
@@ -28,16 +28,18 @@ MOST_REGIONS = 12
 SEPARATED = 0.1
 FALSE_ALARMS = 0.01
 CLEARLY = 1.25
-"""A region's median ratio is at least so many times the limit; 1 % of ordinary frames exceed the limit as well."""
+"""A region's median ratio is at least so many times the limit; 1 % of ordinary frames exceed the
+limit as well.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """ids: (M,) int64, as the index knows them. vectors: (M, D) unit norm. group: (M,) int, the burst or
-    sequence, -1 for none.
+    """ids: (M,) int64, as the index knows them. vectors: (M, D) unit norm. group: (M,) int, the
+    burst or sequence, -1 for none.
 
-    Neighbors of the same group do not count when a training frame's own distance is measured: they are
-    nearly the same picture.
+    Neighbors of the same group do not count when a training frame's own distance is measured: they
+    are nearly the same picture.
     """
 
     ids: Ints
@@ -47,11 +49,11 @@ class TrainingSet:
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """distance: (N,) to the k-th training neighbor. ratio: (N,) that distance over what is usual around
-    there.
+    """distance: (N,) to the k-th training neighbor. ratio: (N,) that distance over what is usual
+    around there.
 
-    limit: the ratio that 99 of 100 training frames stay below. residual: (N, D) unit norm or zero, what
-    sets a frame apart from its training neighbors.
+    limit: the ratio that 99 of 100 training frames stay below. residual: (N, D) unit norm or zero,
+    what sets a frame apart from its training neighbors.
     """
 
     distance: Reals
@@ -66,12 +68,12 @@ class Novelty:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """rows: (K,) int64 production rows, most typical first. inside: (N,) bool. typical: (N,) similarity to
-    the region's center.
+    """rows: (K,) int64 production rows, most typical first. inside: (N,) bool. typical: (N,)
+    similarity to the region's center.
 
-    center: (D,) unit norm, in the space of `Novelty.residual`. prompts: (name, similarity relative to the average
-    production frame), nearest first. said: the part of the name that describes it. key: of the slice that it is, ""
-    before that was looked up.
+    center: (D,) unit norm, in the space of `Novelty.residual`. prompts: (name, similarity relative
+    to the average production frame), nearest first. said: the part of the name that describes it.
+    key: of the slice that it is, "" before that was looked up.
     """
 
     name: str
@@ -89,13 +91,13 @@ class Region:
 def measure_novelty(
     production: Array, training: TrainingSet, search: Search, k: int = 5
 ) -> tuple[Novelty, Novelty]:
-    """The novelty of production frames (N, D), and of the training frames themselves, each left out with
-    its group.
+    """The novelty of production frames (N, D), and of the training frames themselves, each left out
+    with its group.
 
-    The distance to the k-th neighbor is divided by the usual such distance of those neighbors (simplified
-    local outlier factor, Breunig et al. 2000; Schubert et al. 2014): on fixed cameras the background
-    dominates, so fog is nearer to the same camera's daylight than another camera is, and only the local
-    comparison finds it. Raises ValueError when there are no training vectors.
+    The distance to the k-th neighbor is divided by the usual such distance of those neighbors
+    (simplified local outlier factor, Breunig et al. 2000; Schubert et al. 2014): on fixed cameras
+    the background dominates, so fog is nearer to the same camera's daylight than another camera is,
+    and only the local comparison finds it. Raises ValueError when there are no training vectors.
     """
     if not len(training.ids):
         raise ValueError("training: expected at least one embedded training frame, got none")
@@ -121,12 +123,14 @@ def find_regions(
     min_size: int = 6,
     unlike: Bools | None = None,
 ) -> list[Region]:
-    """Clusters of novel frames, largest first, each with at least `min_size` frames and clearly novel.
+    """Clusters of novel frames, largest first, each with at least `min_size` frames and clearly
+    novel.
 
-    Sequences are clustered, not frames, by what sets them apart from the training set (Ward 1963), into as
-    many parts as separate best (silhouette, Rousseeuw 1987). sequence: (N,) int, -1 for none. prompts,
-    tags: what they may be called after; prompts are (name, (D,) unit vector). unlike: (N,) frames that prompts say
-    nothing of; a region of mostly such is not called after prompts.
+    Sequences are clustered, not frames, by what sets them apart from the training set (Ward 1963),
+    into as many parts as separate best (silhouette, Rousseeuw 1987). sequence: (N,) int, -1 for
+    none. prompts,
+    tags: what they may be called after; prompts are (name, (D,) unit vector). unlike: (N,) frames
+    that prompts say nothing of; a region of mostly such is not called after prompts.
     """
     rows = np.flatnonzero(novelty.novel)
     if len(rows) < min_size:

@@ -28,12 +28,12 @@ class Strata:
 
 
 def strata_of(gaps: Sequence[Gap], size: int) -> Strata:
-    """A frame in several gaps belongs to the rarest of them, so that a broad gap does not swallow a narrow
-    one.
+    """A frame in several gaps belongs to the rarest of them, so that a broad gap does not swallow a
+    narrow one.
 
-    A stratum's deficit is its gap's score, shrunk by the share of its frames that went elsewhere: what production
-    lacks counts by how much worse the detector sees there. A detector only suspects the frames of a class, the
-    surest first. size: N production frames.
+    A stratum's deficit is its gap's score, shrunk by the share of its frames that went elsewhere:
+    what production lacks counts by how much worse the detector sees there. A detector only suspects
+    the frames of a class, the surest first. size: N production frames.
     """
     code, sure = np.full(size, NO_STRATUM, dtype=np.int64), np.ones(size)
     broad_first = sorted(range(len(gaps)), key=lambda i: (-gaps[i].production_share, gaps[i].score))

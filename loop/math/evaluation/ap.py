@@ -1,8 +1,8 @@
 """COCO-style average precision, cheap over any weighting of the images once these are matched.
 
-Matching and the 101-point interpolation follow the COCO evaluation (Lin et al., 2014) without crowds or area
-ranges. A slice is a 0/1 weighting of images, a bootstrap draw one by multiplicities, a survey estimate
-by 1 / inclusion probability: `average_precisions` takes many at once.
+Matching and the 101-point interpolation follow the COCO evaluation (Lin et al., 2014) without
+crowds or area ranges. A slice is a 0/1 weighting of images, a bootstrap draw one by multiplicities,
+a survey estimate by 1 / inclusion probability: `average_precisions` takes many at once.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Matches:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Average precision of one weighting. table: (T, C), NaN for a class without objects. ious: (T,)."""
+    """Average precision of one weighting. table: (T, C), NaN for a class without objects. ious:
+    (T,).
+    """
 
     table: Reals
     ious: Reals
@@ -91,7 +93,9 @@ class Counts:
 
 
 def collect(matches: Sequence[ImageMatch], classes: int, ious: ArrayLike = COCO_IOUS) -> Matches:
-    """The matches of many images in one table. Raises ValueError on a class id outside 0..classes-1."""
+    """The matches of many images in one table. Raises ValueError on a class id outside
+    0..classes-1.
+    """
     thresholds = np.asarray(ious, dtype=np.float64)
     image = np.repeat(np.arange(len(matches)), [len(m.confidence) for m in matches])
     class_id = np.concatenate([m.class_id for m in matches] or [np.zeros(0, np.int64)])
@@ -129,8 +133,9 @@ def average_precisions(
 ) -> Reals:
     """AP of many weightings at once.
 
-    weights: (R, N), not negative. ious, classes: those wanted, all when None. Returns (R, T, C), NaN where the
-    weighted images hold no object of the class, or it was not wanted. Raises ValueError on a wrong shape or a negative weight.
+    weights: (R, N), not negative. ious, classes: those wanted, all when None. Returns (R, T, C),
+    NaN where the weighted images hold no object of the class, or it was not wanted. Raises
+    ValueError on a wrong shape or a negative weight.
     """
     table = np.asarray(weights, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != matches.images or (table < 0).any():

@@ -18,7 +18,9 @@ FEW_HITS = 50
 
 @dataclass(frozen=True)
 class Calibration:
-    """pooled: of all classes, None where there was too little to learn from. by_class: of those with 50 objects found or more."""
+    """pooled: of all classes, None where there was too little to learn from. by_class: of those
+    with 50 objects found or more.
+    """
 
     pooled: IsotonicRegression | None
     by_class: Mapping[int, IsotonicRegression]
@@ -41,7 +43,8 @@ class Calibration:
 
 
 def calibrate(matches: Sequence[ImageMatch]) -> Calibration:
-    """Isotonic regression (Zadrozny and Elkan 2002) of hits at the first IoU on confidence, over frames that never trained.
+    """Isotonic regression (Zadrozny and Elkan 2002) of hits at the first IoU on confidence, over
+    frames that never trained.
 
     Per class where 50 objects or more were found, pooled otherwise, and not at all below 50 in all.
     """

@@ -1,8 +1,9 @@
 """Paired comparison of two models over groups: camera-days or sequences, never single frames.
 
-The statistic is a difference of mean AP, which is no sum over groups. Whether it is a gain is told by exchanging
-the two models' answers within randomly chosen groups (Fisher's sign flips, 1935, with AP itself as the statistic);
-how far it may be a fall by leaving out one group at a time (delete-one jackknife, Efron and Stein, 1981).
+The statistic is a difference of mean AP, which is no sum over groups. Whether it is a gain is told
+by exchanging the two models' answers within randomly chosen groups (Fisher's sign flips, 1935, with
+AP itself as the statistic); how far it may be a fall by leaving out one group at a time (delete-one
+jackknife, Efron and Stein, 1981).
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _CELLS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the held-out frames. weights: (N,), 0 outside it. classes: those that count, all when None."""
+    """A part of the held-out frames. weights: (N,), 0 outside it. classes: those that count, all
+    when None.
+    """
 
     name: str
     weights: Reals
@@ -34,7 +37,8 @@ class Slice:
 class Difference:
     """AP of the candidate less AP of the deployed model.
 
-    before, after: AP of the deployed model and the candidate, NaN without objects. groups: that show such objects.
+    before, after: AP of the deployed model and the candidate, NaN without objects. groups: that
+    show such objects.
     shares: (groups,) jackknife pseudo-values of after - before, empty with fewer than two groups.
     """
 
@@ -64,14 +68,18 @@ class Difference:
         return bool((without < 0).all())
 
     def upper_fall(self, alpha: float) -> float:
-        """One-sided 1 - alpha bound on how far the candidate may have fallen; NaN with fewer than two groups."""
+        """One-sided 1 - alpha bound on how far the candidate may have fallen; NaN with fewer than
+        two groups.
+        """
         if len(self.shares) < _MEANT:
             return float("nan")
         quantile = float(stats.t.ppf(1 - alpha, len(self.shares) - 1))
         return -self.estimate + quantile * self.standard_error
 
     def p_fall(self) -> float:
-        """One-sided p-value of "it did not fall", by Student's t over the groups; NaN with fewer than two."""
+        """One-sided p-value of "it did not fall", by Student's t over the groups; NaN with fewer
+        than two.
+        """
         if len(self.shares) < _MEANT:
             return float("nan")
         if self.standard_error == 0:
@@ -84,8 +92,9 @@ def compare(
 ) -> Difference:
     """The difference of AP at one IoU threshold, averaged over classes and then over the slices.
 
-    groups: (N,) group of each image as a number. A class that a slice shows in one group only is left out of that
-    slice's mean, unless there is no other. Raises ValueError when the models were matched on different truth.
+    groups: (N,) group of each image as a number. A class that a slice shows in one group only is
+    left out of that slice's mean, unless there is no other. Raises ValueError when the models were
+    matched on different truth.
     """
     _check_paired(deployed, candidate, groups)
     code, count = _blocks(groups, _with_objects(deployed, slices))
@@ -107,10 +116,12 @@ def p_gain(
     draws: int = 2000,
     seed: int = 0,
 ) -> float:
-    """One-sided p-value of "it did not gain": how often exchanging the models within groups gives as much.
+    """One-sided p-value of "it did not gain": how often exchanging the models within groups gives
+    as much.
 
-    Exact up to 11 groups, otherwise over `draws` exchanges; each exchange counts with its mirror image. Of two
-    trainings that differ by chance alone at most a share alpha is found better at level alpha. 1 without objects.
+    Exact up to 11 groups, otherwise over `draws` exchanges; each exchange counts with its mirror
+    image. Of two trainings that differ by chance alone at most a share alpha is found better at
+    level alpha. 1 without objects.
     """
     _check_paired(deployed, candidate, groups)
     code, count = _blocks(groups, _with_objects(deployed, slices))
@@ -142,7 +153,9 @@ def _gains(both: Matches, slices: Sequence[Slice], swapped: Ints, iou: float) ->
 
 
 def _values(matches: Matches, slices: Sequence[Slice], rows: Reals | Ints, iou: float) -> Reals:
-    """(R,) AP by weighting of the images, averaged over each slice's classes and then over the slices."""
+    """(R,) AP by weighting of the images, averaged over each slice's classes and then over the
+    slices.
+    """
     if not slices:
         return np.full(len(rows), np.nan)
     parts = [
@@ -166,7 +179,9 @@ def _counted(matches: Matches, slices: Sequence[Slice], code: Ints) -> list[Slic
 
 
 def _exchanges(count: int, draws: int, seed: int) -> Ints:
-    """(R, count) 0 or 1, the first row without an exchange. The mirror images are left to the caller."""
+    """(R, count) 0 or 1, the first row without an exchange. The mirror images are left to the
+    caller.
+    """
     if count <= _EXACT:
         return np.asarray((np.arange(2 ** max(count - 1, 0))[:, None] >> np.arange(count)) & 1)
     drawn = np.random.default_rng(seed).integers(0, 2, (draws // 2, count))
@@ -199,9 +214,11 @@ def _with_objects(matches: Matches, slices: Sequence[Slice]) -> Bools:
 
 
 def _blocks(groups: Ints, shown: Bools) -> tuple[Ints, int]:
-    """Blocks to leave out: each group that shows an object, with its part of the groups that show none.
+    """Blocks to leave out: each group that shows an object, with its part of the groups that show
+    none.
 
-    A group without objects carries no share of its own: counted as one it would only feign evidence.
+    A group without objects carries no share of its own: counted as one it would only feign
+    evidence.
     """
     numbers = group_numbers(groups.tolist())
     telling = np.unique(numbers[shown])
@@ -228,7 +245,7 @@ def _inside(matches: Matches, slices: Sequence[Slice]) -> Matches:
 def _check_paired(deployed: Matches, candidate: Matches, groups: Ints) -> None:
     if not np.array_equal(deployed.truths, candidate.truths):
         raise ValueError(
-            f"expected both models matched on the same frames and labels, got truths of shape "
+            "expected both models matched on the same frames and labels, got truths of shape "
             f"{deployed.truths.shape} and {candidate.truths.shape}; run both on one held-out set"
         )
     if len(groups) != deployed.images:

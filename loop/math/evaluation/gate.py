@@ -1,7 +1,8 @@
 """The gate: whether a candidate replaces the deployed model, check by check, with the numbers.
 
-A candidate is promoted when it is better over all held-out frames or over the targeted gaps, by a paired test over
-groups, and no class and no condition has fallen. What too few groups show is called unverifiable: nothing is claimed of it.
+A candidate is promoted when it is better over all held-out frames or over the targeted gaps, by a
+paired test over groups, and no class and no condition has fallen. What too few groups show is
+called unverifiable: nothing is claimed of it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ _MIN_TIMINGS = 20
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """margin: AP that no class and no condition may lose. few_margin: the same where fewer than min_groups show it,
-    and where a fall within chance is large. alpha: of the tests, family-wise. max_slowdown: candidate / deployed.
+    """margin: AP that no class and no condition may lose. few_margin: the same where fewer than
+    min_groups show it, and where a fall within chance is large. alpha: of the tests, family-wise.
+    max_slowdown: candidate / deployed.
     required: names of checks that must pass, not merely not fail.
     """
 
@@ -42,7 +44,9 @@ class GateSettings:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds per image, (M,) each, of the same images in the same order, taken in turns on one machine."""
+    """Milliseconds per image, (M,) each, of the same images in the same order, taken in turns on
+    one machine.
+    """
 
     deployed_ms: Sequence[float]
     candidate_ms: Sequence[float]
@@ -50,7 +54,8 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the verdict. statistic is held against bound; before, after: AP of deployed model and candidate.
+    """One line of the verdict. statistic is held against bound; before, after: AP of deployed model
+    and candidate.
 
     slice_id: of the condition or class that it is about.
     """
@@ -116,9 +121,10 @@ def judge(
 ) -> Verdict:
     """Judges a candidate on the frames that both models saw.
 
-    groups: (N,) camera-day or sequence of each image. conditions: name to (N,) bool. targets: names of conditions or
-    classes that the round was to mend. weights: (N,) 1 / inclusion probability, used for the overall estimate alone.
-    Deterministic given the seed. Raises ValueError on lengths that do not fit or an unknown target.
+    groups: (N,) camera-day or sequence of each image. conditions: name to (N,) bool. targets: names
+    of conditions or classes that the round was to mend. weights: (N,) 1 / inclusion probability,
+    used for the overall estimate alone. Deterministic given the seed. Raises ValueError on lengths
+    that do not fit or an unknown target.
     """
     if len(classes) != deployed.classes or candidate.classes != deployed.classes:
         raise ValueError(
@@ -140,7 +146,7 @@ def _verdict(checks: list[Check], gains: list[Check], settings: GateSettings) ->
     better = [c for c in gains if c.status == "pass"]
     failed = [c for c in checks if c.status == "fail" and c not in gains]
     missing = _missing(checks, failed, settings.required)
-    reasons = [*(c.text for c in failed), *missing, *(c.text for c in (better or gains))]
+    reasons = [*(c.text for c in failed), *missing, *(c.text for c in better or gains)]
     if unknown := [c for c in checks if c.status == "unverifiable" and c not in gains]:
         listed = "; ".join(c.text for c in sorted(unknown, key=_lost, reverse=True))
         reasons.append(f"could not be verified, so nothing is claimed of {_it(unknown)}: {listed}")
@@ -148,7 +154,9 @@ def _verdict(checks: list[Check], gains: list[Check], settings: GateSettings) ->
 
 
 def _missing(checks: list[Check], failed: list[Check], required: Sequence[str]) -> list[str]:
-    """What is said of each required check that neither passed nor is among those said to fail anyway."""
+    """What is said of each required check that neither passed nor is among those said to fail
+    anyway.
+    """
     known = {c.name: c for c in checks}
     said = []
     for name in required:
@@ -222,7 +230,9 @@ def _fall(name: str, one: Difference, significant: bool | None, settings: GateSe
 
 
 def _few(label: str, name: str, one: Difference, settings: GateSettings) -> Check:
-    """With few groups one lost object moves AP far: a fall counts when it is large, and in every group's absence."""
+    """With few groups one lost object moves AP far: a fall counts when it is large, and in every
+    group's absence.
+    """
     fall, bound = -one.estimate, settings.few_margin
     if fall > bound and (one.persistent or fall > 2 * bound):
         text = (
@@ -245,7 +255,10 @@ def _latency(latency: Latency | None, settings: GateSettings) -> Check:
         float(np.median(after / before)),
         float(np.percentile(after, 95) / np.percentile(before, 95)),
     )
-    said = f"{tail:.2f} x the deployed model's at p95, {middle:.2f} x on the middle image; at most {bound:g} x is allowed"
+    said = (
+        f"{tail:.2f} x the deployed model's at p95, {middle:.2f} x on the middle image; at most {bound:g} x"
+        " is allowed"
+    )
     if middle > bound:
         return Check("latency", "fail", middle, bound, 0, f"latency rose: {said}")
     if tail > bound:

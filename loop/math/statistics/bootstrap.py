@@ -39,8 +39,8 @@ class Resampling:
 
 
 def resampling(group: Ints, seed: int) -> Resampling:
-    """1,000 draws with replacement of the groups (Davison and Hinkley 1997, section 3.8); fewer, at least
-    200, of many groups.
+    """1,000 draws with replacement of the groups (Davison and Hinkley 1997, section 3.8); fewer, at
+    least 200, of many groups.
 
     group: (N,) int labels.
     """

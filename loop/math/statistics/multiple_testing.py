@@ -11,7 +11,8 @@ from loop.base.arrays import Reals
 def holm(p: ArrayLike) -> Reals:
     """(K,) p-values adjusted for K tests, in the order given (Holm 1979).
 
-    The hypotheses with at most alpha are refuted at family-wise level alpha. NaN stays NaN and counts as a test.
+    The hypotheses with at most alpha are refuted at family-wise level alpha. NaN stays NaN and
+    counts as a test.
     """
     values = np.asarray(p, np.float64)
     order = np.argsort(values, kind="stable")

@@ -17,7 +17,9 @@ EXACT = 20
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Differences by seed. low, high: 95 % t interval of the mean. p: two-sided, exact sign flips. lower: one-sided 95 % t bound."""
+    """Differences by seed. low, high: 95 % t interval of the mean. p: two-sided, exact sign flips.
+    lower: one-sided 95 % t bound.
+    """
 
     mean: float
     low: float
@@ -51,7 +53,9 @@ def mean_ranks(scores: ArrayLike) -> Reals:
 
 
 def sign_flip(delta: ArrayLike, draws: int = 100_000, seed: int = 0) -> float:
-    """Two-sided p-value of "no difference": how often flipped signs give a sum as far from 0 (Fisher 1935); exact up to 20."""
+    """Two-sided p-value of "no difference": how often flipped signs give a sum as far from 0
+    (Fisher 1935); exact up to 20.
+    """
     values = np.asarray(delta, np.float64)
     n = len(values)
     if n <= EXACT:

@@ -13,9 +13,11 @@ FEW_GROUPS = 8
 
 
 def trust_of(expected_loss: Reals, loss: Reals, group: Ints, seed: int = 0) -> float:
-    """0..0.95: lower 90 % bound of Spearman's rank correlation of expected loss with real loss, by bootstrap over groups.
+    """0..0.95: lower 90 % bound of Spearman's rank correlation of expected loss with real loss, by
+    bootstrap over groups.
 
-    expected_loss, loss, group: (N,), of frames drawn without regard to either. 0 with fewer than 8 groups, and where nothing varies.
+    expected_loss, loss, group: (N,), of frames drawn without regard to either. 0 with fewer than 8
+    groups, and where nothing varies.
     """
     _, code = np.unique(group, return_inverse=True)
     groups = int(code.max(initial=-1)) + 1

@@ -1,4 +1,6 @@
-"""Near-duplicates as a page: what counts as the same, and the pairs just inside and just outside of it. One file, dark and light."""
+"""Near-duplicates as a page: what counts as the same, and the pairs just inside and just outside of
+it. One file, dark and light.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class PairCard:
-    """Two frames side by side. share: of the distance within which they would be the same, 1 for just."""
+    """Two frames side by side. share: of the distance within which they would be the same, 1 for
+    just.
+    """
 
     pair: Pair
     left: Picture

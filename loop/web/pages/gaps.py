@@ -1,4 +1,6 @@
-"""The gaps as a page: shares side by side, example frames, and a map of the embedding space. One file, dark and light."""
+"""The gaps as a page: shares side by side, example frames, and a map of the embedding space. One
+file, dark and light.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,9 @@ def _boxes(view: CoverageView, row: int) -> list[Box]:
 
 
 def _points(view: CoverageView, seed: int) -> list[tuple[float, float, str, str]]:
-    """(x, y, color or kind, title) in 0..1000; training first so that gaps lie on top, each frame in its rarest gap."""
+    """(x, y, color or kind, title) in 0..1000; training first so that gaps lie on top, each frame
+    in its rarest gap.
+    """
     gap_of = np.where(view.strata.code < SHOWN_GAPS, view.strata.code, -1)
     named: Ints = np.flatnonzero(gap_of >= 0)
     parts = sample_rows([np.arange(len(view.training)), np.flatnonzero(gap_of < 0), named], POINTS, seed)

@@ -1,4 +1,6 @@
-"""A batch as a page: what it buys, and every frame with its reason, beside the labeled frame it resembles most."""
+"""A batch as a page: what it buys, and every frame with its reason, beside the labeled frame it
+resembles most.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class FrameCard:
 
 
 def check_writable(path: Path) -> None:
-    """Raises OSError where no page can be written; a batch that is queued already would be chosen once more."""
+    """Raises OSError where no page can be written; a batch that is queued already would be chosen
+    once more.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=path.parent):
         pass

@@ -1,4 +1,6 @@
-"""The LabelBackend without a server: errors in our words, and the portions in which keys are looked up."""
+"""The LabelBackend without a server: errors in our words, and the portions in which keys are looked
+up.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +29,55 @@ def backend(**options: Any) -> LabelStudio:
 @pytest.mark.parametrize(
     ("raised", "expected", "text"),
     [
-        (ApiError(status_code=401, body={"detail": "Invalid token."}), TokenRefused, "got HTTP 401: Invalid token.; next: copy the token"),
-        (ApiError(status_code=403, body={"detail": "No."}), TokenRefused, "got HTTP 403: No.; next: copy the token of a user who may"),
-        (ApiError(status_code=404, body={"detail": "No Project"}), ProjectGone, "expected project 7 in Label Studio at http://ls, got HTTP 404: No Project; next: restore it"),
-        (ApiError(status_code=404, body="<!doctype html>"), LabelStudioError, "got HTTP 404: a web page instead of data; next: check that the URL"),
-        (ApiError(status_code=200, body="\n<html>"), LabelStudioError, "got HTTP 200: a web page instead of data"),
+        (
+            ApiError(status_code=401, body={"detail": "Invalid token."}),
+            TokenRefused,
+            "got HTTP 401: Invalid token.; next: copy the token",
+        ),
+        (
+            ApiError(status_code=403, body={"detail": "No."}),
+            TokenRefused,
+            "got HTTP 403: No.; next: copy the token of a user who may",
+        ),
+        (
+            ApiError(status_code=404, body={"detail": "No Project"}),
+            ProjectGone,
+            "expected project 7 in Label Studio at http://ls, got HTTP 404: No Project; next: restore it",
+        ),
+        (
+            ApiError(status_code=404, body="<!doctype html>"),
+            LabelStudioError,
+            "got HTTP 404: a web page instead of data; next: check that the URL",
+        ),
+        (
+            ApiError(status_code=200, body="\n<html>"),
+            LabelStudioError,
+            "got HTTP 200: a web page instead of data",
+        ),
         (ApiError(status_code=302, body=""), LabelStudioError, "without a redirect"),
-        (ApiError(status_code=500, body="<html>"), LabelStudioDown, "got HTTP 500: a web page instead of data; next: wait and look with `find`"),
-        (ApiError(status_code=400, body={"validation_errors": {"a": "b"}}), Rejected, "got HTTP 400: {'a': 'b'}; next: mend what it names"),
-        (httpx.ReadTimeout("slow"), LabelStudioDown, "got no answer in time (ReadTimeout); next: it may have been done all the same"),
-        (httpx.ConnectError("refused"), LabelStudioDown, "got no connection (refused); next: start it (`fieldloop labelstudio start`)"),
+        (
+            ApiError(status_code=500, body="<html>"),
+            LabelStudioDown,
+            "got HTTP 500: a web page instead of data; next: wait and look with `find`",
+        ),
+        (
+            ApiError(status_code=400, body={"validation_errors": {"a": "b"}}),
+            Rejected,
+            "got HTTP 400: {'a': 'b'}; next: mend what it names",
+        ),
+        (
+            httpx.ReadTimeout("slow"),
+            LabelStudioDown,
+            "got no answer in time (ReadTimeout); next: it may have been done all the same",
+        ),
+        (
+            httpx.ConnectError("refused"),
+            LabelStudioDown,
+            "got no connection (refused); next: start it (`fieldloop labelstudio start`)",
+        ),
         (httpx.RemoteProtocolError("cut"), LabelStudioDown, "got no connection (cut)"),
     ],
-)  # fmt: skip
+)
 def test_every_failure_says_what_was_expected_what_came_and_what_to_do(
     raised: Exception, expected: type[LabelStudioError], text: str
 ) -> None:

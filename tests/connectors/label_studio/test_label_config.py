@@ -88,9 +88,11 @@ def test_the_same_and_further_classes_are_no_mismatch() -> None:
 def test_a_renamed_class_is_named_with_what_stands_there_instead() -> None:
     with pytest.raises(LabelConfigMismatch) as caught:
         compare(parsed(("person", "hard hat")), ["person", "helmet"], "project 7 at http://ls")
-    assert str(caught.value) == (
-        "expected the detector's classes in the label config of project 7 at http://ls, got a config without 'helmet', "
-        "and 'hard hat' instead; next: rename or add 'helmet' under Settings > Labeling Interface"
+    assert (
+        str(caught.value)
+        == "expected the detector's classes in the label config of project 7 at http://ls, got a config"
+        " without 'helmet', and 'hard hat' instead; next: rename or add 'helmet' under Settings > Labeling"
+        " Interface"
     )
 
 

@@ -1,4 +1,6 @@
-"""The LabelBackend on the real Label Studio: nothing twice, nothing lost, and only what a person submitted."""
+"""The LabelBackend on the real Label Studio: nothing twice, nothing lost, and only what a person
+submitted.
+"""
 
 from __future__ import annotations
 

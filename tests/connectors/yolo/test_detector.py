@@ -34,7 +34,9 @@ def detector(weights: Path) -> YoloDetector:
 
 
 def write_checkpoint(path: Path, architecture: str) -> Path:
-    """An untrained network whose class head is loud enough to give boxes, saved the way ultralytics saves."""
+    """An untrained network whose class head is loud enough to give boxes, saved the way ultralytics
+    saves.
+    """
     import_ultralytics()
     from ultralytics.nn.tasks import ClassificationModel, DetectionModel
 

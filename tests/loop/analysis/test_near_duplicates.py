@@ -1,4 +1,6 @@
-"""Clusters that grow with what comes in: the same as at once where it counts, whole after every stop, and no leak left."""
+"""Clusters that grow with what comes in: the same as at once where it counts, whole after every
+stop, and no leak left.
+"""
 
 from __future__ import annotations
 

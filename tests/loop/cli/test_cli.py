@@ -67,7 +67,10 @@ def run(
 
 
 def test_the_commands_are_those_of_the_loop() -> None:
-    expected = "demo init ingest analyze status gaps duplicates select push pull round models labelstudio serve bench slices"
+    expected = (
+        "demo init ingest analyze status gaps duplicates select push pull round models labelstudio serve"
+        " bench slices"
+    )
     assert sorted({name[0] for name in COMMANDS}) == sorted(expected.split(" "))
 
 
@@ -204,8 +207,10 @@ def test_a_database_that_refuses_is_no_traceback(
     monkeypatch.setattr("loop.insights.overview.overview", locked)
     code, _, err = run(capsys, monkeypatch, "status", "-p", str(project))
     assert code == FAILED
-    assert err == (
-        "error expected the database to answer, got: database is locked; nothing was lost, run the command again\n"
+    assert (
+        err
+        == "error expected the database to answer, got: database is locked; nothing was lost, run the command"
+        " again\n"
     )
 
 
@@ -321,8 +326,8 @@ def test_label_studio_for_programs(
 
 def test_a_pipe_that_closes_early_is_no_failure(project: Path) -> None:
     ended = subprocess.run(
-        f"{shlex.quote(sys.executable)} -m loop.cli status -p {shlex.quote(str(project))} --json | head -c 1; "
-        'echo "${PIPESTATUS[0]}"',
+        f"{shlex.quote(sys.executable)} -m loop.cli status -p {shlex.quote(str(project))} --json | head -c 1;"
+        ' echo "${PIPESTATUS[0]}"',
         shell=True,
         executable="/bin/bash",
         cwd=ROOT,

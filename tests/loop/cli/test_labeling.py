@@ -76,8 +76,10 @@ def test_a_new_project_says_what_became_of_the_old_one(
     assert (code, out.splitlines()) == (
         0,
         [
-            f"project {former} is left, its answers were fetched first (1 done); what is answered there from now on is not; "
-            "3 open tasks go to a new project",
+            (
+                f"project {former} is left, its answers were fetched first (1 done); what is answered there"
+                " from now on is not; 3 open tasks go to a new project"
+            ),
             "3 tasks made, 0 were there already, 0 may still be arriving",
             f"label them at http://studio/projects/{made}",
         ],

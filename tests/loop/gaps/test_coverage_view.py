@@ -170,7 +170,10 @@ def test_right_after_a_promotion_it_is_said_what_is_lacking(analyzed: FakeParts)
     deploy.promote(analyzed.project, add_checkpoint(analyzed.project, weights(note="better")), "by hand")
     with pytest.raises(
         ProjectError,
-        match="expected production frames analyzed by the current models, found 0 of 42; run `fieldloop analyze`",
+        match=(
+            "expected production frames analyzed by the current models, found 0 of 42; run `fieldloop"
+            " analyze`"
+        ),
     ):
         coverage_view.build(analyzed, quiet)
 
@@ -193,13 +196,14 @@ def test_of_frames_unlike_all_that_the_embedder_knows_no_prompt_is_claimed(analy
     parts.clip.blind_below = 100
     view = coverage_view.build(parts, quiet)
     (gap,) = view.gaps
-    assert (gap.kind, gap.name) == ("region", "region 1"), (
-        "the index still finds it, but calls it after no prompt"
-    )
+    assert (gap.kind, gap.name) == (
+        "region",
+        "region 1",
+    ), "the index still finds it, but calls it after no prompt"
     assert set(gap.frames.tolist()) == dark_rows(view) == set(np.flatnonzero(view.unlike).tolist())
     assert view.note.startswith(
-        "14% of production frames are unlike anything that this CLIP was trained on: conditions by prompts say nothing "
-        "about them; take real CLIP (embedder.model ViT-B-32 with"
+        "14% of production frames are unlike anything that this CLIP was trained on: conditions by prompts"
+        " say nothing about them; take real CLIP (embedder.model ViT-B-32 with"
     )
     assert coverage_view.lines(view)[1] == view.note
     assert coverage_view.as_json(view)["production_frames_unlike"] == 6
@@ -217,9 +221,10 @@ OFF = {"prompts": False, "metadata": False, "measured": False, "regions": False}
 
 def test_nothing_compared_is_not_told_as_no_gap(analyzed: FakeParts) -> None:
     view = coverage_view.build(with_settings(analyzed, **OFF), quiet)
-    assert coverage_view.lines(view)[1] == (
-        "nothing was compared but the classes: gaps.prompts, gaps.metadata, gaps.measured, gaps.regions are all off; "
-        "set one of them to true"
+    assert (
+        coverage_view.lines(view)[1]
+        == "nothing was compared but the classes: gaps.prompts, gaps.metadata, gaps.measured, gaps.regions"
+        " are all off; set one of them to true"
     )
     assert coverage_view.as_json(view)["compared"] == []
 

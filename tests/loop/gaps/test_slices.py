@@ -1,4 +1,6 @@
-"""A condition, a class or a region is one slice for good: whatever grows past it and whatever it is called."""
+"""A condition, a class or a region is one slice for good: whatever grows past it and whatever it is
+called.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ LEFT, TOP = "left", "top"
 
 
 def half_dark(side: str, seed: int) -> bytes:
-    """A picture of which the left or the upper half lies in the dark; no training frame is like that."""
+    """A picture of which the left or the upper half lies in the dark; no training frame is like
+    that.
+    """
     pixels = np.full((SIZE[1], SIZE[0], 3), BRIGHT, np.int64)
     pixels += np.random.default_rng(seed).integers(-12, 13, pixels.shape)
     if side == LEFT:

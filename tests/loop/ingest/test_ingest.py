@@ -1,4 +1,6 @@
-"""From files to frames: nothing twice, nothing lost, and what cannot be used is set aside with its reason."""
+"""From files to frames: nothing twice, nothing lost, and what cannot be used is set aside with its
+reason.
+"""
 
 from __future__ import annotations
 

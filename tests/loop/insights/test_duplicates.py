@@ -97,10 +97,14 @@ def test_it_is_told_in_lines_and_as_json(found: Survey) -> None:
     lines = found.lines()
     assert lines[0] == found.summary()
     assert re.fullmatch(
-        r"\d+ frames of \d+ cameras show \d+ different views; \d+ frames outside the evaluation groups are near-duplicates of one inside",
+        r"\d+ frames of \d+ cameras show \d+ different views; \d+ frames outside the evaluation groups are"
+        r" near-duplicates of one inside",
         lines[0],
     )
-    camera = r"  \S+ +\d+ frames, +\d+ views, \d+\.\d frames each \((within \d\.\d{3}|copies only: nothing to learn a threshold from)(, \d+ pairs across the split)?\)"
+    camera = (
+        r"  \S+ +\d+ frames, +\d+ views, \d+\.\d frames each \((within \d\.\d{3}|copies only: nothing to"
+        r" learn a threshold from)(, \d+ pairs across the split)?\)"
+    )
     told = r"  the same \d+ times( over \d+ days)?: \S+, frame \d+ and on"
     count = len(found.cameras)
     assert all(re.fullmatch(camera, line) for line in lines[1 : 1 + count])

@@ -84,8 +84,10 @@ def test_frames_without_camera_or_time_are_told_with_what_to_do(parts: FakeParts
     rules = IngestRules(50_000_000, 50_000_000, 0.25)
     one_pass(project.engine, project.store, FolderSource(tmp_path / "bare", settle_s=0), rules, quiet)
     told = unplaced_lines(project)
-    assert told[0] == (
-        "of 48 production frames 6 have no camera and 6 no time; 6 are grouped by order of arrival, 50 at a time"
+    assert (
+        told[0]
+        == "of 48 production frames 6 have no camera and 6 no time; 6 are grouped by order of arrival, 50 at"
+        " a time"
     )
     assert told[1].startswith(
         "correct frames.pattern (the paths look like '{camera}/*'), set frames.camera, or"

@@ -1,4 +1,6 @@
-"""From a person's hands in the real Label Studio into our labels and the frozen manifest: the boxes, every one and no other."""
+"""From a person's hands in the real Label Studio into our labels and the frozen manifest: the
+boxes, every one and no other.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ def test_what_people_do_is_what_is_trained_on(real: FakeParts, label_studio: Stu
     assert sorted(report.to_mend) == sorted(
         [
             f"task {malformed.external_id}: [person box whose x is 'abc'; expected a number]",
-            f"task {flat.external_id}: [person box without area inside the image: x 10, y 10, width 0, height 50 (percent)]",
+            (
+                f"task {flat.external_id}: [person box without area inside the image: x 10, y 10, width 0,"
+                " height 50 (percent)]"
+            ),
         ]
     )
     name, xyxy, _ = shown[moved][0]

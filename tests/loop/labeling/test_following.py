@@ -1,4 +1,6 @@
-"""A label follows its answer: deleted, skipped or changed in Label Studio, it is so here after the next pull."""
+"""A label follows its answer: deleted, skipped or changed in Label Studio, it is so here after the
+next pull.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A Label Studio project that is gone, or left for another: no answer is dropped in silence, open tasks go on."""
+"""A Label Studio project that is gone, or left for another: no answer is dropped in silence, open
+tasks go on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The review desk: every chosen frame is one task, and only what a person submitted becomes a label."""
+"""The review desk: every chosen frame is one task, and only what a person submitted becomes a
+label.
+"""
 
 from __future__ import annotations
 

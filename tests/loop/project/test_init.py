@@ -140,7 +140,10 @@ def test_other_weights_in_the_folder_are_refused(plan: NewProject) -> None:
     other = sha256_of_file(plan.weights)
     with pytest.raises(
         ProjectError,
-        match=rf"expected the weights this project was made with \({first}\), got others \({other}\); choose another",
+        match=(
+            rf"expected the weights this project was made with \({first}\), got others \({other}\); choose"
+            r" another"
+        ),
     ):
         create(plan)
     project = open_project(plan.root)
@@ -155,8 +158,11 @@ def test_another_dataset_in_the_folder_is_refused(plan: NewProject) -> None:
     more = write_dataset(plan.dataset.parent, train=9, val=4)
     with pytest.raises(
         ProjectError,
-        match=r"expected the dataset this project was made with \(12 images with 12 boxes, \w{16}\), got others "
-        r"\(13 images with 13 boxes, \w{16}\); choose another folder, or remove .* and make it anew",
+        match=(
+            r"expected the dataset this project was made with \(12 images with 12 boxes, \w{16}\), got"
+            r" others "
+            r"\(13 images with 13 boxes, \w{16}\); choose another folder, or remove .* and make it anew"
+        ),
     ):
         create(plan)
     assert imported(open_project(plan.root)) == before

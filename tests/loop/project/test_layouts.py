@@ -22,7 +22,9 @@ Run = Callable[[Path, Path], tuple[int, str, str]]
 
 @pytest.fixture
 def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`fieldloop init` into a folder: exit code, stdout, stderr. The weights know person and helmet, in this order."""
+    """`fieldloop init` into a folder: exit code, stdout, stderr. The weights know person and
+    helmet, in this order.
+    """
     monkeypatch.setattr("loop.project.init.read_classes", lambda path: detector_from(path).classes)
     monkeypatch.setattr("loop.project.init.build_embedder", lambda root, chosen: FakeEmbedder())
     (tmp_path / "best.pt").write_bytes(weights())
@@ -113,8 +115,9 @@ def test_a_class_that_the_weights_lack_is_an_error(layout: Layout, init: Run, tm
     code, out, err = init(tmp_path / "project", dataset)
     assert (code, out) == (FAILED, "")
     assert (
-        "expected the dataset's classes among those of the weights (person, helmet), got 'dog', the nearest is "
-    ) in err
+        "expected the dataset's classes among those of the weights (person, helmet), got 'dog', the"
+        " nearest is " in err
+    )
     assert "'helmets', the nearest is 'helmet'; rename or remove them in the dataset" in err
     assert not (tmp_path / "project").exists()
 

@@ -1,7 +1,8 @@
-"""Projects made by versions before go on: nothing of them is lost, and what they called by words has an id.
+"""Projects made by versions before go on: nothing of them is lost, and what they called by words
+has an id.
 
-`before_slices.zip` was made by the version of schema 0002 with the fakes: 54 frames, three batches, 44 labels, and a round
-that was judged and rejected.
+`before_slices.zip` was made by the version of schema 0002 with the fakes: 54 frames, three batches,
+44 labels, and a round that was judged and rejected.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def test_an_upgrade_keeps_everything(root: Path) -> None:
     assert [rows_of(root, query) for query in KEPT] == before
     named = rows_of(
         root,
-        "SELECT label_tasks.id, slices.name FROM label_tasks LEFT JOIN slices ON slices.id = slice_id ORDER BY 1",
+        "SELECT label_tasks.id, slices.name FROM label_tasks LEFT JOIN slices ON slices.id = slice_id ORDER"
+        " BY 1",
     )
     for (task, batch, stratum), (same, name) in zip(strata, named, strict=True):
         called = {"region 1": f"region 1 (batch {batch})", "ordinary frames": None}.get(stratum, stratum)

@@ -1,4 +1,6 @@
-"""The rounds of a replay with a toy detector: shared starts, equal passes, resumption, and what is kept."""
+"""The rounds of a replay with a toy detector: shared starts, equal passes, resumption, and what is
+kept.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ def test_samplers_begin_alike_and_never_choose_a_frame_twice_or_one_that_judges(
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_choice_is_blind_to_labels_that_nobody_gave_yet(tmp_path: Path, sampler: str) -> None:
-    """Every box of the pool and of what judges is another's, and there are more of them: the first choice is the same."""
+    """Every box of the pool and of what judges is another's, and there are more of them: the first
+    choice is the same.
+    """
     chosen = []
     for name, told in (("as it is", False), ("other labels", True)):
         root = make_dataset(tmp_path / name, labeled=8)
@@ -229,7 +233,9 @@ def test_a_run_stopped_anywhere_ends_as_if_it_had_not_been(toy: Path, tmp_path: 
 
 
 def test_another_machine_needs_the_files_alone(toy: Path, tmp_path: Path) -> None:
-    """What a detector found is not among them: the model of the round before is trained again, once."""
+    """What a detector found is not among them: the model of the round before is trained again,
+    once.
+    """
     ran(bench(toy, tmp_path, ToyTrainer()), TWO, (0,))
     whole = files(tmp_path)
     (tmp_path / "results" / "hybrid-seed0-round2.json").unlink()

@@ -48,7 +48,18 @@ def test_a_sequence_that_runs_over_midnight_is_one_group(tmp_path: Path) -> None
     rewrite(
         root, lambda row, number: row | {"sequence": "shift" if number < 8 else f"s{number // 4}"}, "sequence"
     )
-    rewrite(root, lambda row, number: row | {"camera": "cam0", "captured_at": f"2026-03-0{1 + number // 4}T00:{10 * (number // 4):02d}:00Z"} if number < 8 else row)  # fmt: skip
+    rewrite(
+        root,
+        lambda row, number: (
+            row
+            | {
+                "camera": "cam0",
+                "captured_at": f"2026-03-0{1 + number // 4}T00:{10 * (number // 4):02d}:00Z",
+            }
+            if number < 8
+            else row
+        ),
+    )
     rewrite(root, lambda row, number: row | {"captured_at": "2026-03-01T23:50:00Z"} if number < 4 else row)
     data = loaded(root)
     assert len({frame.group for frame in data.frames if frame.sequence == "shift"}) == 1
@@ -58,8 +69,14 @@ def test_slices_are_columns_or_joined_columns(toy: Path) -> None:
     data = loaded(toy, slices=["light", "camera+light"])
     assert data.slices["light=night"].sum() == 8
     assert np.array_equal(
-        data.slices["light=night"], sum(data.slices[f"camera+light=cam{i}-night"] for i in range(3) if f"camera+light=cam{i}-night" in data.slices) > 0
-    )  # fmt: skip
+        data.slices["light=night"],
+        sum(
+            data.slices[f"camera+light=cam{i}-night"]
+            for i in range(3)
+            if f"camera+light=cam{i}-night" in data.slices
+        )
+        > 0,
+    )
 
 
 def test_frames_named_by_a_selector_are_labeled_from_the_start(tmp_path: Path) -> None:
@@ -184,19 +201,53 @@ def nothing(root: Path) -> None:
     ("break_it", "given", "said"),
     [
         (without_boxes, {}, "expected labeled objects, got 80 images without a box; replay needs the truth"),
-        (without_a_row, {}, "expected a row for each of 80 images, got none for 1, the first is .*0079.png; add them"),
+        (
+            without_a_row,
+            {},
+            "expected a row for each of 80 images, got none for 1, the first is .*0079.png; add them",
+        ),
         (one_day, {}, "expected at least 8 groups .* got 3; name finer sequences"),
         (wrong_column, {}, "expected a column file or path, got image, camera.*; name the images there"),
         (wrong_time, {}, "captured_at: expected a time such as .*got 'yesterday'; correct the value"),
-        (no_sidecar, {}, "expected a camera and a time, or a sequence, of every frame, got neither for 80 of 80 .*give --sidecar or --pattern"),
+        (
+            no_sidecar,
+            {},
+            (
+                "expected a camera and a time, or a sequence, of every frame, got neither for 80 of 80 .*give"
+                " --sidecar or --pattern"
+            ),
+        ),
         (nothing, {"sidecar": "/nowhere.csv"}, "expected a sidecar CSV, got nothing at /nowhere.csv"),
-        (nothing, {"slices": ["weather"]}, "expected a column of the sidecar \\(light, part\\), camera or site, got 'weather'"),
-        (nothing, {"labeled": ["part=old"]}, "labeled: expected column=value that fits some frames, got 'part=old'; there are part with production"),
-        (nothing, {"test": ["when=later"]}, "test: expected column=value .*there are the columns camera, light, part, split"),
-        (nothing, {"budget": 40}, "expected a pool of at least 86 frames for 2 rounds of 40, got 5.; lower the budget"),
-        (nothing, {"pattern": "{site}/{camera}/{n}.png", "sidecar": "", "slices": []}, "expected paths that fit the pattern"),
+        (
+            nothing,
+            {"slices": ["weather"]},
+            "expected a column of the sidecar \\(light, part\\), camera or site, got 'weather'",
+        ),
+        (
+            nothing,
+            {"labeled": ["part=old"]},
+            (
+                "labeled: expected column=value that fits some frames, got 'part=old'; there are part with"
+                " production"
+            ),
+        ),
+        (
+            nothing,
+            {"test": ["when=later"]},
+            "test: expected column=value .*there are the columns camera, light, part, split",
+        ),
+        (
+            nothing,
+            {"budget": 40},
+            "expected a pool of at least 86 frames for 2 rounds of 40, got 5.; lower the budget",
+        ),
+        (
+            nothing,
+            {"pattern": "{site}/{camera}/{n}.png", "sidecar": "", "slices": []},
+            "expected paths that fit the pattern",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_data_is_refused_with_what_to_do(
     tmp_path: Path, break_it: Callable[[Path], None], given: dict[str, object], said: str
 ) -> None:
@@ -245,7 +296,10 @@ def test_one_class_is_enough(tmp_path: Path) -> None:
         ({"judge": "me"}, "replay setting judge: .*got 'me'"),
         (
             {"test_share": 0.7, "tuning_share": 0.3},
-            "replay settings: expected test_share and tuning_share below 1 together, got 0.7 and 0.3, .*; lower one of them",
+            (
+                "replay settings: expected test_share and tuning_share below 1 together, got 0.7 and 0.3, .*;"
+                " lower one of them"
+            ),
         ),
     ],
 )

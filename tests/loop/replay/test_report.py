@@ -1,4 +1,6 @@
-"""The report: regenerated from files alone, with every sampler and seed, and what is not finished said to be."""
+"""The report: regenerated from files alone, with every sampler and seed, and what is not finished
+said to be.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,16 @@ SAMPLERS = ("random", "random2", "hybrid")
 SEEDS = (0, 1, 2, 3)
 GAIN = {"random": 4.0, "random2": 4.0, "hybrid": 8.0}
 TOLD = {
-    "budget": 10, "epochs": 2, "passes": 40, "imgsz": 64, "judge": "test", "seconds_per_frame": 10.0, "seconds_per_box": 7.0,
-    "rare_share": 0.1, "weight_by": "",
-}  # fmt: skip
+    "budget": 10,
+    "epochs": 2,
+    "passes": 40,
+    "imgsz": 64,
+    "judge": "test",
+    "seconds_per_frame": 10.0,
+    "seconds_per_box": 7.0,
+    "rare_share": 0.1,
+    "weight_by": "",
+}
 
 
 def about(**given: object) -> About:
@@ -46,7 +55,9 @@ def about(**given: object) -> About:
 
 
 def result(sampler: str, seed: int, number: int) -> Result:
-    """AP rises by `GAIN` a round; a seed lifts all samplers alike; the second draw of random differs by a little."""
+    """AP rises by `GAIN` a round; a seed lifts all samplers alike; the second draw of random
+    differs by a little.
+    """
     height = (
         20.0 + seed + GAIN.get(sampler, 0.0) * number + (0.1 * (-1) ** seed if sampler == "random2" else 0)
     )
@@ -55,9 +66,25 @@ def result(sampler: str, seed: int, number: int) -> Result:
     shown = {"light=day": 9, "light=night": 1} if number else {}
     chosen = tuple(f"{sampler[:3]}{seed}{number}{i}" for i in range(10 if number else 0))
     return Result(
-        "toy", "d1", "s1", sampler, seed, number, chosen, 10 * number, 30 * number, 310.0 * number, score,
-        slices["light=night"], slices, {"red": score}, shown, {}, 0.0, {"train": 2.0},
-    )  # fmt: skip
+        "toy",
+        "d1",
+        "s1",
+        sampler,
+        seed,
+        number,
+        chosen,
+        10 * number,
+        30 * number,
+        310.0 * number,
+        score,
+        slices["light=night"],
+        slices,
+        {"red": score},
+        shown,
+        {},
+        0.0,
+        {"train": 2.0},
+    )
 
 
 @pytest.fixture
@@ -140,8 +167,12 @@ def test_what_was_aimed_at_comes_first(folder: Path, tmp_path: Path) -> None:
     rows = [line.split(" | ") for line in short.splitlines() if line.startswith("| ")][1:]
     assert [row[-1] for row in rows] == ["yes |"] * 5
     assert [row[1] for row in rows] == [
-        "0.50 (0.50 to 0.50) of 30 frames", "0.50 (0.50 to 0.50) of 30 frames", "1.00", "1.00", "+6.00, at least +6.00"
-    ]  # fmt: skip
+        "0.50 (0.50 to 0.50) of 30 frames",
+        "0.50 (0.50 to 0.50) of 30 frames",
+        "1.00",
+        "1.00",
+        "+6.00, at least +6.00",
+    ]
 
 
 def lifted(folder: Path, sampler: str, by: Callable[[int, int], float]) -> None:

@@ -23,7 +23,9 @@ LENGTH = 3
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """As FOD-A lies there: three sequences of a class in each light and weather, one of another by bright light alone."""
+    """As FOD-A lies there: three sequences of a class in each light and weather, one of another by
+    bright light alone.
+    """
     root = tmp_path / "fod_a"
     for part in ("images", "labels"):
         (root / part).mkdir(parents=True)
@@ -57,7 +59,10 @@ def test_classes_that_some_condition_lacks_are_left_out(source: Path, tmp_path: 
     assert set(data.slices) == {f"weather+light={weather}-{light}" for weather, light in CELLS}
     assert len({frame.group for frame in data.frames}) == 12
     assert data.frames[0].boxes[0] == (0, 16, 12, 24, 28)
-    everything = load_data(laid_out(source, tmp_path / "all", all_classes=True), read_settings(root, None, {"budget": 2, "sidecar": str(tmp_path / "all" / "frames.csv")}))  # fmt: skip
+    everything = load_data(
+        laid_out(source, tmp_path / "all", all_classes=True),
+        read_settings(root, None, {"budget": 2, "sidecar": str(tmp_path / "all" / "frames.csv")}),
+    )
     assert everything.classes == ("Bolt", "Nut")
 
 

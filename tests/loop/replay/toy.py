@@ -1,4 +1,6 @@
-"""A toy of a replay: gray pictures in three lights, and a detector that finds what it has seen enough labels of."""
+"""A toy of a replay: gray pictures in three lights, and a detector that finds what it has seen
+enough labels of.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ ENOUGH = 3
 def make_dataset(
     root: Path, days: int = 20, classes: Sequence[str] = CLASSES, boxes: bool = True, labeled: int = 0
 ) -> Path:
-    """A YOLO dataset with frames.csv: camera-days of four frames in one light, a tenth of them at night; some labeled by day."""
+    """A YOLO dataset with frames.csv: camera-days of four frames in one light, a tenth of them at
+    night; some labeled by day.
+    """
     rng = np.random.default_rng(0)
     for part in ("images", "labels"):
         (root / part).mkdir(parents=True, exist_ok=True)
@@ -57,9 +61,17 @@ def make_dataset(
     (root / "data.yaml").write_text(yaml.safe_dump(content))
     (root / "base.pt").write_bytes(b"base")
     settings = {
-        "weights": "base.pt", "sidecar": "frames.csv", "slices": ["light"], "budget": 6, "rounds": 2, "initial": 0.1,
-        "epochs": 1, "replay": 4, "rare_share": 0.2, "imgsz": 32,
-    }  # fmt: skip
+        "weights": "base.pt",
+        "sidecar": "frames.csv",
+        "slices": ["light"],
+        "budget": 6,
+        "rounds": 2,
+        "initial": 0.1,
+        "epochs": 1,
+        "replay": 4,
+        "rare_share": 0.2,
+        "imgsz": 32,
+    }
     if labeled:
         settings["labeled"] = ["part=labeled"]
     (root / "replay.yaml").write_text(yaml.safe_dump(settings))
@@ -73,7 +85,9 @@ def light_of(image: Image) -> str:
 
 @dataclass
 class ToyTrainer:
-    """Remembers the lights it was shown; the checkpoint is that memory. stop: raises at the n-th training."""
+    """Remembers the lights it was shown; the checkpoint is that memory. stop: raises at the n-th
+    training.
+    """
 
     specs: list[TrainSpec] = field(default_factory=list)
     passes: list[int] = field(default_factory=list)

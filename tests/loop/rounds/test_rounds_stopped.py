@@ -50,8 +50,9 @@ def test_a_death_in_training_leaves_the_round_open_to_go_on(labeled: FakeParts) 
     assert row.status is RoundStatus.TRAINING
     assert row.error is not None
     assert row.error.startswith(
-        "expected training to end with a result, got its process killed by SIGKILL after epoch 2 (1 of at most 3 times there); "
-        "`fieldloop round advance` goes on from epoch 3, as `fieldloop serve` does by itself; its log is "
+        "expected training to end with a result, got its process killed by SIGKILL after epoch 2 (1 of at"
+        " most 3 times there); `fieldloop round advance` goes on from epoch 3, as `fieldloop serve` does by"
+        " itself; its log is "
     )
     assert row.error in round_line(row)
     parts.fake_trainer = FakeTrainer(BETTER)
@@ -66,9 +67,11 @@ def test_the_service_retries_a_death_until_the_third_at_the_same_epoch(labeled: 
         said = rounds.step_or_start(parts, quiet)
         assert said.startswith("round 1: training (expected training to end with a result"), said
     said = rounds.step_or_start(parts, quiet)
-    assert said == (
-        "round 1: failed (expected training to end with a result, got its process killed by SIGKILL after epoch 2, 3 times; "
-        "give it more memory, or lower round.batch or round.imgsz, then run `fieldloop round start`)"
+    assert (
+        said
+        == "round 1: failed (expected training to end with a result, got its process killed by SIGKILL after"
+        " epoch 2, 3 times; give it more memory, or lower round.batch or round.imgsz, then run `fieldloop"
+        " round start`)"
     )
     assert rounds.current(parts.project) is None
 
@@ -122,7 +125,10 @@ def test_only_one_round_at_a_time(labeled: FakeParts) -> None:
     started(labeled)
     with pytest.raises(
         Conflict,
-        match=r"expected no open round, got round 1 \(freezing\); go on with it by `fieldloop round advance`, or end it",
+        match=(
+            r"expected no open round, got round 1 \(freezing\); go on with it by `fieldloop round advance`,"
+            r" or end it"
+        ),
     ):
         rounds.start(labeled)
 

@@ -32,7 +32,9 @@ CORNER = [0.0, 0.0, 10.0, 10.0]
 
 
 def held_out(frames: int, seed: int = 0, honest: bool = True, production: bool = True) -> MatchedFrames:
-    """Frames with one object each, found with a confidence that says how often it is one, or says nothing."""
+    """Frames with one object each, found with a confidence that says how often it is one, or says
+    nothing.
+    """
     rng = np.random.default_rng(seed)
     matches: list[ImageMatch] = []
     for _ in range(frames):
@@ -70,7 +72,9 @@ def test_few_frames_teach_nothing_and_production_teaches_first() -> None:
 
 
 def test_expected_loss_is_calibrated_on_other_groups() -> None:
-    """A group whose every box is wrong says nothing of itself: what is expected of it comes from the groups that are right."""
+    """A group whose every box is wrong says nothing of itself: what is expected of it comes from
+    the groups that are right.
+    """
     held = held_out(400)
     own = np.flatnonzero(held.group == 7)
     wrong = [replace(each, hit=np.zeros_like(each.hit)) for each in held.matches]

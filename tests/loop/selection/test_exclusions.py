@@ -13,7 +13,9 @@ from loop.selection.exclusions import Asked, Rules, why_fewer
 
 
 def rules(strategy: str = "random", engaged: int = 0) -> Rules:
-    """Ten frames, two a near-duplicate cluster, five a sequence; the first `engaged` are labeled or queued."""
+    """Ten frames, two a near-duplicate cluster, five a sequence; the first `engaged` are labeled or
+    queued.
+    """
     numbers = np.arange(10)
     return Rules(strategy, numbers >= 0, numbers < engaged, numbers // 2, numbers // 5, per_sequence=2)
 
@@ -28,20 +30,21 @@ def test_a_full_part_explains_nothing() -> None:
 
 def test_every_frame_is_counted_by_its_first_reason() -> None:
     assert why_fewer(asked(8, 2, 5), rules("streaming", engaged=2), 3) == [
-        "2 of 8 training frames: of 10 in the pool, 2 labeled or queued, 2 nearly the same as one that is labeled, queued or in this batch, "
-        "4 passed over by streaming"
+        "2 of 8 training frames: of 10 in the pool, 2 labeled or queued, 2 nearly the same as one that is"
+        " labeled, queued or in this batch, 4 passed over by streaming"
     ]
     assert why_fewer(asked(8, 0, 2), rules(), 3) == [
-        "2 of 8 training frames: of 10 in the pool, 2 nearly the same as one that is labeled, queued or in this batch, "
-        "1 beyond 2 of one sequence (select.max_per_sequence), 5 passed over by random"
+        "2 of 8 training frames: of 10 in the pool, 2 nearly the same as one that is labeled, queued or in"
+        " this batch, 1 beyond 2 of one sequence (select.max_per_sequence), 5 passed over by random"
     ]
 
 
 def test_what_resembles_a_frame_that_judges_is_counted() -> None:
     judged = replace(rules(), judging=np.array([3, 4]))
     assert why_fewer(asked(8, 0, 2), judged, 3) == [
-        "2 of 8 training frames: of 10 in the pool, 2 nearly the same as one that is labeled, queued or in this batch, "
-        "4 nearly the same as one that judges models, 1 beyond 2 of one sequence (select.max_per_sequence), 1 passed over by random"
+        "2 of 8 training frames: of 10 in the pool, 2 nearly the same as one that is labeled, queued or in"
+        " this batch, 4 nearly the same as one that judges models, 1 beyond 2 of one sequence"
+        " (select.max_per_sequence), 1 passed over by random"
     ]
 
 

@@ -47,7 +47,10 @@ def test_every_frame_is_told_by_the_component_that_chose_it() -> None:
     assert reason_lines(chosen, pool(), [gap()]) == [
         "Too rare in training: time of day: night (25.0% of new images, 0.0% of training images)",
         "Looks new, and no known condition explains it: 2.3 times as far from the training images as usual",
-        "Stands for the most images that look like nothing labeled yet; the model likely does better on 75% of images",
+        (
+            "Stands for the most images that look like nothing labeled yet; the model likely does better on"
+            " 75% of images"
+        ),
         "Chosen at random, to find what nobody expects",
     ]
 

@@ -225,7 +225,8 @@ def test_one_camera_day_and_frames_that_are_used_up_are_told(
     left = select(analyzed, quiet, budget=8, dry_run=True)
     assert left.lacking[0] == again.lacking[0]
     assert re.fullmatch(
-        r"no training frames: of 30 in the pool, \d+ labeled or queued, \d+ nearly the same as one that is labeled, queued or in this batch",
+        r"no training frames: of 30 in the pool, \d+ labeled or queued, \d+ nearly the same as one that is"
+        r" labeled, queued or in this batch",
         left.lacking[1],
     )
 

@@ -27,7 +27,9 @@ SEED = 20261124
 
 
 def standing(studio: Studio, title: str) -> list[dict[str, Any]]:
-    """Every task of our project in Label Studio; of all our projects, should there be several by mistake."""
+    """Every task of our project in Label Studio; of all our projects, should there be several by
+    mistake.
+    """
     projects = [
         project["id"]
         for project in studio.call("GET", "projects?page_size=1000")["results"]
@@ -45,7 +47,9 @@ def answer_one(studio: Studio, tasks: Sequence[dict[str, Any]]) -> int:
 
 
 def analyzed_once(served: Served) -> bool:
-    """From here on a kill meets selection, push and pull; before it mostly imports, ingest and analysis."""
+    """From here on a kill meets selection, push and pull; before it mostly imports, ingest and
+    analysis.
+    """
     return bool(served.job("analyze")["checked_at"])
 
 

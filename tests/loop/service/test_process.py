@@ -1,4 +1,6 @@
-"""One leader, a page on a port, a clear word before anything starts; all in one process, with fakes."""
+"""One leader, a page on a port, a clear word before anything starts; all in one process, with
+fakes.
+"""
 
 from __future__ import annotations
 

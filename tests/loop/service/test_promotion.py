@@ -1,4 +1,6 @@
-"""The real `fieldloop serve` fed with frames and answers: it retrains, promotes, analyzes anew, and is led back."""
+"""The real `fieldloop serve` fed with frames and answers: it retrains, promotes, analyzes anew, and
+is led back.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def answer(studio: Studio, title: str, truth: Mapping[str, str]) -> None:
 
 
 def analyzed(view: Mapping[str, Any], sha256: str) -> tuple[int, int]:
-    """Frames that the detector of these weights has seen, and all; (0, 0) where status shows another detector."""
+    """Frames that the detector of these weights has seen, and all; (0, 0) where status shows
+    another detector.
+    """
     (found,) = [item for item in view["analyzed"] if item["kind"] == "detector"]
     return (found["done"], found["total"]) if sha256[:16] in found["name"] else (0, 0)
 

@@ -1,4 +1,6 @@
-"""The service with fakes: jobs never take the schedule along, the ledger tells what came of them, the loop turns by itself."""
+"""The service with fakes: jobs never take the schedule along, the ledger tells what came of them,
+the loop turns by itself.
+"""
 
 from __future__ import annotations
 

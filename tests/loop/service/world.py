@@ -34,7 +34,9 @@ T = TypeVar("T")
 
 
 def make_weights(path: Path) -> Path:
-    """An untrained network an eighth of the smallest YOLO's width, whose class head is loud enough to give boxes."""
+    """An untrained network an eighth of the smallest YOLO's width, whose class head is loud enough
+    to give boxes.
+    """
     ultralytics = import_ultralytics()
     from ultralytics.nn.tasks import DetectionModel
 
@@ -115,9 +117,19 @@ def make_world(folder: Path, settings: dict[str, Any] | None = None) -> World:
     given = [part for key, value in chosen.items() for part in ("--set", f"{key}={json.dumps(value)}")]
     made = World(folder / "a project", incoming)
     made.run(
-        "init", str(made.root), "--dataset", str(data), "--weights", str(weights),
-        "--frames", str(incoming), "--clip", str(folder / "clip"), *given, project=False,
-    )  # fmt: skip
+        "init",
+        str(made.root),
+        "--dataset",
+        str(data),
+        "--weights",
+        str(weights),
+        "--frames",
+        str(incoming),
+        "--clip",
+        str(folder / "clip"),
+        *given,
+        project=False,
+    )
     return made
 
 
@@ -142,8 +154,11 @@ class World:
         place = ["--project", str(self.root)] if project else []
         done = subprocess.run(
             [sys.executable, "-m", "loop.cli", *arguments, *place],
-            env=self.variables(), cwd=ROOT, capture_output=True, text=True,
-        )  # fmt: skip
+            env=self.variables(),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
@@ -159,8 +174,11 @@ class World:
         with log.open("xb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "loop.cli", "serve", "--project", str(self.root)],
-                env=self.variables(), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+                env=self.variables(),
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         return Served(process, log)
 
 
@@ -183,7 +201,9 @@ class Served:
         return found
 
     def status(self) -> dict[str, Any]:
-        """What `fieldloop status` says, from the page: a command each time would keep a small machine busy."""
+        """What `fieldloop status` says, from the page: a command each time would keep a small
+        machine busy.
+        """
         found: dict[str, Any] = self.page("/api/status").json()
         return found
 

@@ -166,7 +166,10 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
         ('frames: {timezone: ""}\n', r"frames\.timezone: expected a name such as .*, got ''"),
         (
             'frames: {pattern: "{sight}/{n}.jpg"}\n',
-            r"yaml: frames\.pattern: '\{sight\}/\{n\}\.jpg': expected one of the fields .*; did you mean \{site\}\?",
+            (
+                r"yaml: frames\.pattern: '\{sight\}/\{n\}\.jpg': expected one of the fields .*; did you mean"
+                r" \{site\}\?"
+            ),
         ),
         ("schedule: {ingest: whenever}\n", r'yaml: schedule\.ingest: expected "30s", .*, got \'whenever\''),
         ('round: {at: "61 2 * *"}\n', r"yaml: round\.at: expected a five-field cron .*, got '61 2 \* \*'"),
@@ -254,7 +257,10 @@ def test_a_gpu_that_is_not_there_names_the_setting() -> None:
             patch("connectors.devices.gpus", lambda: 2),
             pytest.raises(
                 ModelError,
-                match=rf"{key}: expected cpu or a GPU of this machine \(numbers 0 to 1\), got '{device}'; set it",
+                match=(
+                    rf"{key}: expected cpu or a GPU of this machine \(numbers 0 to 1\), got '{device}';"
+                    r" set it"
+                ),
             ),
         ):
             check_device(key, device)

@@ -30,7 +30,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 @pytest.fixture(scope="session")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """Ingested, analyzed, selected, pushed, one file set aside, one round cancelled, one job that waits."""
+    """Ingested, analyzed, selected, pushed, one file set aside, one round cancelled, one job that
+    waits.
+    """
     folder = tmp_path_factory.mktemp("full")
     make_project(folder / "project", overrides=["select.max_per_sequence=50"]).engine.dispose()
     write_frames(folder / "incoming")

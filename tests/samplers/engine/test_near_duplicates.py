@@ -129,7 +129,9 @@ def test_across_cameras_only_copies_are_near() -> None:
 
 
 def fixed_cameras(rng: np.random.Generator) -> tuple[Floats, Ints, Ints, Ints]:
-    """4 cameras x 15 bursts x 6 frames over 3 days: the background dominates, frames of a burst hardly differ."""
+    """4 cameras x 15 bursts x 6 frames over 3 days: the background dominates, frames of a burst
+    hardly differ.
+    """
     camera = np.repeat(np.arange(4), 90)
     burst = np.arange(360) // 6
     day = np.arange(360) // 30
@@ -175,7 +177,9 @@ def test_the_threshold_lies_between_the_steps_of_a_burst_and_other_days() -> Non
 
 
 def foggy() -> tuple[Floats, Ints, Ints, NDArray[np.bool_]]:
-    """Fog takes the contrast from everything: its bursts lie as close together as frames of one daylight burst."""
+    """Fog takes the contrast from everything: its bursts lie as close together as frames of one
+    daylight burst.
+    """
     rng = np.random.default_rng(0)
     fog = np.repeat([False, True], [330, 30])
     burst = np.arange(360) // 6
@@ -258,7 +262,9 @@ def test_cameras_do_not_share_clusters_and_no_frames_have_none() -> None:
 
 
 def test_without_the_median_float32_tells_frames_apart_that_the_background_makes_alike() -> None:
-    """At norm 1 the rounding of squared norms alone is some 1e-7; a distance of 2e-4 has a square of 4e-8."""
+    """At norm 1 the rounding of squared norms alone is some 1e-7; a distance of 2e-4 has a square
+    of 4e-8.
+    """
     step = np.zeros((60, 64))
     step[:, 0] = 2e-4 * np.arange(60)
     vectors = (step + np.random.default_rng(0).normal(0.125, 0.01, size=64)).astype(np.float32)

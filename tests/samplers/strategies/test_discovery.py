@@ -11,7 +11,9 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def pool_with(strays: int) -> Pool:
-    """380 frames like the training set, 20 of a place nobody named, and frames that resemble nothing at all."""
+    """380 frames like the training set, 20 of a place nobody named, and frames that resemble
+    nothing at all.
+    """
     rng = np.random.default_rng(1)
     usual = np.eye(1, 24) + 0.1 * rng.normal(size=(380, 24))
     place = np.eye(2, 24)[1:] + 0.1 * rng.normal(size=(20, 24))

@@ -37,7 +37,9 @@ def clustered(rng: np.random.Generator, size: int, modes: int, width: int = 16) 
 
 
 def test_by_hand_the_middle_then_the_far_one() -> None:
-    """0, 1, 2 and 10 on a line, wound around a circle: the middle of three covers most, then the one apart."""
+    """0, 1, 2 and 10 on a line, wound around a circle: the middle of three covers most, then the
+    one apart.
+    """
     pool = Pool.of(circle([0, 5, 10, 50]))
     chosen = herding(pool, 4, RNG(0), HerdingSettings(scale=np.radians(5)))
     assert chosen.indices[:2].tolist() == [1, 3]
@@ -181,7 +183,9 @@ def test_facility_location_takes_the_middle_of_everything_first() -> None:
 
 
 def test_facility_location_by_hand() -> None:
-    """0 resembles 60 and -60 by half each, 180 resembles nothing: 1 + .5 + .5, then 1, then what is left of the others."""
+    """0 resembles 60 and -60 by half each, 180 resembles nothing: 1 + .5 + .5, then 1, then what is
+    left of the others.
+    """
     chosen = facility_location(Pool.of(circle([60, 0, -60, 180])), 4, RNG(0))
     assert chosen.indices[:2].tolist() == [1, 3]
     assert chosen.gains == pytest.approx([2, 1, 0.5, 0.5], abs=1e-5)
@@ -215,7 +219,9 @@ def test_kernels_by_hand() -> None:
 
 
 def test_the_scale_is_the_median_distance_to_the_next_labeled_frame_within_bounds() -> None:
-    """Of frames at 0, 6, 30, 39 and 57 degrees the next is 6, 6, 9, 9 and 18 away: the least is 6, the mean 9.6."""
+    """Of frames at 0, 6, 30, 39 and 57 degrees the next is 6, 6, 9, 9 and 18 away: the least is 6,
+    the mean 9.6.
+    """
     points, uneven = circle(np.arange(0, 100, 10)), circle([0, 6, 30, 39, 57])
     step, median = 2 * np.sin(np.radians(5)), 2 * np.sin(np.radians(4.5))
     assert estimate_scale(points, points[:0], RNG(0)) == pytest.approx(step, rel=1e-4)

@@ -17,7 +17,9 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def world(seed: int = 0, night_deficit: float = 0.03) -> Pool:
-    """1,000 frames in bursts of 5 around the training set; 30 night, 30 fog, 20 of a mode nobody named."""
+    """1,000 frames in bursts of 5 around the training set; 30 night, 30 fog, 20 of a mode nobody
+    named.
+    """
     rng = np.random.default_rng(seed)
     kind = np.repeat([0, 1, 2, 3], [920, 30, 30, 20])
     centers = np.eye(4, DIM) * 3
@@ -59,7 +61,9 @@ def test_a_quota_that_is_met_leaves_its_turns_to_herding() -> None:
 
 
 def test_what_chance_drew_is_a_random_sample_of_the_pool() -> None:
-    """Frames that another component took first count as drawn: each of 200 frames is as likely to be in the sample as any."""
+    """Frames that another component took first count as drawn: each of 200 frames is as likely to
+    be in the sample as any.
+    """
     pool = replace(world(), excluded=np.arange(1000) >= 200, max_per_sequence=0, sequence=np.full(1000, -1))
     drawn, claimed = np.zeros(1000), 0.0
     for seed in range(400):

@@ -41,7 +41,9 @@ def test_difficulty_by_hand() -> None:
 
 
 def test_frames_without_a_class_in_common_are_opposite() -> None:
-    """At 60 degrees: .5 apart with one class; with half of one frame's confidence in common (1 + .5) / 2 = 1.25 and .5."""
+    """At 60 degrees: .5 apart with one class; with half of one frame's confidence in common (1 +
+    .5) / 2 = 1.25 and .5.
+    """
     scores = [
         np.array([[0.8, 0.0]]),
         np.array([[0.6, 0.0]]),
@@ -69,7 +71,9 @@ def test_medoids_of_equal_rows() -> None:
 
 
 def test_the_most_uncertain_then_one_of_each_kind() -> None:
-    """Eight uncertain frames of two kinds and forty sure ones: two are chosen, the middles of the kinds."""
+    """Eight uncertain frames of two kinds and forty sure ones: two are chosen, the middles of the
+    kinds.
+    """
     degrees = [0, 10, 20, 30, 90, 100, 110, 120] + [45] * 40
     scores = [np.array([0.5])] * 8 + [np.array([0.95])] * 40
     chosen = ppal(Pool.of(circle(degrees), scores=scores), 2, RNG(0))
@@ -84,7 +88,9 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def uncertain(seed: int, size: int) -> Pool:
-    """Frames of three kinds, each of a class of its own, with boxes, seconds, near-duplicates and sequences."""
+    """Frames of three kinds, each of a class of its own, with boxes, seconds, near-duplicates and
+    sequences.
+    """
     rng = RNG(seed)
     kind = rng.integers(0, 3, size)
     scores = [np.full((count, 3), 0.01) for count in rng.integers(1, 5, size)]
@@ -122,7 +128,9 @@ def test_the_first_stage_equals_the_plain_form(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_both_stages_are_as_good_as_the_plain_form(seed: int) -> None:
-    """Of the twelve most uncertain frames no other three lie closer to the rest: all combinations are tried."""
+    """Of the twelve most uncertain frames no other three lie closer to the rest: all combinations
+    are tried.
+    """
     pool, quality = uncertain(seed, 36), [0.2, 0.9, 0.5]
     chosen = ppal(pool, 3, RNG(seed), PPALSettings(quality=tuple(quality))).indices.tolist()
     short, worth = most_uncertain(pool, quality, 12)

@@ -62,7 +62,9 @@ def test_ties_are_drawn_not_taken_in_order() -> None:
 
 
 def test_size_correction_by_hand() -> None:
-    """Sums over sqrt(n) of .5, 1, 2 at n = 1, 3, 7, so ln(1 + n) = ln 2 times 1, 2, 3: the line has slope .75."""
+    """Sums over sqrt(n) of .5, 1, 2 at n = 1, 3, 7, so ln(1 + n) = ln 2 times 1, 2, 3: the line has
+    slope .75.
+    """
     total = np.array([0.5, 3**0.5, 2 * 7**0.5, 0.0])
     np.testing.assert_allclose(without_size(total, np.array([1, 3, 7, 0])), [1.25, 1.0, 1.25, 0])
     np.testing.assert_allclose(without_size(np.array([0.3, 0.9]), np.array([1, 1])), [0.3, 0.9])

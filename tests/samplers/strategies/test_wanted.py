@@ -25,7 +25,9 @@ def circle(degrees: Any) -> np.ndarray:
 
 
 def test_every_query_is_answered_before_one_is_answered_twice() -> None:
-    """Rows at 0, 1, 2 and 90 degrees, queries at 0 and 90: a plain sum of similarities would choose 45, then 2, 1, 0."""
+    """Rows at 0, 1, 2 and 90 degrees, queries at 0 and 90: a plain sum of similarities would choose
+    45, then 2, 1, 0.
+    """
     pool = Pool.of(circle([0, 1, 2, 90]), queries=circle([0, 90]))
     chosen = targeted(pool, 3, RNG(0))
     assert set(chosen.indices[:2].tolist()) == {3, 2}
@@ -71,7 +73,9 @@ def test_without_queries_it_is_k_center() -> None:
 
 
 def test_classes_by_hand() -> None:
-    """sqrt(.9), then sqrt(.6) for the other class before sqrt(1.8) - sqrt(.9) for the first one again."""
+    """sqrt(.9), then sqrt(.6) for the other class before sqrt(1.8) - sqrt(.9) for the first one
+    again.
+    """
     scores = [np.array([[0.9, 0.0]]), np.array([[0.9, 0.0]]), np.array([[0.0, 0.6]]), np.zeros((0, 2))]
     chosen = class_balanced(Pool.of(np.eye(4), scores=scores), 4, RNG(0))
     assert chosen.indices.tolist() == [0, 2, 1, 3]

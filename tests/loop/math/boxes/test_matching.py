@@ -1,4 +1,6 @@
-"""Detections against the truth of one image, by hand; average precision compares them with faster-coco-eval."""
+"""Detections against the truth of one image, by hand; average precision compares them with
+faster-coco-eval.
+"""
 
 from __future__ import annotations
 

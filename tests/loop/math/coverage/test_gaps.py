@@ -65,8 +65,9 @@ def test_numbers_and_sentence_by_hand() -> None:
 
 
 def test_few_labeled_frames_do_not_speak_for_an_imported_set_that_does_not_say_its_cameras() -> None:
-    """Production has four cameras alike. 75 frames were labeled after 1,500 imported ones of which the camera is not
-    known; the night that is lacking in all of them must not come after the cameras that the 75 happen to show less.
+    """Production has four cameras alike. 75 frames were labeled after 1,500 imported ones of which
+    the camera is not known; the night that is lacking in all of them must not come after the
+    cameras that the 75 happen to show less.
     """
     cameras = Facet(
         "camera",
@@ -243,7 +244,9 @@ def test_without_gaps_every_frame_is_of_no_stratum() -> None:
 
 
 def test_what_is_labeled_is_counted_among_frames_of_which_it_is_known() -> None:
-    """A thousand imported images tell no time of day; of forty labeled frames that do, four are of the night."""
+    """A thousand imported images tell no time of day; of forty labeled frames that do, four are of
+    the night.
+    """
     facet = metadata_facet(
         "daypart",
         Named.of(["night"] * 300 + ["day"] * 700),

@@ -28,7 +28,9 @@ NAMES = {
 
 
 def scene(seed: int, height: int = 400, width: int = 600) -> Image:
-    """A road scene of sorts: sloping light, colored things with edges, fine texture at all scales, a little sensor noise."""
+    """A road scene of sorts: sloping light, colored things with edges, fine texture at all scales,
+    a little sensor noise.
+    """
     dice = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     canvas = np.stack([90 + 80 * y / height, 100 + 60 * x / width, 140 - 50 * y / height], axis=-1)

@@ -1,4 +1,6 @@
-"""A region keeps its key when more frames come, when others grow past it, and when some of it is labeled."""
+"""A region keeps its key when more frames come, when others grow past it, and when some of it is
+labeled.
+"""
 
 from __future__ import annotations
 

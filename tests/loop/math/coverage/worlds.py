@@ -36,7 +36,9 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def make_world(seed: int, kinds: tuple[int, ...] = (1, 2, 3), bursts: int = 200) -> World:
-    """Each kind but day has 3 % of the bursts. Fog shifts a frame by less than scenes differ on the busiest camera."""
+    """Each kind but day has 3 % of the bursts. Fog shifts a frame by less than scenes differ on the
+    busiest camera.
+    """
     rng = np.random.default_rng(seed)
     backgrounds = unit(rng.normal(size=(CAMERAS + 1, DIM)))
     shifts = np.zeros((4, DIM))

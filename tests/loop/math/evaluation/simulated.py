@@ -1,4 +1,6 @@
-"""Camera-days of frames on which two detectors of known skill agree, differ, or break, without any image."""
+"""Camera-days of frames on which two detectors of known skill agree, differ, or break, without any
+image.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ GOOD, BLIND = 2.2, -0.9
 class World:
     """Frames of `groups` camera-days; every camera-day has one condition.
 
-    group, condition: (N,). image, class_id: (O,) of the objects. ease: (O,) shared by all detectors.
+    group, condition: (N,). image, class_id: (O,) of the objects. ease: (O,) shared by all
+    detectors.
     """
 
     group: NDArray[np.int64]

@@ -13,7 +13,9 @@ def match(class_id: np.ndarray, confidence: np.ndarray, hit: np.ndarray) -> Imag
 
 
 def overconfident(seed: int, boxes: int = 4000) -> ImageMatch:
-    """Class 0 is right as often as it says, class 1 half as often, and class 2 was hardly ever seen."""
+    """Class 0 is right as often as it says, class 1 half as often, and class 2 was hardly ever
+    seen.
+    """
     rng = np.random.default_rng(seed)
     class_id = rng.choice(3, boxes, p=[0.6, 0.39, 0.01])
     confidence = rng.random(boxes)

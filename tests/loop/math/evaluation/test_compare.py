@@ -59,7 +59,9 @@ def test_groups_without_objects_are_no_evidence() -> None:
 
 
 def test_jackknife_of_found_objects_by_hand() -> None:
-    """Half the objects found by one model and all by the other: the difference is 1 - 51/101 in AP50."""
+    """Half the objects found by one model and all by the other: the difference is 1 - 51/101 in
+    AP50.
+    """
     one = compare(found([0, 1], 4), found([0, 1, 2, 3], 4), everywhere(4), np.arange(4))
     assert one.before == pytest.approx(51 / 101)
     assert one.after == 1
@@ -103,7 +105,9 @@ def test_weights_move_the_estimate() -> None:
 
 
 def test_bound_on_a_fall_covers() -> None:
-    """Two trainings of equal skill: the 95 % bound lies above the true difference, zero, in most worlds."""
+    """Two trainings of equal skill: the 95 % bound lies above the true difference, zero, in most
+    worlds.
+    """
     covered = 0
     for seed in range(120):
         rng = np.random.default_rng(seed)

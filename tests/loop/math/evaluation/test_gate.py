@@ -152,8 +152,10 @@ def test_a_required_check_must_pass_and_must_exist() -> None:
     assert judged("better on the gaps").promote
     slip = judged("no fall: class forklft")
     assert not slip.promote
-    assert slip.reasons[0] == (
-        "required, but 'no fall: class forklft' is no check of this verdict; did you mean 'no fall: class forklift'?"
+    assert (
+        slip.reasons[0]
+        == "required, but 'no fall: class forklft' is no check of this verdict; did you mean 'no fall: class"
+        " forklift'?"
     )
 
 

@@ -34,7 +34,9 @@ def test_an_expected_loss_that_means_nothing_is_hardly_ever_trusted() -> None:
 
 
 def test_frames_of_one_camera_day_are_no_independent_evidence() -> None:
-    """Ten camera-days of thirty frames each that are the same frame again, and related by chance alone."""
+    """Ten camera-days of thirty frames each that are the same frame again, and related by chance
+    alone.
+    """
     day, by_day, by_frame = np.arange(300) // 30, [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)
