@@ -45,6 +45,18 @@ FACTS: dict[str, type[Embedding] | type[Detection] | type[Measurement]] = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class BoxArrays:
+    """The boxes of N frames, one after another. frame, count: (N,) int64. confidence: (B,) float32.
+    class_id: (B,) int64. class_scores: (B, C) float32, or None."""
+
+    frame: Ids
+    count: Ids
+    confidence: Array
+    class_id: Ids
+    class_scores: Array | None
+
+
 def producer_id(session: Session, kind: str, name: str, details: Mapping[str, Any] | None = None) -> int:
     """The producer of this kind (embedder, detector, measure) and name, made on first use."""
     _marker(kind)
@@ -191,6 +203,30 @@ def load_detections(
         table.forward_ms,
     )
     return {row.frame: unpacked(row) for row in _facts(session, table, columns, producer, seqs)}
+
+
+def load_boxes(session: Session, producer: int, seqs: Iterable[int] | None = None) -> BoxArrays:
+    """What this producer found, by ascending frame, without where it lies; frames it has not seen are
+    left out. Scores of classes are known where they are of every frame with a box.
+
+    Raises StateError for a torn row.
+    """
+    table = Detection
+    columns = (table.frame, table.count.label("count_"), table.confidence, table.class_id, table.class_scores)
+    rows = list(_facts(session, table, columns, producer, seqs))
+    counts = np.array([row.count_ for row in rows], np.int64)
+    confidence = np.frombuffer(b"".join(row.confidence for row in rows), "<f4")
+    class_id = np.frombuffer(b"".join(row.class_id for row in rows), "<i2")
+    for row in rows:
+        if len(row.confidence) != 4 * row.count_ or len(row.class_id) != 2 * row.count_:
+            got = len(row.confidence) // 4
+            raise StateError(f"frame {row.frame}: expected {row.count_} boxes, got {got}; detect it again")
+    known = [row.class_scores for row in rows if row.count_]
+    scores = None
+    if known and None not in known:
+        scores = np.frombuffer(b"".join(known), "<f2").reshape(len(confidence), -1).astype(np.float32)
+    ids = np.array([row.frame for row in rows], np.int64)
+    return BoxArrays(ids, counts, confidence.astype(np.float32), class_id.astype(np.int64), scores)
 
 
 def load_measurements(

@@ -12,7 +12,7 @@ import numpy as np
 
 from connectors.ports import Detections, Embedder, Progress, Purpose
 from connectors.times import zone
-from db.analysis import embedded_ids, load_detections
+from db.analysis import embedded_ids
 from db.engine import read
 from db.frames import FrameRow, frames
 from db.index import open_index
@@ -20,12 +20,11 @@ from db.labels import LabelRow, labels
 from db.progress import Backlog, backlog
 from db.states import Origin
 from loop.analysis import producers
-from loop.analysis.load import load_side
+from loop.analysis.load import StoredDetections, load_frame_boxes, load_side
 from loop.analysis.producers import Producers
 from loop.base.arrays import Ints
 from loop.base.errors import ProjectError
 from loop.gaps import slices
-from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.coverage.comparison import Comparison, Evidence, GapSettings, Words, compare
 from loop.math.coverage.gaps import Gap
 from loop.project.wiring import Parts, resolve
@@ -51,7 +50,7 @@ class CoverageView(Comparison):
 
     frames: list[FrameRow]
     training_frames: list[FrameRow]
-    detections: list[Detections]
+    detections: Sequence[Detections]
     made: Producers
     slice_ids: dict[str, int]
     backlog: Backlog
@@ -113,7 +112,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         **vars(found),
         frames=loaded.frames,
         training_frames=loaded.training_frames,
-        detections=loaded.detections,
+        detections=StoredDetections(project.engine, loaded.made.detector, found.production.seq),
         made=loaded.made,
         slice_ids=slice_ids,
         backlog=loaded.backlog,
@@ -195,7 +194,6 @@ class _Loaded:
     evidence: Evidence
     frames: list[FrameRow]
     training_frames: list[FrameRow]
-    detections: list[Detections]
     made: Producers
     backlog: Backlog
 
@@ -207,19 +205,20 @@ def _load(parts: Parts) -> _Loaded:
         embedded = set(embedded_ids(session, made.embedder).tolist())
         training = [row for row in frames(session, seqs=sorted(known)) if row.seq in embedded]
         seen = [row for row in frames(session, origin=Origin.PRODUCTION) if row.seq in embedded]
-        found = load_detections(session, made.detector, [row.seq for row in seen])
-        production = [row for row in seen if row.seq in found]
+        wanted = np.array([row.seq for row in seen], dtype=np.int64)
+        looked_at, boxes = load_frame_boxes(session, made.detector, wanted)
+        with_boxes = set(looked_at.tolist())
+        production = [row for row in seen if row.seq in with_boxes]
         known_backlog = backlog(session, made.embedder, made.detector)
         _check_sides(production, training, known_backlog)
-        detections = [found[row.seq] for row in production]
         evidence = Evidence(
             load_side(session, production, made.embedder, made.measure),
             load_side(session, training, made.embedder, made.measure),
-            FrameBoxes.of(detections),
+            boxes,
             _class_ids(known, training, project.classes),
             project.classes,
         )
-    return _Loaded(evidence, production, training, detections, made, known_backlog)
+    return _Loaded(evidence, production, training, made, known_backlog)
 
 
 def _words(parts: Parts) -> Words:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 
 from connectors.ports import Detections
 from db.analysis import (
+    load_boxes,
     load_detections,
     load_embeddings,
     load_measurements,
@@ -282,3 +283,23 @@ def test_looking_for_work_does_not_read_the_finished_frames(lite: Engine) -> Non
             assert len(work_list(session, "embedder", clip, 32)) == 3
         each = (time.process_time() - started) / 20
     assert each < 0.01, f"a look into the work list among 100,000 frames took {each * 1000:.1f} ms"
+
+
+def test_boxes_of_many_frames_come_as_one_array(engine: Engine) -> None:
+    seqs = stocked(engine, 4)
+    found = [seen(3), seen(2), seen(0), seen(1)]
+    with write(engine) as session:
+        made = producer_id(session, "detector", "yolo")
+        record_detections(session, made, seqs[:3], found[:3])
+        boxes, each = load_boxes(session, made, seqs), load_detections(session, made, seqs)
+    assert boxes.frame.tolist() == seqs[:3]
+    assert boxes.count.tolist() == [len(each[seq]) for seq in seqs[:3]]
+    joined = np.concatenate([each[seq].confidence for seq in seqs[:3]])
+    np.testing.assert_array_equal(boxes.confidence, joined)
+    ids = np.concatenate([each[seq].class_id for seq in seqs[:3]])
+    np.testing.assert_array_equal(boxes.class_id, ids)
+    assert boxes.class_scores is not None
+    scores = [each[seq].class_scores for seq in seqs[:2]]
+    np.testing.assert_array_equal(
+        boxes.class_scores, np.concatenate([one for one in scores if one is not None])
+    )

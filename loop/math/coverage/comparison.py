@@ -163,7 +163,8 @@ def compare(
     """
     production, training = known.production, known.training
     members = TrainingSet(training.seq, training.vectors, training.sequence)
-    novelty, own = measure_novelty(production.vectors, members, search, settings.neighbors)
+    near = search(production.vectors, min(max(settings.neighbors, ALIKE), len(training)))
+    novelty, own = measure_novelty(production.vectors, members, search, settings.neighbors, near)
     facets = _facets(known, words, settings, local)
     unlike = words.unlike(production.vectors)
     named = _named_vectors(words)
@@ -194,7 +195,7 @@ def compare(
         regions=regions,
         gaps=gaps,
         strata=strata_of(gaps, len(production)),
-        missed=_missed(known, search),
+        missed=_missed(known, near[1][:, :ALIKE]),
         unlike=unlike,
     )
 
@@ -226,9 +227,9 @@ def _ranked(known: Evidence, candidates: Sequence[Candidate], settings: GapSetti
     return merge_overlapping(ranked, len(known.production))
 
 
-def _missed(known: Evidence, search: Search) -> Reals:
+def _missed(known: Evidence, found: Ints) -> Reals:
+    """found: (N, k) the training frames nearest to each production frame, -1 for none."""
     training = known.training.seq
-    _, found = search(known.production.vectors, min(ALIKE, len(training)))
     order = np.argsort(training)
     place = order[np.minimum(np.searchsorted(training[order], found), len(order) - 1)]
     objects = np.array([len(ids) for ids in known.labeled], dtype=np.float64)

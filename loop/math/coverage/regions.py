@@ -52,8 +52,8 @@ class Novelty:
     """distance: (N,) to the k-th training neighbor. ratio: (N,) that distance over what is usual
     around there.
 
-    limit: the ratio that 99 of 100 training frames stay below. residual: (N, D) unit norm or zero,
-    what sets a frame apart from its training neighbors.
+    limit: the ratio that 99 of 100 training frames stay below. residual: (K, D) unit norm or zero,
+    what sets each of the novel frames apart from its training neighbors.
     """
 
     distance: Reals
@@ -69,7 +69,7 @@ class Novelty:
 @dataclass(frozen=True, eq=False)
 class Region:
     """rows: (K,) int64 production rows, most typical first. inside: (N,) bool. typical: (N,)
-    similarity to the region's center.
+    similarity to the region's center, 0 for what is not novel.
 
     center: (D,) unit norm, in the space of `Novelty.residual`. prompts: (name, similarity relative
     to the average production frame), nearest first. said: the part of the name that describes it.
@@ -89,10 +89,14 @@ class Region:
 
 
 def measure_novelty(
-    production: Array, training: TrainingSet, search: Search, k: int = 5
+    production: Array,
+    training: TrainingSet,
+    search: Search,
+    k: int = 5,
+    near: tuple[Array, Ints] | None = None,
 ) -> tuple[Novelty, Novelty]:
     """The novelty of production frames (N, D), and of the training frames themselves, each left out
-    with its group.
+    with its group. near: what `search` answers for production, k or more each, where it was asked.
 
     The distance to the k-th neighbor is divided by the usual such distance of those neighbors
     (simplified local outlier factor, Breunig et al. 2000; Schubert et al. 2014): on fixed cameras
@@ -105,11 +109,11 @@ def measure_novelty(
     usual = np.maximum(own.last, 0.25 * np.median(own.last) + 1e-6)
     train_ratio = own.last / _mean_over(own, usual)
     limit = max(1.0, float(np.quantile(train_ratio, 1 - FALSE_ALARMS)))
-    found = _neighbors(production, training, search, k)
+    found = _neighbors(near or search(production, min(k, len(training.ids))), training, k)
     ratio = found.last / _mean_over(found, usual)
     return (
-        Novelty(found.last, ratio, limit, _residual(production, training, found)),
-        Novelty(own.last, train_ratio, limit, _residual(training.vectors, training, own)),
+        _novelty(production, training, found, ratio, limit),
+        _novelty(training.vectors, training, own, train_ratio, limit),
     )
 
 
@@ -136,14 +140,13 @@ def find_regions(
     if len(rows) < min_size:
         return []
     code = _sequence_codes(sequence[rows])
-    means = _normalized(_mean_by(novelty.residual[rows], code))
+    means = _normalized(_mean_by(novelty.residual, code))
     part = _parts(means)
     centers = _normalized(_mean_by(means, part))
     label = np.full(len(production), -1)
     label[rows] = part[code]
-    training_label = np.where(
-        training_novelty.novel, (training_novelty.residual @ centers.T).argmax(axis=1), -1
-    )
+    training_label = np.full(len(training_novelty.ratio), -1)
+    training_label[training_novelty.novel] = (training_novelty.residual @ centers.T).argmax(axis=1)
     sizes = np.bincount(label[rows], minlength=len(centers))
     found = [
         _region(label == p, centers[p], novelty, float((training_label == p).mean()))
@@ -185,9 +188,15 @@ class _Neighbors:
     last: Reals
 
 
-def _neighbors(queries: Array, training: TrainingSet, search: Search, k: int) -> _Neighbors:
-    similarity, ids = search(queries, min(k, len(training.ids)))
-    return _last_of(similarity, _rows_of(ids, training.ids))
+def _neighbors(near: tuple[Array, Ints], training: TrainingSet, k: int) -> _Neighbors:
+    similarity, ids = near
+    return _last_of(similarity[:, :k], _rows_of(ids[:, :k], training.ids))
+
+
+def _novelty(vectors: Array, training: TrainingSet, found: _Neighbors, ratio: Reals, limit: float) -> Novelty:
+    novel = np.flatnonzero(ratio > limit)
+    apart = _residual(vectors[novel], training, found.rows[novel])
+    return Novelty(found.last, ratio, limit, apart)
 
 
 def _own_neighbors(training: TrainingSet, search: Search, k: int) -> _Neighbors:
@@ -225,11 +234,11 @@ def _mean_over(found: _Neighbors, usual: Reals) -> Reals:
     return mean
 
 
-def _residual(vectors: Array, training: TrainingSet, found: _Neighbors) -> Array:
-    valid = (found.rows >= 0)[:, :, None]
+def _residual(vectors: Array, training: TrainingSet, rows: Ints) -> Array:
+    valid = (rows >= 0)[:, :, None]
     total = np.zeros(vectors.shape, dtype=np.float64)
-    for column in range(found.rows.shape[1]):
-        total += np.where(valid[:, column], training.vectors[found.rows[:, column]], 0)
+    for column in range(rows.shape[1]):
+        total += np.where(valid[:, column], training.vectors[rows[:, column]], 0)
     return _normalized(vectors - total / np.maximum(valid.sum(axis=1), 1))
 
 
@@ -267,7 +276,8 @@ def _silhouette(square: Reals, cut: Ints) -> float:
 
 def _region(inside: Bools, center: Array, novelty: Novelty, training_share: float) -> Region:
     rows = np.flatnonzero(inside)
-    typical = (novelty.residual @ center).astype(np.float64)
+    typical = np.zeros(len(inside))
+    typical[novelty.novel] = novelty.residual @ center
     ordered = rows[np.argsort(-typical[rows], kind="stable")]
     ratio = float(np.median(novelty.ratio[rows]))
     return Region("", ordered, inside, typical, training_share, ratio, center.astype(np.float32))
