@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from db.engine import read, write
 from db.facts import get_fact, set_fact
@@ -35,6 +34,9 @@ from loop.settings.conditions import Conditions
 from samplers.expected_loss import expected_loss
 
 CLASS = "class"
+OF_CLASSES = NewSlice(CLASS, SliceKind.FACET, CLASS)
+OF_REGIONS = NewSlice("region", SliceKind.FACET, "region")
+"""Every frame is asked for both, so that the share of a class or a region is one of all frames."""
 ORDINARY = "ordinary frames"
 """Frames that were drawn to judge and show no gap."""
 RECORDED = "slices_recorded"
@@ -120,7 +122,9 @@ def shown_by(found: Comparison, conditions: Conditions, made: Producers) -> list
     # Several limits of one measurement are several facets here, and one way of dividing frames there.
     facets = {facet.key: _of_facet(facet, made) for facet in found.facets}
     options = [one for facet in found.facets for one in _of_options(facet, definitions, made)]
-    return [*facets.values(), *options, *_of_classes(found, made), *_of_regions(found, made)]
+    asked = [OF_CLASSES, OF_REGIONS] if found.regions else [OF_CLASSES]
+    every = [_of_all(new, found, made) for new in asked]
+    return [*facets.values(), *every, *options, *_of_classes(found, made), *_of_regions(found, made)]
 
 
 def counts_of(found: Comparison, shown: Sequence[Shown], ids: dict[str, int]) -> Counts:
@@ -144,28 +148,32 @@ def counts_of(found: Comparison, shown: Sequence[Shown], ids: dict[str, int]) ->
 
 def _identified(project: Project, embedder: int, found: list[Region]) -> list[Region]:
     """Each with the key and the name of the region that it is; those that are new are made."""
+    if not found:
+        return []
     with write(project.engine) as session:
-        keys = keys_of_regions([region.center for region in found], _known_regions(session, embedder))
+        stored = slices(session, [SliceKind.REGION])
+        keys = keys_of_regions([region.center for region in found], _known_regions(stored, embedder))
         keyed = [replace(region, key=key) for region, key in zip(found, keys, strict=True)]
-        ids = define_slices(session, [_region(region, embedder) for region in keyed])
+        ids = {row.key: row.id for row in stored}
+        new = [_region(region, embedder) for region in keyed if region.key not in ids]
+        ids |= define_slices(session, [OF_REGIONS, *new])
         named = [replace(region, name=f"region {ids[region.key]}{region.said}") for region in keyed]
         define_slices(session, [_region(region, embedder) for region in named])
     return named
 
 
-def _known_regions(session: Session, embedder: int) -> list[KnownRegion]:
+def _known_regions(stored: Sequence[SliceRow], embedder: int) -> list[KnownRegion]:
     return [
         KnownRegion(row.key, np.array(row.definition["center"], dtype=np.float32))
-        for row in slices(session, [SliceKind.REGION])
+        for row in stored
         if row.definition.get("embedder") == embedder
     ]
 
 
 def _region(region: Region, embedder: int) -> NewSlice:
     center = [round(float(value), 4) for value in region.center]
-    return NewSlice(
-        region.key, SliceKind.REGION, region.name, definition={"embedder": embedder, "center": center}
-    )
+    definition = {"embedder": embedder, "center": center}
+    return NewSlice(region.key, SliceKind.REGION, region.name, OF_REGIONS.key, definition)
 
 
 def _definitions(conditions: Conditions) -> dict[str, dict[str, object]]:
@@ -190,6 +198,11 @@ def _of_facet(facet: Facet, made: Producers) -> Shown:
     return Shown(new, producer_of(SliceKind(facet.kind), made), rows, np.ones(len(rows)), known)
 
 
+def _of_all(facet: NewSlice, found: Comparison, made: Producers) -> Shown:
+    rows = np.arange(len(found.production))
+    return Shown(facet, made.detector, rows, np.ones(len(rows)), np.ones(len(rows), dtype=np.bool_))
+
+
 def _of_options(facet: Facet, definitions: dict[str, dict[str, object]], made: Producers) -> list[Shown]:
     known = facet.production != UNKNOWN
     found = []
@@ -207,7 +220,7 @@ def _of_classes(found: Comparison, made: Producers) -> list[Shown]:
     shown = []
     for index, name in enumerate(found.classes):
         rows = np.flatnonzero(suspected(score[:, index]))
-        new = NewSlice(slice_key(CLASS, name), SliceKind.CLASS, f"class: {name}")
+        new = NewSlice(slice_key(CLASS, name), SliceKind.CLASS, f"class: {name}", OF_CLASSES.key)
         shown.append(Shown(new, producer_of(SliceKind.CLASS, made), rows, score[rows, index], every))
     return shown
 

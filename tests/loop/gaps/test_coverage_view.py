@@ -191,14 +191,16 @@ def test_one_training_frame_is_enough(tmp_path: Path) -> None:
 
 def test_of_frames_unlike_all_that_the_embedder_knows_no_prompt_is_claimed(analyzed: FakeParts) -> None:
     parts = with_settings(analyzed, metadata=False, measured=False, prompts=True)
-    (before,) = coverage_view.build(parts, quiet).gaps
-    assert (before.kind, before.also) == ("prompt", ("region 1 (like night)",))
+    first = coverage_view.build(parts, quiet)
+    (before,), (region,) = first.gaps, first.regions
+    number = first.slice_ids[region.key]
+    assert (before.kind, before.also) == ("prompt", (f"region {number} (like night)",))
     parts.clip.blind_below = 100
     view = coverage_view.build(parts, quiet)
     (gap,) = view.gaps
     assert (gap.kind, gap.name) == (
         "region",
-        "region 1",
+        f"region {number}",
     ), "the index still finds it, but calls it after no prompt"
     assert set(gap.frames.tolist()) == dark_rows(view) == set(np.flatnonzero(view.unlike).tolist())
     assert view.note.startswith(

@@ -209,6 +209,17 @@ def test_counts_are_those_of_the_frames(compared: FakeParts) -> None:
     assert {"camera: cam0", "camera: cam1"} <= set(cameras)
 
 
+def test_shares_of_classes_and_regions_are_of_all_frames(two_kinds: FakeParts) -> None:
+    coverage_view.build(two_kinds, quiet)
+    views = {each.key: each for each in all_slices(two_kinds.project)}
+    regions = [each for each in views.values() if each.kind is SliceKind.REGION]
+    assert {each.known for each in [*regions, views["class/person"]]} == {110}
+    assert sorted(each.share for each in regions if each.share) == [
+        each.inside / 110 for each in sorted(regions, key=lambda each: each.inside)
+    ]
+    assert max(each.inside for each in regions) <= 30
+
+
 def test_nothing_is_written_where_nothing_changed(compared: FakeParts) -> None:
     database = Path(str(compared.project.engine.url.database))
     before = (database.stat().st_mtime_ns, Path(f"{database}-wal").read_bytes())
