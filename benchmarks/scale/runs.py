@@ -21,18 +21,21 @@ from benchmarks.scale.project import copy_of
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 LOOK_EVERY_S = 0.2
 PATIENCE = 6
+MACHINE = Path("/proc/meminfo")
 TICKS = os.sysconf("SC_CLK_TCK")
 Results = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one measure may take: CPU seconds, and resident memory. On the wall it may take PATIENCE
-    times as long.
+    """What one measure may take: CPU seconds, and resident memory; spared: GB that it leaves to others.
+
+    On the wall it may take PATIENCE times as long.
     """
 
     seconds: float = 600
     gigabytes: float = 12
+    spared: float = 1.5
 
 
 def measured(folder: Path, names: list[str], asked: Asked, limits: Limits) -> Iterator[tuple[str, Results]]:
@@ -88,8 +91,11 @@ def _watch(process: subprocess.Popen[str], limits: Limits) -> str:
 
 def over(limits: Limits, place: Path, wall: float) -> str:
     """Which limit a process is beyond, "" for none. place: its folder in /proc."""
-    if memory_mb("VmRSS", place / "status") > 1000 * limits.gigabytes:
+    used = memory_mb("VmRSS", place / "status")
+    if used > 1000 * limits.gigabytes:
         return f"over {limits.gigabytes:g} GB"
+    if memory_mb("MemAvailable", MACHINE) < 1000 * limits.spared:
+        return f"at {used / 1000:.1f} GB, with which the machine had under {limits.spared:g} GB left"
     if _cpu_seconds(place) > limits.seconds:
         return f"over {limits.seconds:g} CPU s"
     return f"over {PATIENCE * limits.seconds:g} s" if wall > PATIENCE * limits.seconds else ""

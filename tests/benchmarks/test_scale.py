@@ -59,7 +59,8 @@ def test_a_project_has_what_it_says(tiny: Path) -> None:
     verbs.close(parts)
 
 
-def test_every_measure_end_to_end(tiny: Path, tmp_path: Path) -> None:
+def test_every_measure_end_to_end(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.scale.measures.WITHOUT_MODELS", ("--help",))
     copy = copy_of(tiny, tmp_path / "copy")
     found: dict[str, Any] = {
         name: measured(name, copy if measure.changes else tiny, ASKED) for name, measure in MEASURES.items()
@@ -95,6 +96,7 @@ def test_what_a_measure_may_take() -> None:
     assert over(Limits(gigabytes=0.001), here, wall=0) == "over 0.001 GB"
     assert over(Limits(seconds=0.01), here, wall=0) == "over 0.01 CPU s"
     assert over(Limits(seconds=600), here, wall=4000) == "over 3600 s"
+    assert "the machine had under 1e+06 GB left" in over(Limits(spared=1e6), here, wall=0)
 
 
 def test_a_picture_carries_its_number() -> None:
