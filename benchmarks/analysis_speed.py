@@ -1,6 +1,6 @@
 """How much of the speed of the bare models analysis keeps.
 
-    python -m benchmarks.analysis_speed [--frames 96] [--runs 3]
+    python -m benchmarks.analysis_speed [--frames 64] [--runs 5]
     python -m benchmarks.scale --report
 
 1080p JPEGs, CLIP's ViT-B-32 and YOLO11n at 640 px, both with random weights (some twenty boxes a
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.scale import late, verbs
+from benchmarks.scale.__main__ import commit
 from benchmarks.scale.meter import Meter
 from benchmarks.scale.models import FreeEmbedder
 from benchmarks.scale.project import empty
@@ -46,13 +47,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--frames", type=int, default=96)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument(
         "--work", type=Path, help="where models and projects are made; a temporary folder when left out"
     )
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, before torch is loaded
     with tempfile.TemporaryDirectory(dir=given.work) as folder:
         embedder, detector = models(Path(folder))
         pictures = [picture(number) for number in range(given.frames)]
@@ -182,6 +184,7 @@ def settings() -> dict[str, Any]:
     import torch
 
     return {
+        "commit": commit(),
         "batch": BATCH,
         "size": list(SIZE),
         "models": [CLIP, YOLO],

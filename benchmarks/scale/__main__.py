@@ -49,7 +49,7 @@ def main() -> None:
     given = parser.parse_args()
     if not given.report:
         asked = Asked(given.budget, given.frames, given.incoming)
-        file = RESULTS / f"{given.name or _commit()}.json"
+        file = RESULTS / f"{given.name or commit()}.json"
         for size in given.sizes:
             add(
                 file, given.work, size, given.only, asked, Limits(given.seconds, given.gigabytes), given.again
@@ -88,14 +88,15 @@ def read_results() -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
 def _header(name: str) -> dict[str, Any]:
     return {
         "name": name,
-        "commit": _commit(),
+        "commit": commit(),
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "sizes": {},
     }
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The short hash of the code that runs."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     return subprocess.run(
         command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True

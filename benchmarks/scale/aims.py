@@ -11,6 +11,10 @@ Aim = tuple[str, str, bool]
 LARGE, SMALL = 1_000_000, 10_000
 FLAT = 1.05
 """The memory of a process that analyzes grows at most so much in the second half of what comes in."""
+BEYOND = 1.05
+"""A larger share of the bare speed is no speed of analysis."""
+BUSY = 2
+"""With so many times as many running processes as cores, wall seconds tell nothing."""
 NOT_MEASURED = "not measured, or it did not end"
 
 
@@ -90,9 +94,17 @@ def _flat(version: Version) -> Aim:
 
 
 def _speed(speed: dict[str, Any] | None) -> Aim:
-    aim = "analysis: at least .9 of the frames per second of the bare forward passes"
+    """Kept where every run keeps it.
+
+    Analysis does all that the bare models do: a share beyond 1 tells of the machine alone.
+    """
+    aim = "analysis: at least .9 of the frames per second of the bare forward passes, in every run"
     if speed is None:
         return aim, NOT_MEASURED, False
-    share = sorted(run["share"] for run in speed["runs"])
-    median = share[len(share) // 2]
-    return aim, f"{median:.2f} ({share[0]:.2f} to {share[-1]:.2f}, {len(share)} runs)", median >= 0.9
+    runs = speed["runs"]
+    share = sorted(run["share"] for run in runs)
+    said = f"{share[len(share) // 2]:.2f} ({share[0]:.2f} to {share[-1]:.2f}, {len(share)} runs)"
+    busy = max(run[way]["load"] for run in runs for way in ("bare", "analysis"))
+    if share[-1] > BEYOND or busy > BUSY * speed["cores"]:
+        return aim, f"undecided, the machine was busy (load {busy:g}): {said}", False
+    return aim, said, share[0] >= 0.9

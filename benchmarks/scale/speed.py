@@ -8,11 +8,13 @@ from typing import Any
 
 INTRO = """## Analysis beside its models alone
 
-`python -m benchmarks.analysis_speed`: {frames} JPEGs of {width} x {height}, {clip} and {yolo} at 640 px with random weights (seed {seed}),
+`python -m benchmarks.analysis_speed`, code of {commit}: {frames} JPEGs of {width} x {height}, {clip} and {yolo} at 640 px with random weights (seed {seed}),
 batches of {batch}, {threads} torch threads on {cores} cores; {runs} runs in one process, whose turns change places. *bare*: the decoded images
 go through both models and nothing else. *analysis*: the files are analyzed in a new project by the command's verb: reading, decoding,
 measuring, both models, the database, near-duplicates. Its share of the bare speed, median and range: **{median:.2f}** ({low:.2f} to
-{high:.2f}); by CPU seconds {cpu:.2f}. Wall seconds were taken beside other work on the same cores (load {load}).
+{high:.2f}); by CPU seconds {cpu:.2f}. Other work ran on the same cores (load {load}), so shares of
+wall seconds scatter and CPU seconds say more. On idle cores decoding may hide behind the models and the share by wall seconds lie
+above the one by CPU seconds: that takes a quiet machine to measure.
 """
 ALONE = "What each piece costs alone, one frame after another:\n"
 
@@ -34,7 +36,7 @@ def speed_section(speed: dict[str, Any] | None) -> str:
         low=shares[0],
         high=shares[-1],
         cpu=sorted(run["share_cpu"] for run in runs)[len(runs) // 2],
-        **{key: speed[key] for key in ("seed", "batch", "threads", "cores", "load")},
+        **{key: speed[key] for key in ("commit", "seed", "batch", "threads", "cores", "load")},
     )
     head = "| run | bare: frames/s | analysis: frames/s | share | by CPU seconds |\n|---|---|---|---|---|"
     rows = [

@@ -28,6 +28,7 @@ def test_both_ways_see_the_same_frames(tmp_path: Path) -> None:
     assert [0 < run["share"] < 1 for run in found["runs"]] == [True, True]
     assert set(found["alone"]) >= {"decode", "measure", "embed", "detect"}
     made_with = {
+        "commit": "abc",
         "batch": 32,
         "size": [32, 32],
         "models": ["a", "b"],

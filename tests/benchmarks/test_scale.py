@@ -136,6 +136,19 @@ def test_the_page_tells_costs_growth_and_ends() -> None:
     assert kept["status: at most 1 CPU s"]
 
 
+def test_a_speed_is_decided_on_a_quiet_machine_alone() -> None:
+    def decided(load: float, *shares: float) -> tuple[str, bool]:
+        runs = [{"share": share, "bare": {"load": 1.0}, "analysis": {"load": load}} for share in shares]
+        return list(aims({"sizes": {}}, {"runs": runs, "cores": 2}, cost_of))[-1][1:]
+
+    assert decided(2.0, 0.95, 0.91, 1.01) == ("0.95 (0.91 to 1.01, 3 runs)", True)
+    assert decided(2.0, 0.95, 0.89, 1.01)[1] is False
+    for load, share in ((2.0, 1.6), (9.0, 0.93)):
+        said, holds = decided(load, 0.92, share, 0.93)
+        assert said.startswith("undecided")
+        assert not holds
+
+
 def test_a_meter_counts_children(tmp_path: Path) -> None:
     meter = Meter()
     meter.of_command("child", ["python3", "-c", "sum(range(3_000_000)); print(bytearray(60_000_000)[:1])"])
