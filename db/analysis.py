@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from connectors.ports import Array, Detections
 from db.errors import StateError
 from db.frames import FrameRow, frame_row, frame_select
-from db.sql import changed_rows, in_chunks, insert_new
+from db.sql import changed_rows, in_chunks, in_parts, insert_new
 from db.tables import Base, Detection, Embedding, Frame, Measurement, Producer
 
 Ids = NDArray[np.int64]
@@ -64,6 +64,14 @@ def producer_id(session: Session, kind: str, name: str, details: Mapping[str, An
     return session.execute(
         select(Producer.id).where(Producer.kind == kind, Producer.name == name)
     ).scalar_one()
+
+
+def add_details(session: Session, producer_id: int, details: Mapping[str, Any]) -> None:
+    """Remembers what is not known of a producer yet; what is stays as it is."""
+    known = producer(session, producer_id).details
+    if lacking := {key: value for key, value in details.items() if key not in known}:
+        changed = update(Producer).where(Producer.id == producer_id).values(details=known | lacking)
+        session.execute(changed, execution_options=_DIRECT)
 
 
 def producer(session: Session, producer_id: int) -> ProducerRow:
@@ -178,10 +186,14 @@ def embedding_chunks(
         last = rows[-1].frame
 
 
-def embedded_ids(session: Session, producer: int) -> Ids:
-    """Ids (N,) int64, ascending, of the frames this producer has a vector for."""
+def embedded_ids(session: Session, producer: int, subset: Iterable[int] | None = None) -> Ids:
+    """Ids (N,) int64, ascending, of the frames (among `subset`, or all) that this producer has a
+    vector for.
+    """
     statement = select(Embedding.frame).where(Embedding.producer == producer).order_by(Embedding.frame)
-    return np.fromiter(session.execute(statement).scalars(), np.int64)
+    wanted = None if subset is None else map(int, subset)
+    parts = in_parts(statement, Embedding.frame, wanted)
+    return np.array([seq for part in parts for seq in session.execute(part).scalars()], np.int64)
 
 
 def count_embeddings(session: Session, producer: int) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from db.analysis import CHUNK, embedded_ids, embedding_chunks, load_embeddings, producer
+from db.analysis import CHUNK, count_embeddings, embedded_ids, embedding_chunks, load_embeddings, producer
 from db.engine import read
 from db.errors import IndexDamaged, StateError
 from db.vectors import EXACT_LIMIT, VectorStore, inverted_lists, sidecar_path
@@ -70,8 +70,7 @@ def update_index(
 
 
 def _wanted(session: Session, producer_id: int, subset: Iterable[int] | None) -> Ids:
-    ids = embedded_ids(session, producer_id)
-    return ids if subset is None else np.intersect1d(ids, np.fromiter(subset, np.int64))
+    return embedded_ids(session, producer_id, subset)
 
 
 def _saved(session: Session, path: Path, like: VectorStore, wanted: Ids) -> VectorStore | None:
@@ -130,7 +129,7 @@ def _bring_up_to_date(session: Session, store: VectorStore, wanted: Ids, chunk: 
     removed = store.remove(np.setdiff1d(before, wanted, assume_unique=True))
     missing = np.setdiff1d(wanted, before, assume_unique=True)
     if len(missing):
-        every = len(missing) == len(wanted) == len(embedded_ids(session, store.producer))
+        every = len(missing) == len(wanted) == count_embeddings(session, store.producer)
         for ids, vectors in embedding_chunks(session, store.producer, None if every else missing, chunk):
             store.add(ids, vectors)
     return bool(removed or len(missing))

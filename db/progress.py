@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from db.analysis import FACTS, MARKERS
+from db.sql import in_parts
 from db.states import Origin
 from db.tables import Frame, Producer, Reject
 
@@ -53,15 +55,21 @@ def backlog(session: Session, embedder: int, detector: int, until: datetime | No
     if until is not None:
         wanted.append(Frame.ingested_at <= until)
     both = and_(_has("embedder", embedder), _has("detector", detector))
-    damaged = select(Reject.id).where(
-        Reject.source_key == Frame.source_key,
-        Reject.content_hash == Frame.content_hash,
-        Reject.code == "unreadable",
-    )
     count = select(func.count()).select_from(Frame)
     analyzed = session.execute(count.where(*wanted, both)).scalar_one()
-    waiting = session.execute(count.where(*wanted, ~both, ~damaged.exists())).scalar_one()
+    waiting = session.execute(count.where(*wanted, ~both, ~_damaged())).scalar_one()
     return Backlog(analyzed + waiting, analyzed)
+
+
+def count_damaged(session: Session, seqs: Iterable[int]) -> int:
+    """How many of these frames cannot be decoded."""
+    count = select(func.count()).select_from(Frame).where(_damaged())
+    return sum(session.execute(part).scalar_one() for part in in_parts(count, Frame.seq, seqs))
+
+
+def _damaged() -> ColumnElement[bool]:
+    own = (Reject.source_key == Frame.source_key, Reject.content_hash == Frame.content_hash)
+    return select(Reject.id).where(*own, Reject.code == "unreadable").exists()
 
 
 def _has(kind: str, producer: int) -> ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,16 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from db.errors import StateError
-from db.sql import changed_rows, in_chunks, insert_new, table_of, upsert
+from db.sql import Change, changed_rows, in_chunks, insert_new, table_of, upsert
 from db.states import SliceKind
 from db.tables import Frame, Slice, SliceCount, SliceMember, utcnow
 
 Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]
 NAME_LENGTH = 200
+ENOUGH = 0.1
+"""By so much of itself a strength differs before it is written anew."""
+WRITTEN_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,14 @@ class SliceTotal:
     known: int
     inside: int
     groups: int
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """frames: (K,) int64 ids, ascending where stored. strength: (K,), larger is clearer."""
+
+    frames: Ids
+    strength: Reals
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,50 +190,112 @@ def slices_of(session: Session, frame: int, producers: Iterable[int]) -> dict[in
 
 
 def record_members(
-    session: Session, producer: int, slice_id: int, frames: Ids, strength: Reals, judged: Ids | None = None
-) -> None:
+    session: Session,
+    producer: int,
+    slice_id: int,
+    now: Members,
+    before: Members | None = None,
+    judged: Ids | None = None,
+) -> Members:
     """These frames show the slice by this producer. Of `judged`, or of all frames when None, no
-    others do any more.
+    others do any more. Returns all that do.
 
-    frames: (K,) int64. strength: (K,). Only what differs from what is stored is written.
+    before: what is stored, where that is known. Only what differs from it is written; a strength
+    that differs by less than a tenth stays.
     """
-    known, was = members(session, producer, slice_id)
-    order = np.argsort(frames, kind="stable")
-    frames, strength = frames[order], strength[order]
-    gone = np.setdiff1d(known, frames)
-    for chunk in in_chunks((gone if judged is None else np.intersect1d(gone, judged)).tolist()):
+    known = before or Members(*members(session, producer, slice_id))
+    order = np.argsort(now.frames, kind="stable")
+    frames, strength = now.frames[order], now.strength[order]
+    place = np.searchsorted(known.frames, frames)
+    there = np.append(known.frames, -1)[place] == frames
+    was = np.append(known.strength, 0.0)[place]
+    same = there & (np.abs(was - strength) <= ENOUGH * np.abs(was))
+    left = np.ones(len(known.frames), np.bool_)
+    left[place[there]] = False
+    gone = left if judged is None else left & np.isin(known.frames, judged)
+    for chunk in in_chunks(known.frames[gone].tolist()):
         where = (
             SliceMember.slice_id == slice_id,
             SliceMember.producer == producer,
             SliceMember.frame.in_(chunk),
         )
         session.execute(delete(SliceMember).where(*where))
-    place = np.minimum(np.searchsorted(known, frames), max(len(known) - 1, 0))
-    same = (known[place] == frames) & (was[place] == strength) if len(known) else np.zeros(len(frames), bool)
-    fresh = [
-        {"frame": frame, "producer": producer, "slice_id": slice_id, "strength": value}
-        for frame, value in zip(frames[~same].tolist(), strength[~same].tolist(), strict=True)
-    ]
-    upsert(session, SliceMember, fresh)
+    fresh = np.flatnonzero(~same)
+    for start in range(0, len(fresh), WRITTEN_AT_ONCE):
+        rows = fresh[start : start + WRITTEN_AT_ONCE]
+        values = zip(frames[rows].tolist(), strength[rows].tolist(), strict=True)
+        own = {"producer": producer, "slice_id": slice_id}
+        upsert(session, SliceMember, [own | {"frame": seq, "strength": value} for seq, value in values])
+    kept = left & ~gone
+    if not kept.any():
+        return Members(frames, np.where(same, was, strength))
+    every = np.concatenate([known.frames[kept], frames])
+    order = np.argsort(every, kind="stable")
+    stays = np.concatenate([known.strength[kept], np.where(same, was, strength)])
+    return Members(every[order], stays[order])
 
 
-def record_counts(session: Session, counts: Counts, groups: Iterable[int] | None = None) -> None:
-    """What is counted of these groups, or of all when None, is this and nothing else."""
-    if groups is None:
-        session.execute(delete(SliceCount))
-    else:
-        for chunk in in_chunks(groups):
-            session.execute(delete(SliceCount).where(SliceCount.group_id.in_(chunk)))
-    columns = {
-        "group_id": counts.group,
-        "slice_id": counts.slice_id,
-        "known": counts.known,
-        "inside": counts.inside,
-        "confidence": counts.confidence,
-        "expected_loss": counts.expected_loss,
-    }
-    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    insert_new(session, SliceCount, [dict(zip(columns, row, strict=True)) for row in rows])
+def forget_members(session: Session, frames: Ids) -> None:
+    """These frames show nothing."""
+    for chunk in in_chunks(frames.tolist()):
+        session.execute(delete(SliceMember).where(SliceMember.frame.in_(chunk)))
+
+
+def forget_counts(session: Session, groups: Ids) -> None:
+    """Nothing is counted of these groups."""
+    for chunk in in_chunks(groups.tolist()):
+        session.execute(delete(SliceCount).where(SliceCount.group_id.in_(chunk)))
+
+
+def record_counts(session: Session, counts: Counts, before: Counts | None = None) -> None:
+    """What is counted is this and nothing else. before: what is stored, where that is known."""
+    known = before or load_counts(session)
+    old, new = _pairs(known), _pairs(counts)
+    for number, chunk in _by_slice(known, np.flatnonzero(~np.isin(old, new))):
+        gone = (SliceCount.slice_id == number, SliceCount.group_id.in_(chunk))
+        session.execute(delete(SliceCount).where(*gone))
+    order = np.argsort(old, kind="stable")
+    place = np.searchsorted(old, new, sorter=order)
+    row = np.append(order, -1)[place]
+    same = (row >= 0) & (np.append(old, -1)[row] == new)
+    for name in ("known", "inside", "confidence", "expected_loss"):
+        same &= np.append(getattr(known, name), 0)[row] == getattr(counts, name)
+    _upsert_counts(session, counts, np.flatnonzero(~same))
+
+
+def add_counts(session: Session, counts: Counts) -> None:
+    """Adds to what is counted: frames that came in."""
+    table = table_of(SliceCount)
+    summed = ("known", "inside", "confidence", "expected_loss")
+    _upsert_counts(
+        session, counts, np.arange(len(counts.group)), lambda new: {n: table.c[n] + new[n] for n in summed}
+    )
+
+
+def _pairs(counts: Counts) -> Ids:
+    """(R,) a number for each pair of a slice and a group."""
+    return (counts.slice_id << 32) + counts.group
+
+
+def _by_slice(counts: Counts, rows: Ids) -> Iterator[tuple[int, list[int]]]:
+    for number in np.unique(counts.slice_id[rows]).tolist():
+        for chunk in in_chunks(counts.group[rows][counts.slice_id[rows] == number].tolist()):
+            yield number, chunk
+
+
+def _upsert_counts(session: Session, counts: Counts, rows: Ids, change: Change | None = None) -> None:
+    for start in range(0, len(rows), WRITTEN_AT_ONCE):
+        part = rows[start : start + WRITTEN_AT_ONCE]
+        columns = {
+            "group_id": counts.group,
+            "slice_id": counts.slice_id,
+            "known": counts.known,
+            "inside": counts.inside,
+            "confidence": counts.confidence,
+            "expected_loss": counts.expected_loss,
+        }
+        values = zip(*(column[part].tolist() for column in columns.values()), strict=True)
+        upsert(session, SliceCount, [dict(zip(columns, row, strict=True)) for row in values], change)
 
 
 def load_counts(session: Session) -> Counts:

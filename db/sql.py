@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, Insert, Select, Table
@@ -14,6 +14,7 @@ from db.tables import Base
 IN_LIMIT = 10_000  # below the number of parameters both databases take in one statement
 
 Row = Mapping[str, Any]
+Change = Callable[[Any], dict[str, Any]]
 AnySelect = Select[*tuple[Any, ...]]
 
 
@@ -41,13 +42,16 @@ def insert_one(session: Session, entity: type[Base], **values: Any) -> int | Non
     return next(iter(insert_new_ids(session, entity, [values])), None)
 
 
-def upsert(session: Session, entity: type[Base], rows: Sequence[Row]) -> None:
-    """Inserts the rows, or overwrites the row with the same primary key."""
+def upsert(session: Session, entity: type[Base], rows: Sequence[Row], change: Change | None = None) -> None:
+    """Inserts the rows, or overwrites the row with the same primary key. change: what becomes of
+    such a row instead, from the columns of the new one.
+    """
     if not rows:
         return
     keys = [column.name for column in table_of(entity).primary_key.columns]
     statement = _insert(session, entity)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    new = statement.excluded
+    changed = change(new) if change else {name: new[name] for name in rows[0] if name not in keys}
     session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
 
 

@@ -173,6 +173,17 @@ class Embedding(Base):
     vector: Mapped[bytes]  # (D,) float16, unit norm
 
 
+class Sentence(Base):
+    """What a sentence means to an embedder."""
+
+    __tablename__ = "sentences"
+
+    producer: Mapped[int] = mapped_column(ForeignKey("producers.id"), primary_key=True)
+    text: Mapped[str] = mapped_column(Text, primary_key=True)
+    vector: Mapped[bytes]  # (D,) float32, unit norm
+    unknown_words: Mapped[list[Any]]  # that the embedder never met
+
+
 class Detection(Base):
     """All boxes of one frame, best first, as packed little-endian arrays."""
 

@@ -1,78 +1,279 @@
-"""One side of the comparison from the database."""
+"""What is known of many frames, from views of the database that are mapped into memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import overload
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
-from connectors.ports import Detections
-from db.analysis import load_boxes, load_detections, load_embeddings, load_measurements
+from connectors.ports import Array, Detections, Progress
+from db.analysis import load_detections
+from db.columns import Column, Columns, forget_others, locked
 from db.engine import read
-from db.frames import UNKNOWN, FrameRow
-from loop.base.arrays import Ints, Reals
+from db.frame_columns import ORIGINS, ROLES, boxes_view, frames_view, measures_view, synced, vectors_view
+from db.frames import UNKNOWN, FrameRow, frames
+from db.index import open_index
+from db.neighbors import NearestFrames
+from db.states import Origin, Role
+from loop.analysis.producers import Producers
+from loop.base.arrays import Bools, Ints
 from loop.math.boxes.frame_boxes import FrameBoxes
-from loop.math.coverage.frame_arrays import Side, side_of
+from loop.math.coverage.frame_arrays import BLOCK, Named, Side, sequences_of
+from loop.math.coverage.regions import ALIKE, MOST_NEIGHBORS, Near, Nearest
+from loop.project.project import Project
 from samplers.ragged import Ragged
 
+Row = TypeVar("Row")
+Unlike = Callable[[Array], Bools]
 
-def load_side(session: Session, rows: Sequence[FrameRow], embedder: int, measure: int) -> Side:
-    """Everything known of these frames by these producers; each must have been embedded."""
-    seqs = np.array([row.seq for row in rows], dtype=np.int64)
-    ids, vectors = load_embeddings(session, embedder, seqs.tolist())
-    return side_of(
-        seqs,
-        vectors[np.searchsorted(ids, seqs)],
-        _measures(load_measurements(session, measure, seqs.tolist()), seqs.tolist()),
-        camera=[row.camera for row in rows],
-        site=[row.site for row in rows],
-        sequence=[row.sequence for row in rows],
-        captured_at=np.array(
-            [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], dtype=np.float64
-        ),
-        group=np.array([row.group_id for row in rows], dtype=np.int64),
-        unknown=UNKNOWN,
+
+@dataclass(frozen=True, eq=False)
+class StoredFacts:
+    """Views of all frames, and of what the producers that count now found in them."""
+
+    project: Project
+    made: Producers
+    frames: Columns
+    vectors: Columns
+    boxes: Columns
+    measures: Columns
+
+    def production(self) -> tuple[Ints, Ints]:
+        """Ids, ascending, of production frames that embedder and detector have seen, and of those
+        they have not.
+        """
+        if not len(self.frames):
+            return (nobody := np.zeros(0, np.int64)), nobody
+        every = self.frames["frame"][self.frames["origin"] == ORIGINS.index(Origin.PRODUCTION)]
+        seen = _among(every, self.vectors) & _among(every, self.boxes)
+        return np.sort(every[seen]), np.sort(every[~seen])
+
+    def in_pool(self, seqs: Ints) -> Bools:
+        """Which of these frames may train; the others judge."""
+        found: Bools = self.frames["role"][_places(self.frames, seqs)] == ROLES.index(Role.POOL)
+        return found
+
+    def embedded(self, seqs: Ints) -> Ints:
+        """Those of these frames that the embedder has seen."""
+        return seqs[_among(seqs, self.vectors)]
+
+
+def open_facts(project: Project, made: Producers, progress: Progress | None = None) -> StoredFacts:
+    """Brought up to date with the database."""
+    views = frames_view(), vectors_view(made.embedder), boxes_view(made.detector), measures_view(made.measure)
+    return StoredFacts(
+        project, made, *(synced(project.engine, project.indexes, view, progress) for view in views)
     )
 
 
-def load_frame_boxes(session: Session, detector: int, seqs: Ints) -> tuple[Ints, FrameBoxes]:
-    """The frames among `seqs` that this detector has seen, ascending, and what it found in them."""
-    found = load_boxes(session, detector, seqs.tolist())
-    start = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(found.count)])
-    confidence = Ragged(found.confidence, start)
-    scores = None if found.class_scores is None else Ragged(found.class_scores, start)
-    return found.frame, FrameBoxes(confidence, Ragged(found.class_id, start), scores)
+def load_side(facts: StoredFacts, seqs: Ints, unlike: Bools) -> Side:
+    """Everything known of these frames; each must have been embedded. unlike: (N,)."""
+    places = _places(facts.frames, seqs)
+    of = {name: facts.frames[name][places] for name in ("camera", "site", "sequence", "group", "captured_at")}
+    camera, cameras = _named(of["camera"], facts.frames.notes["camera"])
+    site, sites = _named(of["site"], facts.frames.notes["site"])
+    named = Named(of["sequence"].astype(np.int64), (*facts.frames.notes["sequence"], None))
+    group = of["group"].astype(np.int64)
+    return Side(
+        seqs,
+        StoredVectors(facts.vectors, seqs),
+        _measures(facts.measures, seqs),
+        camera,
+        cameras,
+        site,
+        sites,
+        of["captured_at"],
+        sequences_of(named, camera, group, of["captured_at"]),
+        group,
+        unlike,
+    )
 
 
-class StoredDetections(Sequence[Detections]):
-    """What a detector found in each of these frames, fetched when it is asked for."""
+def load_frame_boxes(facts: StoredFacts, seqs: Ints) -> FrameBoxes:
+    """What the detector found in these frames; it must have seen each. Scores of classes are known
+    where they are of every frame with a box.
+    """
+    found, places = facts.boxes, _places(facts.boxes, seqs)
+    counts = found["count"][places]
+    scored = "class_scores" in found and found["scored"][places][counts > 0].all()
+    every = np.concatenate([np.zeros(1, np.int64), np.cumsum(found["count"], dtype=np.int64)])
 
-    def __init__(self, engine: Engine, detector: int, seqs: Ints) -> None:
-        self._engine, self._detector, self._seqs = engine, detector, seqs
+    def ragged(name: str, dtype: type) -> Ragged:
+        if isinstance(places, slice):
+            own = every[places.start : places.stop + 1]
+            return Ragged(found[name][own[0] : own[-1]].astype(dtype), own - own[0])
+        taken = Ragged(found[name], every).take(places)
+        return taken.with_values(taken.values.astype(dtype))
+
+    return FrameBoxes(
+        ragged("confidence", np.float32),
+        ragged("class_id", np.int64),
+        ragged("class_scores", np.float32) if scored else None,
+    )
+
+
+def unlike_of(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> Bools:
+    """(N,) which of these frames are unlike all that the embedder was trained on; `unlike` is asked
+    of those alone of which it is not known yet.
+    """
+    folder = facts.project.indexes / f"unlike-{facts.made.embedder}"
+    with locked(folder):
+        known = Columns(folder, folder.name)
+        ids = _ids(known)
+        if not np.array_equal(ids, seqs) and len(new := np.setdiff1d(seqs, ids)):
+            vectors, told = StoredVectors(facts.vectors, new), unlike()
+            flags = [told(vectors[start : start + BLOCK]) for start in range(0, len(new), BLOCK)]
+            known.append(
+                {"frame": new, "unlike": np.concatenate(flags)},
+                {"frame": Column("<i8"), "unlike": Column("|i1")},
+            )
+    forget_others(folder)
+    return known["unlike"][_places(known, seqs)].astype(np.bool_)
+
+
+def nearest(facts: StoredFacts, production: Ints, training: Ints, k: int, progress: Progress) -> Nearest:
+    """The training frames nearest to the frames of either side; searched for where that is new.
+
+    k: how many are wanted at least. training: (M,) ids, ascending.
+    """
+    project, embedder, wanted = facts.project, facts.made.embedder, max(k, ALIKE)
+
+    def frames_near(kind: str, count: int) -> NearestFrames:
+        return NearestFrames(
+            project.indexes / f"{kind}-{embedder}",
+            count,
+            training,
+            lambda seqs: StoredVectors(facts.vectors, seqs)[:],
+            lambda: open_index(project.engine, embedder, project.indexes / "training.faiss", training),
+        )
+
+    here = frames_near("nearest", wanted).of(production, progress)
+    there = frames_near("nearest-own", wanted + MOST_NEIGHBORS).of(training, progress)
+    return Nearest(Near(here.similarity, here.rows), Near(there.similarity, there.rows))
+
+
+class StoredVectors:
+    """Vectors (N, D) float32 of these frames, read from their file when they are asked for.
+
+    Only so much of the file is mapped at a time, so that what was read takes no memory any more.
+    """
+
+    def __init__(self, stored: Columns, seqs: Ints) -> None:
+        self._stored, self._size = stored, len(seqs)
+        self._places = _places(stored, seqs)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, rows: NDArray[np.integer] | Bools | slice, /) -> Array:
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(self._size)
+            if step == 1 and isinstance(self._places, slice):
+                first = self._places.start
+                return self._stored.part("vector", first + start, first + stop).astype(np.float32)
+            rows = np.arange(start, stop, step)
+        if rows.dtype == np.bool_:
+            rows = np.flatnonzero(rows)
+        if isinstance(self._places, slice):
+            return self._taken(rows + self._places.start)
+        return self._taken(self._places[rows])
+
+    def _taken(self, places: NDArray[np.integer]) -> Array:
+        (length,) = self._stored.columns["vector"].shape
+        found = np.empty((len(places), length), dtype=np.float32)
+        order = np.argsort(places, kind="stable")
+        ordered = places[order]
+        for start in range(0, len(self._stored), BLOCK):
+            low, high = np.searchsorted(ordered, [start, start + BLOCK])
+            if high > low:
+                part = self._stored.part("vector", start, start + BLOCK)
+                found[order[low:high]] = part[ordered[low:high] - start]
+        return found
+
+
+class StoredRows(Sequence[Row], Generic[Row]):
+    """Rows of the database for these frames, fetched when they are asked for."""
+
+    def __init__(self, seqs: Ints, fetch: Callable[[list[int]], dict[int, Row]]) -> None:
+        self._seqs, self._fetch = seqs, fetch
 
     def __len__(self) -> int:
         return len(self._seqs)
 
     @overload
-    def __getitem__(self, row: int) -> Detections: ...
+    def __getitem__(self, row: int) -> Row: ...
     @overload
-    def __getitem__(self, row: slice) -> list[Detections]: ...
-    def __getitem__(self, row: int | slice) -> Detections | list[Detections]:
-        seqs = self._seqs[row].tolist() if isinstance(row, slice) else [int(self._seqs[row])]
-        with read(self._engine) as session:
-            found = load_detections(session, self._detector, seqs)
-        return [found[seq] for seq in seqs] if isinstance(row, slice) else found[seqs[0]]
+    def __getitem__(self, row: slice) -> list[Row]: ...
+    def __getitem__(self, row: int | slice) -> Row | list[Row]:
+        if isinstance(row, slice):
+            return self.take(np.arange(len(self))[row])
+        return self.take(np.array([row]))[0]
 
-    def __iter__(self) -> Iterator[Detections]:
+    def __iter__(self) -> Iterator[Row]:
         return iter(self[:])
 
+    def take(self, rows: Ints) -> list[Row]:
+        """Those of these rows, in their order, all at once."""
+        seqs = self._seqs[rows].tolist()
+        found = self._fetch(seqs)
+        return [found[seq] for seq in seqs]
 
-def _measures(found: Mapping[int, Mapping[str, float]], seqs: Sequence[int]) -> dict[str, Reals]:
-    names = sorted({name for values in found.values() for name in values})
-    return {
-        name: np.array([found.get(seq, {}).get(name, np.nan) for seq in seqs], dtype=np.float64)
-        for name in names
-    }
+
+def stored_frames(engine: Engine, seqs: Ints) -> StoredRows[FrameRow]:
+    def fetch(wanted: list[int]) -> dict[int, FrameRow]:
+        with read(engine) as session:
+            return {row.seq: row for row in frames(session, seqs=wanted)}
+
+    return StoredRows(seqs, fetch)
+
+
+def stored_detections(engine: Engine, detector: int, seqs: Ints) -> StoredRows[Detections]:
+    def fetch(wanted: list[int]) -> dict[int, Detections]:
+        with read(engine) as session:
+            return load_detections(session, detector, wanted)
+
+    return StoredRows(seqs, fetch)
+
+
+def _among(seqs: Ints, stored: Columns) -> Bools:
+    ids = _ids(stored)
+    return np.ones(len(seqs), np.bool_) if np.array_equal(ids, seqs) else np.isin(seqs, ids)
+
+
+def _ids(stored: Columns) -> Ints:
+    return stored["frame"] if len(stored) else np.zeros(0, np.int64)
+
+
+def _places(stored: Columns, seqs: Ints) -> Ints | slice:
+    """Where these frames stand; a slice where they stand one after another."""
+    ids = _ids(stored)
+    order = np.arange(len(ids)) if (np.diff(ids) > 0).all() else np.argsort(ids)
+    places: Ints = order[np.searchsorted(ids, seqs, sorter=order)]
+    if len(places) and (np.diff(places) == 1).all():
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
+def _named(codes: NDArray[Any], names: Sequence[str]) -> tuple[Ints, tuple[str | None, ...]]:
+    """Codes of names in order, None for what nobody knows."""
+    shown = np.unique(codes)
+    order = sorted(shown.tolist(), key=lambda code: names[code])
+    place = np.zeros(len(names), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return place[codes], tuple(None if names[code] == UNKNOWN else names[code] for code in order)
+
+
+def _measures(stored: Columns, seqs: Ints) -> dict[str, NDArray[np.float64]]:
+    """NaN where nothing is known."""
+    there = _among(seqs, stored)
+    places = _places(stored, seqs[there])
+    found = {}
+    for place, name in enumerate(stored.notes.get("names", ())):
+        values = np.full(len(seqs), np.nan)
+        values[there] = stored[f"measure-{place}"][places]
+        found[name] = values
+    return dict(sorted(found.items()))

@@ -66,12 +66,11 @@ def update(engine: Engine, embedder: int, progress: Progress | None = None) -> i
     return sum(waiting.values())
 
 
-def stored_clusters(engine: Engine, embedder: int, rows: Sequence[FrameRow]) -> Ints:
-    """(N,) the leader of each frame, for thinning, brought up to date first."""
+def stored_clusters(engine: Engine, embedder: int, seqs: Ints) -> Ints:
+    """(N,) the leader of each of these frames, for thinning, brought up to date first."""
     update(engine, embedder)
-    seqs = np.array([row.seq for row in rows], dtype=np.int64)
     with read(engine) as session:
-        known, leader, _ = clusters_of(session, embedder, seqs.tolist())
+        known, leader, _ = clusters_of(session, embedder)
     return _by_frame(seqs, known, leader, seqs)
 
 

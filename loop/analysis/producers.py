@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from connectors.ports import Detector, Embedder
-from db.analysis import producer, producer_id
+from db.analysis import add_details, producer, producer_id
 from db.engine import read, write
 from db.facts import get_fact, set_fact
 from db.models import deployed
@@ -19,6 +19,8 @@ from loop.project.project import Project
 from loop.project.wiring import Parts, deployed_weights
 from loop.settings.settings import Settings
 
+LOGIT_SCALE = "logit_scale"
+"""Of what is remembered of an embedder."""
 MEASURES_VERSION = "measures-1"
 """Who measures images; changes whenever a value of `image_statistics.measure` would."""
 
@@ -43,15 +45,27 @@ class Analyzed:
 
 
 def producers(parts: Parts) -> Producers:
-    """Loads both models where they are not loaded yet. Raises ModelError, ProjectError."""
-    embedder = parts.embedder()
-    sha256, detector = deployed_detector(parts)
-    with write(parts.project.engine) as session:
-        return Producers(
-            register_embedder(session, parts.project.settings, embedder),
-            register_detector(session, parts.project.settings, sha256, detector),
-            producer_id(session, "measure", MEASURES_VERSION, {}),
-        )
+    """Those of the configured embedder and the deployed detector. A model is loaded only where
+    nothing was ever analyzed by it. Raises ModelError, ProjectError.
+    """
+    project, settings = parts.project, parts.project.settings
+    sha256 = deployed_weights(project)[0]
+    with read(project.engine) as session:
+        embedder = known_embedder(session, settings)
+        detector = known_detector(session, settings, sha256)
+        measure = find_producer(session, "measure", MEASURES_VERSION)
+    if embedder is None:
+        model = parts.embedder()
+        with write(project.engine) as session:
+            embedder = register_embedder(session, settings, model)
+    if detector is None:
+        sha256, found = deployed_detector(parts)
+        with write(project.engine) as session:
+            detector = register_detector(session, settings, sha256, found)
+    if measure is None:
+        with write(project.engine) as session:
+            measure = producer_id(session, "measure", MEASURES_VERSION, {})
+    return Producers(embedder, detector, measure)
 
 
 def deployed_detector(parts: Parts) -> tuple[str, Detector]:
@@ -69,7 +83,9 @@ def deployed_detector(parts: Parts) -> tuple[str, Detector]:
 
 def register_embedder(session: Session, settings: Settings, embedder: Embedder) -> int:
     """Its id; the settings that it was made from are remembered with it."""
-    made = producer_id(session, "embedder", embedder.name, {"dim": embedder.dim})
+    details = {"dim": embedder.dim, LOGIT_SCALE: embedder.logit_scale}
+    made = producer_id(session, "embedder", embedder.name, details)
+    add_details(session, made, details)
     _remember(session, _embedder_key(settings), made)
     return made
 
@@ -84,6 +100,12 @@ def register_detector(session: Session, settings: Settings, sha256: str, detecto
 def known_embedder(session: Session, settings: Settings) -> int | None:
     """The id of the configured embedder without loading it, None before its first use."""
     made = get_fact(session, _embedder_key(settings))
+    return None if made is None else int(made)
+
+
+def known_detector(session: Session, settings: Settings, sha256: str) -> int | None:
+    """The id of the detector of these weights without loading it, None before its first use."""
+    made = get_fact(session, _detector_key(settings, sha256))
     return None if made is None else int(made)
 
 

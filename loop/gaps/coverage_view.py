@@ -10,25 +10,34 @@ from typing import Any
 
 import numpy as np
 
-from connectors.ports import Detections, Embedder, Progress, Purpose
+from connectors.ports import Detections, Progress, Purpose
 from connectors.times import zone
-from db.analysis import embedded_ids
 from db.engine import read
-from db.frames import FrameRow, frames
-from db.index import open_index
+from db.frames import FrameRow
 from db.labels import LabelRow, labels
-from db.progress import Backlog, backlog
-from db.states import Origin
+from db.progress import Backlog, count_damaged
 from loop.analysis import producers
-from loop.analysis.load import StoredDetections, load_frame_boxes, load_side
+from loop.analysis.load import (
+    StoredRows,
+    load_frame_boxes,
+    load_side,
+    nearest,
+    open_facts,
+    stored_detections,
+    stored_frames,
+    unlike_of,
+)
 from loop.analysis.producers import Producers
-from loop.base.arrays import Ints
+from loop.base.arrays import Bools, Ints
 from loop.base.errors import ProjectError
 from loop.gaps import slices
-from loop.math.coverage.comparison import Comparison, Evidence, GapSettings, Words, compare
+from loop.gaps.words import stored_words
+from loop.math.coverage.comparison import Comparison, Evidence, GapSettings, compare
+from loop.math.coverage.frame_arrays import Side
 from loop.math.coverage.gaps import Gap
-from loop.project.wiring import Parts, resolve
-from loop.settings.conditions import Conditions, load_conditions
+from loop.math.coverage.regions import Nearest
+from loop.project.project import Project
+from loop.project.wiring import Parts
 from loop.settings.settings import Settings
 
 SWITCHES = ("prompts", "metadata", "measured", "regions")
@@ -41,16 +50,17 @@ class CoverageView(Comparison):
     """The comparison of what the current models have analyzed.
 
     frames, training_frames: the rows of `production` and of `training` as they are stored.
-    detections: by production row.
+    detections: by production row. in_pool: (N,) production frames that may train; the others judge.
     made: producers whose facts these are; nothing of others is in here.
     backlog: how much of production they have seen. unknown_words: of the conditions' sentences, to
     the embedder.
     compared: the switches of `gaps` that are on. slice_ids: by key, of every slice that is in here.
     """
 
-    frames: list[FrameRow]
-    training_frames: list[FrameRow]
-    detections: Sequence[Detections]
+    frames: StoredRows[FrameRow]
+    training_frames: StoredRows[FrameRow]
+    detections: StoredRows[Detections]
+    in_pool: Bools
     made: Producers
     slice_ids: dict[str, int]
     backlog: Backlog
@@ -81,10 +91,11 @@ class CoverageView(Comparison):
         )
 
     def _unknown_frames(self) -> str:
-        if "prompts" not in self.compared or self.unlike.mean() <= FEW_UNLIKE:
+        unlike = self.production.unlike.mean()
+        if "prompts" not in self.compared or unlike <= FEW_UNLIKE:
             return ""
         return (
-            f"{self.unlike.mean():.0%} of production frames are unlike anything that this CLIP was trained"
+            f"{unlike:.0%} of production frames are unlike anything that this CLIP was trained"
             " on: conditions by prompts say nothing about them; take real CLIP (embedder.model ViT-B-32 with"
             " embedder.pretrained laion2b_s34b_b79k, or embedder.model a folder with its weights), then run"
             " `fieldloop analyze`"
@@ -97,36 +108,28 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     """
     project, settings = parts.project, parts.project.settings
     progress(0, 3, "loading frames")
-    loaded = _load(parts)
+    loaded = _load(parts, progress)
     progress(1, 3, "reading conditions")
-    words = _words(parts)
+    words = stored_words(parts, loaded.made.embedder)
     progress(2, 3, "comparing")
-    training = loaded.evidence.training.seq
-    index = open_index(project.engine, loaded.made.embedder, project.indexes / "training.faiss", training)
     local = zone(settings.frames.timezone)
     known = slices.known_slices(project, loaded.made.embedder)
-    found = compare(loaded.evidence, words, index.search, gap_settings(settings), local, settings.seed, known)
+    found = compare(
+        loaded.evidence, words, loaded.nearest, gap_settings(settings), local, settings.seed, known
+    )
     slice_ids = slices.record(project, found, words.conditions, loaded.made)
     progress(3, 3, "done")
     return CoverageView(
         **vars(found),
-        frames=loaded.frames,
-        training_frames=loaded.training_frames,
-        detections=StoredDetections(project.engine, loaded.made.detector, found.production.seq),
+        frames=stored_frames(project.engine, found.production.seq),
+        training_frames=stored_frames(project.engine, found.training.seq),
+        detections=stored_detections(project.engine, loaded.made.detector, found.production.seq),
+        in_pool=loaded.in_pool,
         made=loaded.made,
         slice_ids=slice_ids,
         backlog=loaded.backlog,
         unknown_words=words.unknown,
         compared=tuple(switch for switch in SWITCHES if getattr(settings.gaps, switch)),
-    )
-
-
-def words_of(embedder: Embedder, conditions: Conditions, settings: Settings) -> Words:
-    """The conditions as the embedder reads them."""
-    sentences = conditions.sentences() if settings.gaps.prompts else ()
-    vectors = dict(zip(sentences, embedder.embed_text(sentences), strict=True)) if sentences else {}
-    return Words(
-        conditions, vectors, embedder.logit_scale, embedder.unknown_words(sentences), embedder.unlike
     )
 
 
@@ -161,7 +164,7 @@ def as_json(view: CoverageView) -> dict[str, Any]:
     return {
         "production_frames": len(view.production),
         "production_frames_to_analyze": view.backlog.waiting,
-        "production_frames_unlike": int(view.unlike.sum()),
+        "production_frames_unlike": int(view.production.unlike.sum()),
         "note": view.note,
         "training_frames": len(view.training),
         "compared": list(view.compared),
@@ -182,7 +185,7 @@ def as_json(view: CoverageView) -> dict[str, Any]:
                 "groups": gap.groups,
                 "frames": len(gap.frames),
                 "also": list(gap.also),
-                "examples": [view.frames[row].path for row in gap.frames[:12]],
+                "examples": [frame.path for frame in view.frames.take(gap.frames[:12])],
             }
             for gap in view.gaps
         ],
@@ -192,57 +195,58 @@ def as_json(view: CoverageView) -> dict[str, Any]:
 @dataclass(frozen=True, eq=False)
 class _Loaded:
     evidence: Evidence
-    frames: list[FrameRow]
-    training_frames: list[FrameRow]
+    nearest: Nearest
+    in_pool: Bools
     made: Producers
     backlog: Backlog
 
 
-def _load(parts: Parts) -> _Loaded:
+def _load(parts: Parts, progress: Progress) -> _Loaded:
     project, made = parts.project, producers.producers(parts)
+    facts = open_facts(project, made, progress)
     with read(project.engine) as session:
         known = labels(session, purpose=Purpose.TRAIN)
-        embedded = set(embedded_ids(session, made.embedder).tolist())
-        training = [row for row in frames(session, seqs=sorted(known)) if row.seq in embedded]
-        seen = [row for row in frames(session, origin=Origin.PRODUCTION) if row.seq in embedded]
-        wanted = np.array([row.seq for row in seen], dtype=np.int64)
-        looked_at, boxes = load_frame_boxes(session, made.detector, wanted)
-        with_boxes = set(looked_at.tolist())
-        production = [row for row in seen if row.seq in with_boxes]
-        known_backlog = backlog(session, made.embedder, made.detector)
-        _check_sides(production, training, known_backlog)
-        evidence = Evidence(
-            load_side(session, production, made.embedder, made.measure),
-            load_side(session, training, made.embedder, made.measure),
-            boxes,
-            _class_ids(known, training, project.classes),
-            project.classes,
-        )
-    return _Loaded(evidence, production, training, made, known_backlog)
+    training = facts.embedded(np.array(sorted(known), dtype=np.int64))
+    production, unseen = facts.production()
+    waiting = Backlog(len(production) + _waiting(project, unseen), len(production))
+    _check_sides(production, training, waiting)
+
+    def side(seqs: Ints) -> Side:
+        return load_side(facts, seqs, unlike_of(facts, seqs, lambda: parts.embedder().unlike))
+
+    evidence = Evidence(
+        side(production),
+        side(training),
+        load_frame_boxes(facts, production),
+        _class_ids(known, training, project.classes),
+        project.classes,
+    )
+    near = nearest(facts, production, training, project.settings.gaps.neighbors, progress)
+    return _Loaded(evidence, near, facts.in_pool(production), made, waiting)
 
 
-def _words(parts: Parts) -> Words:
-    project, settings = parts.project, parts.project.settings
-    conditions = load_conditions(resolve(project, settings.conditions) if settings.conditions else None)
-    return words_of(parts.embedder(), conditions, settings)
+def _waiting(project: Project, unseen: Ints) -> int:
+    """How many of these frames can be decoded."""
+    if not len(unseen):
+        return 0
+    with read(project.engine) as session:
+        return len(unseen) - count_damaged(session, unseen.tolist())
 
 
-def _class_ids(known: dict[int, LabelRow], rows: Sequence[FrameRow], classes: Sequence[str]) -> list[Ints]:
+def _class_ids(known: dict[int, LabelRow], seqs: Ints, classes: Sequence[str]) -> list[Ints]:
     """By training frame, the class of each of its boxes."""
     index = {name: i for i, name in enumerate(classes)}
     return [
         np.array(
-            [index[box.class_name] for box in known[row.seq].boxes if box.class_name in index], dtype=np.int64
+            [index[box.class_name] for box in known[seq].boxes if box.class_name in index], dtype=np.int64
         )
-        for row in rows
+        for seq in seqs.tolist()
     ]
 
 
-def _check_sides(
-    production: Sequence[FrameRow], training: Sequence[FrameRow], known_backlog: Backlog
-) -> None:
+def _check_sides(production: Ints, training: Ints, known_backlog: Backlog) -> None:
     arrived = known_backlog.production
-    for rows, what, found, command in (
+    for seqs, what, found, command in (
         (training, "training", "none", "analyze"),
         (
             production,
@@ -251,7 +255,7 @@ def _check_sides(
             "analyze" if arrived else "ingest, then analyze",
         ),
     ):
-        if not rows:
+        if not len(seqs):
             raise ProjectError(
                 f"expected {what} frames analyzed by the current models, found {found}; run `fieldloop"
                 f" {command}` first"

@@ -9,14 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from db.engine import read, write
 from db.facts import get_fact, set_fact
+from db.recorded_slices import COUNTS, Recorded, open_recorded, save_recorded
 from db.slices import (
     Counts,
+    Members,
     NewSlice,
     SliceRow,
     define_slices,
+    forget_counts,
+    forget_members,
     record_counts,
     record_members,
     slices,
@@ -79,22 +84,52 @@ def known_slices(project: Project, embedder: int) -> KnownSlices:
 
 def record(project: Project, found: Comparison, conditions: Conditions, made: Producers) -> dict[str, int]:
     """Defines every slice of a comparison, and stores who is in it and how many of each group; ids
-    by key.
+    by key. What did not change is neither read nor written.
     """
     shown = shown_by(found, conditions, made)
     state = _state(found, made, shown)
+    folder = project.indexes / "slices"
     with write(project.engine) as session:
         ids = define_slices(session, [one.slice for one in shown])
-        if get_fact(session, RECORDED) != state:
-            seqs = found.production.seq
-            for one in shown:
-                if one.slice.kind is not SliceKind.FACET:
-                    judged = None if one.judged is None else seqs[one.judged]
-                    number = ids[one.slice.key]
-                    record_members(session, one.producer, number, seqs[one.rows], one.strength, judged)
-            record_counts(session, counts_of(found, shown, ids))
-            set_fact(session, RECORDED, state)
+        token = get_fact(session, RECORDED)
+        if token == state:
+            return ids
+        before = open_recorded(folder, token)
+        held = None if before is None else _without_new(session, before, found)
+        stored = _record_members(session, found, shown, ids, before)
+        counts = counts_of(found, shown, ids)
+        record_counts(session, counts, held)
+        set_fact(session, RECORDED, state)
+    save_recorded(folder, state, Recorded(found.production.seq, stored, counts))
     return ids
+
+
+def _record_members(
+    session: Session,
+    found: Comparison,
+    shown: Sequence[Shown],
+    ids: dict[str, int],
+    before: Recorded | None,
+) -> dict[tuple[int, int], Members]:
+    """By producer and slice."""
+    seqs, stored = found.production.seq, {}
+    for one in shown:
+        if one.slice.kind is not SliceKind.FACET:
+            key = one.producer, ids[one.slice.key]
+            judged = None if one.judged is None else seqs[one.judged]
+            known = before.members.get(key) if before else None
+            stored[key] = record_members(session, *key, Members(seqs[one.rows], one.strength), known, judged)
+    return stored
+
+
+def _without_new(session: Session, before: Recorded, found: Comparison) -> Counts:
+    """What is counted as it was left. What was written since, of frames that came in, is forgotten."""
+    new = ~np.isin(found.production.seq, before.frames)
+    groups = np.unique(found.production.group[new])
+    forget_members(session, found.production.seq[new])
+    forget_counts(session, groups)
+    same = ~np.isin(before.counts.group, groups)
+    return Counts(*(getattr(before.counts, name)[same] for name in COUNTS))
 
 
 def producer_of(kind: SliceKind, made: Producers) -> int:

@@ -16,11 +16,13 @@ from db.frames import UNKNOWN
 from loop.analysis.near_duplicates import clusters_of_side
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
-from loop.gaps.coverage_view import gap_settings, words_of
+from loop.gaps.coverage_view import gap_settings
+from loop.gaps.words import words_of
 from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.boxes.matching import match, truth_of
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.frame_arrays import Side, codes_of, side_of
+from loop.math.coverage.regions import TrainingSet, nearest_of
 from loop.math.evaluation.calibration import calibrate
 from loop.replay.data import ReplayData
 from loop.replay.facts import Facts
@@ -83,6 +85,7 @@ class Chooser:
         self._settings = settings
         self._product = product_settings()
         self._words = words_of(embedder, load_conditions(None), self._product)
+        self._unlike = embedder.unlike(facts.vectors)
         self._groups = codes_of([frame.group for frame in data.frames])
         evaluation = data.rows(TUNING) if settings.judge == TEST else np.zeros(0, dtype=np.int64)
         self.production = np.sort(np.concatenate([data.rows(POOL), evaluation]))
@@ -116,9 +119,11 @@ class Chooser:
         known = np.concatenate([self._data.rows(LABELED), labeled])
         boxes = [np.array([box[0] for box in self._data.frames[row].boxes], dtype=np.int64) for row in known]
         sides = self._side(self.production), self._side(known)
-        search = searcher(known, self._facts.vectors[known])
+        vectors, search = self._facts.vectors, searcher(known, self._facts.vectors[known])
+        members = TrainingSet(known, vectors[known], sides[1].sequence)
+        near = nearest_of(vectors[self.production], members, search, self._product.gaps.neighbors)
         evidence = Evidence(*sides, FrameBoxes.of(found), boxes, self._data.classes)
-        return compare(evidence, self._words, search, gap_settings(self._product), UTC, seed)
+        return compare(evidence, self._words, near, gap_settings(self._product), UTC, seed)
 
     def _side(self, rows: Ints) -> Side:
         frames = [self._data.frames[row] for row in rows]
@@ -133,6 +138,7 @@ class Chooser:
                 [frame.captured_at.timestamp() if frame.captured_at else np.nan for frame in frames]
             ),
             group=self._groups[rows],
+            unlike=self._unlike[rows],
             unknown=UNKNOWN,
         )
 

@@ -100,7 +100,7 @@ def explain(
     order = np.argsort(pool.ids)
     chosen = order[np.searchsorted(pool.ids, seqs, sorter=order)]
     queued = queued_rows(found, rules)
-    labeled = np.concatenate([found.training.vectors, found.production.vectors[queued]])
+    labeled = np.concatenate([found.training.vectors[:], found.production.vectors[queued]])
     worth = worth_of(replace(pool, labeled=labeled), chosen, rng)
     every = np.concatenate([batch.train, batch.evaluation])
     boxes = float(_expected(found, every, calibrated).sum())
@@ -194,10 +194,11 @@ def _classes(found: Comparison, expected: Reals) -> list[ClassBought]:
 
 
 def _nearest(found: CoverageView, pool: Pool, chosen: Ints) -> dict[int, Nearest]:
-    nearest = {}
-    for row in chosen:
-        similar = found.training.vectors @ pool.embeddings[row]
-        best = int(similar.argmax())
-        labeled = found.training_frames[best]
-        nearest[int(pool.ids[row])] = Nearest(labeled.seq, labeled.path, float(similar[best]))
-    return nearest
+    similar = pool.embeddings[chosen] @ found.training.vectors[:].T
+    best = similar.argmax(axis=1).astype(np.int64)
+    return {
+        int(pool.ids[row]): Nearest(labeled.seq, labeled.path, float(similar[place, column]))
+        for place, (row, column, labeled) in enumerate(
+            zip(chosen, best, found.training_frames.take(best), strict=True)
+        )
+    }

@@ -56,7 +56,7 @@ def pool_of(
     return Pool.of(
         production.vectors[rows],
         ids=production.seq[rows],
-        labeled=np.concatenate([found.training.vectors, production.vectors[_coming(found, rules)]]),
+        labeled=np.concatenate([found.training.vectors[:], production.vectors[_coming(found, rules)]]),
         scores=boxes.scores,
         cluster=rules.cluster[rows],
         sequence=rules.sequence[rows],

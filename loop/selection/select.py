@@ -13,7 +13,7 @@ import numpy as np
 from connectors.ports import Array, Progress, Purpose
 from db.engine import read, write
 from db.frames import FrameRow
-from db.states import Role, TaskStatus
+from db.states import TaskStatus
 from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, tasks
 from loop.analysis.near_duplicates import stored_clusters
 from loop.base.arrays import Bools, Ints
@@ -192,19 +192,19 @@ class _Start:
 
 
 def _start(project: Project, view: CoverageView, request: Request) -> _Start:
-    settings, frames = project.settings.select, view.frames
+    settings, seqs = project.settings.select, view.production.seq
     with read(project.engine) as session:
         engaged = engaged_frames(session)
-        refused = {task.frame for task in tasks(session, status=TaskStatus.SKIPPED)}
+        refused = [task.frame for task in tasks(session, status=TaskStatus.SKIPPED)]
         made = batches(session)
     rules = Rules(
         request.strategy,
-        np.array([row.role == Role.POOL for row in frames], dtype=bool),
-        np.array([row.seq in engaged for row in frames], dtype=bool),
-        stored_clusters(project.engine, view.embedder, frames),
+        view.in_pool,
+        np.isin(seqs, list(engaged)),
+        stored_clusters(project.engine, view.embedder, seqs),
         view.production.sequence,
         settings.max_per_sequence,
-        np.flatnonzero([row.seq in refused for row in frames]),
+        np.flatnonzero(np.isin(seqs, refused)),
     )
     return _Start(
         rules,
@@ -286,9 +286,10 @@ def _merged(view: CoverageView, train: _Part, evaluation: _Part) -> list[Chosen]
     parts = (train, evaluation)
     places = sorted(((i + 0.5) / len(part), n, i) for n, part in enumerate(parts) for i in range(len(part)))
     names = {view.slice_ids[gap.key]: gap.name for gap in view.gaps}
+    rows = np.array([parts[n].rows[i] for _, n, i in places], dtype=np.int64)
     return [
-        _chosen(view.frames[int(parts[n].rows[i])], parts[n], i, rank, len(places), names)
-        for rank, (_, n, i) in enumerate(places)
+        _chosen(frame, parts[n], i, rank, len(places), names)
+        for rank, (frame, (_, n, i)) in enumerate(zip(view.frames.take(rows), places, strict=True))
     ]
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from connectors.ports import Array
-from loop.base.arrays import Bools, Ints, Reals
+from loop.base.arrays import Ints, Reals
 from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.coverage.facets import Facet, by_daypart, measured_facets, metadata_facet, prompt_facet
 from loop.math.coverage.frame_arrays import Named, Side
@@ -21,11 +22,12 @@ from loop.math.coverage.gaps import (
     rank_gaps,
 )
 from loop.math.coverage.overlap import merge_overlapping
-from loop.math.coverage.prompts import Assignment, assign, smooth_by_sequence
+from loop.math.coverage.prompts import Assignment, assign, option_vectors, similarities, smooth_by_sequence
 from loop.math.coverage.regions import (
+    ALIKE,
+    Nearest,
     Novelty,
     Region,
-    Search,
     TrainingSet,
     find_regions,
     measure_novelty,
@@ -37,8 +39,6 @@ from samplers.expected_loss import missed_objects
 
 QUARTER = 900.0
 """Seconds."""
-ALIKE = 10
-"""So many labeled frames nearest to a frame tell what there is to see in it."""
 
 
 @dataclass(frozen=True)
@@ -74,25 +74,18 @@ class Evidence:
     classes: tuple[str, ...]
 
 
-def all_known(vectors: Array) -> Bools:
-    """(N,) False: nothing is unlike what the embedder was trained on."""
-    return np.zeros(len(vectors), dtype=np.bool_)
-
-
 @dataclass(frozen=True, eq=False)
 class Words:
     """The conditions and their sentences as the embedder reads them.
 
     vectors: (D,) unit norm by sentence, empty where prompts are off. logit_scale: the embedder's
     own. unknown: words it never met.
-    unlike: (N,) bool of (N, D) frames, those that no sentence says anything of.
     """
 
     conditions: Conditions
     vectors: Mapping[str, Array]
     logit_scale: float
     unknown: tuple[str, ...] = ()
-    unlike: Callable[[Array], Bools] = all_known
 
 
 def as_found(regions: list[Region]) -> list[Region]:
@@ -119,7 +112,7 @@ class Comparison:
 
     boxes_per_class, frames_per_class: (C,) labeled in the training set. missed: (N,) objects that
     the detector seems to have missed in each production frame, by what the training frames nearest
-    to it show. unlike: (N,) bool, the production frames of which sentences say nothing.
+    to it show.
     """
 
     production: Side
@@ -134,7 +127,6 @@ class Comparison:
     gaps: list[Gap]
     strata: Strata
     missed: Reals
-    unlike: Bools
 
     def conditions_of(self, row: int) -> dict[str, str]:
         """What is known of a production frame: facet name -> option."""
@@ -149,7 +141,7 @@ class Comparison:
 def compare(
     known: Evidence,
     words: Words,
-    search: Search,
+    nearest: Nearest,
     settings: GapSettings,
     local: tzinfo,
     seed: int,
@@ -157,20 +149,19 @@ def compare(
 ) -> Comparison:
     """The comparison that gaps, selection and rounds share.
 
-    search: nearest frames of the training set by their ids. local: the zone in which dayparts are
-    meant.
+    nearest: frames of the training set. local: the zone in which dayparts are meant.
     slices: what users call them, and which are known already.
     """
     production, training = known.production, known.training
     members = TrainingSet(training.seq, training.vectors, training.sequence)
-    near = search(production.vectors, min(max(settings.neighbors, ALIKE), len(training)))
-    novelty, own = measure_novelty(production.vectors, members, search, settings.neighbors, near)
+    novelty, own = measure_novelty(production.vectors, members, nearest, settings.neighbors)
     facets = _facets(known, words, settings, local)
-    unlike = words.unlike(production.vectors)
     named = _named_vectors(words)
     regions = (
         slices.identify(
-            find_regions(production.vectors, novelty, own, production.sequence, named, unlike=unlike)
+            find_regions(
+                production.vectors, novelty, own, production.sequence, named, unlike=production.unlike
+            )
         )
         if settings.regions
         else []
@@ -195,8 +186,7 @@ def compare(
         regions=regions,
         gaps=gaps,
         strata=strata_of(gaps, len(production)),
-        missed=_missed(known, near[1][:, :ALIKE]),
-        unlike=unlike,
+        missed=_missed(known, nearest.production.rows[:, :ALIKE]),
     )
 
 
@@ -227,13 +217,10 @@ def _ranked(known: Evidence, candidates: Sequence[Candidate], settings: GapSetti
     return merge_overlapping(ranked, len(known.production))
 
 
-def _missed(known: Evidence, found: Ints) -> Reals:
-    """found: (N, k) the training frames nearest to each production frame, -1 for none."""
-    training = known.training.seq
-    order = np.argsort(training)
-    place = order[np.minimum(np.searchsorted(training[order], found), len(order) - 1)]
-    objects = np.array([len(ids) for ids in known.labeled], dtype=np.float64)
-    return missed_objects(known.boxes.scores, np.where(found >= 0, objects[place], np.inf))
+def _missed(known: Evidence, rows: NDArray[np.integer]) -> Reals:
+    """rows: (N, k) the training frames nearest to each production frame, -1 for none."""
+    objects = np.array([*(len(ids) for ids in known.labeled), np.inf])
+    return missed_objects(known.boxes.scores, objects[rows])
 
 
 def _facets(known: Evidence, words: Words, settings: GapSettings, local: tzinfo) -> list[Facet]:
@@ -246,17 +233,21 @@ def _facets(known: Evidence, words: Words, settings: GapSettings, local: tzinfo)
     if settings.measured:
         cameras = production.by_camera, training.by_camera
         found += measured_facets(conditions.bins, production.measures, training.measures, *cameras)
-    if settings.prompts:
-        for group in conditions.groups:
-            found.append(
-                prompt_facet(group, *(_assigned(side, group, words) for side in (production, training)))
-            )
+    if settings.prompts and conditions.groups:
+        sides = [_assigned(side, conditions.groups, words) for side in (production, training)]
+        for group, here, there in zip(conditions.groups, *sides, strict=True):
+            found.append(prompt_facet(group, here, there))
     return found
 
 
-def _assigned(side: Side, group: PromptGroup, words: Words) -> Assignment:
-    alone = assign(side.vectors, group, words.vectors, words.logit_scale, words.unlike(side.vectors))
-    return smooth_by_sequence(alone, group, side.sequence)
+def _assigned(side: Side, groups: Sequence[PromptGroup], words: Words) -> Iterator[Assignment]:
+    """One group after another, all in one pass over the vectors."""
+    texts = [option_vectors(group, words.vectors) for group in groups]
+    similar = similarities(side.vectors, np.concatenate(texts))
+    places = np.cumsum([len(rows) for rows in texts])[:-1]
+    for group, own in zip(groups, np.split(similar, places, axis=1), strict=True):
+        alone = assign(own, group, words.logit_scale, side.unlike)
+        yield smooth_by_sequence(alone, group, side.sequence)
 
 
 def _metadata(column: str, conditions: Conditions, production: Side, training: Side, local: tzinfo) -> Facet:

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from connectors.ports import Array
-from loop.base.arrays import Ints, Reals
+from loop.base.arrays import Bools, Ints, Reals
+
+BLOCK = 8192
+
+
+class Vectors(Protocol):
+    """(N, D) float32 of unit norm, in memory or fetched when some are asked for."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: NDArray[np.integer] | Bools | slice, /) -> Array: ...
+
+
+def blocks(vectors: Vectors, size: int = BLOCK) -> Iterator[tuple[slice, Array]]:
+    """All rows in order, at most `size` at a time: where they lie, and (B, D)."""
+    for start in range(0, len(vectors), size):
+        rows = slice(start, min(start + size, len(vectors)))
+        yield rows, vectors[rows]
+
+
+def mean_vector(vectors: Vectors, most: int = 20_000) -> Array:
+    """(D,) of at least one vector; of more than `most`, as many of them, evenly spread."""
+    rows = np.linspace(0, len(vectors) - 1, min(len(vectors), most)).astype(np.int64)
+    mean: Array = vectors[rows].mean(axis=0)
+    return mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +59,18 @@ class Named:
 class Side:
     """N frames of one side of the comparison, row by row.
 
-    seq: (N,) int64 ids of the frames. vectors: (N, D) float32, unit norm.
+    seq: (N,) int64 ids of the frames. vectors: (N, D), unit norm.
     measures: (N,) float64 by name, NaN for unknown.
     camera, site: (N,) int64 index of `cameras` and of `sites`, the names; None is named what nobody
     knows.
     captured_at: (N,) float64 seconds since 1970, NaN for unknown.
     sequence: (N,) int64 codes, -1 for none. group: (N,) int64 ids of camera-days.
+    unlike: (N,) bool, frames unlike all that the embedder was trained on: no sentence says anything
+    of them.
     """
 
     seq: Ints
-    vectors: Array
+    vectors: Vectors
     measures: Mapping[str, Reals]
     camera: Ints
     cameras: tuple[str | None, ...]
@@ -52,6 +79,7 @@ class Side:
     captured_at: Reals
     sequence: Ints
     group: Ints
+    unlike: Bools
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -69,7 +97,7 @@ class Side:
 
 def side_of(
     seq: Ints,
-    vectors: Array,
+    vectors: Vectors,
     measures: Mapping[str, Reals],
     *,
     camera: Sequence[str],
@@ -77,6 +105,7 @@ def side_of(
     sequence: Sequence[str | None],
     captured_at: Reals,
     group: Ints,
+    unlike: Bools,
     unknown: str,
 ) -> Side:
     """A side from what sources say of its frames.
@@ -97,6 +126,7 @@ def side_of(
         captured_at,
         sequences(sequence, camera_code, group, captured_at),
         group,
+        unlike,
     )
 
 

@@ -116,7 +116,11 @@ def rank_gaps(
     speak for all.
     """
     draws = resampling(group, seed)
-    measured = [(one, _gap(one, confidence, draws)) for one in candidates if one.inside.any()]
+    shown = [one for one in candidates if one.inside.any()]
+    measured = [
+        (one, _gap(one, confidence, draws, (float(low), float(high))))
+        for one, (low, high) in zip(shown, _intervals(shown, draws), strict=True)
+    ]
     gaps = [
         replace(gap, frames=spread_examples(gap.frames, one.strength, draws.code))
         for one, gap in measured
@@ -226,11 +230,19 @@ def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:
     return ordered
 
 
-def _gap(candidate: Candidate, confidence: Reals, draws: Resampling) -> Gap:
+def _intervals(candidates: Sequence[Candidate], draws: Resampling) -> Reals:
+    """(S, 2) of the production shares."""
+    if not candidates:
+        return np.zeros((0, 2))
+    known = {id(one.known): draws.counts(one.known) for one in candidates}
+    hits = np.stack([draws.counts(one.inside & one.known) for one in candidates])
+    return draws.intervals(hits, np.stack([known[id(one.known)] for one in candidates]))
+
+
+def _gap(candidate: Candidate, confidence: Reals, draws: Resampling, interval: tuple[float, float]) -> Gap:
     """With its frames in no order yet."""
     inside = candidate.inside & candidate.known
     share = float(inside.sum() / max(int(candidate.known.sum()), 1))
-    interval = draws.interval(inside, candidate.known)
     deficit = _deficit(candidate, share)
     own = candidate.confidence if candidate.confidence is not None else confidence
     here = float(own[inside].mean()) if inside.any() else 0.0

@@ -4,7 +4,7 @@ of another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,9 @@ from loop.base.arrays import Bools
 from loop.math.coverage.facets import Kind
 from loop.math.coverage.gaps import LIFT, Gap
 
+Id = tuple[str, str]
+Masks = Mapping[Id, Bools]
+"""(N,) which production frames each gap holds."""
 KNOWN = 0.005
 """Share of the training set from which a condition counts as known there."""
 NAMED: dict[Kind, int] = {"metadata": 0, "prompt": 0, "class": 0, "measured": 1, "region": 2}
@@ -30,25 +33,29 @@ def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> l
     that may be its cause is no more frequent than there, is explained by them and left out: blur,
     say, that is what fog and night look like.
     """
+    masks = {_id(gap): _mask(gap, size) for gap in gaps}
     kept: list[Gap] = []
     for gap in sorted(gaps, key=lambda gap: (NAMED[gap.kind], -gap.score)):
-        twin = next((i for i, other in enumerate(kept) if _same(gap, other, size) > overlap), None)
+        twin = next((i for i, other in enumerate(kept) if _same(gap, other, masks) > overlap), None)
         if twin is None:
             kept.append(gap)
         else:
             kept[twin] = replace(kept[twin], also=(*kept[twin].also, gap.name))
     ranked = sorted(
-        (_less_explained(gap, kept, size) for gap in kept), key=lambda gap: (-gap.score, gap.name)
+        (_less_explained(gap, kept, masks) for gap in kept), key=lambda gap: (-gap.score, gap.name)
     )
     return [
-        gap for gap in ranked if not _explained(gap, [each for each in ranked if _may_cause(each, gap)], size)
+        gap
+        for gap in ranked
+        if not _explained(gap, [each for each in ranked if _may_cause(each, gap)], masks)
     ]
 
 
-def _less_explained(gap: Gap, others: Sequence[Gap], size: int) -> Gap:
+def _less_explained(gap: Gap, others: Sequence[Gap], masks: Masks) -> Gap:
     """A measured gap weighs as much as the part of it that no narrower named gap holds."""
     causes = [other for other in others if gap.kind == "measured" and _narrower_cause(other, gap)]
-    left = float((~_mask(causes, size)[gap.frames]).mean())
+    held = np.any([masks[_id(cause)][gap.frames] for cause in causes], axis=0) if causes else False
+    left = float(np.mean(np.logical_not(held)))
     return replace(gap, score=gap.score * left, unexplained=left)
 
 
@@ -67,23 +74,28 @@ def _narrower_cause(other: Gap, gap: Gap) -> bool:
     return NAMED[other.kind] == 0 and other.production_share < gap.production_share
 
 
-def _same(gap: Gap, other: Gap, size: int) -> float:
-    inside, rows = _mask([gap], size), _mask([other], size)
-    common = float((inside & rows).sum())
+def _same(gap: Gap, other: Gap, masks: Masks) -> float:
+    common = float(np.count_nonzero(masks[_id(other)][gap.frames]))
     within = gap.kind == "region" and gap.score <= other.score
-    return common / float(inside.sum() if within else (inside | rows).sum())
+    return common / (len(gap.frames) if within else len(gap.frames) + len(other.frames) - common)
 
 
-def _explained(gap: Gap, worse: Sequence[Gap], size: int) -> bool:
+def _explained(gap: Gap, worse: Sequence[Gap], masks: Masks) -> bool:
     if gap.kind == "class" or gap.training_share < KNOWN:
         return False
-    left = ~_mask(worse, size)
-    share = (_mask([gap], size) & left).sum() / max(int(left.sum()), 1)
+    left = np.ones_like(masks[_id(gap)])
+    for other in worse:
+        left[other.frames] = False
+    share = np.count_nonzero(left[gap.frames]) / max(np.count_nonzero(left), 1)
     return bool(share <= LIFT * gap.training_share)
 
 
-def _mask(gaps: Sequence[Gap], size: int) -> Bools:
+def _id(gap: Gap) -> Id:
+    """Whatever else changes of it."""
+    return gap.key, gap.name
+
+
+def _mask(gap: Gap, size: int) -> Bools:
     inside = np.zeros(size, dtype=bool)
-    for gap in gaps:
-        inside[gap.frames] = True
+    inside[gap.frames] = True
     return inside

@@ -9,6 +9,7 @@ import numpy as np
 
 from connectors.ports import Array
 from loop.base.arrays import Bools, Ints, Reals
+from loop.math.coverage.frame_arrays import Vectors, blocks
 from loop.settings.conditions import PromptGroup
 
 NONE = -1
@@ -25,22 +26,25 @@ class Assignment:
     probability: Reals
 
 
+def similarities(images: Vectors, texts: Reals) -> Array:
+    """(N, T) float32 cosine of images (N, D) and texts (T, D), both of unit norm."""
+    found = np.empty((len(images), len(texts)), dtype=np.float32)
+    for rows, part in blocks(images):
+        found[rows] = part @ texts.T.astype(np.float32)
+    return found
+
+
 def assign(
-    images: Array,
-    group: PromptGroup,
-    texts: Mapping[str, Array],
-    logit_scale: float,
-    unlike: Bools | None = None,
+    similarity: Array, group: PromptGroup, logit_scale: float, unlike: Bools | None = None
 ) -> Assignment:
     """Zero-shot classification with prompt ensembles (Radford et al. 2021) among the options and
     the background, if any.
 
-    images: (N, D) unit norm. texts: (D,) unit norm by sentence. logit_scale: the model's own; a
+    similarity: (N, R) cosine to what `option_vectors` gives. logit_scale: the model's own; a
     larger one would make every frame sure of something. unlike: (N,) frames that texts say nothing
-    of: none of these, whatever text is nearest. Raises KeyError for a sentence without a vector.
+    of: none of these, whatever text is nearest.
     """
-    rivals = option_vectors(group, texts)
-    logits = logit_scale * (np.asarray(images, dtype=np.float64) @ rivals.T)
+    logits = logit_scale * similarity.astype(np.float64)
     probability = np.exp(logits - logits.max(axis=1, keepdims=True))
     probability /= probability.sum(axis=1, keepdims=True)
     if unlike is not None:
@@ -49,7 +53,10 @@ def assign(
 
 
 def option_vectors(group: PromptGroup, texts: Mapping[str, Array]) -> Reals:
-    """(O, D), or (O + 1, D) with a background: the normalized mean of each option's sentences."""
+    """(O, D), or (O + 1, D) with a background: the normalized mean of each option's sentences.
+
+    texts: (D,) unit norm by sentence. Raises KeyError for a sentence without a vector.
+    """
     sets = [*group.prompts, group.background] if group.background else list(group.prompts)
     means = np.stack([np.mean([texts[sentence] for sentence in sentences], axis=0) for sentences in sets])
     vectors: Reals = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
@@ -76,8 +83,8 @@ def smooth_by_sequence(assignment: Assignment, group: PromptGroup, sequence: Int
     probability = assignment.probability.copy()
     shared = sequence >= 0
     if shared.any():
-        _, code, sizes = np.unique(sequence[shared], return_inverse=True, return_counts=True)
-        total = np.zeros((len(sizes), probability.shape[1]))
-        np.add.at(total, code, probability[shared])
-        probability[shared] = (total / sizes[:, None])[code]
+        code = sequence[shared]
+        sizes = np.maximum(np.bincount(code), 1)
+        for column in probability.T:
+            column[shared] = (np.bincount(code, weights=column[shared]) / sizes)[code]
     return decide(probability, group)

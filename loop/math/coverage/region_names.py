@@ -15,14 +15,14 @@ Tags = Mapping[str, Sequence[str | None]]
 
 
 def nearest_prompts(
-    members: Array, everything: Array, prompts: Sequence[tuple[str, Array]], most: int = 2
+    members: Array, average: Array, prompts: Sequence[tuple[str, Array]], most: int = 2
 ) -> tuple[tuple[str, float], ...]:
     """The prompts that members are nearer to than the average frame is, at most `most`,
-    with the difference in cosine.
+    with the difference in cosine. members: (K, D). average: (D,).
     """
     if not prompts:
         return ()
-    shift = members.mean(axis=0) - everything.mean(axis=0)
+    shift = members.mean(axis=0) - average
     gained = [(name, float(shift @ vector)) for name, vector in prompts]
     return tuple(sorted((pair for pair in gained if pair[1] > 0), key=lambda pair: -pair[1])[:most])
 

@@ -15,6 +15,7 @@ from sklearn.metrics import silhouette_score
 
 from connectors.ports import Array
 from loop.base.arrays import Bools, Ints, Reals
+from loop.math.coverage.frame_arrays import Vectors, blocks, mean_vector
 from loop.math.coverage.gaps import Candidate
 from loop.math.coverage.region_names import Tags, describe, nearest_prompts, telling_tags
 
@@ -22,6 +23,8 @@ Search = Callable[[Array, int], tuple[Array, Ints]]
 """`search(queries, k)`: cosine similarities (Q, k) and training frame ids (Q, k), best first, -1
 for none; a vector index.
 """
+ALIKE = 10
+"""So many labeled frames nearest to a frame tell what there is to see in it."""
 MOST_NEIGHBORS = 64
 MOST_PATHS = 2000
 MOST_REGIONS = 12
@@ -43,8 +46,28 @@ class TrainingSet:
     """
 
     ids: Ints
-    vectors: Array
+    vectors: Vectors
     group: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """similarity: (N, k) float32 cosine to the training frames nearest to each of N frames, best
+    first. rows: (N, k) int, which these are, -1 for none.
+    """
+
+    similarity: Array
+    rows: NDArray[np.integer]
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """production, training: of the frames of either side. Those nearest to a training frame are
+    itself and others of its sequence too.
+    """
+
+    production: Near
+    training: Near
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,28 +111,39 @@ class Region:
     key: str = ""
 
 
+def nearest_of(production: Array, training: TrainingSet, search: Search, k: int) -> Nearest:
+    """By a vector index. production: (N, D). Raises ValueError when there are no training vectors."""
+    if not len(training.ids):
+        raise ValueError("training: expected at least one embedded training frame, got none")
+    wanted = max(k, ALIKE)
+    return Nearest(
+        near(search, production, training.ids, wanted),
+        near(search, training.vectors[:], training.ids, wanted + MOST_NEIGHBORS),
+    )
+
+
+def near(search: Search, queries: Array, ids: Ints, k: int) -> Near:
+    """The training frames nearest to (Q, D) queries, at most k. ids: (M,) as the index knows them."""
+    similarity, found = search(queries, min(k, len(ids)))
+    return Near(similarity, _rows_of(found, ids))
+
+
 def measure_novelty(
-    production: Array,
-    training: TrainingSet,
-    search: Search,
-    k: int = 5,
-    near: tuple[Array, Ints] | None = None,
+    production: Vectors, training: TrainingSet, nearest: Nearest, k: int = 5
 ) -> tuple[Novelty, Novelty]:
     """The novelty of production frames (N, D), and of the training frames themselves, each left out
-    with its group. near: what `search` answers for production, k or more each, where it was asked.
+    with its group.
 
     The distance to the k-th neighbor is divided by the usual such distance of those neighbors
     (simplified local outlier factor, Breunig et al. 2000; Schubert et al. 2014): on fixed cameras
     the background dominates, so fog is nearer to the same camera's daylight than another camera is,
-    and only the local comparison finds it. Raises ValueError when there are no training vectors.
+    and only the local comparison finds it.
     """
-    if not len(training.ids):
-        raise ValueError("training: expected at least one embedded training frame, got none")
-    own = _own_neighbors(training, search, k)
+    own = _own_neighbors(training, nearest.training, k)
     usual = np.maximum(own.last, 0.25 * np.median(own.last) + 1e-6)
     train_ratio = own.last / _mean_over(own, usual)
     limit = max(1.0, float(np.quantile(train_ratio, 1 - FALSE_ALARMS)))
-    found = _neighbors(near or search(production, min(k, len(training.ids))), training, k)
+    found = _last_of(nearest.production.similarity[:, :k], nearest.production.rows[:, :k])
     ratio = found.last / _mean_over(found, usual)
     return (
         _novelty(production, training, found, ratio, limit),
@@ -118,7 +152,7 @@ def measure_novelty(
 
 
 def find_regions(
-    production: Array,
+    production: Vectors,
     novelty: Novelty,
     training_novelty: Novelty,
     sequence: Ints,
@@ -155,8 +189,16 @@ def find_regions(
     ]
     clear = [region for region in found if region.ratio >= CLEARLY * novelty.limit]
     deaf = np.zeros(len(production), dtype=np.bool_) if unlike is None else unlike
+    average = mean_vector(production) if clear and len(prompts) else None
     return [
-        _named(n, region, production, () if deaf[region.rows].mean() > 0.5 else prompts, tags or {})
+        _named(
+            n,
+            region,
+            production,
+            average,
+            () if deaf[region.rows].mean() > 0.5 else prompts,
+            tags or {},
+        )
         for n, region in enumerate(clear, start=1)
     ]
 
@@ -184,27 +226,23 @@ class _Neighbors:
     last: (Q,) distance to the last of them, to anything if there is none.
     """
 
-    rows: Ints
+    rows: NDArray[np.integer]
     last: Reals
 
 
-def _neighbors(near: tuple[Array, Ints], training: TrainingSet, k: int) -> _Neighbors:
-    similarity, ids = near
-    return _last_of(similarity[:, :k], _rows_of(ids[:, :k], training.ids))
-
-
-def _novelty(vectors: Array, training: TrainingSet, found: _Neighbors, ratio: Reals, limit: float) -> Novelty:
+def _novelty(
+    vectors: Vectors, training: TrainingSet, found: _Neighbors, ratio: Reals, limit: float
+) -> Novelty:
     novel = np.flatnonzero(ratio > limit)
     apart = _residual(vectors[novel], training, found.rows[novel])
     return Novelty(found.last, ratio, limit, apart)
 
 
-def _own_neighbors(training: TrainingSet, search: Search, k: int) -> _Neighbors:
+def _own_neighbors(training: TrainingSet, found: Near, k: int) -> _Neighbors:
     size = len(training.ids)
     _, sizes = np.unique(training.group[training.group >= 0], return_counts=True)
     extra = min(int(sizes.max(initial=1)), MOST_NEIGHBORS)
-    similarity, ids = search(training.vectors, min(k + extra, size))
-    rows = _rows_of(ids, training.ids)
+    similarity, rows = found.similarity[:, : k + extra], found.rows[:, : k + extra]
     own = rows == np.arange(size)[:, None]
     own |= (training.group[rows] == training.group[:, None]) & (training.group[:, None] >= 0)
     foreign = (rows >= 0) & ~own
@@ -213,7 +251,7 @@ def _own_neighbors(training: TrainingSet, search: Search, k: int) -> _Neighbors:
     return _last_of(np.take_along_axis(similarity, order, axis=1), kept)
 
 
-def _last_of(similarity: Array, rows: Ints) -> _Neighbors:
+def _last_of(similarity: Array, rows: NDArray[np.integer]) -> _Neighbors:
     count = (rows >= 0).sum(axis=1)
     place = np.where(count > 0, count, rows.shape[1]) - 1
     last = np.take_along_axis(similarity, place[:, None], axis=1)[:, 0]
@@ -234,12 +272,17 @@ def _mean_over(found: _Neighbors, usual: Reals) -> Reals:
     return mean
 
 
-def _residual(vectors: Array, training: TrainingSet, rows: Ints) -> Array:
-    valid = (rows >= 0)[:, :, None]
-    total = np.zeros(vectors.shape, dtype=np.float64)
-    for column in range(rows.shape[1]):
-        total += np.where(valid[:, column], training.vectors[rows[:, column]], 0)
-    return _normalized(vectors - total / np.maximum(valid.sum(axis=1), 1))
+def _residual(vectors: Array, training: TrainingSet, rows: NDArray[np.integer]) -> Array:
+    """Of vectors (K, D) what their neighbors among the training frames, rows (K, k), do not show."""
+    found = np.empty(vectors.shape, dtype=np.float32)
+    known = training.vectors[:]
+    for part, own in blocks(vectors):
+        near, valid = rows[part], (rows[part] >= 0)[:, :, None]
+        total = np.zeros(own.shape, dtype=np.float64)
+        for column in range(rows.shape[1]):
+            total += np.where(valid[:, column], known[near[:, column]], 0)
+        found[part] = _normalized(own - total / np.maximum(valid.sum(axis=1), 1))
+    return found
 
 
 def _parts(means: Array) -> Ints:
@@ -284,11 +327,16 @@ def _region(inside: Bools, center: Array, novelty: Novelty, training_share: floa
 
 
 def _named(
-    number: int, region: Region, production: Array, prompts: Sequence[tuple[str, Array]], tags: Tags
+    number: int,
+    region: Region,
+    production: Vectors,
+    average: Array | None,
+    prompts: Sequence[tuple[str, Array]],
+    tags: Tags,
 ) -> Region:
-    near = nearest_prompts(production[region.rows], production, prompts)
-    said = describe(telling_tags(region.rows, tags), near)
-    return replace(region, name=f"region {number}{said}", prompts=near, said=said)
+    close = () if average is None else nearest_prompts(production[region.rows], average, prompts)
+    said = describe(telling_tags(region.rows, tags), close)
+    return replace(region, name=f"region {number}{said}", prompts=close, said=said)
 
 
 def _sequence_codes(sequence: Ints) -> Ints:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loop.base.arrays import Bools, Ints
+from loop.base.arrays import Bools, Ints, Reals
 
 DRAWS = 1000
 MOST_NUMBERS = 4_000_000
@@ -18,24 +18,27 @@ MOST_NUMBERS = 4_000_000
 class Resampling:
     """code: (N,) int64 group of each frame from 0.
 
-    times: (B, G) int64, how often each group is in each draw.
+    times: (B, G) float64 whole numbers, how often each group is in each draw.
     """
 
     code: Ints
-    times: Ints
+    times: Reals
 
-    def interval(self, inside: Bools, known: Bools, level: float = 0.95) -> tuple[float, float]:
-        """Percentile bootstrap interval of the share of known frames that are inside; (0,
-        1) with a single group.
+    def counts(self, inside: Bools) -> Ints:
+        """(G,) how many frames of each group are inside. inside: (N,)."""
+        found: Ints = np.bincount(self.code[inside], minlength=self.times.shape[1])
+        return found
+
+    def intervals(self, hits: Ints, totals: Ints, level: float = 0.95) -> Reals:
+        """(S, 2) percentile bootstrap intervals of S shares; 0 and 1 with a single group.
+
+        hits, totals: (S, G) frames of each group that are inside, and of which it is known.
         """
-        groups = self.times.shape[1]
-        if groups < 2:
-            return 0.0, 1.0
-        hits = np.bincount(self.code, weights=inside & known, minlength=groups)
-        totals = np.bincount(self.code, weights=known, minlength=groups)
-        shares = (self.times @ hits) / np.maximum(self.times @ totals, 1)
-        low, high = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
+        if self.times.shape[1] < 2:
+            return np.tile([0.0, 1.0], (len(hits), 1))
+        shares = (self.times @ hits.T) / np.maximum(self.times @ totals.T, 1)
+        found: Reals = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+        return found
 
 
 def resampling(group: Ints, seed: int) -> Resampling:
@@ -48,4 +51,4 @@ def resampling(group: Ints, seed: int) -> Resampling:
     size = max(len(groups), 1)
     draws = int(np.clip(MOST_NUMBERS // size, 200, DRAWS))
     times = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws)
-    return Resampling(code.astype(np.int64), times.astype(np.int64))
+    return Resampling(code.astype(np.int64), times.astype(np.float64))

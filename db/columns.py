@@ -1,0 +1,178 @@
+"""Columns in files: what is known of many frames, as arrays that are mapped into memory.
+
+A set of columns is a view: its rows come from the database, in the order in which they are found
+there, and a folder that is lost or damaged is made again. Rows are only ever added. `rows.json` is
+written last and says how many there are, so that what a stopped process left is written over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.files import make_folder, write_atomically
+
+HEADER = "rows.json"
+LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Column:
+    """dtype: as NumPy writes it, such as "<f4". shape: of one row. axis: what it has a row for.
+    empty: what stands where nothing is known.
+    """
+
+    dtype: str
+    shape: tuple[int, ...] = ()
+    axis: str = "frame"
+    empty: float = 0.0
+
+    @property
+    def width(self) -> int:
+        """Bytes of one row."""
+        return np.dtype(self.dtype).itemsize * prod(self.shape)
+
+    def empties(self, rows: int) -> NDArray[Any]:
+        """(rows, *shape) of what stands where nothing is known."""
+        return np.full((rows, *self.shape), self.empty, self.dtype)
+
+
+class Columns:
+    """The columns of a folder, as they are now.
+
+    stamp: whose they are; a folder with another counts as empty.
+    notes: what is to be known beside the arrays, such as the names that codes stand for.
+    """
+
+    def __init__(self, folder: Path, stamp: str) -> None:
+        self.folder, self.stamp = folder, stamp
+        self.columns: dict[str, Column] = {}
+        self.rows: dict[str, int] = {}
+        self.notes: dict[str, Any] = {}
+        self._read()
+
+    def __len__(self) -> int:
+        return self.rows.get("frame", 0)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """The column (N, *shape), read-only; what is not looked at is not in memory."""
+        column = self.columns[name]
+        shape = (self.rows[column.axis], *column.shape)
+        if not prod(shape):
+            return np.zeros(shape, column.dtype)
+        return np.memmap(self.folder / name, dtype=column.dtype, mode="r", shape=shape)
+
+    def part(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows start to stop of the column, as they lie in the file: mapped alone, so that no others
+        count as memory in use.
+        """
+        column = self.columns[name]
+        stop = min(stop, self.rows[column.axis])
+        shape = (max(stop - start, 0), *column.shape)
+        if not prod(shape):
+            return np.zeros(shape, column.dtype)
+        place = start * column.width
+        return np.memmap(self.folder / name, dtype=column.dtype, mode="r", offset=place, shape=shape)
+
+    def append(
+        self,
+        parts: Mapping[str, NDArray[Any]],
+        columns: Mapping[str, Column],
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Adds rows. A column that is new is filled up before them; one without a part gets empty
+        rows.
+
+        The caller holds `locked`. Raises OSError; then nothing was added.
+        """
+        if not self.columns:
+            self._forget_files()
+        known = self.columns | dict(columns)
+        added = {column.axis: len(parts[name]) for name, column in known.items() if name in parts}
+        for name, column in known.items():
+            here = self.rows.get(column.axis, 0) if name in self.columns else 0
+            missing = self.rows.get(column.axis, 0) - here
+            rows = parts.get(name, column.empties(added[column.axis]))
+            self._write(name, column, here, [column.empties(missing), rows])
+        total = {axis: self.rows.get(axis, 0) + count for axis, count in added.items()}
+        self._commit(known, total, self.notes | dict(notes or {}))
+
+    def clear(self) -> None:
+        """Forgets every row. Arrays that were handed out stay as they are."""
+        (self.folder / HEADER).unlink(missing_ok=True)
+        self.columns, self.rows, self.notes = {}, {}, {}
+
+    def _write(self, name: str, column: Column, rows: int, parts: list[NDArray[Any]]) -> None:
+        path = self.folder / name
+        with path.open("r+b" if path.exists() else "w+b") as file:
+            file.truncate(rows * column.width)
+            file.seek(rows * column.width)
+            for part in parts:
+                file.write(np.ascontiguousarray(part, dtype=column.dtype).tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _commit(self, columns: dict[str, Column], rows: dict[str, int], notes: dict[str, Any]) -> None:
+        written = {name: asdict(column) for name, column in columns.items()}
+        header = {"stamp": self.stamp, "rows": rows, "columns": written, "notes": notes}
+        write_atomically(self.folder / HEADER, json.dumps(header))
+        self.columns, self.rows, self.notes = columns, rows, notes
+
+    def _read(self) -> None:
+        """What the header says, unless it is of somebody else or a file is not what it says."""
+        try:
+            found = json.loads((self.folder / HEADER).read_text(encoding="utf-8"))
+            columns = {
+                name: Column(**column | {"shape": tuple(column["shape"])})
+                for name, column in found["columns"].items()
+            }
+            rows = {axis: int(count) for axis, count in found["rows"].items()}
+            whole = all(
+                (self.folder / name).stat().st_size >= rows[column.axis] * column.width
+                for name, column in columns.items()
+            )
+            right = whole and found["stamp"] == self.stamp
+            notes = dict(found["notes"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return
+        if right:
+            self.columns, self.rows, self.notes = columns, rows, notes
+
+    def _forget_files(self) -> None:
+        """Those that another process has mapped stay as they are for it."""
+        for path in self.folder.iterdir():
+            if path.name != LOCK and path.is_file():
+                path.unlink()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else writes columns in this folder meanwhile."""
+    make_folder(folder)
+    with (folder / LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def forget_others(folder: Path) -> None:
+    """Removes the folders of the same kind beside this one, those of producers that count no more:
+    "boxes-3" beside "boxes-5".
+    """
+    kind = folder.name.rpartition("-")[0]
+    for other in folder.parent.glob(f"{kind}-*"):
+        if kind and other != folder and other.name.rpartition("-")[0] == kind:
+            shutil.rmtree(other, ignore_errors=True)
