@@ -75,7 +75,7 @@ def analyze(parts: Parts, progress: Progress) -> AnalyzeReport:
         embedder, detector = _embedder(parts, report.failures), _detector(parts, report.failures)
         _work_off(project, _kinds(project.engine, embedder, detector), report, progress)
         with read(project.engine) as session:
-            known = producers.known_embedder(session, project.settings)
+            known = producers.known_embedder(session, project)
         if known is not None:
             near_duplicates.update(project.engine, known, progress)
         return report
@@ -88,7 +88,7 @@ def _embedder(parts: Parts, failures: dict[str, str]) -> Embedder | None:
         failures["embedder"] = str(error)
         return None
     with write(parts.project.engine) as session:
-        producers.register_embedder(session, parts.project.settings, embedder)
+        producers.register_embedder(session, parts.project, embedder)
     return embedder
 
 

@@ -16,7 +16,7 @@ from db.facts import get_fact, set_fact
 from db.models import deployed
 from db.progress import Backlog, backlog, count_seen, find_producer, has_producer
 from loop.project.project import Project
-from loop.project.wiring import Parts, deployed_weights
+from loop.project.wiring import Parts, deployed_weights, files_of_embedder
 from loop.settings.settings import Settings
 
 LOGIT_SCALE = "logit_scale"
@@ -51,13 +51,13 @@ def producers(parts: Parts) -> Producers:
     project, settings = parts.project, parts.project.settings
     sha256 = deployed_weights(project)[0]
     with read(project.engine) as session:
-        embedder = known_embedder(session, settings)
+        embedder = known_embedder(session, project)
         detector = known_detector(session, settings, sha256)
         measure = find_producer(session, "measure", MEASURES_VERSION)
     if embedder is None:
         model = parts.embedder()
         with write(project.engine) as session:
-            embedder = register_embedder(session, settings, model)
+            embedder = register_embedder(session, project, model)
     if detector is None:
         sha256, found = deployed_detector(parts)
         with write(project.engine) as session:
@@ -81,12 +81,12 @@ def deployed_detector(parts: Parts) -> tuple[str, Detector]:
         sha256 = now
 
 
-def register_embedder(session: Session, settings: Settings, embedder: Embedder) -> int:
+def register_embedder(session: Session, project: Project, embedder: Embedder) -> int:
     """Its id; the settings that it was made from are remembered with it."""
     details = {"dim": embedder.dim, LOGIT_SCALE: embedder.logit_scale}
     made = producer_id(session, "embedder", embedder.name, details)
     add_details(session, made, details)
-    _remember(session, _embedder_key(settings), made)
+    _remember(session, _embedder_key(project), made)
     return made
 
 
@@ -97,9 +97,11 @@ def register_detector(session: Session, settings: Settings, sha256: str, detecto
     return made
 
 
-def known_embedder(session: Session, settings: Settings) -> int | None:
-    """The id of the configured embedder without loading it, None before its first use."""
-    made = get_fact(session, _embedder_key(settings))
+def known_embedder(session: Session, project: Project) -> int | None:
+    """The id of the configured embedder without loading it, None before its first use and where its
+    files were changed since.
+    """
+    made = get_fact(session, _embedder_key(project))
     return None if made is None else int(made)
 
 
@@ -133,7 +135,7 @@ def progress(session: Session, project: Project, total: int) -> list[Analyzed]:
     no model.
     """
     model, settings = deployed(session), project.settings
-    embedder = get_fact(session, _embedder_key(settings))
+    embedder = get_fact(session, _embedder_key(project))
     detector = get_fact(session, _detector_key(settings, model.sha256)) if model else None
     measure = find_producer(session, "measure", MEASURES_VERSION)
     found = (
@@ -156,8 +158,12 @@ def _remember(session: Session, key: str, made: int) -> None:
         set_fact(session, key, str(made))
 
 
-def _embedder_key(settings: Settings) -> str:
-    return _key("embedder", settings.embedder.model_dump(include={"model", "pretrained", "device"}))
+def _embedder_key(project: Project) -> str:
+    chosen = project.settings.embedder
+    files = files_of_embedder(project.root, chosen.model)
+    told = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    own = chosen.model_dump(include={"model", "pretrained", "device"})
+    return _key("embedder", own | ({"files": told} if told else {}))
 
 
 def _detector_key(settings: Settings, sha256: str) -> str:

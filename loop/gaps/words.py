@@ -34,7 +34,7 @@ def stored_words(parts: Parts, embedder: int) -> Words:
         model = parts.embedder()
         fresh, scale = _read(model, new), model.logit_scale
         with write(project.engine) as session:
-            if register_embedder(session, settings, model) == embedder:
+            if register_embedder(session, project, model) == embedder:
                 record_sentences(session, embedder, fresh)
         known |= fresh
     return _words(conditions, sentences, known, float(scale))

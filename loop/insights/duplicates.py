@@ -142,7 +142,7 @@ def survey(project: Project, progress: Progress) -> Survey:
     analysis.
     """
     with read(project.engine) as session:
-        embedder = producers.known_embedder(session, project.settings)
+        embedder = producers.known_embedder(session, project)
     if embedder is None:
         raise ProjectError(
             "expected frames analyzed by the current models, found none; run `fieldloop analyze` first"

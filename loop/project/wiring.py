@@ -196,6 +196,12 @@ def embedder_location(root: Path, model: str) -> str:
     return str(local) if local.is_dir() else model
 
 
+def files_of_embedder(root: Path, model: str) -> list[Path]:
+    """Those of its folder, by name; none where open_clip fetches it by name."""
+    folder = Path(embedder_location(root, model))
+    return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+
+
 def build_detector(project: Project, weights: Path) -> Detector:
     """The detector in `weights`, with the project's settings. Raises ModelError."""
     from connectors.yolo.detector import load_detector

@@ -15,9 +15,12 @@ from db.errors import StateError
 from db.frames import group_id
 from db.slices import (
     Counts,
+    Members,
     NewSlice,
     SliceTotal,
+    add_counts,
     define_slices,
+    forget_counts,
     load_counts,
     members,
     name_slice,
@@ -97,8 +100,8 @@ def test_members_are_found_by_slice_and_by_frame(engine: Engine) -> None:
     with write(engine) as session:
         clip = producer_id(session, "embedder", "clip")
         other = producer_id(session, "embedder", "other clip")
-        record_members(session, clip, number, ids(seqs[4], seqs[1]), np.array([0.5, 0.9]))
-        record_members(session, other, number, ids(seqs[0]), np.array([1.0]))
+        record_members(session, clip, number, Members(ids(seqs[4], seqs[1]), np.array([0.5, 0.9])))
+        record_members(session, other, number, Members(ids(seqs[0]), np.array([1.0])))
         found, strength = members(session, clip, number)
         assert (found.tolist(), strength.tolist()) == ([seqs[1], seqs[4]], [0.9, 0.5])
         assert slices_of(session, seqs[4], [clip]) == {number: 0.5}
@@ -115,13 +118,15 @@ def test_only_the_frames_that_were_judged_again_change(engine: Engine) -> None:
     number = made(engine, TIME, NIGHT)[NIGHT.key]
     with write(engine) as session:
         clip = producer_id(session, "embedder", "clip")
-        record_members(session, clip, number, ids(*seqs[:4]), np.full(4, 0.5))
+        record_members(session, clip, number, Members(ids(*seqs[:4]), np.full(4, 0.5)))
         again = ids(seqs[2], seqs[3], seqs[4])
-        record_members(session, clip, number, ids(seqs[3], seqs[4]), np.array([0.7, 0.8]), judged=again)
+        left = Members(ids(seqs[3], seqs[4]), np.array([0.7, 0.8]))
+        stays = record_members(session, clip, number, left, judged=again)
         found, strength = members(session, clip, number)
         assert found.tolist() == [seqs[0], seqs[1], seqs[3], seqs[4]]
         assert strength.tolist() == [0.5, 0.5, 0.7, 0.8]
-        record_members(session, clip, number, ids(seqs[5]), np.array([1.0]))
+        assert (stays.frames.tolist(), stays.strength.tolist()) == (found.tolist(), strength.tolist())
+        record_members(session, clip, number, Members(ids(seqs[5]), np.array([1.0])), stays)
         assert members(session, clip, number)[0].tolist() == [seqs[5]]
 
 
@@ -134,7 +139,13 @@ def test_counts_of_a_group_take_the_place_of_what_was_counted_before(engine: Eng
             session, counts([(groups[0], facet, 9, 9), (groups[0], night, 9, 3), (groups[1], facet, 5, 5)])
         )
         assert slice_totals(session) == {facet: SliceTotal(14, 14, 2), night: SliceTotal(14, 3, 1)}
-        record_counts(session, counts([(groups[1], facet, 6, 6), (groups[1], night, 6, 1)]), [groups[1]])
+        now = [
+            (groups[0], facet, 9, 9),
+            (groups[0], night, 9, 3),
+            (groups[1], facet, 6, 6),
+            (groups[1], night, 6, 1),
+        ]
+        record_counts(session, counts(now))
         assert slice_totals(session)[night] == SliceTotal(15, 4, 2)
         stored = load_counts(session)
         assert sorted(zip(stored.group, stored.slice_id, stored.known, stored.inside, strict=True)) == sorted(
@@ -146,6 +157,13 @@ def test_counts_of_a_group_take_the_place_of_what_was_counted_before(engine: Eng
             ]
         )
         assert stored.confidence.tolist() == [float(each) / 2 for each in stored.inside]
+        add_counts(session, counts([(groups[0], night, 2, 1), (groups[1], night, 3, 0)]))
+        added = load_counts(session)
+        of_night = added.slice_id == night
+        assert (added.known[of_night].tolist(), added.inside[of_night].tolist()) == ([11, 9], [4, 1])
+        forget_counts(session, np.array([groups[0]]))
+        record_counts(session, counts(now[2:3]), load_counts(session))
+        assert slice_totals(session) == {facet: SliceTotal(6, 6, 1)}
 
 
 def counts(rows: list[tuple[int, int, int, int]]) -> Counts:

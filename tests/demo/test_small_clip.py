@@ -19,7 +19,7 @@ from demo import clip_report as report
 from demo.clip_export import stock_vectors
 from demo.clip_scenes import stored
 from demo.render import CAMERAS, SceneSpec, render
-from loop.math.coverage.prompts import assign
+from loop.math.coverage.prompts import assign, option_vectors, similarities
 from loop.settings.conditions import load_conditions
 from tests.studio import absent
 
@@ -171,7 +171,12 @@ def test_of_foreign_pictures_no_condition_is_claimed(
     conditions = load_conditions()
     texts = dict(zip(conditions.sentences(), embedder.embed_text(conditions.sentences()), strict=True))
     claimed = [
-        [assign(vectors, group, texts, embedder.logit_scale, mask).option for group in conditions.groups]
+        [
+            assign(
+                similarities(vectors, option_vectors(group, texts)), group, embedder.logit_scale, mask
+            ).option
+            for group in conditions.groups
+        ]
         for mask in (None, unlike)
     ]
     assert np.mean(np.array(claimed[0]) >= 0) > 0.4, "without it, conditions are claimed of them"

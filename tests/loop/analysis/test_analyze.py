@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,16 @@ ALL = 42 + 32
 def filled(parts: FakeParts) -> FakeParts:
     ingest(parts, quiet)
     return parts
+
+
+def with_embedder(parts: FakeParts, name: str) -> FakeParts:
+    """The same project with another one configured."""
+    settings = parts.project.settings
+    chosen = settings.embedder.model_copy(update={"model": name})
+    project = replace(parts.project, settings=settings.model_copy(update={"embedder": chosen}))
+    changed = FakeParts(project)
+    changed.clip, changed.detectors = FakeEmbedder(name), parts.detectors
+    return changed
 
 
 def missing(parts: FakeParts, kind: str, name: str) -> int:
@@ -130,7 +141,7 @@ def test_a_new_embedder_sees_every_frame_and_shares_no_comparison(filled: FakePa
     analyze(filled, quiet)
     detector, measured = filled.detector(), missing(filled, "measure", MEASURES_VERSION)
     seen = detector.seen  # type: ignore[attr-defined]
-    filled.clip = FakeEmbedder("another-clip")
+    filled = with_embedder(filled, "another-clip")
     with pytest.raises(
         ProjectError, match="expected training frames analyzed by the current models, found none"
     ):
@@ -145,7 +156,7 @@ def test_half_a_new_embedder_is_compared_with_its_own_half_alone(
     filled: FakeParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     analyze(filled, quiet)
-    filled.clip = FakeEmbedder("another-clip")
+    filled = with_embedder(filled, "another-clip")
     real = filled.clip.embed
 
     def half(images: Sequence[Image]) -> np.ndarray:

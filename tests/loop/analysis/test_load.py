@@ -8,7 +8,7 @@ from db.analysis import load_embeddings, load_measurements
 from db.engine import read
 from db.frames import frames
 from loop.analysis.analyze import analyze
-from loop.analysis.load import load_side
+from loop.analysis.load import load_side, open_facts
 from loop.analysis.producers import producers
 from loop.ingest.ingest import ingest
 from tests.fakes import FakeParts, picture, quiet
@@ -22,12 +22,13 @@ def test_a_side_is_what_is_stored_of_its_frames(parts: FakeParts) -> None:
     made = producers(parts)
     with read(parts.project.engine) as session:
         rows = frames(session)[::-1]
-        side = load_side(session, rows, made.embedder, made.measure)
         vectors = dict(zip(*load_embeddings(session, made.embedder), strict=True))
         measured = load_measurements(session, made.measure)
+    seqs = np.array([row.seq for row in rows])
+    side = load_side(open_facts(parts.project, made), seqs, np.zeros(len(seqs), np.bool_))
     assert side.seq.tolist() == [row.seq for row in rows]
     assert side.group.tolist() == [row.group_id for row in rows]
-    np.testing.assert_array_equal(side.vectors, [vectors[row.seq] for row in rows])
+    np.testing.assert_array_equal(side.vectors[:], [vectors[row.seq] for row in rows])
     np.testing.assert_array_equal(side.measures["contrast"], [measured[row.seq]["contrast"] for row in rows])
     for row, camera, seconds in zip(rows, side.by_camera.listed(), side.captured_at, strict=True):
         assert camera == (None if row.camera == "unknown" else row.camera)

@@ -210,7 +210,7 @@ def test_a_process_that_was_overtaken_looks_again(
 def test_clusters_without_a_database_are_the_stored_ones(chosen: FakeParts) -> None:
     view = coverage_view.build(chosen, quiet)
     side = view.production
-    stored = stored_clusters(chosen.project.engine, view.embedder, view.frames)
+    stored = stored_clusters(chosen.project.engine, view.embedder, side.seq)
     pure = clusters_of_side(side)
     assert all(len(np.unique(stored[pure == cluster])) == 1 for cluster in np.unique(pure))
     assert len(np.unique(stored)) == len(np.unique(pure))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,11 @@ def unnamed(analyzed: FakeParts) -> FakeParts:
     return with_settings(analyzed, metadata=False, measured=False, prompts=False)
 
 
+def forget_neighbors(parts: FakeParts) -> None:
+    for folder in parts.project.indexes.glob("nearest*"):
+        shutil.rmtree(folder)
+
+
 def dark_rows(view: CoverageView) -> set[int]:
     brightness = view.production.measures["brightness"]
     return set(np.flatnonzero(brightness < (DARK + 60) / 255).tolist())
@@ -78,10 +84,11 @@ def test_an_index_of_constants_finds_nothing(unnamed: FakeParts, monkeypatch: py
     ids = coverage_view.build(unnamed, quiet).training.seq
 
     def constant(self: VectorStore, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        answer = np.sort(ids)[:k]
+        answer = np.append(np.sort(ids), np.full(k, -1))[:k]
         return np.full((len(queries), k), 0.5, np.float32), np.tile(answer, (len(queries), 1))
 
     monkeypatch.setattr(VectorStore, "search", constant)
+    forget_neighbors(unnamed)
     view = coverage_view.build(unnamed, quiet)
     assert not [gap for gap in view.gaps if set(gap.frames.tolist()) == dark_rows(view)]
 
@@ -90,10 +97,12 @@ def test_a_deleted_or_damaged_index_is_made_anew(unnamed: FakeParts) -> None:
     first = coverage_view.build(unnamed, quiet)
     path = unnamed.project.indexes / "training.faiss"
     path.unlink()
+    forget_neighbors(unnamed)
     second = coverage_view.build(unnamed, quiet)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(bytes(data))
+    forget_neighbors(unnamed)
     third = coverage_view.build(unnamed, quiet)
     for view in (second, third):
         np.testing.assert_array_equal(view.novelty.ratio, first.novelty.ratio)
@@ -196,13 +205,14 @@ def test_of_frames_unlike_all_that_the_embedder_knows_no_prompt_is_claimed(analy
     number = first.slice_ids[region.key]
     assert (before.kind, before.also) == ("prompt", (f"region {number} (like night)",))
     parts.clip.blind_below = 100
+    shutil.rmtree(parts.project.indexes / f"unlike-{first.embedder}")
     view = coverage_view.build(parts, quiet)
     (gap,) = view.gaps
     assert (gap.kind, gap.name) == (
         "region",
         f"region {number}",
     ), "the index still finds it, but calls it after no prompt"
-    assert set(gap.frames.tolist()) == dark_rows(view) == set(np.flatnonzero(view.unlike).tolist())
+    assert set(gap.frames.tolist()) == dark_rows(view) == set(np.flatnonzero(view.production.unlike).tolist())
     assert view.note.startswith(
         "14% of production frames are unlike anything that this CLIP was trained on: conditions by prompts"
         " say nothing about them; take real CLIP (embedder.model ViT-B-32 with"

@@ -345,7 +345,7 @@ def test_looking_for_a_picture_chooses_by_it(parts: FakeParts, view: CoverageVie
     report = select(parts, quiet, budget=8, like=[str(picture)], dry_run=True)
     assert report.strategy == "targeted"
     (query,) = query_vectors(parts.embedder(), [str(picture)])
-    similar = view.production.vectors @ query
+    similar = view.production.vectors[:] @ query
     best = np.flatnonzero(similar >= np.quantile(similar, 0.5))
     seqs = set(view.production.seq[best].tolist())
     train = [item.frame for item in report.chosen if item.purpose == "train"]

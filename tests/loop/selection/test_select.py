@@ -198,8 +198,7 @@ def test_so_many_of_a_sequence_and_no_more(analyzed: FakeParts, view: CoverageVi
 def test_without_evaluation_groups_all_is_for_training_and_the_other_way_round(
     role: Role, purpose: str, said: str, analyzed: FakeParts, view: CoverageView
 ) -> None:
-    rows = [replace(row, role=role) for row in view.frames]
-    all_one = replace(view, frames=rows)
+    all_one = replace(view, in_pool=np.full(len(view.production), role == Role.POOL))
     report = select_from(analyzed.project, all_one, Request(12, "hybrid", dry_run=True))
     assert {item.purpose for item in report.chosen} == {purpose}
     assert report.lines()[1].startswith(said)
@@ -211,9 +210,9 @@ def test_one_camera_day_and_frames_that_are_used_up_are_told(
     monkeypatch.setattr(
         selecting, "stored_clusters", lambda engine, embedder, rows: np.arange(len(rows)) // 3
     )
-    one = [replace(row, role=Role.POOL) for row in view.frames]
     group = np.zeros_like(view.production.group)
-    single = replace(view, frames=one, production=replace(view.production, group=group))
+    production = replace(view.production, group=group)
+    single = replace(view, in_pool=np.ones(len(group), np.bool_), production=production)
     report = select_from(analyzed.project, single, Request(12, "random", dry_run=True))
     assert report.lacking == [
         "no evaluation frames: the one camera-day so far is in the pool; more come with more camera-days"

@@ -10,7 +10,13 @@ import yaml
 from loop.base.errors import ConfigError
 from loop.math.coverage.facets import measured_facets, prompt_facet
 from loop.math.coverage.frame_arrays import Named
-from loop.math.coverage.prompts import Assignment, assign, option_vectors, smooth_by_sequence
+from loop.math.coverage.prompts import (
+    Assignment,
+    assign,
+    option_vectors,
+    similarities,
+    smooth_by_sequence,
+)
 from loop.settings.conditions import Bin, PromptGroup, load_conditions, parse_conditions
 
 TIME = PromptGroup("time", ("day", "night"), (("by day",), ("at night", "in the dark")), none_below=0.6)
@@ -104,6 +110,17 @@ def test_unreadable_files_are_said(tmp_path: Path) -> None:
         load_conditions(bad)
 
 
+def asked(
+    images: np.ndarray,
+    group: PromptGroup,
+    unlike: np.ndarray | None = None,
+    scale: float = 10,
+    texts: dict[str, Any] = TEXTS,
+) -> Assignment:
+    similar = similarities(images.astype(np.float32), option_vectors(group, texts))
+    return assign(similar, group, scale, unlike)
+
+
 def test_prompts_of_an_option_are_averaged() -> None:
     day, night = option_vectors(TIME, TEXTS)
     np.testing.assert_allclose(day, [1, 0, 0])
@@ -112,7 +129,7 @@ def test_prompts_of_an_option_are_averaged() -> None:
 
 def test_assignment_by_hand_with_none_of_these() -> None:
     images = np.array([[1, 0, 0], [0, 1, 0], [0.7, 0.714, 0]], dtype=np.float32)
-    found = assign(images, TIME, TEXTS, logit_scale=10)
+    found = asked(images, TIME)
     assert found.option.tolist() == [0, 1, -1], "the third is neither: both near .5"
     night = 1.8 / np.hypot(1.8, 0.6)
     assert found.probability[0, 0] == pytest.approx(1 / (1 + np.exp(-10)), rel=1e-5)
@@ -122,13 +139,13 @@ def test_assignment_by_hand_with_none_of_these() -> None:
 def test_a_background_takes_what_is_nearer_to_it() -> None:
     group = PromptGroup("time", TIME.options, TIME.prompts, none_below=0.0, background=("anything",))
     images = np.array([[0, 0, 1], [1, 0, 0]], dtype=np.float32)
-    assert assign(images, group, TEXTS, logit_scale=10).option.tolist() == [-1, 0]
+    assert asked(images, group).option.tolist() == [-1, 0]
 
 
 def test_of_an_unlike_frame_texts_say_nothing_however_near_they_are() -> None:
     images = np.array([[1, 0, 0], [0, 1, 0]], dtype=np.float32)
     lenient = PromptGroup("time", TIME.options, TIME.prompts, none_below=0.0)
-    found = assign(images, lenient, TEXTS, logit_scale=10, unlike=np.array([False, True]))
+    found = asked(images, lenient, np.array([False, True]))
     assert found.option.tolist() == [0, -1]
     assert found.probability[1].tolist() == [0, 0]
 
@@ -136,7 +153,7 @@ def test_of_an_unlike_frame_texts_say_nothing_however_near_they_are() -> None:
 @pytest.mark.parametrize(("strange", "option"), [(1, 0), (2, -1)])
 def test_a_sequence_of_mostly_unlike_frames_is_none_of_these(strange: int, option: int) -> None:
     images = np.tile(np.array([[1, 0, 0]], dtype=np.float32), (3, 1))
-    alone = assign(images, TIME, TEXTS, logit_scale=10, unlike=np.arange(3) < strange)
+    alone = asked(images, TIME, np.arange(3) < strange)
     assert smooth_by_sequence(alone, TIME, np.zeros(3, np.int64)).option.tolist() == [option] * 3
 
 
@@ -147,8 +164,8 @@ def test_exchanging_two_texts_exchanges_their_shares() -> None:
     ) + 0.05 * rng.normal(size=(40, 3))
     swapped = TEXTS | {"by day": TEXTS["at night"], "at night": TEXTS["by day"]}
     group = PromptGroup("time", ("day", "night"), (("by day",), ("at night",)))
-    assert np.bincount(assign(images.astype(np.float32), group, TEXTS, 100).option).tolist() == [30, 10]
-    assert np.bincount(assign(images.astype(np.float32), group, swapped, 100).option).tolist() == [10, 30]
+    assert np.bincount(asked(images, group, scale=100).option).tolist() == [30, 10]
+    assert np.bincount(asked(images, group, scale=100, texts=swapped).option).tolist() == [10, 30]
 
 
 def test_a_sequence_decides_together() -> None:

@@ -30,6 +30,7 @@ def side(*shots: Shot) -> Side:
         sequence=[shot.sequence for shot in shots],
         captured_at=np.array(seconds),
         group=np.array([shot.day for shot in shots]),
+        unlike=np.zeros(len(shots), np.bool_),
         unknown="?",
     )
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from loop.math.coverage.facets import UNKNOWN, Facet, by_daypart, metadata_facet
 from loop.math.coverage.frame_arrays import Named
@@ -17,7 +18,7 @@ from loop.math.coverage.gaps import (
 )
 from loop.math.coverage.overlap import merge_overlapping
 from loop.math.coverage.strata import strata_of
-from loop.math.statistics.bootstrap import resampling
+from loop.math.statistics.bootstrap import Resampling, resampling
 
 
 def candidate(name: str, inside: np.ndarray, training_share: float = 0.0, **more: object) -> Candidate:
@@ -111,16 +112,21 @@ def test_the_blinder_of_two_equal_gaps_comes_first() -> None:
     assert [gap.name for gap in gaps] == ["unseen", "seen"]
 
 
+def interval(draws: Resampling, inside: NDArray[np.bool_]) -> tuple[float, float]:
+    hits, totals = draws.counts(inside), draws.counts(np.ones(len(inside), np.bool_))
+    ((low, high),) = draws.intervals(hits[None], totals[None])
+    return float(low), float(high)
+
+
 def test_interval_resamples_groups_not_frames() -> None:
-    known = np.ones(1000, dtype=bool)
     one_camera_day = np.repeat(np.arange(10), 100)
     inside = one_camera_day == 3
-    low, high = resampling(one_camera_day, seed=0).interval(inside, known)
+    low, high = interval(resampling(one_camera_day, seed=0), inside)
     assert low == 0.0
     assert high > 0.25
-    low, high = resampling(np.arange(1000), seed=0).interval(inside, known)
+    low, high = interval(resampling(np.arange(1000), seed=0), inside)
     assert 0.07 < low < 0.1 < high < 0.13
-    assert resampling(np.zeros(1000, dtype=np.int64), seed=0).interval(inside, known) == (0.0, 1.0)
+    assert interval(resampling(np.zeros(1000, dtype=np.int64), seed=0), inside) == (0.0, 1.0)
     assert resampling(np.arange(20_000), seed=0).times.shape == (200, 20_000)
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from loop.math.coverage.region_matching import SAME_REGION, KnownRegion, keys_of_regions
-from loop.math.coverage.regions import Region, TrainingSet, find_regions, measure_novelty
+from loop.math.coverage.regions import Region, TrainingSet, find_regions, measure_novelty, nearest_of
 from tests.loop.math.coverage.worlds import World, make_world
 
 SEEDS = pytest.mark.parametrize("seed", range(5))
@@ -24,7 +24,9 @@ def unit(*values: float) -> NDArray[np.float32]:
 
 def regions_by_kind(world: World) -> dict[int, Region]:
     """The largest region of each planted kind."""
-    novelty, training = measure_novelty(world.production, world.training, world.search)
+    novelty, training = measure_novelty(
+        world.production, world.training, nearest_of(world.production, world.training, world.search, 5)
+    )
     found: dict[int, Region] = {}
     for region in find_regions(world.production, novelty, training, world.sequence):
         found.setdefault(int(np.bincount(world.kind[region.rows], minlength=4).argmax()), region)

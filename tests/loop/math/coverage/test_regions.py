@@ -12,6 +12,7 @@ from loop.math.coverage.regions import (
     TrainingSet,
     find_regions,
     measure_novelty,
+    nearest_of,
     region_candidates,
 )
 from tests.loop.math.coverage.worlds import KINDS, World, constant_search, make_world
@@ -19,8 +20,16 @@ from tests.loop.math.coverage.worlds import KINDS, World, constant_search, make_
 SEEDS = pytest.mark.parametrize("seed", range(5))
 
 
+def novelty_of(
+    world: World, search: Search | None = None, training: TrainingSet | None = None
+) -> tuple[Novelty, Novelty]:
+    known = training or world.training
+    nearest = nearest_of(world.production, known, search or world.search, 5)
+    return measure_novelty(world.production, known, nearest)
+
+
 def explore(world: World, search: Search | None = None) -> tuple[Novelty, list[Region]]:
-    novelty, training = measure_novelty(world.production, world.training, search or world.search)
+    novelty, training = novelty_of(world, search)
     return novelty, find_regions(world.production, novelty, training, world.sequence)
 
 
@@ -38,7 +47,7 @@ def test_planted_gaps_are_the_largest_regions(seed: int) -> None:
 @SEEDS
 def test_fog_is_found_although_a_global_limit_misses_it(seed: int) -> None:
     world = make_world(seed, kinds=(2,))
-    novelty, training = measure_novelty(world.production, world.training, world.search)
+    novelty, training = novelty_of(world)
     fog = world.kind == 2
     everywhere = np.quantile(training.distance, 0.99)
     assert (novelty.distance[fog] > everywhere).mean() < 0.2
@@ -79,7 +88,8 @@ def test_novelty_by_hand_on_a_circle() -> None:
         best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(similarity, best, axis=1), training.ids[best]
 
-    novelty, own = measure_novelty(on_circle([90, 2.5]), training, search, k=1)
+    asked = on_circle([90, 2.5])
+    novelty, own = measure_novelty(asked, training, nearest_of(asked, training, search, 1), k=1)
     one_degree, far, near = (2 * np.sin(np.radians(d / 2)) for d in (1, 85, 0.5))
     np.testing.assert_allclose(own.distance, one_degree, rtol=0.02)
     np.testing.assert_allclose(novelty.distance, [far, near], rtol=0.02)
@@ -90,8 +100,8 @@ def test_novelty_by_hand_on_a_circle() -> None:
 def test_a_burst_of_the_same_picture_does_not_make_its_surroundings_novel() -> None:
     world = make_world(0, kinds=())
     alone = TrainingSet(world.training.ids, world.training.vectors, np.full(len(world.training.ids), -1))
-    grouped, _ = measure_novelty(world.production, world.training, world.search)
-    naive, _ = measure_novelty(world.production, alone, world.search)
+    grouped, _ = novelty_of(world)
+    naive, _ = novelty_of(world, training=alone)
     ordinary = np.median(naive.ratio)
     assert np.median(grouped.ratio) == pytest.approx(1, abs=0.15)
     assert ordinary > 1.5
@@ -105,7 +115,7 @@ def test_ids_outside_the_training_set_are_no_neighbors() -> None:
         similarity[:, -1], ids[:, -1] = -1, -1
         return similarity, ids
 
-    novelty, _ = measure_novelty(world.production, world.training, strangers_first)
+    novelty, _ = novelty_of(world, strangers_first)
     assert np.isfinite(novelty.ratio).all()
     assert novelty.novel[world.kind == 3].all()
 
@@ -113,14 +123,14 @@ def test_ids_outside_the_training_set_are_no_neighbors() -> None:
 def test_no_training_set_is_said() -> None:
     nothing = TrainingSet(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     with pytest.raises(ValueError, match="expected at least one embedded training frame, got none"):
-        measure_novelty(np.eye(4, dtype=np.float32), nothing, constant_search)
+        nearest_of(np.eye(4, dtype=np.float32), nothing, constant_search, 5)
 
 
 def test_prompts_are_compared_with_the_average_frame() -> None:
     average = np.tile([1.0, 0, 0, 0], (50, 1)).astype(np.float32)
     members = np.tile([0.8, 0.6, 0, 0], (5, 1)).astype(np.float32)
     prompts = [("always", np.eye(4)[0]), ("night", np.eye(4)[1]), ("fog", np.eye(4)[2])]
-    near = nearest_prompts(members, np.concatenate([average, members]), prompts)
+    near = nearest_prompts(members, np.concatenate([average, members]).mean(axis=0), prompts)
     assert [name for name, _ in near] == ["night"]
     assert near[0][1] == pytest.approx(0.6 * 50 / 55)
 
@@ -137,7 +147,7 @@ def test_regions_alone_rank_a_planted_gap_first() -> None:
 
 def test_region_is_named_by_the_nearest_prompt() -> None:
     world = make_world(0, kinds=(1,))
-    novelty, training = measure_novelty(world.production, world.training, world.search)
+    novelty, training = novelty_of(world)
     night = world.production[world.kind == 1].mean(axis=0) - world.production[world.kind == 0].mean(axis=0)
     prompts = [("night", night / np.linalg.norm(night)), ("day", -night / np.linalg.norm(night))]
     regions = find_regions(world.production, novelty, training, world.sequence, prompts)
@@ -148,7 +158,7 @@ def test_region_is_named_by_the_nearest_prompt() -> None:
 
 def test_region_is_named_by_the_camera_it_comes_from() -> None:
     world = make_world(0, kinds=(3,))
-    novelty, training = measure_novelty(world.production, world.training, world.search)
+    novelty, training = novelty_of(world)
     cameras = [f"cam-{number}" for number in world.camera]
     tags = {"camera": cameras, "site": ["yard"] * len(cameras)}
     regions = find_regions(world.production, novelty, training, world.sequence, tags=tags)
@@ -166,6 +176,6 @@ def test_a_tag_tells_only_what_is_seldom_elsewhere() -> None:
 def test_a_training_set_of_one_sequence_still_has_a_scale() -> None:
     world = make_world(0)
     one = TrainingSet(world.training.ids, world.training.vectors, np.zeros(len(world.training.ids), np.int64))
-    novelty, _ = measure_novelty(world.production, one, world.search)
+    novelty, _ = novelty_of(world, training=one)
     assert novelty.novel[world.kind == 3].all()
     assert np.isfinite(novelty.ratio).all()
