@@ -124,6 +124,13 @@ def labels(
     return {row.frame: _label_row(row) for part in parts for row in session.execute(part)}
 
 
+def labeled_ids(session: Session, purpose: str) -> list[int]:
+    """Frames with a label for this purpose, ascending."""
+    return list(
+        session.execute(_matching(select(Label.frame), None, purpose, None).order_by(Label.frame)).scalars()
+    )
+
+
 def count_labels(
     session: Session, since: datetime | None = None, purpose: str | None = None, source: str | None = None
 ) -> int:

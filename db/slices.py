@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from db.errors import StateError
-from db.sql import Change, changed_rows, in_chunks, insert_new, table_of, upsert
+from db.sql import Change, changed_rows, in_chunks, in_parts, insert_new, table_of, upsert
 from db.states import SliceKind
 from db.tables import Frame, Slice, SliceCount, SliceMember, utcnow
 
@@ -23,6 +23,7 @@ NAME_LENGTH = 200
 ENOUGH = 0.1
 """By so much of itself a strength differs before it is written anew."""
 WRITTEN_AT_ONCE = 20_000
+DIRECT = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +221,7 @@ def record_members(
             SliceMember.frame.in_(chunk),
         )
         session.execute(delete(SliceMember).where(*where))
-    fresh = np.flatnonzero(~same)
-    for start in range(0, len(fresh), WRITTEN_AT_ONCE):
-        rows = fresh[start : start + WRITTEN_AT_ONCE]
-        values = zip(frames[rows].tolist(), strength[rows].tolist(), strict=True)
-        own = {"producer": producer, "slice_id": slice_id}
-        upsert(session, SliceMember, [own | {"frame": seq, "strength": value} for seq, value in values])
+    add_members(session, producer, slice_id, Members(frames[~same], strength[~same]))
     kept = left & ~gone
     if not kept.any():
         return Members(frames, np.where(same, was, strength))
@@ -233,6 +229,22 @@ def record_members(
     order = np.argsort(every, kind="stable")
     stays = np.concatenate([known.strength[kept], np.where(same, was, strength)])
     return Members(every[order], stays[order])
+
+
+def add_members(session: Session, producer: int, slice_id: int, new: Members) -> None:
+    """These frames show the slice too."""
+    own = {"producer": producer, "slice_id": slice_id}
+    for start in range(0, len(new.frames), WRITTEN_AT_ONCE):
+        part = slice(start, start + WRITTEN_AT_ONCE)
+        values = zip(new.frames[part].tolist(), new.strength[part].tolist(), strict=True)
+        upsert(session, SliceMember, [own | {"frame": seq, "strength": value} for seq, value in values])
+
+
+def any_members(session: Session, frames: Ids) -> Ids:
+    """Those of these frames that show any slice."""
+    statement = select(SliceMember.frame).distinct()
+    parts = in_parts(statement, SliceMember.frame, frames.tolist())
+    return np.array([seq for part in parts for seq in session.execute(part).scalars()], np.int64)
 
 
 def forget_members(session: Session, frames: Ids) -> None:
@@ -264,12 +276,30 @@ def record_counts(session: Session, counts: Counts, before: Counts | None = None
 
 
 def add_counts(session: Session, counts: Counts) -> None:
-    """Adds to what is counted: frames that came in."""
+    """Adds frames that came in to what is counted of them."""
     table = table_of(SliceCount)
     summed = ("known", "inside", "confidence", "expected_loss")
-    _upsert_counts(
-        session, counts, np.arange(len(counts.group)), lambda new: {n: table.c[n] + new[n] for n in summed}
-    )
+
+    def more(new: Any) -> dict[str, Any]:
+        return {name: table.c[name] + new[name] for name in summed}
+
+    _upsert_counts(session, counts, np.arange(len(counts.group)), more)
+    _know_as_facets_do(session, np.unique(counts.group))
+
+
+def _know_as_facets_do(session: Session, groups: Ids) -> None:
+    """Of an option as many frames are known as of its facet, whether or not some of them show it."""
+    facet, own = aliased(SliceCount), table_of(SliceCount)
+    options = session.execute(select(Slice.id, Slice.parent_id).where(Slice.parent_id.is_not(None))).all()
+    of_facet: dict[int | None, list[int]] = {}
+    for number, parent in options:
+        of_facet.setdefault(parent, []).append(number)
+    for parent, numbers in of_facet.items():
+        known = select(facet.known).where(facet.slice_id == parent, facet.group_id == own.c.group_id)
+        for chunk in in_chunks(groups.tolist()):
+            rows = update(SliceCount).where(SliceCount.slice_id.in_(numbers), SliceCount.group_id.in_(chunk))
+            counted = func.coalesce(known.scalar_subquery(), SliceCount.known)
+            session.execute(rows.values(known=counted), execution_options=DIRECT)
 
 
 def _pairs(counts: Counts) -> Ids:

@@ -21,8 +21,8 @@ from demo.deployed import deployed_weights
 from demo.plan import DemoError, Plan
 from demo.scoring import HeldOutSet, Score, load_tests, score
 from demo.world import rendered
-from loop.analysis.analyze import analyze
 from loop.gaps import coverage_view
+from loop.gaps.arrivals import analyze
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
 from loop.labeling.pull import pull

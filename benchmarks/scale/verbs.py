@@ -17,8 +17,7 @@ from starlette.testclient import TestClient
 from connectors.ports import Detector, Embedder
 from connectors.times import camera_day
 from db.states import Role
-from loop.analysis import analyze as analysis
-from loop.gaps import coverage_view
+from loop.gaps import arrivals, coverage_view
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest import ingest as ingestion
 from loop.ingest.camera_days import evaluation_role
@@ -113,7 +112,7 @@ def ingest(parts: Parts) -> int:
 
 def analyze(parts: Parts) -> int:
     """How many frames were analyzed. Brings every derived fact up to date, near-duplicates too."""
-    report = analysis.analyze(parts, quiet)
+    report = arrivals.analyze(parts, quiet)
     if report.failures or report.busy:
         raise RuntimeError(f"expected every frame to be analyzed, got {report}")
     return report.analyzed

@@ -50,12 +50,13 @@ class Kind:
 @dataclass
 class AnalyzeReport:
     """analyzed: frames looked at. unreadable: frames whose stored file cannot be decoded. failures:
-    producer kind -> why it stopped.
+    producer kind -> why it stopped. frames: ids of those looked at.
 
     busy: another process is analyzing; nothing was done.
     """
 
     analyzed: int = 0
+    frames: list[int] = field(default_factory=list)
     unreadable: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     busy: bool = False
@@ -120,6 +121,7 @@ def _work_off(project: Project, kinds: list[Kind], report: AnalyzeReport, progre
             unreadable.update(frame.seq for frame in damaged)
             kinds = _analyze_batch(engine, kinds, todo, images, report)
             report.analyzed += len(frames) - len(damaged)
+            report.frames += [frame.seq for frame, image in images.items() if image is not None]
             progress(report.analyzed, total, "frames")
 
 

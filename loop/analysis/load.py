@@ -57,6 +57,12 @@ class StoredFacts:
         found: Bools = self.frames["role"][_places(self.frames, seqs)] == ROLES.index(Role.POOL)
         return found
 
+    def beside(self, production: Ints, seqs: Ints) -> Ints:
+        """Those of `production` that are of the same camera-days as some of `seqs`, ascending."""
+        group = self.frames["group"][_places(self.frames, production)]
+        days = np.unique(self.frames["group"][_places(self.frames, seqs)])
+        return production[np.isin(group, days)]
+
     def embedded(self, seqs: Ints) -> Ints:
         """Those of these frames that the embedder has seen."""
         return seqs[_among(seqs, self.vectors)]

@@ -72,10 +72,10 @@ def ingest(
 @app.command(epilog="Example: fieldloop analyze")
 def analyze(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Embed, detect and measure every frame that the current models have not seen."""
-    from loop.analysis import analyze as analysis
+    from loop.gaps import arrivals
 
     with progress_bar("analyze") as progress:
-        report = analysis.analyze(opened(project), progress)
+        report = arrivals.analyze(opened(project), progress)
     if report.busy:
         fail("another process is analyzing this project; it will do this work", BUSY)
     emit(

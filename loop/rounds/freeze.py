@@ -13,7 +13,6 @@ from db.frames import FrameRow, frames
 from db.labels import LabelRow, labels
 from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
 from db.states import Origin
-from loop.analysis import analyze as analysis
 from loop.analysis.near_duplicates import leak_groups
 from loop.analysis.producers import backlog_of
 from loop.base.errors import PurposeError, Waiting
@@ -22,6 +21,7 @@ from loop.datasets.export import export_yolo, validate_export
 from loop.datasets.freeze import Manifest, freeze, summary
 from loop.datasets.imported import DatasetError
 from loop.datasets.units import Item, split_groups
+from loop.gaps import arrivals
 from loop.gaps.coverage_view import CoverageView
 from loop.math.boxes.matching import with_class_ids
 from loop.project.project import Project
@@ -54,7 +54,7 @@ def ensure_analyzed(parts: Parts, row: RoundRow, progress: Progress, analyze: bo
     """
     if not backlog_of(parts, row.created_at).waiting:
         return
-    report = analysis.analyze(parts, progress) if analyze else None
+    report = arrivals.analyze(parts, progress) if analyze else None
     if report is not None and report.failures:
         raise ModelError("; ".join(f"{kind}: {why}" for kind, why in report.failures.items()))
     if backlog_of(parts, row.created_at).waiting:

@@ -21,7 +21,8 @@ from loop.base.arrays import Bools, Reals
 from loop.base.errors import RoundError
 from loop.base.files import chunked, load_image
 from loop.gaps.coverage_view import CoverageView
-from loop.gaps.slices import ORDINARY, class_slices, producer_of
+from loop.gaps.shown import producer_of
+from loop.gaps.slices import ORDINARY, class_slices
 from loop.math.boxes.matching import Truth, truth_of, with_class_ids
 from loop.math.evaluation.ap import match_all
 from loop.math.evaluation.gate import GateSettings, Latency, Verdict, judge

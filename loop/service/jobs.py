@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from apscheduler.triggers.base import BaseTrigger
 
 from connectors.ports import Progress
-from loop.analysis.analyze import analyze
 from loop.base.errors import ProjectError
+from loop.gaps.arrivals import analyze
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
 from loop.labeling.pull import anything_to_pull, pull

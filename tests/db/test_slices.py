@@ -157,7 +157,9 @@ def test_counts_of_a_group_take_the_place_of_what_was_counted_before(engine: Eng
             ]
         )
         assert stored.confidence.tolist() == [float(each) / 2 for each in stored.inside]
-        add_counts(session, counts([(groups[0], night, 2, 1), (groups[1], night, 3, 0)]))
+        add_counts(
+            session, counts([(groups[0], facet, 2, 2), (groups[0], night, 2, 1), (groups[1], facet, 3, 3)])
+        )
         added = load_counts(session)
         of_night = added.slice_id == night
         assert (added.known[of_night].tolist(), added.inside[of_night].tolist()) == ([11, 9], [4, 1])

@@ -155,7 +155,7 @@ def compare(
     production, training = known.production, known.training
     members = TrainingSet(training.seq, training.vectors, training.sequence)
     novelty, own = measure_novelty(production.vectors, members, nearest, settings.neighbors)
-    facets = _facets(known, words, settings, local)
+    facets = facets_of(production, training, words, settings, local)
     named = _named_vectors(words)
     regions = (
         slices.identify(
@@ -223,8 +223,11 @@ def _missed(known: Evidence, rows: NDArray[np.integer]) -> Reals:
     return missed_objects(known.boxes.scores, objects[rows])
 
 
-def _facets(known: Evidence, words: Words, settings: GapSettings, local: tzinfo) -> list[Facet]:
-    production, training, conditions = known.production, known.training, words.conditions
+def facets_of(
+    production: Side, training: Side, words: Words, settings: GapSettings, local: tzinfo
+) -> list[Facet]:
+    """Every way of dividing the frames of both sides that the settings ask for."""
+    conditions = words.conditions
     found: list[Facet] = []
     if settings.metadata:
         found += [

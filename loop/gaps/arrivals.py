@@ -1,0 +1,61 @@
+"""Frames that come in: analyzed, and counted with the slices that they show."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from connectors.ports import Progress, Purpose
+from connectors.times import zone
+from db.engine import read
+from db.labels import labeled_ids
+from loop.analysis import analyze as analysis
+from loop.analysis import producers
+from loop.analysis.analyze import AnalyzeReport
+from loop.analysis.load import StoredFacts, load_frame_boxes, load_side, nearest, open_facts, unlike_of
+from loop.base.arrays import Ints
+from loop.gaps import slices
+from loop.gaps.coverage_view import gap_settings
+from loop.gaps.shown import Described
+from loop.gaps.words import stored_words
+from loop.math.coverage.comparison import Words, facets_of
+from loop.math.coverage.frame_arrays import Side
+from loop.project.wiring import Parts
+
+
+def analyze(parts: Parts, progress: Progress) -> AnalyzeReport:
+    """Computes what the current models have not computed yet. What came in since a comparison is
+    told how novel it is, and counted with the slices that it shows.
+    """
+    report = analysis.analyze(parts, progress)
+    if report.frames and not report.failures:
+        _count(parts, np.array(sorted(report.frames), dtype=np.int64), progress)
+    return report
+
+
+def _count(parts: Parts, seqs: Ints, progress: Progress) -> None:
+    project, made = parts.project, producers.producers(parts)
+    if not slices.are_recorded(project, made):
+        return
+    facts = open_facts(project, made)
+    with read(project.engine) as session:
+        training = facts.embedded(np.array(labeled_ids(session, Purpose.TRAIN), dtype=np.int64))
+    production, _ = facts.production()
+    new = np.intersect1d(production, seqs)
+    if not len(training) or not len(new):
+        return
+    nearest(facts, new, training, project.settings.gaps.neighbors, progress)
+    words, around = stored_words(parts, made.embedder), facts.beside(production, new)
+    day = _described(parts, facts, around, training, words)
+    slices.add(project, day.take(np.searchsorted(around, new)), words.conditions, made)
+
+
+def _described(parts: Parts, facts: StoredFacts, seqs: Ints, training: Ints, words: Words) -> Described:
+    """Frames of a sequence decide together, so that all of their camera-days are described."""
+    settings = parts.project.settings
+
+    def side(frames: Ints) -> Side:
+        return load_side(facts, frames, unlike_of(facts, frames, lambda: parts.embedder().unlike))
+
+    here, local = side(seqs), zone(settings.frames.timezone)
+    facets = facets_of(here, side(training), words, gap_settings(settings), local)
+    return Described(seqs, here.group, load_frame_boxes(facts, seqs), parts.project.classes, facets)
