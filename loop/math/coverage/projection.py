@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
@@ -10,6 +11,7 @@ from connectors.ports import Array
 from loop.base.arrays import Ints, Reals
 
 FEW = 10
+BESIDE = 3
 
 
 def project(vectors: Array, seed: int = 0) -> Reals:
@@ -33,18 +35,39 @@ def project(vectors: Array, seed: int = 0) -> Reals:
     return _to_unit_square(np.asarray(plane, dtype=np.float64))
 
 
-def sample_rows(parts: list[Ints], most: int, seed: int = 0) -> list[Ints]:
-    """At most `most` rows of all parts together, sorted: the budget is shared evenly,
-    what a small part does not use goes to the larger.
+def place_beside(vectors: Array, known: Array, plane: Reals) -> Reals:
+    """Places (N, 2) for vectors (N, D) on a map that is there: between the three most similar of
+    its own points, known (K, D) at plane (K, 2), weighted by how similar they are.
     """
-    rng = np.random.default_rng(seed)
+    similar = vectors @ known.T
+    count = min(BESIDE, len(known))
+    near = np.argpartition(-similar, count - 1, axis=1)[:, :count]
+    weight = np.maximum(np.take_along_axis(similar, near, axis=1), 0) + 1e-6
+    places: Reals = (plane[near] * weight[:, :, None]).sum(axis=1) / weight.sum(axis=1, keepdims=True)
+    return places
+
+
+def sample_rows(parts: list[Ints], ids: list[Ints], most: int) -> list[Ints]:
+    """At most `most` rows of all parts together, sorted: the budget is shared evenly,
+    what a small part does not use goes to the larger. ids: of the frames of each part; which are
+    taken depends on them alone, so that most stay when others come in.
+    """
     chosen: list[Ints] = [np.zeros(0, dtype=np.int64)] * len(parts)
     left = most
     for done, index in enumerate(sorted(range(len(parts)), key=lambda i: len(parts[i]))):
         take = min(len(parts[index]), left // (len(parts) - done))
-        chosen[index] = np.sort(rng.choice(parts[index], take, replace=False))
+        chosen[index] = np.sort(parts[index][np.argsort(_mixed(ids[index]), kind="stable")[:take]])
         left -= take
     return chosen
+
+
+def _mixed(ids: Ints) -> NDArray[np.uint64]:
+    """A number for each id that tells nothing of its place (SplitMix64, Steele et al. 2014)."""
+    mixed = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    found: NDArray[np.uint64] = mixed ^ (mixed >> np.uint64(31))
+    return found
 
 
 def _to_unit_square(plane: Reals) -> Reals:

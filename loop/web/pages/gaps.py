@@ -16,16 +16,18 @@ from connectors.files import write_atomically
 from connectors.ports import Box
 from loop.base.arrays import Ints
 from loop.gaps.coverage_view import CoverageView
+from loop.gaps.space_map import SpaceMap, space_map
 from loop.math.boxes.drawn import predicted_boxes
 from loop.math.coverage.facets import UNKNOWN, Facet
 from loop.math.coverage.gaps import Gap
-from loop.math.coverage.projection import project as project_plane
 from loop.math.coverage.projection import sample_rows
 from loop.project.project import Project
 from loop.web.thumbnails import thumbnail
 
 EXAMPLES = 6
 POINTS = 2000
+LOOKED_AT = 1000
+"""So many frames of a gap, the clearest first, are looked through for examples."""
 SHOWN_GAPS = 12
 COLORS = (
     "#e4572e",
@@ -76,13 +78,16 @@ def render(project: Project, view: CoverageView) -> str:
         _card(project.store, view, gap, COLORS[i % len(COLORS)])
         for i, gap in enumerate(view.gaps[:SHOWN_GAPS])
     ]
+    sampled = _sampled(view)
+    found = _map(project, view, sampled)
     return pages.get_template("gaps.html").render(
         name=project.settings.name,
         made=datetime.now(UTC),
         view=view,
         cards=cards,
         facets=_by_name(view.facets),
-        points=_points(view, project.settings.seed),
+        points=_points(view, sampled, found),
+        map=found,
         legend=[(card.gap.name, card.color) for card in cards],
     )
 
@@ -125,8 +130,8 @@ def examples(view: CoverageView, rows: Sequence[int], most: int = EXAMPLES) -> l
 
 def _card(store: Path, view: CoverageView, gap: Gap, color: str) -> GapCard:
     pictures = []
-    for row in examples(view, list(gap.frames)):
-        frame = view.frames[row]
+    rows = examples(view, gap.frames[:LOOKED_AT].tolist())
+    for row, frame in zip(rows, view.frames.take(np.array(rows, dtype=np.int64)), strict=True):
         when = f"{frame.captured_at:%Y-%m-%d %H:%M}" if frame.captured_at else ""
         pictures.append((thumbnail(store / frame.path, _boxes(view, row)), f"{frame.camera} {when}".strip()))
     scale = (
@@ -139,18 +144,35 @@ def _boxes(view: CoverageView, row: int) -> list[Box]:
     return predicted_boxes(view.detections[row], view.classes)
 
 
-def _points(view: CoverageView, seed: int) -> list[tuple[float, float, str, str]]:
-    """(x, y, color or kind, title) in 0..1000; training first so that gaps lie on top, each frame
-    in its rarest gap.
-    """
-    gap_of = np.where(view.strata.code < SHOWN_GAPS, view.strata.code, -1)
-    named: Ints = np.flatnonzero(gap_of >= 0)
-    parts = sample_rows([np.arange(len(view.training)), np.flatnonzero(gap_of < 0), named], POINTS, seed)
-    training, ordinary, inside = parts
-    vectors = np.concatenate(
-        [view.training.vectors[training], view.production.vectors[np.concatenate([ordinary, inside])]]
-    )
-    plane = project_plane(vectors, seed) * 1000
+def _sampled(view: CoverageView) -> list[Ints]:
+    """Rows of the training set, of ordinary production, and of production in a gap that is shown."""
+    gap_of = _gap_of(view)
+    parts = [np.arange(len(view.training)), np.flatnonzero(gap_of < 0), np.flatnonzero(gap_of >= 0)]
+    seqs = [view.training.seq, *(view.production.seq[rows] for rows in parts[1:])]
+    return sample_rows(parts, seqs, POINTS)
+
+
+def _gap_of(view: CoverageView) -> Ints:
+    """(N,) each production frame's rarest gap among those that are shown, -1 for none."""
+    return np.where(view.strata.code < SHOWN_GAPS, view.strata.code, -1)
+
+
+def _map(project: Project, view: CoverageView, sampled: list[Ints]) -> SpaceMap:
+    training, *production = sampled
+    rows = np.concatenate(production)
+    seqs = np.concatenate([view.training.seq[training], view.production.seq[rows]])
+    frames, first = np.unique(seqs, return_index=True)
+    vectors = np.concatenate([view.training.vectors[training], view.production.vectors[rows]])
+    return space_map(project, view.embedder, frames, vectors[first], project.settings.seed)
+
+
+def _points(view: CoverageView, sampled: list[Ints], found: SpaceMap) -> list[tuple[float, float, str, str]]:
+    """(x, y, color or kind, title) in 0..1000; training first so that gaps lie on top."""
+    training, ordinary, inside = sampled
+    gap_of = _gap_of(view)
+    rows = np.concatenate([ordinary, inside])
+    seqs = np.concatenate([view.training.seq[training], view.production.seq[rows]])
+    plane = found.plane[np.searchsorted(found.frames, seqs)] * 1000
     kinds = [("training", "training set")] * len(training) + [("production", "production")] * len(ordinary)
     kinds += [(COLORS[gap_of[row] % len(COLORS)], view.gaps[gap_of[row]].name) for row in inside]
     return [

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from loop.math.coverage.projection import project, sample_rows
+from loop.math.coverage.projection import place_beside, project, sample_rows
 
 
 def test_the_map_keeps_clusters_apart_and_is_deterministic() -> None:
@@ -31,7 +31,25 @@ def test_few_or_equal_rows_still_have_a_place() -> None:
 
 def test_small_parts_are_kept_whole() -> None:
     parts = [np.arange(5000), np.arange(5000, 5030), np.arange(6000, 9000)]
-    sampled = sample_rows(parts, 1030)
+    sampled = sample_rows(parts, parts, 1030)
     assert [len(rows) for rows in sampled] == [500, 30, 500]
     assert all(np.isin(rows, part).all() for rows, part in zip(sampled, parts, strict=True))
-    assert [len(rows) for rows in sample_rows(parts, 99999)] == [5000, 30, 3000]
+    assert [len(rows) for rows in sample_rows(parts, parts, 99999)] == [5000, 30, 3000]
+
+
+def test_most_of_a_sample_stays_when_frames_come_in() -> None:
+    (before,) = sample_rows([np.arange(10_000)], [np.arange(10_000)], 500)
+    (now,) = sample_rows([np.arange(10_500)], [np.arange(10_500)], 500)
+    assert len(now) == 500
+    assert 450 <= np.isin(now, before).sum() < 500
+    (spread,) = sample_rows([np.arange(10_000)], [np.arange(10_000)], 1000)
+    assert np.bincount(spread // 1000, minlength=10).min() > 70
+
+
+def test_a_new_frame_lies_between_those_it_looks_like() -> None:
+    known = np.eye(4, dtype=np.float32)
+    plane = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    new = np.array([[0, 0, 0, 1], [1, 1, 0, 0]], dtype=np.float32) / np.array([[1], [2**0.5]], np.float32)
+    (alone, between) = place_beside(new, known, plane)
+    np.testing.assert_allclose(alone, [1, 1], atol=1e-4)
+    np.testing.assert_allclose(between, [0.5, 0], atol=1e-4)
