@@ -183,6 +183,14 @@ def members(
     )
 
 
+def members_among(session: Session, producer: int, slice_id: int, frames: Ids) -> Ids:
+    """Those of these frames, ascending, that show the slice."""
+    own = select(SliceMember.frame).order_by(SliceMember.frame)
+    own = own.where(SliceMember.slice_id == slice_id, SliceMember.producer == producer)
+    parts = in_parts(own, SliceMember.frame, frames.tolist())
+    return np.array([seq for part in parts for seq in session.execute(part).scalars()], np.int64)
+
+
 def slices_of(session: Session, frame: int, producers: Iterable[int]) -> dict[int, float]:
     """The slices that a frame shows by these producers, with how clearly."""
     statement = select(SliceMember.slice_id, SliceMember.strength).order_by(SliceMember.slice_id)

@@ -94,7 +94,7 @@ def look_up(parts: Parts) -> int:
     """
     row = rounds.current(parts.project)
     assert row is not None
-    return len(held_out(parts.project, gaps(parts), row).rows)
+    return len(held_out(parts.project, producers(parts), row).rows)
 
 
 def pages(parts: Parts) -> dict[str, Callable[[], int]]:

@@ -13,14 +13,13 @@ from db.engine import read
 from db.frames import FrameRow, frames
 from db.labels import count_labels, labels
 from db.rounds import RoundRow
-from db.slices import SliceRow, members, slices
+from db.slices import SliceRow, members_among, slices
 from db.states import Origin, TaskStatus
 from db.tasks import TaskRow, tasks
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Reals
 from loop.base.errors import RoundError
 from loop.base.files import chunked, load_image
-from loop.gaps.coverage_view import CoverageView
 from loop.gaps.shown import producer_of
 from loop.gaps.slices import ORDINARY, class_slices
 from loop.math.boxes.matching import Truth, truth_of, with_class_ids
@@ -52,7 +51,7 @@ class HeldOut:
 
 def judge_candidate(
     project: Project,
-    view: CoverageView,
+    made: Producers,
     deployed: Detector,
     candidate: Detector,
     row: RoundRow,
@@ -61,7 +60,7 @@ def judge_candidate(
     """Runs both models over the held-out frames, in turns. Raises RoundError when there is nothing
     to judge on.
     """
-    held = held_out(project, view, row)
+    held = held_out(project, made, row)
     before: list[Detections] = []
     after: list[Detections] = []
     for done, chunk in enumerate(chunked(held.rows, CHUNK)):
@@ -91,9 +90,10 @@ def judge_candidate(
     ).with_slices(held.slice_ids)
 
 
-def held_out(project: Project, view: CoverageView, row: RoundRow) -> HeldOut:
-    """Everything labeled for evaluation, with the conditions it is judged under. Raises RoundError
-    when that is nothing.
+def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
+    """Everything labeled for evaluation, with the conditions it is judged under.
+
+    made: those by whose word a frame shows a condition. Raises RoundError when nothing is labeled.
     """
     check_held_out(project)
     with read(project.engine) as session:
@@ -107,7 +107,7 @@ def held_out(project: Project, view: CoverageView, row: RoundRow) -> HeldOut:
             for row in slices(session, ids=[number for number in {*wanted, *drawn.values()} if number])
             if not row.retired_at
         ]
-        conditions = _conditions(session, view.made, held, drawn, known)
+        conditions = _conditions(session, made, held, drawn, known)
     classes = class_slices(known, project.classes)
     names = {row.id: classes.get(row.id, row.name) for row in known}
     probability = np.array([_probability(answered, frame) for frame in held])
@@ -164,7 +164,7 @@ def _conditions(
     }
     for row in known:
         if row.id in drawn.values():
-            inside, _ = members(session, producer_of(row.kind, made), row.id)
+            inside = members_among(session, producer_of(row.kind, made), row.id, seqs)
             by_chance = np.array([drawn.get(frame.seq) == row.id for frame in held])
             found[row.name] = by_chance | np.isin(seqs, inside)
     return {name: mask for name, mask in found.items() if mask.any()}

@@ -32,9 +32,11 @@ from db.rounds import (
     update_progress,
 )
 from db.states import OPEN_ROUNDS, ModelStatus, RoundStatus
+from loop.analysis.producers import producers
 from loop.base.errors import LoopError, ProjectError, RoundError
 from loop.base.lease import exclusive
 from loop.gaps import coverage_view
+from loop.gaps.slices import are_recorded
 from loop.project.project import Project
 from loop.project.weights import check_weights, sync_deployed
 from loop.project.wiring import Parts, check_device, deployed_weights
@@ -295,10 +297,12 @@ def _judge(parts: Parts, row: RoundRow, progress: Progress) -> Next:
     project = parts.project
     with read(project.engine) as session:
         base, candidate = model(session, row.base_model_id), model(session, _set(row.candidate_id))
-    view = coverage_view.build(parts, progress)
+    made = producers(parts)
+    if not are_recorded(project, made):
+        coverage_view.build(parts, progress)
     verdict = judge_candidate(
         project,
-        view,
+        made,
         parts.detector_of(project.root / base.path),
         parts.detector_of(project.root / candidate.path),
         row,

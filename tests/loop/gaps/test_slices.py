@@ -144,7 +144,7 @@ def judged_as(parts: FakeParts) -> dict[int, set[str]]:
     rounds.start(parts)
     opened = rounds.current(project)
     assert opened is not None
-    held = judge.held_out(project, coverage_view.build(parts, quiet), opened)
+    held = judge.held_out(project, coverage_view.build(parts, quiet).made, opened)
     seqs = np.array([row.seq for row in held.rows])
     return {
         number: kinds_of(parts, seqs[held.conditions[name]])
