@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from connectors.ports import Detector, Embedder
 from connectors.times import camera_day
 from db.states import Role
+from loop.analysis.producers import producers
 from loop.gaps import arrivals, coverage_view
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest import ingest as ingestion

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -20,9 +23,10 @@ from db.index import open_index
 from db.neighbors import NearestFrames
 from db.states import Origin, Role
 from loop.analysis.producers import Producers
-from loop.base.arrays import Bools, Ints
+from loop.base.arrays import Bools, Ints, Reals
 from loop.math.boxes.frame_boxes import FrameBoxes
-from loop.math.coverage.frame_arrays import BLOCK, Named, Side, sequences_of
+from loop.math.coverage.frame_arrays import BLOCK, Named, Side, Vectors, blocks, sequences_of
+from loop.math.coverage.prompts import similarities
 from loop.math.coverage.regions import ALIKE, MOST_NEIGHBORS, Near, Nearest
 from loop.project.project import Project
 from samplers.ragged import Ragged
@@ -127,18 +131,43 @@ def unlike_of(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> B
     of those alone of which it is not known yet.
     """
     folder = facts.project.indexes / f"unlike-{facts.made.embedder}"
+    asked = lru_cache(1)(unlike)
+    told = _derived(facts, folder, folder.name, seqs, Column("|i1"), lambda vectors: asked()(vectors))
+    return told.astype(np.bool_)
+
+
+def similarities_of(facts: StoredFacts, vectors: Vectors, texts: Reals) -> Array:
+    """(N, T) float32 cosine of stored vectors and texts (T, D), computed once for each frame as long
+    as the texts are the same. Others are computed anew.
+    """
+    if not isinstance(vectors, StoredVectors):
+        return similarities(vectors, texts)
+    folder = facts.project.indexes / f"texts-{facts.made.embedder}"
+    stamp = hashlib.sha256(texts.astype("<f4").tobytes()).hexdigest()
+    column = Column("<f4", (len(texts),))
+    return _derived(facts, folder, stamp, vectors.seqs, column, lambda part: similarities(part, texts))
+
+
+def _derived(
+    facts: StoredFacts,
+    folder: Path,
+    stamp: str,
+    seqs: Ints,
+    column: Column,
+    of: Callable[[Array], NDArray[Any]],
+) -> NDArray[Any]:
+    """(N, ...) what follows from the vector of each of these frames, kept in a column."""
     with locked(folder):
-        known = Columns(folder, folder.name)
+        known = Columns(folder, f"{stamp} of vectors")
         ids = _ids(known)
         if not np.array_equal(ids, seqs) and len(new := np.setdiff1d(seqs, ids)):
-            vectors, told = StoredVectors(facts.vectors, new), unlike()
-            flags = [told(vectors[start : start + BLOCK]) for start in range(0, len(new), BLOCK)]
+            parts = [of(part) for _, part in blocks(StoredVectors(facts.vectors, new))]
             known.append(
-                {"frame": new, "unlike": np.concatenate(flags)},
-                {"frame": Column("<i8"), "unlike": Column("|i1")},
+                {"frame": new, "value": np.concatenate(parts)}, {"frame": Column("<i8"), "value": column}
             )
     forget_others(folder)
-    return known["unlike"][_places(known, seqs)].astype(np.bool_)
+    values: NDArray[Any] = known["value"][_places(known, seqs)]
+    return values
 
 
 def nearest(facts: StoredFacts, production: Ints, training: Ints, k: int, progress: Progress) -> Nearest:
@@ -169,7 +198,7 @@ class StoredVectors:
     """
 
     def __init__(self, stored: Columns, seqs: Ints) -> None:
-        self._stored, self._size = stored, len(seqs)
+        self._stored, self._size, self.seqs = stored, len(seqs), seqs
         self._places = _places(stored, seqs)
 
     def __len__(self) -> int:

@@ -44,7 +44,7 @@ def _count(parts: Parts, seqs: Ints, progress: Progress) -> None:
     if not len(training) or not len(new):
         return
     nearest(facts, new, training, project.settings.gaps.neighbors, progress)
-    words, around = stored_words(parts, made.embedder), facts.beside(production, new)
+    words, around = stored_words(parts, facts), facts.beside(production, new)
     day = _described(parts, facts, around, training, words)
     slices.add(project, day.take(np.searchsorted(around, new)), words.conditions, made)
 

@@ -18,6 +18,7 @@ from db.labels import LabelRow, labels
 from db.progress import Backlog, count_damaged
 from loop.analysis import producers
 from loop.analysis.load import (
+    StoredFacts,
     StoredRows,
     load_frame_boxes,
     load_side,
@@ -110,7 +111,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     progress(0, 3, "loading frames")
     loaded = _load(parts, progress)
     progress(1, 3, "reading conditions")
-    words = stored_words(parts, loaded.made.embedder)
+    words = stored_words(parts, loaded.facts)
     progress(2, 3, "comparing")
     local = zone(settings.frames.timezone)
     known = slices.known_slices(project, loaded.made.embedder)
@@ -197,8 +198,12 @@ class _Loaded:
     evidence: Evidence
     nearest: Nearest
     in_pool: Bools
-    made: Producers
+    facts: StoredFacts
     backlog: Backlog
+
+    @property
+    def made(self) -> Producers:
+        return self.facts.made
 
 
 def _load(parts: Parts, progress: Progress) -> _Loaded:
@@ -222,7 +227,7 @@ def _load(parts: Parts, progress: Progress) -> _Loaded:
         project.classes,
     )
     near = nearest(facts, production, training, project.settings.gaps.neighbors, progress)
-    return _Loaded(evidence, near, facts.in_pool(production), made, waiting)
+    return _Loaded(evidence, near, facts.in_pool(production), facts, waiting)
 
 
 def _waiting(project: Project, unseen: Ints) -> int:

@@ -4,10 +4,14 @@ comparing needs no model.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from connectors.ports import Embedder
 from db.analysis import producer
 from db.engine import read, write
 from db.sentences import SentenceRow, load_sentences, record_sentences
+from loop.analysis.load import StoredFacts, similarities_of
 from loop.analysis.producers import LOGIT_SCALE, register_embedder
 from loop.math.coverage.comparison import Words
 from loop.project.wiring import Parts, resolve
@@ -21,9 +25,9 @@ def words_of(embedder: Embedder, conditions: Conditions, settings: Settings) -> 
     return _words(conditions, sentences, _read(embedder, sentences), embedder.logit_scale)
 
 
-def stored_words(parts: Parts, embedder: int) -> Words:
-    """By what this embedder once made of each sentence; of those that are new it is asked."""
-    project, settings = parts.project, parts.project.settings
+def stored_words(parts: Parts, facts: StoredFacts) -> Words:
+    """By what the embedder once made of each sentence; of those that are new it is asked."""
+    project, settings, embedder = parts.project, parts.project.settings, facts.made.embedder
     conditions = load_conditions(resolve(project, settings.conditions) if settings.conditions else None)
     sentences = _asked(conditions, settings)
     with read(project.engine) as session:
@@ -37,7 +41,8 @@ def stored_words(parts: Parts, embedder: int) -> Words:
             if register_embedder(session, project, model) == embedder:
                 record_sentences(session, embedder, fresh)
         known |= fresh
-    return _words(conditions, sentences, known, float(scale))
+    words = _words(conditions, sentences, known, float(scale))
+    return replace(words, similar=partial(similarities_of, facts))
 
 
 def _asked(conditions: Conditions, settings: Settings) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from connectors.ports import Array
 from loop.base.arrays import Ints, Reals
 from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.coverage.facets import Facet, by_daypart, measured_facets, metadata_facet, prompt_facet
-from loop.math.coverage.frame_arrays import Named, Side
+from loop.math.coverage.frame_arrays import Named, Side, Vectors
 from loop.math.coverage.gaps import (
     Candidate,
     Gap,
@@ -79,13 +79,14 @@ class Words:
     """The conditions and their sentences as the embedder reads them.
 
     vectors: (D,) unit norm by sentence, empty where prompts are off. logit_scale: the embedder's
-    own. unknown: words it never met.
+    own. unknown: words it never met. similar: (N, T) cosine of vectors (N, D) and texts (T, D).
     """
 
     conditions: Conditions
     vectors: Mapping[str, Array]
     logit_scale: float
     unknown: tuple[str, ...] = ()
+    similar: Callable[[Vectors, Reals], Array] = similarities
 
 
 def as_found(regions: list[Region]) -> list[Region]:
@@ -246,7 +247,7 @@ def facets_of(
 def _assigned(side: Side, groups: Sequence[PromptGroup], words: Words) -> Iterator[Assignment]:
     """One group after another, all in one pass over the vectors."""
     texts = [option_vectors(group, words.vectors) for group in groups]
-    similar = similarities(side.vectors, np.concatenate(texts))
+    similar = words.similar(side.vectors, np.concatenate(texts))
     places = np.cumsum([len(rows) for rows in texts])[:-1]
     for group, own in zip(groups, np.split(similar, places, axis=1), strict=True):
         alone = assign(own, group, words.logit_scale, side.unlike)

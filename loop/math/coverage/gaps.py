@@ -115,10 +115,10 @@ def rank_gaps(
     known: of an imported set that does not say its cameras, the few frames labeled since do not
     speak for all.
     """
-    draws = resampling(group, seed)
+    draws, total = resampling(group, seed), float(confidence.sum())
     shown = [one for one in candidates if one.inside.any()]
     measured = [
-        (one, _gap(one, confidence, draws, (float(low), float(high))))
+        (one, _gap(one, confidence, total, draws, (float(low), float(high))))
         for one, (low, high) in zip(shown, _intervals(shown, draws), strict=True)
     ]
     gaps = [
@@ -239,14 +239,21 @@ def _intervals(candidates: Sequence[Candidate], draws: Resampling) -> Reals:
     return draws.intervals(hits, np.stack([known[id(one.known)] for one in candidates]))
 
 
-def _gap(candidate: Candidate, confidence: Reals, draws: Resampling, interval: tuple[float, float]) -> Gap:
-    """With its frames in no order yet."""
-    inside = candidate.inside & candidate.known
-    share = float(inside.sum() / max(int(candidate.known.sum()), 1))
+def _gap(
+    candidate: Candidate,
+    confidence: Reals,
+    total: float,
+    draws: Resampling,
+    interval: tuple[float, float],
+) -> Gap:
+    """With its frames in no order yet. total: of all confidence."""
+    rows = np.flatnonzero(candidate.inside & candidate.known)
+    share = len(rows) / max(np.count_nonzero(candidate.known), 1)
     deficit = _deficit(candidate, share)
     own = candidate.confidence if candidate.confidence is not None else confidence
-    here = float(own[inside].mean()) if inside.any() else 0.0
-    elsewhere = float(confidence[~inside].mean()) if not inside.all() else here
+    here = float(own[rows].mean()) if len(rows) else 0.0
+    others = len(confidence) - len(rows)
+    elsewhere = (total - float(confidence[rows].sum())) / others if others else here
     drop = float(np.clip((elsewhere - here) / elsewhere, 0, 1)) if elsewhere > 0 else 0.0
     certainty = 1.0 if interval[0] > candidate.training_share else 0.5
     return Gap(
@@ -258,8 +265,8 @@ def _gap(candidate: Candidate, confidence: Reals, draws: Resampling, interval: t
         deficit=deficit,
         confidence_inside=here,
         confidence_elsewhere=elsewhere,
-        frames=np.flatnonzero(inside),
-        groups=int(np.count_nonzero(np.bincount(draws.code[inside]))),
+        frames=rows,
+        groups=int(np.count_nonzero(np.bincount(draws.code[rows]))),
         why=_why(candidate, share, here, elsewhere),
         score=deficit * (SEES_WELL + drop) * certainty * candidate.training_known,
         training_known=candidate.training_known,

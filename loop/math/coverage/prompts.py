@@ -44,12 +44,14 @@ def assign(
     larger one would make every frame sure of something. unlike: (N,) frames that texts say nothing
     of: none of these, whatever text is nearest.
     """
-    logits = logit_scale * similarity.astype(np.float64)
-    probability = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probability /= probability.sum(axis=1, keepdims=True)
+    by_rival = np.ascontiguousarray(similarity.T, dtype=np.float64)  # few rows: their sums are quick
+    by_rival *= logit_scale
+    by_rival -= by_rival.max(axis=0)
+    np.exp(by_rival, out=by_rival)
+    by_rival /= by_rival.sum(axis=0)
     if unlike is not None:
-        probability[unlike] = 0
-    return decide(probability[:, : len(group.options)], group)
+        by_rival[:, unlike] = 0
+    return decide(by_rival[: len(group.options)].T, group)
 
 
 def option_vectors(group: PromptGroup, texts: Mapping[str, Array]) -> Reals:
@@ -67,9 +69,11 @@ def decide(probability: Reals, group: PromptGroup) -> Assignment:
     """The most probable option; none where it is below `none_below`, or the background is more
     probable.
     """
-    best = probability.argmax(axis=1)
-    top = probability[np.arange(len(probability)), best]
-    background = 1 - probability.sum(axis=1)
+    best, top = np.zeros(len(probability), dtype=np.int64), probability[:, 0].copy()
+    for option, column in enumerate(probability.T):
+        best[column > top] = option
+        np.maximum(top, column, out=top)
+    background = 1 - probability.T.sum(axis=0)
     sure = (top >= group.none_below) & (top >= background)
     return Assignment(np.where(sure, best, NONE).astype(np.int64), probability)
 
@@ -80,7 +84,7 @@ def smooth_by_sequence(assignment: Assignment, group: PromptGroup, sequence: Int
 
     Errors on a large share of ordinary frames would otherwise swamp a condition of 3 %.
     """
-    probability = assignment.probability.copy()
+    probability = assignment.probability.copy(order="F")
     shared = sequence >= 0
     if shared.any():
         code = sequence[shared]

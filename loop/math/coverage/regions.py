@@ -347,8 +347,9 @@ def _sequence_codes(sequence: Ints) -> Ints:
 
 
 def _mean_by(vectors: Array, code: Ints) -> Reals:
-    total = np.zeros((int(code.max()) + 1, vectors.shape[1]))
-    np.add.at(total, code, vectors)
+    order = np.argsort(code, kind="stable")
+    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
+    total = np.add.reduceat(vectors[order], starts, axis=0, dtype=np.float64)
     return total / np.bincount(code)[:, None]
 
 
