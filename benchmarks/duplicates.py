@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from db.analysis import producer_id
+from db.analysis import await_clusters, producer_id
 from db.engine import open_database, write
 from db.frames import group_id
 from db.sql import insert_new
@@ -227,6 +227,7 @@ def _add(
             for i, row in enumerate(rows)
         ]
         insert_new(session, Embedding, facts)
+        await_clusters(session, embedder, [row["seq"] for row in rows])
 
 
 def _frame(seq: int, name: str, group: int, burst: int, day: int, embedder: int) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from connectors.ports import Array, Detections
 from db.errors import StateError
 from db.frames import FrameRow, frame_row, frame_select
-from db.sql import changed_rows, in_chunks, in_parts, insert_new
-from db.tables import Base, Detection, Embedding, Frame, Measurement, Producer
+from db.sql import changed_rows, in_chunks, in_parts, insert_new, insert_selected
+from db.tables import Base, Detection, Embedding, Frame, Measurement, NearDuplicate, Producer, Unclustered
 
 Ids = NDArray[np.int64]
 CHUNK = 4096
@@ -95,7 +95,9 @@ def work_list(session: Session, kind: str, producer_id: int, limit: int) -> list
 
 def work_count(session: Session, kind: str, producer_id: int) -> int:
     """How many frames this producer has yet to see."""
-    return session.execute(select(func.count()).where(_marker(kind) != producer_id)).scalar_one()
+    marker = _marker(kind)
+    stale = or_(marker < producer_id, marker > producer_id)
+    return session.execute(select(func.count()).select_from(Frame).where(stale)).scalar_one()
 
 
 def reuse_facts(session: Session, kind: str, producer_id: int) -> int:
@@ -106,8 +108,11 @@ def reuse_facts(session: Session, kind: str, producer_id: int) -> int:
     """
     marker, table = _marker(kind), FACTS[kind]
     known = select(table.frame).where(table.frame == Frame.seq, table.producer == producer_id).exists()
-    stale = update(Frame).where(marker > 0, marker != producer_id, known)
-    return changed_rows(session.execute(stale.values({marker.key: producer_id}), execution_options=_DIRECT))
+    changed = 0
+    for stale in (marker.between(1, producer_id - 1), marker > producer_id):
+        marked = update(Frame).where(stale, known).values({marker.key: producer_id})
+        changed += changed_rows(session.execute(marked, execution_options=_DIRECT))
+    return changed
 
 
 def record_embeddings(session: Session, producer: int, seqs: Sequence[int], vectors: Array) -> None:
@@ -123,6 +128,20 @@ def record_embeddings(session: Session, producer: int, seqs: Sequence[int], vect
         )
     _check_length(session, producer, vectors.shape[1])
     _record(session, "embedder", producer, seqs, [{"vector": _bytes(vector, "<f2")} for vector in vectors])
+    await_clusters(session, producer, seqs)
+
+
+def await_clusters(session: Session, producer: int, seqs: Iterable[int]) -> None:
+    """Notes which of these frames, that have a vector by this producer, are in no cluster of
+    near-duplicates yet.
+    """
+    same = (NearDuplicate.frame == Frame.seq, NearDuplicate.producer == producer)
+    lacking = select(literal(producer), Frame.camera, Frame.seq).where(
+        ~select(NearDuplicate.frame).where(*same).exists()
+    )
+    for chunk in in_chunks(map(int, seqs)):
+        found = lacking.where(Frame.seq.in_(chunk))
+        insert_selected(session, Unclustered, ("producer", "camera", "frame"), found)
 
 
 def record_detections(

@@ -4,23 +4,24 @@ camera.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from db.analysis import count_embeddings
+from db.leaders import Leaders, center_columns, pack_leaders
 from db.sql import changed_rows, in_parts, insert_new_ids, upsert
 from db.states import Role
-from db.tables import CameraThreshold, Embedding, Frame, Group, NearDuplicate
+from db.tables import CameraThreshold, Embedding, Frame, Group, NearDuplicate, Unclustered
 
 Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]
 NO_LEADER = -1
+_DIRECT = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +78,41 @@ class CameraFrames:
 
 @dataclass(frozen=True, eq=False)
 class Clustered:
-    """Frames of one camera with what they get: seq, leader (n,) int64; reach (n,) float64."""
+    """Frames of one camera with what they get: seq, leader (n,) int64; reach (n,) float64.
+
+    leaders: all that the camera has then, new ones last. kept: so many of them are packed already.
+    """
 
     learned: CameraThresholdRow
     seq: Ids
     leader: Ids
     reach: Reals
+    leaders: Leaders
+    kept: int = 0
 
 
 def cameras_waiting(session: Session, producer: int) -> dict[str, int]:
     """How many embedded frames are in no cluster yet, by camera."""
-    done = select(func.coalesce(func.sum(CameraThreshold.frames), 0)).where(
-        CameraThreshold.producer == producer
-    )
-    if session.execute(done).scalar_one() == count_embeddings(session, producer):
-        return {}
-    missing = ~select(NearDuplicate.frame).where(*_same_frame()).exists()
-    counts = select(Frame.camera, func.count()).join(Embedding, Embedding.frame == Frame.seq)
-    counts = (
-        counts.where(Embedding.producer == producer, missing).group_by(Frame.camera).order_by(Frame.camera)
-    )
-    return {camera: count for camera, count in session.execute(counts)}  # noqa: C416
+    counts = select(Unclustered.camera, func.count()).where(Unclustered.producer == producer)
+    found = session.execute(counts.group_by(Unclustered.camera).order_by(Unclustered.camera))
+    return {camera: count for camera, count in found}  # noqa: C416
+
+
+def new_frames(session: Session, producer: int, camera: str) -> tuple[Ids, Ids]:
+    """Embedded frames of the camera that are in no cluster yet: (n,) int64, ascending, and (n,) int64
+    their groups.
+    """
+    columns = select(Frame.seq, Frame.group_id).join(Unclustered, Unclustered.frame == Frame.seq)
+    missing = ~_clustered(Unclustered.frame, producer).exists()
+    waiting = columns.where(Unclustered.producer == producer, Unclustered.camera == camera, missing)
+    return _two(session.execute(waiting.order_by(Frame.seq)).all())
+
+
+def latest_frames(session: Session, producer: int, camera: str, count: int) -> tuple[Ids, Ids]:
+    """So many of the camera's frames in clusters that came last, and their groups, likewise."""
+    columns = select(Frame.seq, Frame.group_id).join(NearDuplicate, NearDuplicate.frame == Frame.seq)
+    known = columns.where(Frame.camera == camera, NearDuplicate.producer == producer)
+    return _two(session.execute(known.order_by(Frame.seq.desc()).limit(count)).all())
 
 
 def thresholds(session: Session, producer: int) -> dict[str, CameraThresholdRow]:
@@ -120,12 +135,12 @@ def threshold(session: Session, producer: int, camera: str) -> CameraThresholdRo
     return CameraThresholdRow(camera, found.threshold, found.learned_from, found.frames)
 
 
-def camera_frames(session: Session, producer: int, camera: str, recent: int | None = None) -> CameraFrames:
-    """Every frame of the camera that this embedder has a vector for.
-
-    recent: only frames in no cluster yet, leaders, and so many of the others that came last.
-    """
-    rows = session.execute(_camera_frames(producer, camera, recent)).all()
+def camera_frames(
+    session: Session, producer: int, camera: str, seqs: Iterable[int] | None = None
+) -> CameraFrames:
+    """Every frame of the camera that this embedder has a vector for, or those of them in `seqs`."""
+    parts = in_parts(_camera_frames(producer, camera), Frame.seq, seqs)
+    rows = [row for part in parts for row in session.execute(part)]
     seconds = np.array(
         [row.captured_at.timestamp() if row.captured_at else np.nan for row in rows], np.float64
     )
@@ -143,7 +158,7 @@ def camera_frames(session: Session, producer: int, camera: str, recent: int | No
     )
 
 
-def _camera_frames(producer: int, camera: str, recent: int | None) -> Select[*tuple[Any, ...]]:
+def _camera_frames(producer: int, camera: str) -> Select[*tuple[Any, ...]]:
     columns = (
         Frame.seq,
         Frame.captured_at,
@@ -155,14 +170,7 @@ def _camera_frames(producer: int, camera: str, recent: int | None) -> Select[*tu
     )
     statement: Select[*tuple[Any, ...]] = select(*columns).join(Group, Group.id == Frame.group_id)
     statement = statement.join(Embedding, and_(Embedding.frame == Frame.seq, Embedding.producer == producer))
-    statement = statement.outerjoin(NearDuplicate, and_(*_same_frame())).where(Frame.camera == camera)
-    if recent is not None:
-        last = select(Frame.seq).join(NearDuplicate, NearDuplicate.frame == Frame.seq)
-        last = last.where(Frame.camera == camera, NearDuplicate.producer == producer)
-        last = last.order_by(Frame.seq.desc()).limit(recent)
-        leads, new = NearDuplicate.leader == Frame.seq, NearDuplicate.leader.is_(None)
-        statement = statement.where(or_(leads, new, Frame.seq.in_(last)))
-    return statement
+    return statement.outerjoin(NearDuplicate, and_(*_same_frame())).where(Frame.camera == camera)
 
 
 def record_clusters(session: Session, producer: int, made: Clustered, before: int) -> bool:
@@ -171,13 +179,17 @@ def record_clusters(session: Session, producer: int, made: Clustered, before: in
 
     before: how many of the camera's frames were in clusters when these were made.
     """
-    if not _move(session, producer, made.learned, before):
+    if not _move(session, producer, made, before):
         return False
     rows = zip(made.seq.tolist(), made.leader.tolist(), made.reach.tolist(), strict=True)
     columns = [
         {"frame": seq, "producer": producer, "leader": leader, "reach": reach} for seq, leader, reach in rows
     ]
     upsert(session, NearDuplicate, columns)
+    pack_leaders(session, producer, made.learned.camera, made.leaders, made.kept)
+    waiting = (Unclustered.producer == producer, Unclustered.camera == made.learned.camera)
+    done = delete(Unclustered).where(*waiting, _clustered(Unclustered.frame, producer).exists())
+    session.execute(done, execution_options=_DIRECT)
     return True
 
 
@@ -193,20 +205,27 @@ def clusters_of(session: Session, producer: int, seqs: Iterable[int] | None = No
     return found[:, 0].astype(np.int64), found[:, 1].astype(np.int64), found[:, 2]
 
 
-def _move(session: Session, producer: int, learned: CameraThresholdRow, before: int) -> bool:
+def _move(session: Session, producer: int, made: Clustered, before: int) -> bool:
     """Compare-and-set of the camera's row."""
+    columns = asdict(made.learned) | center_columns(made.leaders)
     if not before:
-        return bool(insert_new_ids(session, CameraThreshold, [asdict(learned) | {"producer": producer}]))
+        return bool(insert_new_ids(session, CameraThreshold, [columns | {"producer": producer}]))
     row = update(CameraThreshold).where(
-        CameraThreshold.camera == learned.camera,
+        CameraThreshold.camera == made.learned.camera,
         CameraThreshold.producer == producer,
         CameraThreshold.frames == before,
     )
-    return bool(
-        changed_rows(
-            session.execute(row.values(asdict(learned)), execution_options={"synchronize_session": False})
-        )
-    )
+    return bool(changed_rows(session.execute(row.values(columns), execution_options=_DIRECT)))
+
+
+def _two(rows: Sequence[Any]) -> tuple[Ids, Ids]:
+    """Two columns of numbers."""
+    first, second = np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2).T
+    return first, second
+
+
+def _clustered(frame: InstrumentedAttribute[int], producer: int) -> Select[int]:
+    return select(NearDuplicate.frame).where(NearDuplicate.frame == frame, NearDuplicate.producer == producer)
 
 
 def _same_frame() -> tuple[ColumnElement[bool], ColumnElement[bool]]:

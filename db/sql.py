@@ -42,6 +42,14 @@ def insert_one(session: Session, entity: type[Base], **values: Any) -> int | Non
     return next(iter(insert_new_ids(session, entity, [values])), None)
 
 
+def insert_selected(session: Session, entity: type[Base], names: Sequence[str], found: AnySelect) -> None:
+    """Inserts what a statement finds, column by column; what meets a unique constraint is left out.
+
+    The statement needs a WHERE: without one SQLite takes ON CONFLICT for a join.
+    """
+    session.execute(_insert(session, entity).from_select(names, found).on_conflict_do_nothing())
+
+
 def upsert(session: Session, entity: type[Base], rows: Sequence[Row], change: Change | None = None) -> None:
     """Inserts the rows, or overwrites the row with the same primary key. change: what becomes of
     such a row instead, from the columns of the new one.

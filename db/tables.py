@@ -73,6 +73,7 @@ class Base(DeclarativeBase):
     }
 
 
+UNPLACED = "camera = 'unknown' OR captured_at IS NULL"
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -104,13 +105,23 @@ class Frame(Base):
     """One stored image, once per content."""
 
     __tablename__ = "frames"
+    __table_args__ = (
+        Index("ix_frames_group", "group_id", "origin"),  # counted without reading a frame
+        Index(
+            "ix_frames_unplaced",
+            "origin",
+            "seq",
+            sqlite_where=text(UNPLACED),
+            postgresql_where=text(UNPLACED),
+        ),
+    )
 
     seq: Mapped[int] = mapped_column(BigId, primary_key=True)
     content_hash: Mapped[str] = mapped_column(String(64), unique=True)  # sha256 of the file's bytes
     path: Mapped[str] = mapped_column(Text)  # below the project's store, POSIX
     origin: Mapped[str] = mapped_column(String(12))
     split: Mapped[str | None] = mapped_column(String(8))  # train, val or test of an imported dataset
-    group_id: Mapped[int] = mapped_column(ForeignKey("groups.id"), index=True)
+    group_id: Mapped[int] = mapped_column(ForeignKey("groups.id"))
     camera: Mapped[str] = mapped_column(String(120), index=True)
     site: Mapped[str] = mapped_column(String(120))
     sequence: Mapped[str | None] = mapped_column(String(200))
@@ -232,6 +243,37 @@ class CameraThreshold(Base):
     threshold: Mapped[float] = mapped_column(Float)  # 0 = nothing to learn it from
     learned_from: Mapped[int]  # frames the camera had when it was learned
     frames: Mapped[int]  # of the camera that are in near_duplicates
+    center: Mapped[bytes | None]  # (D,) float32, the median vector it was learned by; NULL: no leaders packed
+    coordinates: Mapped[bytes | None]  # (K,) int16, those of the vectors that camera_leaders keep
+
+
+class CameraLeaders(Base):
+    """A hundred leaders or so of a camera, in the order in which they became leaders; written
+    with `near_duplicates`. New frames are compared with them without reading a row for each.
+    """
+
+    __tablename__ = "camera_leaders"
+
+    camera: Mapped[str] = mapped_column(String(120), primary_key=True)
+    producer: Mapped[int] = mapped_column(ForeignKey("producers.id"), primary_key=True)
+    part: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False
+    )  # from 0; all but the last are full
+    frames: Mapped[bytes]  # (n,) int64
+    groups: Mapped[bytes]  # (n,) int64
+    reaches: Mapped[bytes]  # (n,) float64
+    vectors: Mapped[bytes]  # (n, K) float16, some coordinates of their embeddings
+
+
+class Unclustered(Base):
+    """A frame with a vector that is in no cluster yet: written with the vector, gone with the cluster."""
+
+    __tablename__ = "unclustered"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    producer: Mapped[int] = mapped_column(ForeignKey("producers.id"), primary_key=True)
+    camera: Mapped[str] = mapped_column(String(120), primary_key=True)
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True)
 
 
 class Slice(Base):

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from benchmarks.scale import verbs
 from benchmarks.scale.models import FORWARD_MS, FRAME, Boxes, measurements, plain_picture
 from benchmarks.scale.world import SITES, Bursts, Ints, vectors
+from db.analysis import await_clusters
 from db.sql import table_of
 from db.states import Origin, Role
 from db.tables import Base, Detection, Embedding, Frame, Group, Measurement, Sighting
@@ -103,6 +104,7 @@ def write_facts(session: Session, part: Part, boxes: Boxes, makers: Makers) -> N
     """What the producers say of the frames. boxes: theirs."""
     seqs = list(part.seqs)
     put(session, Embedding, list(_embeddings(part, seqs, makers.embedder)))
+    await_clusters(session, makers.embedder, seqs)
     put(session, Detection, list(_detections(boxes, seqs, makers.detector)))
     put(session, Measurement, list(_measurements(part, seqs, makers.measure)))
 

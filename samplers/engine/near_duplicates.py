@@ -25,7 +25,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from samplers.geometry.distances import Floats, squared_distances, squared_norms
-from samplers.pool import Ints, Reals
+from samplers.pool import Bools, Ints, Reals
 
 SAME_VIEW = 0.03
 """Between unit embeddings (cosine 0.99955): nothing that the embedder tells apart happened between
@@ -40,6 +40,10 @@ ROOM = 1 << 23
 """Pairs of rows that are compared at once."""
 TINY = 1e-5
 """Of float32, on squared distances that only decide what is looked at more closely."""
+TOLD = 64
+"""So many coordinates of a vector tell most leaders of its camera apart from it."""
+SLACK = 1.02
+"""Of float32, on squared shares of a reach that only decide what is looked at more closely."""
 ROUNDING = 1.0001
 """The step that sets a reach lies within it, however its distance is computed."""
 
@@ -75,10 +79,35 @@ def camera_residual(vectors: Floats) -> Floats:
     """(N, D) float32: what differs from the camera's median embedding. vectors: those of one
     camera.
     """
-    if not len(vectors):
-        return vectors
-    residual: Floats = vectors - np.median(vectors[_spread(len(vectors))], axis=0)
-    return residual
+    return vectors - camera_center(vectors) if len(vectors) else vectors
+
+
+def camera_center(vectors: Floats) -> Floats:
+    """(D,) float32: the median of evenly spread ones of (N, D) embeddings of a camera, N at least 1."""
+    center: Floats = np.median(vectors[_spread(len(vectors))], axis=0).astype(np.float32)
+    return center
+
+
+def telling_coordinates(vectors: Floats) -> Ints:
+    """(K,) int64, rising: the coordinates in which evenly spread ones of (N, D) embeddings vary the
+    most, at most 64.
+    """
+    varies = vectors[_spread(len(vectors))].var(axis=0)
+    return np.sort(np.argsort(-varies, kind="stable")[:TOLD])
+
+
+def may_lead(vectors: Floats, reach: Reals, known: Floats, known_reach: Reals) -> Bools:
+    """(L,) bool: which of L known leaders may lead any of N rows, by some coordinates of them.
+
+    vectors: (N, K), known: (L, K) the same coordinates of both. Two rows are no nearer than these
+    coordinates say, so none is left out whose distance is within reach of both.
+    """
+    found = np.zeros(len(known), dtype=np.bool_)
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        ratio = squared_ratio(vectors[rows], reach[rows], known, known_reach)
+        found |= ratio.min(axis=0, initial=np.inf) <= SLACK
+    return found
 
 
 def estimate_threshold(residual: Floats, sequence: Ints, group: Ints) -> float:

@@ -16,12 +16,15 @@ from db.duplicates import (
     camera_frames,
     cameras_waiting,
     clusters_of,
+    latest_frames,
+    new_frames,
     record_clusters,
     threshold,
     thresholds,
 )
 from db.engine import read, write
 from db.frames import NewFrame, add_frame, group_id
+from db.leaders import PER_PART, Leaders, leaders_by_row, packed_leaders
 from db.states import Origin, Role
 from tests.db.world import unit_vectors
 
@@ -58,9 +61,13 @@ def embedded(session: Session, seqs: list[int], name: str = "clip") -> int:
     return made
 
 
+def no_leaders() -> Leaders:
+    return Leaders.none(np.arange(2), np.zeros(4, np.float32))
+
+
 def made(camera: str, seqs: list[int], leaders: list[int], total: int) -> Clustered:
     learned = CameraThresholdRow(camera, 0.25, total, total)
-    return Clustered(learned, np.array(seqs), np.array(leaders), np.full(len(seqs), 0.125))
+    return Clustered(learned, np.array(seqs), np.array(leaders), np.full(len(seqs), 0.125), no_leaders())
 
 
 def test_what_waits_is_told_by_camera_and_embedder(engine: Engine) -> None:
@@ -127,7 +134,11 @@ def test_a_camera_that_is_learned_anew_forgets_what_it_taught(engine: Engine) ->
         assert clusters_of(session, clip)[0].tolist() == []
         record_clusters(session, clip, made("gate", seqs, seqs, 2), 0)
         anew = Clustered(
-            CameraThresholdRow("gate", 0.5, 2, 2), np.array(seqs), np.array(seqs[:1] * 2), np.full(2, 0.5)
+            CameraThresholdRow("gate", 0.5, 2, 2),
+            np.array(seqs),
+            np.array(seqs[:1] * 2),
+            np.full(2, 0.5),
+            no_leaders(),
         )
         assert record_clusters(session, clip, anew, 2)
     with read(engine) as session:
@@ -136,13 +147,65 @@ def test_a_camera_that_is_learned_anew_forgets_what_it_taught(engine: Engine) ->
         assert clusters_of(session, clip)[1].tolist() == seqs[:1] * 2
 
 
-def test_what_growth_needs_is_new_frames_leaders_and_the_latest(engine: Engine) -> None:
+def test_what_growth_needs_is_new_frames_and_the_latest(engine: Engine) -> None:
     with write(engine) as session:
         seqs = [add(session, n, minutes=n) for n in range(6)]
         clip = embedded(session, seqs)
-        record_clusters(session, clip, made("gate", seqs[:5], seqs[:1] * 5, 5), 0)
+        record_clusters(session, clip, made("gate", seqs[:5], seqs[:1] * 3 + seqs[3:4] * 2, 5), 0)
     with read(engine) as session:
-        found = camera_frames(session, clip, "gate", recent=2)
-        assert found.seq.tolist() == [seqs[0], *seqs[3:]]
-        assert found.leader.tolist() == [seqs[0]] * 3 + [NO_LEADER]
-        assert len(camera_frames(session, clip, "gate")) == 6
+        new, group = new_frames(session, clip, "gate")
+        latest, same = latest_frames(session, clip, "gate", 2)
+        assert new.tolist() == seqs[5:]
+        assert latest.tolist() == [seqs[4], seqs[3]]
+        assert {*group.tolist(), *same.tolist()} == {1}
+        assert camera_frames(session, clip, "gate", seqs[4:]).leader.tolist() == [seqs[3], NO_LEADER]
+        assert [part.tolist() for part in leaders_by_row(session, clip, "gate")] == [
+            [seqs[0], seqs[3]],
+            [1, 1],
+            [0.125, 0.125],
+        ]
+
+
+def test_a_vector_that_comes_again_or_late_waits_once(engine: Engine) -> None:
+    with write(engine) as session:
+        early, late = add(session, 0), add(session, 1)
+        clip = embedded(session, [late])
+        record_clusters(session, clip, made("gate", [late], [late], 1), 0)
+    with write(engine) as session:
+        embedded(session, [early, late])
+        embedded(session, [early])
+        assert cameras_waiting(session, clip) == {"gate": 1}
+        assert new_frames(session, clip, "gate")[0].tolist() == [early]
+
+
+def some_leaders(start: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    numbers = np.arange(start, start + count)
+    return numbers, numbers % 7, numbers / 1000, unit_vectors(count, 4, seed=start)
+
+
+def test_leaders_come_back_as_they_were_packed_part_by_part(engine: Engine) -> None:
+    counts = (PER_PART - 1, 1, 1, 2 * PER_PART + 3, 0)
+    expected = Leaders.none(np.array([1, 3]), np.array([0.1, 0.2, 0.3, 0.4], np.float32))
+    with write(engine) as session:
+        clip = embedded(session, [add(session, 0)])
+        assert packed_leaders(session, clip, "gate") is None
+    for known, count in enumerate(counts):
+        kept = len(expected)
+        expected = expected.and_more(*some_leaders(kept, count))
+        learned = CameraThresholdRow("gate", 0.25, 1, known + 1)
+        grown = Clustered(learned, np.zeros(0), np.zeros(0), np.zeros(0), expected, kept)
+        with write(engine) as session:
+            assert record_clusters(session, clip, grown, known)
+        with read(engine) as session:
+            check_same(packed_leaders(session, clip, "gate"), expected)
+    with write(engine) as session:
+        fewer = Leaders.none(np.array([0]), np.zeros(4, np.float32)).and_more(*some_leaders(0, 2))
+        assert record_clusters(session, clip, Clustered(learned, *3 * (np.zeros(0),), fewer), len(counts))
+    with read(engine) as session:
+        check_same(packed_leaders(session, clip, "gate"), fewer)
+
+
+def check_same(found: Leaders | None, expected: Leaders) -> None:
+    assert found is not None
+    for name, values in vars(expected).items():
+        np.testing.assert_array_equal(getattr(found, name), values, err_msg=name)

@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, delete, event
+from sqlalchemy import update as changed
 
 from db.analysis import load_embeddings, producer_id, record_embeddings
 from db.duplicates import clusters_of, thresholds
 from db.engine import open_database, read, write
 from db.frames import NewFrame, add_frame, frames, group_id
+from db.leaders import Leaders, packed_leaders
 from db.rounds import rounds as all_rounds
 from db.states import Origin, Role
+from db.tables import CameraLeaders, CameraThreshold
 from loop.analysis import near_duplicates
 from loop.analysis.near_duplicates import clusters_of_side, leak_groups, stored_clusters, update
 from loop.gaps import coverage_view
@@ -187,6 +190,81 @@ def test_stopped_at_any_commit_it_goes_on_to_the_same(
     site.add(40)
     update(site.engine, site.clip)
     assert site.clusters() == at_once
+
+
+def test_what_joins_is_stored_for_all_cameras_at_once_or_not_at_all(site: Site) -> None:
+    def stop(connection: object) -> None:
+        raise Stopped
+
+    site.add(40)
+    update(site.engine, site.clip)
+    before = site.clusters()
+    site.add(8)
+    event.listen(site.engine, "commit", stop)
+    with pytest.raises(Stopped):
+        update(site.engine, site.clip)
+    event.remove(site.engine, "commit", stop)
+    assert site.clusters() == before
+    assert update(site.engine, site.clip) == 16
+    assert len(site.clusters()) == 96
+
+
+def packed(site: Site) -> Leaders:
+    with read(site.engine) as session:
+        found = packed_leaders(session, site.clip, "cam0")
+    assert found is not None
+    return found
+
+
+def check_packed(site: Site) -> None:
+    """What new frames are compared with is what leads, as it is stored."""
+    found = packed(site)
+    with read(site.engine) as session:
+        known, leader, reach = clusters_of(session, site.clip)
+        ids, vectors = load_embeddings(session, site.clip, found.seq)
+        camera = {row.seq: row.camera for row in frames(session)}
+        group = {row.seq: row.group_id for row in frames(session)}
+    lead = [seq for seq in known[known == leader].tolist() if camera[seq] == "cam0"]
+    assert sorted(found.seq.tolist()) == lead
+    assert found.group.tolist() == [group[seq] for seq in found.seq.tolist()]
+    np.testing.assert_array_equal(found.reach, reach[np.searchsorted(known, found.seq)])
+    own = vectors[np.searchsorted(ids, found.seq)]
+    np.testing.assert_array_equal(found.vectors, own[:, found.coordinates])
+    np.testing.assert_array_equal(found.residual(), (own - found.center)[:, found.coordinates])
+
+
+def test_the_center_is_the_one_by_which_the_threshold_was_learned(site: Site) -> None:
+    site.add(40)
+    update(site.engine, site.clip)
+    check_packed(site)
+    at_first = packed(site)
+    learned = scenes(0, 400)[:40].astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(at_first.center, np.median(learned, axis=0))
+    site.add(20)
+    update(site.engine, site.clip)
+    check_packed(site)
+    np.testing.assert_array_equal(packed(site).center, at_first.center)
+    assert packed(site).seq[: len(at_first)].tolist() == at_first.seq.tolist()
+    site.add(20)
+    update(site.engine, site.clip)
+    check_packed(site)
+    assert packed(site).center.tolist() != at_first.center.tolist()
+
+
+def test_leaders_that_a_version_before_did_not_pack_are_packed(site: Site, tmp_path: Path) -> None:
+    other = Site(tmp_path / "before.db")
+    for each in (site, other):
+        each.add(60)
+        update(each.engine, each.clip)
+    with write(other.engine) as session:
+        session.execute(delete(CameraLeaders))
+        session.execute(changed(CameraThreshold).values(center=None, coordinates=None))
+    for each in (site, other):
+        each.add(30)
+        update(each.engine, each.clip)
+        check_packed(each)
+    assert other.clusters() == site.clusters()
+    other.engine.dispose()
 
 
 def test_a_process_that_was_overtaken_looks_again(

@@ -23,6 +23,7 @@ from db.rounds import rounds
 from db.slices import slices
 from db.states import RoundStatus, SliceKind
 from db.tasks import batches, tasks
+from loop.analysis import near_duplicates
 from loop.gaps import coverage_view
 from loop.project.project import open_project
 from loop.selection.select import select
@@ -118,6 +119,29 @@ def test_an_upgraded_project_goes_on(upgraded: FakeParts) -> None:
     assert len(report.chosen) == 4
     with read(upgraded.project.engine) as session:
         assert len(tasks(session, batch=report.batch)) == 4
+
+
+def test_frames_that_were_in_no_cluster_yet_wait_for_one(root: Path) -> None:
+    with sqlite3.connect(root / "fieldloop.db") as connection:
+        (embedder,) = connection.execute("SELECT max(producer) FROM near_duplicates").fetchone()
+        connection.execute(
+            "DELETE FROM near_duplicates WHERE frame % 2"
+            " AND frame NOT IN (SELECT leader FROM near_duplicates WHERE leader <> frame)"
+        )
+        connection.execute(
+            "UPDATE camera_thresholds SET frames = (SELECT count(*) FROM near_duplicates"
+            " JOIN frames ON seq = frame WHERE frames.camera = camera_thresholds.camera)"
+        )
+        known = connection.execute("SELECT frame, leader FROM near_duplicates ORDER BY 1").fetchall()
+        (embedded,) = connection.execute("SELECT count(*) FROM embeddings").fetchone()
+    connection.close()
+    project = open_project(root)
+    assert 0 < near_duplicates.update(project.engine, embedder) == embedded - len(known)
+    project.engine.dispose()
+    now = dict(rows_of(root, "SELECT frame, leader FROM near_duplicates"))
+    assert len(now) == embedded
+    assert {frame: now[frame] for frame, _ in known} == dict(known)
+    assert rows_of(root, "SELECT * FROM unclustered") == []
 
 
 def test_the_names_come_back_when_the_schema_is_taken_back(root: Path) -> None:

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from samplers.engine import near_duplicates as clusters
 from samplers.engine.near_duplicates import (
     SAME_VIEW,
+    TOLD,
+    camera_center,
     camera_residual,
     connected_groups,
     estimate_threshold,
     leaders,
+    may_lead,
     near_duplicates,
     reach_of,
+    telling_coordinates,
 )
 
 Ints = NDArray[np.int64]
@@ -272,3 +276,37 @@ def test_without_the_median_float32_tells_frames_apart_that_the_background_makes
     plain = slow_leaders(vectors.astype(np.float64), reach)
     assert leaders(camera_residual(vectors), reach).tolist() == plain
     assert leaders(vectors, reach).tolist() != plain
+
+
+def test_the_coordinates_that_vary_the_most_are_told() -> None:
+    rng = np.random.default_rng(2)
+    vectors = (rng.normal(size=(300, 80)) * np.linspace(2, 1, 80)).astype(np.float32)
+    vectors[:, 79] *= 9
+    told = telling_coordinates(vectors)
+    assert len(told) == TOLD
+    assert 79 in told
+    assert (np.diff(told) > 0).all()
+    assert telling_coordinates(vectors[:, :3]).tolist() == [0, 1, 2]
+
+
+def test_the_residual_is_what_differs_from_the_center() -> None:
+    vectors = np.random.default_rng(3).normal(size=(2500, 6)).astype(np.float32)
+    np.testing.assert_array_equal(camera_residual(vectors), vectors - camera_center(vectors))
+    assert camera_center(vectors).dtype == np.float32
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_some_coordinates_leave_out_no_leader_and_most_of_the_others(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    dim, told = 32, np.arange(8)
+    known = rng.normal(size=(200, dim)).astype(np.float32) / 6
+    near = known[rng.integers(0, 200, 40)] + rng.normal(size=(40, dim)).astype(np.float32) / 60
+    reach, known_reach = rng.uniform(0.05, 0.12, 40), rng.uniform(0.05, 0.12, 200)
+    may = may_lead(near[:, told], reach, known[:, told], known_reach)
+    whole = leaders(near, reach, known, known_reach)
+    some = leaders(near, reach, known[may], known_reach[may])
+    names = np.concatenate([np.flatnonzero(may), 200 + np.arange(40)])
+    assert names[some].tolist() == whole.tolist()
+    assert may.sum() < 100
+    assert not may_lead(near[:0][:, told], reach[:0], known[:, told], known_reach).any()
