@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from db.sql import AnySelect, in_parts, insert_new, insert_one, table_of, upsert
 from db.states import Origin, Role
-from db.tables import Frame, Group, Label, Reject, Sighting
+from db.tables import UNPLACED, Frame, Group, Label, Reject, Sighting
 
 UNKNOWN = "unknown"
 """Camera or site of a frame of which nothing says it."""
@@ -177,9 +177,11 @@ def frames(
 
 def frame_counts(session: Session) -> dict[str, int]:
     """Counts: total; by origin (production, imported); of production, by role (pool, evaluation)."""
-    rows = session.execute(
-        select(Frame.origin, Group.role, func.count()).join(Group).group_by(Frame.origin, Group.role)
-    ).all()
+    by_group = select(Frame.group_id, Frame.origin, func.count().label("count"))
+    of = by_group.group_by(Frame.group_id, Frame.origin).subquery()  # first: groups are few
+    count = func.sum(of.c.count)
+    statement = select(of.c.origin, Group.role, count).join(Group, Group.id == of.c.group_id)
+    rows = session.execute(statement.group_by(of.c.origin, Group.role)).all()
     counts: dict[str, int] = dict.fromkeys(("total", *map(str, Origin), *map(str, Role)), 0)
     for origin, role, count in rows:
         counts["total"] += count
@@ -191,13 +193,11 @@ def frame_counts(session: Session) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Unplaced:
-    """Of `production` frames, those without a camera, without a time, and with neither time nor
-    sequence.
+    """Production frames without a camera, without a time, and with neither time nor sequence.
 
     paths: of the newest without a camera or a time.
     """
 
-    production: int
     without_camera: int
     without_time: int
     by_arrival: int
@@ -208,20 +208,20 @@ def unplaced(session: Session, limit: int = 200) -> Unplaced:
     """Frames of which it is not known where or when they were taken."""
     nameless, timeless = Frame.camera == UNKNOWN, Frame.captured_at.is_(None)
     cases = (nameless, timeless, timeless & Frame.sequence.is_(None))
-    production = Frame.origin == Origin.PRODUCTION
-    counts = select(func.count(), *(func.count().filter(case) for case in cases))
-    found: Any = session.execute(counts.select_from(Frame).where(production)).one()
-    total, cameras, times, arrived = found
-    newest = select(Frame.source_key).where(production, nameless | timeless).order_by(Frame.seq.desc())
+    lacking = (Frame.origin == Origin.PRODUCTION, text(f"({UNPLACED})"))
+    counts = select(*(func.count().filter(case) for case in cases)).select_from(Frame).where(*lacking)
+    found: Any = session.execute(counts).one()
+    cameras, times, arrived = found
+    newest = select(Frame.source_key).where(*lacking).order_by(Frame.seq.desc())
     paths = session.execute(newest.limit(limit)).scalars() if cameras or times else ()
-    return Unplaced(total, cameras, times, arrived, tuple(paths))
+    return Unplaced(cameras, times, arrived, tuple(paths))
 
 
 def count_analyzed(session: Session) -> int:
     """How many production frames are embedded and detected, by whatever models."""
-    done = (Frame.origin == Origin.PRODUCTION, Frame.embedded_by > 0, Frame.detected_by > 0)
-    statement = select(func.count()).select_from(Frame).where(*done)
-    return session.execute(statement).scalar_one()
+    waiting = (Frame.origin == Origin.PRODUCTION, or_(Frame.embedded_by == 0, Frame.detected_by == 0))
+    count = select(func.count()).select_from(Frame).where(*waiting)
+    return frame_counts(session)[Origin.PRODUCTION] - session.execute(count).scalar_one()
 
 
 def reject_counts(session: Session) -> dict[str, int]:

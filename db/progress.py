@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select, union
 from sqlalchemy.orm import Session
 
 from db.analysis import FACTS, MARKERS
+from db.frames import frame_counts
 from db.sql import in_parts
 from db.states import Origin
 from db.tables import Frame, Producer, Reject
@@ -39,12 +40,19 @@ def has_producer(session: Session, kind: str) -> bool:
     return session.execute(select(Producer.id).where(Producer.kind == kind).limit(1)).scalar() is not None
 
 
-def count_seen(session: Session, kind: str, producer: int) -> int:
-    """How many frames have facts by this producer, though a later one may have seen them since."""
-    marker = MARKERS[kind]
-    newest = session.execute(select(func.count()).where(marker == producer)).scalar_one()
-    elsewhere = and_(marker > 0, marker != producer, _has(kind, producer))
-    return newest + session.execute(select(func.count()).select_from(Frame).where(elsewhere)).scalar_one()
+def count_seen(session: Session, kind: str, producer: int, frames: int) -> int:
+    """How many frames have facts by this producer, though a later one may have seen them since.
+
+    frames: how many there are. Facts are counted only where another producer has seen frames.
+    """
+    marker, table = MARKERS[kind], FACTS[kind]
+    others = [
+        select(Frame.seq).where(each).limit(1)
+        for each in (marker.between(1, producer - 1), marker > producer)
+    ]
+    if any(session.execute(each).first() for each in others):
+        return session.execute(select(func.count()).where(table.producer == producer)).scalar_one()
+    return frames - session.execute(select(func.count()).where(marker == 0)).scalar_one()
 
 
 def backlog(session: Session, embedder: int, detector: int, until: datetime | None = None) -> Backlog:
@@ -52,19 +60,28 @@ def backlog(session: Session, embedder: int, detector: int, until: datetime | No
     decoded are left out.
     """
     wanted = [Frame.origin == Origin.PRODUCTION]
-    if until is not None:
+    if until is None:
+        total = frame_counts(session)[Origin.PRODUCTION]
+    else:
         wanted.append(Frame.ingested_at <= until)
+        total = session.execute(select(func.count()).select_from(Frame).where(*wanted)).scalar_one()
+    unmarked = union(*_marked_otherwise("embedder", embedder), *_marked_otherwise("detector", detector))
     both = and_(_has("embedder", embedder), _has("detector", detector))
-    count = select(func.count()).select_from(Frame)
-    analyzed = session.execute(count.where(*wanted, both)).scalar_one()
-    waiting = session.execute(count.where(*wanted, ~both, ~_damaged())).scalar_one()
-    return Backlog(analyzed + waiting, analyzed)
+    counts = select(func.count(), func.count().filter(_damaged())).select_from(Frame)
+    missing, left_out = session.execute(counts.where(*wanted, Frame.seq.in_(unmarked), ~both)).one()
+    return Backlog(total - left_out, total - missing)
 
 
 def count_damaged(session: Session, seqs: Iterable[int]) -> int:
     """How many of these frames cannot be decoded."""
     count = select(func.count()).select_from(Frame).where(_damaged())
     return sum(session.execute(part).scalar_one() for part in in_parts(count, Frame.seq, seqs))
+
+
+def _marked_otherwise(kind: str, producer: int) -> list[Select[int]]:
+    """Frames whose marker names another producer, in two ranges of its index: `!=` would scan it."""
+    marker = MARKERS[kind]
+    return [select(Frame.seq).where(each) for each in (marker < producer, marker > producer)]
 
 
 def _damaged() -> ColumnElement[bool]:

@@ -149,7 +149,8 @@ def progress(session: Session, project: Project, total: int) -> list[Analyzed]:
 def _progress(session: Session, kind: str, made: str | None, name: str, total: int) -> Analyzed | None:
     """None while no frame was analyzed by any producer of this kind."""
     if made is not None:
-        return Analyzed(kind, producer(session, int(made)).name, count_seen(session, kind, int(made)), total)
+        done = count_seen(session, kind, int(made), total)
+        return Analyzed(kind, producer(session, int(made)).name, done, total)
     return Analyzed(kind, name, 0, total) if has_producer(session, kind) else None
 
 

@@ -76,7 +76,7 @@ def overview(project: Project) -> Overview:
             rounds=rounds(session),
             jobs=last_runs(session),
             service=_leader(session),
-            unplaced=_unplaced_lines(unplaced(session), project.settings.frames.pattern),
+            unplaced=_unplaced_lines(unplaced(session), counts, project.settings.frames.pattern),
         )
 
 
@@ -108,10 +108,12 @@ def unplaced_lines(project: Project) -> list[str]:
     have both.
     """
     with read(project.engine) as session:
-        return _unplaced_lines(unplaced(session), project.settings.frames.pattern)
+        found = unplaced(session)
+        counts = frame_counts(session) if found.paths else {}
+        return _unplaced_lines(found, counts, project.settings.frames.pattern)
 
 
-def _unplaced_lines(found: Unplaced, pattern: str) -> list[str]:
+def _unplaced_lines(found: Unplaced, counts: dict[str, int], pattern: str) -> list[str]:
     lacking = {"camera": found.without_camera, "time": found.without_time}
     said = " and ".join(f"{count} no {what}" for what, count in lacking.items() if count)
     if not said:
@@ -126,7 +128,7 @@ def _unplaced_lines(found: Unplaced, pattern: str) -> list[str]:
         else "such as '{camera}/{date:%Y-%m-%d}/{time:%H%M%S}-{n}.jpg'"
     )
     return [
-        f"of {found.production} production frames {said.replace(' no ', ' have no ', 1)}{grouped}",
+        f"of {counts['production']} production frames {said.replace(' no ', ' have no ', 1)}{grouped}",
         (
             f"{'correct' if pattern else 'set'} frames.pattern ({example}), set frames.camera, or put a"
             " sidecar beside each; frames that are in keep what they have: make the project again to take"

@@ -249,7 +249,7 @@ def test_measurements_come_back_and_progress_counts(engine: Engine) -> None:
             seqs[1]: {"brightness": 0.75},
         }
         assert load_measurements(session, light, seqs[1:]) == {seqs[1]: {"brightness": 0.75}}
-        assert [count_seen(session, "embedder", clip), count_seen(session, "measure", light)] == [3, 2]
+        assert [count_seen(session, "embedder", clip, 3), count_seen(session, "measure", light, 3)] == [3, 2]
 
 
 def test_one_row_per_frame_is_demanded(lite: Engine) -> None:
