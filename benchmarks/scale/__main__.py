@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="write the page from the results there are")
     given = parser.parse_args()
     if not given.report:
-        asked = Asked(given.budget, given.frames, given.incoming)
+        asked = Asked(given.budget, given.frames, given.incoming, given.labels)
         file = RESULTS / f"{given.name or commit()}.json"
         for size in given.sizes:
             add(

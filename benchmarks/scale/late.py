@@ -23,9 +23,11 @@ from benchmarks.scale.rows import (
     write_frames,
 )
 from benchmarks.scale.world import DAYS, PRODUCTION, Bursts, bursts, vectors
+from connectors.ports import Box, Purpose
 from db.engine import write
-from db.states import Origin
-from db.tables import Frame
+from db.labels import set_label
+from db.states import Origin, Role
+from db.tables import Frame, Group
 from loop.project.project import Project
 
 SEED = 99
@@ -41,6 +43,16 @@ def opened(folder: Path, late: int = 0) -> verbs.GivenParts:
 def late_bursts(frames: int) -> Bursts:
     """Frames of the days after the last one."""
     return bursts(frames, PRODUCTION, SEED, first_day=DAYS, days=max(1, frames // A_DAY))
+
+
+def label(project: Project, newest: int, most: int) -> int:
+    """At most so many of the newest frames enter the training set, with a box each; how many did."""
+    with write(project.engine) as session:
+        frames = select(Frame.seq, Group.role).join(Group).order_by(Frame.seq.desc()).limit(newest)
+        pool = [seq for seq, role in session.execute(frames) if role == Role.POOL][:most]
+        for seq in pool:
+            set_label(session, seq, [Box(project.classes[0], (1, 1, 9, 9))], Purpose.TRAIN, "annotation")
+    return len(pool)
 
 
 def add_rows(project: Project, pictures: Sequence[bytes], size: tuple[int, int] = SMALL) -> None:

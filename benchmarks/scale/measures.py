@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,12 +29,13 @@ WITHOUT_MODELS = ("--help", "status", "models list", "round show")
 @dataclass(frozen=True)
 class Asked:
     """How much is asked for. budget: of `select`. frames: analyzed at once. incoming: while memory
-    is watched.
+    is watched. labels: that enter the training set.
     """
 
     budget: int = 1000
     frames: int = 1000
     incoming: int = 10_000
+    labels: int = 100
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,25 @@ def round_(folder: Path, asked: Asked, meter: Meter) -> None:
 
 
 def analyze(folder: Path, asked: Asked, meter: Meter) -> None:
-    """First with nothing new, as the service asks every few seconds; then frames that came in."""
+    """First with nothing new, as the service asks every few seconds; then frames that came in. What
+    a comparison costs then, after new labels, and where nothing is kept of those before.
+    """
     parts = late.opened(folder, asked.frames)
+    verbs.gaps(parts)
     verbs.analyze(parts)
     with meter.of("analyze, nothing new"):
         verbs.analyze(parts)
     late.add_rows(parts.project, late.pictures_of(asked.frames))
     with meter.of("analyze, new frames"):
         meter.facts["analyzed"] = verbs.analyze(parts)
+    with meter.of("gaps, new frames"):
+        verbs.gaps(parts)
+    meter.facts["labeled"] = late.label(parts.project, asked.frames, asked.labels)
+    with meter.of("gaps, new labels"):
+        verbs.gaps(parts)
+    shutil.rmtree(parts.project.indexes)
+    with meter.of("gaps, nothing kept"):
+        verbs.gaps(parts)
     verbs.close(parts)
 
 
@@ -141,12 +154,11 @@ MEASURES = {
 
 
 def prepare(folder: Path, size: int) -> None:
-    """The project, with every derived fact that analysis keeps: near-duplicates, and whatever else
-    there is.
-    """
+    """The project, analyzed and compared once: with every derived fact that is kept."""
     make(folder, size)
     parts = late.opened(folder)
     verbs.analyze(parts)
+    verbs.gaps(parts)
     verbs.close(parts)
 
 
@@ -171,7 +183,7 @@ def main() -> None:
     if given.name == "prepare":
         prepare(given.folder, given.size)
         return
-    asked = Asked(given.budget, given.frames, given.incoming)
+    asked = Asked(given.budget, given.frames, given.incoming, given.labels)
     print(json.dumps(measured(given.name, given.folder, asked)))
 
 

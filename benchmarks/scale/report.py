@@ -26,10 +26,13 @@ column to the left; 1 is no growth, 10 is growth in proportion.
 ROWS = (("cpu", "CPU s"), ("wall", "wall s"), ("peak_mb", "peak MB"))
 TITLES = {
     "gaps": "`fieldloop gaps`",
+    "gaps, new frames": "`fieldloop gaps` after 1,000 new frames",
+    "gaps, new labels": "`fieldloop gaps` after 100 new labels",
+    "gaps, nothing kept": "`fieldloop gaps` with no view left: all columns are read and all neighbors searched anew",
     "the page of the gaps": "Writing the page of the gaps, after that",
     "select": "`fieldloop select --budget 1000 --dry-run`, loading included",
     "freeze": "A round until it trains: backlog, comparison, freeze, export",
-    "look-ups of the judge": "The judge's look-ups: comparison, held-out frames",
+    "look-ups of the judge": "The judge's look-ups: held-out frames and who shows which slice",
     "status": "The read model of `fieldloop status`",
     "analyze, nothing new": "`fieldloop analyze` with nothing new",
     "analyze, new frames": "`fieldloop analyze` of 1,000 new frames",
