@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import assert_never
 
+import numpy as np
+
 from connectors.errors import ModelError
 from connectors.ports import Progress, Purpose
 from db.engine import read, write
@@ -15,6 +17,7 @@ from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, r
 from db.states import Origin
 from loop.analysis.near_duplicates import leak_groups
 from loop.analysis.producers import backlog_of
+from loop.base.arrays import Ints
 from loop.base.errors import PurposeError, Waiting
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, validate_export
@@ -76,7 +79,7 @@ def build_manifest(project: Project, view: CoverageView, row: RoundRow) -> Manif
         seen = {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}
         parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
     groups = leak_groups(project.engine, view.embedder, rows)
-    conditions = _conditions(view)
+    conditions = _conditions(view, np.array(sorted(known), dtype=np.int64))
     items = [_item(frame, known[frame.seq], project.classes, groups, conditions, seen) for frame in rows]
     has_val = any(item.split in ("val", "test") and item.origin == Origin.IMPORTED for item in items)
     splits = split_groups(items, {"train": 1.0, "val": 0.0} if has_val else None, settings.seed)
@@ -138,10 +141,10 @@ def _purpose(label: LabelRow, imported: bool) -> Purpose:
             assert_never(purpose)
 
 
-def _conditions(view: CoverageView) -> dict[int, tuple[str, ...]]:
-    """The gaps that each production frame belongs to, by the keys of their slices."""
+def _conditions(view: CoverageView, labeled: Ints) -> dict[int, tuple[str, ...]]:
+    """The gaps that each labeled production frame belongs to, by the keys of their slices."""
     found: dict[int, list[str]] = {}
     for gap in view.gaps:
-        for row in gap.frames:
-            found.setdefault(int(view.production.seq[row]), []).append(gap.key)
+        for seq in np.intersect1d(view.production.seq[gap.frames], labeled).tolist():
+            found.setdefault(seq, []).append(gap.key)
     return {seq: tuple(names) for seq, names in found.items()}
