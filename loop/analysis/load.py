@@ -286,6 +286,8 @@ def _ids(stored: Columns) -> Ints:
 def _places(stored: Columns, seqs: Ints) -> Ints | slice:
     """Where these frames stand; a slice where they stand one after another."""
     ids = _ids(stored)
+    if np.array_equal(ids, seqs):
+        return slice(0, len(ids))
     order = np.arange(len(ids)) if (np.diff(ids) > 0).all() else np.argsort(ids)
     places: Ints = order[np.searchsorted(ids, seqs, sorter=order)]
     if len(places) and (np.diff(places) == 1).all():

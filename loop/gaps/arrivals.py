@@ -58,4 +58,5 @@ def _described(parts: Parts, facts: StoredFacts, seqs: Ints, training: Ints, wor
 
     here, local = side(seqs), zone(settings.frames.timezone)
     facets = facets_of(here, side(training), words, gap_settings(settings), local)
-    return Described(seqs, here.group, load_frame_boxes(facts, seqs), parts.project.classes, facets)
+    boxes, classes = load_frame_boxes(facts, seqs), parts.project.classes
+    return Described(seqs, here.group, boxes, boxes.class_maxima(len(classes)), classes, facets)

@@ -29,18 +29,21 @@ ABOVE = "above"
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """What is known of N production frames. seq, group: (N,) int64 ids."""
+    """What is known of N production frames. seq, group: (N,) int64 ids. scores: (N, C) the highest of
+    each class.
+    """
 
     seq: Ints
     group: Ints
     boxes: FrameBoxes
+    scores: Reals
     classes: tuple[str, ...]
     facets: Sequence[Facet]
 
     @classmethod
     def of(cls, found: Comparison) -> Described:
         production = found.production
-        return cls(production.seq, production.group, found.boxes, found.classes, found.facets)
+        return cls(production.seq, production.group, found.boxes, found.scores, found.classes, found.facets)
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -51,7 +54,9 @@ class Described:
             replace(facet, production=facet.production[rows], strength=facet.strength[rows])
             for facet in self.facets
         ]
-        return Described(self.seq[rows], self.group[rows], self.boxes.take(rows), self.classes, facets)
+        return Described(
+            self.seq[rows], self.group[rows], self.boxes.take(rows), self.scores[rows], self.classes, facets
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +97,9 @@ def shown_by(
 
 def limits_of(found: Described) -> dict[str, float]:
     """From which score on each class is suspected, by what the detector finds in all these frames."""
-    score = found.boxes.class_maxima(len(found.classes))
-    return {name: suspicion_limit(score[:, index], SUSPECT) for index, name in enumerate(found.classes)}
+    return {
+        name: suspicion_limit(found.scores[:, index], SUSPECT) for index, name in enumerate(found.classes)
+    }
 
 
 def counts_of(found: Described, shown: Sequence[Shown], ids: dict[str, int]) -> Counts:
@@ -173,7 +179,7 @@ def _of_options(facet: Facet, definitions: dict[str, dict[str, object]], made: P
 
 
 def _of_classes(found: Described, above: Mapping[str, float], made: Producers) -> list[Shown]:
-    score = found.boxes.class_maxima(len(found.classes))
+    score = found.scores
     every = np.ones(len(score), dtype=np.bool_)
     shown = []
     for index, name in enumerate(found.classes):

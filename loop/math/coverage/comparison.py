@@ -111,6 +111,7 @@ class KnownSlices:
 class Comparison:
     """Both sides, their gaps worst first, and one stratum per production frame.
 
+    scores: (N, C) the highest of each class in each production frame.
     boxes_per_class, frames_per_class: (C,) labeled in the training set. missed: (N,) objects that
     the detector seems to have missed in each production frame, by what the training frames nearest
     to it show.
@@ -119,6 +120,7 @@ class Comparison:
     production: Side
     training: Side
     boxes: FrameBoxes
+    scores: Reals
     classes: tuple[str, ...]
     boxes_per_class: Ints
     frames_per_class: Ints
@@ -179,6 +181,7 @@ def compare(
         production=production,
         training=training,
         boxes=known.boxes,
+        scores=scores,
         classes=known.classes,
         boxes_per_class=boxes,
         frames_per_class=frames_with,

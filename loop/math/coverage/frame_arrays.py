@@ -163,23 +163,18 @@ def sequences_of(named: Named, camera: Ints, group: Ints, seconds: Reals) -> Int
             np.where(has_name, 0, by_time),
         ]
     )
-    different, code = _different(places)
-    words = [
-        f"{day}/{own}/{named.names[name]}" if name >= 0 else f"#{burst}"
-        for day, own, name, burst in different.T.tolist()
-    ]
-    return np.where(~has_name & (by_time < 0), -1, codes_of(words)[code] if len(code) else code)
+    return np.where(~has_name & (by_time < 0), -1, _numbered(places))
 
 
-def _different(columns: Ints) -> tuple[Ints, Ints]:
-    """The different columns (F, U), and (N,) the index of each of N."""
+def _numbered(columns: Ints) -> Ints:
+    """(N,) a number for each different one of the columns (F, N)."""
     order = np.lexsort(columns)
     ordered = columns[:, order]
     new = np.ones(ordered.shape[1], dtype=np.bool_)
     new[1:] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
-    code = np.empty(len(order), dtype=np.int64)
-    code[order] = np.cumsum(new) - 1
-    return ordered[:, new], code
+    number = np.empty(len(order), dtype=np.int64)
+    number[order] = np.cumsum(new) - 1
+    return number
 
 
 def bursts(camera: Ints, seconds: Reals, gap: float = 30.0) -> Ints:
