@@ -36,6 +36,7 @@ def measure(image: Image) -> dict[str, float]:
     Raises ValueError for another shape or dtype.
     """
     _check(image)
+    image = np.ascontiguousarray(image)
     values = {**_pointwise(_grid(image)), **_neighborhood(image)}
     return {name: float(value) for name, value in values.items()}
 
@@ -50,14 +51,21 @@ def _grid(image: Image) -> Bytes:
     8-pixel grid.
     """
     step = int(math.sqrt(image.shape[0] * image.shape[1] / GRID_PIXELS)) | 1
-    return np.ascontiguousarray(
-        image[step // 2 :: step, step // 2 :: step] if min(image.shape[:2]) > step else image
-    )
+    return _every(image[step // 2 :: step], step // 2, step) if min(image.shape[:2]) > step else image
+
+
+def _every(image: Image, first: int, step: int) -> Bytes:
+    """Every n-th column. The three bytes of a pixel are copied as one, in half the time."""
+    pixels = image.view(_PIXEL)[:, first::step, 0]
+    return np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, 3)
+
+
+_PIXEL = np.dtype((np.void, 3))
 
 
 def _pointwise(pixels: Bytes) -> dict[str, float]:
-    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    shares = np.bincount(luma.ravel(), minlength=256) / luma.size
+    luma = _luma(pixels)
+    shares = _histogram(luma, 256) / luma.size
     levels = np.arange(256) / 255
     brightness = float(shares @ levels)
     present = shares[shares > 0]
@@ -73,13 +81,28 @@ def _pointwise(pixels: Bytes) -> dict[str, float]:
 
 
 def _colorfulness(pixels: Bytes) -> float:
-    opponents = cv2.transform(pixels.astype(np.float32), np.array([[1, -1, 0], [0.5, 0.5, -1]], np.float32))
-    means, deviations = cv2.meanStdDev(opponents)
-    return (math.hypot(*deviations.ravel()) + 0.3 * math.hypot(*means.ravel())) / 255
+    red, green, blue = (plane.astype(np.int16) for plane in cv2.split(pixels))
+    (across, spread_across), (along, spread_along) = _moments(red - green), _moments(red + green - 2 * blue)
+    spread = math.sqrt(spread_across + spread_along / 4)
+    return (spread + 0.3 * math.hypot(across, along / 2)) / 255
+
+
+def _moments(values: NDArray[np.int16]) -> tuple[float, float]:
+    """Mean and variance of a matrix; (0, 0) where it is empty."""
+    if not values.size:
+        return 0.0, 0.0
+    mean = cv2.sumElems(values)[0] / values.size
+    return mean, max(0.0, cv2.norm(values, cv2.NORM_L2SQR) / values.size - mean**2)
+
+
+def _histogram(values: Bytes | NDArray[np.uint16], levels: int) -> NDArray[np.float64]:
+    """(levels,) how often each whole number occurs."""
+    counts: NDArray[np.float32] = cv2.calcHist([values], [0], None, [levels], [0, levels])
+    return counts.ravel().astype(np.float64)
 
 
 def _neighborhood(image: Image) -> dict[str, float]:
-    bands = [_luma(band) for band in _bands(image)]
+    bands = _bands(image)
     return {
         "sharpness": _sharpness(bands),
         "noise": _noise(bands[::2]),
@@ -93,42 +116,47 @@ def _luma(pixels: Image) -> Bytes:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
-def _bands(image: Image) -> list[Image]:
-    """All of a small image, BANDS strips of BAND_ROWS rows of a large one."""
-    height = image.shape[0]
+def _bands(image: Image) -> Bytes:
+    """(n, rows, W) luma: all of a small image, BANDS strips of BAND_ROWS rows of a large one."""
+    height, width = image.shape[:2]
     if height <= BAND_ROWS * BANDS:
-        return [image]
+        return _luma(image)[None]
     starts = np.linspace(0, height - BAND_ROWS, BANDS).astype(int)
-    return [image[start : start + BAND_ROWS] for start in starts]
+    strips = np.concatenate([image[start : start + BAND_ROWS] for start in starts])
+    return _luma(strips).reshape(BANDS, BAND_ROWS, width)
 
 
-def _sharpness(bands: list[Bytes]) -> float:
-    _, spread = cv2.meanStdDev(np.concatenate(bands))
-    edges = [cv2.Laplacian(band, cv2.CV_16S)[1:-1, 1:-1] for band in bands if min(band.shape) > 2]
-    if not edges:
-        return 0.0
-    _, response = cv2.meanStdDev(np.concatenate(edges))
-    return float(response[0, 0] ** 2 / max(spread[0, 0] ** 2, 1.0))
+def _inner(bands: Bytes, kernel: NDArray[np.float32]) -> NDArray[np.int16]:
+    """(n * (rows - 2), W - 2) the response to a 3x3 kernel, given as a column times a row, where it lies
+    within one band.
+    """
+    response = cv2.filter2D(bands.reshape(-1, bands.shape[2]), cv2.CV_16S, kernel).reshape(bands.shape)
+    inner = response[:, 1:-1, 1:-1]
+    return np.ascontiguousarray(inner).reshape(inner.shape[0] * inner.shape[1], inner.shape[2])
 
 
+def _sharpness(bands: Bytes) -> float:
+    _, spread = cv2.meanStdDev(bands.reshape(-1, bands.shape[2]))
+    return _moments(_inner(bands, _LAPLACIAN))[1] / max(float(spread[0, 0]) ** 2, 1.0)
+
+
+_LAPLACIAN = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
 _DIFFERENCE_OF_LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-_KERNEL_GAIN = 6.0  # root of the kernel's sum of squares
+_STEEPEST = 8 * 255  # the most that the latter responds
+_KERNEL_GAIN = 6.0  # root of its sum of squares
 _MEDIAN_TO_SIGMA = 1.4826
 
 
-def _noise(bands: list[Bytes]) -> float:
-    responses = [
-        cv2.filter2D(band, cv2.CV_16S, _DIFFERENCE_OF_LAPLACIANS)[1:-1, 1:-1].ravel() for band in bands
-    ]
-    response = np.abs(np.concatenate(responses))
+def _noise(bands: Bytes) -> float:
+    response = np.abs(_inner(bands, _DIFFERENCE_OF_LAPLACIANS)).view(np.uint16)
     return _MEDIAN_TO_SIGMA * _median(response) / _KERNEL_GAIN / 255 if response.size else 0.0
 
 
-def _median(values: NDArray[np.int16]) -> float:
-    """Of whole numbers >= 0, interpolated within the middle one, so that it follows the
-    distribution smoothly.
+def _median(values: NDArray[np.uint16]) -> float:
+    """Of whole numbers, interpolated within the middle one, so that it follows the distribution
+    smoothly.
     """
-    counts = np.bincount(values)
+    counts = _histogram(values, _STEEPEST + 1)
     reached = np.cumsum(counts)
     middle = int(np.searchsorted(reached, values.size / 2))
     rank = (values.size / 2 - (reached[middle] - counts[middle])) / counts[middle]
@@ -138,7 +166,7 @@ def _median(values: NDArray[np.int16]) -> float:
 def _blockiness(image: Image) -> float:
     every = 8 if image.shape[0] * image.shape[1] < SPARSE_PIXELS else 24
     across = _grid_steps(_luma(image[4::every]), axis=1)
-    down = _grid_steps(_luma(image[:, 4::every]), axis=0)
+    down = _grid_steps(_luma(_every(image, 4, every)), axis=0)
     ratios = [ratio for ratio in (across, down) if ratio is not None]
     return float(np.mean(ratios)) if ratios else 1.0
 

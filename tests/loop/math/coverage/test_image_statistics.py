@@ -169,6 +169,22 @@ def test_values_of_plain_images_by_hand() -> None:
     assert measure(red)["saturation"] == 1.0
 
 
+def test_values_of_a_large_image_by_their_definitions() -> None:
+    """Fourteen strips of sixteen rows, each by itself; colors on every fifth pixel of both directions."""
+    image = scene(3, 1080, 1920)
+    strips = [image[start : start + 16] for start in np.linspace(0, 1064, 14).astype(int)]
+    luma = [cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY).astype(np.int64) for strip in strips]
+    edges = [a[:-2, 1:-1] + a[2:, 1:-1] + a[1:-1, :-2] + a[1:-1, 2:] - 4 * a[1:-1, 1:-1] for a in luma]
+    second = [np.abs(np.diff(np.diff(a, 2, axis=0), 2, axis=1)) for a in luma[::2]]
+    red, green, blue = (image[2::5, 2::5, channel].astype(float) for channel in range(3))
+    across, along = red - green, (red + green) / 2 - blue
+    colorful = math.hypot(across.std(), along.std()) + 0.3 * math.hypot(across.mean(), along.mean())
+    values = measure(image)
+    assert values["sharpness"] == pytest.approx(np.var(edges) / np.var(luma))
+    assert values["colorfulness"] == pytest.approx(colorful / 255)
+    assert values["noise"] == pytest.approx(1.4826 / 6 / 255 * np.median(second), abs=1.4826 / 6 / 255 / 2)
+
+
 @pytest.mark.parametrize(
     "shape",
     [
