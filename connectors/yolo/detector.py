@@ -61,7 +61,7 @@ class YoloDetector:
 
     def _forward(self, images: Sequence[Image]) -> list[Detections]:
         started = time.perf_counter()
-        results = self._predictor([np.ascontiguousarray(image[..., ::-1]) for image in images])
+        results = self._predictor([np.ascontiguousarray(image) for image in images])
         share = (time.perf_counter() - started) * 1000 / len(images)
         return [_translate(result, share) for result in results]
 
@@ -148,13 +148,20 @@ def _predictor(model: Any, settings: dict[str, Any], class_scores: bool) -> Any:
 
 @cache
 def _predictor_class(class_scores: bool) -> Any:
+    import cv2
     from ultralytics.models.yolo.detect import DetectionPredictor
     from ultralytics.utils import nms
 
-    if not class_scores:
-        return DetectionPredictor
+    class RgbPredictor(DetectionPredictor):  # type: ignore[misc]
+        """Takes RGB: images are turned to the BGR that ultralytics expects when they are small."""
 
-    class ScoringPredictor(DetectionPredictor):  # type: ignore[misc]
+        def pre_transform(self, im: Any) -> Any:
+            return [cv2.cvtColor(image, cv2.COLOR_RGB2BGR) for image in super().pre_transform(im)]
+
+    if not class_scores:
+        return RgbPredictor
+
+    class ScoringPredictor(RgbPredictor):
         """Stock boxes, and beside each the scores of all classes at the anchor it came from."""
 
         def postprocess(self, preds: Any, img: Any, orig_imgs: Any, **kwargs: Any) -> Any:
