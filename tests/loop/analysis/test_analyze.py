@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from connectors.errors import ModelError
-from connectors.images import decode
+from connectors.images import ImageInfo, decode
 from connectors.ports import Detections, Image
 from db.analysis import load_detections, load_embeddings, load_measurements, producer_id, work_count
 from db.engine import read, write
 from db.frames import frames, rejects
+from loop.analysis import analyze as analysis
 from loop.analysis.analyze import analyze
 from loop.analysis.producers import MEASURES_VERSION
 from loop.base.errors import ProjectError
 from loop.base.lease import holder_id, take
 from loop.gaps import coverage_view
 from loop.ingest.ingest import ingest
+from loop.math.coverage.image_statistics import measure
 from loop.rounds.deploy import promote, rollback
 from tests.fakes import FakeEmbedder, FakeParts, add_checkpoint, quiet, weights, write_frames
 
@@ -71,6 +77,85 @@ def test_stored_facts_are_those_of_the_frame(filled: FakeParts) -> None:
     np.testing.assert_allclose(vector, FakeEmbedder().embed([image])[0], atol=1e-3)
     np.testing.assert_array_equal(boxes.xyxy, filled.detector().detect([image])[0].xyxy)
     assert brightness == pytest.approx(image.mean() / 255, abs=0.05)
+
+
+def test_every_frame_has_the_facts_that_its_image_has_alone(filled: FakeParts) -> None:
+    analyze(filled, quiet)
+    with write(filled.project.engine) as session:
+        vectors = load_embeddings(session, producer_id(session, "embedder", filled.clip.name))[1]
+        boxes = load_detections(session, producer_id(session, "detector", filled.detector().name))
+        values = load_measurements(session, producer_id(session, "measure", MEASURES_VERSION))
+        rows = sorted(frames(session), key=lambda row: row.seq)
+    images = [decode((filled.project.store / row.path).read_bytes()) for row in rows]
+    alone = np.concatenate([FakeEmbedder().embed([image]) for image in images])
+    np.testing.assert_array_equal(vectors, alone.astype(np.float16))
+    assert values == {row.seq: measure(image) for row, image in zip(rows, images, strict=True)}
+    for row, image in zip(rows, images, strict=True):
+        (found,) = filled.detector().detect([image])
+        np.testing.assert_array_equal(boxes[row.seq].xyxy, found.xyxy)
+        np.testing.assert_array_equal(boxes[row.seq].class_id, found.class_id)
+
+
+def test_the_next_batch_is_decoded_while_the_models_run_and_no_more_than_that(
+    filled: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, decoded, calls = filled.project.settings.embedder.batch, Counter[str](), Counter[str]()
+    begun, held = threading.Condition(), list[weakref.ref[Image]]()
+    embed = filled.clip.embed
+
+    def counting(data: bytes, info: ImageInfo) -> Image:
+        with begun:
+            decoded["images"] += 1
+            begun.notify_all()
+        return decode(data, info)
+
+    def waiting(images: Sequence[Image]) -> np.ndarray:
+        calls["embed"] += 1
+        assert all(image() is None for image in held)
+        held[:] = [weakref.ref(image) for image in images]
+        ahead = min(ALL, size * (calls["embed"] + 1))
+        with begun:
+            assert begun.wait_for(lambda: decoded["images"] == ahead, timeout=20)
+        return embed(images)
+
+    monkeypatch.setattr(analysis, "decode", counting)
+    monkeypatch.setattr(filled.clip, "embed", waiting)
+    assert analyze(filled, quiet).failures == {}
+    assert (decoded["images"], calls["embed"]) == (ALL, -(-ALL // size))
+
+
+def test_what_a_batch_taught_is_one_transaction(filled: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed, commits, before = filled.clip.embed, list[object](), list[int]()
+
+    def counting(images: Sequence[Image]) -> np.ndarray:
+        before.append(len(commits))
+        return embed(images)
+
+    monkeypatch.setattr(filled.clip, "embed", counting)
+    event.listen(filled.project.engine, "commit", commits.append)
+    analyze(filled, quiet)
+    assert np.diff(before).tolist() == [1, 1]
+
+
+def test_a_measurement_that_fails_stops_no_model(filled: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(image: Image) -> dict[str, float]:
+        raise ValueError("not today")
+
+    monkeypatch.setattr(analysis, "measure", fails)
+    report = analyze(filled, quiet)
+    assert (report.failures, report.analyzed) == ({"measure": "not today"}, ALL)
+    assert missing(filled, "measure", MEASURES_VERSION) == ALL
+    assert missing(filled, "embedder", filled.clip.name) == 0
+    assert missing(filled, "detector", filled.detector().name) == 0
+
+
+def test_what_only_a_failed_producer_wanted_is_not_counted_as_analyzed(filled: FakeParts) -> None:
+    analyze(filled, quiet)
+    promote(filled.project, add_checkpoint(filled.project, weights(note="second")), "by hand")
+    filled.detector().fails = ModelError("gone")  # type: ignore[attr-defined]
+    report = analyze(filled, quiet)
+    assert report.failures == {"detector": "gone"}
+    assert report.analyzed == filled.project.settings.embedder.batch
 
 
 @pytest.mark.parametrize(
