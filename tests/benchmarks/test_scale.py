@@ -87,7 +87,7 @@ def test_a_measure_runs_in_a_process_of_its_own_and_is_ended(tiny: Path, tmp_pat
     assert cost is not None
     assert 0 < cost["cpu"] < 10
     assert result["sizes"]["40"]["made"]["production"] == 40
-    assert child("status", tiny, ASKED, Limits(seconds=0.1)) == {"ended": "over 0.1 CPU s"}
+    assert child("status", tiny, ASKED, Limits(gigabytes=0.001)) == {"ended": "over 0.001 GB"}
 
 
 def test_what_a_measure_may_take() -> None:
