@@ -7,6 +7,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from math import isfinite
 from typing import Any
 
@@ -39,7 +40,7 @@ class Entry:
     conditions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifest:
     """A frozen dataset version.
 
@@ -61,7 +62,7 @@ class Manifest:
             asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         )
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 

@@ -117,9 +117,10 @@ def rank_gaps(
     """
     draws, total = resampling(group, seed), float(confidence.sum())
     shown = [one for one in candidates if one.inside.any()]
+    rows = [np.flatnonzero(one.inside & one.known) for one in shown]
     measured = [
-        (one, _gap(one, confidence, total, draws, (float(low), float(high))))
-        for one, (low, high) in zip(shown, _intervals(shown, draws), strict=True)
+        (one, _gap(one, own, confidence, total, draws, (float(low), float(high))))
+        for one, own, (low, high) in zip(shown, rows, _intervals(shown, rows, draws), strict=True)
     ]
     gaps = [
         replace(gap, frames=spread_examples(gap.frames, one.strength, draws.code))
@@ -230,24 +231,25 @@ def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:
     return ordered
 
 
-def _intervals(candidates: Sequence[Candidate], draws: Resampling) -> Reals:
-    """(S, 2) of the production shares."""
+def _intervals(candidates: Sequence[Candidate], rows: Sequence[Ints], draws: Resampling) -> Reals:
+    """(S, 2) of the production shares. rows: that are inside each."""
     if not candidates:
         return np.zeros((0, 2))
-    known = {id(one.known): draws.counts(one.known) for one in candidates}
-    hits = np.stack([draws.counts(one.inside & one.known) for one in candidates])
-    return draws.intervals(hits, np.stack([known[id(one.known)] for one in candidates]))
+    known = {id(each): each for each in (one.known for one in candidates)}
+    totals = {number: draws.counts(each) for number, each in known.items()}
+    hits = np.stack([draws.counts(own) for own in rows])
+    return draws.intervals(hits, np.stack([totals[id(one.known)] for one in candidates]))
 
 
 def _gap(
     candidate: Candidate,
+    rows: Ints,
     confidence: Reals,
     total: float,
     draws: Resampling,
     interval: tuple[float, float],
 ) -> Gap:
-    """With its frames in no order yet. total: of all confidence."""
-    rows = np.flatnonzero(candidate.inside & candidate.known)
+    """With its frames in no order yet. rows: that are inside. total: of all confidence."""
     share = len(rows) / max(np.count_nonzero(candidate.known), 1)
     deficit = _deficit(candidate, share)
     own = candidate.confidence if candidate.confidence is not None else confidence

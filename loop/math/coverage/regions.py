@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import csr_array
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import silhouette_score
 
@@ -347,10 +348,11 @@ def _sequence_codes(sequence: Ints) -> Ints:
 
 
 def _mean_by(vectors: Array, code: Ints) -> Reals:
-    order = np.argsort(code, kind="stable")
-    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    total = np.add.reduceat(vectors[order], starts, axis=0, dtype=np.float64)
-    return total / np.bincount(code)[:, None]
+    """(C, D) the mean of the vectors (N, D) of each code 0..C-1."""
+    counts = np.bincount(code)
+    weights = csr_array((1 / counts[code], (code, np.arange(len(code)))), shape=(len(counts), len(code)))
+    means: Reals = weights @ vectors.astype(np.float64)
+    return means
 
 
 def _normalized(vectors: NDArray[np.floating]) -> Array:

@@ -24,8 +24,8 @@ class Resampling:
     code: Ints
     times: Reals
 
-    def counts(self, inside: Bools) -> Ints:
-        """(G,) how many frames of each group are inside. inside: (N,)."""
+    def counts(self, inside: Bools | Ints) -> Ints:
+        """(G,) how many frames of each group are inside. inside: (N,), or the rows that are."""
         found: Ints = np.bincount(self.code[inside], minlength=self.times.shape[1])
         return found
 
