@@ -3,13 +3,16 @@
 A set of columns is a view: its rows come from the database, in the order in which they are found
 there, and a folder that is lost or damaged is made again. Rows are only ever added. `rows.json` is
 written last and says how many there are, so that what a stopped process left is written over.
+Whoever has opened columns keeps them as they were, whatever becomes of the folder.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import mmap
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +27,6 @@ from numpy.typing import NDArray
 from connectors.files import make_folder, write_atomically
 
 HEADER = "rows.json"
-LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,10 @@ class Column:
 
 
 class Columns:
-    """The columns of a folder, as they are now.
+    """The columns of a folder, as they are now. The caller holds `locked` while it makes one.
 
     stamp: whose they are; a folder with another counts as empty.
+    made: another whenever the columns were begun anew, "" while there are none.
     notes: what is to be known beside the arrays, such as the names that codes stand for.
     """
 
@@ -60,6 +63,8 @@ class Columns:
         self.columns: dict[str, Column] = {}
         self.rows: dict[str, int] = {}
         self.notes: dict[str, Any] = {}
+        self.made = ""
+        self._files: dict[str, _File] = {}
         self._read()
 
     def __len__(self) -> int:
@@ -70,11 +75,7 @@ class Columns:
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """The column (N, *shape), read-only; what is not looked at is not in memory."""
-        column = self.columns[name]
-        shape = (self.rows[column.axis], *column.shape)
-        if not prod(shape):
-            return np.zeros(shape, column.dtype)
-        return np.memmap(self.folder / name, dtype=column.dtype, mode="r", shape=shape)
+        return self.part(name, 0, self.rows[self.columns[name].axis])
 
     def part(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Rows start to stop of the column, as they lie in the file: mapped alone, so that no others
@@ -85,8 +86,14 @@ class Columns:
         shape = (max(stop - start, 0), *column.shape)
         if not prod(shape):
             return np.zeros(shape, column.dtype)
-        place = start * column.width
-        return np.memmap(self.folder / name, dtype=column.dtype, mode="r", offset=place, shape=shape)
+        page, skipped = divmod(start * column.width, mmap.ALLOCATIONGRANULARITY)
+        mapped = mmap.mmap(
+            self._files[name].number,
+            skipped + shape[0] * column.width,
+            access=mmap.ACCESS_READ,
+            offset=page * mmap.ALLOCATIONGRANULARITY,
+        )
+        return np.ndarray(shape, column.dtype, mapped, skipped)
 
     def append(
         self,
@@ -101,6 +108,7 @@ class Columns:
         """
         if not self.columns:
             self._forget_files()
+        made = self.made or secrets.token_hex(8)
         known = self.columns | dict(columns)
         added = {column.axis: len(parts[name]) for name, column in known.items() if name in parts}
         for name, column in known.items():
@@ -108,13 +116,16 @@ class Columns:
             missing = self.rows.get(column.axis, 0) - here
             rows = parts.get(name, column.empties(added[column.axis]))
             self._write(name, column, here, [column.empties(missing), rows])
-        total = {axis: self.rows.get(axis, 0) + count for axis, count in added.items()}
-        self._commit(known, total, self.notes | dict(notes or {}))
+        files = {name: self._files.get(name) or _File(self.folder / name) for name in known}
+        total = self.rows | {axis: self.rows.get(axis, 0) + count for axis, count in added.items()}
+        written = self.notes | dict(notes or {})
+        self._commit(made, known, total, written)
+        self.made, self.columns, self.rows, self.notes, self._files = made, known, total, written, files
 
     def clear(self) -> None:
         """Forgets every row. Arrays that were handed out stay as they are."""
         (self.folder / HEADER).unlink(missing_ok=True)
-        self.columns, self.rows, self.notes = {}, {}, {}
+        self.made, self.columns, self.rows, self.notes, self._files = "", {}, {}, {}, {}
 
     def _write(self, name: str, column: Column, rows: int, parts: list[NDArray[Any]]) -> None:
         path = self.folder / name
@@ -126,11 +137,12 @@ class Columns:
             file.flush()
             os.fsync(file.fileno())
 
-    def _commit(self, columns: dict[str, Column], rows: dict[str, int], notes: dict[str, Any]) -> None:
+    def _commit(
+        self, made: str, columns: dict[str, Column], rows: dict[str, int], notes: dict[str, Any]
+    ) -> None:
         written = {name: asdict(column) for name, column in columns.items()}
-        header = {"stamp": self.stamp, "rows": rows, "columns": written, "notes": notes}
+        header = {"stamp": self.stamp, "made": made, "rows": rows, "columns": written, "notes": notes}
         write_atomically(self.folder / HEADER, json.dumps(header))
-        self.columns, self.rows, self.notes = columns, rows, notes
 
     def _read(self) -> None:
         """What the header says, unless it is of somebody else or a file is not what it says."""
@@ -141,38 +153,68 @@ class Columns:
                 for name, column in found["columns"].items()
             }
             rows = {axis: int(count) for axis, count in found["rows"].items()}
+            files = {name: _File(self.folder / name) for name in columns}
             whole = all(
-                (self.folder / name).stat().st_size >= rows[column.axis] * column.width
-                for name, column in columns.items()
+                files[name].size() >= rows[column.axis] * column.width for name, column in columns.items()
             )
             right = whole and found["stamp"] == self.stamp
-            notes = dict(found["notes"])
+            made, notes = str(found["made"]), dict(found["notes"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return
         if right:
-            self.columns, self.rows, self.notes = columns, rows, notes
+            self.made, self.columns, self.rows, self.notes, self._files = made, columns, rows, notes, files
 
     def _forget_files(self) -> None:
-        """Those that another process has mapped stay as they are for it."""
+        """Those that somebody has opened stay as they are for him."""
         for path in self.folder.iterdir():
-            if path.name != LOCK and path.is_file():
+            if path.is_file():
                 path.unlink()
+
+
+class _File:
+    """A file that is open for reading. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self.number = -1
+        self.number = os.open(path, os.O_RDONLY)
+
+    def size(self) -> int:
+        return os.fstat(self.number).st_size
+
+    def __del__(self) -> None:
+        if self.number >= 0:
+            os.close(self.number)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Nobody else writes columns in this folder meanwhile."""
-    make_folder(folder)
-    with (folder / LOCK).open("w") as file:
+    """Nobody else opens, writes or removes the columns of this folder meanwhile."""
+    make_folder(folder.parent)
+    with _lock_of(folder).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        make_folder(folder)
         yield
 
 
 def forget_others(folder: Path) -> None:
     """Removes the folders of the same kind beside this one, those of producers that count no more:
-    "boxes-3" beside "boxes-5".
+    "boxes-3" beside "boxes-5". One that somebody works on stays until the next time.
     """
     kind = folder.name.rpartition("-")[0]
     for other in folder.parent.glob(f"{kind}-*"):
         if kind and other != folder and other.name.rpartition("-")[0] == kind:
-            shutil.rmtree(other, ignore_errors=True)
+            _remove(other)
+
+
+def _remove(folder: Path) -> None:
+    with _lock_of(folder).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock_of(folder: Path) -> Path:
+    """Beside the folder: who removes the folder leaves the lock that others wait for."""
+    return folder.with_name(f".{folder.name}.lock")

@@ -31,7 +31,9 @@ Packed = tuple[dict[str, NDArray[Any]], dict[str, Column], dict[str, Any]]
 
 CHUNK = 16_384
 SAMPLE = 64
-"""So many rows, the newest among them, are compared with the database at every opening."""
+"""So many rows, and as many of the newest, are compared with the database at every opening. The
+newest are those that a database restored from a backup lacks.
+"""
 LAYOUT = 1
 """Changes whenever the files of a view would."""
 ORIGINS = tuple(Origin)
@@ -101,15 +103,26 @@ def synced(engine: Engine, folder: Path, view: View, progress: Progress | None =
         found = Columns(place, f"{view.name} {LAYOUT}")
         total = _count(session, view)
         if len(found) > total or not _agrees(session, view, found):
-            log.warning("%s is made anew: it does not agree with the database", place)
-            found.clear()
-        if len(found) < total:
-            last = int(np.max(found["frame"], initial=-1)) if len(found) else -1
-            _add(found, view, _after(session, view, last), progress, total)
-        if len(found) != total:
-            _add(found, view, _missing(session, view, found), progress, total)
+            _forget(found)
+        _follow(session, view, found, progress, total)
+        if len(found) != total:  # it has rows that the database lost
+            _forget(found)
+            _follow(session, view, found, progress, total)
     forget_others(place)
     return found
+
+
+def _forget(found: Columns) -> None:
+    log.warning("%s is made anew: it does not agree with the database", found.folder)
+    found.clear()
+
+
+def _follow(session: Session, view: View, found: Columns, progress: Progress | None, total: int) -> None:
+    if len(found) < total:
+        last = int(np.max(found["frame"], initial=-1)) if len(found) else -1
+        _add(found, view, _after(session, view, last), progress, total)
+    if len(found) < total:
+        _add(found, view, _missing(session, view, found), progress, total)
 
 
 def _count(session: Session, view: View) -> int:
@@ -121,7 +134,8 @@ def _agrees(session: Session, view: View, found: Columns) -> bool:
     """Whether some rows are what the database has."""
     if not len(found):
         return True
-    places = np.unique(np.append(np.random.default_rng().integers(0, len(found), SAMPLE), len(found) - 1))
+    newest = np.arange(max(len(found) - SAMPLE, 0), len(found))
+    places = np.union1d(np.random.default_rng().integers(0, len(found), SAMPLE), newest)
     held = found["frame"][places]
     order = np.argsort(held)
     rows = session.execute(view.rows.where(view.frame.in_(held.tolist())).order_by(view.frame)).all()
@@ -131,11 +145,21 @@ def _agrees(session: Session, view: View, found: Columns) -> bool:
         parts, columns, _ = view.pack(rows, found.notes)
     except StateError:
         return False
+    own = {"frame": places[order], "box": _boxes_of(found, places[order])}
     return all(
-        name in found and np.array_equal(found[name][places[order]], part.astype(columns[name].dtype), True)
+        name in found
+        and np.array_equal(found[name][own[columns[name].axis]], part.astype(columns[name].dtype), True)
         for name, part in parts.items()
-        if columns[name].axis == "frame" and part.dtype.kind in "fiu"
     )
+
+
+def _boxes_of(found: Columns, places: Ids) -> Ids:
+    """Rows of the boxes of these frames, one frame after another."""
+    if "count" not in found:
+        return np.zeros(0, np.int64)
+    ends = np.cumsum(found["count"], dtype=np.int64)
+    starts = ends - found["count"]
+    return np.concatenate([np.arange(starts[place], ends[place]) for place in places.tolist()])
 
 
 def _after(session: Session, view: View, last: int) -> Iterator[Sequence[Any]]:
@@ -220,6 +244,12 @@ def _pack_boxes(rows: Sequence[Any], notes: Mapping[str, Any]) -> Packed:
     scored = np.array([row.class_scores is not None for row in rows], np.int64)
     widths = {len(row.class_scores) // (2 * row.count_) for row in rows if row.count_ and row.class_scores}
     classes = max([notes.get("classes", 0), *widths])
+    for row in rows:
+        if row.class_scores and len(row.class_scores) != 2 * row.count_ * classes:
+            raise StateError(
+                f"frame {row.frame}: expected scores of {classes} classes for each of {row.count_} boxes;"
+                " detect it again"
+            )
     parts = {
         "frame": ids,
         "count": counts,
