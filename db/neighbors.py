@@ -46,19 +46,27 @@ class NearestFrames:
     """The k frames of a training set nearest to each of many frames, in a folder of columns.
 
     folder: of the columns. index: opens that of the training set. vectors: of any frames.
+    made: another whenever the vectors of a frame could be; what was found by others is forgotten.
     Row n of the training set is the n-th of its ids (M,), ascending.
     """
 
     def __init__(
-        self, folder: Path, k: int, training: Ids, vectors: Vectors, index: Callable[[], VectorStore]
+        self,
+        folder: Path,
+        k: int,
+        training: Ids,
+        vectors: Vectors,
+        index: Callable[[], VectorStore],
+        made: str,
     ) -> None:
         self._folder, self._k, self._training = folder, k, training
         self._vectors, self._index = vectors, index
+        self._stamp = f"{folder.name} {k} {LAYOUT} {made}"
 
     def of(self, frames: Ids, progress: Progress | None = None) -> Found:
         """Of these frames, ascending. What is not known yet is searched for and kept."""
         with locked(self._folder):
-            known = Columns(self._folder, f"{self._folder.name} {self._k} {LAYOUT}")
+            known = Columns(self._folder, self._stamp)
             self._follow(known, progress)
             ids = known["frame"]
             if not np.array_equal(ids, frames):
@@ -115,7 +123,8 @@ class NearestFrames:
         new = self._search(store, frames)
         similarity = np.concatenate([old.similarity, new.similarity], axis=1)
         rows = np.concatenate([old.rows, new.rows], axis=1)
-        best = np.argsort(-similarity, axis=1, kind="stable")[:, : self._k]
+        distance = np.where(rows == NONE, np.inf, -similarity)
+        best = np.argsort(distance, axis=1, kind="stable")[:, : self._k]
         return Found(np.take_along_axis(similarity, best, axis=1), np.take_along_axis(rows, best, axis=1))
 
     def _search(self, store: VectorStore, frames: Ids) -> Found:

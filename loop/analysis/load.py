@@ -20,7 +20,7 @@ from db.engine import read
 from db.frame_columns import ORIGINS, ROLES, boxes_view, frames_view, measures_view, synced, vectors_view
 from db.frames import UNKNOWN, FrameRow, frames
 from db.index import open_index
-from db.neighbors import NearestFrames
+from db.neighbors import Found, NearestFrames
 from db.states import Origin, Role
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints, Reals
@@ -158,7 +158,7 @@ def _derived(
 ) -> NDArray[Any]:
     """(N, ...) what follows from the vector of each of these frames, kept in a column."""
     with locked(folder):
-        known = Columns(folder, f"{stamp} of vectors")
+        known = Columns(folder, f"{stamp} of vectors {facts.vectors.made}")
         ids = _ids(known)
         if not np.array_equal(ids, seqs) and len(new := np.setdiff1d(seqs, ids)):
             parts = [of(part) for _, part in blocks(StoredVectors(facts.vectors, new))]
@@ -184,11 +184,16 @@ def nearest(facts: StoredFacts, production: Ints, training: Ints, k: int, progre
             training,
             lambda seqs: StoredVectors(facts.vectors, seqs)[:],
             lambda: open_index(project.engine, embedder, project.indexes / "training.faiss", training),
+            facts.vectors.made,
         )
+
+    def near(found: Found) -> Near:
+        most = len(training)  # of a smaller training set, none stand behind all that are
+        return Near(found.similarity[:, :most], found.rows[:, :most])
 
     here = frames_near("nearest", wanted).of(production, progress)
     there = frames_near("nearest-own", wanted + MOST_NEIGHBORS).of(training, progress)
-    return Nearest(Near(here.similarity, here.rows), Near(there.similarity, there.rows))
+    return Nearest(near(here), near(there))
 
 
 class StoredVectors:

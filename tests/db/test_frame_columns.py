@@ -79,7 +79,8 @@ def boxes_agree(engine: Engine, made: dict[str, int], folder: Path) -> Columns:
     found = synced(engine, folder, boxes_view(made["detector"]))
     with read(engine) as session:
         truth = load_detections(session, made["detector"])
-    assert sorted(truth) == (sorted(found["frame"].tolist()) if truth else []) and len(truth) == len(found)
+    assert sorted(truth) == (sorted(found["frame"].tolist()) if truth else [])
+    assert len(truth) == len(found)
     ends = np.cumsum(found["count"]).tolist() if truth else []
     for place, end in enumerate(ends):
         own, true = slice(end - found["count"][place], end), truth[int(found["frame"][place])]
