@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
 from db.columns import Column, Columns, locked
-from db.slices import Counts, Members
+from db.slices import Counts, Members, load_counts, members_of
 
 Ids = NDArray[np.int64]
 Key = tuple[int, int]
@@ -41,8 +42,11 @@ class Recorded:
 
 def open_recorded(folder: Path, token: str | None) -> Recorded | None:
     """None where this is not what the database was left with."""
-    found = Columns(folder, token or "")
-    if not token or not found.columns:
+    if not token:
+        return None
+    with locked(folder):
+        found = Columns(folder, token)
+    if not found.columns:
         return None
     members, strength = found["member"], found["strength"]
     places = {(producer, number): slice(*place) for producer, number, *place in found.notes["slices"]}
@@ -51,6 +55,28 @@ def open_recorded(folder: Path, token: str | None) -> Recorded | None:
         {key: Members(members[place], strength[place]) for key, place in places.items()},
         Counts(*(found[name] for name in COUNTS)),
     )
+
+
+def as_stored(session: Session, left: Recorded, frames: Ids, groups: Ids) -> Recorded:
+    """What is stored: what was left, and what was written since of frames that came in. groups: of
+    these frames.
+    """
+    written = members_of(session, frames)
+    members = {
+        key: _joined(known, frames, written[key]) if key in written else known
+        for key, known in left.members.items()
+    }
+    others, new = ~np.isin(left.counts.group, groups), load_counts(session, groups)
+    counts = [np.concatenate([getattr(left.counts, name)[others], getattr(new, name)]) for name in COUNTS]
+    return Recorded(left.frames, members, Counts(*counts))
+
+
+def _joined(known: Members, frames: Ids, written: Members) -> Members:
+    """Those that are known, and of these frames those that are written."""
+    others = ~np.isin(known.frames, frames)
+    every = np.concatenate([known.frames[others], written.frames])
+    order = np.argsort(every, kind="stable")
+    return Members(every[order], np.concatenate([known.strength[others], written.strength])[order])
 
 
 def save_recorded(folder: Path, token: str, recorded: Recorded) -> None:

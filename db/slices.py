@@ -261,16 +261,19 @@ def any_members(session: Session, frames: Ids) -> Ids:
     return np.array([seq for part in parts for seq in session.execute(part).scalars()], np.int64)
 
 
-def forget_members(session: Session, frames: Ids) -> None:
-    """These frames show nothing."""
+def members_of(session: Session, frames: Ids) -> dict[tuple[int, int], Members]:
+    """What these frames show, by producer and slice; those of them that do, ascending."""
+    table = SliceMember
+    columns = table.producer, table.slice_id, table.frame, table.strength
+    found: dict[tuple[int, int], list[tuple[int, float]]] = {}
     for chunk in in_chunks(frames.tolist()):
-        session.execute(delete(SliceMember).where(SliceMember.frame.in_(chunk)))
-
-
-def forget_counts(session: Session, groups: Ids) -> None:
-    """Nothing is counted of these groups."""
-    for chunk in in_chunks(groups.tolist()):
-        session.execute(delete(SliceCount).where(SliceCount.group_id.in_(chunk)))
+        rows = select(*columns).where(table.frame.in_(chunk)).order_by(table.frame)
+        for producer, number, frame, strength in session.execute(rows):
+            found.setdefault((producer, number), []).append((frame, strength))
+    return {
+        key: Members(np.array([frame for frame, _ in rows], np.int64), np.array([value for _, value in rows]))
+        for key, rows in found.items()
+    }
 
 
 def record_counts(session: Session, counts: Counts, before: Counts | None = None) -> None:
@@ -342,8 +345,8 @@ def _upsert_counts(session: Session, counts: Counts, rows: Ids, change: Change |
         upsert(session, SliceCount, [dict(zip(columns, row, strict=True)) for row in values], change)
 
 
-def load_counts(session: Session) -> Counts:
-    """Everything that is counted, by slice and group."""
+def load_counts(session: Session, groups: Ids | None = None) -> Counts:
+    """What is counted of these groups, or everything; of all by slice and group."""
     table = SliceCount
     columns = (
         table.group_id,
@@ -353,8 +356,12 @@ def load_counts(session: Session) -> Counts:
         table.confidence,
         table.expected_loss,
     )
-    rows = session.execute(select(*columns).order_by(table.slice_id, table.group_id)).all()
-    found = np.array([tuple(row) for row in rows], np.float64).reshape(-1, len(columns))
+    statement = select(*columns).order_by(table.slice_id, table.group_id)
+    if groups is not None:  # as the rows lie: by slice, then by group
+        statement = statement.where(table.slice_id.in_(select(Slice.id)))
+    parts = in_parts(statement, table.group_id, None if groups is None else groups.tolist())
+    rows = [tuple(row) for part in parts for row in session.execute(part)]
+    found = np.array(rows, np.float64).reshape(-1, len(columns))
     group, slice_id, known, inside = found[:, :4].astype(np.int64).T
     return Counts(group, slice_id, known, inside, found[:, 4], found[:, 5])
 

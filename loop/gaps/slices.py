@@ -12,8 +12,8 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from db.engine import read, write
-from db.facts import get_fact, set_fact
-from db.recorded_slices import COUNTS, Recorded, open_recorded, save_recorded
+from db.facts import claim_fact, get_fact, lock_fact, set_fact
+from db.recorded_slices import Recorded, as_stored, open_recorded, save_recorded
 from db.slices import (
     Counts,
     Members,
@@ -22,8 +22,6 @@ from db.slices import (
     add_members,
     any_members,
     define_slices,
-    forget_counts,
-    forget_members,
     record_counts,
     record_members,
     slices,
@@ -80,15 +78,14 @@ def record(project: Project, found: Comparison, conditions: Conditions, made: Pr
     state = _state(found, made, shown)
     folder = project.indexes / "slices"
     with write(project.engine) as session:
+        token = _last_recorded(session)
         ids = define_slices(session, [one.slice for one in shown])
-        token = get_fact(session, RECORDED)
         if token == state:
             return ids
-        before = open_recorded(folder, token)
-        held = None if before is None else _without_new(session, before, found)
+        before = _before(session, open_recorded(folder, token), found)
         stored = _record_members(session, found, shown, ids, before)
         counts = counts_of(described, shown, ids)
-        record_counts(session, counts, held)
+        record_counts(session, counts, before.counts if before else None)
         set_fact(session, RECORDED, state)
     save_recorded(folder, state, Recorded(found.production.seq, stored, counts))
     return ids
@@ -138,14 +135,22 @@ def _record_members(
     return stored
 
 
-def _without_new(session: Session, before: Recorded, found: Comparison) -> Counts:
-    """What is counted as it was left. What was written since, of frames that came in, is forgotten."""
-    new = ~np.isin(found.production.seq, before.frames)
+def _last_recorded(session: Session) -> str:
+    """What the last comparison left, "" before the first. Others that would record wait until the
+    transaction ends: each writes what differs from what the one before it left.
+    """
+    claim_fact(session, RECORDED, "")
+    lock_fact(session, RECORDED)
+    return get_fact(session, RECORDED) or ""
+
+
+def _before(session: Session, left: Recorded | None, found: Comparison) -> Recorded | None:
+    """What is stored, frames that came in since the last comparison included; None: to be read."""
+    if left is None:
+        return None
+    new = ~np.isin(found.production.seq, left.frames)
     groups = np.unique(found.production.group[new])
-    forget_members(session, found.production.seq[new])
-    forget_counts(session, groups)
-    same = ~np.isin(before.counts.group, groups)
-    return Counts(*(getattr(before.counts, name)[same] for name in COUNTS))
+    return as_stored(session, left, found.production.seq[new], groups)
 
 
 def class_slices(rows: Sequence[SliceRow], classes: Sequence[str]) -> dict[int, str]:
@@ -181,8 +186,9 @@ def _known_regions(stored: Sequence[SliceRow], embedder: int) -> list[KnownRegio
 def _state(found: Comparison, made: Producers, shown: Sequence[Shown]) -> str:
     """Changes whenever a member or a count could."""
     digest = hashlib.sha256(repr((made, [(one.slice, len(one.rows)) for one in shown])).encode())
-    for seqs in (found.production.seq, found.training.seq):
-        digest.update(seqs.tobytes())
+    rows = [one.rows for one in shown if one.slice.kind is not SliceKind.FACET]
+    for each in (found.production.seq, found.production.group, found.training.seq, *rows):
+        digest.update(each.tobytes())
     return f"{_of(made)} {digest.hexdigest()}"
 
 

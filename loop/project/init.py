@@ -110,6 +110,7 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     _claim(project, plan, dataset, classes)
     _deploy(project, plan.weights, classes)
     damaged = _import_images(project, dataset, progress)
+    project.engine.dispose()
     unusable = {problem.path for problem in damaged}
     usable = [image for image in dataset.images if image.boxes is not None and image.path not in unusable]
     splits = [image.split for image in usable]
