@@ -14,6 +14,8 @@ from db.sql import in_chunks, insert_new
 from db.tables import Sentence
 
 Array = NDArray[np.float32]
+LONGEST = 600
+"""Characters; PostgreSQL takes not many more into an index, and no embedder reads as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ def load_sentences(session: Session, producer: int, sentences: Iterable[str]) ->
 
 
 def record_sentences(session: Session, producer: int, read: Mapping[str, SentenceRow]) -> None:
-    """Those that are stored stay as they are."""
+    """Those that are stored stay as they are; of more than LONGEST characters none is stored."""
     rows = [
         {
             "producer": producer,
@@ -45,5 +47,6 @@ def record_sentences(session: Session, producer: int, read: Mapping[str, Sentenc
             "unknown_words": list(row.unknown_words),
         }
         for sentence, row in read.items()
+        if len(sentence) <= LONGEST
     ]
     insert_new(session, Sentence, rows)

@@ -62,6 +62,17 @@ def dark_rows(view: CoverageView) -> set[int]:
     return set(np.flatnonzero(brightness < (DARK + 60) / 255).tolist())
 
 
+def test_no_model_is_built_once_all_was_analyzed_and_compared(analyzed: FakeParts) -> None:
+    before = coverage_view.build(with_settings(analyzed, prompts=True), quiet)
+    again = with_settings(analyzed, prompts=True)
+    again.dead = {"embedder", "detector"}
+    view = coverage_view.build(again, quiet)
+    assert view.gaps
+    assert coverage_view.lines(view) == coverage_view.lines(before)
+    label_everything(analyzed.project, "train")
+    assert len(coverage_view.build(again, quiet).training) == 24 + 42
+
+
 def test_the_planted_gap_is_named(analyzed: FakeParts) -> None:
     view = coverage_view.build(with_settings(analyzed, measured=False), quiet)
     worst = view.gaps[0]
