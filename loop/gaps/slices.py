@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -15,7 +16,6 @@ from db.engine import read, write
 from db.facts import claim_fact, get_fact, lock_fact, set_fact
 from db.recorded_slices import Recorded, as_stored, open_recorded, save_recorded
 from db.slices import (
-    Counts,
     Members,
     SliceRow,
     add_counts,
@@ -76,25 +76,24 @@ def record(project: Project, found: Comparison, conditions: Conditions, made: Pr
     described = Described.of(found)
     shown = shown_by(described, found.regions, limits_of(described), conditions, made)
     state = _state(found, made, shown)
-    folder = project.indexes / "slices"
     with write(project.engine) as session:
         token = _last_recorded(session)
         ids = define_slices(session, [one.slice for one in shown])
         if token == state:
             return ids
-        before = _before(session, open_recorded(folder, token), found)
+        before = _before(session, _left(project, token, made), found)
         stored = _record_members(session, found, shown, ids, before)
         counts = counts_of(described, shown, ids)
         record_counts(session, counts, before.counts if before else None)
         set_fact(session, RECORDED, state)
-    save_recorded(folder, state, Recorded(found.production.seq, stored, counts))
+    save_recorded(_folder(project), state, Recorded(found.production.seq, stored, counts))
     return ids
 
 
 def are_recorded(project: Project, made: Producers) -> bool:
     """Whether a comparison by these producers was the last that was recorded."""
     with read(project.engine) as session:
-        return (get_fact(session, RECORDED) or "").startswith(f"{_of(made)} ")
+        return _is_of(get_fact(session, RECORDED) or "", made)
 
 
 def add(project: Project, came_in: Described, conditions: Conditions, made: Producers) -> None:
@@ -102,11 +101,16 @@ def add(project: Project, came_in: Described, conditions: Conditions, made: Prod
     is counted. Who is in a region, the next comparison tells.
     """
     with write(project.engine) as session:
-        new = came_in.take(np.flatnonzero(~np.isin(came_in.seq, any_members(session, came_in.seq))))
+        token = _last_recorded(session)
+        left = _left(project, token, made)
+        counted = np.isin(came_in.seq, any_members(session, came_in.seq))
+        if left is not None:
+            counted |= np.isin(came_in.seq, left.frames)
+        new = came_in.take(np.flatnonzero(~counted))
         limits = {row.key: row.definition.get(ABOVE) for row in slices(session, [SliceKind.CLASS])}
         above = {name: limits.get(slice_key(CLASS, name)) for name in new.classes}
         known = {name: limit for name, limit in above.items() if limit is not None}
-        if not len(new) or len(known) < len(new.classes):
+        if not _is_of(token, made) or not len(new) or len(known) < len(new.classes):
             return
         shown = shown_by(new, (), known, conditions, made)
         ids = define_slices(session, [one.slice for one in shown])
@@ -142,6 +146,17 @@ def _last_recorded(session: Session) -> str:
     claim_fact(session, RECORDED, "")
     lock_fact(session, RECORDED)
     return get_fact(session, RECORDED) or ""
+
+
+def _left(project: Project, token: str, made: Producers) -> Recorded | None:
+    """What the last comparison left, where it was by these producers: of frames that came in since,
+    others have not seen all.
+    """
+    return open_recorded(_folder(project), token) if _is_of(token, made) else None
+
+
+def _folder(project: Project) -> Path:
+    return project.indexes / "slices"
 
 
 def _before(session: Session, left: Recorded | None, found: Comparison) -> Recorded | None:
@@ -190,6 +205,10 @@ def _state(found: Comparison, made: Producers, shown: Sequence[Shown]) -> str:
     for each in (found.production.seq, found.production.group, found.training.seq, *rows):
         digest.update(each.tobytes())
     return f"{_of(made)} {digest.hexdigest()}"
+
+
+def _is_of(token: str, made: Producers) -> bool:
+    return token.startswith(f"{_of(made)} ")
 
 
 def _of(made: Producers) -> str:

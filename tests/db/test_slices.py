@@ -163,7 +163,7 @@ def test_counts_of_a_group_take_the_place_of_what_was_counted_before(engine: Eng
         of_night = added.slice_id == night
         assert (added.known[of_night].tolist(), added.inside[of_night].tolist()) == ([11, 9], [4, 1])
         of_one = load_counts(session, np.array([groups[0], 99]))
-        assert (of_one.slice_id.tolist(), of_one.known.tolist()) == ([facet, night], [9, 11])
+        assert (of_one.slice_id.tolist(), of_one.known.tolist()) == ([facet, night], [11, 11])
         assert len(load_counts(session, np.zeros(0, np.int64)).group) == 0
         record_counts(session, counts(now[2:3]), added)
         assert slice_totals(session) == {facet: SliceTotal(6, 6, 1)}

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,9 @@ from db.slices import load_counts, members, restore_slice, retire_slice, slices
 from db.sql import table_of
 from db.states import Origin, SliceKind
 from db.tables import Group, Label, Producer, SliceMember
-from loop.analysis.analyze import analyze
 from loop.gaps import coverage_view
+from loop.gaps import slices as slicing
+from loop.gaps.arrivals import analyze
 from loop.gaps.slices import RECORDED
 from loop.ingest.ingest import ingest
 from loop.project.project import Project
@@ -131,7 +133,7 @@ class World:
         parts.clip = self.parts.clip
         return parts
 
-    def promote(self, draw: int) -> None:
+    def promote(self, draw: int, whole: bool = True) -> None:
         """Half of production is analyzed by the new detector, then the rest."""
         checkpoint = weights(blind_below=(100, 60)[draw % 2], note=str(draw % 2))
         deploy.promote(self.parts.project, add_checkpoint(self.parts.project, checkpoint), "by hand")
@@ -140,7 +142,8 @@ class World:
             with suppress(KeyboardInterrupt):
                 analyze(self.parts, quiet)
         self.compare()
-        analyze(self.parts, quiet)
+        if whole:
+            analyze(self.parts, quiet)
 
     def embed_otherwise(self, draw: int) -> None:
         self.parts.clip.name = ("fake-clip", "other-clip")[draw % 2]
@@ -279,6 +282,48 @@ def test_frames_that_a_new_model_has_not_seen_yet_keep_what_they_showed(tmp_path
         view_is_true(worlds[0])
     for world in worlds:
         world.engine.dispose()
+
+
+def test_what_came_in_is_not_counted_for_a_new_model_that_has_not_seen_it(tmp_path: Path) -> None:
+    """It was written since the last comparison, which was by another model."""
+    worlds = World(tmp_path / "a"), World(tmp_path / "b")
+    for world in worlds:
+        world.compare()
+        world.come_in(1)
+    shutil.rmtree(worlds[1].views / "slices")
+    for world in worlds:
+        world.promote(2, whole=False)
+    same(*worlds)
+    for world in worlds:
+        view_is_true(world)
+        world.engine.dispose()
+
+
+def test_frames_that_were_compared_meanwhile_are_not_counted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even those that show nothing: somebody compared before what came in was counted."""
+    world, truth = World(tmp_path / "a"), World(tmp_path / "b")
+    for each in (world, truth):
+        off = each.parts.project.settings.gaps.model_copy(update={"prompts": False, "measured": False})
+        each.conditions.write_text("metadata: [site]\n")
+        settings = each.parts.project.settings.model_copy(update={"gaps": off})
+        each.parts = each.again(replace(each.parts.project, settings=settings))
+        each.compare()
+    add = slicing.add
+
+    def late(*told: Any) -> None:
+        world.compare()
+        add(*told)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(slicing, "add", late)
+        world.come_in(1)
+    truth.come_in(1)
+    truth.compare()
+    same(world, truth)
+    for each in (world, truth):
+        each.engine.dispose()
 
 
 def test_other_frames_in_slices_of_the_same_size_are_written(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from connectors.ports import Array
 from db.analysis import producer
 from db.engine import read, write
 from db.tables import Producer
+from loop.analysis.load import open_facts
 from loop.analysis.producers import LOGIT_SCALE, producers
 from loop.gaps.words import stored_words, words_of
 from loop.math.coverage.comparison import Words
@@ -58,6 +59,10 @@ def word(parts: FakeParts, night: str) -> None:
     Path(parts.project.settings.conditions or "").write_text(SENTENCES.format(night=night))
 
 
+def read_by(parts: FakeParts) -> Words:
+    return stored_words(parts, open_facts(parts.project, producers(parts)))
+
+
 def same(parts: FakeParts, found: Words) -> None:
     settings = parts.project.settings
     conditions = load_conditions(resolve(parts.project, settings.conditions or ""))
@@ -70,44 +75,40 @@ def same(parts: FakeParts, found: Words) -> None:
 
 
 def test_a_sentence_is_read_once(asked: FakeParts) -> None:
-    embedder = producers(asked).embedder
-    same(asked, stored_words(asked, embedder))
+    same(asked, read_by(asked))
     assert asked.clip.read == ["by day", "in the sun", "at night", "something"]
     asked.clip.read.clear()
     asked.dead = {"embedder", "detector"}
-    same(asked, stored_words(asked, embedder))
+    same(asked, read_by(asked))
     asked.dead.clear()
     word(asked, "in the xyzzy dark")
-    found = stored_words(asked, embedder)
+    found = read_by(asked)
     same(asked, found)
     assert found.unknown == ("xyzzy",)
     assert asked.clip.read == ["in the xyzzy dark"]
     asked.dead = {"embedder", "detector"}
-    assert stored_words(asked, embedder).unknown == ("xyzzy",)
+    assert read_by(asked).unknown == ("xyzzy",)
     word(asked, "at night")
-    same(asked, stored_words(asked, embedder))
+    same(asked, read_by(asked))
 
 
 def test_a_new_sentence_needs_the_model(asked: FakeParts) -> None:
-    embedder = producers(asked).embedder
-    stored_words(asked, embedder)
+    read_by(asked)
     word(asked, "in the dark")
     asked.dead = {"embedder"}
     with pytest.raises(ModelError):
-        stored_words(asked, embedder)
+        read_by(asked)
 
 
 def test_each_embedder_reads_for_itself(asked: FakeParts) -> None:
-    first = producers(asked).embedder
-    stored_words(asked, first)
+    read_by(asked)
     other = again(asked, "other-clip")
-    second = producers(other).embedder
-    assert second != first
-    stored_words(other, second)
+    assert producers(other).embedder != producers(asked).embedder
+    read_by(other)
     assert len(other.clip.read) == 4
     back = again(asked, "fake-clip")
     back.dead = {"embedder"}
-    same(back, stored_words(back, producers(back).embedder))
+    same(back, read_by(back))
 
 
 def again(parts: FakeParts, name: str) -> FakeParts:
@@ -122,31 +123,31 @@ def again(parts: FakeParts, name: str) -> FakeParts:
 
 def test_what_another_model_says_is_not_stored(asked: FakeParts) -> None:
     """Its files were changed while the conditions were read."""
-    embedder = producers(asked).embedder
+    facts = open_facts(asked.project, producers(asked))
     asked.clip.name = "changed-clip"
-    stored_words(asked, embedder)
+    stored_words(asked, facts)
     asked.clip.name = "fake-clip"
     asked.clip.read.clear()
-    same(asked, stored_words(asked, embedder))
+    same(asked, read_by(asked))
     assert len(asked.clip.read) == 4
 
 
 def test_an_embedder_of_an_older_version_is_asked_for_its_scale_once(asked: FakeParts) -> None:
     embedder = producers(asked).embedder
-    stored_words(asked, embedder)
+    read_by(asked)
     with write(asked.project.engine) as session:
         session.execute(update(Producer).where(Producer.id == embedder).values(details={"dim": 17}))
-    same(asked, stored_words(asked, embedder))
+    same(asked, read_by(asked))
     with read(asked.project.engine) as session:
         assert producer(session, embedder).details == {"dim": 17, LOGIT_SCALE: 100.0}
     asked.dead = {"embedder"}
-    same(asked, stored_words(asked, embedder))
+    same(asked, read_by(asked))
 
 
 def test_without_prompts_no_sentence_is_read(asked: FakeParts) -> None:
     settings = asked.project.settings
     off = settings.model_copy(update={"gaps": settings.gaps.model_copy(update={"prompts": False})})
     silent = FakeParts(replace(asked.project, settings=off))
-    found = stored_words(silent, producers(silent).embedder)
+    found = read_by(silent)
     assert (found.vectors, found.unknown) == ({}, ())
     assert found.conditions.groups
