@@ -73,10 +73,15 @@ def as_stored(session: Session, left: Recorded, frames: Ids, groups: Ids) -> Rec
 
 def _joined(known: Members, frames: Ids, written: Members) -> Members:
     """Those that are known, and of these frames those that are written."""
+    strength = written.strength.astype(known.strength.dtype)
+    if np.max(known.frames, initial=-1) < np.min(frames, initial=np.iinfo(np.int64).max):
+        return Members(
+            np.concatenate([known.frames, written.frames]), np.concatenate([known.strength, strength])
+        )
     others = ~np.isin(known.frames, frames)
     every = np.concatenate([known.frames[others], written.frames])
     order = np.argsort(every, kind="stable")
-    return Members(every[order], np.concatenate([known.strength[others], written.strength])[order])
+    return Members(every[order], np.concatenate([known.strength[others], strength])[order])
 
 
 def save_recorded(folder: Path, token: str, recorded: Recorded) -> None:

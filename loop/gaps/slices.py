@@ -200,7 +200,9 @@ def _known_regions(stored: Sequence[SliceRow], embedder: int) -> list[KnownRegio
 
 def _state(found: Comparison, made: Producers, shown: Sequence[Shown]) -> str:
     """Changes whenever a member or a count could."""
-    digest = hashlib.sha256(repr((made, [(one.slice, len(one.rows)) for one in shown])).encode())
+    digest = hashlib.blake2b(
+        repr((made, [(one.slice, len(one.rows)) for one in shown])).encode(), digest_size=32
+    )
     rows = [one.rows for one in shown if one.slice.kind is not SliceKind.FACET]
     for each in (found.production.seq, found.production.group, found.training.seq, *rows):
         digest.update(each.tobytes())
