@@ -29,6 +29,10 @@ from connectors.files import make_folder, write_atomically
 HEADER = "rows.json"
 
 
+Pieces = list[NDArray[Any]]
+"""Rows one array after another."""
+
+
 @dataclass(frozen=True)
 class Column:
     """dtype: as NumPy writes it, such as "<f4". shape: of one row. axis: what it has a row for.
@@ -97,7 +101,7 @@ class Columns:
 
     def append(
         self,
-        parts: Mapping[str, NDArray[Any]],
+        parts: Mapping[str, NDArray[Any] | Pieces],
         columns: Mapping[str, Column],
         notes: Mapping[str, Any] | None = None,
     ) -> None:
@@ -110,12 +114,12 @@ class Columns:
             self._forget_files()
         made = self.made or secrets.token_hex(8)
         known = self.columns | dict(columns)
-        added = {column.axis: len(parts[name]) for name, column in known.items() if name in parts}
+        added = {column.axis: _rows(parts[name]) for name, column in known.items() if name in parts}
         for name, column in known.items():
             here = self.rows.get(column.axis, 0) if name in self.columns else 0
             missing = self.rows.get(column.axis, 0) - here
             rows = parts.get(name, column.empties(added[column.axis]))
-            self._write(name, column, here, [column.empties(missing), rows])
+            self._write(name, column, here, [column.empties(missing), *(_pieces(rows))])
         files = {name: self._files.get(name) or _File(self.folder / name) for name in known}
         total = self.rows | {axis: self.rows.get(axis, 0) + count for axis, count in added.items()}
         written = self.notes | dict(notes or {})
@@ -127,7 +131,7 @@ class Columns:
         (self.folder / HEADER).unlink(missing_ok=True)
         self.made, self.columns, self.rows, self.notes, self._files = "", {}, {}, {}, {}
 
-    def _write(self, name: str, column: Column, rows: int, parts: list[NDArray[Any]]) -> None:
+    def _write(self, name: str, column: Column, rows: int, parts: Pieces) -> None:
         path = self.folder / name
         with path.open("r+b" if path.exists() else "w+b") as file:
             file.truncate(rows * column.width)
@@ -169,6 +173,14 @@ class Columns:
         for path in self.folder.iterdir():
             if path.is_file():
                 path.unlink()
+
+
+def _pieces(rows: NDArray[Any] | Pieces) -> Pieces:
+    return rows if isinstance(rows, list) else [rows]
+
+
+def _rows(rows: NDArray[Any] | Pieces) -> int:
+    return sum(map(len, _pieces(rows)))
 
 
 class _File:

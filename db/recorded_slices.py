@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from db.columns import Column, Columns, locked
+from db.columns import Column, Columns, Pieces, locked
 from db.slices import Counts, Members, load_counts, members_of
 
 Ids = NDArray[np.int64]
@@ -88,11 +89,10 @@ def save_recorded(folder: Path, token: str, recorded: Recorded) -> None:
     """For the next time. Raises OSError."""
     ordered = list(recorded.members.values())
     ends = np.cumsum([0, *(len(each.frames) for each in ordered)]).tolist()
-    nobody = Members(np.zeros(0, np.int64), np.zeros(0, np.float64))
-    parts = {
+    parts: dict[str, NDArray[Any] | Pieces] = {
         "frame": recorded.frames,
-        "member": np.concatenate([each.frames for each in (nobody, *ordered)]),
-        "strength": np.concatenate([each.strength.astype(np.float32) for each in (nobody, *ordered)]),
+        "member": [each.frames for each in ordered],
+        "strength": [each.strength for each in ordered],
         **{name: getattr(recorded.counts, name) for name in COUNTS},
     }
     places = [[*key, *place] for key, *place in zip(recorded.members, ends[:-1], ends[1:], strict=True)]
