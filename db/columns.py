@@ -118,7 +118,7 @@ class Columns:
         for name, column in known.items():
             here = self.rows.get(column.axis, 0) if name in self.columns else 0
             missing = self.rows.get(column.axis, 0) - here
-            rows = parts.get(name, column.empties(added[column.axis]))
+            rows = parts[name] if name in parts else column.empties(added[column.axis])
             self._write(name, column, here, [column.empties(missing), *(_pieces(rows))])
         files = {name: self._files.get(name) or _File(self.folder / name) for name in known}
         total = self.rows | {axis: self.rows.get(axis, 0) + count for axis, count in added.items()}
