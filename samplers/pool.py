@@ -21,7 +21,7 @@ Reals = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 NOBODY = -1
-"""No near-duplicate cluster, no sequence, no stratum."""
+"""No near-duplicate cluster, no sequence, no slice."""
 NO_LIMIT = -1
 """Of a quota, or of what is wanted."""
 DIAMETER = 2.0
@@ -41,14 +41,15 @@ class Pool:
     scores: N arrays of sigmoid scores in 0..1, one per box (K,) or one per box and class (K, C).
     cluster: (N,) int, near-duplicates share a number. sequence: (N,) int, a burst or video. In
     both, -1 is nobody else's.
-    strata: (N,) int, row of `deficit` and `names`, or -1. deficit: (S,) how much of production each
-    stratum lacks, >= 0. membership: (N,) 0..1, how far a frame is known to belong to its stratum.
+    slices: (N,) int, of a frame's slice its row of `deficit` and `names`, or -1.
+    deficit: (S,) how much of production each slice lacks, >= 0.
+    membership: (N,) 0..1, how far a frame is known to belong to its slice.
     novelty: (N,) >= 0, distance to the training set. novel_above: beyond it, a frame is unlike the
     training set.
     excluded: (N,) bool, labeled or queued: neither they nor their near-duplicates are chosen.
     seconds: (N,) > 0, what labeling the frame costs. max_per_sequence: 0 for no limit.
-    wanted: (S,) int, so many more frames would cover each stratum; -1 where nobody counted. floors:
-    (S,) int, so many frames of each stratum come first, as far as there are any. quotas: (S,) int,
+    wanted: (S,) int, so many more frames would cover each slice; -1 where nobody counted. floors:
+    (S,) int, so many frames of each slice come first, as far as there are any. quotas: (S,) int,
     no more than so many of each are chosen; -1 for no limit.
     queries: (Q, D) float32, what is looked for: confirmed examples, or the vector of a text.
     class_counts: (C,) >= 0, labeled frames that show each class.
@@ -62,7 +63,7 @@ class Pool:
     scores: Sequence[NDArray[Any]]
     cluster: Ints
     sequence: Ints
-    strata: Ints
+    slices: Ints
     deficit: Reals
     names: tuple[str, ...]
     membership: Reals
@@ -92,7 +93,7 @@ class Pool:
 
     def __post_init__(self) -> None:
         size = len(self.ids)
-        for name in ("ids", "cluster", "sequence", "strata"):
+        for name in ("ids", "cluster", "sequence", "slices"):
             self._set(name, _vector(name, getattr(self, name), size, np.int64))
         for name in ("novelty", "seconds", "membership", "expected_loss"):
             self._set(name, _vector(name, getattr(self, name), size, np.float64))
@@ -120,7 +121,7 @@ class Pool:
         scores: Sequence[NDArray[Any]] | None = None,
         cluster: ArrayLike | None = None,
         sequence: ArrayLike | None = None,
-        strata: ArrayLike | None = None,
+        slices: ArrayLike | None = None,
         deficit: ArrayLike = (),
         names: Sequence[str] = (),
         membership: ArrayLike | None = None,
@@ -160,7 +161,7 @@ class Pool:
             scores=boxes,
             cluster=_or(cluster, np.full(size, NOBODY)),
             sequence=_or(sequence, np.full(size, NOBODY)),
-            strata=_or(strata, np.full(size, NOBODY)),
+            slices=_or(slices, np.full(size, NOBODY)),
             deficit=np.asarray(deficit),
             names=tuple(names),
             membership=_or(membership, np.ones(size)),
@@ -287,23 +288,23 @@ def _refuse_nan(name: str, array: NDArray[Any], first: int = 0) -> None:
 
 
 def _check_values(pool: Pool) -> None:
-    strata = len(pool.names)
+    known = len(pool.names)
     checks: tuple[tuple[str, bool, str], ...] = (
         ("embeddings", len(pool.embeddings) == len(pool), f"{len(pool)} rows, one per id"),
         ("ids", len(np.unique(pool.ids)) == len(pool), "each frame once"),
         (
-            "strata",
-            bool(np.all((pool.strata >= NOBODY) & (pool.strata < strata))),
-            f"-1..{strata - 1}, rows of names",
+            "slices",
+            bool(np.all((pool.slices >= NOBODY) & (pool.slices < known))),
+            f"-1..{known - 1}, rows of names",
         ),
         ("deficit", bool(np.all(pool.deficit >= 0)), "numbers >= 0"),
         ("novelty", bool(np.all(pool.novelty >= 0)), "numbers >= 0"),
         ("membership", bool(np.all((pool.membership >= 0) & (pool.membership <= 1))), "numbers in 0..1"),
         ("novel_above", bool(np.isfinite(pool.novel_above)), "a finite number"),
         ("seconds", bool(np.all(pool.seconds > 0)), "numbers > 0"),
-        ("wanted", bool(np.all(pool.wanted >= NO_LIMIT)), "-1 (unknown), 0 or more frames of each stratum"),
-        ("floors", bool(np.all(pool.floors >= 0)), "0 or more frames of each stratum"),
-        ("quotas", bool(np.all(pool.quotas >= NO_LIMIT)), "-1 (no limit), 0 or more frames of each stratum"),
+        ("wanted", bool(np.all(pool.wanted >= NO_LIMIT)), "-1 (unknown), 0 or more frames of each slice"),
+        ("floors", bool(np.all(pool.floors >= 0)), "0 or more frames of each slice"),
+        ("quotas", bool(np.all(pool.quotas >= NO_LIMIT)), "-1 (no limit), 0 or more frames of each slice"),
         ("class_counts", bool(np.all(pool.class_counts >= 0)), "numbers >= 0"),
         (
             "expected_loss",

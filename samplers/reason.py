@@ -13,13 +13,13 @@ LONGEST = 120
 class ChosenFrame:
     """What a sentence may say of a chosen frame.
 
-    stratum: its stratum in words, with what tells that training lacks it; "" for a frame of none.
+    gap: the gap it is in, in words, with what tells that training lacks it; "" for a frame of none.
     novelty: its distance to the training set, in times of what is usual there.
     surer: 0..1, the part of the pool in which the detector is expected to get less wrong.
     values: what the strategy told of it, by name, such as `similarity`.
     """
 
-    stratum: str = ""
+    gap: str = ""
     novelty: float = 0.0
     surer: float = 0.0
     values: Mapping[str, float] = field(default_factory=dict)

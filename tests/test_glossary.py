@@ -22,11 +22,6 @@ MADE_BY_BENCHMARKS = re.compile(
     r"glossary|uncertainty-signals|scale|demo-gain|selection|near-duplicates|replay-.*"
 )
 
-TO_BE_RENAMED = {"stratum", "strata"}
-"""Words that the glossary refuses and the code still says. Empty it as names change; then nothing
-brings them back.
-"""
-
 EXCEPTIONS: dict[str, str] = {"arms": "the key of result files of a replay that were published before"}
 """Public names that may say a refused word, each with its reason."""
 
@@ -105,14 +100,10 @@ def test_no_term_stands_twice() -> None:
     assert sorted(terms) == sorted(set(terms))
 
 
-@pytest.mark.parametrize("word", [word for word in REFUSED if word not in TO_BE_RENAMED])
+@pytest.mark.parametrize("word", REFUSED)
 def test_no_public_name_says_a_refused_word(word: str) -> None:
     saying = [f"{where}: {name}" for name, where in NAMES if word in words(name) and name not in EXCEPTIONS]
     assert saying == [], f"docs/glossary.md says what to say in place of {word!r}"
-
-
-def test_what_is_to_be_renamed_is_refused() -> None:
-    assert set(REFUSED) >= TO_BE_RENAMED
 
 
 def test_every_exception_is_a_name_and_says_why() -> None:

@@ -22,7 +22,7 @@ from samplers.pool import Ints
 from samplers.strategies.diversity import k_center_rows
 from samplers.strategies.herding import HerdingSettings, herding
 
-STRATA = 20
+SLICES = 20
 
 
 def main() -> None:
@@ -95,10 +95,10 @@ def _pool(points: NDArray[Any], labeled: NDArray[Any] | None) -> Pool:
         sequence=np.arange(size) // 16,
         max_per_sequence=3,
         cluster=np.arange(size) // 8,
-        strata=np.where(rng.random(size) < 0.1, rng.integers(0, STRATA, size), -1),
-        names=[str(stratum) for stratum in range(STRATA)],
-        deficit=rng.uniform(0, 0.03, STRATA),
-        wanted=rng.integers(5, 200, STRATA),
+        slices=np.where(rng.random(size) < 0.1, rng.integers(0, SLICES, size), -1),
+        names=[str(number) for number in range(SLICES)],
+        deficit=rng.uniform(0, 0.03, SLICES),
+        wanted=rng.integers(5, 200, SLICES),
         expected_loss=rng.random(size),
         trust=0.3,
     )

@@ -197,11 +197,11 @@ def check_sampler(name: str) -> None:
 
 
 def by_camera(pool: Pool, camera: Ints) -> Pool:
-    """The same pool with its cameras as strata."""
+    """The same pool with its cameras as slices."""
     names = tuple(map(str, np.unique(camera)))
     return replace(
         pool,
-        strata=codes_of([f"{code:06d}" for code in camera]),
+        slices=codes_of([f"{code:06d}" for code in camera]),
         names=names,
         deficit=np.zeros(len(names)),
         floors=np.zeros(len(names), dtype=np.int64),

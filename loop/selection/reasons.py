@@ -19,15 +19,15 @@ LONGEST_NAME = 36
 def reason_lines(picked: Selection, pool: Pool, gaps: Sequence[Gap]) -> list[str]:
     """(k,) one line per chosen frame, as the component that chose it says it.
 
-    pool: what was chosen from. gaps: (S,) its strata, in their order. Raises ValueError naming a
+    pool: what was chosen from. gaps: (S,) those of its slices, in their order. Raises ValueError naming a
     component that has no sentence.
     """
-    surer, strata = _share_below(pool.expected_loss), [gap_in_words(gap) for gap in gaps]
+    surer, in_words = _share_below(pool.expected_loss), [gap_in_words(gap) for gap in gaps]
     lines = []
     for place, (row, reason) in enumerate(zip(picked.indices, picked.reasons, strict=True)):
-        stratum = int(pool.strata[row])
+        code = int(pool.slices[row])
         frame = ChosenFrame(
-            stratum=strata[stratum] if stratum != NOBODY else "",
+            gap=in_words[code] if code != NOBODY else "",
             novelty=float(pool.novelty[row]),
             surer=float(surer[row]),
             values={name: float(value[place]) for name, value in picked.contributions.items()},

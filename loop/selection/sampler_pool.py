@@ -51,7 +51,7 @@ def pool_of(
     """The production frames of these rows as a pool. queries: (Q, D) what is looked for, by
     `targeted`.
     """
-    strata, production = found.strata, found.production
+    slices, production = found.frame_slices, found.production
     boxes = found.boxes.take(rows)
     return Pool.of(
         production.vectors[rows],
@@ -60,10 +60,10 @@ def pool_of(
         scores=boxes.scores,
         cluster=rules.cluster[rows],
         sequence=rules.sequence[rows],
-        strata=strata.code[rows],
-        deficit=strata.deficit,
-        names=strata.names,
-        membership=strata.sure[rows],
+        slices=slices.code[rows],
+        deficit=slices.deficit,
+        names=slices.names,
+        membership=slices.sure[rows],
         novelty=found.novelty.ratio[rows],
         novel_above=found.novelty.limit,
         excluded=rules.engaged[rows] | np.isin(rules.cluster[rows], rules.judging),
@@ -97,7 +97,7 @@ def seconds_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
 
 
 def wanted_of(found: Comparison, rules: Rules) -> Ints:
-    """(S,) how many more frames each stratum needs, what is queued to be trained on already taken
+    """(S,) how many more frames each slice needs, what is queued to be trained on already taken
     off.
     """
     lacking = [_lacking(gap, len(found.training)) for gap in found.gaps]

@@ -21,7 +21,7 @@ from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
-from loop.math.coverage.strata import NO_STRATUM, Strata, strata_of
+from loop.math.coverage.frame_slices import NO_SLICE, FrameSlices, frame_slices_of
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.selection import explanation
@@ -257,26 +257,28 @@ def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: in
         Purpose.TRAIN,
         reason_lines(picked, pool, view.gaps),
         components,
-        [_slice_id(view, view.strata, code) for code in pool.strata[picked.indices]],
+        [_slice_id(view, view.frame_slices, code) for code in pool.slices[picked.indices]],
         [float(p) or None for p in picked.contributions.get("probability", np.zeros(len(components)))],
     )
 
 
 def _evaluation(view: CoverageView, eligible: Bools, budget: int, seed: int) -> _Part:
-    """At random within condition strata; what the detector believes plays no part."""
-    strata = strata_of([gap for gap in view.gaps if gap.kind != "class"], len(view.production))
+    """At random within strata, which are slices of conditions; what the detector believes plays no
+    part.
+    """
+    slices = frame_slices_of([gap for gap in view.gaps if gap.kind != "class"], len(view.production))
     rows, probability = draw_evaluation(
-        strata.code, view.production.group, eligible, budget, np.random.default_rng([seed, 1])
+        slices.code, view.production.group, eligible, budget, np.random.default_rng([seed, 1])
     )
-    codes = strata.code[rows]
-    reasons = [evaluation_line("" if code == NO_STRATUM else strata.names[code]) for code in codes]
-    drawn = [_slice_id(view, strata, code) for code in codes]
+    codes = slices.code[rows]
+    reasons = [evaluation_line("" if code == NO_SLICE else slices.names[code]) for code in codes]
+    drawn = [_slice_id(view, slices, code) for code in codes]
     components = ["evaluation"] * len(rows)
     return _Part(rows, Purpose.EVALUATION, reasons, components, drawn, [float(p) for p in probability])
 
 
-def _slice_id(view: CoverageView, strata: Strata, code: int) -> int | None:
-    return None if code == NO_STRATUM else view.slice_ids[strata.keys[code]]
+def _slice_id(view: CoverageView, slices: FrameSlices, code: int) -> int | None:
+    return None if code == NO_SLICE else view.slice_ids[slices.keys[code]]
 
 
 def _merged(view: CoverageView, train: _Part, evaluation: _Part) -> list[Chosen]:

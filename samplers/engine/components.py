@@ -108,7 +108,7 @@ class Reserve:
 
 class Admission:
     """Which rows may still be chosen: one per near-duplicate cluster, none excluded, so many per
-    sequence and per stratum.
+    sequence and per slice.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -116,7 +116,7 @@ class Admission:
         self._clusters, self._sequences = _Members(pool.cluster), _Members(pool.sequence)
         used = pool.cluster[pool.excluded & (pool.cluster != NOBODY)]
         self._open = ~pool.excluded & ~np.isin(pool.cluster, used)
-        self._open &= np.append(pool.quotas != 0, True)[pool.strata]
+        self._open &= np.append(pool.quotas != 0, True)[pool.slices]
         self._taken: dict[int, int] = {}
         self._left, self._owed = pool.quotas.copy(), pool.floors.copy()
 
@@ -125,8 +125,8 @@ class Admission:
         return self._open
 
     def owed_rows(self) -> Bools:
-        """(N,) bool: open, and of a stratum whose floor is not met."""
-        owed: Bools = self._open & np.append(self._owed > 0, False)[self._pool.strata]
+        """(N,) bool: open, and of a slice whose floor is not met."""
+        owed: Bools = self._open & np.append(self._owed > 0, False)[self._pool.slices]
         return owed
 
     def take(self, row: int) -> None:
@@ -137,15 +137,15 @@ class Admission:
         self._taken[sequence] = self._taken.get(sequence, 0) + 1
         if sequence != NOBODY and self._taken[sequence] == self._pool.max_per_sequence:
             self._open[self._sequences.of(sequence)] = False
-        self._count(int(self._pool.strata[row]))
+        self._count(int(self._pool.slices[row]))
 
-    def _count(self, stratum: int) -> None:
-        if stratum == NOBODY:
+    def _count(self, code: int) -> None:
+        if code == NOBODY:
             return
-        self._owed[stratum] = max(self._owed[stratum] - 1, 0)
-        self._left[stratum] -= 1
-        if self._left[stratum] == 0:
-            self._open &= self._pool.strata != stratum
+        self._owed[code] = max(self._owed[code] - 1, 0)
+        self._left[code] -= 1
+        if self._left[code] == 0:
+            self._open &= self._pool.slices != code
 
 
 class _Members:

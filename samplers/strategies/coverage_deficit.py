@@ -14,7 +14,7 @@ from samplers.strategies.uncertainty import rank_within, relative_cost
 
 
 def _why(frame: ChosenFrame) -> str:
-    return f"Too rare in training: {frame.stratum}" if frame.stratum else ""
+    return f"Too rare in training: {frame.gap}" if frame.gap else ""
 
 
 COVERAGE = Reason("coverage", _why)
@@ -24,8 +24,8 @@ COVERAGE = Reason("coverage", _why)
 class CoverageSettings:
     """deficit_cap: a larger deficit gets no larger quota.
 
-    expected_loss_weight: of expected loss beside novelty within a stratum, both as ranks.
-    burst_floor: a sequence whose mean novelty is below this part of its stratum's median was
+    expected_loss_weight: of expected loss beside novelty within a slice, both as ranks.
+    burst_floor: a sequence whose mean novelty is below this part of its slice's median was
     probably put there by mistake.
     """
 
@@ -37,57 +37,57 @@ class CoverageSettings:
 def coverage_deficit(
     pool: Pool, k: int, rng: np.random.Generator, settings: CoverageSettings | None = None
 ) -> Selection:
-    """Strata take turns in proportion to their deficit (this project's); what they cannot fill is
+    """Slices take turns in proportion to their deficit (this project's); what they cannot fill is
     drawn at random.
 
-    Within a stratum sequences take turns, the best frame of each first: novelty and some expected
-    loss, both as ranks, times how far it is known to belong there, per second. Between strata, and
-    of what is drawn at random, seconds play no part. Cost: (N + k) S for S strata, and N log N; no
-    distances. It knows only what has a name, and goes wrong where a stratum is mistaken. The most
+    Within a slice sequences take turns, the best frame of each first: novelty and some expected
+    loss, both as ranks, times how far it is known to belong there, per second. Between slices, and
+    of what is drawn at random, seconds play no part. Cost: (N + k) S for S slices, and N log N; no
+    distances. It knows only what has a name, and goes wrong where a slice is mistaken. The most
     novel frame may be a broken one, frames of two sequences may be alike, and a sequence of little
-    novelty is left to chance. A stratum goes on beyond what is wanted of it, unless that is 0.
+    novelty is left to chance. A slice goes on beyond what is wanted of it, unless that is 0.
     """
     value = utility(pool, settings or CoverageSettings())
     components: list[Component] = [
         component
-        for _, component in stratum_components(pool, value, settings or CoverageSettings(), weight=1.0)
+        for _, component in slice_components(pool, value, settings or CoverageSettings(), weight=1.0)
     ]
     components.append(Queue(RANDOM, rng.permutation(len(pool)), np.zeros(len(pool)), weight=0.0))
     values = {"novelty": pool.novelty, "expected_loss": pool.expected_loss, "deficit": deficit_of_rows(pool)}
     return take_turns(pool, k, components, values)
 
 
-def stratum_components(
+def slice_components(
     pool: Pool, value: Reals, settings: CoverageSettings, weight: float
 ) -> list[tuple[int, Queue]]:
-    """Every stratum that lacks something and has frames, with a component; their weights add up to
+    """Every slice that lacks something and has frames, with a component; their weights add up to
     `weight`.
     """
     capped = np.minimum(pool.deficit, settings.deficit_cap)
-    present = np.bincount(pool.strata[(pool.strata != NOBODY) & ~pool.excluded], minlength=len(capped)) > 0
+    present = np.bincount(pool.slices[(pool.slices != NOBODY) & ~pool.excluded], minlength=len(capped)) > 0
     share = np.where(present & (pool.wanted != 0), capped, 0.0)
     return [
         (
-            int(stratum),
+            int(code),
             Queue(
                 COVERAGE,
-                stratum_order(pool, int(stratum), value, settings),
+                slice_order(pool, int(code), value, settings),
                 value,
-                weight * share[stratum] / share.sum(),
+                weight * share[code] / share.sum(),
             ),
         )
-        for stratum in np.flatnonzero(share > 0)
+        for code in np.flatnonzero(share > 0)
     ]
 
 
-def stratum_order(pool: Pool, stratum: int, value: Reals, settings: CoverageSettings) -> Ints:
-    """Rows of one stratum: each sequence's best, then each one's second best, ...; better sequences
+def slice_order(pool: Pool, code: int, value: Reals, settings: CoverageSettings) -> Ints:
+    """Rows of one slice: each sequence's best, then each one's second best, ...; better sequences
     first.
 
     A row's value counts as far as the row is known to belong here. Sequences of little novelty are
     left out.
     """
-    rows = np.flatnonzero((pool.strata == stratum) & ~pool.excluded)
+    rows = np.flatnonzero((pool.slices == code) & ~pool.excluded)
     sequence = own_sequences(pool.sequence[rows])
     novelty = pool.novelty[rows]
     mean_novelty = (np.bincount(sequence, weights=novelty) / np.bincount(sequence))[sequence]
@@ -124,6 +124,6 @@ def rank01(value: Reals) -> Reals:
 
 
 def deficit_of_rows(pool: Pool) -> Reals:
-    """(N,) the deficit of each frame's stratum; 0 for a frame of none."""
-    deficit: Reals = np.append(pool.deficit, 0.0)[pool.strata]
+    """(N,) the deficit of each frame's slice; 0 for a frame of none."""
+    deficit: Reals = np.append(pool.deficit, 0.0)[pool.slices]
     return deficit

@@ -26,7 +26,7 @@ DISCOVERY = Reason("discovery", _why)
 
 
 def discovery_component(pool: Pool, rng: np.random.Generator, weight: float) -> Discovery:
-    """Novel frames of no stratum that lacks anything, the farthest from all that is labeled or
+    """Novel frames of no slice that lacks anything, the farthest from all that is labeled or
     chosen first.
     """
     unnamed = np.flatnonzero(

@@ -151,7 +151,7 @@ def spokesmen(pool: Pool) -> tuple[Ints, Reals]:
     (M,), sqrt(m).
 
     The row nearest to the cluster's mean speaks for it. Where sequences, floors or quotas could
-    close it to the cluster's other rows, each sequence and stratum has its own, and they share the
+    close it to the cluster's other rows, each sequence and slice has its own, and they share the
     mass.
     """
     used = pool.cluster[pool.excluded & (pool.cluster != NOBODY)]
@@ -206,7 +206,7 @@ def _squared(left: Floats, right: Floats) -> Floats:
 def _dividers(pool: Pool, rows: Ints) -> list[Ints]:
     dividers = [pool.sequence[rows]] if pool.max_per_sequence else []
     limited: Bools = (pool.floors > 0) | (pool.quotas != NO_LIMIT)
-    return [*dividers, pool.strata[rows]] if limited.any() else dividers
+    return [*dividers, pool.slices[rows]] if limited.any() else dividers
 
 
 def _distance_to_mean(points: Floats, rows: Ints, group: Ints) -> Reals:

@@ -14,7 +14,7 @@ from samplers.pool import NO_LIMIT, Ints, Pool, Reals, Selection
 from samplers.strategies.coverage_deficit import (
     CoverageSettings,
     deficit_of_rows,
-    stratum_components,
+    slice_components,
     utility,
 )
 from samplers.strategies.discovery import discovery_component
@@ -54,9 +54,9 @@ def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSetting
     """Four components take turns by their shares, so that every prefix is the same mix.
 
     random: any frame; what it would have drawn counts as drawn when another component was faster,
-    so these frames remain a random sample of what was never closed. coverage: strata that lack
+    so these frames remain a random sample of what was never closed. coverage: slices that lack
     something, by deficit, each until as many are chosen as it wants. discovery: k-center over novel
-    frames of no stratum with a deficit, away from all that was chosen; where nothing is labeled and
+    frames of no slice with a deficit, away from all that was chosen; where nothing is labeled and
     the pool was not told what is novel, all is as new, and it has no turns.
     herding: the frame that covers the most of what nothing covers, expected loss weighing the
     covered mass as far as the pool trusts it. Seconds divide what coverage and herding look for;
@@ -64,7 +64,7 @@ def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSetting
 
     The mix is this project's; its parts are k-center-greedy, MaxHerding (Bae et al. 2024) and
     uncertainty herding (Bae et al. 2025). Cost: herding's in the cells of `CELLS`, k-center's over
-    novel frames, up to 20 million D to tell what resembles nothing, and (N + k) S for S strata.
+    novel frames, up to 20 million D to tell what resembles nothing, and (N + k) S for S slices.
 
     With nothing rare it covers within 2 % of herding from about 1.5 frames per mode on, where the
     objective is exact: up to 4,096 frames, near-duplicates counted once. Beyond, in cells and where
@@ -94,21 +94,21 @@ def hybrid(pool: Pool, k: int, rng: np.random.Generator, settings: HybridSetting
 def _components(
     pool: Pool, k: int, value: Reals, drawn: Ints, rng: np.random.Generator, shares: HybridSettings
 ) -> list[Component]:
-    quotas = stratum_components(pool, value, shares.within, shares.quotas)
+    quotas = slice_components(pool, value, shares.within, shares.quotas)
     rest = shares.herding if quotas else shares.herding + shares.quotas
     herding = herding_component(pool, k, rng, HerdingSettings(lam=pool.trust, cells=CELLS), weight=rest)
     components: list[Component] = [
         Queue(RANDOM, drawn, value, shares.random),
-        *(_quota(pool, stratum, component, herding) for stratum, component in quotas),
+        *(_quota(pool, code, component, herding) for code, component in quotas),
         discovery_component(pool, rng, shares.discovery),
         herding,
     ]
     return [component for component in components if component.weight > 0]
 
 
-def _quota(pool: Pool, stratum: int, component: Queue, heir: Component) -> Component:
-    wanted = int(pool.wanted[stratum])
-    return Quota(component, pool.strata == stratum, len(pool) if wanted == NO_LIMIT else wanted, heir)
+def _quota(pool: Pool, code: int, component: Queue, heir: Component) -> Component:
+    wanted = int(pool.wanted[code])
+    return Quota(component, pool.slices == code, len(pool) if wanted == NO_LIMIT else wanted, heir)
 
 
 def _by_chance(chosen: Selection, drawn: Ints, size: int) -> Reals:

@@ -31,8 +31,8 @@ class StratifiedSettings:
 def stratified(
     pool: Pool, k: int, rng: np.random.Generator, settings: StratifiedSettings | None = None
 ) -> Selection:
-    """Strata take turns by a power of their size (Bankier 1988), random within; rows of none are a
-    stratum too.
+    """The pool's slices are the strata: they take turns by a power of their size (Bankier 1988),
+    random within; rows of none are a stratum too.
 
     What a stratum cannot fill goes to the others. With cameras as strata this is the baseline that
     random choice should be compared with. `coverage_deficit` shares by what production lacks
@@ -44,7 +44,7 @@ def stratified(
     shuffled = rng.permutation(np.flatnonzero(~pool.excluded))
     even = np.zeros(len(pool))
     components = []
-    for stratum in np.unique(pool.strata[shuffled]):
-        rows = shuffled[pool.strata[shuffled] == stratum]
+    for stratum in np.unique(pool.slices[shuffled]):
+        rows = shuffled[pool.slices[shuffled] == stratum]
         components.append(Queue(STRATIFIED, rows, even, float(len(rows)) ** power))
     return take_turns(pool, k, components, {"novelty": pool.novelty})

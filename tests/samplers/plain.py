@@ -250,7 +250,7 @@ def average_rank(values: Floats) -> list[float]:
 
 
 def of_deficit(
-    strata: Floats,
+    slices: Floats,
     deficit: list[float],
     worth: list[float],
     novelty: Floats,
@@ -261,11 +261,11 @@ def of_deficit(
     cap: float,
     floor: float,
 ) -> list[int]:
-    """Rows that strata with a deficit choose, turn by turn; no more than they have."""
+    """Rows that slices with a deficit choose, turn by turn; no more than they have."""
     weights = [min(each, cap) for each in deficit]
     order = {
         name: turns_of_sequences(
-            [row for row in range(len(strata)) if strata[row] == name], worth, novelty, sequence, floor
+            [row for row in range(len(slices)) if slices[row] == name], worth, novelty, sequence, floor
         )
         for name in range(len(deficit))
         if weights[name] > 0

@@ -50,7 +50,7 @@ def pools(draw: st.DrawFn) -> Pool:
         scores=[rng.random(shape(boxes)) for boxes in ints(0, 3)],
         cluster=ints(-1, draw(st.sampled_from([-1, 0, 12]))),
         sequence=ints(-1, draw(st.sampled_from([-1, 0, 4]))),
-        strata=ints(-1, 1),
+        slices=ints(-1, 1),
         names=("night", "fog"),
         deficit=draw(st.sampled_from([(0, 0), (0.03, 0), (0.02, 0.4)])),
         excluded=ints(0, 5) == 0,
@@ -145,15 +145,15 @@ def assert_admissible(pool: Pool, chosen: np.ndarray) -> None:
 
 def assert_floors_and_quotas(pool: Pool, chosen: np.ndarray) -> None:
     owed = pool.floors.copy()
-    for stratum, quota in enumerate(pool.quotas):
-        assert quota < 0 or (pool.strata[chosen] == stratum).sum() <= quota
+    for code, quota in enumerate(pool.quotas):
+        assert quota < 0 or (pool.slices[chosen] == code).sum() <= quota
     for place, row in enumerate(chosen):
-        fillable = {int(pool.strata[left]) for left in still_admissible(pool, chosen[:place])} - {-1}
-        if any(owed[stratum] > 0 for stratum in fillable):
-            assert pool.strata[row] >= 0
-            assert owed[pool.strata[row]] > 0, "a floor comes first"
-        if pool.strata[row] >= 0:
-            owed[pool.strata[row]] -= 1
+        fillable = {int(pool.slices[left]) for left in still_admissible(pool, chosen[:place])} - {-1}
+        if any(owed[code] > 0 for code in fillable):
+            assert pool.slices[row] >= 0
+            assert owed[pool.slices[row]] > 0, "a floor comes first"
+        if pool.slices[row] >= 0:
+            owed[pool.slices[row]] -= 1
 
 
 def still_admissible(pool: Pool, chosen: np.ndarray) -> list[int]:
@@ -163,9 +163,9 @@ def still_admissible(pool: Pool, chosen: np.ndarray) -> list[int]:
         duplicate = pool.cluster[row] >= 0 and pool.cluster[row] in pool.cluster[taken]
         same = (pool.sequence[chosen] == pool.sequence[row]).sum() if pool.sequence[row] >= 0 else 0
         full = bool(pool.max_per_sequence) and same >= pool.max_per_sequence
-        stratum = int(pool.strata[row])
-        quota = pool.quotas[stratum] if stratum >= 0 else -1
-        spent = quota >= 0 and (pool.strata[chosen] == stratum).sum() >= quota
+        code = int(pool.slices[row])
+        quota = pool.quotas[code] if code >= 0 else -1
+        spent = quota >= 0 and (pool.slices[chosen] == code).sum() >= quota
         if not (pool.excluded[row] or duplicate or full or spent):
             rows.append(row)
     return rows
@@ -184,7 +184,7 @@ def test_the_cheaper_of_two_equal_frames_comes_first(name: str) -> None:
         scores=[np.array([0.5])] * 2,
         seconds=[3, 1],
         queries=[[0.6, 0.8], [0.8, 0.6]],
-        strata=[0, 0],
+        slices=[0, 0],
         names=("night",),
         deficit=[0.1],
     )
@@ -273,7 +273,7 @@ def test_degenerate_pools(strategy: Strategy, kind: str) -> None:
         ("novel_above", np.nan, "novel_above: expected a finite number, got nan"),
         ("seconds", [0] * 6, "seconds: expected numbers > 0"),
         ("deficit", [0.5], r"deficit: expected shape \(0,\), got \(1,\)"),
-        ("strata", [0] * 6, "strata: expected -1..-1, rows of names"),
+        ("slices", [0] * 6, "slices: expected -1..-1, rows of names"),
         ("cluster", [0], r"cluster: expected shape \(6,\), got \(1,\)"),
         ("sequence", [0.0, np.nan, 0, 0, 0, 0], "sequence: expected finite numbers, got nan in row 1"),
         ("ids", [1] * 6, "ids: expected each frame once"),

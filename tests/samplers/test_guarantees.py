@@ -172,10 +172,10 @@ def test_of_a_hundred_copies_one_is_chosen() -> None:
         assert ((chosen >= 600) | (chosen == 5)).sum() <= 1
 
 
-def test_a_stratum_of_which_nothing_is_labeled_heads_the_queue() -> None:
+def test_a_slice_of_which_nothing_is_labeled_heads_the_queue() -> None:
     rows = scenes(4, planted=20)
-    strata = np.where(np.arange(2000) >= 1980, 0, -1)
-    pool = Pool.of(rows, labeled=rows[:100], strata=strata, names=("night",), deficit=[0.05])
+    slices = np.where(np.arange(2000) >= 1980, 0, -1)
+    pool = Pool.of(rows, labeled=rows[:100], slices=slices, names=("night",), deficit=[0.05])
     chosen = hybrid(pool, 20, np.random.default_rng(0))
     assert (chosen.indices[:3] >= 1980).any()
     assert (chosen.indices >= 1980).sum() >= 7

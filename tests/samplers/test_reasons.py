@@ -28,7 +28,7 @@ OUR_OWN = re.compile(
 )
 """Words that whoever labels need not know."""
 FAR_FRAME = ChosenFrame(
-    stratum="time of day: night (3.0% of new images, 0.0% of training images)",
+    gap="time of day: night (3.0% of new images, 0.0% of training images)",
     novelty=123.45,
     surer=0.995,
     values={"similarity": 0.25, "uncertainty": 0.5, "classes": 1.5},
@@ -49,7 +49,7 @@ def everything(seed: int) -> Pool:
         scores=[rng.random((count, 3)) for count in rng.integers(0, 4, size)],
         cluster=np.where(rng.random(size) < 0.3, rng.integers(0, 12, size), -1),
         sequence=np.arange(size) // 5,
-        strata=np.where(rng.random(size) < 0.4, rng.integers(0, 2, size), -1),
+        slices=np.where(rng.random(size) < 0.4, rng.integers(0, 2, size), -1),
         names=("night", "fog"),
         deficit=(0.02, 0.01),
         novelty=rng.random(size) * 3,
@@ -152,11 +152,11 @@ def test_that_the_model_is_surer_elsewhere_is_said_where_it_is() -> None:
 
 
 def test_a_component_without_a_sentence_is_refused_by_name() -> None:
-    for reason in (Reason("mine", ""), Reason("mine", lambda frame: frame.stratum)):
+    for reason in (Reason("mine", ""), Reason("mine", lambda frame: frame.gap)):
         with pytest.raises(ValueError, match="component mine: expected a sentence that says why"):
             reason.of(ChosenFrame())
     with pytest.raises(ValueError, match="component coverage: expected a sentence"):
-        COVERAGE.of(ChosenFrame(stratum=""))
+        COVERAGE.of(ChosenFrame(gap=""))
 
 
 def assert_plain(component: str, sentence: str) -> None:

@@ -14,6 +14,7 @@ from loop.base.arrays import Ints, Reals
 from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.coverage.facets import Facet, by_daypart, measured_facets, metadata_facet, prompt_facet
 from loop.math.coverage.frame_arrays import Named, Side, Vectors
+from loop.math.coverage.frame_slices import FrameSlices, frame_slices_of
 from loop.math.coverage.gaps import (
     Candidate,
     Gap,
@@ -33,7 +34,6 @@ from loop.math.coverage.regions import (
     measure_novelty,
     region_candidates,
 )
-from loop.math.coverage.strata import Strata, strata_of
 from loop.settings.conditions import Conditions, PromptGroup
 from samplers.expected_loss import missed_objects
 
@@ -109,7 +109,7 @@ class KnownSlices:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Both sides, their gaps worst first, and one stratum per production frame.
+    """Both sides, their gaps worst first, and one slice per production frame.
 
     scores: (N, C) the highest of each class in each production frame.
     boxes_per_class, frames_per_class: (C,) labeled in the training set. missed: (N,) objects that
@@ -128,7 +128,7 @@ class Comparison:
     novelty: Novelty
     regions: list[Region]
     gaps: list[Gap]
-    strata: Strata
+    frame_slices: FrameSlices
     missed: Reals
 
     def conditions_of(self, row: int) -> dict[str, str]:
@@ -189,7 +189,7 @@ def compare(
         novelty=novelty,
         regions=regions,
         gaps=gaps,
-        strata=strata_of(gaps, len(production)),
+        frame_slices=frame_slices_of(gaps, len(production)),
         missed=_missed(known, nearest.production.rows[:, :ALIKE]),
     )
 

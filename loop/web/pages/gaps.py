@@ -154,7 +154,7 @@ def _sampled(view: CoverageView) -> list[Ints]:
 
 def _gap_of(view: CoverageView) -> Ints:
     """(N,) each production frame's rarest gap among those that are shown, -1 for none."""
-    return np.where(view.strata.code < SHOWN_GAPS, view.strata.code, -1)
+    return np.where(view.frame_slices.code < SHOWN_GAPS, view.frame_slices.code, -1)
 
 
 def _map(project: Project, view: CoverageView, sampled: list[Ints]) -> SpaceMap:

@@ -16,7 +16,7 @@ from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
 from loop.math.boxes.matching import ImageMatch, Truth, match
-from loop.math.coverage.strata import strata_of
+from loop.math.coverage.frame_slices import frame_slices_of
 from loop.selection import calibration as learning
 from loop.selection import explanation
 from loop.selection.calibration import MatchedFrames, calibrated, fitted_cost, out_of_fold, trust
@@ -115,15 +115,15 @@ def in_pool(view: CoverageView) -> np.ndarray:
 
 def test_what_is_queued_is_no_longer_wanted(view: CoverageView) -> None:
     assert len(view.gaps)
-    code = view.strata.code
+    code = view.frame_slices.code
     pool_first = in_pool(view)
-    stratum = int(code[pool_first & (code >= 0)][0])
+    first_gap = int(code[pool_first & (code >= 0)][0])
     before = wanted_of(view, rules(view))
-    queued = pool_first & (code == stratum)
+    queued = pool_first & (code == first_gap)
     after = wanted_of(view, replace(rules(view), engaged=queued))
-    assert before[stratum] >= 30 - len(view.training)
-    assert after[stratum] == max(before[stratum] - queued.sum(), 0)
-    others = np.arange(len(before)) != stratum
+    assert before[first_gap] >= 30 - len(view.training)
+    assert after[first_gap] == max(before[first_gap] - queued.sum(), 0)
+    others = np.arange(len(before)) != first_gap
     np.testing.assert_array_equal(after[others], before[others])
 
 
@@ -229,7 +229,7 @@ def test_what_judges_models_covers_nothing_for_what_trains(view: CoverageView) -
 def test_a_frame_that_shows_several_conditions_counts_for_each(parts: FakeParts, view: CoverageView) -> None:
     broad = replace(view.gaps[0], name="everything", frames=np.arange(len(view.production)))
     gaps = [*view.gaps, broad]
-    overlapping = replace(view, gaps=gaps, strata=strata_of(gaps, len(view.production)))
+    overlapping = replace(view, gaps=gaps, frame_slices=frame_slices_of(gaps, len(view.production)))
     report = select_from(parts.project, overlapping, Request(12, "hybrid", dry_run=True, explain=True))
     of = report.explanation
     assert of is not None
@@ -259,10 +259,10 @@ def test_what_a_labeler_skipped_covers_nothing(view: CoverageView) -> None:
 
 
 def test_what_a_labeler_skipped_is_still_wanted(view: CoverageView) -> None:
-    code = view.strata.code
+    code = view.frame_slices.code
     pool_first = in_pool(view)
-    stratum = int(code[pool_first & (code >= 0)][0])
-    asked = pool_first & (code == stratum)
+    first_gap = int(code[pool_first & (code >= 0)][0])
+    asked = pool_first & (code == first_gap)
     none, all_skipped = rules(view), replace(rules(view), engaged=asked, skipped=np.flatnonzero(asked))
     np.testing.assert_array_equal(wanted_of(view, all_skipped), wanted_of(view, none))
 
@@ -291,7 +291,7 @@ def test_the_page_says_of_how_many_labeled_frames_a_condition_is_not_known(
     parts: FakeParts, view: CoverageView
 ) -> None:
     gaps = [replace(gap, training_known=0.5) for gap in view.gaps]
-    half = replace(view, gaps=gaps, strata=strata_of(gaps, len(view.production)))
+    half = replace(view, gaps=gaps, frame_slices=frame_slices_of(gaps, len(view.production)))
     report = select_from(parts.project, half, Request(12, "hybrid", dry_run=True, explain=True))
     page = selection.render(parts.project, half, report)
     assert page.count(f"; of {round(0.5 * len(view.training))} labeled it is not known") == len(gaps) > 0

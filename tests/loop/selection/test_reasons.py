@@ -29,7 +29,7 @@ def gap(name: str = "time of day: night", kind: Kind = "prompt") -> Gap:
 def pool() -> Pool:
     return Pool.of(
         np.eye(4),
-        strata=[0, -1, -1, -1],
+        slices=[0, -1, -1, -1],
         names=("time of day: night",),
         deficit=[0.2],
         novelty=[0.5, 2.345, 1, 0.8],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from samplers import STRATEGIES, HybridSettings, Pool, Selection
-from samplers.strategies.coverage_deficit import CoverageSettings, stratum_order
+from samplers.strategies.coverage_deficit import CoverageSettings, slice_order
 from samplers.strategies.hybrid import hybrid
 
 DIM = 16
@@ -29,7 +29,7 @@ def world(seed: int = 0, night_deficit: float = 0.03) -> Pool:
         labeled=unit(centers[0] + rng.normal(size=(300, DIM)) * 0.3),
         scores=[rng.random(2) for _ in range(1000)],
         sequence=np.arange(1000) // 5,
-        strata=np.where((kind == 1) | (kind == 2), kind - 1, -1),
+        slices=np.where((kind == 1) | (kind == 2), kind - 1, -1),
         names=("night", "fog"),
         deficit=[night_deficit, 0.03],
         novel_above=1.0,
@@ -52,7 +52,7 @@ def test_the_shares_are_kept_in_every_prefix() -> None:
 def test_a_quota_that_is_met_leaves_its_turns_to_herding() -> None:
     pool = replace(world(), wanted=np.array([2, -1]))
     selection = hybrid(pool, 60, np.random.default_rng(0))
-    by_quota = pool.strata[selection.indices[selection.component == "coverage"]]
+    by_quota = pool.slices[selection.indices[selection.component == "coverage"]]
     assert (by_quota == 0).sum() <= 2
     assert (by_quota == 1).sum() == 13, "half of 45 % of 60, and no more for the other's being met"
     assert components(selection)["herding"] > 24
@@ -87,18 +87,18 @@ def test_where_floors_come_first_nothing_is_a_random_sample() -> None:
 def test_quotas_follow_the_deficit_up_to_the_cap() -> None:
     pool = world(night_deficit=0.02 / 3)
     selection = STRATEGIES["coverage_deficit"](pool, 16, np.random.default_rng(0))
-    assert np.bincount(pool.strata[selection.indices]).tolist() == [4, 12]
+    assert np.bincount(pool.slices[selection.indices]).tolist() == [4, 12]
     capped = world(night_deficit=0.9)
     chosen = STRATEGIES["coverage_deficit"](capped, 16, np.random.default_rng(0)).indices
-    assert np.bincount(capped.strata[chosen]).tolist() == [8, 8], "both at .02"
+    assert np.bincount(capped.slices[chosen]).tolist() == [8, 8], "both at .02"
 
 
-def test_what_a_stratum_cannot_fill_goes_to_the_others() -> None:
+def test_what_a_slice_cannot_fill_goes_to_the_others() -> None:
     pool = world()
     selection = STRATEGIES["coverage_deficit"](pool, 200, np.random.default_rng(0))
-    named = pool.strata[selection.indices] >= 0
+    named = pool.slices[selection.indices] >= 0
     assert len(selection) == 200
-    assert named.sum() >= 36, "6 sequences of at most 3 for each of two strata"
+    assert named.sum() >= 36, "6 sequences of at most 3 for each of two slices"
     assert set(selection.component[-10:]) == {"random"}
 
 
@@ -118,13 +118,13 @@ def test_sequences_take_turns_best_first_and_dull_ones_are_left_out() -> None:
     pool = Pool.of(
         np.eye(7),
         sequence=[0, 0, 0, 1, 1, 2, -1],
-        strata=[0] * 7,
+        slices=[0] * 7,
         names=("night",),
         deficit=[0.1],
         novelty=[1, 1, 1, 1, 1, 0.1, 1],
     )
     value = np.array([0.9, 0.8, 0.7, 0.6, 0.95, 0.99, 0.1])
-    assert stratum_order(pool, 0, value, CoverageSettings()).tolist() == [4, 0, 6, 3, 1, 2]
+    assert slice_order(pool, 0, value, CoverageSettings()).tolist() == [4, 0, 6, 3, 1, 2]
 
 
 def test_reasons_accompany_every_pick() -> None:

@@ -1,4 +1,4 @@
-"""What is asked for: likeness to queries, balance of classes, shares of strata."""
+"""What is asked for: likeness to queries, balance of classes, shares of slices."""
 
 from __future__ import annotations
 
@@ -119,28 +119,28 @@ def test_classes_that_do_not_fit_are_refused() -> None:
         class_balanced(short, 1, RNG(0))
 
 
-def strata_pool() -> Pool:
+def slices_pool() -> Pool:
     """90 frames by day, 9 by night, one in fog."""
     return Pool.of(
-        np.eye(100), strata=np.repeat([0, 1, 2], [90, 9, 1]), names=("day", "night", "fog"), deficit=[0] * 3
+        np.eye(100), slices=np.repeat([0, 1, 2], [90, 9, 1]), names=("day", "night", "fog"), deficit=[0] * 3
     )
 
 
 @pytest.mark.parametrize(("power", "shares"), [(0.0, [10, 9, 1]), (0.5, [14, 5, 1]), (1.0, [18, 2, 0])])
-def test_shares_of_strata_and_what_they_hand_back(power: float, shares: list[int]) -> None:
-    pool = strata_pool()
+def test_shares_of_slices_and_what_they_hand_back(power: float, shares: list[int]) -> None:
+    pool = slices_pool()
     chosen = stratified(pool, 20, RNG(0), StratifiedSettings(power=power)).indices
-    assert np.bincount(pool.strata[chosen], minlength=3).tolist() == shares
+    assert np.bincount(pool.slices[chosen], minlength=3).tolist() == shares
 
 
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4), budget=st.integers(0, 12))
 @settings(max_examples=40, deadline=None)
-def test_the_turns_of_strata_are_websters(sizes: list[int], budget: int) -> None:
+def test_the_turns_of_slices_are_websters(sizes: list[int], budget: int) -> None:
     """As long as none of them has run out."""
-    strata = np.repeat(np.arange(len(sizes)), sizes)
+    slices = np.repeat(np.arange(len(sizes)), sizes)
     pool = Pool.of(
-        np.eye(len(strata)),
-        strata=strata,
+        np.eye(len(slices)),
+        slices=slices,
         names=[str(s) for s in range(len(sizes))],
         deficit=[0] * len(sizes),
     )
@@ -149,19 +149,19 @@ def test_the_turns_of_strata_are_websters(sizes: list[int], budget: int) -> None
     until = next(
         (n for n in range(budget + 1) if any(turns[:n].count(s) > sizes[s] for s in turns)), budget + 1
     )
-    assert strata[chosen][: until - 1].tolist() == turns[: until - 1]
+    assert slices[chosen][: until - 1].tolist() == turns[: until - 1]
 
 
 @given(seed=st.integers(0, 999), size=st.integers(1, 40), limit=st.integers(0, 2))
 @settings(max_examples=60, deadline=None)
-def test_what_strata_with_a_deficit_choose_equals_the_plain_form(seed: int, size: int, limit: int) -> None:
-    """Three strata, the last of which lacks nothing; then chance."""
+def test_what_slices_with_a_deficit_choose_equals_the_plain_form(seed: int, size: int, limit: int) -> None:
+    """Three slices, the last of which lacks nothing; then chance."""
     rng = RNG(seed)
     novelty, expected_loss, seconds = rng.random(size), rng.random(size), 1 + rng.random(size)
     deficit = [*(0.04 * rng.random(2)).tolist(), 0.0]
     pool = Pool.of(
         np.eye(size),
-        strata=rng.integers(-1, 3, size),
+        slices=rng.integers(-1, 3, size),
         names=("night", "fog", "day"),
         deficit=deficit,
         membership=rng.random(size),
@@ -183,7 +183,7 @@ def test_what_strata_with_a_deficit_choose_equals_the_plain_form(seed: int, size
         )
     ]
     expected = plain.of_deficit(
-        pool.strata, deficit, worth, novelty, pool.cluster, pool.sequence, limit, size, cap=0.02, floor=0.5
+        pool.slices, deficit, worth, novelty, pool.cluster, pool.sequence, limit, size, cap=0.02, floor=0.5
     )
     chosen = coverage_deficit(pool, size, rng)
     assert chosen.indices[: len(expected)].tolist() == expected
@@ -192,25 +192,25 @@ def test_what_strata_with_a_deficit_choose_equals_the_plain_form(seed: int, size
     )
 
 
-def test_within_a_stratum_all_are_equally_likely() -> None:
-    firsts = [int(stratified(strata_pool(), 99, RNG(seed)).indices[-1]) for seed in range(60)]
+def test_within_a_slice_all_are_equally_likely() -> None:
+    firsts = [int(stratified(slices_pool(), 99, RNG(seed)).indices[-1]) for seed in range(60)]
     assert len(set(firsts)) > 20
 
 
 @pytest.mark.parametrize("name", ["random", "k_center", "herding", "coverage_deficit", "hybrid", "streaming"])
 def test_floors_come_first_and_quotas_hold(name: str) -> None:
-    day = strata_pool()
+    day = slices_pool()
     pool = Pool.of(
         day.embeddings,
-        strata=day.strata,
+        slices=day.slices,
         names=day.names,
         deficit=[0, 0, 0.1],
         floors=[0, 4, 3],
         quotas=[8, -1, -1],
     )
     chosen = STRATEGIES[name](pool, 30, RNG(0)).indices
-    assert np.bincount(pool.strata[chosen[:5]], minlength=3).tolist() == [0, 4, 1]
-    assert np.bincount(pool.strata[chosen], minlength=3).tolist() == [8, 9, 1]
+    assert np.bincount(pool.slices[chosen[:5]], minlength=3).tolist() == [0, 4, 1]
+    assert np.bincount(pool.slices[chosen], minlength=3).tolist() == [8, 9, 1]
 
 
 def test_a_wrong_setting_is_named() -> None:

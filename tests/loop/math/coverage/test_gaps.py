@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from loop.math.coverage.facets import UNKNOWN, Facet, by_daypart, metadata_facet
 from loop.math.coverage.frame_arrays import Named
+from loop.math.coverage.frame_slices import frame_slices_of
 from loop.math.coverage.gaps import (
     Candidate,
     candidates_of,
@@ -17,7 +18,6 @@ from loop.math.coverage.gaps import (
     suspicion_limit,
 )
 from loop.math.coverage.overlap import merge_overlapping
-from loop.math.coverage.strata import strata_of
 from loop.math.statistics.bootstrap import Resampling, resampling
 
 
@@ -170,8 +170,8 @@ def test_a_class_with_few_boxes_that_the_detector_suspects() -> None:
     assert gap.why == (
         "forklift: suspected in 0.5 % of production, 5 boxes in training; its confidence .30 against .80"
     )
-    strata = strata_of([gap], 1000)
-    assert strata.sure[[77, 401, 205, 800, 3]].tolist() == pytest.approx([1, 0.8, 0.6, 0.4, 0.2])
+    slices = frame_slices_of([gap], 1000)
+    assert slices.sure[[77, 401, 205, 800, 3]].tolist() == pytest.approx([1, 0.8, 0.6, 0.4, 0.2])
 
 
 def test_few_suspected_frames_or_one_camera_day_are_no_class_gap() -> None:
@@ -233,20 +233,20 @@ def test_what_worse_gaps_explain_is_left_out() -> None:
     assert [gap.name for gap in merge_overlapping(gaps, 100)] == ["day", "snow"]
 
 
-def test_strata_a_frame_belongs_to_the_rarest_gap() -> None:
+def test_slices_a_frame_belongs_to_the_rarest_gap() -> None:
     group, confidence = np.arange(100), np.ones(100)
     broad, narrow = candidate("broad", rows(100, *range(8))), candidate("narrow", rows(100, 6, 7, 8))
     gaps = rank_gaps([broad, narrow], group, confidence)
-    strata = strata_of(gaps, 100)
-    assert strata.names == ("broad", "narrow")
-    assert strata.code[:10].tolist() == [0] * 6 + [1] * 3 + [-1]
+    slices = frame_slices_of(gaps, 100)
+    assert slices.names == ("broad", "narrow")
+    assert slices.code[:10].tolist() == [0] * 6 + [1] * 3 + [-1]
     scores = {gap.name: gap.score for gap in gaps}
-    np.testing.assert_allclose(strata.deficit, [scores["broad"] * 6 / 8, scores["narrow"]])
-    assert strata.sure.tolist() == [1.0] * 100
+    np.testing.assert_allclose(slices.deficit, [scores["broad"] * 6 / 8, scores["narrow"]])
+    assert slices.sure.tolist() == [1.0] * 100
 
 
-def test_without_gaps_every_frame_is_of_no_stratum() -> None:
-    assert strata_of([], 3).code.tolist() == [-1, -1, -1]
+def test_without_gaps_every_frame_is_of_no_slice() -> None:
+    assert frame_slices_of([], 3).code.tolist() == [-1, -1, -1]
 
 
 def test_what_is_labeled_is_counted_among_frames_of_which_it_is_known() -> None:

@@ -1,4 +1,4 @@
-"""From gaps to what a sampler works with: one stratum per frame, and its deficit."""
+"""From gaps to what a sampler works with: one slice per frame, and its deficit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from loop.base.arrays import Ints, Reals
 from loop.math.coverage.gaps import Gap
 
-NO_STRATUM = -1
+NO_SLICE = -1
 
 
 @dataclass(frozen=True, eq=False)
-class Strata:
+class FrameSlices:
     """code: (N,) int64 row of the others, or -1. deficit: (S,) float64. names, keys: (S,).
 
-    sure: (N,) float64 in 0..1, how far a frame can be told to belong to its stratum.
+    sure: (N,) float64 in 0..1, how far a frame can be told to belong to its slice.
     """
 
     code: Ints
@@ -27,15 +27,15 @@ class Strata:
     keys: tuple[str, ...]
 
 
-def strata_of(gaps: Sequence[Gap], size: int) -> Strata:
+def frame_slices_of(gaps: Sequence[Gap], size: int) -> FrameSlices:
     """A frame in several gaps belongs to the rarest of them, so that a broad gap does not swallow a
     narrow one.
 
-    A stratum's deficit is its gap's score, shrunk by the share of its frames that went elsewhere:
+    A slice's deficit is its gap's score, shrunk by the share of its frames that went elsewhere:
     what production lacks counts by how much worse the detector sees there. A detector only suspects
     the frames of a class, the surest first. size: N production frames.
     """
-    code, sure = np.full(size, NO_STRATUM, dtype=np.int64), np.ones(size)
+    code, sure = np.full(size, NO_SLICE, dtype=np.int64), np.ones(size)
     broad_first = sorted(range(len(gaps)), key=lambda i: (-gaps[i].production_share, gaps[i].score))
     for index in broad_first:
         frames = gaps[index].frames
@@ -44,7 +44,7 @@ def strata_of(gaps: Sequence[Gap], size: int) -> Strata:
     kept = np.bincount(code[code >= 0], minlength=len(gaps))
     own = [kept[i] / max(gap.unexplained * len(gap.frames), 1) for i, gap in enumerate(gaps)]
     deficit = [gap.score * min(share, 1.0) for gap, share in zip(gaps, own, strict=True)]
-    return Strata(
+    return FrameSlices(
         code,
         np.array(deficit, dtype=np.float64),
         sure,
