@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
-Origin = Literal["imported", "prediction", "prediction-changed", "manual"]
+BoxOrigin = Literal["imported", "prediction", "prediction-changed", "manual"]
 Progress = Callable[[int, int, str], None]
 """`progress(done, total, what)`; total 0 means unknown."""
 IsKnown = Callable[[str, int, int], bool]
@@ -87,7 +87,7 @@ class Box:
 
     class_name: str
     xyxy: tuple[float, float, float, float]
-    origin: Origin = "manual"
+    origin: BoxOrigin = "manual"
     confidence: float | None = None
 
 

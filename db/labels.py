@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from connectors.ports import Box, Origin
+from connectors.ports import Box, BoxOrigin
 from db.sql import AnySelect, changed_rows, in_parts, insert_one, table_of, upsert
 from db.tables import Annotation, Label, utcnow
 
@@ -159,5 +159,5 @@ def _stored(box: Box) -> list[str | float]:
     return [box.class_name, *(round(float(side), 2) for side in box.xyxy), box.origin]
 
 
-def _box(class_name: str, x1: float, y1: float, x2: float, y2: float, origin: Origin = "manual") -> Box:
+def _box(class_name: str, x1: float, y1: float, x2: float, y2: float, origin: BoxOrigin = "manual") -> Box:
     return Box(class_name, (x1, y1, x2, y2), origin)

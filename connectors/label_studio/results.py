@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import cast
 
 from connectors.label_studio.label_config import CONTROL, IMAGE
-from connectors.ports import Annotation, Box, LabelTask, Origin
+from connectors.ports import Annotation, Box, BoxOrigin, LabelTask
 
 KEY = "fieldloop_key"
 NO_VERSION = "fieldloop"
-ORIGINS = {"prediction", "prediction-changed", "manual"}
+BOX_ORIGINS = {"prediction", "prediction-changed", "manual"}
 # What a team may add to the config beside the boxes; it says nothing about where an object is.
 WITHOUT_GEOMETRY = (
     "choices",
@@ -199,7 +199,7 @@ def _box(region: Json, value: Json, data: Json) -> Box | str:
     return Box(
         class_name=_name(value),
         xyxy=corners,
-        origin=cast(Origin, origin) if isinstance(origin, str) and origin in ORIGINS else "manual",
+        origin=cast(BoxOrigin, origin) if isinstance(origin, str) and origin in BOX_ORIGINS else "manual",
         confidence=_number(region.get("score")),
     )
 
