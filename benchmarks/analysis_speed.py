@@ -30,6 +30,7 @@ from benchmarks.scale.project import empty
 from connectors.images import decode, inspect
 from connectors.ports import Detector, Embedder, Image
 from loop.math.coverage.image_statistics import measure
+from loop.settings.settings import load_settings
 
 RESULTS = Path(__file__).parent / "results" / "analysis_speed.json"
 SIZE = (1920, 1080)
@@ -173,9 +174,10 @@ def models(folder: Path) -> tuple[Embedder, Detector]:
     from connectors.clip.embedder import load_embedder
     from connectors.yolo.detector import load_detector
 
+    usual = load_settings(None).detector
     return (
         load_embedder(str(_clip(folder / CLIP)), batch=BATCH),
-        load_detector(_yolo(folder / f"{YOLO}.pt"), imgsz=640),
+        load_detector(_yolo(folder / f"{YOLO}.pt"), imgsz=640, conf=usual.confidence, iou=usual.iou),
     )
 
 

@@ -173,9 +173,9 @@ class TrainSpec:
     run_dir: Path
     epochs: int
     seed: int
+    imgsz: int
+    batch: int
     device: str = "cpu"
-    imgsz: int = 640
-    batch: int = 16
     threads: int = 0
     resume: bool = True
     overrides: dict[str, object] = field(default_factory=dict)

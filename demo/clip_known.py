@@ -27,6 +27,7 @@ from connectors.clip.known_images import FILE, KnownImages, save_known
 from connectors.ports import Array, Embedder
 from demo.clip_scenes import Pixels, rendered
 from demo.foreign import foreign_pictures
+from loop.settings.settings import load_settings
 
 FALSE_RATE = 0.01
 _NETWORKS, _HIDDEN = 5, 64
@@ -64,7 +65,7 @@ def write_known(folder: Path, work: Path, seed: int, sizes: Sizes | None = None)
     """
     sizes = sizes or Sizes()
     (folder / FILE).unlink(missing_ok=True)
-    embedder = load_embedder(str(folder), threads=1)
+    embedder = load_embedder(str(folder), batch=load_settings(None).embedder.batch, threads=1)
     lots = [rendered(work, count, seed + n, unknown=True) for n, count in enumerate(sizes.scenes, start=2)]
     scenes = lots[0] + lots[1]
     known = vectors_of(embedder, scenes.images)

@@ -22,6 +22,7 @@ from demo.captions import VOCABULARY
 from demo.clip_scenes import ATTRIBUTES, PREPROCESS, Labels, all_cameras, labels_of, random_specs, stored
 from demo.foreign import foreign_pictures
 from demo.render import CAMERAS, Camera, SceneSpec, render
+from loop.settings.settings import load_settings
 
 PROMPTS: dict[str, dict[str, str]] = {
     "time": {
@@ -144,7 +145,7 @@ Quality is hard at 112 px: fine blur and weak compression are gone once a frame 
 
 def main() -> None:
     options = _options()
-    embedder = load_embedder(str(options.folder))
+    embedder = load_embedder(str(options.folder), batch=load_settings(None).embedder.batch)
     usual = fresh_scenes(options.count, options.seed)
     with all_cameras(options.seed) as cameras:
         made_up = {name: camera for name, camera in cameras.items() if not camera.known}
@@ -179,7 +180,7 @@ def strangeness_table(
     """How many of each the model holds to be unlike all that it knows, and how well that tells each
     from all of `known`.
     """
-    embedder = load_embedder(str(folder))
+    embedder = load_embedder(str(folder), batch=load_settings(None).embedder.batch)
     account = load_known(folder, embedder.dim)
     assert account is not None, (
         f"{folder}: expected known.npz; run `python -m demo.clip_known {folder}` first"

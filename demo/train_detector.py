@@ -31,6 +31,7 @@ from connectors.yolo.trainer import YoloTrainer
 from demo.world import World, load_world, rendered
 from loop.math.boxes.matching import Truth
 from loop.math.evaluation.ap import Scores, average_precision, match_all
+from loop.settings.settings import load_settings
 
 WORLD = Path(__file__).parents[1] / "config" / "demo.yaml"
 IMGSZ = 320
@@ -189,7 +190,9 @@ def evaluate(weights: Path, world: World, work: Path) -> dict[str, Scores]:
     objects = {gap.name: gap.where.object for gap in world.production.gaps}
     conditions = [world.production.usual, *objects]
     frames = {name: read_frames(work / "truth" / "test" / name) for name in conditions}
-    detector = load_detector(weights, imgsz=IMGSZ, conf=0.001, class_scores=False)
+    detector = load_detector(
+        weights, imgsz=IMGSZ, conf=0.001, iou=load_settings(None).detector.iou, class_scores=False
+    )
     return {
         name: score(
             detector.detect(frames[name].images), frames[name].truths, world.classes, objects.get(name)

@@ -72,14 +72,14 @@ def images() -> list[Image]:
 def carried_clip() -> Embedder:
     from connectors.clip.embedder import load_embedder
 
-    return load_embedder(str(config.FOLDER / "clip_small"))
+    return load_embedder(str(config.FOLDER / "clip_small"), batch=32)
 
 
 @cache
 def carried_detector() -> Detector:
     from connectors.yolo.detector import load_detector
 
-    return load_detector(BASE, imgsz=64, conf=0.001)
+    return load_detector(BASE, imgsz=64, conf=0.001, iou=0.6)
 
 
 class TestFrameSource:

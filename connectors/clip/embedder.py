@@ -125,9 +125,10 @@ class ClipEmbedder:
 def load_embedder(
     model: str,
     pretrained: str | None = None,
+    *,
+    batch: int,
     device: str = "cpu",
     threads: int = 0,
-    batch: int = 32,
     cache_dir: Path | None = None,
     precision: Precision = "auto",
     trust_pickle: bool = False,

@@ -62,7 +62,7 @@ class VideoSource:
     def __init__(
         self,
         path: Path,
-        every_s: float = 1.0,
+        every_s: float,
         defaults: Defaults = Defaults(),
         pattern: str | None = None,
         report: Report = log_problem,

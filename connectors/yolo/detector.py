@@ -68,10 +68,11 @@ class YoloDetector:
 
 def load_detector(
     weights: Path,
+    *,
+    imgsz: int,
+    conf: float,
+    iou: float,
     device: str = "cpu",
-    imgsz: int = 640,
-    conf: float = 0.05,
-    iou: float = 0.6,
     max_det: int = 300,
     threads: int = 0,
     class_scores: bool = True,

@@ -21,15 +21,17 @@ from loop.datasets.units import Item
 class Replay:
     """How an epoch is composed.
 
-    old: frames replayed beside the new ones, 0 = all. new_repeats: of each new frame. max_repeats:
-    bound for any frame. rare: classes and conditions in a smaller share of all training frames are
-    repeated. rare_part: at most this part of the replayed frames is reserved for old frames that
-    show something rare.
+    old: frames replayed beside the new ones, 0 = all.
+    new_repeats: of each new frame.
+    max_repeats: bound for any frame.
+    rare: classes and conditions in a smaller share of all training frames are repeated.
+    rare_part: at most this part of the replayed frames is reserved for old frames that show
+    something rare.
     """
 
-    old: int = 500
-    new_repeats: int = 2
-    max_repeats: int = 4
+    old: int
+    new_repeats: int
+    max_repeats: int
     rare: float = 0.03
     rare_part: float = 0.5
 

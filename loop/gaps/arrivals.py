@@ -14,7 +14,6 @@ from loop.analysis.analyze import AnalyzeReport
 from loop.analysis.load import StoredFacts, load_frame_boxes, load_side, nearest, open_facts, unlike_of
 from loop.base.arrays import Ints
 from loop.gaps import slices
-from loop.gaps.coverage_view import gap_settings
 from loop.gaps.shown import Described
 from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Words, facets_of
@@ -57,6 +56,6 @@ def _described(parts: Parts, facts: StoredFacts, seqs: Ints, training: Ints, wor
         return load_side(facts, frames, unlike_of(facts, frames, lambda: parts.embedder().unlike))
 
     here, local = side(seqs), zone(settings.frames.timezone)
-    facets = facets_of(here, side(training), words, gap_settings(settings), local)
+    facets = facets_of(here, side(training), words, settings.gaps, local)
     boxes, classes = load_frame_boxes(facts, seqs), parts.project.classes
     return Described(seqs, here.group, boxes, boxes.class_maxima(len(classes)), classes, facets)

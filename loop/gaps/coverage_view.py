@@ -33,13 +33,12 @@ from loop.base.arrays import Bools, Ints
 from loop.base.errors import ProjectError
 from loop.gaps import slices
 from loop.gaps.words import stored_words
-from loop.math.coverage.comparison import Comparison, Evidence, GapSettings, compare
+from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.frame_arrays import Side
 from loop.math.coverage.gaps import Gap
 from loop.math.coverage.regions import Nearest
 from loop.project.project import Project
 from loop.project.wiring import Parts
-from loop.settings.settings import Settings
 
 SWITCHES = ("prompts", "metadata", "measured", "regions")
 FEW_UNLIKE = 0.02
@@ -115,9 +114,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     progress(2, 3, "comparing")
     local = zone(settings.frames.timezone)
     known = slices.known_slices(project, loaded.made.embedder)
-    found = compare(
-        loaded.evidence, words, loaded.nearest, gap_settings(settings), local, settings.seed, known
-    )
+    found = compare(loaded.evidence, words, loaded.nearest, settings.gaps, local, settings.seed, known)
     slice_ids = slices.record(project, found, words.conditions, loaded.made)
     progress(3, 3, "done")
     return CoverageView(
@@ -132,11 +129,6 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         unknown_words=words.unknown,
         compared=tuple(switch for switch in SWITCHES if getattr(settings.gaps, switch)),
     )
-
-
-def gap_settings(settings: Settings) -> GapSettings:
-    """The section `gaps` of a project's settings."""
-    return GapSettings(**settings.gaps.model_dump())
 
 
 def lines(view: CoverageView) -> list[str]:

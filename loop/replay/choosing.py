@@ -16,7 +16,6 @@ from db.frames import UNKNOWN
 from loop.analysis.near_duplicates import clusters_of_side
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
-from loop.gaps.coverage_view import gap_settings
 from loop.gaps.words import words_of
 from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.boxes.matching import match, truth_of
@@ -123,7 +122,7 @@ class Chooser:
         members = TrainingSet(known, vectors[known], sides[1].sequence)
         near = nearest_of(vectors[self.production], members, search, self._product.gaps.neighbors)
         evidence = Evidence(*sides, FrameBoxes.of(found), boxes, self._data.classes)
-        return compare(evidence, self._words, near, gap_settings(self._product), UTC, seed)
+        return compare(evidence, self._words, near, self._product.gaps, UTC, seed)
 
     def _side(self, rows: Ints) -> Side:
         frames = [self._data.frames[row] for row in rows]

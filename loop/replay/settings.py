@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loop.base.errors import ConfigError
+from loop.selection.sampler_pool import Cost
 
 FILE = "replay.yaml"
 PLACES = frozenset({"weights", "embedder", "sidecar", "device"})
@@ -94,8 +95,8 @@ class ReplaySettings(BaseModel):
     batch: int = Field(8, ge=1)
     train: dict[str, object] = Field(default_factory=dict)
     confidence: float = Field(0.05, gt=0, lt=1)
-    seconds_per_frame: float = Field(10.0, ge=0)
-    seconds_per_box: float = Field(7.0, gt=0)
+    seconds_per_frame: float = Field(Cost.frame, ge=0)
+    seconds_per_box: float = Field(Cost.box, gt=0)
 
     @model_validator(mode="after")
     def _something_to_choose_from(self) -> ReplaySettings:

@@ -24,7 +24,7 @@ from loop.gaps.shown import producer_of
 from loop.gaps.slices import ORDINARY, class_slices
 from loop.math.boxes.matching import Truth, truth_of, with_class_ids
 from loop.math.evaluation.ap import match_all
-from loop.math.evaluation.gate import GateSettings, Latency, Verdict, judge
+from loop.math.evaluation.gate import Latency, Verdict, judge
 from loop.project.project import Project
 
 CHUNK = 16
@@ -68,7 +68,6 @@ def judge_candidate(
         before += deployed.detect(images)
         after += candidate.detect(images)
         progress(min((done + 1) * CHUNK, len(held.rows)), len(held.rows), "held-out frames")
-    gate = project.settings.gate
     return judge(
         match_all(held.truths, before, len(project.classes)),
         match_all(held.truths, after, len(project.classes)),
@@ -78,14 +77,7 @@ def judge_candidate(
         targets=held.targets,
         weights=held.weights,
         latency=Latency([d.forward_ms for d in before], [d.forward_ms for d in after]),
-        settings=GateSettings(
-            margin=gate.margin,
-            few_margin=gate.few_margin,
-            alpha=gate.alpha,
-            min_groups=gate.min_groups,
-            max_slowdown=gate.max_slowdown,
-            required=gate.required,
-        ),
+        settings=project.settings.gate,
         seed=project.settings.seed,
     ).with_slices(held.slice_ids)
 

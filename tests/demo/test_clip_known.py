@@ -62,5 +62,5 @@ def test_the_same_seed_writes_the_same_account(tmp_path: Path) -> None:
         write_known(tmp_path / "clip", tmp_path / "scenes", 5, FEW)
         written.append((tmp_path / "clip" / "known.npz").read_bytes())
     assert written[0] == written[1] != (FOLDER / "known.npz").read_bytes()
-    embedder = load_embedder(str(tmp_path / "clip"))
+    embedder = load_embedder(str(tmp_path / "clip"), batch=32)
     assert load_known(tmp_path / "clip", embedder.dim) is not None

@@ -39,7 +39,7 @@ LEAST = {"time": 0.9, "weather": 0.75, "view": 0.85}
 
 @pytest.fixture(scope="module")
 def embedder() -> ClipEmbedder:
-    return load_embedder(str(FOLDER))
+    return load_embedder(str(FOLDER), batch=32)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +42,14 @@ QUARTER = 900.0
 """Seconds."""
 
 
-@dataclass(frozen=True)
-class GapSettings:
-    """What is compared, and from when on a difference is a gap.
+class GapSettings(Protocol):
+    """What is compared, and from when on a difference is a gap; the section `gaps` of a project's
+    settings is such, and the defaults stand there.
 
-    neighbors: training frames that tell how novel a frame is. min_share: of production, below which
-    nothing is a gap.
-    max_share: of production, above which a condition is usual. prompts, metadata, measured,
-    regions: kinds of conditions that are compared.
+    neighbors: training frames that tell how novel a frame is.
+    min_share: of production, below which nothing is a gap.
+    max_share: of production, above which a condition is usual.
+    prompts, metadata, measured, regions: kinds of conditions that are compared.
     """
 
     neighbors: int

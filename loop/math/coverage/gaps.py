@@ -99,8 +99,8 @@ def rank_gaps(
     group: Ints,
     confidence: Reals,
     *,
-    min_share: float = 0.005,
-    max_share: float = 0.25,
+    min_share: float,
+    max_share: float,
     seed: int = 0,
 ) -> list[Gap]:
     """The candidates that are gaps, worst first.

@@ -130,7 +130,7 @@ def near(search: Search, queries: Array, ids: Ints, k: int) -> Near:
 
 
 def measure_novelty(
-    production: Vectors, training: TrainingSet, nearest: Nearest, k: int = 5
+    production: Vectors, training: TrainingSet, nearest: Nearest, k: int
 ) -> tuple[Novelty, Novelty]:
     """The novelty of production frames (N, D), and of the training frames themselves, each left out
     with its group.

@@ -17,6 +17,8 @@ from scipy import stats
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.evaluation.ap import Matches, average_precisions
 
+DRAWS = 2000
+"""Exchanges that a test is made by where there are too many to go through them all."""
 _EXACT = 11
 _MEANT = 2
 _CELLS = 2_000_000
@@ -113,7 +115,7 @@ def p_gain(
     slices: Sequence[Slice],
     groups: Ints,
     iou: float = 0.5,
-    draws: int = 2000,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> float:
     """One-sided p-value of "it did not gain": how often exchanging the models within groups gives

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from loop.base.arrays import Ints, Reals
 from loop.math.evaluation.ap import Matches
-from loop.math.evaluation.compare import Difference, Slice, compare, group_numbers, p_gain
+from loop.math.evaluation.compare import DRAWS, Difference, Slice, compare, group_numbers, p_gain
 from loop.math.statistics.multiple_testing import holm
 
 Status = Literal["pass", "fail", "unverifiable"]
@@ -25,21 +25,24 @@ NO_FALL = "no fall: "
 _MIN_TIMINGS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class GateSettings:
-    """margin: AP that no class and no condition may lose. few_margin: the same where fewer than
-    min_groups show it, and where a fall within chance is large. alpha: of the tests, family-wise.
+class GateSettings(Protocol):
+    """What a verdict depends on; the section `gate` of a project's settings is such, and the
+    defaults stand there.
+
+    margin: AP that no class and no condition may lose.
+    few_margin: the same where fewer than min_groups show it, and where a fall within chance is
+    large.
+    alpha: of the tests, family-wise.
     max_slowdown: candidate / deployed.
     required: names of checks that must pass, not merely not fail.
     """
 
-    margin: float = 0.03
-    few_margin: float = 0.15
-    alpha: float = 0.05
-    min_groups: int = 8
-    max_slowdown: float = 1.3
-    draws: int = 2000
-    required: tuple[str, ...] = ()
+    margin: float
+    few_margin: float
+    alpha: float
+    min_groups: int
+    max_slowdown: float
+    required: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +99,13 @@ class _Pair:
     groups: Ints
     settings: GateSettings
     seed: int
+    draws: int
 
     def compare(self, slices: Sequence[Slice]) -> Difference:
         return compare(self.deployed, self.candidate, slices, self.groups)
 
     def p_gain(self, slices: Sequence[Slice]) -> float:
-        return p_gain(
-            self.deployed, self.candidate, slices, self.groups, draws=self.settings.draws, seed=self.seed
-        )
+        return p_gain(self.deployed, self.candidate, slices, self.groups, draws=self.draws, seed=self.seed)
 
 
 def judge(
@@ -116,8 +118,9 @@ def judge(
     targets: Collection[str] = (),
     weights: ArrayLike | None = None,
     latency: Latency | None = None,
-    settings: GateSettings = GateSettings(),
+    settings: GateSettings,
     seed: int = 0,
+    draws: int = DRAWS,
 ) -> Verdict:
     """Judges a candidate on the frames that both models saw.
 
@@ -134,7 +137,7 @@ def judge(
     slices = _slices(deployed, classes, conditions or {})
     overall = Slice("overall", _weights(weights, deployed.images))
     aims = [slices[_resolve(target, slices)] for target in targets]
-    pair = _Pair(deployed, candidate, group_numbers(groups), settings, seed)
+    pair = _Pair(deployed, candidate, group_numbers(groups), settings, seed, draws)
     judged = {one.name: pair.compare([one]) for one in (overall, *slices.values())}
     gains = _superiority(pair, overall, aims)
     falls = _falls(judged, settings)

@@ -1,6 +1,7 @@
 import json
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image as PilImage
 from safetensors.torch import save_file
 
+from connectors.clip import embedder as clip
 from connectors.clip import weights
-from connectors.clip.embedder import Preprocess, load_embedder
+from connectors.clip.embedder import Preprocess
 from connectors.clip.known_images import KnownImages, save_known
 from connectors.errors import ModelError, WeightsUnavailable
 
@@ -22,6 +24,7 @@ MODEL: dict[str, Any] = {
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
     "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
+load_embedder = partial(clip.load_embedder, batch=32)
 PREPROCESS = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import av
@@ -78,7 +79,7 @@ def unsettled(source: FrameSource) -> list[str]:
 
 
 def folder(root: Path, pattern: str | None = None, **options: object) -> FolderSource:
-    return FolderSource(root, pattern, clock=Clock(), **options)  # type: ignore[arg-type]
+    return FolderSource(root, pattern, clock=Clock(), **{"settle_s": 2.0, **options})  # type: ignore[arg-type]
 
 
 # --- scanning ---
@@ -163,7 +164,7 @@ def test_without_settling_everything_comes_at_once(tmp_path: Path) -> None:
 
 def test_a_frame_waits_for_its_sidecar_to_be_whole(tmp_path: Path) -> None:
     clock = Clock()
-    source = FolderSource(tmp_path, clock=clock)
+    source = FolderSource(tmp_path, clock=clock, settle_s=2.0)
     put(tmp_path, "a.jpg")
     put(tmp_path, "a.json", '{"camera":', age=0.1)
     assert keys(source) == []
@@ -285,7 +286,7 @@ def test_a_start_for_the_whole_source_is_asked_last(tmp_path: Path) -> None:
     defaults = Defaults(timezone="Europe/Rome", started_at=datetime(2026, 1, 1, 12))
     times = [capture.captured_at for capture in captured(folder(tmp_path, defaults=defaults))]
     assert times == [datetime(2026, 7, 1, 10, tzinfo=UTC), datetime(2026, 1, 1, 11, tzinfo=UTC)]
-    for kind in (folder, VideoSource):
+    for kind in (folder, partial(VideoSource, every_s=1.0)):
         with pytest.raises(SourceError, match="started_at: expected a time that UTC can express"):
             kind(tmp_path, defaults=Defaults(timezone="Asia/Tokyo", started_at=datetime(1, 1, 1)))
 
@@ -542,7 +543,7 @@ def test_capture_times_start_where_the_option_or_the_file_says(clip: Path, tmp_p
     given = VideoSource(clip, 2.0, Defaults(timezone="Europe/Rome", started_at=datetime(2026, 1, 1, 12)))
     assert captured(given)[0].captured_at == datetime(2026, 1, 1, 11, tzinfo=UTC)
     silent = write_video(tmp_path / "silent.avi", frames=3)
-    assert only(VideoSource(silent)).captured_at is None
+    assert only(VideoSource(silent, 1.0)).captured_at is None
 
 
 def test_options_name_camera_site_and_sequence(clip: Path) -> None:
@@ -560,7 +561,7 @@ def test_videos_of_equal_name_share_neither_keys_nor_sequence_but_copies_are_one
     south = write_video(tmp_path / "south" / "gate.avi", frames=5)
     copy = tmp_path / "copies" / "gate.avi"
     copy.write_bytes(south.read_bytes())
-    found = [only(VideoSource(path)) for path in (north, south, copy)]
+    found = [only(VideoSource(path, 1.0)) for path in (north, south, copy)]
     assert len({capture.key for capture in found}) == 3
     assert found[0].sequence != found[1].sequence
     assert found[1].sequence == found[2].sequence
@@ -625,12 +626,12 @@ def test_what_is_no_video_is_a_clear_error(content: bytes, tmp_path: Path) -> No
     with pytest.raises(
         SourceError, match=r"expected a video that FFmpeg can decode, got: .*; convert or leave it out"
     ):
-        keys(VideoSource(path))
+        keys(VideoSource(path, 1.0))
 
 
 def test_a_missing_video_and_a_negative_interval_are_clear_errors(tmp_path: Path, clip: Path) -> None:
     with pytest.raises(SourceError, match="expected a video, got no such file; check the path"):
-        keys(VideoSource(tmp_path / "absent.mp4"))
+        keys(VideoSource(tmp_path / "absent.mp4", 1.0))
     with pytest.raises(SourceError, match="every_s: expected 0 or more seconds between frames, got -1"):
         VideoSource(clip, every_s=-1)
 
@@ -644,7 +645,7 @@ def test_a_video_without_pictures_is_a_clear_error(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     with pytest.raises(SourceError, match="no video in it"):
-        keys(VideoSource(path))
+        keys(VideoSource(path, 1.0))
 
 
 def test_of_a_truncated_recording_the_readable_part_comes(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_nothing_to_see(detector: YoloDetector) -> None:
 
 
 def load_like(detector: YoloDetector, conf: float) -> YoloDetector:
-    return load_detector(Path(detector._predictor.model.model.pt_path), imgsz=128, conf=conf)
+    return load_detector(Path(detector._predictor.model.model.pt_path), **{**SETTINGS, "conf": conf})  # type: ignore[arg-type]
 
 
 def test_the_color_order_is_rgb(detector: YoloDetector) -> None:
@@ -178,7 +178,7 @@ def test_a_fresh_process_keeps_its_threads_and_gets_no_trackers(weights: Path, t
     code = (
         "import torch, cv2, os; torch.set_num_threads(2); cv2.setNumThreads(3)\n"
         "from pathlib import Path; from connectors.yolo.detector import load_detector\n"
-        f"load_detector(Path({str(weights)!r}), imgsz=64)\n"
+        f"load_detector(Path({str(weights)!r}), imgsz=64, conf=0.05, iou=0.6)\n"
         "from ultralytics import settings; from ultralytics.utils import ONLINE, AUTOINSTALL\n"
         "assert (torch.get_num_threads(), cv2.getNumThreads()) == (2, 3)\n"
         "assert 'OMP_NUM_THREADS' not in os.environ\n"
@@ -220,7 +220,7 @@ def test_missing_weights(tmp_path: Path) -> None:
     with pytest.raises(
         WeightsUnavailable, match="expected a YOLO checkpoint, got no such file; give the path"
     ):
-        load_detector(tmp_path / "best.pt")
+        load_detector(tmp_path / "best.pt", **SETTINGS)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("content", ["truncated", "empty", "text", "tensor", "unknown module"])
@@ -237,7 +237,7 @@ def test_files_that_are_no_checkpoint(weights: Path, tmp_path: Path, content: st
     with pytest.raises(
         ModelError, match="expected an ultralytics checkpoint, got a file that does not load"
     ) as caught:
-        load_detector(path)
+        load_detector(path, **SETTINGS)  # type: ignore[arg-type]
     assert "copy it again, or export it again" in str(caught.value)
 
 
@@ -251,9 +251,9 @@ def test_another_format(tmp_path: Path) -> None:
     path = tmp_path / "best.onnx"
     path.write_bytes(b"onnx")
     with pytest.raises(ModelError, match=r"expected a PyTorch checkpoint that ends in .pt, got '.onnx'"):
-        load_detector(path)
+        load_detector(path, **SETTINGS)  # type: ignore[arg-type]
 
 
 def test_a_device_that_is_not_there(weights: Path) -> None:
     with pytest.raises(ModelError, match="expected device 'cpu' or the number of a GPU that is there"):
-        load_detector(weights, device="63")
+        load_detector(weights, device="63", **SETTINGS)  # type: ignore[arg-type]

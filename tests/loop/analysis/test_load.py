@@ -223,7 +223,7 @@ def test_of_a_small_training_set_no_more_are_near_than_there_are(facts: Facts, s
     for side, other in ((found.production, whole.production), (found.training, whole.training)):
         np.testing.assert_allclose(side.similarity, other.similarity, atol=1e-6)
         np.testing.assert_array_equal(side.rows, other.rows)
-    here, there = (measure_novelty(vectors, members, each)[0] for each in (found, whole))
+    here, there = (measure_novelty(vectors, members, each, 5)[0] for each in (found, whole))
     np.testing.assert_allclose(here.ratio, there.ratio, rtol=1e-2)
 
 

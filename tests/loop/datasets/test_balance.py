@@ -13,6 +13,7 @@ from loop.datasets.imported import DatasetError
 from loop.datasets.units import Item
 from tests.loop.datasets.making import item
 
+USUAL = Replay(old=500, new_repeats=2, max_repeats=4)
 PERSON, FORKLIFT = ((0, 4.0, 4.0, 20.0, 24.0),), ((5, 4.0, 4.0, 20.0, 24.0),)
 
 
@@ -33,7 +34,7 @@ def train(items: list[Item]) -> dict[int, str]:
 
 def test_all_new_the_rare_and_a_sample_of_the_old() -> None:
     items = world()
-    times = repeats(items, train(items), Replay(old=256, new_repeats=2, max_repeats=4))
+    times = repeats(items, train(items), replace(USUAL, old=256, new_repeats=2, max_repeats=4))
     assert all(times[i.frame] == 3 for i in items if i.new), (
         "twice, and each condition is in 30 of 1,736 frames"
     )
@@ -46,12 +47,12 @@ def test_all_new_the_rare_and_a_sample_of_the_old() -> None:
 
 def test_rare_frames_are_repeated_within_the_bound() -> None:
     items = [*world()[:1600], item(5000, conditions=("snow",)), item(5001, conditions=("snow",), new=True)]
-    times = repeats(items, train(items), Replay(old=0, new_repeats=2, max_repeats=4, rare=0.03))
+    times = repeats(items, train(items), replace(USUAL, old=0, new_repeats=2, max_repeats=4, rare=0.03))
     assert times[5000] == 4
     assert times[5001] == 4
     assert times[0] == 1
     assert len(times) == 1602
-    bounded = repeats(items, train(items), Replay(old=0, new_repeats=2, max_repeats=2, rare=0.03))
+    bounded = repeats(items, train(items), replace(USUAL, old=0, new_repeats=2, max_repeats=2, rare=0.03))
     assert (bounded[5000], bounded[5001]) == (2, 2)
 
 
@@ -67,7 +68,7 @@ def test_rare_frames_do_not_crowd_out_the_others() -> None:
     old = [item(n, boxes=PERSON) for n in range(3000)]
     odd = [item(4000 + n, boxes=((n // 20, 4.0, 4.0, 20.0, 24.0),)) for n in range(20, 400)]
     items = [*old, *odd]
-    times = repeats(items, train(items), Replay(old=200, rare=0.03, rare_part=0.5))
+    times = repeats(items, train(items), replace(USUAL, old=200, rare=0.03, rare_part=0.5))
     common = sum(times[i.frame] > 0 for i in old)
     assert 60 <= common <= 100
     assert sum(t > 0 for t in times.values()) == 200
@@ -76,22 +77,22 @@ def test_rare_frames_do_not_crowd_out_the_others() -> None:
 def test_held_out_frames_are_not_there_and_the_order_does_not_matter() -> None:
     items = world()
     sides = train(items) | {0: "val", 3000: "test"}
-    one = repeats(items, sides, Replay(old=100), seed=4)
+    one = repeats(items, sides, replace(USUAL, old=100), seed=4)
     assert 0 not in one
     assert 3000 not in one
-    assert one == repeats(random.Random(0).sample(items, len(items)), sides, Replay(old=100), seed=4)
-    assert one != repeats(items, sides, Replay(old=100), seed=5)
+    assert one == repeats(random.Random(0).sample(items, len(items)), sides, replace(USUAL, old=100), seed=4)
+    assert one != repeats(items, sides, replace(USUAL, old=100), seed=5)
 
 
 def test_fewer_old_frames_than_wanted_are_all_taken() -> None:
     items = [replace(i, new=False) for i in world()[:30]]
-    assert Counter(repeats(items, train(items), Replay(old=500)).values()) == {1: 30}
+    assert Counter(repeats(items, train(items), replace(USUAL, old=500)).values()) == {1: 30}
 
 
 def test_settings_that_contradict_each_other() -> None:
     with pytest.raises(
         DatasetError, match="1 <= new_repeats <= max_repeats, got old 500, new_repeats 5, max_repeats 4"
     ):
-        repeats([], {}, Replay(new_repeats=5))
+        repeats([], {}, replace(USUAL, new_repeats=5))
     with pytest.raises(DatasetError, match=r"expected rare and rare_part as shares, got 1\.5"):
-        repeats([], {}, Replay(rare=1.5))
+        repeats([], {}, replace(USUAL, rare=1.5))

@@ -22,7 +22,7 @@ def gap(name: str = "time of day: night", kind: Kind = "prompt") -> Gap:
     """Shown by one frame of four, by no training frame."""
     inside, ones = np.arange(4) == 0, np.ones(4)
     found = Candidate(name, "prompt", inside, ones.astype(bool), ones, training_share=0.0)
-    (ranked,) = rank_gaps([found], np.arange(4), ones)
+    (ranked,) = rank_gaps([found], np.arange(4), ones, min_share=0.005, max_share=0.25)
     return replace(ranked, kind=kind)
 
 

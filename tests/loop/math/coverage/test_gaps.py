@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +20,10 @@ from loop.math.coverage.gaps import (
 )
 from loop.math.coverage.overlap import merge_overlapping
 from loop.math.statistics.bootstrap import Resampling, resampling
+from loop.settings.settings import load_settings
+
+USUAL = load_settings(None).gaps
+ranked = partial(rank_gaps, min_share=USUAL.min_share, max_share=USUAL.max_share)
 
 
 def candidate(name: str, inside: np.ndarray, training_share: float = 0.0, **more: object) -> Candidate:
@@ -47,7 +52,7 @@ def test_a_planted_gap_ranks_first(seed: int) -> None:
         Facet("time", "prompt", ("night",), np.where(night, 0, -1), np.full(1000, -1), np.ones(2000)),
     ]
     confidence = np.where(night, 0.2, 0.8) + 0.05 * rng.normal(size=2000)
-    gaps = rank_gaps([c for facet in facets for c in candidates_of(facet)], group, confidence)
+    gaps = ranked([c for facet in facets for c in candidates_of(facet)], group, confidence)
     assert gaps[0].name == "time: night"
     assert gaps[0].production_share == pytest.approx(0.03)
     assert gaps[0].interval[0] < 0.03 < gaps[0].interval[1]
@@ -57,7 +62,7 @@ def test_a_planted_gap_ranks_first(seed: int) -> None:
 def test_numbers_and_sentence_by_hand() -> None:
     inside = rows(100, 0, 1, 50)
     confidence = np.where(inside, 0.21, 0.78)
-    gap = rank_gaps([candidate("time: night", inside)], np.arange(100) // 10, confidence)[0]
+    gap = ranked([candidate("time: night", inside)], np.arange(100) // 10, confidence)[0]
     assert gap.why == (
         "time: night: 3.0 % of production, 0.0 % of training; detector mean confidence .21 against .78"
     )
@@ -81,34 +86,34 @@ def test_few_labeled_frames_do_not_speak_for_an_imported_set_that_does_not_say_i
     night = np.isin(np.arange(2000) // 10, np.arange(3, 200, 33))
     confidence = np.where(night, 0.4, 0.8)
     both = [*candidates_of(cameras), candidate("time: night", night)]
-    gaps = rank_gaps(both, np.arange(2000) // 50, confidence, max_share=0.5)
+    gaps = ranked(both, np.arange(2000) // 50, confidence, max_share=0.5)
     assert [gap.name for gap in gaps] == ["time: night", "camera: d"]
     few, known = gaps[1], 75 / 1575
     assert few.training_known == pytest.approx(known)
     assert "25.0 % of production, 13.3 % of training as far as known (4.8 % of it)" in few.why
     told = replace(cameras, training=cameras.training[1500:])
-    (alone,) = rank_gaps(candidates_of(told), np.arange(2000) // 50, confidence, max_share=0.5)
+    (alone,) = ranked(candidates_of(told), np.arange(2000) // 50, confidence, max_share=0.5)
     assert few.score == pytest.approx(known * alone.score)
     assert "13.3 % of training;" in alone.why
 
 
 def test_what_is_no_gap() -> None:
     group, confidence = np.arange(100), np.full(100, 0.5)
-    assert rank_gaps([candidate("alike", rows(100, *range(10)), 0.08)], group, confidence) == []
-    assert rank_gaps([candidate("frequent", rows(100, *range(30)), 0.08)], group, confidence) == []
-    assert rank_gaps([candidate("rare", rows(1000, 1))], np.arange(1000), np.ones(1000)) == []
-    assert rank_gaps([candidate("absent", rows(100))], group, confidence) == []
+    assert ranked([candidate("alike", rows(100, *range(10)), 0.08)], group, confidence) == []
+    assert ranked([candidate("frequent", rows(100, *range(30)), 0.08)], group, confidence) == []
+    assert ranked([candidate("rare", rows(1000, 1))], np.arange(1000), np.ones(1000)) == []
+    assert ranked([candidate("absent", rows(100))], group, confidence) == []
 
 
 def test_what_training_hardly_knows_is_a_gap_however_large() -> None:
     night = candidate("night", rows(100, *range(42)), 0.02)
-    assert [gap.name for gap in rank_gaps([night], np.arange(100), np.ones(100))] == ["night"]
+    assert [gap.name for gap in ranked([night], np.arange(100), np.ones(100))] == ["night"]
 
 
 def test_the_blinder_of_two_equal_gaps_comes_first() -> None:
     seen, unseen = rows(100, *range(5)), rows(100, *range(50, 55))
     confidence = np.where(unseen, 0.1, 0.8)
-    gaps = rank_gaps([candidate("seen", seen), candidate("unseen", unseen)], np.arange(100), confidence)
+    gaps = ranked([candidate("seen", seen), candidate("unseen", unseen)], np.arange(100), confidence)
     assert [gap.name for gap in gaps] == ["unseen", "seen"]
 
 
@@ -137,7 +142,7 @@ def test_unknown_frames_count_in_no_share() -> None:
     a, b = candidates_of(facet)
     assert (a.training_share, b.training_share) == (pytest.approx(2 / 3), 0)
     assert b.known.tolist() == [True, True, True, False]
-    gap = rank_gaps([b], np.arange(4), np.ones(4))[0]
+    gap = ranked([b], np.arange(4), np.ones(4))[0]
     assert gap.production_share == pytest.approx(1 / 3)
 
 
@@ -164,7 +169,7 @@ def test_a_class_with_few_boxes_that_the_detector_suspects() -> None:
     scores[[3, 77, 205, 401, 800], 1] = [0.2, 0.4, 0.3, 0.35, 0.25]
     found = class_candidates(["person", "forklift"], np.array([900, 5]), np.array([500, 4]), 600, scores)
     assert [c.name for c in found] == ["class: forklift"]
-    gap = rank_gaps(found, np.arange(1000) // 4, np.full(1000, 0.8))[0]
+    gap = ranked(found, np.arange(1000) // 4, np.full(1000, 0.8))[0]
     assert gap.frames.tolist() == [77, 401, 205, 800, 3]
     assert gap.deficit == pytest.approx(0.02 * 0.95), "suspected in .5 %, taken to be 2 %"
     assert gap.why == (
@@ -178,7 +183,7 @@ def test_few_suspected_frames_or_one_camera_day_are_no_class_gap() -> None:
     for suspects, group in ((4, np.arange(1000)), (9, np.zeros(1000, dtype=np.int64))):
         scores = np.where(np.arange(1000) < suspects, 0.9, 0.01)[:, None]
         found = class_candidates(["forklift"], np.array([5]), np.array([4]), 600, scores)
-        assert rank_gaps(found, group, np.ones(1000)) == []
+        assert ranked(found, group, np.ones(1000)) == []
 
 
 def test_suspicion_goes_down_only_where_something_stands_out() -> None:
@@ -193,7 +198,7 @@ def test_gaps_with_the_same_frames_become_one() -> None:
     group, confidence = np.arange(100), np.ones(100)
     night, dark, other = rows(100, 1, 2, 3, 4), rows(100, 1, 2, 3), rows(100, 4, 5, 6)
     region = candidate("region 1", rows(100, 2, 3), kind="region")
-    gaps = rank_gaps(
+    gaps = ranked(
         [candidate("night", night), candidate("dark", dark), candidate("other", other), region],
         group,
         confidence,
@@ -205,7 +210,7 @@ def test_gaps_with_the_same_frames_become_one() -> None:
 def test_a_pure_region_does_not_vanish_in_a_mixed_gap() -> None:
     region = candidate("region 1", rows(100, *range(4)), kind="region")
     mixed = candidate("tilted", rows(100, *range(16)), 0.08)
-    gaps = rank_gaps([region, mixed], np.arange(100), np.where(np.arange(100) < 4, 0.1, 0.9))
+    gaps = ranked([region, mixed], np.arange(100), np.where(np.arange(100) < 4, 0.1, 0.9))
     assert [gap.name for gap in merge_overlapping(gaps, 100)] == ["region 1", "tilted"]
 
 
@@ -215,7 +220,7 @@ def test_a_cause_names_the_gap_and_explains_its_symptoms() -> None:
     night = candidate("night", rows(200, *range(1, 6)), 0.01)
     fog = candidate("fog", rows(200, *range(6, 12)), 0.01)
     blurry = candidate("blurry", rows(200, *range(13)), 0.01, kind="measured")
-    gaps = rank_gaps([dark, night, fog, blurry], group, confidence)
+    gaps = ranked([dark, night, fog, blurry], group, confidence)
     assert gaps[0].name == "blurry", "the broadest has the largest deficit"
     assert [(gap.name, gap.also) for gap in merge_overlapping(gaps, 200)] == [
         ("fog", ()),
@@ -228,7 +233,7 @@ def test_what_worse_gaps_explain_is_left_out() -> None:
     day = candidate("day", rows(100, *range(8)))
     compressed = candidate("compressed", rows(100, *range(4, 10)), 0.02)
     snow = candidate("snow", rows(100, 0, 1))
-    gaps = rank_gaps([day, compressed, snow], np.arange(100), blind)
+    gaps = ranked([day, compressed, snow], np.arange(100), blind)
     assert [gap.name for gap in gaps] == ["day", "compressed", "snow"]
     assert [gap.name for gap in merge_overlapping(gaps, 100)] == ["day", "snow"]
 
@@ -236,7 +241,7 @@ def test_what_worse_gaps_explain_is_left_out() -> None:
 def test_slices_a_frame_belongs_to_the_rarest_gap() -> None:
     group, confidence = np.arange(100), np.ones(100)
     broad, narrow = candidate("broad", rows(100, *range(8))), candidate("narrow", rows(100, 6, 7, 8))
-    gaps = rank_gaps([broad, narrow], group, confidence)
+    gaps = ranked([broad, narrow], group, confidence)
     slices = frame_slices_of(gaps, 100)
     assert slices.names == ("broad", "narrow")
     assert slices.code[:10].tolist() == [0] * 6 + [1] * 3 + [-1]
@@ -258,7 +263,7 @@ def test_what_is_labeled_is_counted_among_frames_of_which_it_is_known() -> None:
         Named.of(["night"] * 300 + ["day"] * 700),
         Named.of([None] * 1000 + ["night"] * 4 + ["day"] * 36),
     )
-    (night,) = rank_gaps(candidates_of(facet), np.arange(1000) // 20, np.full(1000, 0.5), max_share=0.5)
+    (night,) = ranked(candidates_of(facet), np.arange(1000) // 20, np.full(1000, 0.5), max_share=0.5)
     assert night.training_share == pytest.approx(0.1)
     assert night.training_known == pytest.approx(40 / 1040)
     assert night.labeled(1040) == pytest.approx(4)

@@ -25,7 +25,7 @@ def unit(*values: float) -> NDArray[np.float32]:
 def regions_by_kind(world: World) -> dict[int, Region]:
     """The largest region of each planted kind."""
     novelty, training = measure_novelty(
-        world.production, world.training, nearest_of(world.production, world.training, world.search, 5)
+        world.production, world.training, nearest_of(world.production, world.training, world.search, 5), 5
     )
     found: dict[int, Region] = {}
     for region in find_regions(world.production, novelty, training, world.sequence):

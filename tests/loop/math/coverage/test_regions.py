@@ -25,7 +25,7 @@ def novelty_of(
 ) -> tuple[Novelty, Novelty]:
     known = training or world.training
     nearest = nearest_of(world.production, known, search or world.search, 5)
-    return measure_novelty(world.production, known, nearest)
+    return measure_novelty(world.production, known, nearest, 5)
 
 
 def explore(world: World, search: Search | None = None) -> tuple[Novelty, list[Region]]:
@@ -139,7 +139,7 @@ def test_regions_alone_rank_a_planted_gap_first() -> None:
     world = make_world(3)
     _, regions = explore(world)
     blind = np.where(world.kind > 0, 0.2, 0.8)
-    gaps = rank_gaps(region_candidates(regions), world.day, blind)
+    gaps = rank_gaps(region_candidates(regions), world.day, blind, min_share=0.005, max_share=0.25)
     assert {KINDS[int(world.kind[gap.frames[0]])] for gap in gaps[:3]} == {"night", "fog", "new camera"}
     assert gaps[0].why.startswith("region ")
     assert "of production, 0." in gaps[0].why

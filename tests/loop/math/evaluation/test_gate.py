@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from loop.math.evaluation.gate import GateSettings, Latency, Verdict, judge
+from loop.settings.settings import load_settings
 from tests.loop.math.evaluation.simulated import BLIND, CLASSES, CONDITIONS, GOOD, detector, skills, world
 
 GAPS = ("night", "fog", "rain")
-FAST = GateSettings(draws=200)
+USUAL = load_settings(None).gate
+FAST = {"settings": USUAL, "draws": 200}
 STEADY = Latency([10.0] * 30, [10.0] * 30)
 BETTER = skills(day=GOOD - 0.1, gaps=0.3)
 
@@ -21,7 +23,7 @@ def verdict(seed: int, groups: int, before, after, *, frames: int = 4, targets=G
     rng = np.random.default_rng(seed)
     scene = world(rng, groups, frames)
     pair = detector(rng, scene, before), detector(rng, scene, after)
-    settings = {"settings": FAST, "latency": STEADY} | options
+    settings = FAST | {"latency": STEADY} | options
     return judge(
         *pair,
         groups=scene.group.tolist(),
@@ -31,6 +33,10 @@ def verdict(seed: int, groups: int, before, after, *, frames: int = 4, targets=G
         seed=seed,
         **settings,
     )
+
+
+def requiring(name: str) -> GateSettings:
+    return USUAL.model_copy(update={"required": (name,)})
 
 
 def promoted(seeds: int, *args, **options) -> float:
@@ -89,7 +95,7 @@ def test_equal_models_of_other_confidence_are_not_promoted(groups: int, power: f
         a, b = (detector(rng, scene, skills(gaps=0)) for _ in range(2))
         b = replace(b, confidence=b.confidence**power)
         labels = {"groups": scene.group.tolist(), "classes": CLASSES, "conditions": scene.masks}
-        count += judge(a, b, **labels, targets=GAPS, latency=STEADY, settings=FAST, seed=seed).promote
+        count += judge(a, b, **labels, targets=GAPS, latency=STEADY, seed=seed, **FAST).promote
     assert count / 300 <= 0.06
 
 
@@ -98,7 +104,7 @@ def test_a_copy_is_not_promoted() -> None:
     scene = world(rng, 30)
     model = detector(rng, scene, skills(gaps=0))
     out = judge(
-        model, model, groups=scene.group.tolist(), classes=CLASSES, targets=["person"], latency=STEADY
+        model, model, groups=scene.group.tolist(), classes=CLASSES, targets=["person"], latency=STEADY, **FAST
     )
     assert not out.promote
     said = "no difference: both models gave the same detections"
@@ -114,13 +120,13 @@ def test_few_groups_are_unverifiable_and_said_so() -> None:
     assert "but only 3 groups, 8 are needed" in night.text
     said = "could not be verified, so nothing is claimed of them: "
     assert any(r.startswith(said) and "condition night" in r for r in out.reasons)
-    strict = verdict(1, 12, skills(gaps=BLIND), BETTER, settings=replace(FAST, required=(night.name,)))
+    strict = verdict(1, 12, skills(gaps=BLIND), BETTER, settings=requiring(night.name))
     assert out.promote
     assert not strict.promote
     assert strict.reasons[0].startswith("required, but condition night")
 
 
-def slightly_worse_in_rain(settings: GateSettings = FAST) -> Verdict:
+def slightly_worse_in_rain(settings: GateSettings = USUAL) -> Verdict:
     before, after = skills(gaps=BLIND), BETTER.copy()
     before[3], after[3] = 1.0, 0.7
     return verdict(17, 20, before, after, settings=settings, targets=GAPS[:2])
@@ -138,7 +144,7 @@ def test_a_small_fall_that_few_show_is_named_first_and_never_called_passed() -> 
 
 
 def test_few_margin_decides_how_large_a_fall_few_may_show() -> None:
-    out = slightly_worse_in_rain(replace(FAST, few_margin=0.02))
+    out = slightly_worse_in_rain(USUAL.model_copy(update={"few_margin": 0.02}))
     assert not out.promote
     rain = next(c for c in out.checks if c.name == "no fall: condition rain")
     assert (rain.status, rain.bound) == ("fail", 0.02)
@@ -147,7 +153,7 @@ def test_few_margin_decides_how_large_a_fall_few_may_show() -> None:
 
 def test_a_required_check_must_pass_and_must_exist() -> None:
     def judged(name: str) -> Verdict:
-        return verdict(1, 30, skills(gaps=BLIND), BETTER, settings=replace(FAST, required=(name,)))
+        return verdict(1, 30, skills(gaps=BLIND), BETTER, settings=requiring(name))
 
     assert judged("better on the gaps").promote
     slip = judged("no fall: class forklft")
@@ -169,7 +175,7 @@ def test_a_class_that_nobody_labeled_is_unverifiable() -> None:
     rng = np.random.default_rng(0)
     scene = world(rng, 20, rates=np.array([0.9, 0.6, 0.4, 0.5, 0.0]))
     a, b = detector(rng, scene, skills(gaps=BLIND)), detector(rng, scene, BETTER)
-    out = judge(a, b, groups=scene.group.tolist(), classes=CLASSES, latency=STEADY, settings=FAST)
+    out = judge(a, b, groups=scene.group.tolist(), classes=CLASSES, latency=STEADY, **FAST)
     check = next(c for c in out.checks if c.name == "no fall: class forklift")
     assert (check.status, check.before) == ("unverifiable", None)
     assert check.text == "class forklift: no object of it was labeled"
@@ -212,7 +218,7 @@ def test_weights_count_overall_only() -> None:
         "groups": scene.group.tolist(),
         "classes": CLASSES,
         "conditions": scene.masks,
-        "settings": FAST,
+        **FAST,
     }
     plain = judge(a, b, **options)
     daylight = judge(a, b, **options, weights=np.where(scene.masks["day"], 50.0, 1.0))
@@ -228,8 +234,8 @@ def test_errors_say_what_was_expected() -> None:
     model = detector(rng, scene, skills())
     groups = scene.group.tolist()
     with pytest.raises(ValueError, match="expected 5 class names for both models, got 1"):
-        judge(model, model, groups=groups, classes=["person"])
+        judge(model, model, groups=groups, classes=["person"], **FAST)
     with pytest.raises(ValueError, match=r"expected condition 'night' as \(32,\) bool, got shape \(2,\)"):
-        judge(model, model, groups=groups, classes=CLASSES, conditions={"night": [True, False]})
+        judge(model, model, groups=groups, classes=CLASSES, conditions={"night": [True, False]}, **FAST)
     with pytest.raises(ValueError, match="expected 32 weights, finite and not negative"):
-        judge(model, model, groups=groups, classes=CLASSES, weights=[1.0])
+        judge(model, model, groups=groups, classes=CLASSES, weights=[1.0], **FAST)
