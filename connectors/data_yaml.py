@@ -21,7 +21,8 @@ SUFFIXES = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class DataYaml:
-    """names: by class id. root: where relative places begin.
+    """names: by class id.
+    root: where relative places begin.
 
     places: by split that is named, the folders, lists and images named there.
     """
@@ -34,8 +35,9 @@ class DataYaml:
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """An image file that is there. folder: where it lies below the folder named, None directly in
-    it.
+    """An image file that is there.
+
+    folder: where it lies below the folder named, None directly in it.
     """
 
     path: Path

@@ -13,7 +13,8 @@ from PIL import ExifTags, Image
 class ExifFacts:
     """What the EXIF block says, empty where it is silent.
 
-    orientation: 1..8. taken: aware when the camera noted its offset, otherwise naive local time.
+    orientation: 1..8.
+    taken: aware when the camera noted its offset, otherwise naive local time.
     camera: model and serial number.
     """
 

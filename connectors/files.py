@@ -25,7 +25,8 @@ def write_atomically(path: Path, data: bytes | str, *, private: bool = False) ->
 
     data: text is written as UTF-8, its line ends as they are.
     private: for its owner alone (mode 0600); otherwise the umask decides.
-    Missing folders are made. Raises OSError, and then nothing is torn.
+    Missing folders are made.
+    Raises OSError, and then nothing is torn.
     """
     with draft_of(path, private=private) as draft:
         draft.write_bytes(data.encode() if isinstance(data, str) else data)

@@ -35,7 +35,11 @@ SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """Header facts. format: a key of SUFFIXES. width, height: px of the upright image."""
+    """Header facts.
+
+    format: a key of SUFFIXES.
+    width, height: px of the upright image.
+    """
 
     format: str
     width: int
@@ -73,7 +77,9 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTE
 
 
 def decode(data: bytes, info: ImageInfo | None = None) -> Image:
-    """(H, W, 3) uint8 RGB, upright, whole. info: what `inspect` said; it is asked when None.
+    """(H, W, 3) uint8 RGB, upright, whole.
+
+    info: what `inspect` said; it is asked when None.
 
     Raises ImageRejected, with code truncated or corrupt when the header was fine and the pixels are
     not.

@@ -41,8 +41,8 @@ class Purpose(StrEnum):
 class Capture:
     """One image offered by a source, not yet read.
 
-    key: its name within the source, stable over scans. path: where its bytes lie, or data: the
-    bytes themselves (a frame of a video).
+    key: its name within the source, stable over scans.
+    path: where its bytes lie, or data: the bytes themselves (a frame of a video).
     """
 
     key: str
@@ -66,7 +66,9 @@ class Capture:
 class Detections:
     """What a detector saw in one image, best first.
 
-    xyxy: (K, 4) float32 px. confidence: (K,) float32 in 0..1. class_id: (K,) int64.
+    xyxy: (K, 4) float32 px.
+    confidence: (K,) float32 in 0..1.
+    class_id: (K,) int64.
     class_scores: (K, C) float32 sigmoid scores of the same anchors before suppression, or None.
     forward_ms: milliseconds spent on this image, its share of the batch.
     """
@@ -95,10 +97,11 @@ class Box:
 class LabelTask:
     """One frame put before a labeler.
 
-    key: unique and stable over retries; it is what `LabelBackend.find` looks for. image: path of
-    the stored file.
-    priority: 0..1, the largest is shown first. reason: one line a labeler understands. predictions:
-    boxes already drawn.
+    key: unique and stable over retries; it is what `LabelBackend.find` looks for.
+    image: path of the stored file.
+    priority: 0..1, the largest is shown first.
+    reason: one line a labeler understands.
+    predictions: boxes already drawn.
     """
 
     key: str
@@ -117,8 +120,9 @@ class LabelTask:
 class Annotation:
     """What one person answered to one task.
 
-    boxes is empty for a verified background. cancelled: skipped. result: the answer as Label Studio
-    gave it.
+    boxes is empty for a verified background.
+    cancelled: skipped.
+    result: the answer as Label Studio gave it.
     unknown_classes: names in the answer that are not in the class list and, in brackets, whatever
     else is no box with an area; such an answer must not become labels.
     """
@@ -163,9 +167,11 @@ class LabelProject:
 class TrainSpec:
     """All that a training run depends on.
 
-    dataset: data.yaml of an exported, validated dataset. weights: the checkpoint to fine-tune.
+    dataset: data.yaml of an exported, validated dataset.
+    weights: the checkpoint to fine-tune.
     run_dir: everything the run writes.
-    overrides: further ultralytics settings. resume: go on from run_dir's last.pt when it holds one.
+    overrides: further ultralytics settings.
+    resume: go on from run_dir's last.pt when it holds one.
     """
 
     dataset: Path
@@ -183,8 +189,10 @@ class TrainSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """weights: the candidate checkpoint. sha256: of that file. epochs: completed. seconds: wall
-    time of this process.
+    """weights: the candidate checkpoint.
+    sha256: of that file.
+    epochs: completed.
+    seconds: wall time of this process.
     """
 
     weights: Path
@@ -198,7 +206,8 @@ class TrainResult:
 class Refused:
     """What a source could not use.
 
-    key: of the file that it is, or that it belongs to. code: refused_link or bad_sidecar.
+    key: of the file that it is, or that it belongs to.
+    code: refused_link or bad_sidecar.
     """
 
     key: str

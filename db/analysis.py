@@ -47,8 +47,13 @@ FACTS: dict[str, type[Embedding] | type[Detection] | type[Measurement]] = {
 
 @dataclass(frozen=True, eq=False)
 class BoxArrays:
-    """The boxes of N frames, one after another. frame, count: (N,) int64. confidence: (B,) float32.
-    class_id: (B,) int64. class_scores: (B, C) float32, or None."""
+    """The boxes of N frames, one after another.
+
+    frame, count: (N,) int64.
+    confidence: (B,) float32.
+    class_id: (B,) int64.
+    class_scores: (B, C) float32, or None.
+    """
 
     frame: Ids
     count: Ids

@@ -35,7 +35,9 @@ Pieces = list[NDArray[Any]]
 
 @dataclass(frozen=True)
 class Column:
-    """dtype: as NumPy writes it, such as "<f4". shape: of one row. axis: what it has a row for.
+    """dtype: as NumPy writes it, such as "<f4".
+    shape: of one row.
+    axis: what it has a row for.
     empty: what stands where nothing is known.
     """
 

@@ -26,10 +26,11 @@ _DIRECT = {"synchronize_session": False}
 
 @dataclass(frozen=True, slots=True)
 class CameraThresholdRow:
-    """What a camera teaches one embedder. threshold: a distance, 0 where there was nothing to learn
-    it from.
+    """What a camera teaches one embedder.
 
-    learned_from: frames the camera had then. frames: those that are in clusters by now.
+    threshold: a distance, 0 where there was nothing to learn it from.
+    learned_from: frames the camera had then.
+    frames: those that are in clusters by now.
     """
 
     camera: str
@@ -42,10 +43,11 @@ class CameraThresholdRow:
 class CameraFrames:
     """The embedded frames of one camera in order of time, those without one last.
 
-    seq, group (its id): (n,) int64. seconds: (n,) float64, NaN for none. sequence: as the source
-    named it.
-    held_out: (n,) bool, judges models and trains none. leader: (n,) int64 seq, NO_LEADER for a
-    frame in no cluster yet.
+    seq, group (its id): (n,) int64.
+    seconds: (n,) float64, NaN for none.
+    sequence: as the source named it.
+    held_out: (n,) bool, judges models and trains none.
+    leader: (n,) int64 seq, NO_LEADER for a frame in no cluster yet.
     reach: (n,) float64, NaN likewise.
     """
 
@@ -80,7 +82,8 @@ class CameraFrames:
 class Clustered:
     """Frames of one camera with what they get: seq, leader (n,) int64; reach (n,) float64.
 
-    leaders: all that the camera has then, new ones last. kept: so many of them are packed already.
+    leaders: all that the camera has then, new ones last.
+    kept: so many of them are packed already.
     """
 
     learned: CameraThresholdRow

@@ -45,7 +45,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class View:
-    """name: of its folder. rows: of the database, by `frame`. pack: arrays of some of them."""
+    """name: of its folder.
+    rows: of the database, by `frame`.
+    pack: arrays of some of them.
+    """
 
     name: str
     rows: AnySelect
@@ -56,8 +59,9 @@ class View:
 def frames_view() -> View:
     """Columns group, camera, site, sequence, captured_at, origin and role of every frame.
 
-    camera, site, sequence: codes of the names in `notes`; -1 is no sequence. captured_at: seconds
-    since 1970, NaN for unknown. origin, role: indexes of ORIGINS and ROLES.
+    camera, site, sequence: codes of the names in `notes`; -1 is no sequence.
+    captured_at: seconds since 1970, NaN for unknown.
+    origin, role: indexes of ORIGINS and ROLES.
     """
     columns = (Frame.seq, Frame.group_id, Frame.camera, Frame.site, Frame.sequence, Frame.captured_at)
     rows = select(*columns, Frame.origin, Group.role).join(Group, Group.id == Frame.group_id)
@@ -94,7 +98,9 @@ def measures_view(producer: int) -> View:
 
 
 def synced(engine: Engine, folder: Path, view: View, progress: Progress | None = None) -> Columns:
-    """The columns of a view as the database has them now. folder: that holds all views of a project.
+    """The columns of a view as the database has them now.
+
+    folder: that holds all views of a project.
 
     Raises OSError when there is no room to write.
     """

@@ -20,8 +20,10 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class NewFrame:
-    """A stored image that may be new. path: below the project's store, POSIX. group_id: from
-    `group_id`.
+    """A stored image that may be new.
+
+    path: below the project's store, POSIX.
+    group_id: from `group_id`.
     """
 
     content_hash: str
@@ -67,7 +69,11 @@ class FrameRow:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file as a scan finds it. size: bytes. mtime_ns: nanoseconds."""
+    """A file as a scan finds it.
+
+    size: bytes.
+    mtime_ns: nanoseconds.
+    """
 
     source_key: str
     size: int
@@ -148,8 +154,9 @@ def known_rejects(session: Session, found: Iterable[tuple[str, str]]) -> set[tup
 
 
 def forget_rejects(session: Session, source_key: str, keep: str | None = None) -> None:
-    """What a file was set aside for before, now that it is whole or of another content. keep: the
-    content hash that stays.
+    """What a file was set aside for before, now that it is whole or of another content.
+
+    keep: the content hash that stays.
     """
     statement = delete(Reject).where(Reject.source_key == source_key)
     session.execute(statement if keep is None else statement.where(Reject.content_hash != keep))

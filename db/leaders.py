@@ -26,8 +26,10 @@ PER_PART = 128
 class Leaders:
     """The L leaders of one camera, in the order in which they became leaders.
 
-    seq, group: (L,) int64. reach: (L,) float64.
-    coordinates: (K,) int64, rising. vectors: (L, K) float16, these coordinates of their embeddings.
+    seq, group: (L,) int64.
+    reach: (L,) float64.
+    coordinates: (K,) int64, rising.
+    vectors: (L, K) float16, these coordinates of their embeddings.
     center: (D,) float32, the median embedding by which the camera's threshold was learned.
     """
 

@@ -76,9 +76,9 @@ def note_run(
     repeated: bool = False,
     keep: int = KEPT_RUNS,
 ) -> None:
-    """A line in the ledger, which keeps the newest `keep` of each job. outcome: done, waiting,
-    stopped or failed.
+    """A line in the ledger, which keeps the newest `keep` of each job.
 
+    outcome: done, waiting, stopped or failed.
     repeated: where the job's newest line says the same, its end moves on instead.
     """
     last = last_runs(session).get(job) if repeated else None

@@ -84,7 +84,8 @@ def deployed(session: Session) -> ModelRow | None:
 def deploy(session: Session, model_id: int, reason: str, expected: int | None = None) -> bool:
     """Puts the model into production and retires the former one; False when it already is there.
 
-    expected: the id that must be in production now. Raises Conflict when another one is.
+    expected: the id that must be in production now.
+    Raises Conflict when another one is.
     """
     model(session, model_id)
     now = deployed(session)

@@ -36,7 +36,9 @@ KEPT_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Found:
-    """similarity: (B, k) float32, best first. rows: (B, k) int32 of the training set, -1 for none."""
+    """similarity: (B, k) float32, best first.
+    rows: (B, k) int32 of the training set, -1 for none.
+    """
 
     similarity: Array
     rows: Rows
@@ -45,7 +47,9 @@ class Found:
 class NearestFrames:
     """The k frames of a training set nearest to each of many frames, in a folder of columns.
 
-    folder: of the columns. index: opens that of the training set. vectors: of any frames.
+    folder: of the columns.
+    index: opens that of the training set.
+    vectors: of any frames.
     made: another whenever the vectors of a frame could be; what was found by others is forgotten.
     Row n of the training set is the n-th of its ids (M,), ascending.
     """

@@ -18,8 +18,8 @@ from db.tables import Frame, Producer, Reject
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """production: frames that can be decoded. analyzed: those of them that embedder and detector
-    have seen.
+    """production: frames that can be decoded.
+    analyzed: those of them that embedder and detector have seen.
     """
 
     production: int

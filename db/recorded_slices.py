@@ -32,8 +32,8 @@ COLUMNS = {
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """frames: (N,) ids, ascending, of which it was judged what they show. members: by producer and
-    slice.
+    """frames: (N,) ids, ascending, of which it was judged what they show.
+    members: by producer and slice.
     """
 
     frames: Ids
@@ -59,8 +59,9 @@ def open_recorded(folder: Path, token: str | None) -> Recorded | None:
 
 
 def as_stored(session: Session, left: Recorded, frames: Ids, groups: Ids) -> Recorded:
-    """What is stored: what was left, and what was written since of frames that came in. groups: of
-    these frames.
+    """What is stored: what was left, and what was written since of frames that came in.
+
+    groups: of these frames.
     """
     written = members_of(session, frames)
     members = {

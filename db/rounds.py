@@ -49,7 +49,11 @@ class DatasetRow:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One frame of a dataset version. split: train, val or test. repeats: appearances per epoch."""
+    """One frame of a dataset version.
+
+    split: train, val or test.
+    repeats: appearances per epoch.
+    """
 
     frame: int
     split: str

@@ -20,7 +20,9 @@ LONGEST = 600
 
 @dataclass(frozen=True, eq=False)
 class SentenceRow:
-    """vector: (D,) float32, unit norm. unknown_words: that the embedder never met."""
+    """vector: (D,) float32, unit norm.
+    unknown_words: that the embedder never met.
+    """
 
     vector: Array
     unknown_words: tuple[str, ...]

@@ -28,9 +28,10 @@ DIRECT = {"synchronize_session": False}
 
 @dataclass(frozen=True, slots=True)
 class NewSlice:
-    """A slice as it is defined now. key: of its own, whatever it is called. parent: the key of its
-    facet, "" for none.
+    """A slice as it is defined now.
 
+    key: of its own, whatever it is called.
+    parent: the key of its facet, "" for none.
     definition: what decides who is in it, such as sentences, a limit or a center.
     """
 
@@ -43,8 +44,9 @@ class NewSlice:
 
 @dataclass(frozen=True, slots=True)
 class SliceRow:
-    """One slice as stored. name: what a person reads, a user's own name before that of the
-    definition.
+    """One slice as stored.
+
+    name: what a person reads, a user's own name before that of the definition.
     """
 
     id: int
@@ -64,7 +66,11 @@ class SliceRow:
 
 @dataclass(frozen=True, slots=True)
 class SliceTotal:
-    """A slice over all groups of production. known, inside: frames. groups: that show it."""
+    """A slice over all groups of production.
+
+    known, inside: frames.
+    groups: that show it.
+    """
 
     known: int
     inside: int
@@ -73,7 +79,9 @@ class SliceTotal:
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """frames: (K,) int64 ids, ascending where stored. strength: (K,), larger is clearer."""
+    """frames: (K,) int64 ids, ascending where stored.
+    strength: (K,), larger is clearer.
+    """
 
     frames: Ids
     strength: Reals
@@ -169,8 +177,9 @@ def restore_slice(session: Session, slice_id: int) -> bool:
 def members(
     session: Session, producer: int, slice_id: int, since: datetime | None = None
 ) -> tuple[Ids, Reals]:
-    """Frames (K,) int64, ascending, that show the slice, and how clearly (K,). since: came in at or
-    after that time.
+    """Frames (K,) int64, ascending, that show the slice, and how clearly (K,).
+
+    since: came in at or after that time.
     """
     statement = select(SliceMember.frame, SliceMember.strength)
     statement = statement.where(SliceMember.slice_id == slice_id, SliceMember.producer == producer)
@@ -209,8 +218,8 @@ def record_members(
     """These frames show the slice by this producer. Of `judged`, or of all frames when None, no
     others do any more. Returns all that do.
 
-    before: what is stored, where that is known. Only what differs from it is written; a strength
-    that differs by less than a tenth stays.
+    before: what is stored, where that is known.
+    Only what differs from it is written; a strength that differs by less than a tenth stays.
     """
     known = before or Members(*members(session, producer, slice_id))
     if np.array_equal(known.frames, now.frames) and _close(known.strength, now.strength).all():

@@ -51,8 +51,9 @@ def insert_selected(session: Session, entity: type[Base], names: Sequence[str], 
 
 
 def upsert(session: Session, entity: type[Base], rows: Sequence[Row], change: Change | None = None) -> None:
-    """Inserts the rows, or overwrites the row with the same primary key. change: what becomes of
-    such a row instead, from the columns of the new one.
+    """Inserts the rows, or overwrites the row with the same primary key.
+
+    change: what becomes of such a row instead, from the columns of the new one.
     """
     if not rows:
         return

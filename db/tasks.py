@@ -28,10 +28,11 @@ _MOVABLE = frozenset({"external_project", "external_id", "detector", "priority",
 class NewTask:
     """One chosen frame.
 
-    component: the part of the strategy that chose it. slice_id: what it was chosen to show, None
-    for nothing of a name.
-    rank: 0 = most valuable of its batch. priority: 0..1. detector: the producer whose boxes are
-    drawn.
+    component: the part of the strategy that chose it.
+    slice_id: what it was chosen to show, None for nothing of a name.
+    rank: 0 = most valuable of its batch.
+    priority: 0..1.
+    detector: the producer whose boxes are drawn.
     """
 
     frame: int

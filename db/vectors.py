@@ -28,7 +28,11 @@ faiss.cvar.distance_compute_blas_threshold = 20 * 512
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """What an index file must be. ids: sha256 over the sorted ids. kind: exact or ivf."""
+    """What an index file must be.
+
+    ids: sha256 over the sorted ids.
+    kind: exact or ivf.
+    """
 
     sha256: str
     count: int
@@ -41,8 +45,10 @@ class Sidecar:
 class VectorStore:
     """Unit vectors by id, searched by cosine; safe to use from several threads.
 
-    dim: D. producer: whose vectors these are. kind: "exact", or "ivf" for 8-bit vectors in inverted
-    lists, which must be trained before the first `add` (`train`).
+    dim: D.
+    producer: whose vectors these are.
+    kind: "exact", or "ivf" for 8-bit vectors in inverted lists, which must be trained before the
+    first `add` (`train`).
     """
 
     def __init__(

@@ -16,8 +16,9 @@ TOGETHER = 512
 
 @dataclass(frozen=True)
 class Worth:
-    """coverage: 0..1, of the pool by what is labeled, and with the batch. redundancy: 0..1, how far
-    each frame of the batch is covered by the others and by what is labeled.
+    """coverage: 0..1, of the pool by what is labeled, and with the batch.
+    redundancy: 0..1, how far each frame of the batch is covered by the others and by what is
+    labeled.
     """
 
     coverage_before: float
@@ -44,8 +45,10 @@ def worth_of(pool: Pool, chosen: Ints, rng: np.random.Generator) -> Worth:
 
 
 def coverage(points: Floats, centers: Floats, scale: float) -> float:
-    """mean_i max_s exp(-d^2 / scale^2), the objective of MaxHerding (Bae et al. 2024). points: (N,
-    D). centers: (S, D).
+    """mean_i max_s exp(-d^2 / scale^2), the objective of MaxHerding (Bae et al. 2024).
+
+    points: (N, D).
+    centers: (S, D).
     """
     return _covered(nearest_distance(points, centers), scale)
 

@@ -20,12 +20,14 @@ def draw_evaluation(
     """Rows (k,) in random order and the probability (k,) with which each could be drawn, 0 < p <=
     1.
 
-    strata, group: (N,) int, any labels. eligible: (N,) bool. The budget is shared in proportion to
-    the square root of the strata's sizes (power allocation, Bankier 1988), so that small ones can
-    be judged too, with at least `minimum` expected frames each, as far as budget and frames allow.
-    Within a stratum every frame is equally likely, and the frames are spread over its groups:
-    systematic sampling (Madow 1949) along groups in random order. It meets shares that are no whole
-    numbers in expectation, so no stratum has probability 0 and sum(y / p) is an unbiased total.
+    strata, group: (N,) int, any labels.
+    eligible: (N,) bool.
+    The budget is shared in proportion to the square root of the strata's sizes (power allocation,
+    Bankier 1988), so that small ones can be judged too, with at least `minimum` expected frames
+    each, as far as budget and frames allow. Within a stratum every frame is equally likely, and the
+    frames are spread over its groups: systematic sampling (Madow 1949) along groups in random
+    order. It meets shares that are no whole numbers in expectation, so no stratum has probability 0
+    and sum(y / p) is an unbiased total.
     Raises ValueError for a negative budget.
     """
     if budget < 0:

@@ -26,9 +26,9 @@ def expected_loss(
     confidence to be expected, so that a crowded frame is not unsure for being crowded. 0 where
     nothing is found and nothing expected.
 
-    scores: N arrays (K,) or (K, C) of sigmoid scores; the top class counts. chance: N arrays (K,),
-    p of every box, its own score when left out. missed: (N,) objects expected beside those that
-    were found, >= 0.
+    scores: N arrays (K,) or (K, C) of sigmoid scores; the top class counts.
+    chance: N arrays (K,), p of every box, its own score when left out.
+    missed: (N,) objects expected beside those that were found, >= 0.
     """
     found = _top(scores)
     confidence = found.values.astype(np.float64)
@@ -46,8 +46,9 @@ def missed_objects(scores: Sequence[NDArray[Any]], neighbor_counts: ArrayLike) -
     """(N,) objects that a frame has at least, seen from frames that look like it, where less than
     half of them was found.
 
-    neighbor_counts: (N, k) labeled objects in the k labeled frames nearest to each. The least of
-    them counts: the usual one would tell crowded frames from empty ones and little else.
+    neighbor_counts: (N, k) labeled objects in the k labeled frames nearest to each.
+    The least of them counts: the usual one would tell crowded frames from empty ones and little
+    else.
     """
     least = np.asarray(neighbor_counts, dtype=np.float64).min(axis=1, initial=np.inf)
     least = np.where(np.isfinite(least), least, 0)

@@ -36,25 +36,27 @@ class PoolError(ValueError):
 class Pool:
     """N frames to choose from. Use `Pool.of` to leave out what is not known.
 
-    ids: (N,) int64, the frames. embeddings: (N, D) float32, unit norm or zero. labeled: (L, D)
-    float32, what is labeled or queued.
+    ids: (N,) int64, the frames.
+    embeddings: (N, D) float32, unit norm or zero.
+    labeled: (L, D) float32, what is labeled or queued.
     scores: N arrays of sigmoid scores in 0..1, one per box (K,) or one per box and class (K, C).
-    cluster: (N,) int, near-duplicates share a number. sequence: (N,) int, a burst or video. In
-    both, -1 is nobody else's.
+    cluster: (N,) int, near-duplicates share a number.
+    sequence: (N,) int, a burst or video. In both, -1 is nobody else's.
     slices: (N,) int, of a frame's slice its row of `deficit` and `names`, or -1.
     deficit: (S,) how much of production each slice lacks, >= 0.
     membership: (N,) 0..1, how far a frame is known to belong to its slice.
-    novelty: (N,) >= 0, distance to the training set. novel_above: beyond it, a frame is unlike the
-    training set.
+    novelty: (N,) >= 0, distance to the training set.
+    novel_above: beyond it, a frame is unlike the training set.
     excluded: (N,) bool, labeled or queued: neither they nor their near-duplicates are chosen.
-    seconds: (N,) > 0, what labeling the frame costs. max_per_sequence: 0 for no limit.
-    wanted: (S,) int, so many more frames would cover each slice; -1 where nobody counted. floors:
-    (S,) int, so many frames of each slice come first, as far as there are any. quotas: (S,) int,
-    no more than so many of each are chosen; -1 for no limit.
+    seconds: (N,) > 0, what labeling the frame costs.
+    max_per_sequence: 0 for no limit.
+    wanted: (S,) int, so many more frames would cover each slice; -1 where nobody counted.
+    floors: (S,) int, so many frames of each slice come first, as far as there are any.
+    quotas: (S,) int, no more than so many of each are chosen; -1 for no limit.
     queries: (Q, D) float32, what is looked for: confirmed examples, or the vector of a text.
     class_counts: (C,) >= 0, labeled frames that show each class.
-    expected_loss: (N,) 0..1, what the detector is expected to get wrong in a frame. trust: 0..1,
-    how far that has shown to be so.
+    expected_loss: (N,) 0..1, what the detector is expected to get wrong in a frame.
+    trust: 0..1, how far that has shown to be so.
     """
 
     ids: Ints
@@ -187,13 +189,14 @@ class Pool:
 class Selection:
     """k chosen frames, best first.
 
-    indices: (k,) int64 rows of the pool, unique. gains: (k,) float64, never rising. Where one
-    component chooses, what each pick was worth to it when it was made; where several take turns, by
-    how much the turn was its component's (see `take_turns`), which says nothing of the frame.
-    Either way what a later one has, where that is more (a floor comes first, whatever it is worth).
-    A strategy whose plan depends on the budget says that a smaller budget is no prefix of a larger.
-    contributions: {name: (k,) float64}. reasons: (k,) why the component that chose each frame did
-    so.
+    indices: (k,) int64 rows of the pool, unique.
+    gains: (k,) float64, never rising. Where one component chooses, what each pick was worth to it
+    when it was made; where several take turns, by how much the turn was its component's (see
+    `take_turns`), which says nothing of the frame. Either way what a later one has, where that is
+    more (a floor comes first, whatever it is worth). A strategy whose plan depends on the budget
+    says that a smaller budget is no prefix of a larger.
+    contributions: {name: (k,) float64}.
+    reasons: (k,) why the component that chose each frame did so.
     """
 
     indices: Ints

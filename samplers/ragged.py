@@ -17,8 +17,10 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Ragged(Sequence[NDArray[Any]]):
-    """N arrays, one after another. values: (B, ...). start: (N + 1,) int64, row n is
-    values[start[n]:start[n + 1]].
+    """N arrays, one after another.
+
+    values: (B, ...).
+    start: (N + 1,) int64, row n is values[start[n]:start[n + 1]].
     """
 
     values: NDArray[Any]

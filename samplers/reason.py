@@ -35,8 +35,9 @@ class Reason:
     """Why a component of a strategy chooses a frame.
 
     component: the component's name, by which its frames are counted.
-    sentence: what a labeler reads, or how it is made from what is known of the frame. One line
-    of plain words, at most LONGEST characters: a labeler knows images and the model, no sampler.
+    sentence: what a labeler reads, or how it is made from what is known of the frame.
+    One line of plain words, at most LONGEST characters: a labeler knows images and the model, no
+    sampler.
     """
 
     component: str

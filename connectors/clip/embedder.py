@@ -136,9 +136,9 @@ def load_embedder(
     """An embedder with real weights, never a random model.
 
     model: an open_clip architecture (pretrained: its tag or a weights file), `hf-hub:org/name`, or
-    a local folder (`local-dir:DIR` or a plain path). threads: torch threads while embedding, 0
-    means every core given to the process. precision: auto takes bf16 for plain ViTs on processors
-    with bf16 instructions.
+    a local folder (`local-dir:DIR` or a plain path).
+    threads: torch threads while embedding, 0 means every core given to the process.
+    precision: auto takes bf16 for plain ViTs on processors with bf16 instructions.
     trust_pickle: accept local .bin, .pt and .pth files.
 
     Raises WeightsUnavailable when weights are neither here nor fetched, ModelError for all else.
@@ -178,8 +178,8 @@ class Preprocess:
     """The model's own preprocessing on uint8 tensors, five times faster than by PIL (cosine .9999
     to stock).
 
-    size: (height, width) px. resize_mode: shortest (then a center crop), squash, or longest (then
-    padding).
+    size: (height, width) px.
+    resize_mode: shortest (then a center crop), squash, or longest (then padding).
     """
 
     size: tuple[int, int]

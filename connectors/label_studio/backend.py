@@ -43,8 +43,9 @@ class LabelStudio:
     """A LabelBackend.
 
     images: "local_files" serves them from document_root, with which the server must have been
-    started; "upload" copies each to the server. Every method raises LabelStudioDown, TokenRefused
-    or LabelStudioError; those that take a project also ProjectGone.
+    started; "upload" copies each to the server.
+    Every method raises LabelStudioDown, TokenRefused or LabelStudioError; those that take a project
+    also ProjectGone.
     """
 
     def __init__(

@@ -25,8 +25,9 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What server.json says. started: when the process began, as the system tells it, so that a
-    reused pid is noticed.
+    """What server.json says.
+
+    started: when the process began, as the system tells it, so that a reused pid is noticed.
     """
 
     pid: int

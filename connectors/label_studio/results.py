@@ -78,8 +78,9 @@ def task_payload(task: LabelTask, image_url: str) -> Json:
 def parse_annotation(
     raw: Mapping[str, object], task: Mapping[str, object], classes: Sequence[str], author: str
 ) -> Annotation:
-    """One answer of a task. raw, task: as the API gives them, task["data"] as `task_payload` made
-    it.
+    """One answer of a task.
+
+    raw, task: as the API gives them, task["data"] as `task_payload` made it.
 
     A region that is no box of our classes never raises and is never dropped in silence:
     unknown_classes says what is wrong.

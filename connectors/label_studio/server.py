@@ -31,8 +31,11 @@ INHERITED = {"PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "XDG_CONF
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """A running server. token: for the API. username, password: for the browser. ready: it answers
-    requests.
+    """A running server.
+
+    token: for the API.
+    username, password: for the browser.
+    ready: it answers requests.
     """
 
     url: str
@@ -57,9 +60,10 @@ def start(
 ) -> ServerInfo:
     """Starts the server whose data lie in data_dir, or returns the one that runs already.
 
-    document_root: images below it can be shown. port: 0 takes the former port or any free one. The
-    first start installs Label Studio and makes its tables. Raises LabelStudioError when the port is
-    taken or the server ends at once.
+    document_root: images below it can be shown.
+    port: 0 takes the former port or any free one.
+    The first start installs Label Studio and makes its tables.
+    Raises LabelStudioError when the port is taken or the server ends at once.
     """
     environment = ensure_environment(home or default_home(), progress)
     data_dir, document_root = data_dir.resolve(), document_root.resolve()

@@ -64,8 +64,9 @@ class FolderSource:
     files below root and refused where they leave it. Times without an offset are in
     defaults.timezone.
 
-    pattern: see connectors.sources.pattern. clock: seconds since 1970. known: asked before anything
-    of a file is read.
+    pattern: see connectors.sources.pattern.
+    clock: seconds since 1970.
+    known: asked before anything of a file is read.
     report: told, once each, of what was passed over or refused.
     """
 

@@ -39,8 +39,9 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Options for a whole source. timezone: what times without an offset mean, such as Europe/Rome.
+    """Options for a whole source.
 
+    timezone: what times without an offset mean, such as Europe/Rome.
     started_at: when a video begins, or about when all images were taken.
     """
 

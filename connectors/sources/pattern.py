@@ -27,8 +27,10 @@ MAX_FREE = 4
 
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """A compiled pattern. regex: over the whole key. time_format: of the joined time groups, empty
-    without any.
+    """A compiled pattern.
+
+    regex: over the whole key.
+    time_format: of the joined time groups, empty without any.
     """
 
     text: str
@@ -38,7 +40,9 @@ class PathPattern:
     has_time: bool
 
     def facts(self, key: str, assumed: tzinfo) -> Facts | None:
-        """What the key says, or None when it does not fit. assumed: the zone of its times.
+        """What the key says, or None when it does not fit.
+
+        assumed: the zone of its times.
 
         A date without a time means noon of that day. Raises ValueError for a day that no calendar
         has.

@@ -16,8 +16,9 @@ from connectors.files import write_atomically
 
 @dataclass(frozen=True, slots=True)
 class YoloDataset:
-    """names: by class id. train, val: absolute image paths in file order, repeats kept. boxes:
-    lines in train's labels.
+    """names: by class id.
+    train, val: absolute image paths in file order, repeats kept.
+    boxes: lines in train's labels.
 
     digest: changes with class names, image names and label texts, not with the place on disk.
     """

@@ -79,10 +79,13 @@ def load_detector(
 ) -> YoloDetector:
     """The detector of a checkpoint (`.pt`) that the user trusts.
 
-    imgsz: longer side in px. conf: boxes below are dropped. iou: of two boxes of one class that
-    overlap more, the better stays. threads: torch threads during `detect`, 0 = as they are.
-    class_scores: also gather every class's score of each box. Raises WeightsUnavailable when the
-    file is missing, ModelError when it is no detection checkpoint or the device is not there.
+    imgsz: longer side in px.
+    conf: boxes below are dropped.
+    iou: of two boxes of one class that overlap more, the better stays.
+    threads: torch threads during `detect`, 0 = as they are.
+    class_scores: also gather every class's score of each box.
+    Raises WeightsUnavailable when the file is missing, ModelError when it is no detection
+    checkpoint or the device is not there.
     """
     model, classes = _load(weights)
     settings = {"imgsz": imgsz, "conf": conf, "iou": iou, "max_det": max_det, "device": device}

@@ -50,8 +50,10 @@ FAILURES = (ModelError, RuntimeError, ValueError, MemoryError)
 
 @dataclass(frozen=True)
 class Kind:
-    """One producer of facts. start: begins with a batch of images; what it gives waits for their facts,
-    or makes them then. record: keeps those facts of these frames.
+    """One producer of facts.
+
+    start: begins with a batch of images; what it gives waits for their facts, or makes them then.
+    record: keeps those facts of these frames.
     """
 
     name: str
@@ -62,8 +64,10 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Frames by ascending seq. wanted: kind -> the frames that it has yet to see. images: in the order
-    of the frames, as they are decoded; None for one that cannot be.
+    """Frames by ascending seq.
+
+    wanted: kind -> the frames that it has yet to see.
+    images: in the order of the frames, as they are decoded; None for one that cannot be.
     """
 
     frames: list[FrameRow]
@@ -82,8 +86,10 @@ class Work:
 
 @dataclass
 class AnalyzeReport:
-    """analyzed: frames looked at. unreadable: frames whose stored file cannot be decoded. failures:
-    producer kind -> why it stopped. frames: ids of those looked at.
+    """analyzed: frames looked at.
+    unreadable: frames whose stored file cannot be decoded.
+    failures: producer kind -> why it stopped.
+    frames: ids of those looked at.
 
     busy: another process is analyzing; nothing was done.
     """
@@ -97,7 +103,11 @@ class AnalyzeReport:
 
 @dataclass
 class Run:
-    """What analysis works with. kinds: those that have not failed. unreadable: frames to leave out."""
+    """What analysis works with.
+
+    kinds: those that have not failed.
+    unreadable: frames to leave out.
+    """
 
     project: Project
     pool: ThreadPoolExecutor

@@ -173,7 +173,8 @@ def _derived(
 def nearest(facts: StoredFacts, production: Ints, training: Ints, k: int, progress: Progress) -> Nearest:
     """The training frames nearest to the frames of either side; searched for where that is new.
 
-    k: how many are wanted at least. training: (M,) ids, ascending.
+    k: how many are wanted at least.
+    training: (M,) ids, ascending.
     """
     project, embedder, wanted = facts.project, facts.made.embedder, max(k, ALIKE)
 

@@ -36,7 +36,11 @@ class Producers:
 
 @dataclass(frozen=True)
 class Analyzed:
-    """How far one producer has come. kind: embedder, detector or measure. total: all frames."""
+    """How far one producer has come.
+
+    kind: embedder, detector or measure.
+    total: all frames.
+    """
 
     kind: str
     name: str

@@ -24,8 +24,9 @@ _SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "v
 def read_coco(path: Path, max_pixels: int, images: Path | None = None) -> ImportedDataset:
     """path: one JSON file, or a folder whose JSON files (itself or annotations/) are the splits.
 
-    images: where the files lie; by default looked for beside the JSON. Classes are numbered by
-    category id. Raises DatasetError when a JSON cannot be read or no image is found.
+    images: where the files lie; by default looked for beside the JSON.
+    Classes are numbered by category id.
+    Raises DatasetError when a JSON cannot be read or no image is found.
     """
     files = [path] if path.is_file() else coco_files(path)
     if not files:

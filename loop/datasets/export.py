@@ -26,10 +26,11 @@ from loop.datasets.imported import SMALLEST_SIDE, DatasetError, PixelBox
 def export_yolo(manifest: Manifest, store: Path, out: Path) -> Path:
     """Writes the dataset to the folder `out` and returns its data.yaml.
 
-    store: the folder below which the entries' paths lie. Images are named by content hash,
-    hard-linked where possible; train.txt repeats a line per repeat. A folder that already holds
-    this very manifest is used as it is. Raises DatasetError when the dataset cannot be trained on,
-    a stored file is gone or changed, or `out` holds something else.
+    store: the folder below which the entries' paths lie.
+    Images are named by content hash, hard-linked where possible; train.txt repeats a line per
+    repeat. A folder that already holds this very manifest is used as it is.
+    Raises DatasetError when the dataset cannot be trained on, a stored file is gone or changed, or
+    `out` holds something else.
     """
     check_trainable(manifest)
     if out.exists():

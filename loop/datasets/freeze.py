@@ -21,8 +21,10 @@ _LEAK = "frame left out: a near-duplicate of it lies on another side of the spli
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One frame of a frozen dataset. repeats: how often it is seen in an epoch. label_hash: sha256
-    of its boxes.
+    """One frame of a frozen dataset.
+
+    repeats: how often it is seen in an epoch.
+    label_hash: sha256 of its boxes.
     """
 
     frame: int
@@ -44,8 +46,9 @@ class Entry:
 class Manifest:
     """A frozen dataset version.
 
-    parent: sha256 of the manifest it grew from. rounds: the rounds it is made for. settings: how it
-    was chosen.
+    parent: sha256 of the manifest it grew from.
+    rounds: the rounds it is made for.
+    settings: how it was chosen.
     dropped: boxes and frames that could not be kept, as (frame, what).
     """
 

@@ -28,9 +28,9 @@ class DatasetError(LoopError):
 class Problem:
     """One thing that was left out or mended.
 
-    line: 1-based line or object of the label file, 0 for the whole file. code: image,
-    missing_image, label, number, class, degenerate, outside, clipped, duplicate, size, crowd,
-    split.
+    line: 1-based line or object of the label file, 0 for the whole file.
+    code: image, missing_image, label, number, class, degenerate, outside, clipped, duplicate, size,
+    crowd, split.
     """
 
     path: Path
@@ -47,7 +47,8 @@ class Problem:
 class ImportedImage:
     """One readable image.
 
-    split: train, val or test. boxes: empty for a background, None where nobody labeled it.
+    split: train, val or test.
+    boxes: empty for a background, None where nobody labeled it.
     sequence: the folder it lay in, below the folder that was named; None when it lay there
     directly.
     """
@@ -62,7 +63,8 @@ class ImportedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImportedDataset:
-    """classes: by id. problems: everything left out or mended, in the order met.
+    """classes: by id.
+    problems: everything left out or mended, in the order met.
 
     ordered: the layout numbers its classes as a trainer does; otherwise their names alone count.
     """

@@ -19,9 +19,10 @@ def read_dataset(
 ) -> ImportedDataset:
     """Reads a labeled dataset; nothing is written and nothing beyond image headers is decoded.
 
-    path: a YOLO data.yaml, a COCO JSON, a folder that holds one of them, or a VOC folder. images:
-    the image folder of a COCO JSON, where it is not beside it. Bad boxes and images are left out
-    and reported in `problems`. Raises DatasetError when there is nothing usable.
+    path: a YOLO data.yaml, a COCO JSON, a folder that holds one of them, or a VOC folder.
+    images: the image folder of a COCO JSON, where it is not beside it.
+    Bad boxes and images are left out and reported in `problems`.
+    Raises DatasetError when there is nothing usable.
     """
     kind = _detect(path) if format == "auto" else format
     if kind == "yolo":

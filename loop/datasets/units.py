@@ -26,11 +26,14 @@ SAME_SEQUENCE = timedelta(hours=1)
 class Item:
     """One labeled frame.
 
-    path: below the store, POSIX. boxes: (class id, x1, y1, x2, y2) px. origin: imported or
-    production. group: its camera-day, "camera|day". captured_at: UTC. cluster: near-duplicates
-    share one; None where it has none.
-    split: the side an imported frame had. new: not in the dataset that the base model was trained
-    on.
+    path: below the store, POSIX.
+    boxes: (class id, x1, y1, x2, y2) px.
+    origin: imported or production.
+    group: its camera-day, "camera|day".
+    captured_at: UTC.
+    cluster: near-duplicates share one; None where it has none.
+    split: the side an imported frame had.
+    new: not in the dataset that the base model was trained on.
     """
 
     frame: int
@@ -62,11 +65,11 @@ def split_groups(
 ) -> dict[int, str]:
     """Split by frame; whole units only, stable while the dataset grows.
 
-    fractions: shares of units among splits, by default train .9 and val .1. A unit with an
-    evaluation frame goes to `evaluation`; one with an imported test or val frame goes there; the
-    others go by a keyed hash. Of near-duplicates on several sides, those that lie with an
-    evaluation frame stay, or else the most; the others are EXCLUDED. Raises DatasetError when
-    fractions do not sum to 1.
+    fractions: shares of units among splits, by default train .9 and val .1.
+    A unit with an evaluation frame goes to `evaluation`; one with an imported test or val frame
+    goes there; the others go by a keyed hash. Of near-duplicates on several sides, those that lie
+    with an evaluation frame stay, or else the most; the others are EXCLUDED.
+    Raises DatasetError when fractions do not sum to 1.
     """
     shares = dict(fractions or {"train": 0.9, "val": 0.1})
     if abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) < 0:

@@ -50,11 +50,13 @@ class CoverageView(Comparison):
     """The comparison of what the current models have analyzed.
 
     frames, training_frames: the rows of `production` and of `training` as they are stored.
-    detections: by production row. in_pool: (N,) production frames that may train; the others judge.
+    detections: by production row.
+    in_pool: (N,) production frames that may train; the others judge.
     made: producers whose facts these are; nothing of others is in here.
-    backlog: how much of production they have seen. unknown_words: of the conditions' sentences, to
-    the embedder.
-    compared: the switches of `gaps` that are on. slice_ids: by key, of every slice that is in here.
+    backlog: how much of production they have seen.
+    unknown_words: of the conditions' sentences, to the embedder.
+    compared: the switches of `gaps` that are on.
+    slice_ids: by key, of every slice that is in here.
     """
 
     frames: StoredRows[FrameRow]

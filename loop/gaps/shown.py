@@ -29,8 +29,10 @@ ABOVE = "above"
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """What is known of N production frames. seq, group: (N,) int64 ids. scores: (N, C) the highest of
-    each class.
+    """What is known of N production frames.
+
+    seq, group: (N,) int64 ids.
+    scores: (N, C) the highest of each class.
     """
 
     seq: Ints
@@ -61,11 +63,13 @@ class Described:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A slice and the production frames that show it. producer: whose word it is. rows: (K,) int64.
-    strength: (K,).
+    """A slice and the production frames that show it.
 
-    known: (N,) bool, frames of which it is known. judged: rows of which it is said anew; the others
-    stay as they were.
+    producer: whose word it is.
+    rows: (K,) int64.
+    strength: (K,).
+    known: (N,) bool, frames of which it is known.
+    judged: rows of which it is said anew; the others stay as they were.
     """
 
     slice: NewSlice
@@ -83,8 +87,10 @@ def shown_by(
     conditions: Conditions,
     made: Producers,
 ) -> list[Shown]:
-    """Every slice of which something is known, facets first. regions: over the same frames. above:
-    from which score on a class is suspected, by its name.
+    """Every slice of which something is known, facets first.
+
+    regions: over the same frames.
+    above: from which score on a class is suspected, by its name.
     """
     definitions = _definitions(conditions)
     # Several limits of one measurement are several facets here, and one way of dividing frames there.

@@ -26,7 +26,9 @@ DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 @dataclass(frozen=True, eq=False)
 class SpaceMap:
-    """frames: (K,) ids. plane: (K, 2) in 0..1. own: (K,) bool, those that the map was made from.
+    """frames: (K,) ids.
+    plane: (K, 2) in 0..1.
+    own: (K,) bool, those that the map was made from.
     made: when.
     """
 

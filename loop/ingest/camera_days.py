@@ -58,8 +58,9 @@ def evaluation_role(key: str, secret: str, share: float) -> Role:
 
 
 def next_undated(camera: str, newest: tuple[str, int] | None) -> str:
-    """The group of a camera's next frame with neither time nor sequence. newest: the last such
-    group and its frames.
+    """The group of a camera's next frame with neither time nor sequence.
+
+    newest: the last such group and its frames.
     """
     if newest is None:
         return f"{camera}|undated-1"

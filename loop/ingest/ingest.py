@@ -41,11 +41,12 @@ SETTLING_PASSES = 5
 
 @dataclass
 class IngestReport:
-    """stored: new frames. known: content that was there already. rejected: files set aside, by
-    code.
+    """stored: new frames.
+    known: content that was there already.
+    rejected: files set aside, by code.
 
-    unsettled: files that were left because they are still being written. notes: what is to be done
-    about frames without camera or time.
+    unsettled: files that were left because they are still being written.
+    notes: what is to be done about frames without camera or time.
     """
 
     stored: int = 0

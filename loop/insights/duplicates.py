@@ -35,9 +35,10 @@ Found = tuple[float, int, int]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two frames of a camera by seq. distance: between embeddings. reach: within which they are
-    near-duplicates.
+    """Two frames of a camera by seq.
 
+    distance: between embeddings.
+    reach: within which they are near-duplicates.
     same_sequence: they were taken in one sequence.
     """
 
@@ -89,7 +90,9 @@ class CameraRepeats:
 
 @dataclass(frozen=True)
 class Survey:
-    """cameras: the most redundant first. biggest: clusters, the largest first."""
+    """cameras: the most redundant first.
+    biggest: clusters, the largest first.
+    """
 
     cameras: tuple[CameraRepeats, ...]
     biggest: tuple[Cluster, ...]

@@ -27,11 +27,12 @@ from loop.project.wiring import likely_pattern
 
 @dataclass(frozen=True)
 class Overview:
-    """Where everything stands. frames: counts in all, by origin, by role. rejects: files set aside,
-    by code.
+    """Where everything stands.
 
-    service: the process that leads, None when no `fieldloop serve` runs. unplaced: what to do about
-    frames without camera or time.
+    frames: counts in all, by origin, by role.
+    rejects: files set aside, by code.
+    service: the process that leads, None when no `fieldloop serve` runs.
+    unplaced: what to do about frames without camera or time.
     """
 
     name: str

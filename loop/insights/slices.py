@@ -27,9 +27,9 @@ NOBODY = SliceTotal(0, 0, 0)
 
 @dataclass(frozen=True)
 class SliceView:
-    """One slice for people and programs. known, inside: production frames, in camera-days (groups)
-    that show it.
+    """One slice for people and programs.
 
+    known, inside: production frames, in camera-days (groups) that show it.
     share: of the frames of which it is known, None where it is known of none.
     """
 

@@ -35,11 +35,11 @@ ANSWERABLE = (TaskStatus.PENDING, TaskStatus.SENT, TaskStatus.CONFIRMED, *ANSWER
 
 @dataclass
 class PullReport:
-    """answers: new or changed answers by what they became. deleted: tasks gone over there,
-    cancelled here.
+    """answers: new or changed answers by what they became.
+    deleted: tasks gone over there, cancelled here.
 
-    unknown: class names that are not ours and, in brackets, what else is no box. to_mend: the same
-    with the number of the task.
+    unknown: class names that are not ours and, in brackets, what else is no box.
+    to_mend: the same with the number of the task.
     revoked: labels taken back, their answer deleted or turned into a skip or into one that is
     quarantined.
     """

@@ -37,11 +37,12 @@ SETTLE = timedelta(seconds=30)
 
 @dataclass
 class PushReport:
-    """pushed: tasks made now. found: tasks that were there already. waiting: sent so recently that
-    they may still arrive.
+    """pushed: tasks made now.
+    found: tasks that were there already.
+    waiting: sent so recently that they may still arrive.
 
-    busy: another process is pushing; nothing was done. renewed: what became of the Label Studio
-    project that was left.
+    busy: another process is pushing; nothing was done.
+    renewed: what became of the Label Studio project that was left.
     """
 
     project_id: int = 0
@@ -64,8 +65,8 @@ def push(
 ) -> PushReport:
     """Sends every pending task. Raises LabelStudioError; what was not sent stays pending.
 
-    new_project: see `renew_project`; then another is made. Raises ConfigError where the settings
-    name one.
+    new_project: see `renew_project`; then another is made.
+    Raises ConfigError where the settings name one.
     settle: how long an import may be under way.
     """
     project, backend = parts.project, parts.label_backend()

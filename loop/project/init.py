@@ -46,8 +46,10 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class NewProject:
-    """What `init` is told. clip: "" for the default, architecture[:tag], hub name, folder or
-    "small". overrides: key=value.
+    """What `init` is told.
+
+    clip: "" for the default, architecture[:tag], hub name, folder or "small".
+    overrides: key=value.
     """
 
     root: Path
@@ -61,8 +63,9 @@ class NewProject:
 
 @dataclass(frozen=True)
 class CreateReport:
-    """images: by split. problems: what the importer left out or mended. unseen: classes that the
-    dataset does not know.
+    """images: by split.
+    problems: what the importer left out or mended.
+    unseen: classes that the dataset does not know.
     """
 
     root: Path

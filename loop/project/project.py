@@ -22,7 +22,10 @@ CONFIG_NAME = "fieldloop.yaml"
 
 @dataclass(frozen=True)
 class Project:
-    """root: the folder. settings: validated. engine: the open database."""
+    """root: the folder.
+    settings: validated.
+    engine: the open database.
+    """
 
     root: Path
     settings: Settings

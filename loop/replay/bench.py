@@ -43,7 +43,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Folders:
-    """results: of this data set. work: what can be computed again."""
+    """results: of this data set.
+    work: what can be computed again.
+    """
 
     results: Path
     work: Path

@@ -61,8 +61,9 @@ NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.ze
 
 @dataclass(frozen=True)
 class Choice:
-    """rows: of the data, best first. components: how many each one of the strategy chose. trust: in
-    expected loss, as it was chosen with.
+    """rows: of the data, best first.
+    components: how many each one of the strategy chose.
+    trust: in expected loss, as it was chosen with.
     """
 
     rows: Ints
@@ -74,8 +75,9 @@ class Chooser:
     """Asks samplers for frames of the pool, given what is labeled so far.
 
     production: rows that are seen as production, the pool and the frames that are kept for
-    evaluation. seen: rows that a detector has to look at, production first and then what was held
-    out of the training set.
+    evaluation.
+    seen: rows that a detector has to look at, production first and then what was held out of the
+    training set.
     """
 
     def __init__(self, data: ReplayData, facts: Facts, embedder: Embedder, settings: ReplaySettings) -> None:
@@ -98,8 +100,10 @@ class Chooser:
         seed: int,
         number: int,
     ) -> Choice:
-        """The frames of round `number`. labeled: rows of the pool labeled before. detections: of
-        every row of `seen` by the latest model.
+        """The frames of round `number`.
+
+        labeled: rows of the pool labeled before.
+        detections: of every row of `seen` by the latest model.
         """
         if sampler in PLAIN:
             rng = np.random.default_rng([seed, number, PLAIN.index(sampler)])

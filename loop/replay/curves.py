@@ -20,11 +20,12 @@ OVERALL, RARE = "overall", "rare slices"
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """samplers: the baseline first. seeds: those that every one of them has whole. missing:
-    samplers and seeds that are not whole.
+    """samplers: the baseline first.
+    seeds: those that every one of them has whole.
+    missing: samplers and seeds that are not whole.
 
-    results: by sampler, (seeds) lists of (rounds + 1) results. left_out: samplers and seeds that
-    are whole and not among them.
+    results: by sampler, (seeds) lists of (rounds + 1) results.
+    left_out: samplers and seeds that are whole and not among them.
     """
 
     samplers: tuple[str, ...]

@@ -27,7 +27,9 @@ from loop.replay.split import ALONE, LABELED, POOL, Part, parts_of
 
 @dataclass(frozen=True, slots=True)
 class ReplayFrame:
-    """key: path below the dataset, POSIX. boxes: the truth. group: what must not be torn apart.
+    """key: path below the dataset, POSIX.
+    boxes: the truth.
+    group: what must not be torn apart.
     columns: what slices are made of.
     """
 
@@ -52,7 +54,9 @@ class ReplayFrame:
 
 @dataclass(frozen=True, eq=False)
 class ReplayData:
-    """frames: by key. parts: one per frame. slices: (N,) bool by name, such as "light=dark".
+    """frames: by key.
+    parts: one per frame.
+    slices: (N,) bool by name, such as "light=dark".
     left_out: what cannot be used or was mended, and why; that two splits list an image is nothing
     here, where all are one pool.
 

@@ -27,7 +27,9 @@ CHUNK = 32
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """vectors: (N, D) float32, unit norm. measures: (N,) by name."""
+    """vectors: (N, D) float32, unit norm.
+    measures: (N,) by name.
+    """
 
     vectors: Array
     measures: dict[str, Reals]

@@ -46,8 +46,9 @@ INTRO = (
 
 
 def write_report(results: Path, docs: Path, shown: str = "") -> Path:
-    """docs/replay-<data>.md with its plots beside it, of one folder of results. shown: what the
-    folder is called in it.
+    """docs/replay-<data>.md with its plots beside it, of one folder of results.
+
+    shown: what the folder is called in it.
 
     What a file `notes.md` in the folder says (Markdown) stands below the aims.
     Raises ConfigError, ValueError when there is nothing whole to report.

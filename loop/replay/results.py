@@ -35,13 +35,17 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One training. chosen: names of the frames labeled for this round, best first. frames, boxes,
-    seconds: labeled in the replay so far.
+    """One training.
 
-    before: `labeled_digest` of what was labeled before it. code: `code_digest` of what chose and
-    trained. Both are "" in files of earlier versions. shown: how many of the chosen frames lie in
-    each slice. arms: how many each component of the strategy chose. trust: in expected loss, as it
-    chose. rare: mean over the rare slices. spent: seconds of computing by step.
+    chosen: names of the frames labeled for this round, best first.
+    frames, boxes, seconds: labeled in the replay so far.
+    before: `labeled_digest` of what was labeled before it.
+    code: `code_digest` of what chose and trained. Both are "" in files of earlier versions.
+    shown: how many of the chosen frames lie in each slice.
+    arms: how many each component of the strategy chose.
+    trust: in expected loss, as it chose.
+    rare: mean over the rare slices.
+    spent: seconds of computing by step.
     """
 
     data: str
@@ -72,7 +76,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a folder of results is about. parts: frames by part. shares: of the pool by slice.
+    """What a folder of results is about.
+
+    parts: frames by part.
+    shares: of the pool by slice.
     groups: by part.
     """
 

@@ -41,30 +41,33 @@ RECIPE: dict[str, object] = {
 
 
 class ReplaySettings(BaseModel):
-    """weights: the base checkpoint of every training, seen from the YAML's folder. embedder:
-    "small", a folder or an open_clip name.
+    """weights: the base checkpoint of every training, seen from the YAML's folder.
+    embedder: "small", a folder or an open_clip name.
 
     sidecar: a CSV with a column file (or path), relative to the CSV; camera, site, sequence and
-    captured_at have their meaning, every other column is a slice. pattern: of the path below the
-    dataset's folder, where there is no sidecar.
+    captured_at have their meaning, every other column is a slice.
+    pattern: of the path below the dataset's folder, where there is no sidecar.
     labeled: column=value of frames that are labeled from the start (split is a column too).
-    held_out: of labeled frames that never train. test: of the frames that judge; empty draws whole
-    groups at random, a share of `test_share`. tuning_share: of the groups kept for tuning; while
-    test judges they are the evaluation frames that production would have. judge: which of the two
-    judges. ungrouped: every frame is its own group.
-    slices: columns, or columns joined by "+", all of the sidecar's when empty. rare_share: a slice
-    with at most this share of the pool is rare. weight_by: a slice column in which the test set is
-    weighted as the pool is composed.
+    held_out: of labeled frames that never train.
+    test: of the frames that judge; empty draws whole groups at random, a share of `test_share`.
+    tuning_share: of the groups kept for tuning; while test judges they are the evaluation frames
+    that production would have.
+    judge: which of the two judges.
+    ungrouped: every frame is its own group.
+    slices: columns, or columns joined by "+", all of the sidecar's when empty.
+    rare_share: a slice with at most this share of the pool is rare.
+    weight_by: a slice column in which the test set is weighted as the pool is composed.
     initial: share of the pool labeled at random before the first round where nothing is labeled
     from the start.
-    budget: frames a round. rounds: how many.
-    epochs, passes: every training is so many epochs of so many image passes. replay: frames of
-    those labeled from the start that come with every training; what was chosen fills the rest,
-    repeated evenly. passes 0: half and half, or more where what is chosen by the last round needs
-    it; twice what is labeled by then where nothing is replayed. train: further ultralytics
-    settings.
-    confidence: below it the pool's detections are not seen. seconds_per_frame, seconds_per_box:
-    what labeling is taken to cost.
+    budget: frames a round.
+    rounds: how many.
+    epochs, passes: every training is so many epochs of so many image passes.
+    replay: frames of those labeled from the start that come with every training; what was chosen
+    fills the rest, repeated evenly. passes 0: half and half, or more where what is chosen by the
+    last round needs it; twice what is labeled by then where nothing is replayed.
+    train: further ultralytics settings.
+    confidence: below it the pool's detections are not seen.
+    seconds_per_frame, seconds_per_box: what labeling is taken to cost.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -23,8 +23,8 @@ NAMES = ("file", "path")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """facts: camera, site, sequence, time. columns: everything else that the CSV says, empty values
-    left out.
+    """facts: camera, site, sequence, time.
+    columns: everything else that the CSV says, empty values left out.
     """
 
     facts: Facts

@@ -22,8 +22,9 @@ DRAWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where a curve reaches a level. censored: "before" where it begins above it, "after" where it
-    never gets there.
+    """Where a curve reaches a level.
+
+    censored: "before" where it begins above it, "after" where it never gets there.
     """
 
     x: float
@@ -32,14 +33,16 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """Labels that a sampler needs for what random reaches, by random's. low, high: 95 % by
-    bootstrap over seeds (approximate).
+    """Labels that a sampler needs for what random reaches, by random's.
 
-    level: the AP in question. ratio: below 1 saves. censored: of the ratio itself; low 0 and high
-    infinity where the bootstrap's ends are. needed: labels at which random has it. guessed: the
-    sampler has it within its first round, where nothing was measured, so that the ratio stands on a
-    straight line from the start; measured: at which round's end it was seen to have it, by `needed`
-    (infinite where it never has).
+    low, high: 95 % by bootstrap over seeds (approximate).
+    level: the AP in question.
+    ratio: below 1 saves.
+    censored: of the ratio itself; low 0 and high infinity where the bootstrap's ends are.
+    needed: labels at which random has it.
+    guessed: the sampler has it within its first round, where nothing was measured, so that the
+    ratio stands on a straight line from the start; measured: at which round's end it was seen to
+    have it, by `needed` (infinite where it never has).
     """
 
     level: float
@@ -98,8 +101,8 @@ def saving(
     """How many labels reach what random reaches at `part` of the way (.5: in the middle, 1: at the
     end).
 
-    x, y, x_random, y_random: (seeds, rounds), rows of the same seeds. What is labeled before the
-    first round counts for both.
+    x, y, x_random, y_random: (seeds, rounds), rows of the same seeds.
+    What is labeled before the first round counts for both.
     """
     tables = [np.asarray(each, np.float64) for each in (x, y, x_random, y_random)]
     means = [table.mean(axis=0) for table in tables]

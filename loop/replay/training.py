@@ -28,8 +28,10 @@ SEEDS_TRIED = 16
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where trainings are made. images: a folder of this very data that holds every trainable frame
-    as images/<hash> and labels/<hash>.
+    """Where trainings are made.
+
+    images: a folder of this very data that holds every trainable frame as images/<hash> and
+    labels/<hash>.
     """
 
     data: ReplayData

@@ -35,8 +35,9 @@ TRAINING_WORLD = "like the training set (held out)"
 class HeldOut:
     """Frames that judge and never train, row by row.
 
-    weights: 1 / inclusion probability, 0 where the overall estimate leaves it out. targets: names
-    of the conditions and classes that the round was to mend, as far as they can be judged.
+    weights: 1 / inclusion probability, 0 where the overall estimate leaves it out.
+    targets: names of the conditions and classes that the round was to mend, as far as they can be
+    judged.
     slice_ids: by "condition NAME" and "class NAME".
     """
 
@@ -85,7 +86,8 @@ def judge_candidate(
 def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
     """Everything labeled for evaluation, with the conditions it is judged under.
 
-    made: those by whose word a frame shows a condition. Raises RoundError when nothing is labeled.
+    made: those by whose word a frame shows a condition.
+    Raises RoundError when nothing is labeled.
     """
     check_held_out(project)
     with read(project.engine) as session:

@@ -41,8 +41,11 @@ LONGEST_S = 600.0
 
 @dataclass(frozen=True, eq=False)
 class MatchedFrames:
-    """Frames that are labeled, never trained and seen by the current detector. group: (H,). missed:
-    (H,), 0 where nobody knows. production: (H,) bool.
+    """Frames that are labeled, never trained and seen by the current detector.
+
+    group: (H,).
+    missed: (H,), 0 where nobody knows.
+    production: (H,) bool.
     """
 
     matches: Sequence[ImageMatch]

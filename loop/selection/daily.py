@@ -31,9 +31,9 @@ def select_daily(
     """What `fieldloop serve` selects: a share of the frames that are new since its last batch,
     within the day's budget.
 
-    show: is given the view that was chosen from, once the batch is kept. Raises Waiting while most
-    of production, after a promotion say, has yet to be analyzed by the current models: frames seen
-    first are no fair choice.
+    show: is given the view that was chosen from, once the batch is kept.
+    Raises Waiting while most of production, after a promotion say, has yet to be analyzed by the
+    current models: frames seen first are no fair choice.
     """
     with exclusive(parts.project.engine, "select") as mine:
         return _daily(parts, progress, show) if mine else SelectReport(busy=True)

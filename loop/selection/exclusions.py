@@ -14,8 +14,10 @@ from loop.base.errors import PurposeError
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """One part of a batch. eligible: (N,) production frames of its side. chosen: (k,) rows that
-    were found.
+    """One part of a batch.
+
+    eligible: (N,) production frames of its side.
+    chosen: (k,) rows that were found.
     """
 
     purpose: Purpose
@@ -26,11 +28,14 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """What keeps frames out. in_pool: (N,) frames that may train; the others judge. engaged: (N,)
-    labeled, queued or skipped.
-    cluster, sequence: (N,) codes, sequence -1 for none. skipped: rows of those that a labeler
-    skipped. judging: clusters of frames that judge models, labeled or asked for; what is nearly the
-    same as one of them never trains.
+    """What keeps frames out.
+
+    in_pool: (N,) frames that may train; the others judge.
+    engaged: (N,) labeled, queued or skipped.
+    cluster, sequence: (N,) codes, sequence -1 for none.
+    skipped: rows of those that a labeler skipped.
+    judging: clusters of frames that judge models, labeled or asked for; what is nearly the same as
+    one of them never trains.
     """
 
     strategy: str

@@ -21,9 +21,10 @@ from samplers.batch_value import worth_of
 
 @dataclass(frozen=True)
 class ConditionBought:
-    """frames: of the batch that show it; one can show several. labeled, queued: before it. wanted:
-    more that are lacking, of which the batch's are a part. untold: labeled frames of which nobody
-    knows whether they show it.
+    """frames: of the batch that show it; one can show several.
+    labeled, queued: before it.
+    wanted: more that are lacking, of which the batch's are a part.
+    untold: labeled frames of which nobody knows whether they show it.
     """
 
     name: str
@@ -36,7 +37,9 @@ class ConditionBought:
 
 @dataclass(frozen=True)
 class ClassBought:
-    """boxes: expected in the frames that train. labeled: before it."""
+    """boxes: expected in the frames that train.
+    labeled: before it.
+    """
 
     name: str
     boxes: float
@@ -45,7 +48,11 @@ class ClassBought:
 
 @dataclass(frozen=True)
 class Nearest:
-    """A labeled frame. path: below the store. similarity: cosine."""
+    """A labeled frame.
+
+    path: below the store.
+    similarity: cosine.
+    """
 
     frame: int
     path: str
@@ -54,8 +61,11 @@ class Nearest:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Rows of production. train: (k,). evaluation: (e,). components: (k,) what chose each frame
-    that trains.
+    """Rows of production.
+
+    train: (k,).
+    evaluation: (e,).
+    components: (k,) what chose each frame that trains.
     """
 
     train: Ints
@@ -67,10 +77,11 @@ class Batch:
 class Explanation:
     """Of the frames that train, but for what labeling costs: hours and boxes are those of all.
     coverage, redundancy: see `Worth`, by what is labeled or queued; what a labeler skipped covers
-    nothing. components: frames by what chose them.
+    nothing.
 
-    trust: 0..1, how far expected loss counted. timed: whether the hours come from how long the
-    answers so far took.
+    components: frames by what chose them.
+    trust: 0..1, how far expected loss counted.
+    timed: whether the hours come from how long the answers so far took.
     nearest: by chosen frame, what it resembles most of all that is labeled.
     """
 

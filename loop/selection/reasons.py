@@ -19,8 +19,9 @@ LONGEST_NAME = 36
 def reason_lines(picked: Selection, pool: Pool, gaps: Sequence[Gap]) -> list[str]:
     """(k,) one line per chosen frame, as the component that chose it says it.
 
-    pool: what was chosen from. gaps: (S,) those of its slices, in their order. Raises ValueError naming a
-    component that has no sentence.
+    pool: what was chosen from.
+    gaps: (S,) those of its slices, in their order.
+    Raises ValueError naming a component that has no sentence.
     """
     surer, in_words = _share_below(pool.expected_loss), [gap_in_words(gap) for gap in gaps]
     lines = []

@@ -36,8 +36,9 @@ class Cost:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What the answers so far have taught. trust: 0..1, how far expected loss predicts what the
-    detector gets wrong.
+    """What the answers so far have taught.
+
+    trust: 0..1, how far expected loss predicts what the detector gets wrong.
     """
 
     calibration: Calibration = field(default_factory=lambda: Calibration(None, {}))
@@ -48,8 +49,9 @@ class Calibrated:
 def pool_of(
     found: Comparison, rows: Ints, rules: Rules, calibrated: Calibrated, queries: ArrayLike | None = None
 ) -> Pool:
-    """The production frames of these rows as a pool. queries: (Q, D) what is looked for, by
-    `targeted`.
+    """The production frames of these rows as a pool.
+
+    queries: (Q, D) what is looked for, by `targeted`.
     """
     slices, production = found.frame_slices, found.production
     boxes = found.boxes.take(rows)

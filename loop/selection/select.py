@@ -44,8 +44,8 @@ NOTHING_SOUGHT = "nothing to look for was given (--like): targeted chose as k_ce
 class Request:
     """What a batch is asked to be.
 
-    seed: None takes the project's, moved on by the number of batches. explain: say what the batch
-    buys.
+    seed: None takes the project's, moved on by the number of batches.
+    explain: say what the batch buys.
     queries: (D,) unit vectors of what is looked for, by `targeted`.
     """
 
@@ -59,7 +59,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Chosen:
-    """One frame of a batch. rank: from 0, best first. priority: 1 for the most valuable, falling.
+    """One frame of a batch.
+
+    rank: from 0, best first.
+    priority: 1 for the most valuable, falling.
     probability: to be drawn, of frames that chance chose.
     """
 
@@ -79,11 +82,12 @@ class Chosen:
 
 @dataclass
 class SelectReport:
-    """batch: its id, None for a dry run or when nothing was left to choose. busy: another process
-    is selecting.
+    """batch: its id, None for a dry run or when nothing was left to choose.
+    busy: another process is selecting.
 
-    note: says so where it was chosen from a part of production only. lacking: why there are fewer
-    frames than were asked for. explanation: what the batch buys, where that was asked for.
+    note: says so where it was chosen from a part of production only.
+    lacking: why there are fewer frames than were asked for.
+    explanation: what the batch buys, where that was asked for.
     """
 
     batch: int | None = None

@@ -20,8 +20,9 @@ RETRY_S = (5.0, 15.0, 60.0, 300.0)
 
 
 class Keeper:
-    """Looks after the server in a thread of its own until `stop` is set. url: where people label,
-    "" while it is away.
+    """Looks after the server in a thread of its own until `stop` is set.
+
+    url: where people label, "" while it is away.
     """
 
     def __init__(self, parts: Parts, stop: threading.Event, say: Callable[[str], None]) -> None:

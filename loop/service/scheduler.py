@@ -41,7 +41,8 @@ class Stopping(BaseException):
 class State:
     """What a job does now, and what came of its last run that did something or could not.
 
-    checked_at: of its last run at all. title: what a page calls the job, "" for its name.
+    checked_at: of its last run at all.
+    title: what a page calls the job, "" for its name.
     """
 
     now: str = ""

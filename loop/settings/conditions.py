@@ -21,10 +21,12 @@ ENOUGH_FRAMES = 20
 
 @dataclass(frozen=True)
 class PromptGroup:
-    """Options of which a frame shows one, or none. prompts: the sentences of each option.
+    """Options of which a frame shows one, or none.
 
-    background: rival sentences. id, option_ids: what stays when group and options are called
-    otherwise; their names where the file says nothing else.
+    prompts: the sentences of each option.
+    background: rival sentences.
+    id, option_ids: what stays when group and options are called otherwise; their names where the
+    file says nothing else.
     """
 
     name: str
@@ -55,8 +57,8 @@ class Bin:
 
 @dataclass(frozen=True)
 class Conditions:
-    """dayparts: (name, from, to) in hours; a part may pass midnight. daypart_ids: id by name, where
-    it is another.
+    """dayparts: (name, from, to) in hours; a part may pass midnight.
+    daypart_ids: id by name, where it is another.
     """
 
     groups: tuple[PromptGroup, ...]

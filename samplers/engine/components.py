@@ -36,7 +36,9 @@ class Queue:
     """Rows in an order that does not depend on what was chosen before."""
 
     def __init__(self, reason: Reason, order: Ints, value: Reals, weight: float = 1.0) -> None:
-        """order: (M,) rows, best first. value: (N,) what each row of the pool is worth."""
+        """order: (M,) rows, best first.
+        value: (N,) what each row of the pool is worth.
+        """
         self.reason, self.weight = reason, weight
         self._order, self._value, self._next = order, value, 0
 
@@ -63,8 +65,8 @@ class Quota:
     """
 
     def __init__(self, component: Component, rows: Bools, wanted: int, heir: Component) -> None:
-        """rows: (N,) bool, the frames that count. heir: a component that takes turns of its own
-        too.
+        """rows: (N,) bool, the frames that count.
+        heir: a component that takes turns of its own too.
         """
         self._component, self._heir, self._rows, self._left = component, heir, rows, wanted
         self.weight, self.reason = component.weight, component.reason
@@ -168,7 +170,8 @@ def take_turns(pool: Pool, k: int, components: Sequence[Component], values: dict
     what a component cannot use goes to the others. A single component's gains are its own values;
     several components' gains are those quotients, whatever their frames are worth. What the pool's
     floors demand is chosen first, by the same components, and counts as much as what follows.
-    values: {name: (N,) what there is to tell of each row}. Raises ValueError when k is negative.
+    values: {name: (N,) what there is to tell of each row}.
+    Raises ValueError when k is negative.
     """
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")

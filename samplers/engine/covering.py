@@ -71,8 +71,9 @@ class Covering:
         cells: Cells,
         k: int,
     ) -> None:
-        """rows: (M,) to be covered and to be chosen from. weights: (M,) >= 0. k: picks that are
-        asked for.
+        """rows: (M,) to be covered and to be chosen from.
+        weights: (M,) >= 0.
+        k: picks that are asked for.
         """
         self._points, self._rows, self._kernel = pool.embeddings, rows, kernel
         self._neighbors = cells.neighbors

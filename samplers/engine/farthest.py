@@ -47,11 +47,12 @@ class Farthest:
         buffer_rows: int | None = None,
         near: Reals | None = None,
     ) -> None:
-        """points: (N, D) the pool, float32 or a float16 memory map. centers: (L, D) where to stay
-        away from.
+        """points: (N, D) the pool, float32 or a float16 memory map.
+        centers: (L, D) where to stay away from.
 
-        rows: (M,) candidates of the pool, rising; None for all. buffer_rows: 10 sqrt(M) when left
-        out. near: (N,) `covered_distance` of the points to the centers, where it is known.
+        rows: (M,) candidates of the pool, rising; None for all.
+        buffer_rows: 10 sqrt(M) when left out.
+        near: (N,) `covered_distance` of the points to the centers, where it is known.
         """
         self.reason, self.weight = reason, weight
         self._points, self._centers = points, Centers(centers)
@@ -94,8 +95,9 @@ class Farthest:
                 self._drop(*self._buffer.leave(self._outside[0]))
 
     def ahead(self, count: int, among: Bools) -> Ints:
-        """Up to `count` rows that, as far as is known by now, may be proposed next. among: (N,)
-        bool, rows that count.
+        """Up to `count` rows that, as far as is known by now, may be proposed next.
+
+        among: (N,) bool, rows that count.
         """
         rows: Ints = np.asarray(self._candidates.rows(self._buffer.places), dtype=np.int64)
         counting = np.flatnonzero(among[rows] & (self._buffer.seen >= len(self._centers.known)))

@@ -52,10 +52,11 @@ def near_duplicates(vectors: Floats, sequence: Ints, camera: Ints, group: Ints) 
     """(N,) int64 cluster numbers from 0, for thinning: leader clusters within what each camera
     teaches.
 
-    vectors: (N, D) float32 unit rows in order of time. sequence: (N,) int, -1 for none. camera,
-    group: (N,) int, the group is the camera-day. Frames of different cameras never share a cluster.
-    Deterministic. Cost: per camera n^2 D multiplications at most, memory its vectors and 512 n
-    numbers.
+    vectors: (N, D) float32 unit rows in order of time.
+    sequence: (N,) int, -1 for none.
+    camera, group: (N,) int, the group is the camera-day.
+    Frames of different cameras never share a cluster. Deterministic. Cost: per camera n^2 D
+    multiplications at most, memory its vectors and 512 n numbers.
     """
     cluster = np.zeros(len(vectors), dtype=np.int64)
     used = 0
@@ -76,8 +77,9 @@ def rows_by(code: Ints) -> list[Ints]:
 
 
 def camera_residual(vectors: Floats) -> Floats:
-    """(N, D) float32: what differs from the camera's median embedding. vectors: those of one
-    camera.
+    """(N, D) float32: what differs from the camera's median embedding.
+
+    vectors: those of one camera.
     """
     return vectors - camera_center(vectors) if len(vectors) else vectors
 
@@ -99,8 +101,9 @@ def telling_coordinates(vectors: Floats) -> Ints:
 def may_lead(vectors: Floats, reach: Reals, known: Floats, known_reach: Reals) -> Bools:
     """(L,) bool: which of L known leaders may lead any of N rows, by some coordinates of them.
 
-    vectors: (N, K), known: (L, K) the same coordinates of both. Two rows are no nearer than these
-    coordinates say, so none is left out whose distance is within reach of both.
+    vectors: (N, K), known: (L, K) the same coordinates of both.
+    Two rows are no nearer than these coordinates say, so none is left out whose distance is within
+    reach of both.
     """
     found = np.zeros(len(known), dtype=np.bool_)
     for start in range(0, len(vectors), BLOCK_ROWS):
@@ -121,7 +124,8 @@ def estimate_threshold(residual: Floats, sequence: Ints, group: Ints) -> float:
     frames, nothing else to compare them with, or a gap that chance explains (one-sided
     Kolmogorov-Smirnov, p >= .01), as where the scene changes as much within a sequence as from day
     to day.
-    residual: (n, D) in order of time. sequence, group: (n,) int, sequence -1 for none.
+    residual: (n, D) in order of time.
+    sequence, group: (n,) int, sequence -1 for none.
     """
     if not len(residual):
         return 0.0
@@ -157,10 +161,10 @@ def leaders(
     """(N,) int64 the leader of each row: the nearest one for its reach, of those within it; else
     the row itself leads.
 
-    known: (K, D) leaders from before, with their reach. A number below K names one of them, K + i
-    names row i. Rows are taken in order, so a slow pan becomes a chain of clusters and not one
-    (Hartigan 1975), and taking them in parts, with the leaders so far as `known`, gives the same.
-    Cost: N (K + leaders) D multiplications.
+    known: (K, D) leaders from before, with their reach.
+    A number below K names one of them, K + i names row i. Rows are taken in order, so a slow pan
+    becomes a chain of clusters and not one (Hartigan 1975), and taking them in parts, with the
+    leaders so far as `known`, gives the same. Cost: N (K + leaders) D multiplications.
     """
     room = _Leaders(vectors.shape[1], known, known_reach)
     found = np.empty(len(vectors), dtype=np.int64)
@@ -174,12 +178,12 @@ def connected_groups(vectors: Floats, reach: Reals, camera: Ints | None = None) 
     """(N,) int64 group numbers from 0, for leakage: whoever is within reach of a frame, or has it
     within reach, is in its group.
 
-    Chains count, so no such pair lies in two groups, and no leader cluster does. camera: (N,) int;
-    frames of different cameras are within reach up to SAME_VIEW only. Exact. Cost: N L D
-    multiplications a camera to find its L leader clusters, and L^2 / 2 D for those of all cameras:
-    by the triangle inequality these tell which of them can hold a pair at all. The members are
-    compared of those alone that no chain joins yet. Memory: a few times 512 L numbers, those of 8
-    million pairs of rows, and the pairs of clusters to be looked into.
+    Chains count, so no such pair lies in two groups, and no leader cluster does.
+    camera: (N,) int; frames of different cameras are within reach up to SAME_VIEW only.
+    Exact. Cost: N L D multiplications a camera to find its L leader clusters, and L^2 / 2 D for
+    those of all cameras: by the triangle inequality these tell which of them can hold a pair at
+    all. The members are compared of those alone that no chain joins yet. Memory: a few times 512 L
+    numbers, those of 8 million pairs of rows, and the pairs of clusters to be looked into.
     """
     if not len(vectors):
         return np.zeros(0, dtype=np.int64)

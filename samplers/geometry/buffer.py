@@ -49,8 +49,10 @@ class Centers:
 
 
 class Buffer:
-    """Rows with their vectors at hand. bound: (B,) squared distances. seen: (B,) centers it
-    accounts for.
+    """Rows with their vectors at hand.
+
+    bound: (B,) squared distances.
+    seen: (B,) centers it accounts for.
     """
 
     def __init__(

@@ -34,8 +34,9 @@ class Candidates:
         return self._count if self._copies is None else len(self._copies.first)
 
     def merge(self, vectors: Callable[[Any], Floats]) -> None:
-        """Equal rows become one place, where there are enough of them to matter. vectors: of rows
-        of the pool.
+        """Equal rows become one place, where there are enough of them to matter.
+
+        vectors: of rows of the pool.
         """
         self._copies = copies_of(len(self), lambda places: vectors(self._of(places)))
 

@@ -69,8 +69,9 @@ def near_cells(points: Floats, middles: Floats, count: int) -> Ints:
 
 
 def members(cell: Ints, cells: int) -> list[Ints]:
-    """The rows of each cell, rising. cell: (N,) int, or (N, P) for rows that belong to several
-    cells.
+    """The rows of each cell, rising.
+
+    cell: (N,) int, or (N, P) for rows that belong to several cells.
     """
     flat = cell.ravel()
     order = np.argsort(flat, kind="stable")

@@ -63,7 +63,9 @@ class Balance:
     """The objective, as a greedy choice sees it."""
 
     def __init__(self, shown: Reals, labeled: Reals) -> None:
-        """shown: (N, C). labeled: (C,) or (0,)."""
+        """shown: (N, C).
+        labeled: (C,) or (0,).
+        """
         self.shown = shown
         self.cells = blocks(np.arange(len(shown)))
         self._have = labeled.copy() if len(labeled) else np.zeros(shown.shape[1])

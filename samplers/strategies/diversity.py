@@ -55,8 +55,9 @@ def k_center_rows(
     """The same without a pool: rows (k,), farthest first, and their distances (k,).
 
     points: (N, D) unit rows, float32, or a float16 memory map that does not fit into memory: no
-    more than `buffer_rows` of it are held at a time. labeled: (L, D) float32. Raises PoolError
-    naming a row that is not finite, ValueError for a negative budget.
+    more than `buffer_rows` of it are held at a time.
+    labeled: (L, D) float32.
+    Raises PoolError naming a row that is not finite, ValueError for a negative budget.
     """
     if k < 0:
         raise ValueError(f"budget: expected 0 or more frames, got {k}")

@@ -40,8 +40,8 @@ class HerdingSettings:
     """lam: how far uncertainty weighs the mass that is covered; only as far as it is known to
     predict loss.
 
-    scale: s of the kernel exp(-d^2 / s^2), estimated when left out. cells: where the objective is
-    not exact.
+    scale: s of the kernel exp(-d^2 / s^2), estimated when left out.
+    cells: where the objective is not exact.
     """
 
     lam: float = 0.0
@@ -107,8 +107,10 @@ def herding_component(
     weight: float = 1.0,
     kernel: Callable[[Floats], Kernel] | None = None,
 ) -> Component:
-    """The component behind all of them. k: picks that are asked for. kernel: of what is to be
-    covered, a row (V, D) for each view.
+    """The component behind all of them.
+
+    k: picks that are asked for.
+    kernel: of what is to be covered, a row (V, D) for each view.
     """
     rows, mass = spokesmen(pool)
     loss = pool.expected_loss[rows]
@@ -177,8 +179,8 @@ def estimate_scale(points: Floats, labeled: Floats, rng: np.random.Generator) ->
     """How far apart labeled frames lie, as a rule, within half and twice of what pool frames do.
 
     UHerding takes the least distance between labeled frames, which one burst makes useless. Medians
-    are of 256 rows to their next among at most 20,000 that is no copy of them. points: (N, D),
-    near-duplicates once.
+    are of 256 rows to their next among at most 20,000 that is no copy of them.
+    points: (N, D), near-duplicates once.
     """
     near = _usual_step(points, rng, 0.0)
     apart = _usual_step(labeled, rng, near)

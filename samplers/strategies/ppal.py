@@ -25,9 +25,10 @@ PPAL = Reason("ppal", _why)
 
 @dataclass(frozen=True)
 class PPALSettings:
-    """expansion: stage 1 keeps so many times the budget. quality: per class, .4 IoU and .6
-    confidence blended over training, 0 for the hardest; every class the same when empty. alpha,
-    beta: as published.
+    """expansion: stage 1 keeps so many times the budget.
+    quality: per class, .4 IoU and .6 confidence blended over training, 0 for the hardest; every
+    class the same when empty.
+    alpha, beta: as published.
     """
 
     expansion: int = 4

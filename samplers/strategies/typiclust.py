@@ -18,8 +18,9 @@ TYPICAL = Reason("typical", "Typical of a kind of image of which few are labeled
 
 @dataclass(frozen=True)
 class TypiClustSettings:
-    """max_clusters: however large the budget. few: clusters of so many rows or fewer are passed
-    over. neighbors: whose mean distance measures how typical a row is.
+    """max_clusters: however large the budget.
+    few: clusters of so many rows or fewer are passed over.
+    neighbors: whose mean distance measures how typical a row is.
     """
 
     max_clusters: int = 500

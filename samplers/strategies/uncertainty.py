@@ -32,7 +32,9 @@ UNCERTAIN = Reason("uncertainty", _why)
 
 @dataclass(frozen=True)
 class UncertaintySettings:
-    """measure: of a box. aggregation: of a frame's boxes. min_score: boxes below are not looked at.
+    """measure: of a box.
+    aggregation: of a frame's boxes.
+    min_score: boxes below are not looked at.
     top: boxes that "top" averages.
 
     `sum` follows crowding, `mean` prefers frames with few boxes, `top` (zero-padded mean of the

@@ -17,8 +17,11 @@ LEAST = 0.1
 
 @dataclass(frozen=True, eq=False)
 class FrameBoxes:
-    """The boxes of N frames. confidence: float32. class_id: int64. class_scores: (C,) float32 of
-    each box, None where only confidences are known.
+    """The boxes of N frames.
+
+    confidence: float32.
+    class_id: int64.
+    class_scores: (C,) float32 of each box, None where only confidences are known.
     """
 
     confidence: Ragged

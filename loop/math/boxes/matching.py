@@ -19,7 +19,11 @@ MAX_DETECTIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is really in one image. xyxy: (G, 4) px. class_id: (G,) int."""
+    """What is really in one image.
+
+    xyxy: (G, 4) px.
+    class_id: (G,) int.
+    """
 
     xyxy: Reals
     class_id: Ints
@@ -29,8 +33,8 @@ class Truth:
 class ImageMatch:
     """One image's detections against its truth, best first.
 
-    class_id, confidence: (K,). hit: (T, K) bool, true where the detection found an object at that
-    threshold.
+    class_id, confidence: (K,).
+    hit: (T, K) bool, true where the detection found an object at that threshold.
     truth_class: (G,) int.
     """
 

@@ -65,7 +65,8 @@ class GapSettings(Protocol):
 class Evidence:
     """What is known of both sides.
 
-    boxes: by production row. labeled: by training row, the class ids of its boxes, (B,) int64 each.
+    boxes: by production row.
+    labeled: by training row, the class ids of its boxes, (B,) int64 each.
     """
 
     production: Side
@@ -79,8 +80,10 @@ class Evidence:
 class Words:
     """The conditions and their sentences as the embedder reads them.
 
-    vectors: (D,) unit norm by sentence, empty where prompts are off. logit_scale: the embedder's
-    own. unknown: words it never met. similar: (N, T) cosine of vectors (N, D) and texts (T, D).
+    vectors: (D,) unit norm by sentence, empty where prompts are off.
+    logit_scale: the embedder's own.
+    unknown: words it never met.
+    similar: (N, T) cosine of vectors (N, D) and texts (T, D).
     """
 
     conditions: Conditions
@@ -97,9 +100,10 @@ def as_found(regions: list[Region]) -> list[Region]:
 
 @dataclass(frozen=True, eq=False)
 class KnownSlices:
-    """What is known of slices. names: what users call them, by key. retired: keys of those no
-    longer looked for.
+    """What is known of slices.
 
+    names: what users call them, by key.
+    retired: keys of those no longer looked for.
     identify: gives regions that were found the keys and names of those they are.
     """
 
@@ -113,9 +117,9 @@ class Comparison:
     """Both sides, their gaps worst first, and one slice per production frame.
 
     scores: (N, C) the highest of each class in each production frame.
-    boxes_per_class, frames_per_class: (C,) labeled in the training set. missed: (N,) objects that
-    the detector seems to have missed in each production frame, by what the training frames nearest
-    to it show.
+    boxes_per_class, frames_per_class: (C,) labeled in the training set.
+    missed: (N,) objects that the detector seems to have missed in each production frame, by what
+    the training frames nearest to it show.
     """
 
     production: Side
@@ -153,7 +157,8 @@ def compare(
 ) -> Comparison:
     """The comparison that gaps, selection and rounds share.
 
-    nearest: frames of the training set. local: the zone in which dayparts are meant.
+    nearest: frames of the training set.
+    local: the zone in which dayparts are meant.
     slices: what users call them, and which are known already.
     """
     production, training = known.production, known.training

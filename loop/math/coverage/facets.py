@@ -63,8 +63,9 @@ def metadata_facet(
     training: Named,
     ids: Mapping[str, str] | None = None,
 ) -> Facet:
-    """Options are the names that production shows; None and the empty one are unknown. ids: of
-    options that are called otherwise.
+    """Options are the names that production shows; None and the empty one are unknown.
+
+    ids: of options that are called otherwise.
     """
     shown = [production.names[code] for code in np.unique(production.code).tolist()]
     options = tuple(sorted({name for name in shown if name}))

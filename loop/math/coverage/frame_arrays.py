@@ -59,12 +59,14 @@ class Named:
 class Side:
     """N frames of one side of the comparison, row by row.
 
-    seq: (N,) int64 ids of the frames. vectors: (N, D), unit norm.
+    seq: (N,) int64 ids of the frames.
+    vectors: (N, D), unit norm.
     measures: (N,) float64 by name, NaN for unknown.
     camera, site: (N,) int64 index of `cameras` and of `sites`, the names; None is named what nobody
     knows.
     captured_at: (N,) float64 seconds since 1970, NaN for unknown.
-    sequence: (N,) int64 codes, -1 for none. group: (N,) int64 ids of camera-days.
+    sequence: (N,) int64 codes, -1 for none.
+    group: (N,) int64 ids of camera-days.
     unlike: (N,) bool, frames unlike all that the embedder was trained on: no sentence says anything
     of them.
     """
@@ -110,8 +112,8 @@ def side_of(
 ) -> Side:
     """A side from what sources say of its frames.
 
-    camera, site: (N,) names; `unknown` stands for none. sequence: (N,) names, None for none; see
-    `sequences`. The rest is as in `Side`.
+    camera, site: (N,) names; `unknown` stands for none.
+    sequence: (N,) names, None for none; see `sequences`. The rest is as in `Side`.
     """
     cameras, camera_code = coded(camera)
     sites, site_code = coded(site)

@@ -15,7 +15,9 @@ NO_SLICE = -1
 
 @dataclass(frozen=True, eq=False)
 class FrameSlices:
-    """code: (N,) int64 row of the others, or -1. deficit: (S,) float64. names, keys: (S,).
+    """code: (N,) int64 row of the others, or -1.
+    deficit: (S,) float64.
+    names, keys: (S,).
 
     sure: (N,) float64 in 0..1, how far a frame can be told to belong to its slice.
     """
@@ -33,7 +35,8 @@ def frame_slices_of(gaps: Sequence[Gap], size: int) -> FrameSlices:
 
     A slice's deficit is its gap's score, shrunk by the share of its frames that went elsewhere:
     what production lacks counts by how much worse the detector sees there. A detector only suspects
-    the frames of a class, the surest first. size: N production frames.
+    the frames of a class, the surest first.
+    size: N production frames.
     """
     code, sure = np.full(size, NO_SLICE, dtype=np.int64), np.ones(size)
     broad_first = sorted(range(len(gaps)), key=lambda i: (-gaps[i].production_share, gaps[i].score))

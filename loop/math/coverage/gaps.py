@@ -33,12 +33,16 @@ MIN_SUSPECTS = 5
 class Candidate:
     """A part of production that may be a gap.
 
-    inside, known: (N,) bool. strength: (N,), examples are ordered by it. training_share: of those
-    frames of the training set that are known, 0..1; training_known: their share of it.
-    lacking: 0..1, the part of the need that is unmet; None where the shares tell it. assumed_share:
-    of production at least, whatever was found. confidence: (N,) within the part, where it is not
-    the frames' own. evidence: what stands in the line instead of the two shares. label: what the
-    line calls it. key: of its slice.
+    inside, known: (N,) bool.
+    strength: (N,), examples are ordered by it.
+    training_share: of those frames of the training set that are known, 0..1; training_known: their
+    share of it.
+    lacking: 0..1, the part of the need that is unmet; None where the shares tell it.
+    assumed_share: of production at least, whatever was found.
+    confidence: (N,) within the part, where it is not the frames' own.
+    evidence: what stands in the line instead of the two shares.
+    label: what the line calls it.
+    key: of its slice.
     """
 
     name: str
@@ -61,10 +65,12 @@ class Gap:
     """interval: 95 % bootstrap interval of the production share over groups; (0, 1) where there is
     only one group.
 
-    deficit: share of production that the training set does not cover. confidence_*: mean detector
-    confidence of a frame.
-    frames: (K,) int64 production rows, the clearest example of every group first. groups: how many
-    groups show it. also: other names for much the same frames. why: one line a person understands.
+    deficit: share of production that the training set does not cover.
+    confidence_*: mean detector confidence of a frame.
+    frames: (K,) int64 production rows, the clearest example of every group first.
+    groups: how many groups show it.
+    also: other names for much the same frames.
+    why: one line a person understands.
     unexplained: part of the frames that no narrower named gap holds, 1 for what is not measured.
     score: of that part, for ranking.
     training_share: of those training frames of which it is known; training_known: their share of
@@ -106,14 +112,14 @@ def rank_gaps(
     """The candidates that are gaps, worst first.
 
     group: (N,) int, the camera-day or sequence of each production frame: the unit that is
-    resampled, because frames of one are no independent evidence. confidence: (N,) detector
-    confidence of each frame. A gap has a deficit and a production share of min_share or more; a
-    class needs a few suspected frames instead. What makes up more than max_share of production is
-    usual, and a gap only where training shows far less of it. Its score is the deficit times how
-    much less confident the detector is there, halved where the interval reaches down to the
-    training share, and times the part of the training set of which it is
-    known: of an imported set that does not say its cameras, the few frames labeled since do not
-    speak for all.
+    resampled, because frames of one are no independent evidence.
+    confidence: (N,) detector confidence of each frame.
+    A gap has a deficit and a production share of min_share or more; a class needs a few suspected
+    frames instead. What makes up more than max_share of production is usual, and a gap only where
+    training shows far less of it. Its score is the deficit times how much less confident the
+    detector is there, halved where the interval reaches down to the training share, and times the
+    part of the training set of which it is known: of an imported set that does not say its cameras,
+    the few frames labeled since do not speak for all.
     """
     draws, total = resampling(group, seed), float(confidence.sum())
     shown = [one for one in candidates if one.inside.any()]
@@ -168,8 +174,8 @@ def class_candidates(
 ) -> list[Candidate]:
     """Classes with fewer than `needed` training boxes that the detector suspects in production.
 
-    boxes, frames_with: (C,) training boxes, and frames that hold one. scores: (N, C) highest score
-    of each class in a production frame.
+    boxes, frames_with: (C,) training boxes, and frames that hold one.
+    scores: (N, C) highest score of each class in a production frame.
     """
     found = []
     for index in np.flatnonzero(boxes < needed):
@@ -199,8 +205,9 @@ def class_candidates(
 
 
 def suspected(score: Reals, suspect: float = SUSPECT) -> Bools:
-    """(N,) bool: frames in which the detector suspects a class. score: (N,) its highest score of it
-    in each.
+    """(N,) bool: frames in which the detector suspects a class.
+
+    score: (N,) its highest score of it in each.
     """
     return score > suspicion_limit(score, suspect)
 
@@ -249,7 +256,11 @@ def _gap(
     draws: Resampling,
     interval: tuple[float, float],
 ) -> Gap:
-    """With its frames in no order yet. rows: that are inside. total: of all confidence."""
+    """With its frames in no order yet.
+
+    rows: that are inside.
+    total: of all confidence.
+    """
     share = len(rows) / max(np.count_nonzero(candidate.known), 1)
     deficit = _deficit(candidate, share)
     own = candidate.confidence if candidate.confidence is not None else confidence

@@ -27,11 +27,14 @@ DARK, BRIGHT = 0.1, 0.95
 def measure(image: Image) -> dict[str, float]:
     """Statistics of an (H, W, 3) uint8 RGB image, all finite.
 
-    brightness: mean luma, 0..1. contrast: standard deviation of luma, 0..0.5. dark_fraction,
-    bright_fraction: share of pixels with luma below 0.1, above 0.95. entropy: of the luma
-    histogram, bits, 0..8. saturation: mean HSV saturation, 0..1. colorfulness: Hasler and
-    Suesstrunk (2003), about 0 (gray) to 1. sharpness: var(Laplacian) / var(luma), falls with blur
-    and rises with noise. noise: standard deviation, 0..1, median form of Immerkaer (1996).
+    brightness: mean luma, 0..1.
+    contrast: standard deviation of luma, 0..0.5.
+    dark_fraction, bright_fraction: share of pixels with luma below 0.1, above 0.95.
+    entropy: of the luma histogram, bits, 0..8.
+    saturation: mean HSV saturation, 0..1.
+    colorfulness: Hasler and Suesstrunk (2003), about 0 (gray) to 1.
+    sharpness: var(Laplacian) / var(luma), falls with blur and rises with noise.
+    noise: standard deviation, 0..1, median form of Immerkaer (1996).
     blockiness: steps across the 8-pixel grid of JPEG against steps elsewhere, 1 = none.
     Raises ValueError for another shape or dtype.
     """

@@ -25,7 +25,9 @@ place the cause.
 
 
 def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> list[Gap]:
-    """Each gap once, worst first. size: N production frames.
+    """Each gap once, worst first.
+
+    size: N production frames.
 
     Gaps that hold much the same frames become one (Jaccard above `overlap`, or a region mostly
     within a worse gap): the most telling name stays, and of equally telling ones the worst; the

@@ -48,9 +48,11 @@ def place_beside(vectors: Array, known: Array, plane: Reals) -> Reals:
 
 
 def sample_rows(parts: list[Ints], ids: list[Ints], most: int) -> list[Ints]:
-    """At most `most` rows of all parts together, sorted: the budget is shared evenly,
-    what a small part does not use goes to the larger. ids: of the frames of each part; which are
-    taken depends on them alone, so that most stay when others come in.
+    """At most `most` rows of all parts together, sorted: the budget is shared evenly, what a small
+    part does not use goes to the larger.
+
+    ids: of the frames of each part; which are taken depends on them alone, so that most stay when
+    others come in.
     """
     chosen: list[Ints] = [np.zeros(0, dtype=np.int64)] * len(parts)
     left = most

@@ -40,9 +40,9 @@ def assign(
     """Zero-shot classification with prompt ensembles (Radford et al. 2021) among the options and
     the background, if any.
 
-    similarity: (N, R) cosine to what `option_vectors` gives. logit_scale: the model's own; a
-    larger one would make every frame sure of something. unlike: (N,) frames that texts say nothing
-    of: none of these, whatever text is nearest.
+    similarity: (N, R) cosine to what `option_vectors` gives.
+    logit_scale: the model's own; a larger one would make every frame sure of something.
+    unlike: (N,) frames that texts say nothing of: none of these, whatever text is nearest.
     """
     by_rival = np.ascontiguousarray(similarity.T, dtype=np.float64)  # few rows: their sums are quick
     by_rival *= logit_scale
@@ -57,7 +57,8 @@ def assign(
 def option_vectors(group: PromptGroup, texts: Mapping[str, Array]) -> Reals:
     """(O, D), or (O + 1, D) with a background: the normalized mean of each option's sentences.
 
-    texts: (D,) unit norm by sentence. Raises KeyError for a sentence without a vector.
+    texts: (D,) unit norm by sentence.
+    Raises KeyError for a sentence without a vector.
     """
     sets = [*group.prompts, group.background] if group.background else list(group.prompts)
     means = np.stack([np.mean([texts[sentence] for sentence in sentences], axis=0) for sentences in sets])

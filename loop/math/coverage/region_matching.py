@@ -19,8 +19,9 @@ to .77 or more, those of two kinds to .34 or less.
 
 @dataclass(frozen=True, eq=False)
 class KnownRegion:
-    """A region found before. center: (D,) unit norm, in the space of what sets frames apart from
-    training.
+    """A region found before.
+
+    center: (D,) unit norm, in the space of what sets frames apart from training.
     """
 
     key: str

@@ -17,8 +17,11 @@ Tags = Mapping[str, Sequence[str | None]]
 def nearest_prompts(
     members: Array, average: Array, prompts: Sequence[tuple[str, Array]], most: int = 2
 ) -> tuple[tuple[str, float], ...]:
-    """The prompts that members are nearer to than the average frame is, at most `most`,
-    with the difference in cosine. members: (K, D). average: (D,).
+    """The prompts that members are nearer to than the average frame is, at most `most`, with the
+    difference in cosine.
+
+    members: (K, D).
+    average: (D,).
     """
     if not prompts:
         return ()

@@ -39,8 +39,9 @@ limit as well.
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """ids: (M,) int64, as the index knows them. vectors: (M, D) unit norm. group: (M,) int, the
-    burst or sequence, -1 for none.
+    """ids: (M,) int64, as the index knows them.
+    vectors: (M, D) unit norm.
+    group: (M,) int, the burst or sequence, -1 for none.
 
     Neighbors of the same group do not count when a training frame's own distance is measured: they
     are nearly the same picture.
@@ -54,7 +55,8 @@ class TrainingSet:
 @dataclass(frozen=True, eq=False)
 class Near:
     """similarity: (N, k) float32 cosine to the training frames nearest to each of N frames, best
-    first. rows: (N, k) int, which these are, -1 for none.
+    first.
+    rows: (N, k) int, which these are, -1 for none.
     """
 
     similarity: Array
@@ -63,8 +65,8 @@ class Near:
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
-    """production, training: of the frames of either side. Those nearest to a training frame are
-    itself and others of its sequence too.
+    """production, training: of the frames of either side.
+    Those nearest to a training frame are itself and others of its sequence too.
     """
 
     production: Near
@@ -73,11 +75,12 @@ class Nearest:
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """distance: (N,) to the k-th training neighbor. ratio: (N,) that distance over what is usual
-    around there.
+    """distance: (N,) to the k-th training neighbor.
+    ratio: (N,) that distance over what is usual around there.
 
-    limit: the ratio that 99 of 100 training frames stay below. residual: (K, D) unit norm or zero,
-    what sets each of the novel frames apart from its training neighbors.
+    limit: the ratio that 99 of 100 training frames stay below.
+    residual: (K, D) unit norm or zero, what sets each of the novel frames apart from its training
+    neighbors.
     """
 
     distance: Reals
@@ -92,11 +95,13 @@ class Novelty:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """rows: (K,) int64 production rows, most typical first. inside: (N,) bool. typical: (N,)
-    similarity to the region's center, 0 for what is not novel.
+    """rows: (K,) int64 production rows, most typical first.
+    inside: (N,) bool.
+    typical: (N,) similarity to the region's center, 0 for what is not novel.
 
-    center: (D,) unit norm, in the space of `Novelty.residual`. prompts: (name, similarity relative
-    to the average production frame), nearest first. said: the part of the name that describes it.
+    center: (D,) unit norm, in the space of `Novelty.residual`.
+    prompts: (name, similarity relative to the average production frame), nearest first.
+    said: the part of the name that describes it.
     key: of the slice that it is, "" before that was looked up.
     """
 
@@ -113,7 +118,11 @@ class Region:
 
 
 def nearest_of(production: Array, training: TrainingSet, search: Search, k: int) -> Nearest:
-    """By a vector index. production: (N, D). Raises ValueError when there are no training vectors."""
+    """By a vector index.
+
+    production: (N, D).
+    Raises ValueError when there are no training vectors.
+    """
     if not len(training.ids):
         raise ValueError("training: expected at least one embedded training frame, got none")
     wanted = max(k, ALIKE)
@@ -166,10 +175,11 @@ def find_regions(
     novel.
 
     Sequences are clustered, not frames, by what sets them apart from the training set (Ward 1963),
-    into as many parts as separate best (silhouette, Rousseeuw 1987). sequence: (N,) int, -1 for
-    none. prompts,
-    tags: what they may be called after; prompts are (name, (D,) unit vector). unlike: (N,) frames
-    that prompts say nothing of; a region of mostly such is not called after prompts.
+    into as many parts as separate best (silhouette, Rousseeuw 1987).
+    sequence: (N,) int, -1 for none.
+    prompts, tags: what they may be called after; prompts are (name, (D,) unit vector).
+    unlike: (N,) frames that prompts say nothing of; a region of mostly such is not called after
+    prompts.
     """
     rows = np.flatnonzero(novelty.novel)
     if len(rows) < min_size:

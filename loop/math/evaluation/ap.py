@@ -27,7 +27,10 @@ _CELLS = 2_000_000
 class Matches:
     """One model's detections over N images, by class and falling confidence.
 
-    image, class_id, confidence: (D,). hit: (T, D) bool. truths: (N, C) counts. ious: (T,).
+    image, class_id, confidence: (D,).
+    hit: (T, D) bool.
+    truths: (N, C) counts.
+    ious: (T,).
     """
 
     image: Ints
@@ -53,8 +56,10 @@ class Matches:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Average precision of one weighting. table: (T, C), NaN for a class without objects. ious:
-    (T,).
+    """Average precision of one weighting.
+
+    table: (T, C), NaN for a class without objects.
+    ious: (T,).
     """
 
     table: Reals
@@ -133,9 +138,11 @@ def average_precisions(
 ) -> Reals:
     """AP of many weightings at once.
 
-    weights: (R, N), not negative. ious, classes: those wanted, all when None. Returns (R, T, C),
-    NaN where the weighted images hold no object of the class, or it was not wanted. Raises
-    ValueError on a wrong shape or a negative weight.
+    weights: (R, N), not negative.
+    ious, classes: those wanted, all when None.
+    Returns (R, T, C), NaN where the weighted images hold no object of the class, or it was not
+    wanted.
+    Raises ValueError on a wrong shape or a negative weight.
     """
     table = np.asarray(weights, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != matches.images or (table < 0).any():

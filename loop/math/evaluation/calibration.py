@@ -18,8 +18,8 @@ FEW_HITS = 50
 
 @dataclass(frozen=True)
 class Calibration:
-    """pooled: of all classes, None where there was too little to learn from. by_class: of those
-    with 50 objects found or more.
+    """pooled: of all classes, None where there was too little to learn from.
+    by_class: of those with 50 objects found or more.
     """
 
     pooled: IsotonicRegression | None

@@ -26,8 +26,10 @@ _CELLS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the held-out frames. weights: (N,), 0 outside it. classes: those that count, all
-    when None.
+    """A part of the held-out frames.
+
+    weights: (N,), 0 outside it.
+    classes: those that count, all when None.
     """
 
     name: str
@@ -39,8 +41,8 @@ class Slice:
 class Difference:
     """AP of the candidate less AP of the deployed model.
 
-    before, after: AP of the deployed model and the candidate, NaN without objects. groups: that
-    show such objects.
+    before, after: AP of the deployed model and the candidate, NaN without objects.
+    groups: that show such objects.
     shares: (groups,) jackknife pseudo-values of after - before, empty with fewer than two groups.
     """
 
@@ -94,9 +96,10 @@ def compare(
 ) -> Difference:
     """The difference of AP at one IoU threshold, averaged over classes and then over the slices.
 
-    groups: (N,) group of each image as a number. A class that a slice shows in one group only is
-    left out of that slice's mean, unless there is no other. Raises ValueError when the models were
-    matched on different truth.
+    groups: (N,) group of each image as a number.
+    A class that a slice shows in one group only is left out of that slice's mean, unless there is
+    no other.
+    Raises ValueError when the models were matched on different truth.
     """
     _check_paired(deployed, candidate, groups)
     code, count = _blocks(groups, _with_objects(deployed, slices))

@@ -124,10 +124,12 @@ def judge(
 ) -> Verdict:
     """Judges a candidate on the frames that both models saw.
 
-    groups: (N,) camera-day or sequence of each image. conditions: name to (N,) bool. targets: names
-    of conditions or classes that the round was to mend. weights: (N,) 1 / inclusion probability,
-    used for the overall estimate alone. Deterministic given the seed. Raises ValueError on lengths
-    that do not fit or an unknown target.
+    groups: (N,) camera-day or sequence of each image.
+    conditions: name to (N,) bool.
+    targets: names of conditions or classes that the round was to mend.
+    weights: (N,) 1 / inclusion probability, used for the overall estimate alone.
+    Deterministic given the seed.
+    Raises ValueError on lengths that do not fit or an unknown target.
     """
     if len(classes) != deployed.classes or candidate.classes != deployed.classes:
         raise ValueError(

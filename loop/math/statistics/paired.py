@@ -17,7 +17,10 @@ EXACT = 20
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Differences by seed. low, high: 95 % t interval of the mean. p: two-sided, exact sign flips.
+    """Differences by seed.
+
+    low, high: 95 % t interval of the mean.
+    p: two-sided, exact sign flips.
     lower: one-sided 95 % t bound.
     """
 

@@ -32,8 +32,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class PairCard:
-    """Two frames side by side. share: of the distance within which they would be the same, 1 for
-    just.
+    """Two frames side by side.
+
+    share: of the distance within which they would be the same, 1 for just.
     """
 
     pair: Pair
