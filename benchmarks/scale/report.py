@@ -38,7 +38,10 @@ TITLES = {
     "analyze, new frames": "`fieldloop analyze` of 1,000 new frames",
     "frames come in": "Ingest and analysis of frames that come in, 1,000 at a time",
 }
-KINDS = {"page ": "Opening pages: CPU s", "command ": "Whole processes of commands that need no model: CPU s"}
+KINDS = {
+    "page ": "Opening pages: CPU s",
+    "command ": "Whole processes of commands that need no model, the least of five runs: CPU s",
+}
 """Works of which there are several, by how their names begin."""
 
 
