@@ -9,7 +9,7 @@ import numpy as np
 
 from connectors.ports import Array
 from loop.base.arrays import Bools, Ints, Reals
-from loop.math.coverage.frame_arrays import Vectors, blocks
+from loop.math.coverage.frame_arrays import BLOCK, Vectors, blocks
 from loop.settings.conditions import PromptGroup
 
 NONE = -1
@@ -44,14 +44,18 @@ def assign(
     logit_scale: the model's own; a larger one would make every frame sure of something.
     unlike: (N,) frames that texts say nothing of: none of these, whatever text is nearest.
     """
-    by_rival = np.ascontiguousarray(similarity.T, dtype=np.float64)  # few rows: their sums are quick
-    by_rival *= logit_scale
-    by_rival -= by_rival.max(axis=0)
-    np.exp(by_rival, out=by_rival)
-    by_rival /= by_rival.sum(axis=0)
+    probability = np.empty((len(group.options), len(similarity)))
+    for start in range(0, len(similarity), BLOCK):
+        rows = slice(start, start + BLOCK)
+        by_rival = np.ascontiguousarray(similarity[rows].T, dtype=np.float64)  # so that sums are quick
+        by_rival *= logit_scale
+        by_rival -= by_rival.max(axis=0)
+        np.exp(by_rival, out=by_rival)
+        by_rival /= by_rival.sum(axis=0)
+        probability[:, rows] = by_rival[: len(group.options)]
     if unlike is not None:
-        by_rival[:, unlike] = 0
-    return decide(by_rival[: len(group.options)].T, group)
+        probability[:, unlike] = 0
+    return decide(probability.T, group)
 
 
 def option_vectors(group: PromptGroup, texts: Mapping[str, Array]) -> Reals:

@@ -28,6 +28,8 @@ ALIKE = 10
 """So many labeled frames nearest to a frame tell what there is to see in it."""
 MOST_NEIGHBORS = 64
 MOST_PATHS = 2000
+FEW = 1024
+"""Vectors at a time, so that what is computed of them stays near the processor."""
 MOST_REGIONS = 12
 SEPARATED = 0.1
 FALSE_ALARMS = 0.01
@@ -287,7 +289,7 @@ def _residual(vectors: Array, training: TrainingSet, rows: NDArray[np.integer]) 
     """Of vectors (K, D) what their neighbors among the training frames, rows (K, k), do not show."""
     found = np.empty(vectors.shape, dtype=np.float32)
     known = training.vectors[:]
-    for part, own in blocks(vectors):
+    for part, own in blocks(vectors, FEW):
         near, valid = rows[part], (rows[part] >= 0)[:, :, None]
         total = np.zeros(own.shape, dtype=np.float64)
         for column in range(rows.shape[1]):
