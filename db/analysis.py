@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from connectors.ports import Array, Detections
 from db.errors import StateError
 from db.frames import FrameRow, frame_row, frame_select
-from db.sql import changed_rows, in_chunks, in_parts, insert_new, insert_selected
+from db.sql import DIRECT, changed_rows, in_chunks, in_parts, insert_new, insert_selected
 from db.tables import Base, Detection, Embedding, Frame, Measurement, NearDuplicate, Producer, Unclustered
 
 Ids = NDArray[np.int64]
@@ -32,7 +32,6 @@ class ProducerRow:
     details: dict[str, Any]
 
 
-_DIRECT = {"synchronize_session": False}
 MARKERS: dict[str, InstrumentedAttribute[int]] = {
     "embedder": Frame.embedded_by,
     "detector": Frame.detected_by,
@@ -43,23 +42,6 @@ FACTS: dict[str, type[Embedding] | type[Detection] | type[Measurement]] = {
     "detector": Detection,
     "measure": Measurement,
 }
-
-
-@dataclass(frozen=True, eq=False)
-class BoxArrays:
-    """The boxes of N frames, one after another.
-
-    frame, count: (N,) int64.
-    confidence: (B,) float32.
-    class_id: (B,) int64.
-    class_scores: (B, C) float32, or None.
-    """
-
-    frame: Ids
-    count: Ids
-    confidence: Array
-    class_id: Ids
-    class_scores: Array | None
 
 
 def producer_id(session: Session, kind: str, name: str, details: Mapping[str, Any] | None = None) -> int:
@@ -76,7 +58,7 @@ def add_details(session: Session, producer_id: int, details: Mapping[str, Any]) 
     known = producer(session, producer_id).details
     if lacking := {key: value for key, value in details.items() if key not in known}:
         changed = update(Producer).where(Producer.id == producer_id).values(details=known | lacking)
-        session.execute(changed, execution_options=_DIRECT)
+        session.execute(changed, execution_options=DIRECT)
 
 
 def producer(session: Session, producer_id: int) -> ProducerRow:
@@ -116,7 +98,7 @@ def reuse_facts(session: Session, kind: str, producer_id: int) -> int:
     changed = 0
     for stale in (marker.between(1, producer_id - 1), marker > producer_id):
         marked = update(Frame).where(stale, known).values({marker.key: producer_id})
-        changed += changed_rows(session.execute(marked, execution_options=_DIRECT))
+        changed += changed_rows(session.execute(marked, execution_options=DIRECT))
     return changed
 
 
@@ -241,30 +223,6 @@ def load_detections(
     return {row.frame: unpacked(row) for row in _facts(session, table, columns, producer, seqs)}
 
 
-def load_boxes(session: Session, producer: int, seqs: Iterable[int] | None = None) -> BoxArrays:
-    """What this producer found, by ascending frame, without where it lies; frames it has not seen are
-    left out. Scores of classes are known where they are of every frame with a box.
-
-    Raises StateError for a torn row.
-    """
-    table = Detection
-    columns = (table.frame, table.count.label("count_"), table.confidence, table.class_id, table.class_scores)
-    rows = list(_facts(session, table, columns, producer, seqs))
-    counts = np.array([row.count_ for row in rows], np.int64)
-    confidence = np.frombuffer(b"".join(row.confidence for row in rows), "<f4")
-    class_id = np.frombuffer(b"".join(row.class_id for row in rows), "<i2")
-    for row in rows:
-        if len(row.confidence) != 4 * row.count_ or len(row.class_id) != 2 * row.count_:
-            got = len(row.confidence) // 4
-            raise StateError(f"frame {row.frame}: expected {row.count_} boxes, got {got}; detect it again")
-    known = [row.class_scores for row in rows if row.count_]
-    scores = None
-    if known and None not in known:
-        scores = np.frombuffer(b"".join(known), "<f2").reshape(len(confidence), -1).astype(np.float32)
-    ids = np.array([row.frame for row in rows], np.int64)
-    return BoxArrays(ids, counts, confidence.astype(np.float32), class_id.astype(np.int64), scores)
-
-
 def load_measurements(
     session: Session, producer: int, seqs: Iterable[int] | None = None
 ) -> dict[int, dict[str, float]]:
@@ -320,7 +278,7 @@ def _record(
     for chunk in in_chunks(map(int, seqs)):
         session.execute(
             update(Frame).where(Frame.seq.in_(chunk)).values({_marker(kind).key: producer}),
-            execution_options=_DIRECT,
+            execution_options=DIRECT,
         )
 
 

@@ -14,14 +14,13 @@ from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.leaders import Leaders, center_columns, pack_leaders
-from db.sql import changed_rows, in_parts, insert_new_ids, upsert
+from db.sql import DIRECT, changed_rows, in_parts, insert_new_ids, upsert
 from db.states import Role
 from db.tables import CameraThreshold, Embedding, Frame, Group, NearDuplicate, Unclustered
 
 Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]
 NO_LEADER = -1
-_DIRECT = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,7 @@ def record_clusters(session: Session, producer: int, made: Clustered, before: in
     pack_leaders(session, producer, made.learned.camera, made.leaders, made.kept)
     waiting = (Unclustered.producer == producer, Unclustered.camera == made.learned.camera)
     done = delete(Unclustered).where(*waiting, _clustered(Unclustered.frame, producer).exists())
-    session.execute(done, execution_options=_DIRECT)
+    session.execute(done, execution_options=DIRECT)
     return True
 
 
@@ -218,7 +217,7 @@ def _move(session: Session, producer: int, made: Clustered, before: int) -> bool
         CameraThreshold.producer == producer,
         CameraThreshold.frames == before,
     )
-    return bool(changed_rows(session.execute(row.values(columns), execution_options=_DIRECT)))
+    return bool(changed_rows(session.execute(row.values(columns), execution_options=DIRECT)))
 
 
 def _two(rows: Sequence[Any]) -> tuple[Ids, Ids]:

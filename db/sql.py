@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from db.tables import Base
 
+DIRECT = {"synchronize_session": False}
+"""Of a statement that changes rows: no object of the session stands for them."""
 IN_LIMIT = 10_000  # below the number of parameters both databases take in one statement
 
 Row = Mapping[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from sqlalchemy import Engine, text
 
 from connectors.ports import Detections
 from db.analysis import (
-    load_boxes,
     load_detections,
     load_embeddings,
     load_measurements,
@@ -28,6 +28,7 @@ from db.analysis import (
 )
 from db.engine import read, write
 from db.errors import StateError
+from db.frame_columns import boxes_view, synced
 from db.progress import count_seen
 from db.tables import Detection
 from tests.db.world import stocked, unit_vectors
@@ -219,7 +220,7 @@ def test_detections_that_do_not_fit_together_are_refused() -> None:
         packed(Detections(two.xyxy, two.confidence, two.class_id, three.class_scores))
 
 
-def test_a_torn_row_is_named(lite: Engine) -> None:
+def test_a_torn_row_is_named(lite: Engine, tmp_path: Path) -> None:
     (seq,) = stocked(lite, 1)
     with write(lite) as session:
         yolo = producer_id(session, "detector", "yolo")
@@ -230,6 +231,8 @@ def test_a_torn_row_is_named(lite: Engine) -> None:
         pytest.raises(StateError, match=f"frame {seq}: expected 3 boxes, got 1; detect it again"),
     ):
         load_detections(session, yolo)
+    with pytest.raises(StateError, match=f"frame {seq}: expected 3 boxes, got 1; detect it again"):
+        synced(lite, tmp_path / "views", boxes_view(yolo))
 
 
 def test_measurements_come_back_and_progress_counts(engine: Engine) -> None:
@@ -285,21 +288,22 @@ def test_looking_for_work_does_not_read_the_finished_frames(lite: Engine) -> Non
     assert each < 0.01, f"a look into the work list among 100,000 frames took {each * 1000:.1f} ms"
 
 
-def test_boxes_of_many_frames_come_as_one_array(engine: Engine) -> None:
+def test_boxes_of_many_frames_come_as_one_array(engine: Engine, tmp_path: Path) -> None:
     seqs = stocked(engine, 4)
     found = [seen(3), seen(2), seen(0), seen(1)]
     with write(engine) as session:
         made = producer_id(session, "detector", "yolo")
         record_detections(session, made, seqs[:3], found[:3])
-        boxes, each = load_boxes(session, made, seqs), load_detections(session, made, seqs)
-    assert boxes.frame.tolist() == seqs[:3]
-    assert boxes.count.tolist() == [len(each[seq]) for seq in seqs[:3]]
+        each = load_detections(session, made, seqs)
+    boxes = synced(engine, tmp_path / "views", boxes_view(made))
+    assert boxes["frame"].tolist() == seqs[:3]
+    assert boxes["count"].tolist() == [len(each[seq]) for seq in seqs[:3]]
     joined = np.concatenate([each[seq].confidence for seq in seqs[:3]])
-    np.testing.assert_array_equal(boxes.confidence, joined)
+    np.testing.assert_array_equal(boxes["confidence"], joined)
     ids = np.concatenate([each[seq].class_id for seq in seqs[:3]])
-    np.testing.assert_array_equal(boxes.class_id, ids)
-    assert boxes.class_scores is not None
+    np.testing.assert_array_equal(boxes["class_id"], ids)
+    assert boxes["scored"].all()
     scores = [each[seq].class_scores for seq in seqs[:2]]
     np.testing.assert_array_equal(
-        boxes.class_scores, np.concatenate([one for one in scores if one is not None])
+        boxes["class_scores"], np.concatenate([one for one in scores if one is not None])
     )

@@ -266,7 +266,7 @@ def test_measurements_of_other_names(engine: Engine, made: dict[str, int], tmp_p
         )
 
 
-def remembered(engine: Engine, seqs: Sequence[int], table: type[Any] = Embedding) -> None:
+def forgotten(engine: Engine, seqs: Sequence[int], table: type[Any] = Embedding) -> None:
     with write(engine) as session:
         session.execute(delete(table).where(table.frame.in_(list(seqs))))
 
@@ -278,11 +278,11 @@ def test_a_database_restored_from_a_backup(engine: Engine, made: dict[str, int],
     detect(engine, made, seqs, (found_in(seq % 3, seed=seq) for seq in seqs))
     before = vectors_agree(engine, made, tmp_path), boxes_agree(engine, made, tmp_path)
     for table in (Embedding, Detection):
-        remembered(engine, seqs[280:], table)
+        forgotten(engine, seqs[280:], table)
     assert len(vectors_agree(engine, made, tmp_path)) == 280
     embed(engine, made, seqs[280:290], seed=5)
     vectors_agree(engine, made, tmp_path)
-    remembered(engine, seqs[285:290])
+    forgotten(engine, seqs[285:290])
     embed(engine, made, seqs[285:300], seed=6)
     detect(engine, made, seqs[280:], (found_in(seq % 3, seed=seq + 1000) for seq in seqs[280:]))
     after = vectors_agree(engine, made, tmp_path), boxes_agree(engine, made, tmp_path)
@@ -297,7 +297,7 @@ def test_a_restored_database_that_agrees_where_it_is_asked(
     seqs = stocked(engine, 30)
     embed(engine, made, seqs[:20])
     vectors_agree(engine, made, tmp_path)
-    remembered(engine, seqs[5:8])
+    forgotten(engine, seqs[5:8])
     embed(engine, made, seqs[20:], seed=2)
     with monkeypatch.context() as patched:
         patched.setattr(np.random, "default_rng", Zeros)
@@ -314,7 +314,7 @@ def test_another_database_with_the_same_ids(engine: Engine, made: dict[str, int]
     seqs = stocked(engine, 20)
     detect(engine, made, seqs, (found_in(2, scored=False, sure=0.9) for _ in seqs))
     boxes_agree(engine, made, tmp_path)
-    remembered(engine, seqs, Detection)
+    forgotten(engine, seqs, Detection)
     detect(engine, made, seqs, (found_in(2, scored=False, sure=0.2) for _ in seqs))
     boxes_agree(engine, made, tmp_path)
 
