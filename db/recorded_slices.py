@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from db.columns import Column, Columns, Pieces, locked
-from db.slices import Counts, Members, load_counts, members_of
+from db.slice_members import Counts, Members, load_counts, members_of, together
 
 Ids = NDArray[np.int64]
 Key = tuple[int, int]
@@ -75,15 +75,11 @@ def as_stored(session: Session, left: Recorded, frames: Ids, groups: Ids) -> Rec
 
 def _joined(known: Members, frames: Ids, written: Members) -> Members:
     """Those that are known, and of these frames those that are written."""
-    strength = written.strength.astype(known.strength.dtype)
+    new = Members(written.frames, written.strength.astype(known.strength.dtype))
     if np.max(known.frames, initial=-1) < np.min(frames, initial=np.iinfo(np.int64).max):
-        return Members(
-            np.concatenate([known.frames, written.frames]), np.concatenate([known.strength, strength])
-        )
+        return together(known, new)
     others = ~np.isin(known.frames, frames)
-    every = np.concatenate([known.frames[others], written.frames])
-    order = np.argsort(every, kind="stable")
-    return Members(every[order], np.concatenate([known.strength[others], strength])[order])
+    return together(Members(known.frames[others], known.strength[others]), new)
 
 
 def save_recorded(folder: Path, token: str, recorded: Recorded) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from db.slices import Counts, NewSlice
+from db.slice_members import Counts
+from db.slices import NewSlice
 from db.states import SliceKind
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints, Reals

@@ -15,17 +15,8 @@ from sqlalchemy.orm import Session
 from db.engine import read, write
 from db.facts import claim_fact, get_fact, lock_fact, set_fact
 from db.recorded_slices import Recorded, as_stored, open_recorded, save_recorded
-from db.slices import (
-    Members,
-    SliceRow,
-    add_counts,
-    add_members,
-    any_members,
-    define_slices,
-    record_counts,
-    record_members,
-    slices,
-)
+from db.slice_members import Members, add_counts, add_members, any_members, record_counts, record_members
+from db.slices import SliceRow, define_slices, slices
 from db.states import SliceKind
 from loop.analysis.producers import Producers
 from loop.gaps.shown import (

@@ -13,7 +13,8 @@ from db.engine import read
 from db.frames import FrameRow, frames
 from db.labels import count_labels, labels
 from db.rounds import RoundRow
-from db.slices import SliceRow, members_among, slices
+from db.slice_members import members_among
+from db.slices import SliceRow, slices
 from db.states import Origin, TaskStatus
 from db.tasks import TaskRow, tasks
 from loop.analysis.producers import Producers

@@ -16,18 +16,17 @@ from db.analysis import producer_id
 from db.engine import read, write
 from db.frames import add_frame, group_id
 from db.recorded_slices import COUNTS, Recorded, as_stored, open_recorded, save_recorded
-from db.slices import (
+from db.slice_members import (
     Counts,
     Members,
-    NewSlice,
     add_counts,
-    define_slices,
     load_counts,
     members,
     members_of,
     record_counts,
     record_members,
 )
+from db.slices import NewSlice, define_slices
 from db.states import Role, SliceKind
 from db.tables import Frame
 from tests.db.world import new_frame

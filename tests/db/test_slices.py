@@ -13,25 +13,27 @@ from db.analysis import producer_id
 from db.engine import read, write
 from db.errors import StateError
 from db.frames import group_id
-from db.slices import (
+from db.slice_members import (
     Counts,
     Members,
-    NewSlice,
-    SliceTotal,
     add_counts,
-    define_slices,
     load_counts,
     members,
-    name_slice,
     record_counts,
     record_members,
+    slices_of,
+)
+from db.slices import (
+    NewSlice,
+    SliceTotal,
+    define_slices,
+    name_slice,
     restore_slice,
     retire_slice,
     slice_by_id,
     slice_names,
     slice_totals,
     slices,
-    slices_of,
 )
 from db.states import Role, SliceKind
 from db.tables import utcnow

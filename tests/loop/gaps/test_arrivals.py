@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from db.engine import read
-from db.slices import load_counts, members, slices
+from db.slice_members import load_counts, members
+from db.slices import slices
 from db.states import SliceKind
 from loop.analysis import producers
 from loop.gaps import coverage_view

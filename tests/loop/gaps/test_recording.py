@@ -22,7 +22,8 @@ from db.facts import get_fact
 from db.frames import frames
 from db.labels import set_label
 from db.recorded_slices import COUNTS, Recorded, open_recorded
-from db.slices import load_counts, members, restore_slice, retire_slice, slices
+from db.slice_members import load_counts, members
+from db.slices import restore_slice, retire_slice, slices
 from db.sql import table_of
 from db.states import Origin, SliceKind
 from db.tables import Group, Label, Producer, SliceMember

@@ -18,7 +18,8 @@ from connectors.ports import Box, Purpose
 from db.engine import read, write
 from db.frames import frames
 from db.labels import set_label
-from db.slices import SliceRow, load_counts, members, slice_totals, slices
+from db.slice_members import load_counts, members
+from db.slices import SliceRow, slice_totals, slices
 from db.states import SliceKind, TaskStatus
 from db.tasks import batches, move, tasks
 from loop.analysis.analyze import analyze
