@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from connectors.files import make_folder, write_atomically
 
+Ids = NDArray[np.int64]
 HEADER = "rows.json"
 
 
@@ -100,6 +101,22 @@ class Columns:
             offset=page * mmap.ALLOCATIONGRANULARITY,
         )
         return np.ndarray(shape, column.dtype, mapped, skipped)
+
+    @property
+    def ids(self) -> Ids:
+        """(N,) int64, the frames in the order of their rows."""
+        return self["frame"] if len(self) else np.zeros(0, np.int64)
+
+    def places(self, frames: Ids) -> Ids | slice:
+        """Rows of these frames, which must be there; a slice where they stand one after another."""
+        ids = self.ids
+        if np.array_equal(ids, frames):
+            return slice(0, len(ids))
+        order = np.arange(len(ids)) if (np.diff(ids) > 0).all() else np.argsort(ids)
+        places: Ids = order[np.searchsorted(ids, frames, sorter=order)]
+        if len(places) and (np.diff(places) == 1).all():
+            return slice(int(places[0]), int(places[-1]) + 1)
+        return places
 
     def append(
         self,

@@ -72,11 +72,11 @@ class NearestFrames:
         with locked(self._folder):
             known = Columns(self._folder, self._stamp)
             self._follow(known, progress)
-            ids = known["frame"]
-            if not np.array_equal(ids, frames):
-                self._add_searched(known, np.setdiff1d(frames, ids), progress)
+            if not np.array_equal(known.ids, frames):
+                self._add_searched(known, np.setdiff1d(frames, known.ids), progress)
         forget_others(self._folder)
-        return _of(known, frames)
+        places = known.places(frames)
+        return Found(known["similarity"][places], known["near"][places])
 
     def _follow(self, known: Columns, progress: Progress | None) -> None:
         """To the training set of now."""
@@ -157,15 +157,6 @@ class NearestFrames:
             "training": self._training[: 0 if "training" in known else None],
         }
         known.append(values, columns)
-
-
-def _of(known: Columns, frames: Ids) -> Found:
-    ids = known["frame"]
-    if np.array_equal(ids, frames):
-        return Found(known["similarity"], known["near"])
-    order = np.argsort(ids, kind="stable")
-    places = order[np.searchsorted(ids[order], frames)]
-    return Found(known["similarity"][places], known["near"][places])
 
 
 def _moved(found: Found, before: Ids, now: Ids) -> Found:

@@ -58,13 +58,13 @@ class StoredFacts:
 
     def in_pool(self, seqs: Ints) -> Bools:
         """Which of these frames may train; the others judge."""
-        found: Bools = self.frames["role"][_places(self.frames, seqs)] == ROLES.index(Role.POOL)
+        found: Bools = self.frames["role"][self.frames.places(seqs)] == ROLES.index(Role.POOL)
         return found
 
     def beside(self, production: Ints, seqs: Ints) -> Ints:
         """Those of `production` that are of the same camera-days as some of `seqs`, ascending."""
-        group = self.frames["group"][_places(self.frames, production)]
-        days = np.unique(self.frames["group"][_places(self.frames, seqs)])
+        group = self.frames["group"][self.frames.places(production)]
+        days = np.unique(self.frames["group"][self.frames.places(seqs)])
         return production[np.isin(group, days)]
 
     def embedded(self, seqs: Ints) -> Ints:
@@ -80,9 +80,9 @@ def open_facts(project: Project, made: Producers, progress: Progress | None = No
     )
 
 
-def load_side(facts: StoredFacts, seqs: Ints, unlike: Bools) -> Side:
-    """Everything known of these frames; each must have been embedded. unlike: (N,)."""
-    places = _places(facts.frames, seqs)
+def load_side(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> Side:
+    """Everything known of these frames; each must have been embedded. unlike: see `unlike_of`."""
+    places = facts.frames.places(seqs)
     of = {name: facts.frames[name][places] for name in ("camera", "site", "sequence", "group", "captured_at")}
     camera, cameras = _named(of["camera"], facts.frames.notes["camera"])
     site, sites = _named(of["site"], facts.frames.notes["site"])
@@ -99,7 +99,7 @@ def load_side(facts: StoredFacts, seqs: Ints, unlike: Bools) -> Side:
         of["captured_at"],
         sequences_of(named, camera, group, of["captured_at"]),
         group,
-        unlike,
+        unlike_of(facts, seqs, unlike),
     )
 
 
@@ -107,7 +107,7 @@ def load_frame_boxes(facts: StoredFacts, seqs: Ints) -> FrameBoxes:
     """What the detector found in these frames; it must have seen each. Scores of classes are known
     where they are of every frame with a box.
     """
-    found, places = facts.boxes, _places(facts.boxes, seqs)
+    found, places = facts.boxes, facts.boxes.places(seqs)
     counts = found["count"][places]
     scored = "class_scores" in found and found["scored"][places][counts > 0].all()
     every = np.concatenate([np.zeros(1, np.int64), np.cumsum(found["count"], dtype=np.int64)])
@@ -159,14 +159,14 @@ def _derived(
     """(N, ...) what follows from the vector of each of these frames, kept in a column."""
     with locked(folder):
         known = Columns(folder, f"{stamp} of vectors {facts.vectors.made}")
-        ids = _ids(known)
+        ids = known.ids
         if not np.array_equal(ids, seqs) and len(new := np.setdiff1d(seqs, ids)):
             parts = [of(part) for _, part in blocks(StoredVectors(facts.vectors, new))]
             known.append(
                 {"frame": new, "value": np.concatenate(parts)}, {"frame": Column("<i8"), "value": column}
             )
     forget_others(folder)
-    values: NDArray[Any] = known["value"][_places(known, seqs)]
+    values: NDArray[Any] = known["value"][known.places(seqs)]
     return values
 
 
@@ -205,7 +205,7 @@ class StoredVectors:
 
     def __init__(self, stored: Columns, seqs: Ints) -> None:
         self._stored, self._size, self.seqs = stored, len(seqs), seqs
-        self._places = _places(stored, seqs)
+        self._places = stored.places(seqs)
 
     def __len__(self) -> int:
         return self._size
@@ -281,24 +281,8 @@ def stored_detections(engine: Engine, detector: int, seqs: Ints) -> StoredRows[D
 
 
 def _among(seqs: Ints, stored: Columns) -> Bools:
-    ids = _ids(stored)
+    ids = stored.ids
     return np.ones(len(seqs), np.bool_) if np.array_equal(ids, seqs) else np.isin(seqs, ids)
-
-
-def _ids(stored: Columns) -> Ints:
-    return stored["frame"] if len(stored) else np.zeros(0, np.int64)
-
-
-def _places(stored: Columns, seqs: Ints) -> Ints | slice:
-    """Where these frames stand; a slice where they stand one after another."""
-    ids = _ids(stored)
-    if np.array_equal(ids, seqs):
-        return slice(0, len(ids))
-    order = np.arange(len(ids)) if (np.diff(ids) > 0).all() else np.argsort(ids)
-    places: Ints = order[np.searchsorted(ids, seqs, sorter=order)]
-    if len(places) and (np.diff(places) == 1).all():
-        return slice(int(places[0]), int(places[-1]) + 1)
-    return places
 
 
 def _named(codes: NDArray[Any], names: Sequence[str]) -> tuple[Ints, tuple[str | None, ...]]:
@@ -313,7 +297,7 @@ def _named(codes: NDArray[Any], names: Sequence[str]) -> tuple[Ints, tuple[str |
 def _measures(stored: Columns, seqs: Ints) -> dict[str, NDArray[np.float64]]:
     """NaN where nothing is known."""
     there = _among(seqs, stored)
-    places = _places(stored, seqs[there])
+    places = stored.places(seqs[there])
     found = {}
     for place, name in enumerate(stored.notes.get("names", ())):
         values = np.full(len(seqs), np.nan)

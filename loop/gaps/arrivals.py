@@ -11,13 +11,12 @@ from db.labels import labeled_ids
 from loop.analysis import analyze as analysis
 from loop.analysis import producers
 from loop.analysis.analyze import AnalyzeReport
-from loop.analysis.load import StoredFacts, load_frame_boxes, load_side, nearest, open_facts, unlike_of
+from loop.analysis.load import StoredFacts, load_frame_boxes, load_side, nearest, open_facts
 from loop.base.arrays import Ints
 from loop.gaps import slices
 from loop.gaps.shown import Described
 from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Words, facets_of
-from loop.math.coverage.frame_arrays import Side
 from loop.project.wiring import Parts
 
 
@@ -51,11 +50,7 @@ def _count(parts: Parts, seqs: Ints, progress: Progress) -> None:
 def _described(parts: Parts, facts: StoredFacts, seqs: Ints, training: Ints, words: Words) -> Described:
     """Frames of a sequence decide together, so that all of their camera-days are described."""
     settings = parts.project.settings
-
-    def side(frames: Ints) -> Side:
-        return load_side(facts, frames, unlike_of(facts, frames, lambda: parts.embedder().unlike))
-
-    here, local = side(seqs), zone(settings.frames.timezone)
-    facets = facets_of(here, side(training), words, settings.gaps, local)
+    here, there = (load_side(facts, frames, lambda: parts.embedder().unlike) for frames in (seqs, training))
+    facets = facets_of(here, there, words, settings.gaps, zone(settings.frames.timezone))
     boxes, classes = load_frame_boxes(facts, seqs), parts.project.classes
     return Described(seqs, here.group, boxes, boxes.class_maxima(len(classes)), classes, facets)

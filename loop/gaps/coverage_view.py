@@ -26,7 +26,6 @@ from loop.analysis.load import (
     open_facts,
     stored_detections,
     stored_frames,
-    unlike_of,
 )
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints
@@ -34,7 +33,6 @@ from loop.base.errors import ProjectError
 from loop.gaps import slices
 from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Comparison, Evidence, compare
-from loop.math.coverage.frame_arrays import Side
 from loop.math.coverage.gaps import Gap
 from loop.math.coverage.regions import Nearest
 from loop.project.project import Project
@@ -209,13 +207,9 @@ def _load(parts: Parts, progress: Progress) -> _Loaded:
     production, unseen = facts.production()
     waiting = Backlog(len(production) + _waiting(project, unseen), len(production))
     _check_sides(production, training, waiting)
-
-    def side(seqs: Ints) -> Side:
-        return load_side(facts, seqs, unlike_of(facts, seqs, lambda: parts.embedder().unlike))
-
     evidence = Evidence(
-        side(production),
-        side(training),
+        load_side(facts, production, lambda: parts.embedder().unlike),
+        load_side(facts, training, lambda: parts.embedder().unlike),
         load_frame_boxes(facts, production),
         _class_ids(known, training, project.classes),
         project.classes,

@@ -54,7 +54,7 @@ def test_a_side_is_what_is_stored_of_its_frames(parts: FakeParts) -> None:
         vectors = dict(zip(*load_embeddings(session, made.embedder), strict=True))
         measured = load_measurements(session, made.measure)
     seqs = np.array([row.seq for row in rows])
-    side = load_side(open_facts(parts.project, made), seqs, np.zeros(len(seqs), np.bool_))
+    side = load_side(open_facts(parts.project, made), seqs, lambda: parts.embedder().unlike)
     assert side.seq.tolist() == [row.seq for row in rows]
     assert side.group.tolist() == [row.group_id for row in rows]
     np.testing.assert_array_equal(side.vectors[:], [vectors[row.seq] for row in rows])
@@ -189,7 +189,7 @@ def test_measurements_are_unknown_where_nobody_measured(facts: Facts) -> None:
     with write(facts.engine) as session:
         record_measurements(session, facts.made.measure, facts.seqs[5:], rows)
     own = np.array(facts.seqs[::-1])
-    side = load_side(facts.open(), own, np.zeros(len(own), np.bool_))
+    side = load_side(facts.open(), own, lambda: lambda vectors: np.zeros(len(vectors), np.bool_))
     assert list(side.measures) == ["a", "b"]
     known = np.isin(own, facts.seqs[5:])
     np.testing.assert_array_equal(side.measures["a"], np.where(known & (own % 2 == 0), own / 4, np.nan))
