@@ -15,9 +15,8 @@ measuring, both models, the database, near-duplicates. Its share of the bare spe
 {high:.2f}); by CPU seconds {cpu:.2f}. Other work ran on the same cores (load {load}), so shares of
 wall seconds scatter and CPU seconds say more.
 
-What does not hide, and why: decoding and measuring run in threads of their own while the models run, but both models already fill every
-core, so that work stands beside theirs instead of behind it. Decoding one frame takes {decode:.1f} ms of CPU, the models {bare:.1f}: with
-decoding alone the share by CPU seconds is at most {bound:.2f}. A GPU, or more cores than the models fill, hides it.
+What does not hide, and why: decoding and measuring run in threads of their own while the models run, but the first batch is decoded
+before there is anything to hide behind, and torch is given every core, so what runs beside the models takes from their time.
 """
 ALONE = "What each piece costs alone, one frame after another:\n"
 
@@ -28,8 +27,6 @@ def speed_section(speed: dict[str, Any] | None) -> str:
         return ""
     runs = speed["runs"]
     shares = sorted(run["share"] for run in runs)
-    decode = speed["alone"]["decode"]["cpu"]
-    bare = sorted(run["bare"]["cpu"] for run in runs)[len(runs) // 2] * 1000 / speed["frames"]
     intro = INTRO.format(
         frames=speed["frames"],
         width=speed["size"][0],
@@ -40,9 +37,6 @@ def speed_section(speed: dict[str, Any] | None) -> str:
         median=shares[len(shares) // 2],
         low=shares[0],
         high=shares[-1],
-        decode=decode,
-        bare=bare,
-        bound=bare / (bare + decode),
         cpu=sorted(run["share_cpu"] for run in runs)[len(runs) // 2],
         **{key: speed[key] for key in ("commit", "seed", "batch", "threads", "cores", "load")},
     )
