@@ -124,6 +124,12 @@ def batches(session: Session, status: BatchStatus | None = None) -> list[BatchRo
     return [_batch_row(row) for row in session.execute(statement)]
 
 
+def slices_of_batches(session: Session) -> set[int]:
+    """The gaps that any batch was chosen against, by the ids of their slices."""
+    gaps = [gap for batch in batches(session) for gap in batch.settings.get("gaps", [])]
+    return {gap["slice_id"] for gap in gaps if gap.get("slice_id") is not None}
+
+
 def tasks(
     session: Session,
     *,

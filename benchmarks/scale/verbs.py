@@ -26,7 +26,7 @@ from loop.insights.overview import overview, overview_lines
 from loop.project.project import open_project
 from loop.project.wiring import Parts, deployed_weights
 from loop.rounds import rounds
-from loop.rounds.freeze import ensure_analyzed, freeze_dataset
+from loop.rounds.freeze import ensure_analyzed, ensure_compared, freeze_dataset
 from loop.rounds.judge import check_held_out, held_out
 from loop.selection import select as selection
 from loop.web.app import build_app
@@ -86,7 +86,7 @@ def freeze(parts: Parts) -> int:
     row = rounds.reread(parts.project, rounds.start(parts))
     ensure_analyzed(parts, row, quiet, analyze=False)
     check_held_out(parts.project)
-    return freeze_dataset(parts.project, gaps(parts), row)
+    return freeze_dataset(parts.project, ensure_compared(parts, quiet), row)
 
 
 def look_up(parts: Parts) -> int:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import assert_never
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from connectors.errors import ModelError
 from connectors.ports import Progress, Purpose
@@ -14,28 +15,33 @@ from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.labels import LabelRow, labels
 from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
+from db.slice_members import members_of
+from db.slices import slices
 from db.states import Origin
+from db.tasks import slices_of_batches
 from loop.analysis.near_duplicates import leak_groups
-from loop.analysis.producers import backlog_of
-from loop.base.arrays import Ints
+from loop.analysis.producers import Producers, backlog_of, producers
 from loop.base.errors import PurposeError, Waiting
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, validate_export
 from loop.datasets.freeze import Manifest, freeze, summary
 from loop.datasets.imported import DatasetError
 from loop.datasets.units import Item, split_groups
-from loop.gaps import arrivals
-from loop.gaps.coverage_view import CoverageView
+from loop.gaps import arrivals, coverage_view
+from loop.gaps.shown import producer_of
+from loop.gaps.slices import are_recorded
 from loop.math.boxes.matching import with_class_ids
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
 
-def freeze_dataset(project: Project, view: CoverageView, row: RoundRow) -> int:
-    """Freezes, exports and checks the dataset of a round; the id of its version. Raises
-    DatasetError.
+def freeze_dataset(project: Project, made: Producers, row: RoundRow) -> int:
+    """Freezes, exports and checks the dataset of a round; the id of its version.
+
+    made: those by whose word a frame shows a condition.
+    Raises DatasetError.
     """
-    manifest = build_manifest(project, view, row)
+    manifest = build_manifest(project, made, row)
     out = project.datasets / manifest.sha256[:16]
     export_yolo(manifest, project.store, out)
     if problems := validate_export(out):
@@ -68,7 +74,17 @@ def ensure_analyzed(parts: Parts, row: RoundRow, progress: Progress, analyze: bo
         )
 
 
-def build_manifest(project: Project, view: CoverageView, row: RoundRow) -> Manifest:
+def ensure_compared(parts: Parts, progress: Progress) -> Producers:
+    """The current producers, by whose word it is stored which frames show which slices; where a
+    model has changed since, production is compared here and now. Raises ProjectError.
+    """
+    made = producers(parts)
+    if not are_recorded(parts.project, made):
+        coverage_view.build(parts, progress)
+    return made
+
+
+def build_manifest(project: Project, made: Producers, row: RoundRow) -> Manifest:
     """The manifest alone, nothing written. Raises DatasetError."""
     settings = project.settings
     with read(project.engine) as session:
@@ -78,8 +94,8 @@ def build_manifest(project: Project, view: CoverageView, row: RoundRow) -> Manif
         trained = [past.dataset_id for past in line if past.dataset_id is not None]
         seen = {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}
         parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
-    groups = leak_groups(project.engine, view.embedder, rows)
-    conditions = _conditions(view, np.array(sorted(known), dtype=np.int64))
+        conditions = _conditions(session, made, [frame.seq for frame in rows])
+    groups = leak_groups(project.engine, made.embedder, rows)
     items = [_item(frame, known[frame.seq], project.classes, groups, conditions, seen) for frame in rows]
     has_val = any(item.split in ("val", "test") and item.origin == Origin.IMPORTED for item in items)
     splits = split_groups(items, {"train": 1.0, "val": 0.0} if has_val else None, settings.seed)
@@ -141,10 +157,16 @@ def _purpose(label: LabelRow, imported: bool) -> Purpose:
             assert_never(purpose)
 
 
-def _conditions(view: CoverageView, labeled: Ints) -> dict[int, tuple[str, ...]]:
-    """The gaps that each labeled production frame belongs to, by the keys of their slices."""
+def _conditions(session: Session, made: Producers, labeled: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Of the gaps that batches were chosen against, those that each labeled frame shows, by the keys
+    of their slices.
+    """
+    gaps = {row.id: row for row in slices(session, ids=slices_of_batches(session))}
     found: dict[int, list[str]] = {}
-    for gap in view.gaps:
-        for seq in np.intersect1d(view.production.seq[gap.frames], labeled).tolist():
-            found.setdefault(seq, []).append(gap.key)
-    return {seq: tuple(names) for seq, names in found.items()}
+    for (producer, number), shown in members_of(session, np.array(labeled, dtype=np.int64)).items():
+        row = gaps.get(number)
+        if row is None or row.retired_at or producer != producer_of(row.kind, made):
+            continue
+        for seq in shown.frames.tolist():
+            found.setdefault(seq, []).append(row.key)
+    return {seq: tuple(keys) for seq, keys in found.items()}

@@ -310,11 +310,11 @@ def with_copies(labeled: FakeParts, tmp_path: Path) -> FakeParts:
 def test_no_near_duplicates_lie_on_both_sides_of_a_frozen_dataset(with_copies: FakeParts) -> None:
     started(with_copies)
     project = with_copies.project
-    view = coverage_view.build(with_copies, quiet)
+    made = freeze.ensure_compared(with_copies, quiet)
     with read(project.engine) as session:
-        manifest = freeze.build_manifest(project, view, all_rounds(session)[-1])
-        ids, vectors = load_embeddings(session, view.embedder, [entry.frame for entry in manifest.entries])
-        known, _, reach = clusters_of(session, view.embedder, ids.tolist())
+        manifest = freeze.build_manifest(project, made, all_rounds(session)[-1])
+        ids, vectors = load_embeddings(session, made.embedder, [entry.frame for entry in manifest.entries])
+        known, _, reach = clusters_of(session, made.embedder, ids.tolist())
     assert known.tolist() == ids.tolist()
     entry = {entry.frame: entry for entry in manifest.entries}
     trains = np.array([entry[seq].split == "train" for seq in ids.tolist()])

@@ -15,7 +15,6 @@ from db.states import ModelStatus, RoundStatus
 from loop.analysis.analyze import analyze
 from loop.base.errors import ProjectError
 from loop.cli.rounds import models_promote
-from loop.gaps import coverage_view
 from loop.project.weights import sync_deployed
 from loop.rounds import deploy, freeze, rounds
 from loop.rounds.deploy import find_model, promote, rollback
@@ -221,7 +220,7 @@ def test_lineage_goes_back_to_the_model_the_team_brought(labeled: FakeParts) -> 
         trained = {m.frame for m in dataset_members(session, 1) if m.split == "train"}
         left_out = trained - {m.frame for m in dataset_members(session, 2) if m.split == "train"}
     assert left_out
-    manifest = freeze.build_manifest(parts.project, coverage_view.build(parts, quiet), row)
+    manifest = freeze.build_manifest(parts.project, freeze.ensure_compared(parts, quiet), row)
     assert manifest.rounds == (2, 3)
     assert len(manifest.of("train")) == 4
 

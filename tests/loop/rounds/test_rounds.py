@@ -14,6 +14,7 @@ from db.engine import read, write
 from db.labels import labels, set_label
 from db.models import models
 from db.rounds import dataset, dataset_members, round_by_id
+from db.slices import retire_slice, slices
 from db.states import ModelStatus, Origin, Role, RoundStatus
 from db.tasks import tasks
 from loop.analysis.analyze import analyze
@@ -41,7 +42,9 @@ from tests.loop.judged import (
     BETTER,
     NOTHING_HELD_OUT,
     in_production,
+    label_all,
     production,
+    promoted_before,
     run,
     sha_of,
     started,
@@ -277,3 +280,49 @@ def test_evaluation_frames_count_by_how_likely_they_were_drawn(labeled: FakePart
     assert drawn == pytest.approx([1 / (chance[seq] or 0) for seq in own])
     assert min(drawn) > 1
     assert [w for w, own in zip(held.weights, imported, strict=True) if own] == [0.0 if enough else 1.0] * 8
+
+
+@pytest.fixture
+def answered(chosen: FakeParts) -> FakeParts:
+    """All is labeled since a batch was chosen against its gaps; a round is open."""
+    label_all(chosen.project)
+    return started(chosen)
+
+
+def conditions_of(parts: FakeParts) -> dict[int, tuple[str, ...]]:
+    """What the manifest of the open round says of its production frames."""
+    row = rounds.current(parts.project)
+    assert row is not None
+    manifest = freeze.build_manifest(parts.project, freeze.ensure_compared(parts, quiet), row)
+    return {entry.frame: entry.conditions for entry in manifest.entries if entry.origin == Origin.PRODUCTION}
+
+
+def test_a_labeled_frame_shows_the_gaps_its_batches_were_chosen_against(chosen: FakeParts) -> None:
+    view = coverage_view.build(chosen, quiet)
+    by_gap = {gap.key: set(view.production.seq[gap.frames].tolist()) for gap in view.gaps}
+    label_all(chosen.project)
+    found = conditions_of(started(chosen))
+    assert by_gap
+    assert any(found.values())
+    for seq, conditions in found.items():
+        assert set(conditions) == {key for key, inside in by_gap.items() if seq in inside}
+
+
+def test_freezing_compares_nothing_that_was_compared(answered: FakeParts) -> None:
+    with patch.object(coverage_view, "build", side_effect=AssertionError):
+        assert any(conditions_of(answered).values())
+    promoted_before(answered)
+    analyze(answered, quiet)
+    with patch.object(coverage_view, "build", wraps=coverage_view.build) as compared:
+        assert any(conditions_of(answered).values())
+    assert compared.call_count == 1
+
+
+def test_a_retired_slice_is_no_condition_of_a_dataset(answered: FakeParts) -> None:
+    found = conditions_of(answered)
+    key = min(key for conditions in found.values() for key in conditions)
+    with write(answered.project.engine) as session:
+        retire_slice(session, next(row.id for row in slices(session) if row.key == key))
+    assert conditions_of(answered) == {
+        seq: tuple(each for each in conditions if each != key) for seq, conditions in found.items()
+    }
