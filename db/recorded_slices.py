@@ -7,7 +7,7 @@ everything is read from the rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -63,23 +63,37 @@ def as_stored(session: Session, left: Recorded, frames: Ids, groups: Ids) -> Rec
 
     groups: of these frames.
     """
-    written = members_of(session, frames)
-    members = {
-        key: _joined(known, frames, written[key]) if key in written else known
-        for key, known in left.members.items()
-    }
+    members = _Joined(left.members, frames, members_of(session, frames))
     others, new = ~np.isin(left.counts.group, groups), load_counts(session, groups)
     counts = [np.concatenate([getattr(left.counts, name)[others], getattr(new, name)]) for name in COUNTS]
     return Recorded(left.frames, members, Counts(*counts))
 
 
-def _joined(known: Members, frames: Ids, written: Members) -> Members:
-    """Those that are known, and of these frames those that are written."""
-    new = Members(written.frames, written.strength.astype(known.strength.dtype))
-    if np.max(known.frames, initial=-1) < np.min(frames, initial=np.iinfo(np.int64).max):
-        return together(known, new)
-    others = ~np.isin(known.frames, frames)
-    return together(Members(known.frames[others], known.strength[others]), new)
+@dataclass(frozen=True, eq=False)
+class _Joined(Mapping[Key, Members]):
+    """Members that are known, and of these frames those that are written; joined when asked for,
+    since together they are more than memory should hold.
+    """
+
+    known: Mapping[Key, Members]
+    frames: Ids
+    written: Mapping[Key, Members]
+
+    def __getitem__(self, key: Key) -> Members:
+        known, new = self.known[key], self.written.get(key)
+        if new is None:
+            return known
+        new = Members(new.frames, new.strength.astype(known.strength.dtype))
+        if np.max(known.frames, initial=-1) < np.min(self.frames, initial=np.iinfo(np.int64).max):
+            return together(known, new)
+        others = ~np.isin(known.frames, self.frames)
+        return together(Members(known.frames[others], known.strength[others]), new)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self.known)
+
+    def __len__(self) -> int:
+        return len(self.known)
 
 
 def save_recorded(folder: Path, token: str, recorded: Recorded) -> None:

@@ -119,7 +119,7 @@ def record_members(
     add_members(session, producer, slice_id, Members(frames[~same], strength[~same]))
     kept = left & ~gone
     stays = Members(known.frames[kept], known.strength[kept])
-    return together(stays, Members(frames, np.where(same, was, strength)))
+    return together(stays, Members(frames, np.where(same, was, strength).astype(stays.strength.dtype)))
 
 
 def together(some: Members, others: Members) -> Members:

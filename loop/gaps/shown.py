@@ -11,7 +11,7 @@ from db.slice_members import Counts
 from db.slices import NewSlice
 from db.states import SliceKind
 from loop.analysis.producers import Producers
-from loop.base.arrays import Bools, Ints, Reals
+from loop.base.arrays import Bools, Ints, Reals, same
 from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.coverage.comparison import Comparison
 from loop.math.coverage.facets import UNKNOWN, Facet, slice_key
@@ -95,10 +95,11 @@ def shown_by(
     """
     definitions = _definitions(conditions)
     # Several limits of one measurement are several facets here, and one way of dividing frames there.
-    facets = {facet.key: _of_facet(facet, made) for facet in found.facets}
+    rows = np.arange(len(found))
+    facets = {facet.key: _of_facet(facet, rows, made) for facet in found.facets}
     options = [one for facet in found.facets for one in _of_options(facet, definitions, made)]
     asked = [OF_CLASSES, OF_REGIONS] if regions else [OF_CLASSES]
-    every = [_of_all(new, found, made) for new in asked]
+    every = [_of_all(new, rows, made) for new in asked]
     return [*facets.values(), *every, *options, *_of_classes(found, above, made), *_of_regions(regions, made)]
 
 
@@ -162,16 +163,16 @@ def _definitions(conditions: Conditions) -> dict[str, dict[str, object]]:
     return found
 
 
-def _of_facet(facet: Facet, made: Producers) -> Shown:
+def _of_facet(facet: Facet, every: Ints, made: Producers) -> Shown:
     known = facet.production != UNKNOWN
-    rows = np.flatnonzero(known)
+    rows = every if known.all() else np.flatnonzero(known)
     new = NewSlice(facet.key, SliceKind.FACET, facet.name)
-    return Shown(new, producer_of(SliceKind(facet.kind), made), rows, np.ones(len(rows)), known)
+    return Shown(new, producer_of(SliceKind(facet.kind), made), rows, same(1, len(rows)), known)
 
 
-def _of_all(facet: NewSlice, found: Described, made: Producers) -> Shown:
-    rows = np.arange(len(found))
-    return Shown(facet, made.detector, rows, np.ones(len(rows)), np.ones(len(rows), dtype=np.bool_))
+def _of_all(facet: NewSlice, every: Ints, made: Producers) -> Shown:
+    known = np.ones(len(every), dtype=np.bool_)
+    return Shown(facet, made.detector, every, same(1, len(every)), known)
 
 
 def _of_options(facet: Facet, definitions: dict[str, dict[str, object]], made: Producers) -> list[Shown]:

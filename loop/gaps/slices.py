@@ -72,9 +72,9 @@ def record(project: Project, found: Comparison, conditions: Conditions, made: Pr
         ids = define_slices(session, [one.slice for one in shown])
         if token == state:
             return ids
+        counts = counts_of(described, shown, ids)
         before = _before(session, _left(project, token, made), found)
         stored = _record_members(session, found, shown, ids, before)
-        counts = counts_of(described, shown, ids)
         record_counts(session, counts, before.counts if before else None)
         set_fact(session, RECORDED, state)
     save_recorded(_folder(project), state, Recorded(found.production.seq, stored, counts))

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from loop.base.arrays import Ints, Reals
+from loop.base.arrays import Codes, Reals, same
 from loop.math.coverage.frame_arrays import Named
 from loop.math.coverage.prompts import Assignment
 from loop.settings.conditions import ENOUGH_FRAMES, Bin, PromptGroup
@@ -23,7 +23,7 @@ UNKNOWN = -2
 
 @dataclass(frozen=True, eq=False)
 class Facet:
-    """production: (N,) and training: (M,) int64 index of `options`, -1 none of them, -2 unknown.
+    """production: (N,) and training: (M,) int32 index of `options`, -1 none of them, -2 unknown.
 
     strength: (N,) float64, how clearly a production frame shows its option; examples are ordered by
     it.
@@ -34,8 +34,8 @@ class Facet:
     name: str
     kind: Kind
     options: tuple[str, ...]
-    production: Ints
-    training: Ints
+    production: Codes
+    training: Codes
     strength: Reals
     id: str = ""
     option_ids: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ def metadata_facet(
     row = {option: index for index, option in enumerate(options)}
     codes = _codes(production, row), _codes(training, row)
     own = tuple((ids or {}).get(option, option) for option in options)
-    return Facet(name, "metadata", options, *codes, np.ones(len(production.code)), option_ids=own)
+    return Facet(name, "metadata", options, *codes, same(1, len(production.code)), option_ids=own)
 
 
 def by_daypart(hours: Reals, dayparts: Sequence[tuple[str, float, float]]) -> Named:
@@ -91,8 +91,8 @@ def prompt_facet(group: PromptGroup, production: Assignment, training: Assignmen
         group.name,
         "prompt",
         group.options,
-        production.option,
-        training.option,
+        production.option.astype(np.int32),
+        training.option.astype(np.int32),
         strength,
         own,
         tuple(options),
@@ -145,16 +145,16 @@ def _limits(bin_: Bin, training: Reals, camera: Named) -> _Limits:
     return _Limits(float(np.nanquantile(training, bin_.quantile)), own)
 
 
-def _beyond(bin_: Bin, values: Reals, camera: Named, limits: _Limits) -> tuple[Ints, Reals]:
+def _beyond(bin_: Bin, values: Reals, camera: Named, limits: _Limits) -> tuple[Codes, Reals]:
     by_name = [limits.own.get(name, limits.overall) for name in camera.names]
     limit = np.array(by_name, dtype=np.float64)[camera.code]
     margin = limit - values if bin_.side == "below" else values - limit
     unknown = np.isnan(margin)
-    code = np.where(unknown, UNKNOWN, np.where(margin > 0, 0, NONE)).astype(np.int64)
+    code = np.where(unknown, UNKNOWN, np.where(margin > 0, 0, NONE)).astype(np.int32)
     return code, np.where(unknown, 0.0, margin)
 
 
-def _codes(named: Named, row: Mapping[str, int]) -> Ints:
-    by_name = np.array([row.get(name, NONE) if name else UNKNOWN for name in named.names], dtype=np.int64)
-    codes: Ints = by_name[named.code]
+def _codes(named: Named, row: Mapping[str, int]) -> Codes:
+    by_name = np.array([row.get(name, NONE) if name else UNKNOWN for name in named.names], dtype=np.int32)
+    codes: Codes = by_name[named.code]
     return codes
