@@ -24,8 +24,8 @@ def test_both_ways_see_the_same_frames(tmp_path: Path) -> None:
         FreeDetector(boxes_of(world, SEED)),
         2,
     )
-    # warm-up, two runs of both ways, each piece alone and the vectors kept for it
-    assert embedder.seen == 12 * (1 + 2 * 2 + 2)
+    # warm-up, two runs of both ways in both orders, each piece alone and the vectors kept for it
+    assert embedder.seen == 12 * (1 + 2 * 4 + 2)
     assert [run["share"] for run in found["runs"]] == [
         pytest.approx(run["bare"]["wall"] / run["analysis"]["wall"], abs=1e-4) for run in found["runs"]
     ]
