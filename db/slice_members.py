@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db.sql import DIRECT, Change, in_chunks, in_parts, table_of, upsert
+from db.states import SliceKind
 from db.tables import Frame, Slice, SliceCount, SliceMember
 
 Ids = NDArray[np.int64]
@@ -145,9 +146,13 @@ def add_members(session: Session, producer: int, slice_id: int, new: Members) ->
         upsert(session, SliceMember, [own | {"frame": seq, "strength": value} for seq, value in values])
 
 
-def any_members(session: Session, frames: Ids) -> Ids:
-    """Those of these frames that show any slice."""
-    statement = select(SliceMember.frame).distinct()
+def any_members(session: Session, producers: Iterable[int], frames: Ids) -> Ids:
+    """Those of these frames that show any slice by these producers, regions aside: a region keeps
+    the frames that a comparison did not see.
+    """
+    statement = select(SliceMember.frame).join(Slice, Slice.id == SliceMember.slice_id).distinct()
+    shown = SliceMember.producer.in_(list(producers)), Slice.kind != SliceKind.REGION
+    statement = statement.where(*shown)
     parts = in_parts(statement, SliceMember.frame, frames.tolist())
     return np.array([seq for part in parts for seq in session.execute(part).scalars()], np.int64)
 

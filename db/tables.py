@@ -402,6 +402,9 @@ class LabelTask(Base):
     slice_id: Mapped[int | None] = mapped_column(
         ForeignKey("slices.id"), index=True
     )  # what it was chosen to show
+    shows: Mapped[list[Any]] = mapped_column(
+        default=list, server_default="[]"
+    )  # ids of the slices that were gaps then and that the frame shows
     inclusion_probability: Mapped[float | None] = mapped_column(Float)  # of frames that chance drew
     detector: Mapped[int | None] = mapped_column(ForeignKey("producers.id"))  # whose boxes were drawn
     external_project: Mapped[int | None]

@@ -30,6 +30,7 @@ class NewTask:
 
     component: the part of the strategy that chose it.
     slice_id: what it was chosen to show, None for nothing of a name.
+    shows: slices of all gaps, when it was chosen, that its frame shows.
     rank: 0 = most valuable of its batch.
     priority: 0..1.
     detector: the producer whose boxes are drawn.
@@ -45,6 +46,7 @@ class NewTask:
     slice_id: int | None = None
     inclusion_probability: float | None = None
     detector: int | None = None
+    shows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class TaskRow:
     reason: str
     component: str
     slice_id: int | None
+    shows: tuple[int, ...]
     inclusion_probability: float | None
     detector: int | None
     external_project: int | None
@@ -124,10 +127,16 @@ def batches(session: Session, status: BatchStatus | None = None) -> list[BatchRo
     return [_batch_row(row) for row in session.execute(statement)]
 
 
-def slices_of_batches(session: Session) -> set[int]:
-    """The gaps that any batch was chosen against, by the ids of their slices."""
-    gaps = [gap for batch in batches(session) for gap in batch.settings.get("gaps", [])]
-    return {gap["slice_id"] for gap in gaps if gap.get("slice_id") is not None}
+def gaps_shown(session: Session, frames: Iterable[int]) -> dict[int, set[int]]:
+    """Of these frames that were chosen, the slices that were gaps then and that they show, by
+    frame.
+    """
+    found: dict[int, set[int]] = {}
+    statement = select(LabelTask.frame, LabelTask.shows).order_by(LabelTask.id)
+    for part in in_parts(statement, LabelTask.frame, frames):
+        for frame, shown in session.execute(part):
+            found.setdefault(frame, set()).update(shown)
+    return found
 
 
 def tasks(
@@ -231,4 +240,5 @@ def _batch_row(row: Any) -> BatchRow:
 
 
 def _task_row(row: Any) -> TaskRow:
-    return TaskRow(**{**row._mapping, "status": TaskStatus(row.status), "purpose": Purpose(row.purpose)})
+    found = {"status": TaskStatus(row.status), "purpose": Purpose(row.purpose), "shows": tuple(row.shows)}
+    return TaskRow(**{**row._mapping, **found})

@@ -22,7 +22,8 @@ from benchmarks.scale.project import make
 
 WAVE = 1000
 COMMAND = (sys.executable, "-P", "-m", "loop.cli")
-RUNS = 5
+RUNS, WAVES = 5, 3
+"""How often what is short is measured: the least counts."""
 WITHOUT_MODELS = ("--help", "status", "models list", "round show")
 """Commands that need no model."""
 
@@ -59,11 +60,8 @@ def commands(folder: Path, asked: Asked, meter: Meter) -> None:
     """Whole processes, with all that they import; of several runs the one that took the least."""
     for command in WITHOUT_MODELS:
         where = [] if command == "--help" else ["--project", str(folder)]
-        name, runs = f"command {command}", []
         for _ in range(RUNS):
-            meter.of_command(name, [*COMMAND, *command.split(), *where])
-            runs.append(meter.costs[name])
-        meter.costs[name] = min(runs, key=lambda cost: cost["cpu"])
+            meter.of_command(f"command {command}", [*COMMAND, *command.split(), *where])
 
 
 def pages(folder: Path, asked: Asked, meter: Meter) -> None:
@@ -104,19 +102,22 @@ def round_(folder: Path, asked: Asked, meter: Meter) -> None:
 
 
 def analyze(folder: Path, asked: Asked, meter: Meter) -> None:
-    """First with nothing new, as the service asks every few seconds; then frames that came in. What
-    a comparison costs then, after new labels, and where nothing is kept of those before.
+    """First with nothing new, as the service asks every few seconds; then frames that came in, and
+    what a comparison costs then, the least of several times. What one costs after new labels, and
+    where nothing is kept of those before.
     """
-    parts = late.opened(folder, asked.frames)
+    parts = late.opened(folder, WAVES * asked.frames)
     verbs.gaps(parts)
     verbs.analyze(parts)
     with meter.of("analyze, nothing new"):
         verbs.analyze(parts)
-    late.add_rows(parts.project, late.pictures_of(asked.frames))
-    with meter.of("analyze, new frames"):
-        meter.facts["analyzed"] = verbs.analyze(parts)
-    with meter.of("gaps, new frames"):
-        verbs.gaps(parts)
+    pictures = late.pictures_of(WAVES * asked.frames)
+    for wave in range(WAVES):
+        late.add_rows(parts.project, pictures[wave * asked.frames : (wave + 1) * asked.frames])
+        with meter.least_of("analyze, new frames"):
+            meter.facts["analyzed"] = verbs.analyze(parts)
+        with meter.least_of("gaps, new frames"):
+            verbs.gaps(parts)
     meter.facts["labeled"] = late.label(parts.project, asked.frames, asked.labels)
     with meter.of("gaps, new labels"):
         verbs.gaps(parts)
@@ -130,12 +131,13 @@ def service(folder: Path, asked: Asked, meter: Meter) -> None:
     """Memory while frames come in and are analyzed, wave by wave in one process. The first numbers
     are those of `analyze`.
     """
-    total = asked.frames + asked.incoming
+    first = WAVES * asked.frames
+    total = first + asked.incoming
     parts = late.opened(folder, total)
     verbs.ingest(parts)
     after = [round(memory_mb("VmRSS"), 1)]
     with meter.of("frames come in"):
-        for start in range(asked.frames, total, WAVE):
+        for start in range(first, total, WAVE):
             numbers = range(start, min(start + WAVE, total))
             late.drop_files(parts.project, total, numbers)
             came, seen = verbs.ingest(parts), verbs.analyze(parts)

@@ -40,11 +40,19 @@ class Meter:
             "load": round(os.getloadavg()[0], 1),
         }
 
+    @contextmanager
+    def least_of(self, name: str) -> Iterator[None]:
+        """As `of`; of several times the one that took the least CPU stays, with the highest peak."""
+        before = self.costs.get(name)
+        with self.of(name):
+            yield
+        self._keep_least(name, before)
+
     def of_command(self, name: str, command: Sequence[str]) -> None:
-        """Measures a command, whose output is thrown away. Raises CalledProcessError where it
-        fails.
+        """Measures a command as `least_of` does; its output is thrown away. Raises CalledProcessError
+        where it fails.
         """
-        peak = 0.0
+        peak, before = 0.0, self.costs.get(name)
         with self.of(name):
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             while process.poll() is None:
@@ -53,6 +61,12 @@ class Meter:
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command)
         self.costs[name]["peak_mb"] = round(peak, 1)
+        self._keep_least(name, before)
+
+    def _keep_least(self, name: str, before: dict[str, float] | None) -> None:
+        if before is not None:
+            least = min(before, self.costs[name], key=lambda cost: cost["cpu"])
+            self.costs[name] = least | {"peak_mb": max(before["peak_mb"], self.costs[name]["peak_mb"])}
 
 
 def cpu_seconds() -> float:

@@ -26,7 +26,7 @@ from loop.insights.overview import overview, overview_lines
 from loop.project.project import open_project
 from loop.project.wiring import Parts, deployed_weights
 from loop.rounds import rounds
-from loop.rounds.freeze import ensure_analyzed, ensure_compared, freeze_dataset
+from loop.rounds.freeze import ensure_analyzed, freeze_dataset
 from loop.rounds.judge import check_held_out, held_out
 from loop.selection import select as selection
 from loop.web.app import build_app
@@ -80,13 +80,13 @@ def select(parts: Parts, budget: int) -> list[str]:
 
 
 def freeze(parts: Parts) -> int:
-    """All that a round does before it trains: opens, looks at the backlog, compares, freezes and
-    exports; the dataset's id.
+    """All that a round does before it trains: opens, looks at the backlog, freezes, exports; the id of
+    its dataset.
     """
     row = rounds.reread(parts.project, rounds.start(parts))
     ensure_analyzed(parts, row, quiet, analyze=False)
     check_held_out(parts.project)
-    return freeze_dataset(parts.project, ensure_compared(parts, quiet), row)
+    return freeze_dataset(parts.project, producers(parts).embedder, row)
 
 
 def look_up(parts: Parts) -> int:

@@ -94,7 +94,7 @@ def add(project: Project, came_in: Described, conditions: Conditions, made: Prod
     with write(project.engine) as session:
         token = _last_recorded(session)
         left = _left(project, token, made)
-        counted = np.isin(came_in.seq, any_members(session, came_in.seq))
+        counted = np.isin(came_in.seq, any_members(session, _producers(made), came_in.seq))
         if left is not None:
             counted |= np.isin(came_in.seq, left.frames)
         new = came_in.take(np.flatnonzero(~counted))
@@ -202,6 +202,10 @@ def _state(found: Comparison, made: Producers, shown: Sequence[Shown]) -> str:
 
 def _is_of(token: str, made: Producers) -> bool:
     return token.startswith(f"{_of(made)} ")
+
+
+def _producers(made: Producers) -> tuple[int, int, int]:
+    return made.embedder, made.detector, made.measure
 
 
 def _of(made: Producers) -> str:

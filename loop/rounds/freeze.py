@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import assert_never
 
-import numpy as np
 from sqlalchemy.orm import Session
 
 from connectors.errors import ModelError
@@ -15,33 +14,30 @@ from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.labels import LabelRow, labels
 from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
-from db.slice_members import members_of
 from db.slices import slices
 from db.states import Origin
-from db.tasks import slices_of_batches
+from db.tasks import gaps_shown
 from loop.analysis.near_duplicates import leak_groups
-from loop.analysis.producers import Producers, backlog_of, producers
+from loop.analysis.producers import backlog_of
 from loop.base.errors import PurposeError, Waiting
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, validate_export
 from loop.datasets.freeze import Manifest, freeze, summary
 from loop.datasets.imported import DatasetError
 from loop.datasets.units import Item, split_groups
-from loop.gaps import arrivals, coverage_view
-from loop.gaps.shown import producer_of
-from loop.gaps.slices import are_recorded
+from loop.gaps import arrivals
 from loop.math.boxes.matching import with_class_ids
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
 
-def freeze_dataset(project: Project, made: Producers, row: RoundRow) -> int:
+def freeze_dataset(project: Project, embedder: int, row: RoundRow) -> int:
     """Freezes, exports and checks the dataset of a round; the id of its version.
 
-    made: those by whose word a frame shows a condition.
+    embedder: the producer by whose vectors near-duplicates are told.
     Raises DatasetError.
     """
-    manifest = build_manifest(project, made, row)
+    manifest = build_manifest(project, embedder, row)
     out = project.datasets / manifest.sha256[:16]
     export_yolo(manifest, project.store, out)
     if problems := validate_export(out):
@@ -74,17 +70,7 @@ def ensure_analyzed(parts: Parts, row: RoundRow, progress: Progress, analyze: bo
         )
 
 
-def ensure_compared(parts: Parts, progress: Progress) -> Producers:
-    """The current producers, by whose word it is stored which frames show which slices; where a
-    model has changed since, production is compared here and now. Raises ProjectError.
-    """
-    made = producers(parts)
-    if not are_recorded(parts.project, made):
-        coverage_view.build(parts, progress)
-    return made
-
-
-def build_manifest(project: Project, made: Producers, row: RoundRow) -> Manifest:
+def build_manifest(project: Project, embedder: int, row: RoundRow) -> Manifest:
     """The manifest alone, nothing written. Raises DatasetError."""
     settings = project.settings
     with read(project.engine) as session:
@@ -94,8 +80,8 @@ def build_manifest(project: Project, made: Producers, row: RoundRow) -> Manifest
         trained = [past.dataset_id for past in line if past.dataset_id is not None]
         seen = {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}
         parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
-        conditions = _conditions(session, made, [frame.seq for frame in rows])
-    groups = leak_groups(project.engine, made.embedder, rows)
+        conditions = _conditions(session, [frame.seq for frame in rows])
+    groups = leak_groups(project.engine, embedder, rows)
     items = [_item(frame, known[frame.seq], project.classes, groups, conditions, seen) for frame in rows]
     has_val = any(item.split in ("val", "test") and item.origin == Origin.IMPORTED for item in items)
     splits = split_groups(items, {"train": 1.0, "val": 0.0} if has_val else None, settings.seed)
@@ -157,16 +143,15 @@ def _purpose(label: LabelRow, imported: bool) -> Purpose:
             assert_never(purpose)
 
 
-def _conditions(session: Session, made: Producers, labeled: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """Of the gaps that batches were chosen against, those that each labeled frame shows, by the keys
-    of their slices.
+def _conditions(session: Session, labeled: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """The gaps that each labeled frame showed when it was chosen, by the keys of their slices.
+
+    What was seen then stays: however often production is compared meanwhile, the same labels give
+    the same dataset.
     """
-    gaps = {row.id: row for row in slices(session, ids=slices_of_batches(session))}
-    found: dict[int, list[str]] = {}
-    for (producer, number), shown in members_of(session, np.array(labeled, dtype=np.int64)).items():
-        row = gaps.get(number)
-        if row is None or row.retired_at or producer != producer_of(row.kind, made):
-            continue
-        for seq in shown.frames.tolist():
-            found.setdefault(seq, []).append(row.key)
-    return {seq: tuple(keys) for seq, keys in found.items()}
+    shown = gaps_shown(session, labeled)
+    keys = {row.id: row.key for row in slices(session) if not row.retired_at}
+    return {
+        frame: tuple(sorted(keys[number] for number in numbers if number in keys))
+        for frame, numbers in shown.items()
+    }

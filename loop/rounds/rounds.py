@@ -32,12 +32,15 @@ from db.rounds import (
     update_progress,
 )
 from db.states import OPEN_ROUNDS, ModelStatus, RoundStatus
+from loop.analysis.producers import producers
 from loop.base.errors import LoopError, ProjectError, RoundError
 from loop.base.lease import exclusive
+from loop.gaps import coverage_view
+from loop.gaps.slices import are_recorded
 from loop.project.project import Project
 from loop.project.weights import check_weights, sync_deployed
 from loop.project.wiring import Parts, check_device, deployed_weights
-from loop.rounds.freeze import ensure_analyzed, ensure_compared, freeze_dataset
+from loop.rounds.freeze import ensure_analyzed, freeze_dataset
 from loop.rounds.judge import check_held_out, judge_candidate
 
 log = logging.getLogger(__name__)
@@ -245,8 +248,8 @@ def _after_death(project: Project, row: RoundRow, error: TrainingKilled) -> Next
 
 def _freeze(parts: Parts, row: RoundRow, progress: Progress) -> Next:
     check_held_out(parts.project)
-    made = ensure_compared(parts, progress)
-    return Next(RoundStatus.TRAINING, {"dataset_id": freeze_dataset(parts.project, made, row)})
+    frozen = freeze_dataset(parts.project, producers(parts).embedder, row)
+    return Next(RoundStatus.TRAINING, {"dataset_id": frozen})
 
 
 def _train(parts: Parts, row: RoundRow, progress: Progress) -> Next:
@@ -294,9 +297,12 @@ def _judge(parts: Parts, row: RoundRow, progress: Progress) -> Next:
     project = parts.project
     with read(project.engine) as session:
         base, candidate = model(session, row.base_model_id), model(session, _set(row.candidate_id))
+    made = producers(parts)
+    if not are_recorded(project, made):
+        coverage_view.build(parts, progress)
     verdict = judge_candidate(
         project,
-        ensure_compared(parts, progress),
+        made,
         parts.detector_of(project.root / base.path),
         parts.detector_of(project.root / candidate.path),
         row,

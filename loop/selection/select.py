@@ -337,12 +337,21 @@ def _keep(project: Project, view: CoverageView, request: Request, report: Select
             request.budget,
             {CONSIDERED: len(view.production), "gaps": gaps},
         )
-        add_tasks(session, batch, [_task(item, batch, view.detector) for item in report.chosen])
+        add_tasks(session, batch, _tasks(view, report.chosen, batch))
         queue_batch(session, batch)
     return batch
 
 
-def _task(item: Chosen, batch: int, detector: int) -> NewTask:
+def _tasks(view: CoverageView, chosen: Sequence[Chosen], batch: int) -> list[NewTask]:
+    frames = np.array([item.frame for item in chosen], dtype=np.int64)
+    shown: dict[int, list[int]] = {}
+    for gap in view.gaps:
+        for frame in np.intersect1d(view.production.seq[gap.frames], frames).tolist():
+            shown.setdefault(frame, []).append(view.slice_ids[gap.key])
+    return [_task(item, batch, view.detector, tuple(sorted(shown.get(item.frame, ())))) for item in chosen]
+
+
+def _task(item: Chosen, batch: int, detector: int, shows: tuple[int, ...]) -> NewTask:
     return NewTask(
         frame=item.frame,
         purpose=item.purpose,
@@ -354,4 +363,5 @@ def _task(item: Chosen, batch: int, detector: int) -> NewTask:
         slice_id=item.slice_id,
         inclusion_probability=item.probability,
         detector=detector,
+        shows=shows,
     )

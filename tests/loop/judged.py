@@ -5,7 +5,7 @@ but the training is real.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from connectors.ports import Box
@@ -41,10 +41,13 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-def label_all(project: Project) -> None:
-    """What a person would have answered: the truth, for the purpose of each frame's group."""
+def label_all(project: Project, only: Collection[int] | None = None) -> None:
+    """What a person would have answered: the truth, for the purpose of each frame's group.
+
+    only: these frames, all of production when None.
+    """
     with write(project.engine) as session:
-        for row in frames(session, origin=Origin.PRODUCTION):
+        for row in frames(session, seqs=only, origin=Origin.PRODUCTION):
             number = int(Path(row.source_key).stem.split("-")[-1])
             boxes = [Box(CLASSES[class_of(number)], box_of(number))]
             purpose = "evaluation" if row.role == Role.EVALUATION else "train"

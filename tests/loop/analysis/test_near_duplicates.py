@@ -27,6 +27,7 @@ from db.states import Origin, Role
 from db.tables import CameraLeaders, CameraThreshold
 from loop.analysis import near_duplicates
 from loop.analysis.near_duplicates import clusters_of_side, leak_groups, stored_clusters, update
+from loop.analysis.producers import producers
 from loop.gaps import coverage_view
 from loop.rounds import freeze
 from tests.fakes import FakeParts, quiet
@@ -310,11 +311,11 @@ def with_copies(labeled: FakeParts, tmp_path: Path) -> FakeParts:
 def test_no_near_duplicates_lie_on_both_sides_of_a_frozen_dataset(with_copies: FakeParts) -> None:
     started(with_copies)
     project = with_copies.project
-    made = freeze.ensure_compared(with_copies, quiet)
+    embedder = producers(with_copies).embedder
     with read(project.engine) as session:
-        manifest = freeze.build_manifest(project, made, all_rounds(session)[-1])
-        ids, vectors = load_embeddings(session, made.embedder, [entry.frame for entry in manifest.entries])
-        known, _, reach = clusters_of(session, made.embedder, ids.tolist())
+        manifest = freeze.build_manifest(project, embedder, all_rounds(session)[-1])
+        ids, vectors = load_embeddings(session, embedder, [entry.frame for entry in manifest.entries])
+        known, _, reach = clusters_of(session, embedder, ids.tolist())
     assert known.tolist() == ids.tolist()
     entry = {entry.frame: entry for entry in manifest.entries}
     trains = np.array([entry[seq].split == "train" for seq in ids.tolist()])

@@ -16,6 +16,7 @@ from loop.gaps import coverage_view
 from loop.gaps.arrivals import analyze
 from loop.ingest.ingest import ingest
 from tests.fakes import FakeParts, picture, quiet, write_frames
+from tests.loop.judged import Killed, promoted_before
 
 Found = tuple[dict[tuple[int, int], tuple[int, int]], dict[int, set[int]]]
 
@@ -100,3 +101,19 @@ def test_the_models_of_another_day_count_nothing(compared: FakeParts, folder: Pa
     counted, _ = recorded(compared)
     assert sum(known for known, _ in counted.values()) > sum(known for known, _ in before[0].values())
     assert np.array_equal(sorted(counted), sorted(recorded(compared)[0]))
+
+
+def test_frames_that_a_comparison_by_new_models_did_not_see_are_counted_later(compared: FakeParts) -> None:
+    def killed_halfway(done: int, total: int, what: str) -> None:
+        if what == "frames" and done > total / 2:
+            raise Killed
+
+    promoted_before(compared)
+    with pytest.raises(Killed):
+        analyze(compared, killed_halfway)
+    seen = coverage_view.build(compared, quiet)
+    assert 0 < len(seen.production) < 42
+    analyze(compared, quiet)
+    added = recorded(compared)
+    assert len(coverage_view.build(compared, quiet).production) == 42
+    assert recorded(compared) == added

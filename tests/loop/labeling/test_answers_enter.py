@@ -14,9 +14,10 @@ from db.labels import LabelRow, labels
 from db.rounds import open_round
 from db.states import TaskStatus
 from db.tasks import TaskRow, tasks
+from loop.analysis.producers import producers
 from loop.labeling.push import label_tasks
 from loop.rounds import freeze, rounds
-from tests.fakes import CLASSES, FakeParts, quiet
+from tests.fakes import CLASSES, FakeParts
 from tests.loop.desk import pull
 from tests.studio import Person, Studio, drawn
 
@@ -120,6 +121,6 @@ def frozen(parts: FakeParts) -> dict[int, list[tuple[float, ...]]]:
         row = open_round(session)
         asked = {task.frame for task in tasks(session)}
     assert row is not None
-    manifest = freeze.build_manifest(parts.project, freeze.ensure_compared(parts, quiet), row)
+    manifest = freeze.build_manifest(parts.project, producers(parts).embedder, row)
     assert not [dropped for dropped in manifest.dropped if dropped[0] in asked]
     return {entry.frame: list(entry.boxes) for entry in manifest.entries if entry.frame in asked}

@@ -20,9 +20,10 @@ from db.labels import LabelRow, answers, labels
 from db.rounds import dataset_members, open_round
 from db.states import BatchStatus, TaskStatus
 from db.tasks import batches, engaged_frames, tasks
+from loop.analysis.producers import producers
 from loop.labeling import pull as pulling
 from loop.rounds import freeze, rounds
-from tests.fakes import FakeLabelStudio, FakeParts, quiet
+from tests.fakes import FakeLabelStudio, FakeParts
 from tests.loop.desk import HAT, a_key, label_of, pull, row
 from tests.studio import Person, Studio
 
@@ -248,13 +249,13 @@ def test_a_frozen_dataset_stays_and_the_next_one_is_without_the_frame(pushed: Fa
     with read(project.engine) as session:
         opened = open_round(session)
     assert opened is not None
-    dataset = freeze.freeze_dataset(project, freeze.ensure_compared(pushed, quiet), opened)
+    dataset = freeze.freeze_dataset(project, producers(pushed).embedder, opened)
     frozen = members(pushed, dataset), contents(project.datasets)
     assert frame in frozen[0]
     pushed.server.delete_answer(pushed.server.of(key).answers[0])
     assert pull(pushed).revoked == 1
     assert (members(pushed, dataset), contents(project.datasets)) == frozen
-    manifest = freeze.build_manifest(project, freeze.ensure_compared(pushed, quiet), opened)
+    manifest = freeze.build_manifest(project, producers(pushed).embedder, opened)
     assert {entry.frame for entry in manifest.entries} == set(frozen[0]) - {frame}
 
 

@@ -85,6 +85,7 @@ def test_what_was_named_is_led_to_slices(upgraded: FakeParts) -> None:
     with read(upgraded.project.engine) as session:
         known = {row.key: row for row in slices(session)}
         chosen = {(task.batch_id, task.slice_id) for task in tasks(session) if task.slice_id}
+        assert all(task.shows == ((task.slice_id,) if task.slice_id else ()) for task in tasks(session))
         of_batches = {batch.id: batch.settings["gaps"] for batch in batches(session)}
         (judged,) = rounds(session)
     assert {key: row.kind for key, row in known.items()} == {

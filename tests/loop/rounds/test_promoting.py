@@ -13,6 +13,7 @@ from db.models import models, move_model
 from db.rounds import dataset_members, open_round
 from db.states import ModelStatus, RoundStatus
 from loop.analysis.analyze import analyze
+from loop.analysis.producers import producers
 from loop.base.errors import ProjectError
 from loop.cli.rounds import models_promote
 from loop.project.weights import sync_deployed
@@ -220,7 +221,7 @@ def test_lineage_goes_back_to_the_model_the_team_brought(labeled: FakeParts) -> 
         trained = {m.frame for m in dataset_members(session, 1) if m.split == "train"}
         left_out = trained - {m.frame for m in dataset_members(session, 2) if m.split == "train"}
     assert left_out
-    manifest = freeze.build_manifest(parts.project, freeze.ensure_compared(parts, quiet), row)
+    manifest = freeze.build_manifest(parts.project, producers(parts).embedder, row)
     assert manifest.rounds == (2, 3)
     assert len(manifest.of("train")) == 4
 

@@ -18,10 +18,11 @@ from db.slices import retire_slice, slices
 from db.states import ModelStatus, Origin, Role, RoundStatus
 from db.tasks import tasks
 from loop.analysis.analyze import analyze
+from loop.analysis.producers import producers
 from loop.base.errors import RoundError
 from loop.datasets.export import export_yolo
 from loop.datasets.freeze import Manifest
-from loop.gaps import coverage_view
+from loop.gaps import arrivals, coverage_view
 from loop.ingest.ingest import ingest
 from loop.labeling.pull import pull
 from loop.labeling.push import push
@@ -282,47 +283,60 @@ def test_evaluation_frames_count_by_how_likely_they_were_drawn(labeled: FakePart
     assert [w for w, own in zip(held.weights, imported, strict=True) if own] == [0.0 if enough else 1.0] * 8
 
 
-@pytest.fixture
-def answered(chosen: FakeParts) -> FakeParts:
-    """All is labeled since a batch was chosen against its gaps; a round is open."""
-    label_all(chosen.project)
-    return started(chosen)
-
-
 def conditions_of(parts: FakeParts) -> dict[int, tuple[str, ...]]:
     """What the manifest of the open round says of its production frames."""
+    entries = frozen(parts).entries
+    return {entry.frame: entry.conditions for entry in entries if entry.origin == Origin.PRODUCTION}
+
+
+def frozen(parts: FakeParts) -> Manifest:
     row = rounds.current(parts.project)
     assert row is not None
-    manifest = freeze.build_manifest(parts.project, freeze.ensure_compared(parts, quiet), row)
-    return {entry.frame: entry.conditions for entry in manifest.entries if entry.origin == Origin.PRODUCTION}
+    return freeze.build_manifest(parts.project, producers(parts).embedder, row)
 
 
-def test_a_labeled_frame_shows_the_gaps_its_batches_were_chosen_against(chosen: FakeParts) -> None:
-    view = coverage_view.build(chosen, quiet)
-    by_gap = {gap.key: set(view.production.seq[gap.frames].tolist()) for gap in view.gaps}
+def gaps_by_frame(parts: FakeParts, batch: int) -> dict[int, set[str]]:
+    """Of each frame of the batch, the gaps there are now that it shows."""
+    view = coverage_view.build(parts, quiet)
+    inside = {gap.key: set(view.production.seq[gap.frames].tolist()) for gap in view.gaps}
+    with read(parts.project.engine) as session:
+        chosen = [task.frame for task in tasks(session, batch=batch)]
+    return {frame: {key for key, own in inside.items() if frame in own} for frame in chosen}
+
+
+def test_a_labeled_frame_shows_the_gaps_that_it_showed_when_it_was_chosen(chosen: FakeParts) -> None:
+    first = gaps_by_frame(chosen, batch=1)
+    assert any(first.values())
+    label_all(chosen.project, only=first)
+    select(chosen, quiet, budget=6)
+    second = gaps_by_frame(chosen, batch=2)
     label_all(chosen.project)
-    found = conditions_of(started(chosen))
-    assert by_gap
-    assert any(found.values())
-    for seq, conditions in found.items():
-        assert set(conditions) == {key for key, inside in by_gap.items() if seq in inside}
+    started(chosen)
+    found = conditions_of(chosen)
+    for frame, conditions in found.items():
+        assert set(conditions) == first.get(frame, set()) | second.get(frame, set())
+    assert any(found[frame] for frame in first)
 
 
-def test_freezing_compares_nothing_that_was_compared(answered: FakeParts) -> None:
+def test_a_dataset_is_the_same_however_often_production_was_compared(chosen: FakeParts) -> None:
+    label_all(chosen.project)
+    started(chosen)
     with patch.object(coverage_view, "build", side_effect=AssertionError):
-        assert any(conditions_of(answered).values())
-    promoted_before(answered)
-    analyze(answered, quiet)
-    with patch.object(coverage_view, "build", wraps=coverage_view.build) as compared:
-        assert any(conditions_of(answered).values())
-    assert compared.call_count == 1
+        before = frozen(chosen).to_json()
+    coverage_view.build(chosen, quiet)
+    promoted_before(chosen)
+    arrivals.analyze(chosen, quiet)
+    coverage_view.build(chosen, quiet)
+    assert frozen(chosen).to_json() == before
 
 
-def test_a_retired_slice_is_no_condition_of_a_dataset(answered: FakeParts) -> None:
-    found = conditions_of(answered)
+def test_a_retired_slice_is_no_condition_of_a_dataset(chosen: FakeParts) -> None:
+    label_all(chosen.project)
+    started(chosen)
+    found = conditions_of(chosen)
     key = min(key for conditions in found.values() for key in conditions)
-    with write(answered.project.engine) as session:
+    with write(chosen.project.engine) as session:
         retire_slice(session, next(row.id for row in slices(session) if row.key == key))
-    assert conditions_of(answered) == {
+    assert conditions_of(chosen) == {
         seq: tuple(each for each in conditions if each != key) for seq, conditions in found.items()
     }
