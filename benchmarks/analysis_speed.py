@@ -1,14 +1,15 @@
 """How much of the speed of the bare models analysis keeps.
 
-    python -m benchmarks.analysis_speed [--frames 192] [--runs 5]
+    python -m benchmarks.analysis_speed [--frames 512] [--runs 5]
     python -m benchmarks.scale --report
 
 1080p JPEGs, CLIP's ViT-B-32 and YOLO11n at 640 px, both with random weights (some twenty boxes a
 frame), on the CPU. In turns: the same images, decoded and in memory, go through both models batch
 by batch and nothing else (`bare`); the same files are analyzed in a new project, by the command's
 own verb (`analysis`). A run is both, then both the other way round: what comes second is a tenth
-slower here, whichever it is. Six batches by default, since nothing hides the decoding of the first. Then each
-piece alone, one after another. Writes benchmarks/results/analysis_speed.json.
+slower here, whichever it is. Sixteen batches by default: nothing hides the decoding of the first,
+and what comes in overnight is many. Then each piece alone, one after another. Writes
+benchmarks/results/analysis_speed.json.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--frames", type=int, default=192)
+    parser.add_argument("--frames", type=int, default=512)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument(
         "--work", type=Path, help="where models and projects are made; a temporary folder when left out"

@@ -10,11 +10,9 @@ INTRO = """## Analysis beside its models alone
 
 `python -m benchmarks.analysis_speed`, code of {commit}: {frames} JPEGs of {width} x {height}, {clip} and {yolo} at 640 px with random weights (seed {seed}),
 batches of {batch}, {threads} torch threads on {cores} cores; {runs} runs in one process, each of both ways and then of both the other way
-round. *bare*: the decoded images
-go through both models and nothing else. *analysis*: the files are analyzed in a new project by the command's verb: reading, decoding,
-measuring, both models, the database, near-duplicates. Its share of the bare speed, median and range: **{median:.2f}** ({low:.2f} to
-{high:.2f}); by CPU seconds {cpu:.2f}. Other work ran on the same cores (load {load}), so shares of
-wall seconds scatter and CPU seconds say more.
+round. *bare*: the decoded images go through both models and nothing else. *analysis*: the files are analyzed in a new project by the
+command's verb: reading, decoding, measuring, both models, the database, near-duplicates. Its share of the bare speed, median and range:
+**{median:.2f}** ({low:.2f} to {high:.2f}); by CPU seconds {cpu:.2f}. The load was {load}, these runs included.
 
 What does not hide, and why: decoding and measuring run in threads of their own while the models run, but torch is given every core and
 keeps {used:.1f} of {cores} busy by itself. Of the {more:.1f} CPU ms that analysis adds to a frame, the rest of the cores cannot take all. The first
