@@ -61,6 +61,7 @@ def test_a_project_has_what_it_says(tiny: Path) -> None:
 
 def test_every_measure_end_to_end(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.scale.measures.WITHOUT_MODELS", ("--help",))
+    monkeypatch.setattr("benchmarks.scale.measures.RUNS", 2)
     copy = copy_of(tiny, tmp_path / "copy")
     found: dict[str, Any] = {
         name: measured(name, copy if measure.changes else tiny, ASKED) for name, measure in MEASURES.items()
@@ -78,7 +79,8 @@ def test_every_measure_end_to_end(tiny: Path, tmp_path: Path, monkeypatch: pytes
     assert len(found["service"]["facts"]["memory_mb"]) == 2
 
 
-def test_a_measure_runs_in_a_process_of_its_own_and_is_ended(tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_measure_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     file = tmp_path / "results" / "now.json"
     work = tmp_path / "work"
     add(file, work, 40, ["status"], ASKED, Limits(), again=False)
@@ -87,6 +89,9 @@ def test_a_measure_runs_in_a_process_of_its_own_and_is_ended(tiny: Path, tmp_pat
     assert cost is not None
     assert 0 < cost["cpu"] < 10
     assert result["sizes"]["40"]["made"]["production"] == 40
+
+
+def test_a_measure_is_ended_where_it_takes_too_much(tiny: Path) -> None:
     assert child("status", tiny, ASKED, Limits(gigabytes=0.001)) == {"ended": "over 0.001 GB"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from samplers import STRATEGIES, Pool, PoolError, Strategy
@@ -67,10 +67,16 @@ def pools(draw: st.DrawFn) -> Pool:
     )
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
 @given(pool=pools(), budget=st.integers(0, 20), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
-def test_contract(name: str, pool: Pool, budget: int, seed: int) -> None:
+@settings(max_examples=120, deadline=None)
+def test_contract(pool: Pool, budget: int, seed: int) -> None:
+    """Of every strategy, for the same pools: to make those up takes longer than to choose."""
+    for name in STRATEGIES:
+        note(f"strategy: {name}")
+        assert_contract(name, pool, budget, seed)
+
+
+def assert_contract(name: str, pool: Pool, budget: int, seed: int) -> None:
     strategy = STRATEGIES[name]
     selection = strategy(pool, budget, np.random.default_rng(seed))
     chosen = selection.indices
@@ -111,10 +117,15 @@ CELLED: dict[str, Strategy] = {
 }
 
 
-@pytest.mark.parametrize("name", CELLED)
 @given(pool=pools(), budget=st.integers(0, 20), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
-def test_contract_where_the_objective_is_in_cells(name: str, pool: Pool, budget: int, seed: int) -> None:
+@settings(max_examples=120, deadline=None)
+def test_contract_where_the_objective_is_in_cells(pool: Pool, budget: int, seed: int) -> None:
+    for name in CELLED:
+        note(f"strategy: {name}")
+        assert_contract_in_cells(name, pool, budget, seed)
+
+
+def assert_contract_in_cells(name: str, pool: Pool, budget: int, seed: int) -> None:
     """A smaller budget is no prefix there: how wide the cells are depends on it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hybrid_module, "CELLS", IN_CELLS)
@@ -192,15 +203,13 @@ def test_the_cheaper_of_two_equal_frames_comes_first(name: str) -> None:
         assert STRATEGIES[name](pool, 1, np.random.default_rng(seed)).indices.tolist() == [1]
 
 
-@pytest.mark.parametrize("name", BLIND_TO_COST)
 @given(pool=pools(), budget=st.integers(0, 20), seed=st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
-def test_the_blind_choose_the_same_whatever_seconds_are(
-    name: str, pool: Pool, budget: int, seed: int
-) -> None:
+@settings(max_examples=40, deadline=None)
+def test_the_blind_choose_the_same_whatever_seconds_are(pool: Pool, budget: int, seed: int) -> None:
     alike = replace(pool, seconds=np.ones(len(pool)))
-    one, other = (STRATEGIES[name](each, budget, np.random.default_rng(seed)) for each in (pool, alike))
-    np.testing.assert_array_equal(one.indices, other.indices)
+    for name in BLIND_TO_COST:
+        one, other = (STRATEGIES[name](each, budget, np.random.default_rng(seed)) for each in (pool, alike))
+        np.testing.assert_array_equal(one.indices, other.indices, err_msg=name)
 
 
 @pytest.mark.parametrize("name", ["hybrid", "herding"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,14 @@ TWO = ("random", "hybrid")
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unsynced() -> Iterator[None]:
+    """No test here takes the disk away, and syncing thousands of small files takes longest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("connectors.files._sync", lambda path: None)
+        yield
 
 
 def bench(root: Path, out: Path, trainer: ToyTrainer, **given: object) -> Bench:
@@ -88,25 +96,36 @@ def test_samplers_begin_alike_and_never_choose_a_frame_twice_or_one_that_judges(
     assert found["random", 3, 1].chosen != found["random2", 3, 1].chosen
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_choice_is_blind_to_labels_that_nobody_gave_yet(tmp_path: Path, sampler: str) -> None:
-    """Every box of the pool and of what judges is another's, and there are more of them: the first
-    choice is the same.
+def chosen_first(root: Path, out: Path) -> dict[str, tuple[str, ...]]:
+    """By sampler, what each of all chooses in the first round."""
+    made = bench(root, out, ToyTrainer(), rounds=1)
+    ran(made, SAMPLERS, (0,))
+    return {each.sampler: each.chosen for each in read_results(out / "results") if each.round == 1}
+
+
+@pytest.fixture(scope="module")
+def first_choices(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, tuple[str, ...]]]:
+    """Of a dataset, and of the same with other labels: every box of the pool and of what judges is
+    another's, and there are more of them.
     """
-    chosen = []
-    for name, told in (("as it is", False), ("other labels", True)):
-        root = make_dataset(tmp_path / name, labeled=8)
+    found = []
+    for told in (False, True):
+        root = make_dataset(tmp_path_factory.mktemp("told"), labeled=8)
         for number in range(20 * PER_DAY if told else 0):
             label = root / "labels" / f"{number:04d}.txt"
             which, place = label.read_text().split(maxsplit=1)
             label.write_text(f"{1 - int(which)} {place}{which} 0.2 0.2 0.1 0.1\n")
-        made = bench(root, tmp_path / name, ToyTrainer(), rounds=1)
-        ran(made, (sampler,), (0,))
-        first = made.results.get((sampler, 0, 1))
-        assert first is not None
-        chosen.append(first.chosen)
-    assert chosen[0] == chosen[1]
-    assert len(chosen[0]) == 6
+        found.append(chosen_first(root, root / "out"))
+    return found
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_choice_is_blind_to_labels_that_nobody_gave_yet(
+    first_choices: list[dict[str, tuple[str, ...]]], sampler: str
+) -> None:
+    as_it_is, other_labels = (each[sampler] for each in first_choices)
+    assert as_it_is == other_labels
+    assert len(as_it_is) == 6
 
 
 def test_a_round_that_does_not_follow_is_not_gone_on_from(toy: Path, tmp_path: Path) -> None:
@@ -222,14 +241,22 @@ def test_a_run_that_is_over_trains_nothing(toy: Path, tmp_path: Path) -> None:
     assert files(tmp_path) == before
 
 
+@pytest.fixture(scope="module")
+def whole(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a run keeps that nothing stops."""
+    out = tmp_path_factory.mktemp("whole")
+    ran(bench(toy, out, ToyTrainer()), TWO, (0,))
+    return files(out)
+
+
 @pytest.mark.parametrize("stop", range(6))
-def test_a_run_stopped_anywhere_ends_as_if_it_had_not_been(toy: Path, tmp_path: Path, stop: int) -> None:
-    ran(bench(toy, tmp_path / "whole", ToyTrainer()), TWO, (0,))
+def test_a_run_stopped_anywhere_ends_as_if_it_had_not_been(
+    toy: Path, whole: dict[str, bytes], tmp_path: Path, stop: int
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         ran(bench(toy, tmp_path / "stopped", ToyTrainer(stop=stop)), (*TWO, "entropy", "random2"), (0,))
     ran(bench(toy, tmp_path / "stopped", ToyTrainer()), TWO, (0,))
-    whole, again = files(tmp_path / "whole"), files(tmp_path / "stopped")
-    assert whole.items() <= again.items()
+    assert whole.items() <= files(tmp_path / "stopped").items()
 
 
 def test_another_machine_needs_the_files_alone(toy: Path, tmp_path: Path) -> None:
@@ -347,11 +374,16 @@ def test_without_weights_nothing_begins(toy: Path, tmp_path: Path) -> None:
         bench(toy, tmp_path, ToyTrainer(), weights="")
 
 
+@pytest.fixture(scope="module")
+def replayed_by_all(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    made = bench(toy, tmp_path_factory.mktemp("all"), ToyTrainer())
+    ran(made, SAMPLERS, (0,))
+    return made
+
+
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name not in TWO])
-def test_every_sampler_can_be_replayed(toy: Path, tmp_path: Path, sampler: str) -> None:
-    made = bench(toy, tmp_path, ToyTrainer())
-    ran(made, (sampler,), (0,))
-    last = made.results.get((sampler, 0, 2))
+def test_every_sampler_can_be_replayed(replayed_by_all: Bench, sampler: str) -> None:
+    last = replayed_by_all.results.get((sampler, 0, 2))
     assert last is not None
     assert len(set(last.chosen)) == 6
 

@@ -99,6 +99,15 @@ def folder(tmp_path: Path) -> Path:
     return kept.folder
 
 
+@pytest.fixture
+def page(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Writes the report of `folder` as it is when called: its text. Without plots, which take most
+    of the time.
+    """
+    monkeypatch.setattr("loop.replay.plots._plot", lambda *given: None)
+    return lambda: write_report(folder, tmp_path / "docs").read_text()
+
+
 def test_what_is_written_is_read_again(folder: Path) -> None:
     found = {each.key: each for each in read_results(folder)}
     assert found["hybrid", 2, 3] == result("hybrid", 2, 3)
@@ -114,8 +123,8 @@ def test_the_same_files_give_the_same_report(folder: Path, tmp_path: Path) -> No
         assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
-def test_the_figures_are_the_ones_of_the_files(folder: Path, tmp_path: Path) -> None:
-    text = write_report(folder, tmp_path / "docs").read_text()
+def test_the_figures_are_the_ones_of_the_files(page: Callable[[], str]) -> None:
+    text = page()
     row = next(line for line in text.splitlines() if line.startswith("| hybrid | 33.50"))
     assert "+6.00 (+6.00 to +6.00) | 0.125 | 0.125 | 0 |" in row
     assert row.endswith("| 1.00 |")
@@ -124,7 +133,7 @@ def test_the_figures_are_the_ones_of_the_files(folder: Path, tmp_path: Path) -> 
     assert savings == "| hybrid | overall | " + " | ".join(cells * 3) + " |"
 
 
-def test_what_is_read_off_before_anything_was_measured_says_so(folder: Path, tmp_path: Path) -> None:
+def test_what_is_read_off_before_anything_was_measured_says_so(folder: Path, page: Callable[[], str]) -> None:
     """Six times as steep as random: what random reaches after three rounds, after half a round."""
     for file in folder.glob("hybrid-*.json"):
         file.unlink()
@@ -134,14 +143,14 @@ def test_what_is_read_off_before_anything_was_measured_says_so(folder: Path, tmp
             steep = result("hybrid", seed, number)
             ap = (20.0 + seed + 24.0 * number) / 100
             kept.put(replace(steep, overall=Score(ap, ap)))
-    text = write_report(folder, tmp_path / "docs").read_text()
+    text = page()
     assert "| ~0.17 (0.17 to 0.17) of 30 frames; measured: at most 0.33 | yes |" in text
 
 
-def test_notes_stand_below_the_aims(folder: Path, tmp_path: Path) -> None:
-    plain = write_report(folder, tmp_path / "docs").read_text()
+def test_notes_stand_below_the_aims(folder: Path, page: Callable[[], str]) -> None:
+    plain = page()
     (folder / "notes.md").write_text("k-center is as good here, for what is rare lies far out.\n")
-    told = write_report(folder, tmp_path / "docs").read_text()
+    told = page()
     assert (
         told.index("## In short")
         < told.index("## Notes\n\nk-center is as good here")
@@ -150,8 +159,8 @@ def test_notes_stand_below_the_aims(folder: Path, tmp_path: Path) -> None:
     assert "## Notes" not in plain
 
 
-def test_random_against_itself_shows_nothing(folder: Path, tmp_path: Path) -> None:
-    text = write_report(folder, tmp_path / "docs").read_text()
+def test_random_against_itself_shows_nothing(page: Callable[[], str]) -> None:
+    text = page()
     row = next(line for line in text.splitlines() if line.startswith("| random2 | 27.50"))
     assert re.search(r"\| \+0\.00 \(-0\.1\d to \+0\.1\d\) \| 1\.000 \|  \| 2 \|", row)
     assert row.endswith("|  |")
@@ -160,9 +169,9 @@ def test_random_against_itself_shows_nothing(folder: Path, tmp_path: Path) -> No
     assert "| random2 | -0.11 yes |" in text
 
 
-def test_what_was_aimed_at_comes_first(folder: Path, tmp_path: Path) -> None:
+def test_what_was_aimed_at_comes_first(page: Callable[[], str]) -> None:
     """Twice as steep as random: half of its labels, which is below .7 and just .5."""
-    text = write_report(folder, tmp_path / "docs").read_text()
+    text = page()
     short = text[text.index("## In short: hybrid") : text.index("## Against random")]
     rows = [line.split(" | ") for line in short.splitlines() if line.startswith("| ")][1:]
     assert [row[-1] for row in rows] == ["yes |"] * 5
@@ -184,46 +193,47 @@ def lifted(folder: Path, sampler: str, by: Callable[[int, int], float]) -> None:
             kept.put(replace(each, overall=score, slices=each.slices | {"light=day": score}))
 
 
-def in_short(folder: Path, tmp_path: Path) -> list[str]:
-    text = write_report(folder, tmp_path / "docs").read_text()
+def in_short(text: str) -> list[str]:
     return text[text.index("## In short: hybrid") : text.index("## Against random")].splitlines()
 
 
-def test_an_aim_that_is_met_by_the_mean_alone_is_not_shown(folder: Path, tmp_path: Path) -> None:
+def test_an_aim_that_is_met_by_the_mean_alone_is_not_shown(folder: Path, page: Callable[[], str]) -> None:
     """In two of four seeds the gain over random is gone: .7 lies within the interval."""
     lifted(folder, "hybrid", lambda seed, number: -4.0 * number if seed < 2 else 0.0)
-    row = next(line for line in in_short(folder, tmp_path) if line.startswith("| overall: at most"))
+    row = next(line for line in in_short(page()) if line.startswith("| overall: at most"))
     assert re.search(
         r"\| 0\.6\d \(0\.50 to 1\.00\) of 30 frames \| \*\*not shown\*\*: met, but the interval", row
     )
 
 
-def test_where_random_gains_nothing_saving_its_labels_says_nothing(folder: Path, tmp_path: Path) -> None:
+def test_where_random_gains_nothing_saving_its_labels_says_nothing(
+    folder: Path, page: Callable[[], str]
+) -> None:
     lifted(folder, "random", lambda seed, number: -4.0 * number + (0.1 if seed % 2 else -0.1))
-    row = next(line for line in in_short(folder, tmp_path) if line.startswith("| overall: at most"))
+    row = next(line for line in in_short(page()) if line.startswith("| overall: at most"))
     assert row.endswith("| **says nothing**: random itself gains +0.00 (-0.18 to +0.18) |")
 
 
-def test_a_slice_that_loses_to_random_is_named(folder: Path, tmp_path: Path) -> None:
-    assert not any("Loses" in line for line in in_short(folder, tmp_path))
+def test_a_slice_that_loses_to_random_is_named(folder: Path, page: Callable[[], str]) -> None:
+    assert not any("Loses" in line for line in in_short(page()))
     lifted(folder, "hybrid", lambda seed, number: -10.0 * number)
-    short = in_short(folder, tmp_path)
+    short = in_short(page())
     assert "**Loses to random on light=day**: -9.00 (-9.00 to -9.00) points of AUBC." in short
     assert not any("light=night**" in line for line in short)
 
 
-def test_slices_and_classes_are_compared_one_by_one(folder: Path, tmp_path: Path) -> None:
-    text = write_report(folder, tmp_path / "docs").read_text()
+def test_slices_and_classes_are_compared_one_by_one(page: Callable[[], str]) -> None:
+    text = page()
     assert "| light=night | +3.00 (+3.00 to +3.00) | +0.00 (" in text
     assert "| red | +6.00 (+6.00 to +6.00) | +0.00 (" in text
 
 
-def test_seeds_that_chose_alike_are_said_to(folder: Path, tmp_path: Path) -> None:
+def test_seeds_that_chose_alike_are_said_to(folder: Path, page: Callable[[], str]) -> None:
     kept = Results(folder)
     for each in read_results(folder):
         if each.sampler == "hybrid":
             kept.put(replace(each, chosen=tuple(f"frame{each.round}{i}" for i in range(10))))
-    text = write_report(folder, tmp_path / "docs").read_text()
+    text = page()
     assert "| hybrid | 1.00 | 1.00 | 1.00 |" in text
     assert "| random | 0.00 | 0.00 | 0.00 |" in text
 
@@ -241,28 +251,25 @@ def test_a_result_that_does_not_follow_is_refused(folder: Path) -> None:
         curves_of(read_results(folder))
 
 
-def test_versions_of_the_code_are_counted(folder: Path, tmp_path: Path) -> None:
+def test_versions_of_the_code_are_counted(folder: Path, page: Callable[[], str]) -> None:
     Results(folder).put(replace(result("hybrid", 1, 2), code="abc"))
-    text = write_report(folder, tmp_path / "docs").read_text()
+    text = page()
     assert "Results by version of the code: not recorded 35, `abc` 1." in text
 
 
-def test_every_sampler_and_seed_stands_there(folder: Path, tmp_path: Path) -> None:
-    text = write_report(folder, tmp_path / "docs").read_text()
+def test_every_sampler_and_seed_stands_there(page: Callable[[], str]) -> None:
+    text = page()
     every = text[text.index("## Every sampler and seed") : text.index("## Computing")]
     rows = [line for line in every.splitlines() if re.match(r"\| (random2?|hybrid) \| \d", line)]
     assert len(rows) == len(SAMPLERS) * len(SEEDS)
     assert all("nan" not in row for row in rows)
 
 
-def test_what_is_not_finished_is_left_out_of_all_and_said(folder: Path, tmp_path: Path) -> None:
+def test_what_is_not_finished_is_left_out_of_all_and_said(folder: Path, page: Callable[[], str]) -> None:
     (folder / "hybrid-seed3-round2.json").unlink()
     curves = curves_of(read_results(folder))
     assert curves.seeds == (0, 1, 2)
-    assert (
-        "**Not finished, left out of every table**: hybrid seed 3."
-        in write_report(folder, tmp_path / "docs").read_text()
-    )
+    assert "**Not finished, left out of every table**: hybrid seed 3." in page()
 
 
 def test_the_area_is_on_the_scale_that_all_share(folder: Path) -> None:
@@ -289,14 +296,14 @@ def test_without_a_whole_seed_of_random_there_is_no_report(
         write_report(folder, tmp_path / "docs")
 
 
-def test_a_sampler_just_begun_takes_no_other_off_the_page(folder: Path, tmp_path: Path) -> None:
+def test_a_sampler_just_begun_takes_no_other_off_the_page(folder: Path, page: Callable[[], str]) -> None:
     kept = Results(folder)
     kept.put(result("herding", 0, 1))
     for number in (1, 2, 3, 4):
         kept.put(result("entropy", 1, number))
     curves = curves_of(read_results(folder))
     assert (curves.samplers, curves.seeds, curves.rounds) == (("random", "hybrid", "random2"), SEEDS, 3)
-    text = write_report(folder, tmp_path / "docs").read_text()
+    text = page()
     assert "left out of every table**: entropy seed 0, entropy seed 2, entropy seed 3, herding seed 0" in text
     assert "**Finished, but left out so that all rows have the same seeds**: entropy seed 1." in text
 

@@ -82,6 +82,23 @@ def test_a_sampler_that_never_gets_there_is_censored_with_its_interval() -> None
     assert found.low < 1
 
 
+def test_the_interval_is_that_of_one_draw_after_another() -> None:
+    """Of curves that rise and fall, some of which never get there."""
+    rng = np.random.default_rng(3)
+    for seeds in (3, 9):
+        x, x_random = (np.cumsum(rng.integers(1, 30, (seeds, 5)), axis=1).astype(float) for _ in range(2))
+        y, y_random = (np.cumsum(rng.normal(0.3, 1, (seeds, 5)), axis=1) for _ in range(2))
+        drawn, ratios = np.random.default_rng(7), []
+        for _ in range(200):
+            rows = drawn.integers(0, seeds, seeds)
+            one = saving(x[rows], y[rows], x_random[rows], y_random[rows], 0.5, draws=0)
+            ratios.append({"before": 0.0, "after": np.inf, "": one.ratio}[one.censored])
+        low, high = np.quantile(ratios, [0.025, 0.975], method="inverted_cdf")
+        found = saving(x, y, x_random, y_random, 0.5, draws=200, seed=7)
+        assert (found.low, found.high) == (low, high)
+        assert len(set(ratios)) >= 5
+
+
 def test_random_against_itself_saves_nothing() -> None:
     rng = np.random.default_rng(0)
     x = np.tile([0.0, 60, 120, 180], (8, 1))
