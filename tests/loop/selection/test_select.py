@@ -31,18 +31,6 @@ from samplers.reason import LONGEST
 from tests.fakes import FakeParts, add_checkpoint, quiet, weights, write_frames
 
 
-@pytest.fixture
-def analyzed(parts: FakeParts) -> FakeParts:
-    ingest(parts, quiet)
-    analyze(parts, quiet)
-    return parts
-
-
-@pytest.fixture
-def view(analyzed: FakeParts) -> CoverageView:
-    return coverage_view.build(analyzed, quiet)
-
-
 def with_select(parts: FakeParts, **changed: float) -> FakeParts:
     settings = parts.project.settings
     chosen = settings.model_copy(update={"select": settings.select.model_copy(update=changed)})
