@@ -35,7 +35,7 @@ from loop.labeling import push as pushing
 from loop.labeling.pull import pull
 from loop.project.project import Project, open_project
 from loop.selection import daily
-from tests.fakes import FakeParts, StudioServer, make_project, quiet, write_frames
+from tests.fakes import FakeParts, StudioServer, copy_linked, make_project, quiet, write_frames
 
 SETTINGS = (
     "frames.path=../incoming",
@@ -144,7 +144,7 @@ def uninterrupted(template: Path, tmp_path_factory: pytest.TempPathFactory) -> d
 
 
 def _copied(template: Path, folder: Path, patch: pytest.MonkeyPatch) -> World:
-    shutil.copytree(template / "project", folder / "project")
+    copy_linked(template / "project", folder / "project")
     (folder / "incoming").symlink_to(template / "incoming")
     return World(folder, patch)
 

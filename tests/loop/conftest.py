@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
 from loop.project.project import open_project
 from loop.selection.select import select
-from tests.fakes import FakeParts, make_project, quiet, write_frames
+from tests.fakes import FakeParts, copy_linked, make_project, quiet, write_frames
 from tests.loop.desk import push
 from tests.loop.judged import BY_DAY, BY_NIGHT, class_of, label_all
 from tests.studio import Studio
@@ -45,7 +44,7 @@ def folder(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Pa
     """A copy of `template`, or of what has come as far as the test asks for (see STAGES)."""
     made = next((made for name, made in STAGES.items() if name in request.fixturenames), None)
     if made:
-        _copy_linked(request.getfixturevalue(made), tmp_path)
+        copy_linked(request.getfixturevalue(made), tmp_path)
         return tmp_path
     for name in ("project", "incoming"):
         shutil.copytree(template / name, tmp_path / name)
@@ -78,7 +77,7 @@ def analyzed_template(template: Path, tmp_path_factory: pytest.TempPathFactory) 
 def chosen_template(analyzed_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of `analyzed_template` with a batch of 12."""
     folder = tmp_path_factory.mktemp("chosen")
-    _copy_linked(analyzed_template, folder)
+    copy_linked(analyzed_template, folder)
     parts = FakeParts(open_project(folder / "project"))
     select(parts, quiet, budget=12)
     parts.project.engine.dispose()
@@ -91,7 +90,7 @@ def comparison(
 ) -> tuple[Path, CoverageView]:
     """The folder of `analyzed_template` once it is compared, and what the comparison says."""
     folder = tmp_path_factory.mktemp("compared")
-    _copy_linked(analyzed_template, folder)
+    copy_linked(analyzed_template, folder)
     parts = FakeParts(open_project(folder / "project"))
     view = coverage_view.build(parts, quiet)
     parts.project.engine.dispose()
@@ -119,16 +118,6 @@ def view(comparison: tuple[Path, CoverageView]) -> CoverageView:
 def chosen(parts: FakeParts) -> FakeParts:
     """All is ingested and analyzed, and a batch of 12 is queued."""
     return parts
-
-
-def _copy_linked(source: Path, target: Path) -> None:
-    """Pictures are linked, which is a third of the work: nothing writes into one that is known."""
-
-    def copy(file: str, to: str) -> None:
-        (os.link if file.endswith(".jpg") else shutil.copy2)(file, to)
-
-    for name in ("project", "incoming"):
-        shutil.copytree(source / name, target / name, copy_function=copy)
 
 
 def _pictures(folder: Path) -> dict[Path, bytes]:

@@ -34,7 +34,17 @@ from loop.gaps.slices import RECORDED
 from loop.ingest.ingest import ingest
 from loop.project.project import Project, open_project
 from loop.rounds import deploy
-from tests.fakes import MONDAY, FakeParts, add_checkpoint, make_project, picture, quiet, weights, write_frames
+from tests.fakes import (
+    MONDAY,
+    FakeParts,
+    add_checkpoint,
+    copy_linked,
+    make_project,
+    picture,
+    quiet,
+    weights,
+    write_frames,
+)
 from tests.loop.gaps.test_slices import LEFT, TOP, add_half_dark
 
 WORDED = """
@@ -60,7 +70,7 @@ class World:
         self.dayparts = dayparts
         self.root, self.number = root, 0
         if begun:
-            shutil.copytree(begun, root)
+            copy_linked(begun, root)
         project = open_project(root / "project") if begun else _empty(root, url)
         self.conditions = root / "own.yaml"
         settings = project.settings.model_copy(update={"conditions": str(self.conditions)})
