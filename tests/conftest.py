@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import Engine, event
 
 from connectors.label_studio.server import start, stop
 from tests.studio import Studio
@@ -54,6 +56,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _place(item: pytest.Item) -> int:
     path = item.path.as_posix()
     return next((place for place, end in enumerate(LONGEST_FIRST) if path.endswith(end)), len(LONGEST_FIRST))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_waits_for_the_disk() -> Iterator[None]:
+    """Only a machine that loses its power could tell; a handle that is none still raises OSError.
+
+    Processes that a test starts wait as ever.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", _only_looked_at)
+        event.listen(Engine, "connect", _unsynced)
+        yield
+        event.remove(Engine, "connect", _unsynced)
+
+
+def _only_looked_at(handle: int) -> None:
+    os.fstat(handle)
+
+
+def _unsynced(connection: object, record: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,18 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
+import demo.world
 from demo.render import CAMERAS
 from demo.world import World, WorldError, build, load_world, parse_world, rendered
 from demo.world_plan import held_out_shots, production_shots, training_shots
@@ -125,11 +129,31 @@ def test_held_out_scenes_exist_for_daylight_and_each_gap_and_share_no_seed(built
     assert not held & used
 
 
+class _Inline:
+    """A pool that draws in this process, which keeps its backdrops from one world to the next."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.shutdown = lambda **how: None
+
+    def submit(self, act: Callable[..., dict[str, str]], *given: Any) -> Future[dict[str, str]]:
+        done: Future[dict[str, str]] = Future()
+        done.set_result(act(*given))
+        return done
+
+
+@pytest.fixture
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo.world, "ProcessPoolExecutor", _Inline)
+
+
+@pytest.mark.usefixtures("_in_this_process")
 def test_the_same_world_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    """Drawn by one process as by two."""
     build(parse_world(SMALL), tmp_path / "out", tmp_path / "truth", lambda done, total: None, workers=1)
     assert _digest(tmp_path) == _digest(built)
 
 
+@pytest.mark.usefixtures("_in_this_process")
 def test_a_world_is_rendered_once_and_a_half_made_one_again(tmp_path: Path) -> None:
     section = json.loads(json.dumps(SMALL))
     section["production"] |= {"gaps": [], "frames": 6}

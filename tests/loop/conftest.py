@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 
 from loop.analysis.analyze import analyze
+from loop.gaps import coverage_view
+from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
 from loop.project.project import open_project
 from loop.selection.select import select
-from tests.fakes import FakeParts, make_project, quiet, write_frames
+from tests.fakes import FakeParts, copy_linked, make_project, quiet, write_frames
 from tests.loop.desk import push
 from tests.loop.judged import BY_DAY, BY_NIGHT, class_of, label_all
 from tests.studio import Studio
+
+STAGES = {"chosen": "chosen_template", "view": "compared_template", "analyzed": "analyzed_template"}
+"""Fixtures that ask for more than an empty project, and what is copied for them."""
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +40,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(template: Path, tmp_path: Path) -> Path:
+def folder(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Path:
+    """A copy of `template`, or of what has come as far as the test asks for (see STAGES)."""
+    made = next((made for name, made in STAGES.items() if name in request.fixturenames), None)
+    if made:
+        copy_linked(request.getfixturevalue(made), tmp_path)
+        return tmp_path
     for name in ("project", "incoming"):
         shutil.copytree(template / name, tmp_path / name)
     return tmp_path
@@ -48,12 +58,70 @@ def parts(folder: Path) -> Iterator[FakeParts]:
     made.project.engine.dispose()
 
 
-@pytest.fixture
-def chosen(parts: FakeParts) -> FakeParts:
+@pytest.fixture(scope="session")
+def analyzed_template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of `template`, all of it ingested and analyzed."""
+    folder = tmp_path_factory.mktemp("analyzed")
+    for name in ("project", "incoming"):
+        shutil.copytree(template / name, folder / name)
+    parts = FakeParts(open_project(folder / "project"))
     ingest(parts, quiet)
     analyze(parts, quiet)
+    parts.project.engine.dispose()
+    before = _pictures(folder)
+    yield folder
+    assert _pictures(folder) == before, "a test wrote into a picture that all tests share"
+
+
+@pytest.fixture(scope="session")
+def chosen_template(analyzed_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `analyzed_template` with a batch of 12."""
+    folder = tmp_path_factory.mktemp("chosen")
+    copy_linked(analyzed_template, folder)
+    parts = FakeParts(open_project(folder / "project"))
     select(parts, quiet, budget=12)
+    parts.project.engine.dispose()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def comparison(
+    analyzed_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, CoverageView]:
+    """The folder of `analyzed_template` once it is compared, and what the comparison says."""
+    folder = tmp_path_factory.mktemp("compared")
+    copy_linked(analyzed_template, folder)
+    parts = FakeParts(open_project(folder / "project"))
+    view = coverage_view.build(parts, quiet)
+    parts.project.engine.dispose()
+    return folder, view
+
+
+@pytest.fixture(scope="session")
+def compared_template(comparison: tuple[Path, CoverageView]) -> Path:
+    return comparison[0]
+
+
+@pytest.fixture
+def analyzed(parts: FakeParts) -> FakeParts:
+    """All is ingested and analyzed."""
     return parts
+
+
+@pytest.fixture
+def view(comparison: tuple[Path, CoverageView]) -> CoverageView:
+    """One comparison for all tests, for reading; `parts` of such a test are those that it is of."""
+    return comparison[1]
+
+
+@pytest.fixture
+def chosen(parts: FakeParts) -> FakeParts:
+    """All is ingested and analyzed, and a batch of 12 is queued."""
+    return parts
+
+
+def _pictures(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*.jpg")}
 
 
 @pytest.fixture

@@ -40,13 +40,6 @@ def with_settings(parts: FakeParts, **gaps: bool) -> FakeParts:
 
 
 @pytest.fixture
-def analyzed(parts: FakeParts) -> FakeParts:
-    ingest(parts, quiet)
-    analyze(parts, quiet)
-    return parts
-
-
-@pytest.fixture
 def unnamed(analyzed: FakeParts) -> FakeParts:
     """Nothing but the index may find the planted gap."""
     return with_settings(analyzed, metadata=False, measured=False, prompts=False)

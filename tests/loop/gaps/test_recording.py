@@ -32,9 +32,19 @@ from loop.gaps import slices as slicing
 from loop.gaps.arrivals import analyze
 from loop.gaps.slices import RECORDED
 from loop.ingest.ingest import ingest
-from loop.project.project import Project
+from loop.project.project import Project, open_project
 from loop.rounds import deploy
-from tests.fakes import MONDAY, FakeParts, add_checkpoint, make_project, picture, quiet, weights, write_frames
+from tests.fakes import (
+    MONDAY,
+    FakeParts,
+    add_checkpoint,
+    copy_linked,
+    make_project,
+    picture,
+    quiet,
+    weights,
+    write_frames,
+)
 from tests.loop.gaps.test_slices import LEFT, TOP, add_half_dark
 
 WORDED = """
@@ -51,17 +61,24 @@ dayparts: {{{dayparts}}}
 class World:
     """One project, and what happens to it."""
 
-    def __init__(self, root: Path, url: str | None = None, dayparts: str | None = None) -> None:
-        overrides = ["frames.path=../incoming", "gaps.prompts=true", "embedder.batch=24"]
+    def __init__(
+        self, root: Path, url: str | None = None, dayparts: str | None = None, begun: Path | None = None
+    ) -> None:
+        """begun: the folder of another one of the same address and dayparts, to which nothing happened
+        yet; it is copied.
+        """
         self.dayparts = dayparts
-        if url:
-            overrides.append(f"database_url={json.dumps(url)}")
         self.root, self.number = root, 0
-        project = make_project(root / "project", overrides=overrides, train=24, val=4)
+        if begun:
+            copy_linked(begun, root)
+        project = open_project(root / "project") if begun else _empty(root, url)
         self.conditions = root / "own.yaml"
         settings = project.settings.model_copy(update={"conditions": str(self.conditions)})
         self.parts = FakeParts(replace(project, settings=settings))
         self.engine = project.engine
+        if begun:
+            self.number = 20
+            return
         self.word(0)
         add_half_dark(root / "incoming", LEFT, 15, 1000)
         add_half_dark(root / "incoming", TOP, 15, 2000)
@@ -174,6 +191,13 @@ class World:
         return found, {(key[row[1]], group[row[0]]): row[2:] for row in columns}
 
 
+def _empty(root: Path, url: str | None) -> Project:
+    overrides = ["frames.path=../incoming", "gaps.prompts=true", "embedder.batch=24"]
+    if url:
+        overrides.append(f"database_url={json.dumps(url)}")
+    return make_project(root / "project", overrides=overrides, train=24, val=4)
+
+
 def stop_after(patched: pytest.MonkeyPatch, batches: int) -> None:
     """Analysis is stopped once so many batches are done."""
     from loop.analysis import analyze as analysis
@@ -202,10 +226,22 @@ STEPS: tuple[Step, ...] = (
 )
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a world on SQLite to which nothing happened yet."""
+    made = World(tmp_path_factory.mktemp("world") / "begun")
+    made.engine.dispose()
+    return made.root
+
+
+def on(url: str, root: Path, begun: Path) -> World:
+    return World(root, begun=begun) if url.startswith("sqlite") else World(root, url)
+
+
 @pytest.fixture
-def worlds(tmp_path: Path, url: str) -> Iterator[tuple[World, World]]:
+def worlds(tmp_path: Path, url: str, begun: Path) -> Iterator[tuple[World, World]]:
     """The same project twice; the second is on SQLite."""
-    made = World(tmp_path / "a", url), World(tmp_path / "b")
+    made = on(url, tmp_path / "a", begun), World(tmp_path / "b", begun=begun)
     yield made
     for world in made:
         world.engine.dispose()
@@ -242,7 +278,7 @@ def view_is_true(world: World) -> None:
         np.testing.assert_array_equal(getattr(found.counts, name)[order], getattr(stored, name))
 
 
-@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize("seed", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_whatever_happened_the_database_is_that_of_a_comparison_from_nothing(
     worlds: tuple[World, World], seed: int
 ) -> None:
@@ -268,11 +304,11 @@ def test_whatever_happened_the_database_is_that_of_a_comparison_from_nothing(
         view_is_true(one)
 
 
-def test_frames_that_a_new_model_has_not_seen_yet_keep_what_they_showed(tmp_path: Path) -> None:
+def test_frames_that_a_new_model_has_not_seen_yet_keep_what_they_showed(tmp_path: Path, begun: Path) -> None:
     """A region keeps frames that are labeled since; once they are back, it was forgotten that it
     does.
     """
-    worlds = World(tmp_path / "a"), World(tmp_path / "b")
+    worlds = tuple(World(tmp_path / name, begun=begun) for name in "ab")
     for step in (World.nothing, World.label, World.promote, World.nothing):
         for world in worlds:
             step(world, 1)
@@ -285,9 +321,11 @@ def test_frames_that_a_new_model_has_not_seen_yet_keep_what_they_showed(tmp_path
         world.engine.dispose()
 
 
-def test_what_came_in_is_not_counted_for_a_new_model_that_has_not_seen_it(tmp_path: Path) -> None:
+def test_what_came_in_is_not_counted_for_a_new_model_that_has_not_seen_it(
+    tmp_path: Path, begun: Path
+) -> None:
     """It was written since the last comparison, which was by another model."""
-    worlds = World(tmp_path / "a"), World(tmp_path / "b")
+    worlds = tuple(World(tmp_path / name, begun=begun) for name in "ab")
     for world in worlds:
         world.compare()
         world.come_in(1)
@@ -301,10 +339,10 @@ def test_what_came_in_is_not_counted_for_a_new_model_that_has_not_seen_it(tmp_pa
 
 
 def test_frames_that_were_compared_meanwhile_are_not_counted_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even those that show nothing: somebody compared before what came in was counted."""
-    world, truth = World(tmp_path / "a"), World(tmp_path / "b")
+    world, truth = (World(tmp_path / name, begun=begun) for name in "ab")
     for each in (world, truth):
         off = each.parts.project.settings.gaps.model_copy(update={"prompts": False, "measured": False})
         each.conditions.write_text("metadata: [site]\n")
@@ -344,10 +382,10 @@ def test_other_frames_in_slices_of_the_same_size_are_written(tmp_path: Path) -> 
 
 
 def test_two_that_record_at_once_write_one_after_the_other(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, url: str, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On PostgreSQL, both wrote what differed from the same state."""
-    world = World(tmp_path / "a", url)
+    world = on(url, tmp_path / "a", begun)
     world.compare()
     both = threading.Barrier(2, timeout=1)
 

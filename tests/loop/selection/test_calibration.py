@@ -10,11 +10,8 @@ import numpy as np
 import pytest
 
 from connectors.ports import Detections
-from loop.analysis.analyze import analyze
 from loop.base.errors import ConfigError
-from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
-from loop.ingest.ingest import ingest
 from loop.math.boxes.matching import ImageMatch, Truth, match
 from loop.math.coverage.frame_slices import frame_slices_of
 from loop.selection import calibration as learning
@@ -95,13 +92,6 @@ def test_seconds_are_fitted_to_answers_that_were_timed() -> None:
     assert fitted_cost(boxes, left_open).box == pytest.approx(5, abs=0.6), "a browser that was left open"
     assert fitted_cost(boxes[:29], seconds[:29]) == Cost()
     assert fitted_cost(np.zeros(0), np.zeros(0)) == Cost()
-
-
-@pytest.fixture
-def view(parts: FakeParts) -> CoverageView:
-    ingest(parts, quiet)
-    analyze(parts, quiet)
-    return coverage_view.build(parts, quiet)
 
 
 def rules(view: CoverageView, engaged: int = 0) -> Rules:
