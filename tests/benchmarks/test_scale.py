@@ -59,6 +59,7 @@ def test_a_project_has_what_it_says(tiny: Path) -> None:
     verbs.close(parts)
 
 
+@pytest.mark.slow
 def test_every_measure_end_to_end(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.scale.measures.WITHOUT_MODELS", ("--help",))
     monkeypatch.setattr("benchmarks.scale.measures.RUNS", 2)

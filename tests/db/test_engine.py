@@ -174,6 +174,7 @@ def test_the_first_claim_of_a_fact_stands(engine: Engine) -> None:
         assert get_fact(session, "uuid") == "third"
 
 
+@pytest.mark.slow
 def test_several_processes_open_and_write_at_once(url: str) -> None:
     children = [_child(url, name) for name in "abc"]
     outputs = [child.communicate(timeout=60) for child in children]

@@ -398,6 +398,7 @@ def _sync(url: str, folder: Path, embedder: int) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_processes_and_threads_that_sync_at_once(
     engine: Engine, url: str, made: dict[str, int], tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def test_mixtures_are_unit_vectors_of_known_ones() -> None:
     np.testing.assert_array_equal(mixed, mixtures(known, 50, 3))
 
 
+@pytest.mark.slow
 def test_foreign_pictures_are_many_and_the_same_for_a_seed() -> None:
     scenes = np.random.default_rng(0).integers(0, 256, (4, 112, 112, 3), dtype=np.uint8)
     first, again, other = (foreign_pictures(60, seed, scenes) for seed in (1, 1, 2))

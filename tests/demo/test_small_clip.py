@@ -23,6 +23,8 @@ from loop.math.coverage.prompts import assign, option_vectors, similarities
 from loop.settings.conditions import load_conditions
 from tests.studio import absent
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(config.__path__[0]) / "clip_small"
 CAMERA_NAMES = (
     "depot-1",

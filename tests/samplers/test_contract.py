@@ -117,6 +117,7 @@ CELLED: dict[str, Strategy] = {
 }
 
 
+@pytest.mark.slow
 @given(pool=pools(), budget=st.integers(0, 20), seed=st.integers(0, 99))
 @settings(max_examples=120, deadline=None)
 def test_contract_where_the_objective_is_in_cells(pool: Pool, budget: int, seed: int) -> None:

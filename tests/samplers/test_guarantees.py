@@ -15,6 +15,8 @@ from samplers.strategies import hybrid as hybrid_module
 from samplers.strategies.herding import estimate_scale, herding
 from samplers.strategies.hybrid import hybrid
 
+pytestmark = pytest.mark.slow
+
 MODES, DIM = 60, 32
 SEEDS = range(8)
 

@@ -12,6 +12,8 @@ import pytest
 
 from tools.site_hooks import relinked, resolved, source_of, targets, uri_of, with_results
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -148,6 +148,7 @@ def test_the_color_order_is_rgb(detector: YoloDetector) -> None:
     )
 
 
+@pytest.mark.slow
 def test_name_changes_with_whatever_changes_boxes(
     weights: Path, detector: YoloDetector, tmp_path: Path
 ) -> None:
@@ -174,6 +175,7 @@ def test_threads_and_dice_of_the_process_are_untouched(weights: Path) -> None:
     assert (torch.get_num_threads(), cv2.getNumThreads(), os.environ.get("OMP_NUM_THREADS")) == before
 
 
+@pytest.mark.slow
 def test_a_fresh_process_keeps_its_threads_and_gets_no_trackers(weights: Path, tmp_path: Path) -> None:
     code = (
         "import torch, cv2, os; torch.set_num_threads(2); cv2.setNumThreads(3)\n"

@@ -135,6 +135,7 @@ def test_nothing_new_is_nothing_to_do(site: Site) -> None:
     assert site.clusters() == before
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.integers(1, 12), min_size=2, max_size=6))
 def test_between_these_points_what_was_assigned_stays_and_every_frame_is_near_its_leader(

@@ -109,12 +109,14 @@ def test_of_many_at_once_one_gets_it(engine: Engine) -> None:
     assert sorted(got) == [False] * 5 + [True]
 
 
+@pytest.mark.slow
 def test_a_long_holder_keeps_it_alive(engine: Engine) -> None:
     with exclusive(engine, "push", ttl_s=0.4):
         time.sleep(1)
         assert not take(engine, "push", "elsewhere/1/1/abcd", 60)
 
 
+@pytest.mark.slow
 def test_a_busy_database_does_not_end_the_heartbeat(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     real, failures = leases.beat, [2]
 

@@ -343,6 +343,7 @@ def test_real_voc_with_two_bad_boxes() -> None:
     ]
 
 
+@pytest.mark.slow
 @needs_data
 def test_real_yolo_with_lists(tmp_path: Path) -> None:
     root = REAL / "fod_a"

@@ -381,6 +381,7 @@ def test_other_frames_in_slices_of_the_same_size_are_written(tmp_path: Path) -> 
     world.engine.dispose()
 
 
+@pytest.mark.slow
 def test_two_that_record_at_once_write_one_after_the_other(
     tmp_path: Path, url: str, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

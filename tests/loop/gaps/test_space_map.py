@@ -40,6 +40,7 @@ def test_a_map_of_mostly_new_frames_is_made_anew(parts: FakeParts) -> None:
     assert (second.added, second.made > first.made) == (0, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"no map", b"PK\x03\x04 cut"])
 def test_a_damaged_map_is_made_anew(parts: FakeParts, damage: bytes) -> None:
     first = space_map(parts.project, 1, FRAMES, VECTORS, 0)

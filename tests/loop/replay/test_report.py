@@ -114,6 +114,7 @@ def test_what_is_written_is_read_again(folder: Path) -> None:
     assert len(found) == 4 + 3 * 4 * 3
 
 
+@pytest.mark.slow
 def test_the_same_files_give_the_same_report(folder: Path, tmp_path: Path) -> None:
     for name in ("once", "again"):
         write_report(folder, tmp_path / name, "results/toy")

@@ -100,6 +100,7 @@ def test_every_choice_has_its_reason_on_one_line(analyzed: FakeParts, view: Cove
     assert len(report.lines()) == 22
 
 
+@pytest.mark.slow
 def test_inclusion_probabilities_are_those_of_the_draw(analyzed: FakeParts, view: CoverageView) -> None:
     drawn: Counter[int] = Counter()
     told: dict[int, float] = {}

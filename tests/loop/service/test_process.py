@@ -102,6 +102,7 @@ def test_one_that_waits_ends_when_asked(parts: FakeParts) -> None:
     assert len(waiting.said) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_whoever_lost_the_lease_ends(parts: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "TTL_S", 0.8)
@@ -119,6 +120,7 @@ def test_whoever_lost_the_lease_ends(parts: FakeParts, monkeypatch: pytest.Monke
     assert held.holder == "elsewhere/1/1/aa"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_without_a_scheduler_it_ends_so_that_it_is_started_again(
     parts: FakeParts, monkeypatch: pytest.MonkeyPatch

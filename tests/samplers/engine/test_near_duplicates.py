@@ -101,6 +101,7 @@ def test_leaders_are_those_of_the_plain_loop_in_any_blocks_and_parts(
     assert [*first, *names[then]] == whole.tolist()
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(points_and_reach, st.sampled_from([1, 3]), st.sampled_from([1, 7, 512]))
 def test_groups_are_those_of_the_plain_loop_and_neither_pair_nor_cluster_lies_in_two(

@@ -81,6 +81,7 @@ def test_masses_expected_loss_and_cost_equal_the_plain_greedy_loop(seed: int, si
     np.testing.assert_allclose(had, best, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 1 << 26])
 @pytest.mark.parametrize("scale", [0.3, 0.6, 1.0])
 def test_cells_keep_the_objective_within_one_per_cent(

@@ -60,6 +60,7 @@ def test_a_quota_that_is_met_leaves_its_turns_to_herding() -> None:
     assert components(none) == {"discovery": 4, "herding": 32, "random": 4}
 
 
+@pytest.mark.slow
 def test_what_chance_drew_is_a_random_sample_of_the_pool() -> None:
     """Frames that another component took first count as drawn: each of 200 frames is as likely to
     be in the sample as any.

@@ -50,6 +50,7 @@ def test_typicality_equals_the_plain_form(monkeypatch: pytest.MonkeyPatch) -> No
     assert typical(points[:1], 20, RNG(0)).tolist() == [1.0]
 
 
+@pytest.mark.slow
 def test_in_a_large_cluster_rows_of_the_sample_are_no_more_typical() -> None:
     points = clustered(RNG(0), 2 * MOST_ROWS, 1)
     sampled = RNG(1).choice(2 * MOST_ROWS, MOST_ROWS, replace=False)

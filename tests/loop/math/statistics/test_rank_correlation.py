@@ -33,6 +33,7 @@ def test_an_expected_loss_that_means_nothing_is_hardly_ever_trusted() -> None:
     assert max(by_chance) < 0.2
 
 
+@pytest.mark.slow
 def test_frames_of_one_camera_day_are_no_independent_evidence() -> None:
     """Ten camera-days of thirty frames each that are the same frame again, and related by chance
     alone.
