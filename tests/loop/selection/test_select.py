@@ -104,7 +104,7 @@ def test_every_choice_has_its_reason_on_one_line(analyzed: FakeParts, view: Cove
 def test_inclusion_probabilities_are_those_of_the_draw(analyzed: FakeParts, view: CoverageView) -> None:
     drawn: Counter[int] = Counter()
     told: dict[int, float] = {}
-    for seed in range(200):
+    for seed in range(400):
         report = select_from(analyzed.project, view, Request(12, "random", seed, dry_run=True))
         for item in of_purpose(report, "evaluation"):
             assert item.probability is not None
@@ -113,7 +113,7 @@ def test_inclusion_probabilities_are_those_of_the_draw(analyzed: FakeParts, view
             told[item.frame] = item.probability
         assert all(item.probability is None for item in of_purpose(report, "train"))
     for frame, times in drawn.items():
-        assert times / 200 == pytest.approx(told[frame], abs=0.1)
+        assert times / 400 == pytest.approx(told[frame], abs=0.1)
 
 
 def test_what_a_model_believes_has_no_part_in_drawing_evaluation_frames(
