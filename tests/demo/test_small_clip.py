@@ -46,7 +46,7 @@ def embedder() -> ClipEmbedder:
 
 @pytest.fixture(scope="module")
 def scenes() -> report.FreshScenes:
-    return report.fresh_scenes(160, 77_001, {name: CAMERAS[name] for name in CAMERA_NAMES})
+    return report.fresh_scenes(320, 77_001, {name: CAMERAS[name] for name in CAMERA_NAMES})
 
 
 @pytest.fixture(scope="module")
@@ -90,23 +90,11 @@ def test_the_embedder_reproduces_the_stored_vectors(embedder: ClipEmbedder, kept
     assert least_cosine(embedder.embed_text([str(p) for p in kept["prompts"]]), kept["texts"]) >= 0.999
 
 
-@pytest.mark.parametrize(
-    "cameras",
-    [
-        pytest.param(CAMERA_NAMES, id="as the fresh scenes"),
-        pytest.param(None, id="all", marks=pytest.mark.slow),
-    ],
-)
-def test_the_stored_scenes_still_look_as_they_did(
-    embedder: ClipEmbedder, kept: Any, cameras: tuple[str, ...] | None
-) -> None:
-    """Most of the time of a scene is its camera's backdrop, which is made once."""
+def test_the_stored_scenes_still_look_as_they_did(embedder: ClipEmbedder, kept: Any) -> None:
     specs = [json.loads(str(text)) for text in kept["specs"]]
     specs = [{**each, "objects": each["objects"] and tuple(each["objects"])} for each in specs]
-    rows = [row for row, each in enumerate(specs) if cameras is None or each["camera"] in cameras]
-    assert len(rows) >= 3
-    frames = [stored(render(SceneSpec(**specs[row])).image) for row in rows]
-    assert least_cosine(embedder.embed(frames), kept["images"][rows]) >= 0.999
+    frames = [stored(render(SceneSpec(**each)).image) for each in specs]
+    assert least_cosine(embedder.embed(frames), kept["images"]) >= 0.999
 
 
 @pytest.mark.parametrize("attribute", list(LEAST))
@@ -138,7 +126,7 @@ def test_a_randomized_text_tower_knows_nothing(scenes: report.FreshScenes, vecto
     model = open_clip.create_model(f"local-dir:{FOLDER}", require_pretrained=True).eval()
     tokenizer = open_clip.get_tokenizer(f"local-dir:{FOLDER}")
     found: dict[str, list[float]] = {attribute: [] for attribute in LEAST}
-    for seed in range(8):
+    for seed in range(24):
         shuffle_text_tower(model, seed)
         for attribute in LEAST:
             with torch.inference_mode():
