@@ -1,7 +1,7 @@
 # Set-up is part of every target and is skipped when nothing changed.
 #   make demo    the whole loop on a rendered world, with a report page at the end
 #   make test    everything: checks, real servers, real training, a real browser, and the demo in its quick form
-#   make check   about two minutes: ruff, import rules, mypy --strict, fast tests
+#   make check   about a minute and a half: ruff, import rules, mypy --strict, fast tests
 #   make docs    the documentation as a site (site/index.html); a dead link fails it
 SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)

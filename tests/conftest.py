@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event
 
 from connectors.label_studio.server import start, stop
 from tests.studio import Studio
@@ -42,7 +43,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+MEMORY = Path("/dev/shm")  # a file system without a disk, on which tests are a third faster
+ROOM = 2**30
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None
     if config.getoption("--side-by-side") and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
         cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         os.sched_setaffinity(0, cores[int(worker.removeprefix("gw")) :: workers] or cores)
@@ -56,28 +64,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _place(item: pytest.Item) -> int:
     path = item.path.as_posix()
     return next((place for place, end in enumerate(LONGEST_FIRST) if path.endswith(end)), len(LONGEST_FIRST))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _nothing_waits_for_the_disk() -> Iterator[None]:
-    """Only a machine that loses its power could tell; a handle that is none still raises OSError.
-
-    Processes that a test starts wait as ever.
-    """
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(os, "fsync", _only_looked_at)
-        event.listen(Engine, "connect", _unsynced)
-        yield
-        event.remove(Engine, "connect", _unsynced)
-
-
-def _only_looked_at(handle: int) -> None:
-    os.fstat(handle)
-
-
-def _unsynced(connection: object, record: object) -> None:
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(scope="session")

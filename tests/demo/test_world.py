@@ -17,6 +17,8 @@ from demo.render import CAMERAS
 from demo.world import World, WorldError, build, load_world, parse_world, rendered
 from demo.world_plan import held_out_shots, production_shots, training_shots
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Path(__file__).parents[2] / "config"
 SMALL = {
     "seed": 3,

@@ -67,6 +67,7 @@ def pools(draw: st.DrawFn) -> Pool:
     )
 
 
+@pytest.mark.slow
 @given(pool=pools(), budget=st.integers(0, 20), seed=st.integers(0, 99))
 @settings(max_examples=120, deadline=None)
 def test_contract(pool: Pool, budget: int, seed: int) -> None:
