@@ -25,7 +25,8 @@ from loop.gaps.shown import producer_of
 from loop.gaps.slices import ORDINARY, class_slices
 from loop.math.boxes.matching import Truth, truth_of, with_class_ids
 from loop.math.evaluation.ap import match_all
-from loop.math.evaluation.gate import Latency, Verdict, judge
+from loop.math.evaluation.gate import Latency, judge
+from loop.math.evaluation.verdict import Verdict
 from loop.project.project import Project
 
 CHUNK = 16

@@ -116,11 +116,14 @@ class RoundSettings(Section):
 
 class Gate(Section):
     margin: Share
-    few_margin: Share
     alpha: Annotated[float, Field(gt=0, lt=1)]
     min_groups: Positive
+    fall_frames: Positive
+    fall_objects: Positive
+    fall_groups: Positive
     max_slowdown: Annotated[float, Field(ge=1)]
     required: tuple[str, ...]
+    unjudged_targets: Literal["wait", "promote"]
 
 
 class Schedule(Section):

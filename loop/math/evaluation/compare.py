@@ -1,9 +1,7 @@
 """Paired comparison of two models over groups: camera-days or sequences, never single frames.
 
-The statistic is a difference of mean AP, which is no sum over groups. Whether it is a gain is told
-by exchanging the two models' answers within randomly chosen groups (Fisher's sign flips, 1935, with
-AP itself as the statistic); how far it may be a fall by leaving out one group at a time (delete-one
-jackknife, Efron and Stein, 1981).
+The statistic is a difference of AP. Whether it is a gain is told by exchanging the two models'
+answers within randomly chosen groups (Fisher's sign flips, 1935, with AP itself as the statistic).
 """
 
 from __future__ import annotations
@@ -12,15 +10,13 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.evaluation.ap import Matches, average_precisions
 
-DRAWS = 2000
-"""Exchanges that a test is made by where there are too many to go through them all."""
-_EXACT = 11
-_MEANT = 2
+DRAWS = 2048
+"""Exchanges that a test is made by where there are more; else all of them."""
+AP50 = (0.5,)
 _CELLS = 2_000_000
 
 
@@ -42,74 +38,54 @@ class Difference:
     """AP of the candidate less AP of the deployed model.
 
     before, after: AP of the deployed model and the candidate, NaN without objects.
-    groups: that show such objects.
-    shares: (groups,) jackknife pseudo-values of after - before, empty with fewer than two groups.
+    frames, objects, groups: that show such objects, and the objects.
+    even_groups, even_objects: as many of equal weight would tell as much (Kish 1965).
     """
 
     before: float
     after: float
+    frames: int
+    objects: int
     groups: int
-    shares: Reals
+    even_groups: float
+    even_objects: float
 
     @property
     def estimate(self) -> float:
         return self.after - self.before
 
-    @property
-    def standard_error(self) -> float:
-        """NaN with fewer than two groups."""
-        if len(self.shares) < _MEANT:
-            return float("nan")
-        return float(self.shares.std(ddof=1) / np.sqrt(len(self.shares)))
-
-    @property
-    def persistent(self) -> bool:
-        """Whether a fall stays one whichever group is left out."""
-        n = len(self.shares)
-        if n < _MEANT:
-            return self.estimate < 0
-        without = (n * self.estimate - self.shares) / (n - 1)
-        return bool((without < 0).all())
-
-    def upper_fall(self, alpha: float) -> float:
-        """One-sided 1 - alpha bound on how far the candidate may have fallen; NaN with fewer than
-        two groups.
-        """
-        if len(self.shares) < _MEANT:
-            return float("nan")
-        quantile = float(stats.t.ppf(1 - alpha, len(self.shares) - 1))
-        return -self.estimate + quantile * self.standard_error
-
-    def p_fall(self) -> float:
-        """One-sided p-value of "it did not fall", by Student's t over the groups; NaN with fewer
-        than two.
-        """
-        if len(self.shares) < _MEANT:
-            return float("nan")
-        if self.standard_error == 0:
-            return 0.0 if self.estimate < 0 else 1.0
-        return float(stats.t.sf(-self.estimate / self.standard_error, len(self.shares) - 1))
-
 
 def compare(
-    deployed: Matches, candidate: Matches, slices: Sequence[Slice], groups: Ints, iou: float = 0.5
+    deployed: Matches,
+    candidate: Matches,
+    slices: Sequence[Slice],
+    groups: Ints,
+    ious: Sequence[float] = AP50,
 ) -> Difference:
-    """The difference of AP at one IoU threshold, averaged over classes and then over the slices.
+    """The difference of AP, averaged over the IoU thresholds, and over slices and classes by the
+    objects that they hold.
 
+    So a class of two objects moves the mean of a slice by no more than two objects of another.
     groups: (N,) group of each image as a number.
-    A class that a slice shows in one group only is left out of that slice's mean, unless there is
-    no other.
     Raises ValueError when the models were matched on different truth.
     """
     _check_paired(deployed, candidate, groups)
-    code, count = _blocks(groups, _with_objects(deployed, slices))
-    counted = _counted(deployed, slices, code)
-    keep = np.concatenate([np.ones((1, len(code))), code[None] != np.arange(count)[:, None]])
-    before, after = _values(deployed, counted, keep, iou), _values(candidate, counted, keep, iou)
-    delta = after - before
-    shares = count * delta[0] - (count - 1) * delta[1:]
-    alone = count < _MEANT or np.isnan(shares).any()
-    return Difference(float(before[0]), float(after[0]), count, np.zeros(0) if alone else shares)
+    everything = np.ones((1, deployed.images))
+    before, after = (_values(model, slices, everything, ious)[0] for model in (deployed, candidate))
+    weights = np.array([one.weights for one in slices])
+    shown = np.array([_objects(deployed, one) for one in slices])
+    objects = np.where(weights > 0, shown, 0).sum(axis=0)
+    weight = (weights * shown).sum(axis=0)
+    by_group = np.bincount(group_numbers(groups.tolist()), weight)
+    return Difference(
+        float(before),
+        float(after),
+        int((objects > 0).sum()),
+        int(objects.sum()),
+        int((by_group > 0).sum()),
+        _even(by_group.sum(), (by_group**2).sum()),
+        _even(weight.sum(), (weights**2 * shown).sum()),
+    )
 
 
 def p_gain(
@@ -117,32 +93,44 @@ def p_gain(
     candidate: Matches,
     slices: Sequence[Slice],
     groups: Ints,
-    iou: float = 0.5,
+    ious: Sequence[float] = AP50,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> float:
     """One-sided p-value of "it did not gain": how often exchanging the models within groups gives
     as much.
 
-    Exact up to 11 groups, otherwise over `draws` exchanges; each exchange counts with its mirror
-    image. Of two trainings that differ by chance alone at most a share alpha is found better at
-    level alpha. 1 without objects.
+    Exact where there are at most `draws` exchanges, otherwise over as many drawn ones; each counts
+    with its mirror image. Of two trainings that differ by chance alone at most a share alpha is
+    found better at level alpha. 1 without objects.
+    """
+    gains = exchanged(deployed, candidate, slices, groups, ious, draws // 2, seed)
+    if np.isnan(gains).any():
+        return 1.0
+    return float((np.concatenate([gains, -gains]) >= gains[0] - 1e-12).mean())
+
+
+def exchanged(
+    deployed: Matches,
+    candidate: Matches,
+    slices: Sequence[Slice],
+    groups: Ints,
+    ious: Sequence[float] = AP50,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Reals:
+    """(R,) differences as `compare` gives them with the models exchanged in random groups; the
+    first without an exchange, none with its mirror image.
     """
     _check_paired(deployed, candidate, groups)
     code, count = _blocks(groups, _with_objects(deployed, slices))
-    counted = _counted(deployed, slices, code)
-    if not counted:
-        return 1.0
-    twice = [replace(one, weights=np.tile(one.weights, 2)) for one in counted]
+    if not count:
+        return np.full(1, np.nan)
+    twice = [replace(one, weights=np.tile(one.weights, 2)) for one in slices]
     both = _inside(_stacked(deployed, candidate), twice)
     exchanges, step = _exchanges(count, draws, seed), max(1, _CELLS // len(code))
-    gains = np.concatenate(
-        [
-            _gains(both, twice, exchanges[start : start + step, code], iou)
-            for start in range(0, len(exchanges), step)
-        ]
-    )
-    return float((np.concatenate([gains, -gains]) >= gains[0] - 1e-12).mean())
+    parts = (exchanges[start : start + step, code] for start in range(0, len(exchanges), step))
+    return np.concatenate([_gains(both, twice, part, ious) for part in parts])
 
 
 def group_numbers(groups: Sequence[Hashable]) -> Ints:
@@ -151,45 +139,46 @@ def group_numbers(groups: Sequence[Hashable]) -> Ints:
     return np.array([numbers.setdefault(group, len(numbers)) for group in groups], dtype=np.int64)
 
 
-def _gains(both: Matches, slices: Sequence[Slice], swapped: Ints, iou: float) -> Reals:
-    first = _values(both, slices, np.concatenate([1 - swapped, swapped], axis=1), iou)
-    second = _values(both, slices, np.concatenate([swapped, 1 - swapped], axis=1), iou)
+def _gains(both: Matches, slices: Sequence[Slice], swapped: Ints, ious: Sequence[float]) -> Reals:
+    first = _values(both, slices, np.concatenate([1 - swapped, swapped], axis=1), ious)
+    second = _values(both, slices, np.concatenate([swapped, 1 - swapped], axis=1), ious)
     return second - first
 
 
-def _values(matches: Matches, slices: Sequence[Slice], rows: Reals | Ints, iou: float) -> Reals:
-    """(R,) AP by weighting of the images, averaged over each slice's classes and then over the
-    slices.
-    """
-    if not slices:
-        return np.full(len(rows), np.nan)
-    parts = [
-        average_precisions(matches, rows * one.weights, [iou], one.classes)[:, 0, list(one.classes or ())]
-        for one in slices
-    ]
-    return np.asarray(np.mean([part.mean(axis=1) for part in parts], axis=0))
-
-
-def _counted(matches: Matches, slices: Sequence[Slice], code: Ints) -> list[Slice]:
-    """The slices that show objects, each with the classes that count in it."""
-    out = []
+def _values(matches: Matches, slices: Sequence[Slice], rows: Reals | Ints, ious: Sequence[float]) -> Reals:
+    """(R,) AP by weighting of the images, averaged over slices and classes by their objects."""
+    total, weight = np.zeros(len(rows)), 0.0
     for one in slices:
-        wanted = range(matches.classes) if one.classes is None else one.classes
-        inside = one.weights > 0
-        seen = {c: len(np.unique(code[inside & (matches.truths[:, c] > 0)])) for c in wanted}
-        often = tuple(c for c in wanted if seen[c] >= _MEANT) or tuple(c for c in wanted if seen[c])
-        if often:
-            out.append(replace(one, classes=often))
-    return out
+        held = one.weights @ matches.truths
+        shown = [c for c in _classes(matches, one) if held[c] > 0]
+        if shown:
+            parts = average_precisions(matches, rows * one.weights, ious, shown)[:, :, shown].mean(axis=1)
+            total += parts @ held[shown]
+            weight += float(held[shown].sum())
+    return total / weight if weight else np.full(len(rows), np.nan)
+
+
+def _classes(matches: Matches, one: Slice) -> Sequence[int]:
+    return range(matches.classes) if one.classes is None else one.classes
+
+
+def _objects(matches: Matches, one: Slice) -> Ints:
+    """(N,) objects that the slice counts."""
+    return np.asarray(matches.truths[:, list(_classes(matches, one))].sum(axis=1))
+
+
+def _even(total: float, squares: float) -> float:
+    """How many equal parts tell as much as these, by the sum of their weights and of its squares."""
+    return float(total**2 / squares) if squares > 0 else 0.0
 
 
 def _exchanges(count: int, draws: int, seed: int) -> Ints:
     """(R, count) 0 or 1, the first row without an exchange. The mirror images are left to the
     caller.
     """
-    if count <= _EXACT:
+    if count <= np.log2(draws) + 1:
         return np.asarray((np.arange(2 ** max(count - 1, 0))[:, None] >> np.arange(count)) & 1)
-    drawn = np.random.default_rng(seed).integers(0, 2, (draws // 2, count))
+    drawn = np.random.default_rng(seed).integers(0, 2, (draws, count))
     return np.concatenate([np.zeros((1, count), dtype=np.int64), drawn])
 
 
@@ -211,11 +200,7 @@ def _stacked(deployed: Matches, candidate: Matches) -> Matches:
 
 def _with_objects(matches: Matches, slices: Sequence[Slice]) -> Bools:
     """(N,) images that show an object which some slice counts."""
-    shown = np.zeros(matches.images, dtype=np.bool_)
-    for one in slices:
-        counted = matches.truths if one.classes is None else matches.truths[:, list(one.classes)]
-        shown |= (one.weights > 0) & counted.any(axis=1)
-    return shown
+    return np.asarray(np.any([(one.weights > 0) & (_objects(matches, one) > 0) for one in slices], axis=0))
 
 
 def _blocks(groups: Ints, shown: Bools) -> tuple[Ints, int]:

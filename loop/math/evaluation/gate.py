@@ -1,48 +1,30 @@
 """The gate: whether a candidate replaces the deployed model, check by check, with the numbers.
 
-A candidate is promoted when it is better over all held-out frames or over the targeted gaps, by a
-paired test over groups, and no class and no condition has fallen. What too few groups show is
-called unverifiable: nothing is claimed of it.
+The tests have a fixed order. First the targeted gaps: the candidate must be better there, by a
+paired test over groups at the whole alpha; all held-out frames only after that, or alone where no
+gap can be tested. Then nothing may have fallen: no class, no condition, neither by AP50 nor by
+mAP50-95. What too few frames, objects or groups show is called unverifiable: nothing is claimed of
+it. What was to be mended and is held out nowhere stands first, and a person decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from loop.base.arrays import Ints, Reals
+from loop.base.arrays import Reals
 from loop.math.evaluation.ap import Matches
-from loop.math.evaluation.compare import DRAWS, Difference, Slice, compare, group_numbers, p_gain
-from loop.math.statistics.multiple_testing import holm
+from loop.math.evaluation.compare import DRAWS, Slice, group_numbers
+from loop.math.evaluation.falls import falls
+from loop.math.evaluation.gains import gains
+from loop.math.evaluation.pair import GateSettings, Pair
+from loop.math.evaluation.verdict import NO_FALL, Check, Verdict, counted
 
-Status = Literal["pass", "fail", "unverifiable"]
-NO_FALL = "no fall: "
 _MIN_TIMINGS = 20
-
-
-class GateSettings(Protocol):
-    """What a verdict depends on; the section `gate` of a project's settings is such, and the
-    defaults stand there.
-
-    margin: AP that no class and no condition may lose.
-    few_margin: the same where fewer than min_groups show it, and where a fall within chance is
-    large.
-    alpha: of the tests, family-wise.
-    max_slowdown: candidate / deployed.
-    required: names of checks that must pass, not merely not fail.
-    """
-
-    margin: float
-    few_margin: float
-    alpha: float
-    min_groups: int
-    max_slowdown: float
-    required: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,59 +37,6 @@ class Latency:
     candidate_ms: Sequence[float]
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the verdict. statistic is held against bound; before, after: AP of deployed model
-    and candidate.
-
-    slice_id: of the condition or class that it is about.
-    """
-
-    name: str
-    status: Status
-    statistic: float | None
-    bound: float | None
-    groups: int
-    text: str
-    before: float | None = None
-    after: float | None = None
-    slice_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """reasons: for people, the deciding ones first."""
-
-    promote: bool
-    reasons: list[str] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON; numbers that are not there are None."""
-        return asdict(self)
-
-    def with_slices(self, ids: Mapping[str, int]) -> Verdict:
-        """Every check knows its slice. ids: by "condition NAME" and "class NAME"."""
-        checks = [replace(check, slice_id=ids.get(check.name.removeprefix(NO_FALL))) for check in self.checks]
-        return replace(self, checks=checks)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    deployed: Matches
-    candidate: Matches
-    groups: Ints
-    settings: GateSettings
-    seed: int
-    draws: int
-
-    def compare(self, slices: Sequence[Slice]) -> Difference:
-        return compare(self.deployed, self.candidate, slices, self.groups)
-
-    def p_gain(self, slices: Sequence[Slice]) -> float:
-        return p_gain(self.deployed, self.candidate, slices, self.groups, draws=self.draws, seed=self.seed)
-
-
 def judge(
     deployed: Matches,
     candidate: Matches,
@@ -117,6 +46,7 @@ def judge(
     conditions: Mapping[str, ArrayLike] | None = None,
     targets: Collection[str] = (),
     weights: ArrayLike | None = None,
+    looks: ArrayLike | None = None,
     latency: Latency | None = None,
     settings: GateSettings,
     seed: int = 0,
@@ -125,9 +55,10 @@ def judge(
     """Judges a candidate on the frames that both models saw.
 
     groups: (N,) camera-day or sequence of each image.
-    conditions: name to (N,) bool.
+    conditions: name to (N,) bool; a target that no frame shows is all False.
     targets: names of conditions or classes that the round was to mend.
     weights: (N,) 1 / inclusion probability, used for the overall estimate alone.
+    looks: (N,) how often each image has judged before, 0 where it is None.
     Deterministic given the seed.
     Raises ValueError on lengths that do not fit or an unknown target.
     """
@@ -137,25 +68,36 @@ def judge(
             f"{candidate.classes} candidate classes; compare models of one class list"
         )
     slices = _slices(deployed, classes, conditions or {})
-    overall = Slice("overall", _weights(weights, deployed.images))
-    aims = [slices[_resolve(target, slices)] for target in targets]
-    pair = _Pair(deployed, candidate, group_numbers(groups), settings, seed, draws)
+    overall = Slice("overall", _numbers("weights", weights, deployed.images, 1.0))
+    aims = [slices[_resolve(target, slices)] for target in sorted(targets)]
+    looked = _numbers("looks", looks, deployed.images, 0.0)
+    pair = Pair(deployed, candidate, group_numbers(groups), looked, settings, seed, draws)
     judged = {one.name: pair.compare([one]) for one in (overall, *slices.values())}
-    gains = _superiority(pair, overall, aims)
-    falls = _falls(judged, settings)
-    checks = [*gains, *falls, _latency(latency, settings)]
-    return _verdict(checks, gains, settings)
+    unseen = [_unseen(one, slices[one.name]) for one in aims if not judged[one.name].objects]
+    better = gains(pair, overall, [one for one in aims if judged[one.name].objects])
+    named = {check.name for check in unseen}
+    fallen = [c for c in falls(pair, overall, slices, judged, aims) if c.name not in named]
+    checks = [*unseen, *better, *fallen, _latency(latency, settings)]
+    return _verdict(checks, unseen, better, settings)
 
 
-def _verdict(checks: list[Check], gains: list[Check], settings: GateSettings) -> Verdict:
-    better = [c for c in gains if c.status == "pass"]
+def _verdict(checks: list[Check], unseen: list[Check], gains: list[Check], settings: GateSettings) -> Verdict:
+    better = gains[0].status == "pass"
     failed = [c for c in checks if c.status == "fail" and c not in gains]
     missing = _missing(checks, failed, settings.required)
-    reasons = [*(c.text for c in failed), *missing, *(c.text for c in better or gains)]
-    if unknown := [c for c in checks if c.status == "unverifiable" and c not in gains]:
+    promote = better and not failed and not missing
+    waits = promote and bool(unseen) and settings.unjudged_targets == "wait"
+    told = [c for c in gains if c.status == "pass"] if better else gains[:1]
+    reasons = [
+        *(c.text for c in unseen),
+        *(["so a person decides: `fieldloop models promote`"] if waits else []),
+    ]
+    reasons += [*(c.text for c in failed), *missing, *(c.text for c in told)]
+    unknown = [c for c in checks if c.status == "unverifiable" and c not in gains and c not in unseen]
+    if unknown:
         listed = "; ".join(c.text for c in sorted(unknown, key=_lost, reverse=True))
         reasons.append(f"could not be verified, so nothing is claimed of {_it(unknown)}: {listed}")
-    return Verdict(bool(better) and not failed and not missing, reasons, checks)
+    return Verdict(promote, reasons, checks, waits)
 
 
 def _missing(checks: list[Check], failed: list[Check], required: Sequence[str]) -> list[str]:
@@ -184,69 +126,12 @@ def _it(checks: list[Check]) -> str:
     return "it" if len(checks) == 1 else "them"
 
 
-def _superiority(pair: _Pair, overall: Slice, aims: Sequence[Slice]) -> list[Check]:
-    """Two ways to be better share alpha between them."""
-    if _same(pair.deployed, pair.candidate):
-        text = "no difference: both models gave the same detections"
-        return [_check("better overall", "fail", None, None, pair.compare([overall]), text)]
-    alpha = pair.settings.alpha / (2 if aims else 1)
-    gaps = [_gain(pair, "better on the gaps", "the targeted gaps", aims, alpha)] if aims else []
-    return [*gaps, _gain(pair, "better overall", "all held-out frames", [overall], alpha)]
-
-
-def _gain(pair: _Pair, name: str, where: str, slices: Sequence[Slice], alpha: float) -> Check:
-    one, needed = pair.compare(slices), pair.settings.min_groups
-    if one.groups < needed:
-        text = f"{name} cannot be told: {_groups(one)} show objects, {needed} are needed"
-        return _check(name, "unverifiable", None, alpha, one, text)
-    p = pair.p_gain(slices)
-    status: Status = "pass" if p <= alpha and one.estimate > 0 else "fail"
-    verb = "is better" if status == "pass" else "is not shown to be better"
-    text = f"the candidate {verb} over {where}: {_moved(one)}, p = {p:.4f} against {alpha:g}, {_groups(one)}"
-    return _check(name, status, p, alpha, one, text)
-
-
-def _falls(judged: Mapping[str, Difference], settings: GateSettings) -> list[Check]:
-    told = [name for name, one in judged.items() if one.groups >= settings.min_groups]
-    adjusted = holm([judged[name].p_fall() for name in told])
-    significant = dict(zip(told, (adjusted <= settings.alpha).tolist(), strict=True))
-    return [_fall(name, one, significant.get(name), settings) for name, one in judged.items()]
-
-
-def _fall(name: str, one: Difference, significant: bool | None, settings: GateSettings) -> Check:
-    """significant: None where too few groups show the slice."""
-    label = f"{NO_FALL}{name}"
-    if np.isnan(one.before):
-        return _check(label, "unverifiable", None, None, one, f"{name}: no object of it was labeled")
-    fall = -one.estimate
-    if significant is None:
-        return _few(label, name, one, settings)
-    upper = one.upper_fall(settings.alpha)
-    large = fall > settings.few_margin and one.p_fall() <= 0.2
-    if fall > settings.margin and (significant or large):
-        text = f"{name} fell: {_moved(one)}, {_groups(one)}; at most {settings.margin:g} is allowed"
-        return _check(label, "fail", fall, settings.margin, one, text)
-    if upper <= settings.margin:
-        text = f"{name} did not fall: {_moved(one)}, at most {max(upper, 0):.3f} lost, {_groups(one)}"
-        return _check(label, "pass", upper, settings.margin, one, text)
-    seen = f"{name} may have fallen" if fall > 0 else name
-    text = f"{seen}: {_moved(one)}, up to {upper:.2f} may be lost, {_groups(one)}"
-    return _check(label, "unverifiable", upper, settings.margin, one, text)
-
-
-def _few(label: str, name: str, one: Difference, settings: GateSettings) -> Check:
-    """With few groups one lost object moves AP far: a fall counts when it is large, and in every
-    group's absence.
-    """
-    fall, bound = -one.estimate, settings.few_margin
-    if fall > bound and (one.persistent or fall > 2 * bound):
-        text = (
-            f"{name} fell: {_moved(one)}, {_groups(one)}; at most {bound:g} is allowed where so few show it"
-        )
-        return _check(label, "fail", fall, bound, one, text)
-    seen = f"{name} may have fallen" if fall > 0 else name
-    text = f"{seen}: {_moved(one)}, but only {_groups(one)}, {settings.min_groups} are needed"
-    return _check(label, "unverifiable", fall, bound, one, text)
+def _unseen(target: Slice, found: Slice) -> Check:
+    """Of a target that no held-out object shows."""
+    frames = int((found.weights > 0).sum()) if found.classes is None else 0
+    held = f"{counted(frames, 'frame')} held out, none with an object" if frames else "0 frames held out"
+    text = f"{target.name}: {held}, so nothing is known of what the round was to mend there"
+    return Check(f"{NO_FALL}{target.name}", "unverifiable", None, None, 0, text)
 
 
 def _latency(latency: Latency | None, settings: GateSettings) -> Check:
@@ -299,37 +184,10 @@ def _resolve(target: str, slices: Mapping[str, Slice]) -> str:
     raise ValueError(f"expected a condition or class as target, got {target!r}; {hint}")
 
 
-def _weights(weights: ArrayLike | None, images: int) -> Reals:
-    out = np.ones(images) if weights is None else np.asarray(weights, dtype=np.float64)
+def _numbers(what: str, given: ArrayLike | None, images: int, usual: float) -> Reals:
+    out = np.full(images, usual) if given is None else np.asarray(given, dtype=np.float64)
     if out.shape != (images,) or not np.isfinite(out).all() or (out < 0).any():
         raise ValueError(
-            f"expected {images} weights, finite and not negative, got shape {out.shape}; correct them"
+            f"expected {images} {what}, finite and not negative, got shape {out.shape}; correct them"
         )
     return out
-
-
-def _same(deployed: Matches, candidate: Matches) -> bool:
-    return all(
-        np.array_equal(getattr(deployed, name), getattr(candidate, name))
-        for name in ("image", "class_id", "confidence", "hit")
-    )
-
-
-def _check(
-    name: str, status: Status, statistic: float | None, bound: float | None, one: Difference, text: str
-) -> Check:
-    return Check(
-        name, status, _finite(statistic), bound, one.groups, text, _finite(one.before), _finite(one.after)
-    )
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(value)
-
-
-def _moved(one: Difference) -> str:
-    return f"AP50 {one.before:.3f} -> {one.after:.3f} ({one.estimate:+.3f})"
-
-
-def _groups(one: Difference) -> str:
-    return f"{one.groups} group{'' if one.groups == 1 else 's'}"

@@ -1,0 +1,57 @@
+"""Whether a candidate is better: tests in a fixed order, each at the whole alpha that is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from loop.math.evaluation.ap import Matches
+from loop.math.evaluation.compare import Slice
+from loop.math.evaluation.pair import FIRST_SHARE, Pair
+from loop.math.evaluation.verdict import Check, Status, check_of, counted, moved, percent, told
+
+GAPS, OVERALL = "better on the gaps", "better overall"
+
+
+def gains(pair: Pair, overall: Slice, aims: Sequence[Slice]) -> list[Check]:
+    """In their order; the first one decides, and what follows is tested only where it passed."""
+    if _same(pair.deployed, pair.candidate):
+        text = "no difference: both models gave the same detections"
+        return [check_of(OVERALL, "fail", None, None, pair.compare([overall]), text)]
+    everywhere = (OVERALL, "all held-out frames", [overall])
+    if not aims or pair.compare(aims).groups < pair.settings.min_groups:
+        few = [_gain(pair, GAPS, "the targeted gaps", aims)] if aims else []
+        return [_gain(pair, *everywhere), *few]
+    first = _gain(pair, GAPS, "the targeted gaps", aims)
+    if first.status == "pass":
+        return [first, _gain(pair, *everywhere)]
+    one = pair.compare([overall])
+    text = f"over all held-out frames: {moved(one)}; not tested, because the targeted gaps come first"
+    return [first, check_of(OVERALL, "unverifiable", None, None, one, text)]
+
+
+def _gain(pair: Pair, name: str, where: str, slices: Sequence[Slice]) -> Check:
+    one, needed, alpha = pair.compare(slices), pair.settings.min_groups, pair.alpha(slices)
+    if one.groups < needed:
+        text = f"{name} cannot be told: {counted(one.groups, 'group')} show objects, {needed} are needed"
+        return check_of(name, "unverifiable", None, alpha, one, text)
+    p = pair.p_gain(slices)
+    status: Status = "pass" if p <= alpha and one.estimate > 0 else "fail"
+    verb = "is better" if status == "pass" else "is not shown to be better"
+    chance_alone = f"two equally good models differ so in {percent(p)} of cases"
+    allowed = f"at most {percent(alpha)} {'are' if status == 'pass' else 'would be'} allowed"
+    again = (
+        ""
+        if alpha > 0.99 * FIRST_SHARE * pair.settings.alpha
+        else ", because these frames have judged before"
+    )
+    text = f"the candidate {verb} over {where}: {told(one)}; {chance_alone}, {allowed}{again}"
+    return check_of(name, status, p, alpha, one, text)
+
+
+def _same(deployed: Matches, candidate: Matches) -> bool:
+    return all(
+        np.array_equal(getattr(deployed, name), getattr(candidate, name))
+        for name in ("image", "class_id", "confidence", "hit")
+    )

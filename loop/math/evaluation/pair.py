@@ -1,0 +1,72 @@
+"""Two models on the same held-out frames, with what their tests need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from loop.base.arrays import Ints, Reals
+from loop.math.evaluation.ap import Matches
+from loop.math.evaluation.compare import AP50, Difference, Slice, compare, exchanged, p_gain
+
+FIRST_SHARE, SHARE_AGAIN = 7 / 8, 1 / 8
+"""Of alpha: what a test has on frames that never judged, and what is left each further time. All
+times together never spend more than alpha.
+"""
+_NOISE_DRAWS = 256
+
+
+class GateSettings(Protocol):
+    """What a verdict depends on; the section `gate` of a project's settings is such, and the
+    defaults stand there.
+
+    margin: AP that nothing may lose.
+    alpha: of the tests for a gain, and of all those for a fall, family-wise.
+    min_groups: that must show objects before a gain is tested.
+    fall_frames, fall_objects, fall_groups: that must show a slice before a fall is tested.
+    max_slowdown: candidate / deployed.
+    required: names of checks that must pass, not merely not fail.
+    unjudged_targets: whether a candidate may replace the deployed model by itself though a target
+    of the round is held out nowhere: wait or promote.
+    """
+
+    margin: float
+    alpha: float
+    min_groups: int
+    fall_frames: int
+    fall_objects: int
+    fall_groups: int
+    max_slowdown: float
+    required: tuple[str, ...]
+    unjudged_targets: Literal["wait", "promote"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    deployed: Matches
+    candidate: Matches
+    groups: Ints
+    looks: Reals
+    settings: GateSettings
+    seed: int
+    draws: int
+
+    def compare(self, slices: Sequence[Slice], ious: Sequence[float] = AP50) -> Difference:
+        return compare(self.deployed, self.candidate, slices, self.groups, ious)
+
+    def p_gain(self, slices: Sequence[Slice]) -> float:
+        return p_gain(self.deployed, self.candidate, slices, self.groups, draws=self.draws, seed=self.seed)
+
+    def exchanged(self, one: Slice) -> Reals:
+        models = self.deployed, self.candidate
+        return exchanged(*models, [one], self.groups, draws=_NOISE_DRAWS, seed=self.seed)
+
+    def alpha(self, slices: Sequence[Slice]) -> float:
+        """What is left of alpha on these frames after the times that they have judged."""
+        inside = np.any([one.weights > 0 for one in slices], axis=0)
+        if not inside.any():
+            return self.settings.alpha * FIRST_SHARE
+        return float(self.settings.alpha * FIRST_SHARE * (SHARE_AGAIN ** self.looks[inside]).mean())
