@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 from scipy.optimize import nnls
 
 from loop.base.arrays import Reals
@@ -30,6 +31,13 @@ class Chance:
     by_group: float
     by_object: float
 
+    def p_fall(self, one: Difference, freedom: int) -> float:
+        """One-sided p-value of "it did not fall", by Student's t."""
+        deviation = self.deviation(one)
+        return (
+            float(stats.t.sf(-one.estimate / deviation, freedom)) if deviation else float(one.estimate >= 0)
+        )
+
     def deviation(self, one: Difference) -> float:
         """Standard deviation of a slice's difference where the models are equally good."""
         parts = self.by_group / one.even_groups + self.by_object / one.even_objects
@@ -42,7 +50,7 @@ def fitted(slices: Sequence[Difference], exchanged: Sequence[Reals]) -> Chance |
     exchanged: of each slice, differences with the models exchanged, see `compare.exchanged`.
     """
     told = [
-        (one, float(values[1:].var()) / _variance_of_share(one))
+        (one, _variance(one, values) / _variance_of_share(one))
         for one, values in zip(slices, exchanged, strict=True)
         if one.groups >= ENOUGH_GROUPS
     ]
@@ -52,6 +60,14 @@ def fitted(slices: Sequence[Difference], exchanged: Sequence[Reals]) -> Chance |
     design = np.stack([np.ones(len(told)), groups / [one.even_objects for one, _ in told]], axis=1)
     (by_group, by_object), _ = nnls(design, groups * [variance for _, variance in told])
     return Chance(float(by_group), float(by_object))
+
+
+def _variance(one: Difference, exchanged: Reals) -> float:
+    """Of the difference about its mean. Exchanges give that about zero, which what really changed
+    widens by its square over the groups.
+    """
+    n = one.even_groups
+    return max(float(exchanged[1:].var()) - one.estimate**2 / n, 0.0) * n / (n - 1)
 
 
 def _variance_of_share(one: Difference) -> float:

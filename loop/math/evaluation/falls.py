@@ -68,12 +68,16 @@ def _family(pair: Pair, family: Sequence[_Fall], learned: Chance | None) -> list
     if learned is None:
         return [_fall(fall, None, np.nan, pair.settings) for fall in family]
     tested = [fall for fall in family if _enough(fall.one, pair.settings)]
-    deviation = {fall.label: learned.deviation(fall.one) for fall in tested}
-    p = holm([stats.t.sf(-fall.one.estimate / deviation[fall.label], freedom) for fall in tested])
-    adjusted = dict(zip(deviation, p.tolist(), strict=True))
-    half = float(stats.t.ppf(1 - pair.settings.alpha, freedom))
+    adjusted = holm([learned.p_fall(fall.one, freedom) for fall in tested])
+    p = dict(zip([fall.label for fall in tested], adjusted.tolist(), strict=True))
+    wide = float(stats.t.ppf(1 - pair.settings.alpha, freedom))
     return [
-        _fall(fall, adjusted.get(fall.label), half * deviation.get(fall.label, np.nan), pair.settings)
+        _fall(
+            fall,
+            p.get(fall.label),
+            wide * learned.deviation(fall.one) if fall.label in p else np.nan,
+            pair.settings,
+        )
         for fall in family
     ]
 
