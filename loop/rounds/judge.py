@@ -17,6 +17,7 @@ from db.slice_members import members_among
 from db.slices import SliceRow, slices
 from db.states import Origin, TaskStatus
 from db.tasks import TaskRow, tasks
+from loop.analysis.held_out_groups import held_out_groups
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Reals
 from loop.base.errors import RoundError
@@ -36,6 +37,7 @@ TRAINING_WORLD = "like the training set (held out)"
 class HeldOut:
     """Frames that judge and never train, row by row.
 
+    groups: see `held_out_groups`.
     weights: 1 / inclusion probability, 0 where the overall estimate leaves it out.
     targets: names of the conditions and classes that the round was to mend, as far as they can be
     judged.
@@ -112,7 +114,7 @@ def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
     return HeldOut(
         held,
         [truth_of(with_class_ids(labeled[frame.seq].boxes, project.classes)) for frame in held],
-        [frame.group_key for frame in held],
+        held_out_groups(project.engine, made.embedder, held),
         conditions,
         np.where(from_production | (not enough), 1 / probability, 0.0),
         sorted(
