@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from samplers.evaluation_sample import draw_evaluation
+from samplers.evaluation_sample import Draw, Need, draw_evaluation
 from samplers.pool import Pool, PoolError, Selection, Strategy
 from samplers.strategies.class_balanced import class_balanced
 from samplers.strategies.coverage_deficit import CoverageSettings, coverage_deficit
@@ -41,8 +41,10 @@ STRATEGIES: dict[str, Strategy] = {
 __all__ = [
     "STRATEGIES",
     "CoverageSettings",
+    "Draw",
     "HerdingSettings",
     "HybridSettings",
+    "Need",
     "PPALSettings",
     "Pool",
     "PoolError",

@@ -16,7 +16,8 @@ from db.rounds import RoundRow
 from db.slice_members import members_among
 from db.slices import SliceRow, slices
 from db.states import Origin, TaskStatus
-from db.tasks import TaskRow, tasks
+from db.tasks import tasks
+from loop.analysis.held_out_groups import held_out_groups
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Reals
 from loop.base.errors import RoundError
@@ -28,6 +29,7 @@ from loop.math.evaluation.ap import match_all
 from loop.math.evaluation.gate import Latency, judge
 from loop.math.evaluation.verdict import Verdict
 from loop.project.project import Project
+from loop.rounds.held_out_weights import held_out_weights
 
 CHUNK = 16
 TRAINING_WORLD = "like the training set (held out)"
@@ -37,7 +39,8 @@ TRAINING_WORLD = "like the training set (held out)"
 class HeldOut:
     """Frames that judge and never train, row by row.
 
-    weights: 1 / inclusion probability, 0 where the overall estimate leaves it out.
+    groups: see `held_out_groups`.
+    weights: see `held_out_weights`, 0 where the overall estimate leaves it out.
     targets: names of the conditions and classes that the round was to mend, as far as they can be
     judged.
     slice_ids: by "condition NAME" and "class NAME".
@@ -104,18 +107,18 @@ def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
             if not row.retired_at
         ]
         conditions = _conditions(session, made, held, drawn, known)
+        weights = held_out_weights(session, made, held, answered)
     classes = class_slices(known, project.classes)
     names = {row.id: classes.get(row.id, row.name) for row in known}
-    probability = np.array([_probability(answered, frame) for frame in held])
     from_production = np.array([frame.origin == Origin.PRODUCTION for frame in held])
     days = {frame.group_key for frame in held if frame.origin == Origin.PRODUCTION}
     enough = len(days) >= project.settings.gate.min_groups
     return HeldOut(
         held,
         [truth_of(with_class_ids(labeled[frame.seq].boxes, project.classes)) for frame in held],
-        [frame.group_key for frame in held],
+        held_out_groups(project.engine, made.embedder, held),
         conditions,
-        np.where(from_production | (not enough), 1 / probability, 0.0),
+        np.where(from_production | (not enough), weights, 0.0),
         sorted(
             names[row.id]
             for row in known
@@ -134,11 +137,6 @@ def check_held_out(project: Project) -> None:
         "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label"
         " Studio, or import a dataset with a val split"
     )
-
-
-def _probability(answered: Mapping[int, TaskRow], frame: FrameRow) -> float:
-    task = answered.get(frame.seq)
-    return 1.0 if task is None or task.inclusion_probability is None else task.inclusion_probability
 
 
 def _conditions(

@@ -18,7 +18,7 @@ from db.frames import frames
 from db.labels import answers, labels
 from db.states import Origin, TaskStatus
 from db.tasks import tasks
-from loop.analysis.near_duplicates import leak_groups
+from loop.analysis.held_out_groups import held_out_groups
 from loop.base.arrays import Bools, Ints, Reals
 from loop.gaps.coverage_view import CoverageView
 from loop.math.boxes.matching import ImageMatch, match, truth_of, with_class_ids
@@ -106,19 +106,17 @@ def fitted_cost(boxes: Reals, seconds: Reals) -> Cost:
 
 
 def _held_out(project: Project, view: CoverageView) -> MatchedFrames:
-    """Groups are camera-days; of imported images, which tell none, those that show the same."""
+    """Grouped as the judge groups them."""
     with read(project.engine) as session:
         known = labels(session, purpose=Purpose.EVALUATION)
         found = load_detections(session, view.detector, sorted(known))
         rows = frames(session, seqs=sorted(found))
-    imported = [row for row in rows if row.origin != Origin.PRODUCTION]
-    alike = leak_groups(project.engine, view.embedder, imported)
     missed = dict(zip(view.production.seq.tolist(), view.missed.tolist(), strict=True))
     truths = [truth_of(with_class_ids(known[row.seq].boxes, project.classes)) for row in rows]
     matches = [match(truth, found[row.seq], [IOU]) for row, truth in zip(rows, truths, strict=True)]
     return MatchedFrames(
         matches,
-        codes_of([f"alike {alike[row.seq]}" if row.seq in alike else str(row.group_id) for row in rows]),
+        codes_of(held_out_groups(project.engine, view.embedder, rows)),
         np.array([missed.get(row.seq, 0.0) for row in rows], dtype=np.float64),
         np.array([row.origin == Origin.PRODUCTION for row in rows], dtype=bool),
     )

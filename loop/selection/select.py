@@ -16,23 +16,24 @@ from db.frames import FrameRow
 from db.states import TaskStatus
 from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, tasks
 from loop.analysis.near_duplicates import stored_clusters
-from loop.base.arrays import Bools, Ints
+from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
-from loop.math.coverage.frame_slices import NO_SLICE, FrameSlices, frame_slices_of
+from loop.math.coverage.frame_slices import NO_SLICE, FrameSlices
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.selection import explanation
 from loop.selection.calibration import calibrated
+from loop.selection.evaluation_draw import EvaluationDraw, SliceChance, as_setting, draw_judging
 from loop.selection.exclusions import Asked, Rules, why_fewer
 from loop.selection.explanation import Explanation
 from loop.selection.reasons import evaluation_line, reason_lines
 from loop.selection.sampler_pool import pool_of
 from loop.selection.search_queries import query_vectors
 from loop.settings.strategy_names import unknown_strategy
-from samplers import STRATEGIES, Pool, draw_evaluation
+from samplers import STRATEGIES, Pool
 
 LIKE = "targeted"
 CONSIDERED = "considered"
@@ -160,10 +161,10 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     start = _start(project, view, request)
     rules, seed = start.rules, start.seed
     in_pool = rules.in_pool
-    evaluation = _evaluation(view, ~in_pool & ~rules.engaged, start.evaluation, seed)
     asked = np.setdiff1d(np.flatnonzero(rules.engaged & ~in_pool), rules.skipped)
-    judging = rules.cluster[np.append(asked, evaluation.rows)]
-    rules = replace(rules, judging=np.unique(judging))
+    judging = draw_judging(view, rules, asked, start.evaluation, seed)
+    evaluation = _evaluation(view, judging)
+    rules = replace(rules, judging=np.unique(rules.cluster[np.append(asked, evaluation.rows)]))
     rows = np.flatnonzero(in_pool)
     taught = calibrated(project, view)
     pool = pool_of(view, rows, rules, taught, request.queries or None)
@@ -182,7 +183,7 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
         draws = np.random.default_rng([project.settings.seed, 3])  # alike for every batch
         report.explanation = explanation.explain(view, rules, pool, bought, taught, draws)
     if chosen and not request.dry_run:
-        report.batch = _keep(project, view, request, report)
+        report.batch = _keep(project, view, request, report, judging.chances)
     return report
 
 
@@ -266,19 +267,13 @@ def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: in
     )
 
 
-def _evaluation(view: CoverageView, eligible: Bools, budget: int, seed: int) -> _Part:
-    """At random within strata, which are slices of conditions; what the detector believes plays no
-    part.
-    """
-    slices = frame_slices_of([gap for gap in view.gaps if gap.kind != "class"], len(view.production))
-    rows, probability = draw_evaluation(
-        slices.code, view.production.group, eligible, budget, np.random.default_rng([seed, 1])
-    )
+def _evaluation(view: CoverageView, judging: EvaluationDraw) -> _Part:
+    rows, slices = judging.draw.rows, judging.slices
     codes = slices.code[rows]
     reasons = [evaluation_line("" if code == NO_SLICE else slices.names[code]) for code in codes]
     drawn = [_slice_id(view, slices, code) for code in codes]
-    components = ["evaluation"] * len(rows)
-    return _Part(rows, Purpose.EVALUATION, reasons, components, drawn, [float(p) for p in probability])
+    probability = [float(p) for p in judging.draw.probability]
+    return _Part(rows, Purpose.EVALUATION, reasons, ["evaluation"] * len(rows), drawn, probability)
 
 
 def _slice_id(view: CoverageView, slices: FrameSlices, code: int) -> int | None:
@@ -319,7 +314,13 @@ def _chosen(
     )
 
 
-def _keep(project: Project, view: CoverageView, request: Request, report: SelectReport) -> int:
+def _keep(
+    project: Project,
+    view: CoverageView,
+    request: Request,
+    report: SelectReport,
+    chances: Sequence[SliceChance],
+) -> int:
     gaps = [
         {
             "slice_id": view.slice_ids[gap.key],
@@ -335,7 +336,7 @@ def _keep(project: Project, view: CoverageView, request: Request, report: Select
             request.strategy,
             report.seed,
             request.budget,
-            {CONSIDERED: len(view.production), "gaps": gaps},
+            {CONSIDERED: len(view.production), "gaps": gaps} | as_setting(chances),
         )
         add_tasks(session, batch, _tasks(view, report.chosen, batch))
         queue_batch(session, batch)

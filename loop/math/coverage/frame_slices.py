@@ -39,8 +39,7 @@ def frame_slices_of(gaps: Sequence[Gap], size: int) -> FrameSlices:
     size: N production frames.
     """
     code, sure = np.full(size, NO_SLICE, dtype=np.int64), np.ones(size)
-    broad_first = sorted(range(len(gaps)), key=lambda i: (-gaps[i].production_share, gaps[i].score))
-    for index in broad_first:
+    for index in reversed(rarest_first(gaps)):
         frames = gaps[index].frames
         code[frames] = index
         sure[frames] = np.linspace(1, 0, len(frames), endpoint=False) if gaps[index].kind == "class" else 1.0
@@ -54,3 +53,9 @@ def frame_slices_of(gaps: Sequence[Gap], size: int) -> FrameSlices:
         tuple(gap.name for gap in gaps),
         tuple(gap.key for gap in gaps),
     )
+
+
+def rarest_first(gaps: Sequence[Gap]) -> list[int]:
+    """Places of the gaps; a frame in several belongs to the first of them."""
+    broad_first = sorted(range(len(gaps)), key=lambda i: (-gaps[i].production_share, gaps[i].score))
+    return broad_first[::-1]

@@ -130,7 +130,7 @@ def test_a_slice_with_too_few_groups_is_called_unverifiable(labeled: FakeParts) 
     assert row.verdict is not None
     (helmet,) = [check for check in row.verdict["checks"] if check["name"] == "no fall: class helmet"]
     assert (helmet["status"], helmet["groups"] < 8) == ("unverifiable", True)
-    said = "could not be verified, so nothing is claimed of it: class helmet"
+    said = "could not be verified, so nothing is claimed of them: class helmet"
     assert any(reason.startswith(said) for reason in row.verdict["reasons"])
 
 
