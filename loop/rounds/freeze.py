@@ -78,7 +78,7 @@ def build_manifest(project: Project, embedder: int, row: RoundRow) -> Manifest:
         rows = frames(session, seqs=sorted(known))
         line = _ancestors(rounds(session), row.base_model_id)
         trained = [past.dataset_id for past in line if past.dataset_id is not None]
-        seen = {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}
+        seen = trained_on(session, row.base_model_id)
         parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
         conditions = _conditions(session, [frame.seq for frame in rows])
     groups = leak_groups(project.engine, embedder, rows)
@@ -92,6 +92,13 @@ def build_manifest(project: Project, embedder: int, row: RoundRow) -> Manifest:
     return freeze(
         items, project.classes, splits, factors, parent=parent_hash, rounds=made_for, settings=lineage
     )
+
+
+def trained_on(session: Session, model: int) -> set[int]:
+    """Frames that a model, and those it came from, were trained on in rounds."""
+    line = _ancestors(rounds(session), model)
+    trained = [past.dataset_id for past in line if past.dataset_id is not None]
+    return {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}
 
 
 def _ancestors(past: Sequence[RoundRow], base: int) -> list[RoundRow]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -12,14 +13,14 @@ from connectors.ports import Detections, Detector, Progress, Purpose
 from db.engine import read
 from db.frames import FrameRow, frames
 from db.labels import count_labels, labels
-from db.rounds import RoundRow
+from db.rounds import RoundRow, rounds
 from db.slice_members import members_among
-from db.slices import SliceRow, slices
-from db.states import Origin, TaskStatus
-from db.tasks import tasks
+from db.slices import SliceRow, slice_totals, slices
+from db.states import Origin, SliceKind, TaskStatus
+from db.tasks import TaskRow, tasks
 from loop.analysis.held_out_groups import held_out_groups
 from loop.analysis.producers import Producers
-from loop.base.arrays import Bools, Reals
+from loop.base.arrays import Bools, Ints, Reals
 from loop.base.errors import RoundError
 from loop.base.files import chunked, load_image
 from loop.gaps.shown import producer_of
@@ -29,20 +30,24 @@ from loop.math.evaluation.ap import match_all
 from loop.math.evaluation.gate import Latency, judge
 from loop.math.evaluation.verdict import Verdict
 from loop.project.project import Project
+from loop.rounds.freeze import trained_on
 from loop.rounds.held_out_weights import held_out_weights
 
 CHUNK = 16
 TRAINING_WORLD = "like the training set (held out)"
+CONDITIONS = (SliceKind.METADATA, SliceKind.MEASURED, SliceKind.PROMPT)
+LEAST_SHARE = 0.02
+"""Of production, that a condition must have to be judged though no target."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
     """Frames that judge and never train, row by row.
 
-    groups: see `held_out_groups`.
-    weights: see `held_out_weights`, 0 where the overall estimate leaves it out.
-    targets: names of the conditions and classes that the round was to mend, as far as they can be
-    judged.
+    weights: 1 / inclusion probability, 0 where the overall estimate leaves it out.
+    looks: verdicts that rest on the frame already.
+    targets: names of the conditions and classes that the round was to mend, also of those that no
+    frame shows.
     slice_ids: by "condition NAME" and "class NAME".
     """
 
@@ -51,6 +56,7 @@ class HeldOut:
     groups: list[str]
     conditions: dict[str, Bools]
     weights: Reals
+    looks: Ints
     targets: list[str]
     slice_ids: dict[str, int]
 
@@ -74,7 +80,7 @@ def judge_candidate(
         before += deployed.detect(images)
         after += candidate.detect(images)
         progress(min((done + 1) * CHUNK, len(held.rows)), len(held.rows), "held-out frames")
-    return judge(
+    verdict = judge(
         match_all(held.truths, before, len(project.classes)),
         match_all(held.truths, after, len(project.classes)),
         groups=held.groups,
@@ -82,10 +88,12 @@ def judge_candidate(
         conditions=held.conditions,
         targets=held.targets,
         weights=held.weights,
+        looks=held.looks,
         latency=Latency([d.forward_ms for d in before], [d.forward_ms for d in after]),
         settings=project.settings.gate,
         seed=project.settings.seed,
-    ).with_slices(held.slice_ids)
+    )
+    return replace(verdict.with_slices(held.slice_ids), frames=[frame.seq for frame in held.rows])
 
 
 def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
@@ -99,17 +107,14 @@ def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
         labeled = labels(session, purpose=Purpose.EVALUATION)
         held = frames(session, seqs=sorted(labeled))
         answered = {task.frame: task for task in tasks(session, status=TaskStatus.DONE)}
-        wanted = {task.slice_id for task in answered.values() if task.purpose == Purpose.TRAIN}
         drawn = {seq: task.slice_id for seq, task in answered.items() if task.purpose == Purpose.EVALUATION}
-        known = [
-            row
-            for row in slices(session, ids=[number for number in {*wanted, *drawn.values()} if number])
-            if not row.retired_at
-        ]
-        conditions = _conditions(session, made, held, drawn, known)
+        targets = targets_of(session, row.base_model_id, answered.values())
+        known = _judged_slices(session, project.classes, {target.id for target in targets})
+        conditions = _conditions(session, made, held, drawn, known, class_slices(known, project.classes))
         weights = held_out_weights(session, made, held, answered)
+        looks = _looks(rounds(session), row, [frame.seq for frame in held])
     classes = class_slices(known, project.classes)
-    names = {row.id: classes.get(row.id, row.name) for row in known}
+    names = {one.id: classes.get(one.id, one.name) for one in known}
     from_production = np.array([frame.origin == Origin.PRODUCTION for frame in held])
     days = {frame.group_key for frame in held if frame.origin == Origin.PRODUCTION}
     enough = len(days) >= project.settings.gate.min_groups
@@ -119,13 +124,23 @@ def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
         held_out_groups(project.engine, made.embedder, held),
         conditions,
         np.where(from_production | (not enough), weights, 0.0),
-        sorted(
-            names[row.id]
-            for row in known
-            if row.id in wanted and (row.id in classes or row.name in conditions)
-        ),
-        {f"{'class' if row.id in classes else 'condition'} {names[row.id]}": row.id for row in known},
+        looks,
+        sorted({names[target.id] for target in targets}),
+        {f"{'class' if one.id in classes else 'condition'} {names[one.id]}": one.id for one in known},
     )
+
+
+def targets_of(session: Session, base_model: int, answered: Iterable[TaskRow]) -> list[SliceRow]:
+    """What a round from this model is to mend: the slices that frames were chosen to show which it
+    has not trained on yet.
+    """
+    seen = trained_on(session, base_model)
+    wanted = {
+        task.slice_id
+        for task in answered
+        if task.purpose == Purpose.TRAIN and task.slice_id is not None and task.frame not in seen
+    }
+    return [row for row in slices(session, ids=wanted) if not row.retired_at]
 
 
 def check_held_out(project: Project) -> None:
@@ -139,15 +154,37 @@ def check_held_out(project: Project) -> None:
     )
 
 
+def _judged_slices(session: Session, classes: Sequence[str], targets: set[int]) -> list[SliceRow]:
+    """Targets, classes, and the conditions that a good part of production shows."""
+    totals = slice_totals(session)
+    known = slices(session)
+    of_classes = class_slices(known, classes)
+
+    def share(row: SliceRow) -> float:
+        total = totals.get(row.id)
+        return total.inside / total.known if total is not None and total.known else 0.0
+
+    return [
+        row
+        for row in known
+        if row.id in targets
+        or (
+            not row.retired_at
+            and (row.id in of_classes or (row.kind in CONDITIONS and share(row) >= LEAST_SHARE))
+        )
+    ]
+
+
 def _conditions(
     session: Session,
     made: Producers,
     held: Sequence[FrameRow],
     drawn: Mapping[int, int | None],
     known: Sequence[SliceRow],
+    classes: Mapping[int, str],
 ) -> dict[str, Bools]:
-    """Slices that evaluation frames were drawn by, with every frame that shows them, and the
-    training set's own world.
+    """Every slice but those of classes, with the frames that show it, and the training set's own
+    world.
 
     drawn: by frame, the slice it was drawn by, None for ordinary frames.
     """
@@ -156,9 +193,18 @@ def _conditions(
         TRAINING_WORLD: np.array([frame.origin == Origin.IMPORTED for frame in held]),
         ORDINARY: np.array([frame.seq in drawn and drawn[frame.seq] is None for frame in held]),
     }
+    found = {name: mask for name, mask in found.items() if mask.any()}
     for row in known:
-        if row.id in drawn.values():
+        if row.id not in classes:
             inside = members_among(session, producer_of(row.kind, made), row.id, seqs)
             by_chance = np.array([drawn.get(frame.seq) == row.id for frame in held])
             found[row.name] = by_chance | np.isin(seqs, inside)
-    return {name: mask for name, mask in found.items() if mask.any()}
+    return found
+
+
+def _looks(past: Sequence[RoundRow], row: RoundRow, seqs: Sequence[int]) -> Ints:
+    """(N,) how many verdicts of other rounds rest on each frame."""
+    judged = Counter(
+        seq for one in past if one.id != row.id and one.verdict for seq in one.verdict.get("frames", ())
+    )
+    return np.array([judged[seq] for seq in seqs], dtype=np.int64)

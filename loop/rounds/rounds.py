@@ -313,7 +313,8 @@ def _judge(parts: Parts, row: RoundRow, progress: Progress) -> Next:
 
 
 def _await_approval(parts: Parts, row: RoundRow, progress: Progress) -> Next | None:
-    return Next(RoundStatus.PROMOTED) if row.settings["approval"] == "auto" else None
+    asked = row.settings["approval"] != "auto" or (row.verdict or {}).get("needs_approval", False)
+    return None if asked else Next(RoundStatus.PROMOTED)
 
 
 STEPS: dict[RoundStatus, Step] = {

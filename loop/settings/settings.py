@@ -7,6 +7,7 @@ names the key, what was expected, what was found and the nearest valid key.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from loop.settings.strategy_names import StrategyName
 from loop.settings.types import Date, Device, Devices, ImageSize, Pattern, Timezone, Url
 from loop.settings.types import Schedule as Times
 
+log = logging.getLogger(__name__)
 NOT_SETTINGS = {"HOME", "DATA", "PROJECT", "LABEL_STUDIO_TOKEN", "WEB_TOKEN"}
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -123,7 +125,7 @@ class Gate(Section):
     fall_groups: Positive
     max_slowdown: Annotated[float, Field(ge=1)]
     required: tuple[str, ...]
-    unjudged_targets: Literal["wait", "promote"]
+    when_unjudged: Literal["wait", "promote"]
 
 
 class Schedule(Section):
@@ -201,7 +203,7 @@ def load_settings(path: Path | None, root: Path | None = None) -> Settings:
     """The configuration of one project, in the folder `root` if it is not the file's. Raises
     ConfigError.
     """
-    own = _read_yaml(path) if path else {}
+    own = _without_former(_read_yaml(path), str(path)) if path else {}
     keys = sorted(valid_keys())
     source = str(path) if path else "the configuration"
     _check_keys(own, keys, source)
@@ -240,6 +242,8 @@ def _walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 FREE_FORM = {"round.train"}
+FORMER = (("gate", "few_margin"),)
+"""Section and name of what earlier versions had."""
 JSON_EXAMPLE = "expected JSON, for example FIELDLOOP_ROUND__TRAIN='{\"mosaic\": 0}'"
 
 
@@ -276,6 +280,19 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = _merged(result[key], value) if nested else value
     return result
+
+
+def _without_former(own: dict[str, Any], source: str) -> dict[str, Any]:
+    """A project of an earlier version keeps working: what is no setting any more is left out."""
+    kept = dict(own)
+    for section, name in FORMER:
+        held = kept.get(section)
+        if isinstance(held, Mapping) and name in held:
+            kept[section] = {key: value for key, value in held.items() if key != name}
+            log.warning(
+                "%s: %s.%s is no setting any more and does nothing; delete the line", source, section, name
+            )
+    return kept
 
 
 def _check_keys(own: Mapping[str, Any], keys: list[str], source: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -64,22 +64,26 @@ def _learned(pair: Pair, every: Mapping[str, Slice], judged: Mapping[str, Differ
 
 
 def _family(pair: Pair, family: Sequence[_Fall], learned: Chance | None) -> list[Check]:
-    freedom = max(int(pair.groups.max(initial=0)), 1)
+    """Those that enough shows are tested together; the others apart, to ask a person about."""
     if learned is None:
-        return [_fall(fall, None, np.nan, pair.settings) for fall in family]
+        return [_untold(fall, False, pair.settings) for fall in family]
+    freedom = max(int(pair.groups.max(initial=0)), 1)
     tested = [fall for fall in family if _enough(fall.one, pair.settings)]
-    adjusted = holm([learned.p_fall(fall.one, freedom) for fall in tested])
-    p = dict(zip([fall.label for fall in tested], adjusted.tolist(), strict=True))
-    wide = float(stats.t.ppf(1 - pair.settings.alpha, freedom))
+    small = [fall for fall in family if fall.one.objects and fall not in tested]
+    p = {**_adjusted(tested, learned, freedom), **_adjusted(small, learned, freedom)}
+    alpha = pair.settings.alpha / FAMILIES
+    reach = float(stats.t.ppf(1 - pair.settings.alpha, freedom))
     return [
-        _fall(
-            fall,
-            p.get(fall.label),
-            wide * learned.deviation(fall.one) if fall.label in p else np.nan,
-            pair.settings,
-        )
+        _told(fall, p[fall.label] <= alpha, reach * learned.deviation(fall.one), pair.settings)
+        if fall in tested
+        else _untold(fall, p.get(fall.label, 1.0) <= alpha, pair.settings)
         for fall in family
     ]
+
+
+def _adjusted(tested: Sequence[_Fall], learned: Chance, freedom: int) -> dict[str, float]:
+    p = holm([learned.p_fall(fall.one, freedom) for fall in tested])
+    return dict(zip([fall.label for fall in tested], p.tolist(), strict=True))
 
 
 def _enough(one: Difference, settings: GateSettings) -> bool:
@@ -87,28 +91,33 @@ def _enough(one: Difference, settings: GateSettings) -> bool:
     return all(has >= floor for has, floor in zip((one.frames, one.objects, one.groups), floors, strict=True))
 
 
-def _fall(fall: _Fall, p: float | None, reach: float, settings: GateSettings) -> Check:
-    """p: adjusted, None where too little shows the slice. reach: how far above what was measured
-    the one-sided bound lies.
+def _told(fall: _Fall, certain: bool, reach: float, settings: GateSettings) -> Check:
+    """certain: chance does not explain a fall. reach: how far above what was measured the one-sided
+    bound lies.
     """
-    one, label, name = fall.one, fall.label, fall.name
-    if not one.objects:
-        return check_of(label, "unverifiable", None, None, one, f"{name}: no object of it was labeled")
-    lost, moved = -one.estimate, told(one, fall.measure)
-    seen = f"{name} may have fallen" if lost > 0 else name
-    if p is None:
-        text = f"{seen}: {moved}; {_needed(one, settings)}"
-        return check_of(label, "unverifiable", lost, settings.margin, one, text)
-    if lost > settings.margin and p <= settings.alpha / FAMILIES:
+    one, name, lost = fall.one, fall.name, -fall.one.estimate
+    moved, upper = told(one, fall.measure), lost + reach
+    if certain and lost > settings.margin:
         text = f"{name} fell: {moved}; chance does not explain it, at most {settings.margin:g} is allowed"
-        return check_of(label, "fail", lost, settings.margin, one, text)
-    upper = lost + reach
+        return check_of(fall.label, "fail", lost, settings.margin, one, text)
     if upper <= settings.margin:
         text = f"{name} did not fall: {moved}; at most {max(upper, 0):.3f} lost"
-        return check_of(label, "pass", upper, settings.margin, one, text)
-    return check_of(
-        label, "unverifiable", upper, settings.margin, one, f"{seen}: {moved}; up to {upper:.2f} may be lost"
-    )
+        return check_of(fall.label, "pass", upper, settings.margin, one, text)
+    seen = f"{name} may have fallen" if lost > 0 else name
+    text = f"{seen}: {moved}; up to {upper:.2f} may be lost"
+    return check_of(fall.label, "unverifiable", upper, settings.margin, one, text)
+
+
+def _untold(fall: _Fall, steep: bool, settings: GateSettings) -> Check:
+    """steep: were it of more groups, it would count as a fall."""
+    one, name, lost = fall.one, fall.name, -fall.one.estimate
+    if not one.objects:
+        return check_of(fall.label, "unverifiable", None, None, one, f"{name}: no object of it was labeled")
+    asks = steep and lost > settings.margin
+    seen = f"{name} may have fallen" if lost > 0 else name
+    needed = f"look at it, because {_needed(one, settings)}" if asks else _needed(one, settings)
+    text = f"{seen}: {told(one, fall.measure)}; {needed}"
+    return replace(check_of(fall.label, "unverifiable", lost, settings.margin, one, text), asks=asks)
 
 
 def _needed(one: Difference, settings: GateSettings) -> str:

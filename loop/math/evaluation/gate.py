@@ -78,23 +78,25 @@ def judge(
     named = {check.name for check in unseen}
     fallen = [c for c in falls(pair, overall, slices, judged, aims) if c.name not in named]
     checks = [*unseen, *better, *fallen, _latency(latency, settings)]
-    return _verdict(checks, unseen, better, settings)
+    return _verdict(checks, better, settings)
 
 
-def _verdict(checks: list[Check], unseen: list[Check], gains: list[Check], settings: GateSettings) -> Verdict:
-    better = gains[0].status == "pass"
-    failed = [c for c in checks if c.status == "fail" and c not in gains]
+def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -> Verdict:
+    """gained: the first of them decides."""
+    better = gained[0].status == "pass"
+    failed = [c for c in checks if c.status == "fail" and c not in gained]
     missing = _missing(checks, failed, settings.required)
+    asking = [c for c in checks if c.asks]
     promote = better and not failed and not missing
-    waits = promote and bool(unseen) and settings.unjudged_targets == "wait"
-    told = [c for c in gains if c.status == "pass"] if better else gains[:1]
+    waits = promote and bool(asking) and settings.when_unjudged == "wait"
+    told = [c for c in gained if c.status == "pass"] if better else gained[:1]
     reasons = [
-        *(c.text for c in unseen),
-        *(["so a person decides: `fieldloop models promote`"] if waits else []),
+        *([f"it passed, but a person decides, because of {_it(asking)}:"] if waits else []),
+        *(c.text for c in (*asking, *failed)),
+        *missing,
+        *(c.text for c in told),
     ]
-    reasons += [*(c.text for c in failed), *missing, *(c.text for c in told)]
-    unknown = [c for c in checks if c.status == "unverifiable" and c not in gains and c not in unseen]
-    if unknown:
+    if unknown := [c for c in checks if c.status == "unverifiable" and c not in (*gained, *asking)]:
         listed = "; ".join(c.text for c in sorted(unknown, key=_lost, reverse=True))
         reasons.append(f"could not be verified, so nothing is claimed of {_it(unknown)}: {listed}")
     return Verdict(promote, reasons, checks, waits)
@@ -130,8 +132,8 @@ def _unseen(target: Slice, found: Slice) -> Check:
     """Of a target that no held-out object shows."""
     frames = int((found.weights > 0).sum()) if found.classes is None else 0
     held = f"{counted(frames, 'frame')} held out, none with an object" if frames else "0 frames held out"
-    text = f"{target.name}: {held}, so nothing is known of what the round was to mend there"
-    return Check(f"{NO_FALL}{target.name}", "unverifiable", None, None, 0, text)
+    text = f"{target.name}: {held}, so nothing is known of what this round was to mend"
+    return Check(f"{NO_FALL}{target.name}", "unverifiable", None, None, 0, text, asks=True)
 
 
 def _latency(latency: Latency | None, settings: GateSettings) -> Check:

@@ -29,8 +29,8 @@ class GateSettings(Protocol):
     fall_frames, fall_objects, fall_groups: that must show a slice before a fall is tested.
     max_slowdown: candidate / deployed.
     required: names of checks that must pass, not merely not fail.
-    unjudged_targets: whether a candidate may replace the deployed model by itself though a target
-    of the round is held out nowhere: wait or promote.
+    when_unjudged: whether a candidate that passes waits for a person, where a target of the round is
+    held out nowhere or what few frames show fell far, or is promoted all the same.
     """
 
     margin: float
@@ -41,7 +41,7 @@ class GateSettings(Protocol):
     fall_groups: int
     max_slowdown: float
     required: tuple[str, ...]
-    unjudged_targets: Literal["wait", "promote"]
+    when_unjudged: Literal["wait", "promote"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Check:
     and candidate.
 
     slice_id: of the condition or class that it is about.
+    asks: too little is held out to tell, and a person should look.
     """
 
     name: str
@@ -33,12 +34,13 @@ class Check:
     slice_id: int | None = None
     frames: int = 0
     objects: int = 0
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """promote: the candidate passed.
-    needs_approval: a person must agree, because something that was to be mended could not be judged.
+    needs_approval: a person must agree, because too little is held out to tell.
 
     reasons: for people, the deciding ones first.
     frames: seq of those it rests on.
