@@ -8,7 +8,7 @@ borrows it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -32,42 +32,52 @@ class Chance:
     by_object: float
 
     def p_fall(self, one: Difference, freedom: int) -> float:
-        """One-sided p-value of "it did not fall", by Student's t."""
+        """One-sided p-value of "it did not fall", by Student's t.
+
+        What a slice borrows from others may not hold of it, so it counts as half as well known: in
+        simulation the tails are as thick.
+        """
         deviation = self.deviation(one)
-        return (
-            float(stats.t.sf(-one.estimate / deviation, freedom)) if deviation else float(one.estimate >= 0)
-        )
+        if not deviation:
+            return float(one.estimate >= 0)
+        known = freedom if one.variance else max(freedom / 2, 1)
+        return float(stats.t.sf(-one.estimate / deviation, known))
 
     def deviation(self, one: Difference) -> float:
-        """Standard deviation of a slice's difference where the models are equally good."""
-        parts = self.by_group / one.even_groups + self.by_object / one.even_objects
-        return float(np.sqrt(_variance_of_share(one) * parts))
+        """Standard deviation of a slice's difference where the models are equally good: the larger
+        one of what all slices tell and of its own.
+        """
+        parts = self.by_group / one.even_groups + self.by_object / _telling(one)
+        return float(np.sqrt(max(_variance_of_share(one) * parts, one.variance)))
 
 
-def fitted(slices: Sequence[Difference], exchanged: Sequence[Reals]) -> Chance | None:
-    """By non-negative least squares over the slices that enough groups show; None without any.
+def measured(one: Difference, exchanged: Reals) -> Difference:
+    """With the variance of the difference about its mean.
 
-    exchanged: of each slice, differences with the models exchanged, see `compare.exchanged`.
+    Exchanges give that about zero, which what really changed widens by its square over the groups.
+    exchanged: (R,) differences with the models exchanged, see `compare.exchanged`.
     """
-    told = [
-        (one, _variance(one, values) / _variance_of_share(one))
-        for one, values in zip(slices, exchanged, strict=True)
-        if one.groups >= ENOUGH_GROUPS
-    ]
-    if not told:
+    n = one.even_groups
+    centered = max(float(exchanged[1:].var()) - one.estimate**2 / n, 0.0)
+    return replace(one, variance=centered * n / (n - 1))
+
+
+def fitted(slices: Sequence[Difference]) -> Chance | None:
+    """By non-negative least squares over slices that were measured; None without any."""
+    if not slices:
         return None
-    groups = np.array([one.even_groups for one, _ in told])
-    design = np.stack([np.ones(len(told)), groups / [one.even_objects for one, _ in told]], axis=1)
-    (by_group, by_object), _ = nnls(design, groups * [variance for _, variance in told])
+    share = np.array([_variance_of_share(one) for one in slices])
+    groups = np.array([one.even_groups for one in slices])
+    design = np.stack([np.ones(len(slices)), groups / [_telling(one) for one in slices]], axis=1)
+    (by_group, by_object), _ = nnls(design, groups * [one.variance for one in slices] / share)
     return Chance(float(by_group), float(by_object))
 
 
-def _variance(one: Difference, exchanged: Reals) -> float:
-    """Of the difference about its mean. Exchanges give that about zero, which what really changed
-    widens by its square over the groups.
+def _telling(one: Difference) -> float:
+    """Objects as far as they tell. Of few, AP varies more than a share of as many would, because
+    false alarms come between them: in simulation by as much as two objects less.
     """
-    n = one.even_groups
-    return max(float(exchanged[1:].var()) - one.estimate**2 / n, 0.0) * n / (n - 1)
+    return max(one.even_objects - 2, 1.0)
 
 
 def _variance_of_share(one: Difference) -> float:

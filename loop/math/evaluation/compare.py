@@ -40,6 +40,7 @@ class Difference:
     before, after: AP of the deployed model and the candidate, NaN without objects.
     frames, objects, groups: that show such objects, and the objects.
     even_groups, even_objects: as many of equal weight would tell as much (Kish 1965).
+    variance: of the estimate by chance, 0 where nobody measured it.
     """
 
     before: float
@@ -49,6 +50,7 @@ class Difference:
     groups: int
     even_groups: float
     even_objects: float
+    variance: float = 0.0
 
     @property
     def estimate(self) -> float:

@@ -11,7 +11,7 @@ from scipy import stats
 from loop.math.boxes.matching import COCO_IOUS
 from loop.math.evaluation import chance
 from loop.math.evaluation.chance import Chance
-from loop.math.evaluation.compare import Difference, Slice
+from loop.math.evaluation.compare import AP50, Difference, Slice
 from loop.math.evaluation.pair import GateSettings, Pair
 from loop.math.evaluation.verdict import NO_FALL, Check, check_of, told
 from loop.math.statistics.multiple_testing import holm
@@ -44,9 +44,12 @@ def falls(
 
     judged: by name, AP50 of overall and of every slice.
     """
-    whole = [_Fall("overall", judged["overall"]), *_strict(pair, overall, aims)]
-    parts = [_Fall(name, judged[name]) for name in slices]
-    learned = _learned(pair, {"overall": overall, **slices}, judged)
+    known = {
+        name: _measured(pair, [one], judged[name]) for name, one in {"overall": overall, **slices}.items()
+    }
+    whole = [_Fall("overall", known["overall"]), *_strict(pair, overall, aims)]
+    parts = [_Fall(name, known[name]) for name in slices]
+    learned = chance.fitted([one for one in known.values() if one.groups >= chance.ENOUGH_GROUPS])
     return [check for family in (whole, parts) for check in _family(pair, family, learned)]
 
 
@@ -55,12 +58,18 @@ def _strict(pair: Pair, overall: Slice, aims: Sequence[Slice]) -> list[_Fall]:
         return []
     wanted = {"overall": [overall], **({"the targeted gaps": list(aims)} if aims else {})}
     ious = COCO_IOUS.tolist()
-    return [_Fall(name, pair.compare(every, ious), "mAP50-95") for name, every in wanted.items()]
+    return [
+        _Fall(name, _measured(pair, every, pair.compare(every, ious), ious), "mAP50-95")
+        for name, every in wanted.items()
+    ]
 
 
-def _learned(pair: Pair, every: Mapping[str, Slice], judged: Mapping[str, Difference]) -> Chance | None:
-    told = [name for name, one in judged.items() if one.groups >= chance.ENOUGH_GROUPS]
-    return chance.fitted([judged[name] for name in told], [pair.exchanged(every[name]) for name in told])
+def _measured(
+    pair: Pair, slices: Sequence[Slice], one: Difference, ious: Sequence[float] = AP50
+) -> Difference:
+    if one.groups < chance.ENOUGH_GROUPS:
+        return one
+    return chance.measured(one, pair.exchanged(slices, ious))
 
 
 def _family(pair: Pair, family: Sequence[_Fall], learned: Chance | None) -> list[Check]:

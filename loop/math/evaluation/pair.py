@@ -60,9 +60,9 @@ class Pair:
     def p_gain(self, slices: Sequence[Slice]) -> float:
         return p_gain(self.deployed, self.candidate, slices, self.groups, draws=self.draws, seed=self.seed)
 
-    def exchanged(self, one: Slice) -> Reals:
+    def exchanged(self, slices: Sequence[Slice], ious: Sequence[float] = AP50) -> Reals:
         models = self.deployed, self.candidate
-        return exchanged(*models, [one], self.groups, draws=_NOISE_DRAWS, seed=self.seed)
+        return exchanged(*models, slices, self.groups, ious, _NOISE_DRAWS, self.seed)
 
     def alpha(self, slices: Sequence[Slice]) -> float:
         """What is left of alpha on these frames after the times that they have judged."""

@@ -126,12 +126,18 @@ def test_better_overall_but_worse_on_a_rare_class_is_refused_and_the_class_is_na
 
 
 def test_a_slice_with_too_few_groups_is_called_unverifiable(labeled: FakeParts) -> None:
-    row = run(started(labeled))
+    row = run(started(with_gate(labeled, fall_groups=8)))
     assert row.verdict is not None
     (helmet,) = [check for check in row.verdict["checks"] if check["name"] == "no fall: class helmet"]
     assert (helmet["status"], helmet["groups"] < 8) == ("unverifiable", True)
     said = "could not be verified, so nothing is claimed of them: class helmet"
     assert any(reason.startswith(said) for reason in row.verdict["reasons"])
+
+
+def with_gate(parts: FakeParts, **changed: object) -> FakeParts:
+    chosen = parts.project.settings
+    gate = chosen.gate.model_copy(update=changed)
+    return FakeParts(dataclasses.replace(parts.project, settings=chosen.model_copy(update={"gate": gate})))
 
 
 @pytest.mark.parametrize("purpose", [Purpose.CONSENSUS, Purpose.SUSPECT, Purpose.INSPECTION, Purpose.REPORT])
@@ -229,10 +235,7 @@ def test_a_dataset_that_cannot_be_trained_on_ends_the_round_before_it_trains(lab
 
 
 def test_the_gate_judges_by_the_settings_of_the_project(labeled: FakeParts) -> None:
-    chosen = labeled.project.settings
-    gate = chosen.gate.model_copy(update={"few_margin": 0.01, "required": ("no fall: class helmet",)})
-    project = dataclasses.replace(labeled.project, settings=chosen.model_copy(update={"gate": gate}))
-    row = run(started(FakeParts(project)))
+    row = run(started(with_gate(labeled, fall_groups=8, margin=0.01, required=("no fall: class helmet",))))
     assert row.status is RoundStatus.REJECTED
     assert row.verdict is not None
     assert row.verdict["reasons"][0].startswith("required, but class helmet")

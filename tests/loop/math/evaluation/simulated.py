@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from loop.math.boxes.matching import COCO_IOUS
 from loop.math.evaluation.ap import Matches
 
 CLASSES = ("person", "car", "truck", "pallet", "forklift")
@@ -57,10 +58,21 @@ def skills(*, day: float = GOOD, gaps: float = GOOD) -> NDArray[np.float64]:
     return table
 
 
-def detector(rng: np.random.Generator, scene: World, skill: NDArray[np.float64]) -> Matches:
-    """One training of a detector: chance of its own by camera-day and by object, and false alarms."""
+def detector(
+    rng: np.random.Generator,
+    scene: World,
+    skill: NDArray[np.float64],
+    boxes: NDArray[np.float64] | None = None,
+) -> Matches:
+    """One training of a detector: chance of its own by camera-day and by object, and false alarms.
+
+    skill: (conditions, classes), or (O,) of each object.
+    boxes: (2,) parameters of how well they fit (beta over IoU .5 to 1), at the thresholds of COCO;
+    None: AP50 alone.
+    """
     own = rng.normal(0, 0.3, scene.group.max() + 1)[scene.group[scene.image]]
-    logit = skill[scene.condition[scene.image], scene.class_id] + scene.ease + own
+    of_object = skill if skill.ndim == 1 else skill[scene.condition[scene.image], scene.class_id]
+    logit = of_object + scene.ease + own
     seen = logit + rng.normal(0, 0.6, len(logit)) > 0
     alarms = rng.poisson(0.4, len(scene.group))
     alarm_image = np.repeat(np.arange(len(scene.group)), alarms)
@@ -68,8 +80,10 @@ def detector(rng: np.random.Generator, scene: World, skill: NDArray[np.float64])
     kinds = np.concatenate([scene.class_id[seen], rng.integers(0, len(CLASSES), len(alarm_image))])
     sure = 1 / (1 + np.exp(-logit[seen] * 0.8 - rng.normal(0, 0.5, int(seen.sum()))))
     confidence = np.concatenate([sure, rng.beta(1.2, 5, len(alarm_image))])
-    hit = np.concatenate([np.ones(int(seen.sum()), bool), np.zeros(len(alarm_image), bool)])
+    ious = np.array([0.5]) if boxes is None else COCO_IOUS
+    fit = 0.5 + 0.5 * (np.ones(int(seen.sum())) if boxes is None else rng.beta(*boxes, int(seen.sum())))
+    hit = np.concatenate([fit >= ious[:, None], np.zeros((len(ious), len(alarm_image)), bool)], axis=1)
     order = np.lexsort((-confidence, kinds))
     truths = np.zeros((len(scene.group), len(CLASSES)), np.int64)
     np.add.at(truths, (scene.image, scene.class_id), 1)
-    return Matches(image[order], kinds[order], confidence[order], hit[None, order], truths, np.array([0.5]))
+    return Matches(image[order], kinds[order], confidence[order], hit[:, order], truths, ious)

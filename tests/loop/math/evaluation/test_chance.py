@@ -1,0 +1,76 @@
+"""What chance does to a slice, learned from all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from loop.math.evaluation.chance import Chance, fitted, measured
+from loop.math.evaluation.compare import Difference
+
+BY_GROUP, BY_OBJECT = 0.3, 0.8
+
+
+def difference(groups: float, objects: float, before: float = 0.5, after: float = 0.5) -> Difference:
+    return Difference(before, after, int(objects), int(objects), int(groups), groups, objects)
+
+
+def varied(rng: np.random.Generator, one: Difference, size: int = 4000) -> np.ndarray:
+    """Differences about zero as exchanges would give them, the first of them none."""
+    middle = (one.before + one.after) / 2
+    variance = middle * (1 - middle) * (BY_GROUP / one.even_groups + BY_OBJECT / (one.even_objects - 2))
+    spread = np.sqrt(variance * (1 - 1 / one.even_groups) + one.estimate**2 / one.even_groups)
+    return rng.normal(0, spread, size)
+
+
+def test_components_come_back() -> None:
+    rng = np.random.default_rng(0)
+    slices = [difference(g, g * k) for g, k in ((8, 1), (10, 8), (20, 2), (30, 5), (60, 1), (60, 9))]
+    found = fitted([measured(one, varied(rng, one)) for one in slices])
+    assert found is not None
+    assert found.by_group == pytest.approx(BY_GROUP, rel=0.2)
+    assert found.by_object == pytest.approx(BY_OBJECT, rel=0.2)
+
+
+def test_what_really_changed_is_no_chance() -> None:
+    rng = np.random.default_rng(1)
+    slices = [difference(g, g * k, 0.2, 0.7) for g, k in ((10, 1), (20, 8), (30, 2), (60, 4))]
+    found = fitted([measured(one, varied(rng, one)) for one in slices])
+    assert found is not None
+    assert found.deviation(slices[0]) == pytest.approx(
+        np.sqrt(0.45 * 0.55 * (BY_GROUP / 10 + BY_OBJECT / 8)), rel=0.2
+    )
+
+
+def test_nothing_measured_tells_nothing() -> None:
+    assert fitted([]) is None
+
+
+def test_what_a_slice_shows_of_itself_counts_where_it_is_more() -> None:
+    known = Chance(BY_GROUP, BY_OBJECT)
+    one = difference(20, 100)
+    assert known.deviation(replace(one, variance=0.04)) == pytest.approx(0.2)
+    assert known.deviation(replace(one, variance=1e-6)) == known.deviation(one)
+
+
+def test_a_small_slice_is_judged_by_what_the_others_tell() -> None:
+    known = Chance(BY_GROUP, BY_OBJECT)
+    lost = difference(4, 8, 0.9, 0.0)
+    assert known.p_fall(lost, 30) < 0.01, "four groups alone would tell no more than 1/16"
+    assert known.p_fall(difference(4, 8, 0.9, 0.75), 30) > 0.1
+    assert known.p_fall(difference(4, 8, 0.5, 0.9), 30) > 0.9
+    one = difference(4, 8, 0.9, 0.2)
+    own = replace(one, variance=known.deviation(one) ** 2)
+    assert known.p_fall(own, 30) < known.p_fall(one, 30), "what is borrowed is less sure"
+
+
+def test_without_any_chance_a_fall_is_certain_and_a_copy_has_not_fallen() -> None:
+    still = Chance(0.0, 0.0)
+    assert still.p_fall(difference(9, 9, 0.5, 0.5), 8) == 1
+    assert still.p_fall(difference(9, 9, 0.5, 0.4), 8) == 0
+
+
+def test_where_both_miss_all_or_nothing_chance_is_not_nothing() -> None:
+    assert Chance(BY_GROUP, BY_OBJECT).deviation(difference(9, 9, 1.0, 1.0)) > 0
