@@ -109,7 +109,8 @@ def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
         answered = {task.frame: task for task in tasks(session, status=TaskStatus.DONE)}
         drawn = {seq: task.slice_id for seq, task in answered.items() if task.purpose == Purpose.EVALUATION}
         targets = targets_of(session, row.base_model_id, answered.values())
-        known = _judged_slices(session, project.classes, {target.id for target in targets})
+        chosen_for = {target.id for target in targets} | {number for number in drawn.values() if number}
+        known = _judged_slices(session, project.classes, chosen_for)
         conditions = _conditions(session, made, held, drawn, known, class_slices(known, project.classes))
         weights = held_out_weights(session, made, held, answered)
         looks = _looks(rounds(session), row, [frame.seq for frame in held])
@@ -154,25 +155,19 @@ def check_held_out(project: Project) -> None:
     )
 
 
-def _judged_slices(session: Session, classes: Sequence[str], targets: set[int]) -> list[SliceRow]:
-    """Targets, classes, and the conditions that a good part of production shows."""
+def _judged_slices(session: Session, classes: Sequence[str], chosen_for: set[int]) -> list[SliceRow]:
+    """Classes, the slices that frames were chosen for, and conditions that a good part of
+    production shows.
+    """
     totals = slice_totals(session)
-    known = slices(session)
+    known = [row for row in slices(session) if not row.retired_at]
     of_classes = class_slices(known, classes)
 
-    def share(row: SliceRow) -> float:
+    def common(row: SliceRow) -> bool:
         total = totals.get(row.id)
-        return total.inside / total.known if total is not None and total.known else 0.0
+        return row.kind in CONDITIONS and total is not None and total.inside >= LEAST_SHARE * total.known
 
-    return [
-        row
-        for row in known
-        if row.id in targets
-        or (
-            not row.retired_at
-            and (row.id in of_classes or (row.kind in CONDITIONS and share(row) >= LEAST_SHARE))
-        )
-    ]
+    return [row for row in known if row.id in chosen_for or row.id in of_classes or common(row)]
 
 
 def _conditions(

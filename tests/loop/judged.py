@@ -79,6 +79,12 @@ def with_round(parts: FakeParts, **changed: object) -> FakeParts:
     return FakeParts(dataclasses.replace(parts.project, settings=chosen))
 
 
+def with_gate(parts: FakeParts, **changed: object) -> FakeParts:
+    chosen = parts.project.settings
+    gate = chosen.gate.model_copy(update=changed)
+    return FakeParts(dataclasses.replace(parts.project, settings=chosen.model_copy(update={"gate": gate})))
+
+
 def in_production(parts: FakeParts) -> str:
     with read(parts.project.engine) as session:
         now = deployed(session)

@@ -133,13 +133,14 @@ def sizes_of(parts: FakeParts, rows: dict[str, SliceRow]) -> dict[str, int]:
 
 
 def judged_as(parts: FakeParts) -> dict[int, set[str]]:
-    """What kinds of frames each region would be judged on, once all frames that were chosen are labeled."""
+    """What kinds of frames each region would be judged on, once all evaluation frames are labeled."""
     project = parts.project
     with write(project.engine) as session:
-        asked = tasks(session)
-        purpose = {task.frame: task.purpose for task in asked}
-        for seq, what in purpose.items():
-            set_label(session, seq, [Box("person", (0.0, 0.0, 8.0, 8.0))], what, "annotation")
+        asked = [task for task in tasks(session) if task.purpose == Purpose.EVALUATION]
+        for row in frames(session, seqs=[task.frame for task in asked]):
+            set_label(
+                session, row.seq, [Box("person", (0.0, 0.0, 8.0, 8.0))], Purpose.EVALUATION, "annotation"
+            )
         move(session, [task.id for task in asked], TaskStatus.PENDING, TaskStatus.DONE)
     rounds.start(parts)
     opened = rounds.current(project)

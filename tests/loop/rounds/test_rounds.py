@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from unittest.mock import patch
 
@@ -49,6 +48,7 @@ from tests.loop.judged import (
     run,
     sha_of,
     started,
+    with_gate,
     with_round,
 )
 
@@ -132,12 +132,6 @@ def test_a_slice_with_too_few_groups_is_called_unverifiable(labeled: FakeParts) 
     assert (helmet["status"], helmet["groups"] < 8) == ("unverifiable", True)
     said = "could not be verified, so nothing is claimed of them: class helmet"
     assert any(reason.startswith(said) for reason in row.verdict["reasons"])
-
-
-def with_gate(parts: FakeParts, **changed: object) -> FakeParts:
-    chosen = parts.project.settings
-    gate = chosen.gate.model_copy(update=changed)
-    return FakeParts(dataclasses.replace(parts.project, settings=chosen.model_copy(update={"gate": gate})))
 
 
 @pytest.mark.parametrize("purpose", [Purpose.CONSENSUS, Purpose.SUSPECT, Purpose.INSPECTION, Purpose.REPORT])

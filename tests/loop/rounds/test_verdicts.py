@@ -1,0 +1,93 @@
+"""What a verdict rests on, and when a person decides; torch-free, all but the training is real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy.orm import Session
+
+from connectors.ports import Purpose
+from db.engine import read, write
+from db.frames import FrameRow
+from db.slices import NewSlice, define_slices
+from db.states import Role, RoundStatus, SliceKind, TaskStatus
+from db.tasks import NewTask, add_tasks, create_batch, move, queue_batch, tasks
+from loop.rounds import judge, rounds
+from tests.fakes import FakeParts, quiet, weights
+from tests.loop.judged import BASE, BETTER, in_production, production, run, sha_of, started, with_gate
+
+
+def test_what_the_round_was_to_mend_and_nobody_held_out_waits_for_a_person(labeled: FakeParts) -> None:
+    """Every evaluation frame of the targets is gone: the verdict names them, and nobody is replaced."""
+    parts = labeled
+    with write(parts.project.engine) as session:
+        number = define_slices(session, [NewSlice("prompt:snow", SliceKind.PROMPT, "snow")])["prompt:snow"]
+        aimed_at(session, production(parts), number)
+    row = run(started(parts))
+    assert row.status is RoundStatus.AWAITING_APPROVAL
+    assert row.verdict is not None
+    assert row.verdict["needs_approval"]
+    said = "condition snow: 0 frames held out, so nothing is known of what this round was to mend"
+    assert said in row.verdict["reasons"]
+    snow = [check for check in row.verdict["checks"] if check["name"] == "no fall: condition snow"]
+    assert [check["slice_id"] for check in snow] == [number]
+    assert in_production(parts) == sha_of(BASE)
+    assert rounds.step_or_start(parts, quiet) == "", "it goes on waiting"
+    assert row.candidate_id is not None
+    assert rounds.approve(parts, row.candidate_id)
+    assert in_production(parts) == sha_of(BETTER)
+
+
+def test_a_setting_lets_it_replace_the_model_by_itself(labeled: FakeParts) -> None:
+    parts = with_gate(labeled, when_unjudged="promote")
+    with write(parts.project.engine) as session:
+        number = define_slices(session, [NewSlice("prompt:snow", SliceKind.PROMPT, "snow")])["prompt:snow"]
+        aimed_at(session, production(parts), number)
+    assert run(started(parts)).status is RoundStatus.PROMOTED
+
+
+def aimed_at(session: Session, rows: Sequence[FrameRow], number: int) -> None:
+    """Some frames that train were chosen to show the slice, and answered."""
+    chosen = [row.seq for row in rows if row.role == Role.POOL][:5]
+    batch = create_batch(session, "hybrid", 0, 5, {})
+    made = [
+        NewTask(seq, Purpose.TRAIN, f"snow-{seq}", rank, 1.0, "snow", "gaps", number)
+        for rank, seq in enumerate(chosen)
+    ]
+    add_tasks(session, batch, made)
+    queue_batch(session, batch)
+    ids = [task.id for task in tasks(session) if task.frame in chosen]
+    move(session, ids, TaskStatus.PENDING, TaskStatus.DONE)
+
+
+def test_a_second_verdict_on_the_same_frames_has_an_eighth_of_the_alpha(labeled: FakeParts) -> None:
+    first, second = (run(started(labeled, BASE if i == 0 else weights(note=str(i)))) for i in range(2))
+    assert first.verdict is not None
+    assert second.verdict is not None
+    assert first.verdict["frames"] == second.verdict["frames"]
+    assert first.verdict["frames"]
+    (overall,) = [check for check in second.verdict["checks"] if check["name"] == "better overall"]
+    assert overall["bound"] == pytest.approx(labeled.project.settings.gate.alpha * 7 / 8 / 8)
+
+
+def test_frames_that_a_model_was_trained_on_are_no_targets_again(labeled: FakeParts) -> None:
+    parts = with_gate(labeled, when_unjudged="promote")
+    with write(parts.project.engine) as session:
+        number = define_slices(session, [NewSlice("prompt:snow", SliceKind.PROMPT, "snow")])["prompt:snow"]
+        aimed_at(session, production(parts), number)
+    row = run(started(parts))
+    assert row.status is RoundStatus.PROMOTED
+    with read(parts.project.engine) as session:
+        done = tasks(session, status=TaskStatus.DONE)
+        assert [target.id for target in judge.targets_of(session, row.base_model_id, done)] == [number]
+        assert row.candidate_id is not None
+        assert judge.targets_of(session, row.candidate_id, done) == []
+
+
+def test_conditions_that_production_shows_are_judged_though_no_target(labeled: FakeParts) -> None:
+    row = run(started(labeled))
+    assert row.verdict is not None
+    names = [check["name"] for check in row.verdict["checks"]]
+    shown = [name for name in names if name.startswith("no fall: condition ")]
+    assert any("cam1" in name for name in shown), shown
