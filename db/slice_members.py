@@ -13,8 +13,8 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db.sql import DIRECT, Change, in_chunks, in_parts, table_of, upsert
-from db.states import SliceKind
-from db.tables import Frame, Slice, SliceCount, SliceMember
+from db.states import Role, SliceKind
+from db.tables import Frame, Group, Slice, SliceCount, SliceMember
 
 Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -75,6 +75,16 @@ def members_among(session: Session, producer: int, slice_id: int, frames: Ids) -
     own = own.where(SliceMember.slice_id == slice_id, SliceMember.producer == producer)
     parts = in_parts(own, SliceMember.frame, frames.tolist())
     return np.array([seq for part in parts for seq in session.execute(part).scalars()], np.int64)
+
+
+def evaluation_counts(session: Session, slice_id: int) -> tuple[int, int]:
+    """Frames of production that show the slice and only ever judge, and of how many groups they
+    are.
+    """
+    sums = select(func.coalesce(func.sum(SliceCount.inside), 0), func.count())
+    sums = sums.join(Group, Group.id == SliceCount.group_id).where(Group.role == Role.EVALUATION)
+    row = session.execute(sums.where(SliceCount.slice_id == slice_id, SliceCount.inside > 0)).one()
+    return int(row[0]), int(row[1])
 
 
 def slices_of(session: Session, frame: int, producers: Iterable[int]) -> dict[int, float]:

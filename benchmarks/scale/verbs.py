@@ -95,7 +95,7 @@ def look_up(parts: Parts) -> int:
     """
     row = rounds.current(parts.project)
     assert row is not None
-    return len(held_out(parts.project, producers(parts), row).rows)
+    return len(held_out(parts.project, producers(parts), row.base_model_id).rows)
 
 
 def pages(parts: Parts) -> dict[str, Callable[[], int]]:

@@ -47,9 +47,13 @@ def round_start(
     as_json: JsonOption = False,
 ) -> None:
     """Freeze what is labeled, fine-tune the deployed model, judge the candidate."""
+    from loop.analysis.producers import producers
     from loop.rounds import rounds
+    from loop.rounds.preflight import preflight
 
     parts = opened(project)
+    for line in preflight(parts.project, producers(parts)).lines():
+        say(line)
     number = rounds.start(parts)
     if not open_only:
         say(f"round {number} is open")
@@ -60,6 +64,17 @@ def round_start(
         as_json,
         lambda: [f"round {number} is open; `fieldloop serve` or `fieldloop round advance` does the work"],
     )
+
+
+@round_app.command("preflight", epilog="Example: fieldloop round preflight")
+def round_preflight(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """What the next verdict could show of each gap, and which frames to label so that it can."""
+    from loop.analysis.producers import producers
+    from loop.rounds.preflight import preflight
+
+    parts = opened(project)
+    found = preflight(parts.project, producers(parts))
+    emit(found, as_json, found.lines)
 
 
 @round_app.command("advance", epilog="Example: fieldloop round advance")

@@ -16,7 +16,7 @@ from db.labels import count_labels, labels
 from db.rounds import RoundRow, rounds
 from db.slice_members import members_among
 from db.slices import SliceRow, slice_totals, slices
-from db.states import Origin, SliceKind, TaskStatus
+from db.states import OPEN_TASKS, Origin, SliceKind, TaskStatus
 from db.tasks import TaskRow, tasks
 from loop.analysis.held_out_groups import held_out_groups
 from loop.analysis.producers import Producers
@@ -72,7 +72,7 @@ def judge_candidate(
     """Runs both models over the held-out frames, in turns. Raises RoundError when there is nothing
     to judge on.
     """
-    held = held_out(project, made, row)
+    held = held_out(project, made, row.base_model_id, row.id)
     before: list[Detections] = []
     after: list[Detections] = []
     for done, chunk in enumerate(chunked(held.rows, CHUNK)):
@@ -96,10 +96,14 @@ def judge_candidate(
     return replace(verdict.with_slices(held.slice_ids), frames=[frame.seq for frame in held.rows])
 
 
-def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
+def held_out(
+    project: Project, made: Producers, base_model: int, number: int | None = None, planned: bool = False
+) -> HeldOut:
     """Everything labeled for evaluation, with the conditions it is judged under.
 
     made: those by whose word a frame shows a condition.
+    base_model: from which a round starts. number: of the round, None before it is opened.
+    planned: what frames that wait for their labels were chosen for is a target too.
     Raises RoundError when nothing is labeled.
     """
     check_held_out(project)
@@ -108,12 +112,14 @@ def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
         held = frames(session, seqs=sorted(labeled))
         answered = {task.frame: task for task in tasks(session, status=TaskStatus.DONE)}
         drawn = {seq: task.slice_id for seq, task in answered.items() if task.purpose == Purpose.EVALUATION}
-        targets = targets_of(session, row.base_model_id, answered.values())
+        waiting = tasks(session, status=OPEN_TASKS) if planned else []
+        targets = targets_of(session, base_model, [*answered.values(), *waiting])
         chosen_for = {target.id for target in targets} | {number for number in drawn.values() if number}
         known = _judged_slices(session, project.classes, chosen_for)
         conditions = _conditions(session, made, held, drawn, known, class_slices(known, project.classes))
         weights = held_out_weights(session, made, held, answered)
-        looks = _looks(rounds(session), row, [frame.seq for frame in held])
+        past = [row for row in rounds(session) if row.id != number]
+        looks = _looks(past, [frame.seq for frame in held])
     classes = class_slices(known, project.classes)
     names = {one.id: classes.get(one.id, one.name) for one in known}
     from_production = np.array([frame.origin == Origin.PRODUCTION for frame in held])
@@ -131,14 +137,14 @@ def held_out(project: Project, made: Producers, row: RoundRow) -> HeldOut:
     )
 
 
-def targets_of(session: Session, base_model: int, answered: Iterable[TaskRow]) -> list[SliceRow]:
+def targets_of(session: Session, base_model: int, chosen: Iterable[TaskRow]) -> list[SliceRow]:
     """What a round from this model is to mend: the slices that frames were chosen to show which it
     has not trained on yet.
     """
     seen = trained_on(session, base_model)
     wanted = {
         task.slice_id
-        for task in answered
+        for task in chosen
         if task.purpose == Purpose.TRAIN and task.slice_id is not None and task.frame not in seen
     }
     return [row for row in slices(session, ids=wanted) if not row.retired_at]
@@ -197,9 +203,7 @@ def _conditions(
     return found
 
 
-def _looks(past: Sequence[RoundRow], row: RoundRow, seqs: Sequence[int]) -> Ints:
-    """(N,) how many verdicts of other rounds rest on each frame."""
-    judged = Counter(
-        seq for one in past if one.id != row.id and one.verdict for seq in one.verdict.get("frames", ())
-    )
+def _looks(past: Iterable[RoundRow], seqs: Sequence[int]) -> Ints:
+    """(N,) how many verdicts rest on each frame."""
+    judged = Counter(seq for row in past if row.verdict for seq in row.verdict.get("frames", ()))
     return np.array([judged[seq] for seq in seqs], dtype=np.int64)

@@ -8,13 +8,16 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from connectors.ports import Box
+from sqlalchemy.orm import Session
+
+from connectors.ports import Box, Purpose
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.labels import set_label
 from db.models import deployed
 from db.rounds import RoundRow
-from db.states import Origin, Role
+from db.states import Origin, Role, TaskStatus
+from db.tasks import NewTask, add_tasks, create_batch, move, queue_batch, tasks
 from loop.project.project import Project
 from loop.rounds import rounds
 from loop.rounds.deploy import promote
@@ -77,6 +80,20 @@ def with_round(parts: FakeParts, **changed: object) -> FakeParts:
     chosen = parts.project.settings
     chosen = chosen.model_copy(update={"round": chosen.round.model_copy(update=changed)})
     return FakeParts(dataclasses.replace(parts.project, settings=chosen))
+
+
+def aimed_at(session: Session, rows: Sequence[FrameRow], number: int) -> None:
+    """Some frames that train were chosen to show the slice, and answered."""
+    chosen = [row.seq for row in rows if row.role == Role.POOL][:5]
+    batch = create_batch(session, "hybrid", 0, 5, {})
+    made = [
+        NewTask(seq, Purpose.TRAIN, f"snow-{seq}", rank, 1.0, "snow", "gaps", number)
+        for rank, seq in enumerate(chosen)
+    ]
+    add_tasks(session, batch, made)
+    queue_batch(session, batch)
+    ids = [task.id for task in tasks(session) if task.frame in chosen]
+    move(session, ids, TaskStatus.PENDING, TaskStatus.DONE)
 
 
 def with_gate(parts: FakeParts, **changed: object) -> FakeParts:

@@ -76,12 +76,21 @@ def compare(
     before, after = (_values(model, slices, everything, ious)[0] for model in (deployed, candidate))
     weights = np.array([one.weights for one in slices])
     shown = np.array([_objects(deployed, one) for one in slices])
+    return difference_of(float(before), float(after), weights, shown, groups)
+
+
+def difference_of(before: float, after: float, weights: Reals, shown: Ints, groups: Ints) -> Difference:
+    """A difference with what it rests on.
+
+    weights: (S, N) of each slice, 0 outside it.
+    shown: (S, N) objects that each slice counts.
+    """
     objects = np.where(weights > 0, shown, 0).sum(axis=0)
     weight = (weights * shown).sum(axis=0)
     by_group = np.bincount(group_numbers(groups.tolist()), weight)
     return Difference(
-        float(before),
-        float(after),
+        before,
+        after,
         int((objects > 0).sum()),
         int(objects.sum()),
         int((by_group > 0).sum()),

@@ -65,8 +65,13 @@ class Pair:
         return exchanged(*models, slices, self.groups, ious, _NOISE_DRAWS, self.seed)
 
     def alpha(self, slices: Sequence[Slice]) -> float:
-        """What is left of alpha on these frames after the times that they have judged."""
+        """What is left of alpha for a test on these slices."""
         inside = np.any([one.weights > 0 for one in slices], axis=0)
-        if not inside.any():
-            return self.settings.alpha * FIRST_SHARE
-        return float(self.settings.alpha * FIRST_SHARE * (SHARE_AGAIN ** self.looks[inside]).mean())
+        return alpha_left(self.settings.alpha, self.looks[inside])
+
+
+def alpha_left(alpha: float, looks: Reals) -> float:
+    """What is left of alpha on frames after the times that each has judged, (N,); what is new
+    brings its own.
+    """
+    return float(alpha * FIRST_SHARE * (SHARE_AGAIN**looks).mean()) if len(looks) else alpha * FIRST_SHARE

@@ -145,7 +145,7 @@ def judged_as(parts: FakeParts) -> dict[int, set[str]]:
     rounds.start(parts)
     opened = rounds.current(project)
     assert opened is not None
-    held = judge.held_out(project, coverage_view.build(parts, quiet).made, opened)
+    held = judge.held_out(project, coverage_view.build(parts, quiet).made, opened.base_model_id)
     seqs = np.array([row.seq for row in held.rows])
     return {
         number: kinds_of(parts, seqs[held.conditions[name]])

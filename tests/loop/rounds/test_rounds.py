@@ -88,7 +88,7 @@ def held_rows(parts: FakeParts) -> list[int]:
     view = coverage_view.build(parts, quiet)
     with read(parts.project.engine) as session:
         row = round_by_id(session, 1)
-    return [frame.seq for frame in held_out(parts.project, view.made, row).rows]
+    return [frame.seq for frame in held_out(parts.project, view.made, row.base_model_id).rows]
 
 
 def test_a_byte_copy_of_the_deployed_model_is_not_promoted(labeled: FakeParts) -> None:
@@ -212,7 +212,7 @@ def test_without_held_out_frames_there_is_nothing_to_judge_on(labeled: FakeParts
     assert (row.status, row.error) == (RoundStatus.FAILED, NOTHING_HELD_OUT)
     assert labeled.fake_trainer.specs == [], "asked before hours of training"
     with pytest.raises(RoundError, match=NOTHING_HELD_OUT):
-        judge.held_out(labeled.project, coverage_view.build(labeled, quiet).made, row)
+        judge.held_out(labeled.project, coverage_view.build(labeled, quiet).made, row.base_model_id)
 
 
 def test_a_dataset_that_cannot_be_trained_on_ends_the_round_before_it_trains(labeled: FakeParts) -> None:
@@ -264,7 +264,7 @@ def test_evaluation_frames_count_by_how_likely_they_were_drawn(labeled: FakePart
     rounds.start(parts)
     row = rounds.current(parts.project)
     assert row is not None
-    held = judge.held_out(parts.project, coverage_view.build(parts, quiet).made, row)
+    held = judge.held_out(parts.project, coverage_view.build(parts, quiet).made, row.base_model_id)
     assert {frame.role for frame in held.rows} == {Role.EVALUATION}
     imported = [frame.origin == Origin.IMPORTED for frame in held.rows]
     assert sum(imported) == 8

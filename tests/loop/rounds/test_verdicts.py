@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
-from sqlalchemy.orm import Session
 
-from connectors.ports import Purpose
 from db.engine import read, write
-from db.frames import FrameRow
 from db.slices import NewSlice, define_slices
-from db.states import Role, RoundStatus, SliceKind, TaskStatus
-from db.tasks import NewTask, add_tasks, create_batch, move, queue_batch, tasks
+from db.states import RoundStatus, SliceKind, TaskStatus
+from db.tasks import tasks
 from loop.rounds import judge, rounds
 from tests.fakes import FakeParts, quiet, weights
-from tests.loop.judged import BASE, BETTER, in_production, production, run, sha_of, started, with_gate
+from tests.loop.judged import (
+    BASE,
+    BETTER,
+    aimed_at,
+    in_production,
+    production,
+    run,
+    sha_of,
+    started,
+    with_gate,
+)
 
 
 def test_what_the_round_was_to_mend_and_nobody_held_out_waits_for_a_person(labeled: FakeParts) -> None:
@@ -45,20 +50,6 @@ def test_a_setting_lets_it_replace_the_model_by_itself(labeled: FakeParts) -> No
         number = define_slices(session, [NewSlice("prompt:snow", SliceKind.PROMPT, "snow")])["prompt:snow"]
         aimed_at(session, production(parts), number)
     assert run(started(parts)).status is RoundStatus.PROMOTED
-
-
-def aimed_at(session: Session, rows: Sequence[FrameRow], number: int) -> None:
-    """Some frames that train were chosen to show the slice, and answered."""
-    chosen = [row.seq for row in rows if row.role == Role.POOL][:5]
-    batch = create_batch(session, "hybrid", 0, 5, {})
-    made = [
-        NewTask(seq, Purpose.TRAIN, f"snow-{seq}", rank, 1.0, "snow", "gaps", number)
-        for rank, seq in enumerate(chosen)
-    ]
-    add_tasks(session, batch, made)
-    queue_batch(session, batch)
-    ids = [task.id for task in tasks(session) if task.frame in chosen]
-    move(session, ids, TaskStatus.PENDING, TaskStatus.DONE)
 
 
 def test_a_second_verdict_on_the_same_frames_has_an_eighth_of_the_alpha(labeled: FakeParts) -> None:

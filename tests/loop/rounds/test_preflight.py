@@ -1,0 +1,135 @@
+"""What a round could show, told before it is opened; torch-free, the database is real."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sqlalchemy import text
+
+from db.engine import read, write
+from db.models import deployed
+from db.slices import NewSlice, define_slices, slices
+from db.states import Role, SliceKind, TaskStatus
+from db.tasks import tasks
+from loop.analysis.producers import producers
+from loop.gaps import coverage_view
+from loop.rounds.judge import held_out
+from loop.rounds.preflight import NOTHING_HELD_OUT, Preflight, preflight
+from loop.selection.select import select
+from tests.fakes import FakeParts, quiet
+from tests.loop.judged import aimed_at, production, run, started
+
+
+def told(parts: FakeParts) -> Preflight:
+    return preflight(parts.project, producers(parts))
+
+
+def dark(parts: FakeParts) -> int:
+    """The slice of dark frames."""
+    coverage_view.build(parts, quiet)
+    with read(parts.project.engine) as session:
+        rows = slices(session, [SliceKind.MEASURED])
+    return next(row.id for row in rows if "dark" in row.name)
+
+
+def aim(parts: FakeParts, number: int) -> None:
+    with write(parts.project.engine) as session:
+        aimed_at(session, production(parts), number)
+
+
+def test_each_target_with_what_is_held_out_of_it(labeled: FakeParts) -> None:
+    number = dark(labeled)
+    aim(labeled, number)
+    found = told(labeled)
+    (one,) = found.aims
+    held = [row for row in production(labeled) if row.role == Role.EVALUATION and "dark" in row.source_key]
+    assert one.slice_id == number
+    assert one.frames == one.objects > 0
+    assert found.together is not None
+    assert (found.together.frames, found.together.groups) == (one.frames, one.groups)
+    assert one.frames <= len([row for row in production(labeled) if row.role == Role.EVALUATION])
+    assert (one.queued, one.left) == (0, 0), held
+
+
+def test_more_camera_days_show_a_smaller_rise(labeled: FakeParts) -> None:
+    aim(labeled, dark(labeled))
+    before = told(labeled).together
+    assert before is not None
+    assert before.rise is not None
+    with write(labeled.project.engine) as session:
+        evaluation = [row.seq for row in production(labeled) if row.role == Role.EVALUATION]
+        gone = ", ".join(map(str, evaluation[::2]))
+        session.execute(text(f"DELETE FROM labels WHERE frame IN ({gone})"))
+    after = told(labeled).together
+    assert after is not None
+    assert after.objects < before.objects
+    assert after.rise is None or after.rise > before.rise
+
+
+def test_what_nobody_held_out_is_named_first(labeled: FakeParts) -> None:
+    aim(labeled, dark(labeled))
+    with write(labeled.project.engine) as session:
+        number = define_slices(session, [NewSlice("prompt:snow", SliceKind.PROMPT, "snow")])["prompt:snow"]
+        aimed_at(session, production(labeled)[20:], number)
+    found = told(labeled)
+    assert found.aims[0].name == "snow"
+    lines = found.lines()
+    assert "snow: 0 frames held out, so nothing will be known of it" in lines
+    assert any("it takes more days of production" in line for line in lines)
+
+
+def test_frames_that_wait_are_targets_and_advice(labeled: FakeParts) -> None:
+    """Half of what judges is not labeled yet, and a batch is on its way."""
+    number = dark(labeled)
+    with write(labeled.project.engine) as session:
+        session.execute(text("DELETE FROM labels WHERE source = 'annotation' AND frame % 2 = 0"))
+    select(labeled, quiet, budget=40)
+    with read(labeled.project.engine) as session:
+        waiting = [task for task in tasks(session, status=TaskStatus.PENDING) if task.purpose == "evaluation"]
+        aimed = {task.slice_id for task in tasks(session) if task.purpose == "train" and task.slice_id}
+    assert waiting
+    found = told(labeled)
+    assert {one.slice_id for one in found.aims} == aimed
+    queued = {one.slice_id: one.queued for one in found.aims}
+    if number in queued:
+        assert queued[number] == sum(number in task.shows for task in waiting)
+    assert any("that wait to judge" in line for line in found.lines())
+
+
+def test_nothing_held_out_says_what_to_do(labeled: FakeParts) -> None:
+    with write(labeled.project.engine) as session:
+        session.execute(text("DELETE FROM labels WHERE purpose = 'evaluation'"))
+    found = told(labeled)
+    assert found == Preflight(None, [])
+    assert found.lines() == [NOTHING_HELD_OUT]
+
+
+def test_frames_that_have_judged_show_less(labeled: FakeParts) -> None:
+    aim(labeled, dark(labeled))
+    before = told(labeled).together
+    run(started(labeled, labeled.project.deployed_weights.read_bytes()))
+    after = told(labeled).together
+    assert before is not None
+    assert after is not None
+    assert before.rise is not None
+    assert after.rise is None or after.rise > before.rise
+
+
+def test_without_targets_all_held_out_frames_are_told(labeled: FakeParts) -> None:
+    found = told(labeled)
+    assert found.aims == []
+    assert found.together is not None
+    assert found.together.name == "all held-out frames"
+    with read(labeled.project.engine) as session:
+        base = deployed(session)
+    assert base is not None
+    held = held_out(labeled.project, producers(labeled), base.id)
+    groups = np.array(list(Counter(held.groups).values()))
+    even = groups.sum() ** 2 / (groups**2).sum()
+    deviation = np.sqrt(0.25 * (0.1 / even + 1 / (groups.sum() - 2)))
+    quantiles = 0.8416212 + norm.isf(labeled.project.settings.gate.alpha * 7 / 8)
+    assert found.together.rise == pytest.approx(quantiles * deviation)
+    assert found.together.objects == groups.sum(), "each frame shows one"
