@@ -31,6 +31,7 @@ from loop.project.init import NewProject, create_project
 from loop.project.project import open_project
 from loop.project.wiring import Parts
 from loop.rounds import rounds
+from loop.rounds.preflight import preflight
 from loop.selection import select
 from loop.selection.select import Chosen, SelectReport
 from loop.settings.settings import load_settings
@@ -108,6 +109,8 @@ def run(
                 _wait_for_person(parts, running, url, say, progress)
             else:
                 _label(parts, running, truth, pushed.project_id, progress)
+    for line in preflight(parts).lines():
+        say(f"  {line}")
     with clock("the round: freeze, train, judge"):
         rounds.start(parts)
         row = rounds.run(parts, progress)

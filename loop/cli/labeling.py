@@ -79,7 +79,6 @@ def select(
     as_json: JsonOption = False,
 ) -> None:
     """Choose the frames most worth labeling, each with its reason."""
-    from loop.analysis.producers import producers
     from loop.rounds.preflight import preflight
     from loop.selection import select as selection
     from loop.web.pages.selection import check_writable, write
@@ -106,7 +105,7 @@ def select(
         )
     if report.busy:
         fail("another process is selecting for this project; run the command again when it is done", BUSY)
-    judged = preflight(parts.project, producers(parts)).lines() if explain and not as_json else []
+    judged = preflight(parts).lines() if explain and not as_json else []
     emit(report, as_json, lambda: [*report.lines(), *(f"judged by  {line}" for line in judged)])
     if html:
         say(f"the page with pictures: {html}")

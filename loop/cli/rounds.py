@@ -47,12 +47,11 @@ def round_start(
     as_json: JsonOption = False,
 ) -> None:
     """Freeze what is labeled, fine-tune the deployed model, judge the candidate."""
-    from loop.analysis.producers import producers
     from loop.rounds import rounds
     from loop.rounds.preflight import preflight
 
     parts = opened(project)
-    for line in preflight(parts.project, producers(parts)).lines():
+    for line in preflight(parts).lines():
         say(line)
     number = rounds.start(parts)
     if not open_only:
@@ -69,11 +68,10 @@ def round_start(
 @round_app.command("preflight", epilog="Example: fieldloop round preflight")
 def round_preflight(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """What the next verdict could show of each gap, and which frames to label so that it can."""
-    from loop.analysis.producers import producers
     from loop.rounds.preflight import preflight
 
     parts = opened(project)
-    found = preflight(parts.project, producers(parts))
+    found = preflight(parts)
     emit(found, as_json, found.lines)
 
 

@@ -17,7 +17,7 @@ from db.slice_members import evaluation_counts, members_among
 from db.slices import SliceRow, slices
 from db.states import OPEN_TASKS
 from db.tasks import tasks
-from loop.analysis.producers import Producers
+from loop.analysis.producers import Producers, producers
 from loop.base.arrays import Ints
 from loop.gaps.shown import producer_of
 from loop.gaps.slices import class_slices
@@ -25,6 +25,7 @@ from loop.math.evaluation.chance import Chance
 from loop.math.evaluation.compare import Difference, difference_of
 from loop.math.evaluation.pair import alpha_left
 from loop.project.project import Project
+from loop.project.wiring import Parts
 from loop.rounds.judge import HeldOut, held_out
 from loop.selection.evaluation_draw import ENOUGH_GROUPS
 
@@ -74,11 +75,9 @@ class Preflight:
         return [_line(self.together), *(line for aim in self.aims for line in (_line(aim), *_advice(aim)))]
 
 
-def preflight(project: Project, made: Producers) -> Preflight:
-    """What a round from the deployed model would be judged on, were it opened now. No model runs.
-
-    made: those by whose word a frame shows a slice.
-    """
+def preflight(parts: Parts) -> Preflight:
+    """What a round from the deployed model would be judged on, were it opened now. No model runs."""
+    project, made = parts.project, producers(parts)
     with read(project.engine) as session:
         base = deployed(session)
         if base is None or not count_labels(session, purpose=Purpose.EVALUATION):

@@ -23,10 +23,6 @@ from tests.fakes import FakeParts, quiet
 from tests.loop.judged import aimed_at, production, run, started
 
 
-def told(parts: FakeParts) -> Preflight:
-    return preflight(parts.project, producers(parts))
-
-
 def dark(parts: FakeParts) -> int:
     """The slice of dark frames."""
     coverage_view.build(parts, quiet)
@@ -43,7 +39,7 @@ def aim(parts: FakeParts, number: int) -> None:
 def test_each_target_with_what_is_held_out_of_it(labeled: FakeParts) -> None:
     number = dark(labeled)
     aim(labeled, number)
-    found = told(labeled)
+    found = preflight(labeled)
     (one,) = found.aims
     held = [row for row in production(labeled) if row.role == Role.EVALUATION and "dark" in row.source_key]
     assert one.slice_id == number
@@ -56,14 +52,14 @@ def test_each_target_with_what_is_held_out_of_it(labeled: FakeParts) -> None:
 
 def test_more_camera_days_show_a_smaller_rise(labeled: FakeParts) -> None:
     aim(labeled, dark(labeled))
-    before = told(labeled).together
+    before = preflight(labeled).together
     assert before is not None
     assert before.rise is not None
     with write(labeled.project.engine) as session:
         evaluation = [row.seq for row in production(labeled) if row.role == Role.EVALUATION]
         gone = ", ".join(map(str, evaluation[::2]))
         session.execute(text(f"DELETE FROM labels WHERE frame IN ({gone})"))
-    after = told(labeled).together
+    after = preflight(labeled).together
     assert after is not None
     assert after.objects < before.objects
     assert after.rise is None or after.rise > before.rise
@@ -74,7 +70,7 @@ def test_what_nobody_held_out_is_named_first(labeled: FakeParts) -> None:
     with write(labeled.project.engine) as session:
         number = define_slices(session, [NewSlice("prompt:snow", SliceKind.PROMPT, "snow")])["prompt:snow"]
         aimed_at(session, production(labeled)[20:], number)
-    found = told(labeled)
+    found = preflight(labeled)
     assert found.aims[0].name == "snow"
     lines = found.lines()
     assert "snow: 0 frames held out, so nothing will be known of it" in lines
@@ -91,7 +87,7 @@ def test_frames_that_wait_are_targets_and_advice(labeled: FakeParts) -> None:
         waiting = [task for task in tasks(session, status=TaskStatus.PENDING) if task.purpose == "evaluation"]
         aimed = {task.slice_id for task in tasks(session) if task.purpose == "train" and task.slice_id}
     assert waiting
-    found = told(labeled)
+    found = preflight(labeled)
     assert {one.slice_id for one in found.aims} == aimed
     queued = {one.slice_id: one.queued for one in found.aims}
     if number in queued:
@@ -102,24 +98,24 @@ def test_frames_that_wait_are_targets_and_advice(labeled: FakeParts) -> None:
 def test_nothing_held_out_says_what_to_do(labeled: FakeParts) -> None:
     with write(labeled.project.engine) as session:
         session.execute(text("DELETE FROM labels WHERE purpose = 'evaluation'"))
-    found = told(labeled)
+    found = preflight(labeled)
     assert found == Preflight(None, [])
     assert found.lines() == [NOTHING_HELD_OUT]
 
 
 def test_frames_that_have_judged_show_less(labeled: FakeParts) -> None:
     aim(labeled, dark(labeled))
-    before = told(labeled).together
+    before = preflight(labeled).together
     run(started(labeled, labeled.project.deployed_weights.read_bytes()))
-    after = told(labeled).together
+    after = preflight(labeled).together
     assert before is not None
     assert after is not None
     assert before.rise is not None
     assert after.rise is None or after.rise > before.rise
 
 
-def test_without_targets_all_held_out_frames_are_told(labeled: FakeParts) -> None:
-    found = told(labeled)
+def test_without_targets_all_held_out_frames_are_preflight(labeled: FakeParts) -> None:
+    found = preflight(labeled)
     assert found.aims == []
     assert found.together is not None
     assert found.together.name == "all held-out frames"
