@@ -51,8 +51,9 @@ def round_start(
     from loop.rounds.preflight import preflight
 
     parts = opened(project)
-    for line in preflight(parts).lines():
-        say(line)
+    if not as_json:
+        for line in preflight(parts).lines():
+            say(line)
     number = rounds.start(parts)
     if not open_only:
         say(f"round {number} is open")
