@@ -69,7 +69,9 @@ def figures(outcome: Outcome, folder: Path) -> dict[str, Any]:
     gaps = json.loads((folder / "result.json").read_text(encoding="utf-8"))["gaps"]
     verdict = outcome.row.verdict or {"checks": [], "reasons": []}
     fell = [check["name"] for check in verdict["checks"] if check["status"] == "fail"]
-    better = next((check for check in verdict["checks"] if check["name"] == "better on the gaps"), {})
+    better: dict[str, Any] = next(
+        (check for check in verdict["checks"] if check["name"] == "better on the gaps"), {}
+    )
     return {
         "seed": outcome.plan.world.seed,
         "status": str(outcome.row.status),
@@ -87,7 +89,8 @@ def figures(outcome: Outcome, folder: Path) -> dict[str, Any]:
 def line(of: dict[str, Any]) -> str:
     gate, p = of["gate"], of["gate"]["statistic"]
     told = "not tested" if p is None else f"p {p:.4f} against {gate['bound']:.4f}, {gate['groups']} groups"
-    return f"{of['seed']:>5}  {of['before']:.3f} -> {of['after']:.3f}  {of['status']:<10} {told}  {', '.join(of['failed'])}"
+    rose = f"{of['before']:.3f} -> {of['after']:.3f}"
+    return f"{of['seed']:>5}  {rose}  {of['status']:<10} {told}  {', '.join(of['failed'])}"
 
 
 if __name__ == "__main__":
