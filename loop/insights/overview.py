@@ -15,6 +15,7 @@ from db.labels import count_labels
 from db.leases import RunRow, last_runs, lease
 from db.models import ModelRow, deployed, models
 from db.rounds import RoundRow, rounds
+from db.states import RoundStatus
 from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
 from loop.analysis.producers import Analyzed, progress
@@ -139,10 +140,13 @@ def _unplaced_lines(found: Unplaced, counts: dict[str, int], pattern: str) -> li
 
 
 def round_line(row: RoundRow) -> str:
-    """One round in one line: status, epoch, reason."""
+    """One round in one line: status, epoch, reason, and what to do where it waits for a person."""
     epoch = f" epoch {row.progress['epoch']}/{row.progress['epochs']}" if row.progress.get("epoch") else ""
     reasons = "; ".join((row.verdict or {}).get("reasons", [])[:3])
-    return f"{row.status}{epoch}" + (f": {row.error or reasons}" if row.error or reasons else "")
+    said = f"{row.status}{epoch}" + (f": {row.error or reasons}" if row.error or reasons else "")
+    if row.status is not RoundStatus.AWAITING_APPROVAL:
+        return said
+    return f"{said}; decide by `fieldloop models promote {row.candidate_id}` or `fieldloop round cancel`"
 
 
 def run_line(run: RunRow) -> str:

@@ -91,7 +91,7 @@ def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -
     waits = promote and bool(asking) and settings.when_unjudged == "wait"
     told = [c for c in gained if c.status == "pass"] if better else gained[:1]
     reasons = [
-        *([f"it passed, but a person decides, because of {_it(asking)}:"] if waits else []),
+        *(["it passed, but too little is held out to tell everything, so a person decides"] if waits else []),
         *(c.text for c in (*asking, *failed)),
         *missing,
         *(c.text for c in told),

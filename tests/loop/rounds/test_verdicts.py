@@ -8,6 +8,7 @@ from db.engine import read, write
 from db.slices import NewSlice, define_slices
 from db.states import RoundStatus, SliceKind, TaskStatus
 from db.tasks import tasks
+from loop.insights.overview import round_line
 from loop.rounds import judge, rounds
 from tests.fakes import FakeParts, quiet, weights
 from tests.loop.judged import (
@@ -37,6 +38,7 @@ def test_what_the_round_was_to_mend_and_nobody_held_out_waits_for_a_person(label
     assert said in row.verdict["reasons"]
     snow = [check for check in row.verdict["checks"] if check["name"] == "no fall: condition snow"]
     assert [check["slice_id"] for check in snow] == [number]
+    assert round_line(row).endswith("decide by `fieldloop models promote 2` or `fieldloop round cancel`")
     assert in_production(parts) == sha_of(BASE)
     assert rounds.step_or_start(parts, quiet) == "", "it goes on waiting"
     assert row.candidate_id is not None

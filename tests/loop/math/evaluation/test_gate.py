@@ -147,7 +147,7 @@ def test_what_was_to_be_mended_and_is_held_out_nowhere_stands_first_and_a_person
     out = judge(a, b, **labels, conditions=conditions, **FAST)
     assert (out.promote, out.needs_approval) == (True, True)
     assert out.reasons[:2] == [
-        "it passed, but a person decides, because of it:",
+        "it passed, but too little is held out to tell everything, so a person decides",
         "condition snow: 0 frames held out, so nothing is known of what this round was to mend",
     ]
     assert [c.name for c in out.checks].count("no fall: condition snow") == 1
