@@ -151,6 +151,19 @@ def test_a_section_whose_lines_were_deleted_has_its_defaults(tmp_path: Path) -> 
     assert settings_of(tmp_path, "select:\ngate:\n").select.budget == 100
 
 
+def test_what_an_earlier_version_had_is_left_out_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`init` writes every setting, so each older project has it."""
+    settings = settings_of(tmp_path, "gate: {few_margin: 0.2, margin: 0.05}\n")
+    assert settings.gate.margin == 0.05
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{tmp_path / 'fieldloop.yaml'}: gate.few_margin is no setting any more and does nothing;"
+        " delete the line"
+    )
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected a configuration file, found nothing; make one with"):
         load_settings(tmp_path / "fieldloop.yaml")
