@@ -77,14 +77,13 @@ def members_among(session: Session, producer: int, slice_id: int, frames: Ids) -
     return np.array([seq for part in parts for seq in session.execute(part).scalars()], np.int64)
 
 
-def evaluation_counts(session: Session, slice_id: int) -> tuple[int, int]:
-    """Frames of production that show the slice and only ever judge, and of how many groups they
-    are.
-    """
-    sums = select(func.coalesce(func.sum(SliceCount.inside), 0), func.count())
-    sums = sums.join(Group, Group.id == SliceCount.group_id).where(Group.role == Role.EVALUATION)
-    row = session.execute(sums.where(SliceCount.slice_id == slice_id, SliceCount.inside > 0)).one()
-    return int(row[0]), int(row[1])
+def evaluation_members(session: Session, producer: int, slice_id: int) -> list[int]:
+    """Frames of groups that only ever judge that show the slice, ascending."""
+    own = select(SliceMember.frame).where(SliceMember.slice_id == slice_id, SliceMember.producer == producer)
+    own = own.join(Frame, Frame.seq == SliceMember.frame).join(Group, Group.id == Frame.group_id)
+    return list(
+        session.execute(own.where(Group.role == Role.EVALUATION).order_by(SliceMember.frame)).scalars()
+    )
 
 
 def slices_of(session: Session, frame: int, producers: Iterable[int]) -> dict[int, float]:

@@ -48,12 +48,10 @@ def round_start(
 ) -> None:
     """Freeze what is labeled, fine-tune the deployed model, judge the candidate."""
     from loop.rounds import rounds
-    from loop.rounds.preflight import preflight
 
     parts = opened(project)
-    if not as_json:
-        for line in preflight(parts).lines():
-            say(line)
+    if not as_json and rounds.current(parts.project) is None:
+        _say_what_can_be_judged(parts)
     number = rounds.start(parts)
     if not open_only:
         say(f"round {number} is open")
@@ -212,6 +210,18 @@ def _show_deployed(parts: Parts, model_id: int, as_json: bool) -> None:
     row = find_model(parts.project, str(model_id))
     line = f"deployed: model {row.id} ({row.sha256[:16]}) as {parts.project.deployed_weights}"
     emit(row, as_json, lambda: [line])
+
+
+def _say_what_can_be_judged(parts: Parts) -> None:
+    from connectors.errors import ModelError
+    from loop.rounds.preflight import preflight
+
+    try:
+        lines = preflight(parts).lines()
+    except ModelError as error:
+        lines = [f"what the round could show cannot be told yet: {error}"]
+    for line in lines:
+        say(line)
 
 
 def _run(parts: Parts, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import assert_never
 
 from sqlalchemy.orm import Session
@@ -78,7 +79,7 @@ def build_manifest(project: Project, embedder: int, row: RoundRow) -> Manifest:
         rows = frames(session, seqs=sorted(known))
         line = _ancestors(rounds(session), row.base_model_id)
         trained = [past.dataset_id for past in line if past.dataset_id is not None]
-        seen = trained_on(session, row.base_model_id)
+        seen = {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}
         parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
         conditions = _conditions(session, [frame.seq for frame in rows])
     groups = leak_groups(project.engine, embedder, rows)
@@ -94,11 +95,12 @@ def build_manifest(project: Project, embedder: int, row: RoundRow) -> Manifest:
     )
 
 
-def trained_on(session: Session, model: int) -> set[int]:
-    """Frames that a model, and those it came from, were trained on in rounds."""
+def frozen_at(session: Session, model: int) -> datetime | None:
+    """When the dataset of the newest round that a model came from was frozen; None for the model
+    the team brought.
+    """
     line = _ancestors(rounds(session), model)
-    trained = [past.dataset_id for past in line if past.dataset_id is not None]
-    return {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}
+    return dataset(session, line[0].dataset_id).created_at if line and line[0].dataset_id else None
 
 
 def _ancestors(past: Sequence[RoundRow], base: int) -> list[RoundRow]:

@@ -30,7 +30,7 @@ from loop.math.evaluation.ap import match_all
 from loop.math.evaluation.gate import Latency, judge
 from loop.math.evaluation.verdict import Verdict
 from loop.project.project import Project
-from loop.rounds.freeze import trained_on
+from loop.rounds.freeze import frozen_at
 from loop.rounds.held_out_weights import held_out_weights
 
 CHUNK = 16
@@ -110,18 +110,19 @@ def held_out(
     with read(project.engine) as session:
         labeled = labels(session, purpose=Purpose.EVALUATION)
         held = frames(session, seqs=sorted(labeled))
-        answered = {task.frame: task for task in tasks(session, status=TaskStatus.DONE)}
-        drawn = {seq: task.slice_id for seq, task in answered.items() if task.purpose == Purpose.EVALUATION}
+        done = tasks(session, status=TaskStatus.DONE)
+        answered = {task.frame: task for task in done if task.purpose == Purpose.EVALUATION}
+        drawn = {seq: task.slice_id for seq, task in answered.items()}
         waiting = tasks(session, status=OPEN_TASKS) if planned else []
-        targets = targets_of(session, base_model, [*answered.values(), *waiting])
+        targets = targets_of(session, base_model, [*done, *waiting])
         chosen_for = {target.id for target in targets} | {number for number in drawn.values() if number}
         known = _judged_slices(session, project.classes, chosen_for)
-        conditions = _conditions(session, made, held, drawn, known, class_slices(known, project.classes))
+        names = _names(known, project.classes)
+        conditions = _conditions(session, made, held, drawn, known, names)
         weights = held_out_weights(session, made, held, answered)
         past = [row for row in rounds(session) if row.id != number]
         looks = _looks(past, [frame.seq for frame in held])
     classes = class_slices(known, project.classes)
-    names = {one.id: classes.get(one.id, one.name) for one in known}
     from_production = np.array([frame.origin == Origin.PRODUCTION for frame in held])
     days = {frame.group_key for frame in held if frame.origin == Origin.PRODUCTION}
     enough = len(days) >= project.settings.gate.min_groups
@@ -138,14 +139,16 @@ def held_out(
 
 
 def targets_of(session: Session, base_model: int, chosen: Iterable[TaskRow]) -> list[SliceRow]:
-    """What a round from this model is to mend: the slices that frames were chosen to show which it
-    has not trained on yet.
+    """What a round from this model is to mend: the slices that frames were chosen to show whose
+    answers, if any, came after the model's own dataset was frozen.
     """
-    seen = trained_on(session, base_model)
+    since = frozen_at(session, base_model)
     wanted = {
         task.slice_id
         for task in chosen
-        if task.purpose == Purpose.TRAIN and task.slice_id is not None and task.frame not in seen
+        if task.purpose == Purpose.TRAIN
+        and task.slice_id is not None
+        and (since is None or task.changed_at > since)
     }
     return [row for row in slices(session, ids=wanted) if not row.retired_at]
 
@@ -176,13 +179,24 @@ def _judged_slices(session: Session, classes: Sequence[str], chosen_for: set[int
     return [row for row in known if row.id in chosen_for or row.id in of_classes or common(row)]
 
 
+def _names(known: Sequence[SliceRow], classes: Sequence[str]) -> dict[int, str]:
+    """What each is called in the verdict; of those that users called alike, with its number."""
+    of_class = class_slices(known, classes)
+    names = {row.id: of_class.get(row.id, row.name) for row in known}
+    count = Counter([*names.values(), TRAINING_WORLD, ORDINARY])
+    return {
+        number: name if count[name] == 1 or number in of_class else f"{name} (slice {number})"
+        for number, name in names.items()
+    }
+
+
 def _conditions(
     session: Session,
     made: Producers,
     held: Sequence[FrameRow],
     drawn: Mapping[int, int | None],
     known: Sequence[SliceRow],
-    classes: Mapping[int, str],
+    names: Mapping[int, str],
 ) -> dict[str, Bools]:
     """Every slice but those of classes, with the frames that show it, and the training set's own
     world.
@@ -196,10 +210,10 @@ def _conditions(
     }
     found = {name: mask for name, mask in found.items() if mask.any()}
     for row in known:
-        if row.id not in classes:
+        if row.kind is not SliceKind.CLASS:
             inside = members_among(session, producer_of(row.kind, made), row.id, seqs)
             by_chance = np.array([drawn.get(frame.seq) == row.id for frame in held])
-            found[row.name] = by_chance | np.isin(seqs, inside)
+            found[names[row.id]] = by_chance | np.isin(seqs, inside)
     return found
 
 

@@ -13,26 +13,24 @@ from connectors.ports import Purpose
 from db.engine import read
 from db.labels import count_labels
 from db.models import deployed
-from db.slice_members import evaluation_counts, members_among
+from db.slice_members import evaluation_members, members_among
 from db.slices import SliceRow, slices
-from db.states import OPEN_TASKS
-from db.tasks import tasks
+from db.states import OPEN_TASKS, SliceKind
+from db.tasks import engaged_frames, tasks
 from loop.analysis.producers import Producers, producers
 from loop.base.arrays import Ints
 from loop.gaps.shown import producer_of
-from loop.gaps.slices import class_slices
-from loop.math.evaluation.chance import Chance
-from loop.math.evaluation.compare import Difference, difference_of
+from loop.math.evaluation.chance import USUAL
+from loop.math.evaluation.compare import Difference, difference_of, group_numbers, least_p
 from loop.math.evaluation.pair import alpha_left
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.rounds.judge import HeldOut, held_out
 from loop.selection.evaluation_draw import ENOUGH_GROUPS
 
-USUAL = Chance(by_group=0.1, by_object=1.0)
-"""How far chance moves a slice before any models were compared, as in the simulation of the gate."""
 POWER = 0.8
-TOGETHER = "the targeted gaps together"
+TOGETHER, EVERYWHERE = "the targeted gaps together", "all held-out frames"
+SHOWN = 8
 NOTHING_HELD_OUT = (
     "nothing is held out, so no round can be judged; label frames that were chosen to evaluate with"
 )
@@ -43,9 +41,9 @@ class Aim:
     """Something that the next round is to mend.
 
     frames, objects, groups: held out and labeled.
-    rise: of AP50 that four rounds of five would show, None where none could be shown.
+    rise: of AP50 there alone that four rounds of five would show, None where none could be shown.
     queued: frames of it that judge and wait for a label.
-    left, left_groups: that could yet be drawn to judge.
+    left: frames that could yet be drawn to judge, None for a class, which the draw cannot aim at.
     """
 
     name: str
@@ -54,9 +52,8 @@ class Aim:
     objects: int
     groups: int
     rise: float | None
-    queued: int = 0
-    left: int = 0
-    left_groups: int = 0
+    queued: tuple[int, ...] = ()
+    left: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,23 +73,26 @@ class Preflight:
 
 
 def preflight(parts: Parts) -> Preflight:
-    """What a round from the deployed model would be judged on, were it opened now. No model runs."""
-    project, made = parts.project, producers(parts)
+    """What a round from the deployed model would be judged on, were it opened now.
+
+    No model runs; one is loaded only where nothing was ever analyzed by it. Raises ModelError.
+    """
+    project = parts.project
     with read(project.engine) as session:
         base = deployed(session)
         if base is None or not count_labels(session, purpose=Purpose.EVALUATION):
             return Preflight(None, [])
+    made = producers(parts)
     held = held_out(project, made, base.id, planned=True)
-    alpha, group = project.settings.gate.alpha, np.unique(held.groups, return_inverse=True)[1]
+    alpha = project.settings.gate.alpha
     objects = {name: _objects(held, name, project.classes) for name in held.targets}
-    everything = sum(objects.values()) if objects else _counted(held, None)
-    name = TOGETHER if objects else "all held-out frames"
     with read(project.engine) as session:
         aims = [
-            _with_more(session, made, _aim(project, held, each, group, alpha), project.classes)
-            for each in objects.items()
+            _with_more(session, made, _aim(project, held, name, [found], alpha))
+            for name, found in objects.items()
         ]
-    together = _aim(project, held, (name, np.asarray(everything)), group, alpha)
+    every = list(objects.values()) or [np.where(held.weights > 0, _counted(held, None), 0)]
+    together = _aim(project, held, TOGETHER if objects else EVERYWHERE, every, alpha)
     return Preflight(together, sorted(aims, key=lambda aim: (aim.groups, aim.frames, aim.name)))
 
 
@@ -104,22 +104,24 @@ def _objects(held: HeldOut, name: str, classes: Sequence[str]) -> Ints:
 
 
 def _counted(held: HeldOut, class_id: int | None) -> Ints:
-    found = [
-        len(t.class_id) if class_id is None else int((t.class_id == class_id).sum()) for t in held.truths
-    ]
-    return np.array(found, dtype=np.int64)
+    if class_id is None:
+        return np.array([len(truth.class_id) for truth in held.truths], dtype=np.int64)
+    return np.array([(truth.class_id == class_id).sum() for truth in held.truths], dtype=np.int64)
 
 
-def _aim(project: Project, held: HeldOut, named: tuple[str, Ints], group: Ints, alpha: float) -> Aim:
-    name, objects = named
-    one = difference_of(0.5, 0.5, np.ones((1, len(objects))), objects[None], group)
-    shown = held.conditions.get(name)
-    frames = one.frames if shown is None else int(shown.sum())
-    enough = one.groups >= project.settings.gate.min_groups
-    left = alpha_left(alpha, held.looks[objects > 0].astype(np.float64))
-    ids = [held.slice_ids.get(f"{kind} {name}") for kind in ("condition", "class")]
-    number = next((each for each in ids if each is not None), None)
-    return Aim(name, number, frames, one.objects, one.groups, _rise(one, left) if enough else None)
+def _aim(project: Project, held: HeldOut, name: str, objects: Sequence[Ints], alpha: float) -> Aim:
+    """objects: (N,) of each slice, which are tested as one."""
+    shown = np.array(objects)
+    weights = np.where(shown > 0, held.weights if name == EVERYWHERE else 1.0, 0.0)
+    one = difference_of(0.5, 0.5, weights, shown, group_numbers(held.groups))
+    inside = held.conditions.get(name)
+    frames = one.frames if inside is None else int(inside.sum())
+    left = alpha_left(alpha, held.looks[shown.any(axis=0)].astype(np.float64))
+    testable = one.groups >= project.settings.gate.min_groups and least_p(one.groups) <= left
+    number = next(
+        (held.slice_ids[k] for k in (f"condition {name}", f"class {name}") if k in held.slice_ids), None
+    )
+    return Aim(name, number, frames, one.objects, one.groups, _rise(one, left) if testable else None)
 
 
 def _rise(one: Difference, alpha: float) -> float | None:
@@ -130,21 +132,24 @@ def _rise(one: Difference, alpha: float) -> float | None:
     return rise if rise < 1 else None
 
 
-def _with_more(session: Session, made: Producers, aim: Aim, classes: Sequence[str]) -> Aim:
+def _with_more(session: Session, made: Producers, aim: Aim) -> Aim:
     """With the frames that could be held out yet."""
     if aim.slice_id is None:
         return aim
     (row,) = slices(session, ids=[aim.slice_id])
-    open_ones = [t.frame for t in tasks(session, status=OPEN_TASKS) if t.purpose == Purpose.EVALUATION]
-    queued = _showing(session, made, row, open_ones)
-    frames, groups = evaluation_counts(session, row.id)
-    held = 0 if row.id in class_slices([row], classes) else aim.frames
-    return replace(aim, queued=queued, left=max(frames - held - queued, 0), left_groups=groups)
+    asked = [task for task in tasks(session) if task.purpose == Purpose.EVALUATION]
+    waiting = [task.frame for task in asked if task.status in OPEN_TASKS]
+    queued = tuple(_showing(session, made, row, waiting))
+    if row.kind is SliceKind.CLASS:
+        return replace(aim, queued=queued)
+    engaged = engaged_frames(session)
+    judging = evaluation_members(session, producer_of(row.kind, made), row.id)
+    return replace(aim, queued=queued, left=len([seq for seq in judging if seq not in engaged]))
 
 
-def _showing(session: Session, made: Producers, row: SliceRow, seqs: Sequence[int]) -> int:
+def _showing(session: Session, made: Producers, row: SliceRow, seqs: Sequence[int]) -> list[int]:
     among = np.array(sorted(seqs), dtype=np.int64)
-    return len(members_among(session, producer_of(row.kind, made), row.id, among))
+    return [int(seq) for seq in members_among(session, producer_of(row.kind, made), row.id, among)]
 
 
 def _line(aim: Aim) -> str:
@@ -153,19 +158,30 @@ def _line(aim: Aim) -> str:
     frames, days = _of(aim.frames, "frame"), _of(aim.groups, "camera-day")
     held = f"{frames} of {days} held out, {_of(aim.objects, 'object')}"
     if aim.rise is None:
-        return f"{aim.name}: {held}; too few to show a rise there alone"
-    return f"{aim.name}: {held}; a rise of AP50 by {aim.rise:.2f} or more would be shown"
+        return f"{aim.name}: {held}; too few, or asked too often, to show a rise there"
+    return f"{aim.name}: {held}; four rounds of five would show a rise of AP50 by {aim.rise:.2f}"
 
 
 def _advice(aim: Aim) -> list[str]:
     if aim.groups >= ENOUGH_GROUPS:
         return []
-    said = [f"label its {_of(aim.queued, 'frame')} that wait to judge"] if aim.queued else []
+    said = (
+        [f"label its {_of(len(aim.queued), 'frame')} that wait to judge ({_few(aim.queued)})"]
+        if aim.queued
+        else []
+    )
     if aim.left:
-        said.append(f"`fieldloop select` can draw {aim.left} more, of {_of(aim.left_groups, 'camera-day')}")
+        said.append(f"`fieldloop select` can draw {aim.left} more")
+    if aim.left is None:
+        said.append("the draw cannot aim at a class; any more frames that judge may show it")
     if not said:
         said.append("no other frame of it lies on a camera-day that judges; it takes more days of production")
     return [f"  to judge it better: {'; then '.join(said)}"]
+
+
+def _few(seqs: Sequence[int]) -> str:
+    named = ", ".join(str(seq) for seq in seqs[:SHOWN])
+    return f"frames {named}{' …' if len(seqs) > SHOWN else ''}"
 
 
 def _of(number: int, what: str) -> str:

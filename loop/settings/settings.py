@@ -308,6 +308,8 @@ def _check_environment(environment: Mapping[str, str], keys: list[str]) -> None:
         if variable == name or name in NOT_SETTINGS:
             continue
         dotted = name.lower().replace(DELIMITER, ".")
+        if tuple(dotted.split(".")) in FORMER:
+            continue
         if dotted not in keys:
             raise ConfigError(
                 f"environment: unknown setting {variable} ({dotted!r}); {right_place(dotted, keys)}"

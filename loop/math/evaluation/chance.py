@@ -19,6 +19,8 @@ from loop.math.evaluation.compare import Difference
 
 ENOUGH_GROUPS = 8
 """Groups from which on exchanges tell how far chance moves a slice."""
+PRIOR_GROUPS = 10
+"""So many groups of its own weigh as much as what all slices tell."""
 _SURE = 0.05
 
 
@@ -31,24 +33,32 @@ class Chance:
     by_group: float
     by_object: float
 
-    def p_fall(self, one: Difference, freedom: int) -> float:
-        """One-sided p-value of "it did not fall", by Student's t.
-
-        What a slice borrows from others may not hold of it, so it counts as half as well known: in
-        simulation the tails are as thick.
-        """
+    def p_fall(self, one: Difference) -> float:
+        """One-sided p-value of "it did not fall", by Student's t."""
         deviation = self.deviation(one)
         if not deviation:
             return float(one.estimate >= 0)
-        known = freedom if one.variance else max(freedom / 2, 1)
-        return float(stats.t.sf(-one.estimate / deviation, known))
+        return float(stats.t.sf(-one.estimate / deviation, self.freedom(one)))
+
+    def reach(self, one: Difference, alpha: float) -> float:
+        """How far above what was measured the one-sided 1 - alpha bound of a fall lies."""
+        return float(stats.t.isf(alpha, self.freedom(one))) * self.deviation(one)
 
     def deviation(self, one: Difference) -> float:
-        """Standard deviation of a slice's difference where the models are equally good: the larger
-        one of what all slices tell and of its own.
+        """Standard deviation of a slice's difference where the models are equally good: what all
+        slices tell, moderated by its own (Smyth 2004).
         """
         parts = self.by_group / one.even_groups + self.by_object / _telling(one)
-        return float(np.sqrt(max(_variance_of_share(one) * parts, one.variance)))
+        told, own = _variance_of_share(one) * parts, _own_freedom(one)
+        return float(np.sqrt((PRIOR_GROUPS * told + own * one.variance) / (PRIOR_GROUPS + own)))
+
+    def freedom(self, one: Difference) -> int:
+        """Degrees of freedom of that."""
+        return PRIOR_GROUPS + _own_freedom(one)
+
+
+USUAL = Chance(by_group=0.1, by_object=1.0)
+"""As in the simulation of the gate, where nothing can be learned of the models themselves."""
 
 
 def measured(one: Difference, exchanged: Reals) -> Difference:
@@ -62,15 +72,19 @@ def measured(one: Difference, exchanged: Reals) -> Difference:
     return replace(one, variance=centered * n / (n - 1))
 
 
-def fitted(slices: Sequence[Difference]) -> Chance | None:
-    """By non-negative least squares over slices that were measured; None without any."""
+def fitted(slices: Sequence[Difference]) -> Chance:
+    """By non-negative least squares over slices that were measured; the usual without any."""
     if not slices:
-        return None
+        return USUAL
     share = np.array([_variance_of_share(one) for one in slices])
     groups = np.array([one.even_groups for one in slices])
     design = np.stack([np.ones(len(slices)), groups / [_telling(one) for one in slices]], axis=1)
     (by_group, by_object), _ = nnls(design, groups * [one.variance for one in slices] / share)
     return Chance(float(by_group), float(by_object))
+
+
+def _own_freedom(one: Difference) -> int:
+    return one.groups - 1 if one.variance else 0
 
 
 def _telling(one: Difference) -> float:

@@ -121,6 +121,11 @@ def p_gain(
     return float((np.concatenate([gains, -gains]) >= gains[0] - 1e-12).mean())
 
 
+def least_p(groups: int) -> float:
+    """The smallest p-value that `p_gain` can give: every group gained."""
+    return float(0.5**groups)
+
+
 def exchanged(
     deployed: Matches,
     candidate: Matches,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from loop.math.boxes.matching import COCO_IOUS
 from loop.math.evaluation import chance
@@ -39,29 +38,29 @@ def falls(
     judged: Mapping[str, Difference],
     aims: Sequence[Slice],
 ) -> list[Check]:
-    """All held-out frames and the targets together, by AP50 and by mAP50-95, and every slice by
-    AP50. Half of alpha is for the whole, half for the parts, Holm's among each.
+    """All held-out frames and the targets together, by AP50 and by mAP50-95; every slice by AP50,
+    every class by mAP50-95 too. Half of alpha is for the whole, half for the parts, Holm's among
+    each.
 
     judged: by name, AP50 of overall and of every slice.
     """
     known = {
         name: _measured(pair, [one], judged[name]) for name, one in {"overall": overall, **slices}.items()
     }
-    whole = [_Fall("overall", known["overall"]), *_strict(pair, overall, aims)]
+    coco = COCO_IOUS.tolist() if np.array_equal(pair.deployed.ious, COCO_IOUS) else []
+    classes = [one for one in slices.values() if one.classes is not None]
+    whole = [_Fall("overall", known["overall"]), *(_strict(pair, "overall", [overall], coco))]
+    whole += _strict(pair, "the targeted gaps", aims, coco)
     parts = [_Fall(name, known[name]) for name in slices]
-    learned = chance.fitted([one for one in known.values() if one.groups >= chance.ENOUGH_GROUPS])
+    parts += [fall for one in classes for fall in _strict(pair, one.name, [one], coco)]
+    learned = _learned(pair, {"overall": overall, **slices}, known, aims)
     return [check for family in (whole, parts) for check in _family(pair, family, learned)]
 
 
-def _strict(pair: Pair, overall: Slice, aims: Sequence[Slice]) -> list[_Fall]:
-    if not np.array_equal(pair.deployed.ious, COCO_IOUS):
+def _strict(pair: Pair, name: str, slices: Sequence[Slice], coco: Sequence[float]) -> list[_Fall]:
+    if not coco or not slices:
         return []
-    wanted = {"overall": [overall], **({"the targeted gaps": list(aims)} if aims else {})}
-    ious = COCO_IOUS.tolist()
-    return [
-        _Fall(name, _measured(pair, every, pair.compare(every, ious), ious), "mAP50-95")
-        for name, every in wanted.items()
-    ]
+    return [_Fall(name, _measured(pair, slices, pair.compare(slices, coco), coco), "mAP50-95")]
 
 
 def _measured(
@@ -72,26 +71,41 @@ def _measured(
     return chance.measured(one, pair.exchanged(slices, ious))
 
 
-def _family(pair: Pair, family: Sequence[_Fall], learned: Chance | None) -> list[Check]:
+def _learned(
+    pair: Pair, every: Mapping[str, Slice], known: Mapping[str, Difference], aims: Sequence[Slice]
+) -> Chance:
+    """From the frames outside the targets, where there are enough: a gap that gains while the rest
+    stays is no chance.
+    """
+    aimed = [one.weights > 0 for one in aims if one.classes is None]
+    outside = ~np.any(aimed, axis=0) if aimed else np.ones(len(pair.groups), dtype=np.bool_)
+    found = []
+    for name, one in every.items():
+        if not (one.weights[~outside] > 0).any():
+            found.append(known[name])
+            continue
+        rest = [replace(one, weights=np.where(outside, one.weights, 0.0))]
+        found.append(_measured(pair, rest, pair.compare(rest)))
+    told = [one for one in found if one.groups >= chance.ENOUGH_GROUPS]
+    return chance.fitted(told or [one for one in known.values() if one.groups >= chance.ENOUGH_GROUPS])
+
+
+def _family(pair: Pair, family: Sequence[_Fall], learned: Chance) -> list[Check]:
     """Those that enough shows are tested together; the others apart, to ask a person about."""
-    if learned is None:
-        return [_untold(fall, False, pair.settings) for fall in family]
-    freedom = max(int(pair.groups.max(initial=0)), 1)
     tested = [fall for fall in family if _enough(fall.one, pair.settings)]
     small = [fall for fall in family if fall.one.objects and fall not in tested]
-    p = {**_adjusted(tested, learned, freedom), **_adjusted(small, learned, freedom)}
+    p = {**_adjusted(tested, learned), **_adjusted(small, learned)}
     alpha = pair.settings.alpha / FAMILIES
-    reach = float(stats.t.ppf(1 - pair.settings.alpha, freedom))
     return [
-        _told(fall, p[fall.label] <= alpha, reach * learned.deviation(fall.one), pair.settings)
+        _told(fall, p[fall.label] <= alpha, learned.reach(fall.one, pair.settings.alpha), pair.settings)
         if fall in tested
         else _untold(fall, p.get(fall.label, 1.0) <= alpha, pair.settings)
         for fall in family
     ]
 
 
-def _adjusted(tested: Sequence[_Fall], learned: Chance, freedom: int) -> dict[str, float]:
-    p = holm([learned.p_fall(fall.one, freedom) for fall in tested])
+def _adjusted(tested: Sequence[_Fall], learned: Chance) -> dict[str, float]:
+    p = holm([learned.p_fall(fall.one) for fall in tested])
     return dict(zip([fall.label for fall in tested], p.tolist(), strict=True))
 
 
@@ -124,14 +138,12 @@ def _untold(fall: _Fall, steep: bool, settings: GateSettings) -> Check:
         return check_of(fall.label, "unverifiable", None, None, one, f"{name}: no object of it was labeled")
     asks = steep and lost > settings.margin
     seen = f"{name} may have fallen" if lost > 0 else name
-    needed = f"look at it, because {_needed(one, settings)}" if asks else _needed(one, settings)
+    needed = f"look at it, because {_needed(settings)}" if asks else _needed(settings)
     text = f"{seen}: {told(one, fall.measure)}; {needed}"
     return replace(check_of(fall.label, "unverifiable", lost, settings.margin, one, text), asks=asks)
 
 
-def _needed(one: Difference, settings: GateSettings) -> str:
-    if _enough(one, settings):
-        return f"no slice is shown by {chance.ENOUGH_GROUPS} groups, so nobody can tell what chance does"
+def _needed(settings: GateSettings) -> str:
     return (
         f"to tell, {settings.fall_frames} frames, {settings.fall_objects} objects and"
         f" {settings.fall_groups} groups are needed"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from loop.math.evaluation.ap import Matches
-from loop.math.evaluation.compare import Slice
+from loop.math.evaluation.compare import Slice, least_p
 from loop.math.evaluation.pair import FIRST_SHARE, Pair
 from loop.math.evaluation.verdict import Check, Status, check_of, counted, moved, percent, told
 
@@ -15,13 +16,16 @@ GAPS, OVERALL = "better on the gaps", "better overall"
 
 
 def gains(pair: Pair, overall: Slice, aims: Sequence[Slice]) -> list[Check]:
-    """In their order; the first one decides, and what follows is tested only where it passed."""
+    """In their order; the first one decides, and what follows is tested only where it passed.
+
+    Where too few groups show the targets, all frames decide, and a person is asked.
+    """
     if _same(pair.deployed, pair.candidate):
         text = "no difference: both models gave the same detections"
         return [check_of(OVERALL, "fail", None, None, pair.compare([overall]), text)]
     everywhere = (OVERALL, "all held-out frames", [overall])
     if not aims or pair.compare(aims).groups < pair.settings.min_groups:
-        few = [_gain(pair, GAPS, "the targeted gaps", aims)] if aims else []
+        few = [replace(_gain(pair, GAPS, "the targeted gaps", aims), asks=True)] if aims else []
         return [_gain(pair, *everywhere), *few]
     first = _gain(pair, GAPS, "the targeted gaps", aims)
     if first.status == "pass":
@@ -36,7 +40,10 @@ def _gain(pair: Pair, name: str, where: str, slices: Sequence[Slice]) -> Check:
     if one.groups < needed:
         text = f"{name} cannot be told: {counted(one.groups, 'group')} show objects, {needed} are needed"
         return check_of(name, "unverifiable", None, alpha, one, text)
-    p = pair.p_gain(slices)
+    if least_p(one.groups) > alpha:
+        text = f"{name} cannot be told: these frames have judged too often; label new ones to judge with"
+        return check_of(name, "unverifiable", None, alpha, one, text)
+    p = pair.p_gain(slices, alpha)
     status: Status = "pass" if p <= alpha and one.estimate > 0 else "fail"
     verb = "is better" if status == "pass" else "is not shown to be better"
     chance_alone = f"two equally good models differ so in {percent(p)} of cases"

@@ -2,9 +2,9 @@
 
 The tests have a fixed order. First the targeted gaps: the candidate must be better there, by a
 paired test over groups at the whole alpha; all held-out frames only after that, or alone where no
-gap can be tested. Then nothing may have fallen: no class, no condition, neither by AP50 nor by
-mAP50-95. What too few frames, objects or groups show is called unverifiable: nothing is claimed of
-it. What was to be mended and is held out nowhere stands first, and a person decides.
+gap can be tested. Then nothing may have fallen: no class and no condition by AP50, no class and not
+the whole by mAP50-95. What too few frames, objects or groups show is called unverifiable: nothing
+is claimed of it. What was to be mended and is held out nowhere stands first, and a person decides.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -
     waits = promote and bool(asking) and settings.when_unjudged == "wait"
     told = [c for c in gained if c.status == "pass"] if better else gained[:1]
     reasons = [
-        *(["it passed, but too little is held out to tell everything, so a person decides"] if waits else []),
+        *([_waits(asking)] if waits else []),
         *(c.text for c in (*asking, *failed)),
         *missing,
         *(c.text for c in told),
@@ -100,6 +100,11 @@ def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -
         listed = "; ".join(c.text for c in sorted(unknown, key=_lost, reverse=True))
         reasons.append(f"could not be verified, so nothing is claimed of {_it(unknown)}: {listed}")
     return Verdict(promote, reasons, checks, waits)
+
+
+def _waits(asking: Sequence[Check]) -> str:
+    names = ", ".join(check.name.removeprefix(NO_FALL) for check in asking)
+    return f"it passed, but a person decides, because too little is held out of: {names}"
 
 
 def _missing(checks: list[Check], failed: list[Check], required: Sequence[str]) -> list[str]:

@@ -12,11 +12,9 @@ from loop.base.arrays import Ints, Reals
 from loop.math.evaluation.ap import Matches
 from loop.math.evaluation.compare import AP50, Difference, Slice, compare, exchanged, p_gain
 
-FIRST_SHARE, SHARE_AGAIN = 7 / 8, 1 / 8
-"""Of alpha: what a test has on frames that never judged, and what is left each further time. All
-times together never spend more than alpha.
-"""
-_NOISE_DRAWS = 256
+FIRST_SHARE = 7 / 8
+"""Of alpha, on frames that never judged; the rest is for all later times together."""
+_NOISE_DRAWS = 128
 
 
 class GateSettings(Protocol):
@@ -57,8 +55,10 @@ class Pair:
     def compare(self, slices: Sequence[Slice], ious: Sequence[float] = AP50) -> Difference:
         return compare(self.deployed, self.candidate, slices, self.groups, ious)
 
-    def p_gain(self, slices: Sequence[Slice]) -> float:
-        return p_gain(self.deployed, self.candidate, slices, self.groups, draws=self.draws, seed=self.seed)
+    def p_gain(self, slices: Sequence[Slice], alpha: float) -> float:
+        """By as many exchanges as a p-value of alpha needs."""
+        draws = max(self.draws, round(8 / alpha))
+        return p_gain(self.deployed, self.candidate, slices, self.groups, draws=draws, seed=self.seed)
 
     def exchanged(self, slices: Sequence[Slice], ious: Sequence[float] = AP50) -> Reals:
         models = self.deployed, self.candidate
@@ -73,5 +73,11 @@ class Pair:
 def alpha_left(alpha: float, looks: Reals) -> float:
     """What is left of alpha on frames after the times that each has judged, (N,); what is new
     brings its own.
+
+    7/8 of it at first, then 1/16, 1/48, 1/96 …: 1/8 over u (u + 1) after u times, so that all times
+    on the same frames together never spend more than alpha.
     """
-    return float(alpha * FIRST_SHARE * (SHARE_AGAIN**looks).mean()) if len(looks) else alpha * FIRST_SHARE
+    if not len(looks):
+        return alpha * FIRST_SHARE
+    again = (1 - FIRST_SHARE) / np.maximum(looks * (looks + 1), 1)
+    return float(alpha * np.where(looks > 0, again, FIRST_SHARE).mean())

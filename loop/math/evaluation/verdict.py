@@ -99,7 +99,7 @@ def counted(number: int, what: str) -> str:
 
 def percent(share: float) -> str:
     """Two digits that count."""
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
 def _finite(value: float | None) -> float | None:

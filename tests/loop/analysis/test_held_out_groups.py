@@ -76,6 +76,6 @@ def test_the_judge_counts_these_groups(chosen: FakeParts) -> None:
     started(chosen)
     row = current(chosen.project)
     assert row is not None
-    held = held_out(chosen.project, producers(chosen), row)
+    held = held_out(chosen.project, producers(chosen), row.base_model_id)
     assert held.groups == groups_of(chosen, held.rows)
     assert (len(held.rows), len(set(held.groups))) == (8, 3)

@@ -225,7 +225,7 @@ def test_the_judge_weighs_by_all_batches(pool: Pool) -> None:
     parts = started(FakeParts(pool.project))
     row = current(pool.project)
     assert row is not None
-    held = held_out(parts.project, pool.view.made, row)
+    held = held_out(parts.project, pool.view.made, row.base_model_id)
     own = [frame.origin == Origin.PRODUCTION for frame in held.rows]
     np.testing.assert_allclose(held.weights[own], pool.weights()[1])
     assert held.weights.sum() == pytest.approx(len(pool.rows), rel=0.1)

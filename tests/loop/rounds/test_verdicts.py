@@ -54,14 +54,14 @@ def test_a_setting_lets_it_replace_the_model_by_itself(labeled: FakeParts) -> No
     assert run(started(parts)).status is RoundStatus.PROMOTED
 
 
-def test_a_second_verdict_on_the_same_frames_has_an_eighth_of_the_alpha(labeled: FakeParts) -> None:
+def test_a_second_verdict_on_the_same_frames_has_a_sixteenth_of_the_alpha(labeled: FakeParts) -> None:
     first, second = (run(started(labeled, BASE if i == 0 else weights(note=str(i)))) for i in range(2))
     assert first.verdict is not None
     assert second.verdict is not None
     assert first.verdict["frames"] == second.verdict["frames"]
     assert first.verdict["frames"]
     (overall,) = [check for check in second.verdict["checks"] if check["name"] == "better overall"]
-    assert overall["bound"] == pytest.approx(labeled.project.settings.gate.alpha * 7 / 8 / 8)
+    assert overall["bound"] == pytest.approx(labeled.project.settings.gate.alpha / 16)
 
 
 def test_frames_that_a_model_was_trained_on_are_no_targets_again(labeled: FakeParts) -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
-from loop.math.evaluation.chance import Chance, fitted, measured
+from loop.math.evaluation.chance import USUAL, Chance, fitted, measured
 from loop.math.evaluation.compare import Difference
 
 BY_GROUP, BY_OBJECT = 0.3, 0.8
@@ -39,37 +40,42 @@ def test_what_really_changed_is_no_chance() -> None:
     slices = [difference(g, g * k, 0.2, 0.7) for g, k in ((10, 1), (20, 8), (30, 2), (60, 4))]
     found = fitted([measured(one, varied(rng, one)) for one in slices])
     assert found is not None
-    assert found.deviation(slices[0]) == pytest.approx(
-        np.sqrt(0.45 * 0.55 * (BY_GROUP / 10 + BY_OBJECT / 8)), rel=0.2
+    assert (found.by_group, found.by_object) == (
+        pytest.approx(BY_GROUP, rel=0.3),
+        pytest.approx(BY_OBJECT, rel=0.3),
     )
 
 
-def test_nothing_measured_tells_nothing() -> None:
-    assert fitted([]) is None
+def test_nothing_measured_is_judged_by_the_usual() -> None:
+    assert fitted([]) is USUAL
 
 
-def test_what_a_slice_shows_of_itself_counts_where_it_is_more() -> None:
+def test_its_own_counts_by_its_groups() -> None:
+    """Moderated as by Smyth (2004): ten groups are worth as much as what all slices tell."""
     known = Chance(BY_GROUP, BY_OBJECT)
-    one = difference(20, 100)
-    assert known.deviation(replace(one, variance=0.04)) == pytest.approx(0.2)
-    assert known.deviation(replace(one, variance=1e-6)) == known.deviation(one)
+    told = known.deviation(difference(11, 100)) ** 2
+    one = replace(difference(11, 100), variance=3 * told)
+    assert known.deviation(one) ** 2 == pytest.approx(2 * told)
+    assert (known.freedom(one), known.freedom(difference(11, 100))) == (20, 10)
 
 
 def test_a_small_slice_is_judged_by_what_the_others_tell() -> None:
     known = Chance(BY_GROUP, BY_OBJECT)
     lost = difference(4, 8, 0.9, 0.0)
-    assert known.p_fall(lost, 30) < 0.01, "four groups alone would tell no more than 1/16"
-    assert known.p_fall(difference(4, 8, 0.9, 0.75), 30) > 0.1
-    assert known.p_fall(difference(4, 8, 0.5, 0.9), 30) > 0.9
-    one = difference(4, 8, 0.9, 0.2)
-    own = replace(one, variance=known.deviation(one) ** 2)
-    assert known.p_fall(own, 30) < known.p_fall(one, 30), "what is borrowed is less sure"
+    assert known.p_fall(lost) < 0.01, "four groups alone would tell no more than 1/16"
+    assert known.p_fall(difference(4, 8, 0.9, 0.75)) > 0.1
+    assert known.p_fall(difference(4, 8, 0.5, 0.9)) > 0.9
+
+
+def test_the_bound_lies_above_what_was_measured() -> None:
+    known, one = Chance(BY_GROUP, BY_OBJECT), difference(4, 8, 0.9, 0.75)
+    assert known.reach(one, 0.05) == pytest.approx(t.isf(0.05, 10) * known.deviation(one))
 
 
 def test_without_any_chance_a_fall_is_certain_and_a_copy_has_not_fallen() -> None:
     still = Chance(0.0, 0.0)
-    assert still.p_fall(difference(9, 9, 0.5, 0.5), 8) == 1
-    assert still.p_fall(difference(9, 9, 0.5, 0.4), 8) == 0
+    assert still.p_fall(difference(9, 9, 0.5, 0.5)) == 1
+    assert still.p_fall(difference(9, 9, 0.5, 0.4)) == 0
 
 
 def test_where_both_miss_all_or_nothing_chance_is_not_nothing() -> None:

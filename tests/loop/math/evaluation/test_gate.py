@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from loop.math.evaluation.gate import Latency, judge
-from loop.math.evaluation.pair import GateSettings
+from loop.math.evaluation.pair import GateSettings, alpha_left
 from loop.math.evaluation.verdict import Check, Verdict
 from loop.settings.settings import load_settings
 from tests.loop.math.evaluation.simulated import BLIND, CLASSES, CONDITIONS, GOOD, detector, skills, world
@@ -126,9 +126,10 @@ def test_alpha_is_spent_on_frames_that_have_judged() -> None:
     again = verdict(1, 30, skills(gaps=BLIND), BETTER, looks=np.ones(frames))
     half = verdict(1, 30, skills(gaps=BLIND), BETTER, looks=np.arange(frames) % 2)
     bounds = [check_of(out, "better overall").bound for out in (fresh, again, half)]
-    assert bounds[1:] == pytest.approx([bounds[0] / 8, bounds[0] * 9 / 16])
-    total = sum(USUAL.alpha * 7 / 8 / 8**looks for looks in range(50))
-    assert total == pytest.approx(USUAL.alpha)
+    assert bounds == pytest.approx([0.05 * 7 / 8, 0.05 / 16, 0.05 * (7 / 8 + 1 / 16) / 2])
+    spent = [alpha_left(0.05, np.array([looks])) for looks in range(5000)]
+    assert spent == sorted(spent, reverse=True)
+    assert 0.0499 < sum(spent) <= 0.05
     assert "because these frames have judged before" in check_of(again, "better overall").text
 
 
@@ -147,7 +148,7 @@ def test_what_was_to_be_mended_and_is_held_out_nowhere_stands_first_and_a_person
     out = judge(a, b, **labels, conditions=conditions, **FAST)
     assert (out.promote, out.needs_approval) == (True, True)
     assert out.reasons[:2] == [
-        "it passed, but too little is held out to tell everything, so a person decides",
+        "it passed, but a person decides, because too little is held out of: condition snow",
         "condition snow: 0 frames held out, so nothing is known of what this round was to mend",
     ]
     assert [c.name for c in out.checks].count("no fall: condition snow") == 1
@@ -160,13 +161,79 @@ def test_what_was_to_be_mended_and_is_held_out_nowhere_stands_first_and_a_person
     assert worse.reasons[0].startswith("condition snow: 0 frames held out")
 
 
+def test_frames_that_have_judged_too_often_are_named() -> None:
+    """Nine groups tell no less than 1/512."""
+    out = verdict(1, 9, skills(gaps=BLIND), skills(), targets=(), looks=np.full(36, 4))
+    overall = check_of(out, "better overall")
+    assert (out.promote, overall.status) == (False, "unverifiable")
+    assert "these frames have judged too often; label new ones to judge with" in out.reasons[0]
+    assert verdict(1, 9, skills(gaps=BLIND), skills(), targets=()).promote
+
+
+def test_targets_of_too_few_groups_ask_a_person() -> None:
+    """All frames decide then, and the targets may have become worse."""
+    wanting = USUAL.model_copy(update={"min_groups": 12})
+    out = verdict(1, 40, skills(gaps=BLIND), BETTER, targets=GAPS[:1], settings=wanting)
+    gaps = check_of(out, "better on the gaps")
+    assert (gaps.status, gaps.asks, gaps.groups) == ("unverifiable", True, 10)
+    assert (out.promote, out.needs_approval) == (True, True)
+    assert out.reasons[0].endswith("too little is held out of: better on the gaps")
+    assert out.reasons[1].startswith("better on the gaps cannot be told: 10 groups show objects")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gain", [0.8, 4.0])
+def test_a_large_gain_on_the_gaps_hides_no_fall_elsewhere(gain: float) -> None:
+    before, after = skills(gaps=0.0), skills(gaps=gain)
+    before[3], after[3] = 1.5, -0.8
+    found = [verdict(seed, 40, before, after, targets=GAPS[:2]) for seed in range(30)]
+    assert np.mean([check_of(out, "no fall: condition rain").status == "fail" for out in found]) >= 0.9
+
+
+@pytest.mark.slow
+def test_the_bound_of_a_fall_covers() -> None:
+    """Two trainings of equal skill: what may be lost at most is above the true 0 in 19 of 20."""
+    covered = []
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        scene = world(rng, 20, frames=3)
+        a, b = (detector(rng, scene, skills(gaps=GOOD - 1.5)) for _ in range(2))
+        labels = {"groups": scene.group.tolist(), "classes": CLASSES, "conditions": scene.masks}
+        out = judge(a, b, **labels, latency=STEADY, seed=seed, **FAST)
+        falls = [c for c in out.checks if c.name.startswith("no fall: ") and c.statistic is not None]
+        covered += [c.statistic >= 0 for c in falls if c.status != "fail"] + [
+            False for c in falls if c.status == "fail"
+        ]
+    assert np.mean(covered) >= 0.93
+
+
+@pytest.mark.slow
+def test_looser_boxes_of_one_class_are_a_fall() -> None:
+    fell = 0
+    fields = ("image", "class_id", "confidence", "hit")
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        scene = world(rng, 30)
+        tight = np.array([6.0, 2.0])
+        a, b = (detector(rng, scene, skills(), boxes=tight) for _ in range(2))
+        loose = detector(rng, scene, skills(), boxes=tight[::-1])
+        of_class = [(b, b.class_id != 2), (loose, loose.class_id == 2)]
+        mixed = [np.concatenate([getattr(m, f)[..., keep] for m, keep in of_class], axis=-1) for f in fields]
+        order = np.lexsort((-mixed[2], mixed[1]))
+        candidate = replace(b, **{f: part[..., order] for f, part in zip(fields, mixed, strict=True)})
+        labels = {"groups": scene.group.tolist(), "classes": CLASSES, "conditions": scene.masks}
+        out = judge(a, candidate, **labels, latency=STEADY, seed=seed, **FAST)
+        fell += check_of(out, "no fall: class truck, mAP50-95").status == "fail"
+    assert fell / 20 >= 0.95
+
+
 def test_what_few_frames_lose_altogether_a_person_looks_at() -> None:
-    """One camera-day of a new kind, on which the candidate is blind."""
+    """Two camera-days of a new kind, on which the candidate is blind."""
     asked = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
         scene = world(rng, 30)
-        place = scene.group == np.bincount(scene.group[scene.image]).argmax()
+        place = np.isin(scene.group, np.bincount(scene.group[scene.image]).argsort()[-2:])
         skill = skills(gaps=BLIND)[scene.condition[scene.image], scene.class_id]
         better = BETTER[scene.condition[scene.image], scene.class_id]
         skill[place[scene.image]], better[place[scene.image]] = 4.0, -4.0
@@ -174,9 +241,9 @@ def test_what_few_frames_lose_altogether_a_person_looks_at() -> None:
         labels = {"groups": scene.group.tolist(), "classes": CLASSES, "latency": STEADY, "targets": GAPS}
         out = judge(a, b, **labels, conditions=scene.masks | {"yard": place}, seed=seed, **FAST)
         yard = check_of(out, "no fall: condition yard")
-        assert (yard.status, yard.groups) == ("unverifiable", 1)
+        assert (yard.status, yard.groups) == ("unverifiable", 2)
         asked += yard.asks and "look at it, because to tell, 3 frames, 5 objects and 3 groups" in yard.text
-    assert asked >= 18
+    assert asked >= 15
 
 
 def broken(skill, *, condition: int | None = None, kind: int | None = None):
@@ -214,13 +281,12 @@ def test_a_broken_condition_blocks() -> None:
 def test_a_broken_rare_class_blocks_and_is_named() -> None:
     before = skills(gaps=BLIND)
     before[:, 4] = 1.5
-    results = [verdict(seed, 30, before, broken(BETTER, kind=4), frames=6) for seed in range(40)]
+    results = [verdict(seed, 30, before, broken(BETTER, kind=4)) for seed in range(40)]
     assert np.mean([v.promote for v in results]) <= 0.05
-    assert np.mean(["class forklift fell" in v.reasons[0] for v in results]) >= 0.95
-    better = next(
-        v for v in results if any(c.name == "better on the gaps" and c.status == "pass" for c in v.checks)
-    )
-    assert not better.promote
+    named = ("class forklift fell", "class forklift may have fallen")
+    assert np.mean([any(said in v.reasons[0] for said in named) for v in results]) >= 0.95
+    better = [v for v in results if check_of(v, "better on the gaps").status == "pass"]
+    assert np.mean([not v.promote for v in better]) >= 0.9, "better on the gaps, and blocked all the same"
 
 
 @pytest.mark.slow
