@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
@@ -53,7 +53,9 @@ class Outcome:
     worth: dict[str, float]
 
 
-def played(situation: Situation, step: float, run: int, judge: Judge | None, settings: GateSettings) -> Outcome:
+def played(
+    situation: Situation, step: float, run: int, judge: Judge | None, settings: GateSettings
+) -> Outcome:
     """step: skill that the candidate gains. Without a judge only what the models are worth."""
     rng = np.random.default_rng([crc32(situation.key.encode()), run])
     case = case_of(rng, situation, step)
@@ -85,7 +87,11 @@ def played(situation: Situation, step: float, run: int, judge: Judge | None, set
 def case_of(rng: np.random.Generator, situation: Situation, step: float) -> Case:
     scene = scene_of(rng, situation.groups, situation.frames, situation.slices)
     gaps = tuple(scene.masks)[-GAPS:] if situation.targeted else ()
-    low = np.any([scene.masks[name] for name in gaps], axis=0) if gaps else np.zeros(scene.frames, dtype=np.bool_)
+    low = (
+        np.any([scene.masks[name] for name in gaps], axis=0)
+        if gaps
+        else np.zeros(scene.frames, dtype=np.bool_)
+    )
     lost = _lost(rng, situation, scene)
     mended = (low if gaps else np.ones(scene.frames, dtype=np.bool_)) & ~lost
     usual = np.where(low & ~lost, LOW, HIGH) if gaps else np.full(scene.frames, FLAT)
@@ -152,6 +158,8 @@ def _said(
         return said
     one = _compared(case, deployed, candidate, case.lost)
     floors = settings.fall_frames, settings.fall_objects, settings.fall_groups
-    shown = all(has >= floor for has, floor in zip((one.frames, one.objects, one.groups), floors, strict=True))
+    shown = all(
+        has >= floor for has, floor in zip((one.frames, one.objects, one.groups), floors, strict=True)
+    )
     noticed = {"held, shown": not alone, "noticed": said["fell"] or said["asked"]}
     return said | {"shown": shown} | (noticed if shown else {})

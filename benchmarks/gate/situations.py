@@ -84,7 +84,9 @@ def _broken() -> Iterator[Situation]:
             "broken", f"{at}, a target", runs, groups, frames, rise=MENDED, broken=0.03, told="target"
         )
         yield Situation("broken", f"{at}, a camera", runs // 2, groups, frames, rise=MENDED, told="camera")
-    yield Situation("broken", "30 x 10, nobody named it", 100, 30, 10, rise=MENDED, broken=0.03, told="nothing")
+    yield Situation(
+        "broken", "30 x 10, nobody named it", 100, 30, 10, rise=MENDED, broken=0.03, told="nothing"
+    )
 
 
 def _loose() -> Iterator[Situation]:

@@ -68,7 +68,9 @@ def scene_of(rng: np.random.Generator, groups: int, frames: int, slices: int) ->
     group = np.repeat(np.arange(groups), frames)
     n = len(group)
     counts = rng.poisson(RATES, (n, len(RATES)))
-    image, class_id = (np.repeat(each, counts.ravel()) for each in np.divmod(np.arange(counts.size), len(RATES)))
+    image, class_id = (
+        np.repeat(each, counts.ravel()) for each in np.divmod(np.arange(counts.size), len(RATES))
+    )
     ease = (
         rng.normal(0, _EASE["group"], groups)[group[image]]
         + rng.normal(0, _EASE["frame"], n)[image]
@@ -116,4 +118,6 @@ def detections(rng: np.random.Generator, scene: Scene, skill: Reals, kind: Kind)
 
 def _hits(fit: Reals, alarms: int) -> NDArray[np.bool_]:
     """(T, D) of the boxes that lie on an object, then of those that lie on none."""
-    return np.concatenate([fit >= COCO_IOUS[:, None], np.zeros((len(COCO_IOUS), alarms), dtype=np.bool_)], axis=1)
+    return np.concatenate(
+        [fit >= COCO_IOUS[:, None], np.zeros((len(COCO_IOUS), alarms), dtype=np.bool_)], axis=1
+    )
