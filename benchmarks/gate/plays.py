@@ -110,7 +110,7 @@ def rise_of(case: Case, deployed: Matches, candidate: Matches) -> float:
 def _lost(rng: np.random.Generator, situation: Situation, scene: Scene) -> Bools:
     if situation.told == "camera":
         return next(iter(scene.masks.values()))
-    return rng.random(scene.frames) < situation.broken
+    return np.asarray(rng.permutation(scene.frames) < round(situation.broken * scene.frames))
 
 
 def _worth(case: Case, deployed: Matches, candidate: Matches, strict: bool) -> dict[str, float]:

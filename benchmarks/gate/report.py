@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.gate.aims import FIGURES, Figure, Row, rows
 from benchmarks.gate.chances import wilson
 from benchmarks.gate.runs import NULLS
-from benchmarks.gate.situations import GAPS, Part, situations
+from benchmarks.gate.situations import GAPS, MENDED, Part, situations
 
 Results = dict[str, Any]
 HEAD = """# How often the gate is right
@@ -75,7 +75,7 @@ That costs a look and nothing else, so no aim is set for it.
     ),
     Section(
         "A part of the frames is broken",
-        """The candidate truly gains on the gaps, but finds almost nothing in one part of the frames.
+        f"""The candidate truly gains {MENDED} AP50 on the gaps, but finds almost nothing in one part of the frames.
 It must not be promoted without a person.
 The broken part is three frames in a hundred, or everything of one camera.
 Where it is three in a hundred, few frames may show it, sometimes too few to tell anything.
@@ -122,7 +122,7 @@ def document(now: Results, before: Results | None) -> str:
         before_note=BEFORE.format(commit=before["commit"]) if before else "",
     )
     parts = [_section(section, now, before) for section in SECTIONS]
-    return "\n".join([head, *parts, _short_of(now)]).rstrip() + "\n"
+    return "\n".join(part for part in (head, *parts, _short_of(now)) if part).rstrip() + "\n"
 
 
 def lines(section: Section) -> Iterator[Row]:
@@ -132,6 +132,8 @@ def lines(section: Section) -> Iterator[Row]:
 
 def _section(section: Section, now: Results, before: Results | None) -> str:
     found = [row for row in lines(section) if row.rate(now["situations"])]
+    if not found:
+        return ""
     best = any(_oracle(row, now) for row in found)
     table = _table(
         [*COLUMNS, *(["best possible"] if best else [])],
@@ -168,7 +170,9 @@ def _moved(found: list[Row], now: Results) -> str:
         for worth in [now["situations"][row.situation.key]["worth"]]
         for measure in sorted({name.rsplit(" ", 1)[0] for name in worth})
     ]
-    said = "Mean over the rounds, on the gaps, or on all frames where there are none:\n"
+    said = (
+        "Mean over the rounds, on the gaps where not said otherwise, or on all frames where there are none:\n"
+    )
     return f"{said}\n{_table(['situation', 'measure', 'deployed', 'candidate'], told)}"
 
 

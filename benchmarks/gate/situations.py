@@ -62,22 +62,22 @@ def situations() -> list[Situation]:
 
 
 def _equal() -> Iterator[Situation]:
-    for groups, runs in ((15, 600), (30, 600), (60, 200)):
+    for groups, runs in ((15, 400), (30, 400), (60, 150)):
         for slices in (4, 30):
             yield Situation("equal", f"{groups} x 4, {slices} slices", runs, groups, slices=slices)
     rounded, own = Kind(rounded=True), Kind(own=0.8)
     for groups in (15, 30):
         at = f"{groups} x 4, 20 slices"
-        yield Situation("equal", f"{at}, confidences cubed", 300, groups, candidate=Kind(power=3.0))
-        yield Situation("equal", f"{at}, ties", 300, groups, deployed=rounded, candidate=rounded)
-        yield Situation("equal", f"{at}, heavy weights", 300, groups, heavy=True)
-        yield Situation("equal", f"{at}, strong camera-days", 300, groups, deployed=own, candidate=own)
-        yield Situation("equal", f"{at}, without targets", 300, groups, targeted=False)
-        yield Situation("series", at, 120, groups, rounds=SERIES)
+        yield Situation("equal", f"{at}, confidences cubed", 200, groups, candidate=Kind(power=3.0))
+        yield Situation("equal", f"{at}, ties", 200, groups, deployed=rounded, candidate=rounded)
+        yield Situation("equal", f"{at}, heavy weights", 200, groups, heavy=True)
+        yield Situation("equal", f"{at}, strong camera-days", 200, groups, deployed=own, candidate=own)
+        yield Situation("equal", f"{at}, without targets", 200, groups, targeted=False)
+        yield Situation("series", at, 80, groups, rounds=SERIES)
 
 
 def _broken() -> Iterator[Situation]:
-    for groups, frames, runs in ((30, 4, 300), (60, 4, 150), (30, 10, 150), (60, 10, 80)):
+    for groups, frames, runs in ((30, 4, 200), (60, 4, 100), (30, 10, 100), (60, 10, 60)):
         at = f"{groups} x {frames}"
         yield Situation("broken", f"{at}, a condition", runs, groups, frames, rise=MENDED, broken=0.03)
         yield Situation(
@@ -85,7 +85,7 @@ def _broken() -> Iterator[Situation]:
         )
         yield Situation("broken", f"{at}, a camera", runs // 2, groups, frames, rise=MENDED, told="camera")
     yield Situation(
-        "broken", "30 x 10, nobody named it", 100, 30, 10, rise=MENDED, broken=0.03, told="nothing"
+        "broken", "30 x 10, nobody named it", 60, 30, 10, rise=MENDED, broken=0.03, told="nothing"
     )
 
 
@@ -93,7 +93,7 @@ def _loose() -> Iterator[Situation]:
     for groups in (15, 30):
         for loose, rise in ((0.4, MENDED), (0.6, MENDED), (0.4, 0.4)):
             name = f"{groups} x 4, boxes loose by {_short(loose)}, +{_short(rise)} on the gaps"
-            yield Situation("loose", name, 150, groups, rise=rise, candidate=Kind(loose=loose))
+            yield Situation("loose", name, 100, groups, rise=rise, candidate=Kind(loose=loose))
 
 
 def _power() -> Iterator[Situation]:
@@ -101,11 +101,11 @@ def _power() -> Iterator[Situation]:
         for groups in (15, 30):
             name = f"{groups} x 4, {said}, +.07 over all frames"
             yield Situation(
-                "power", name, 300, groups, targeted=False, rise=0.07, deployed=kind, candidate=kind
+                "power", name, 200, groups, targeted=False, rise=0.07, deployed=kind, candidate=kind
             )
             for rise in (0.1, 0.2, 0.4):
                 name = f"{groups} x 4, {said}, +{_short(rise)} on the gaps"
-                yield Situation("power", name, 150, groups, rise=rise, deployed=kind, candidate=kind)
+                yield Situation("power", name, 100, groups, rise=rise, deployed=kind, candidate=kind)
 
 
 def _short(value: float) -> str:
