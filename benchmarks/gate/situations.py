@@ -73,7 +73,7 @@ def _equal() -> Iterator[Situation]:
         yield Situation("equal", f"{at}, heavy weights", 200, groups, heavy=True)
         yield Situation("equal", f"{at}, strong camera-days", 200, groups, deployed=own, candidate=own)
         yield Situation("equal", f"{at}, without targets", 200, groups, targeted=False)
-        yield Situation("series", at, 80, groups, rounds=SERIES)
+        yield Situation("series", at, 200, groups, rounds=SERIES)
 
 
 def _broken() -> Iterator[Situation]:
