@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from db.engine import read, write
-from db.slices import NewSlice, define_slices
+from db.slices import NewSlice, define_slices, name_slice, slices
 from db.states import RoundStatus, SliceKind, TaskStatus
 from db.tasks import tasks
+from loop.analysis.producers import producers
+from loop.gaps import coverage_view
 from loop.insights.overview import round_line
 from loop.rounds import judge, rounds
 from tests.fakes import FakeParts, quiet, weights
@@ -84,3 +86,20 @@ def test_conditions_that_production_shows_are_judged_though_no_target(labeled: F
     names = [check["name"] for check in row.verdict["checks"]]
     shown = [name for name in names if name.startswith("no fall: condition ")]
     assert any("cam1" in name for name in shown), shown
+
+
+def test_slices_that_a_user_called_alike_are_judged_apart(labeled: FakeParts) -> None:
+    parts = with_gate(labeled, when_unjudged="promote")
+    coverage_view.build(parts, quiet)
+    with write(parts.project.engine) as session:
+        one, other = [row.id for row in slices(session, [SliceKind.METADATA])][:2]
+        for number in (one, other):
+            name_slice(session, number, "helmet")
+        aimed_at(session, production(parts), one)
+    row = run(started(parts))
+    assert row.verdict is not None
+    by_name = {check["name"]: check["slice_id"] for check in row.verdict["checks"]}
+    assert by_name[f"no fall: condition helmet (slice {one})"] == one
+    assert "no fall: class helmet" in by_name
+    held = judge.held_out(parts.project, producers(parts), row.base_model_id)
+    assert held.targets == [f"helmet (slice {one})"]
