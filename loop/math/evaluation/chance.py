@@ -18,7 +18,10 @@ from loop.base.arrays import Reals
 from loop.math.evaluation.compare import Difference
 
 ENOUGH_GROUPS = 8
-"""Groups from which on exchanges tell how far chance moves a slice."""
+EVEN_GROUPS = 5.0
+"""Groups, and as many of equal weight, from which on exchanges tell how far chance moves a slice: with
+one group that holds nearly all, what really changed cannot be told from chance.
+"""
 PRIOR_GROUPS = 10
 """So many groups of its own weigh as much as what all slices tell."""
 _SURE = 0.05
@@ -33,12 +36,12 @@ class Chance:
     by_group: float
     by_object: float
 
-    def p_fall(self, one: Difference) -> float:
-        """One-sided p-value of "it did not fall", by Student's t."""
-        deviation = self.deviation(one)
+    def p_fall(self, one: Difference, margin: float) -> float:
+        """One-sided p-value of "it fell by no more than the margin", by Student's t."""
+        deviation, beyond = self.deviation(one), -one.estimate - margin
         if not deviation:
-            return float(one.estimate >= 0)
-        return float(stats.t.sf(-one.estimate / deviation, self.freedom(one)))
+            return float(beyond <= 0)
+        return float(stats.t.sf(beyond / deviation, self.freedom(one)))
 
     def reach(self, one: Difference, alpha: float) -> float:
         """How far above what was measured the one-sided 1 - alpha bound of a fall lies."""
@@ -72,15 +75,22 @@ def measured(one: Difference, exchanged: Reals) -> Difference:
     return replace(one, variance=centered * n / (n - 1))
 
 
+def measurable(one: Difference) -> bool:
+    """Whether exchanges tell how far chance moves it."""
+    return one.groups >= ENOUGH_GROUPS and one.even_groups >= EVEN_GROUPS
+
+
 def fitted(slices: Sequence[Difference]) -> Chance:
-    """By non-negative least squares over slices that were measured; the usual without any."""
+    """By non-negative least squares over slices that were measured; the usual without any, and where
+    they show no chance at all.
+    """
     if not slices:
         return USUAL
     share = np.array([_variance_of_share(one) for one in slices])
     groups = np.array([one.even_groups for one in slices])
     design = np.stack([np.ones(len(slices)), groups / [_telling(one) for one in slices]], axis=1)
     (by_group, by_object), _ = nnls(design, groups * [one.variance for one in slices] / share)
-    return Chance(float(by_group), float(by_object))
+    return Chance(float(by_group), float(by_object)) if by_group or by_object else USUAL
 
 
 def _own_freedom(one: Difference) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from loop.base.arrays import Bools
 from loop.math.boxes.matching import COCO_IOUS
 from loop.math.evaluation import chance
 from loop.math.evaluation.chance import Chance
@@ -14,8 +15,6 @@ from loop.math.evaluation.compare import AP50, Difference, Slice
 from loop.math.evaluation.pair import GateSettings, Pair
 from loop.math.evaluation.verdict import NO_FALL, Check, check_of, told
 from loop.math.statistics.multiple_testing import holm
-
-FAMILIES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,8 @@ def falls(
     judged: Mapping[str, Difference],
     aims: Sequence[Slice],
 ) -> list[Check]:
-    """All held-out frames and the targets together, by AP50 and by mAP50-95; every slice by AP50,
-    every class by mAP50-95 too. Half of alpha is for the whole, half for the parts, Holm's among
-    each.
+    """All held-out frames and every slice by AP50; all of them, the targets together, all but the
+    targets, and every class by mAP50-95 too. Holm's over all these tests.
 
     judged: by name, AP50 of overall and of every slice.
     """
@@ -49,12 +47,14 @@ def falls(
     }
     coco = COCO_IOUS.tolist() if np.array_equal(pair.deployed.ious, COCO_IOUS) else []
     classes = [one for one in slices.values() if one.classes is not None]
-    whole = [_Fall("overall", known["overall"]), *(_strict(pair, "overall", [overall], coco))]
-    whole += _strict(pair, "the targeted gaps", aims, coco)
-    parts = [_Fall(name, known[name]) for name in slices]
-    parts += [fall for one in classes for fall in _strict(pair, one.name, [one], coco)]
-    learned = _learned(pair, {"overall": overall, **slices}, known, aims)
-    return [check for family in (whole, parts) for check in _family(pair, family, learned)]
+    outside = _outside(aims, len(pair.groups))
+    rest = [Slice("all but the targeted gaps", outside.astype(np.float64))] if not outside.all() else []
+    strict = [("overall", [overall]), ("the targeted gaps", list(aims))]
+    strict += [(one.name, [one]) for one in (*rest, *classes)]
+    family = [_Fall("overall", known["overall"])]
+    family += [fall for name, every in strict for fall in _strict(pair, name, every, coco)]
+    family += [_Fall(name, known[name]) for name in slices]
+    return _family(pair, family, _learned(pair, {"overall": overall, **slices}, known, outside))
 
 
 def _strict(pair: Pair, name: str, slices: Sequence[Slice], coco: Sequence[float]) -> list[_Fall]:
@@ -66,19 +66,23 @@ def _strict(pair: Pair, name: str, slices: Sequence[Slice], coco: Sequence[float
 def _measured(
     pair: Pair, slices: Sequence[Slice], one: Difference, ious: Sequence[float] = AP50
 ) -> Difference:
-    if one.groups < chance.ENOUGH_GROUPS:
+    if not chance.measurable(one):
         return one
     return chance.measured(one, pair.exchanged(slices, ious))
 
 
+def _outside(aims: Sequence[Slice], images: int) -> Bools:
+    """(N,) images that show no condition which is a target."""
+    aimed = [one.weights > 0 for one in aims if one.classes is None]
+    return np.asarray(~np.any(aimed, axis=0)) if aimed else np.ones(images, dtype=np.bool_)
+
+
 def _learned(
-    pair: Pair, every: Mapping[str, Slice], known: Mapping[str, Difference], aims: Sequence[Slice]
+    pair: Pair, every: Mapping[str, Slice], known: Mapping[str, Difference], outside: Bools
 ) -> Chance:
     """From the frames outside the targets, where there are enough: a gap that gains while the rest
     stays is no chance.
     """
-    aimed = [one.weights > 0 for one in aims if one.classes is None]
-    outside = ~np.any(aimed, axis=0) if aimed else np.ones(len(pair.groups), dtype=np.bool_)
     found = []
     for name, one in every.items():
         if not (one.weights[~outside] > 0).any():
@@ -86,26 +90,27 @@ def _learned(
             continue
         rest = [replace(one, weights=np.where(outside, one.weights, 0.0))]
         found.append(_measured(pair, rest, pair.compare(rest)))
-    told = [one for one in found if one.groups >= chance.ENOUGH_GROUPS]
-    return chance.fitted(told or [one for one in known.values() if one.groups >= chance.ENOUGH_GROUPS])
+    told = [one for one in found if chance.measurable(one)]
+    return chance.fitted(told or [one for one in known.values() if chance.measurable(one)])
 
 
 def _family(pair: Pair, family: Sequence[_Fall], learned: Chance) -> list[Check]:
     """Those that enough shows are tested together; the others apart, to ask a person about."""
     tested = [fall for fall in family if _enough(fall.one, pair.settings)]
     small = [fall for fall in family if fall.one.objects and fall not in tested]
-    p = {**_adjusted(tested, learned), **_adjusted(small, learned)}
-    alpha = pair.settings.alpha / FAMILIES
+    margin = pair.settings.margin
+    p = {**_adjusted(tested, learned, margin), **_adjusted(small, learned, margin)}
+    alpha = pair.settings.alpha
     return [
-        _told(fall, p[fall.label] <= alpha, learned.reach(fall.one, pair.settings.alpha), pair.settings)
+        _told(fall, p[fall.label] <= alpha, learned.reach(fall.one, alpha), pair.settings)
         if fall in tested
         else _untold(fall, p.get(fall.label, 1.0) <= alpha, pair.settings)
         for fall in family
     ]
 
 
-def _adjusted(tested: Sequence[_Fall], learned: Chance) -> dict[str, float]:
-    p = holm([learned.p_fall(fall.one) for fall in tested])
+def _adjusted(tested: Sequence[_Fall], learned: Chance, margin: float) -> dict[str, float]:
+    p = holm([learned.p_fall(fall.one, margin) for fall in tested])
     return dict(zip([fall.label for fall in tested], p.tolist(), strict=True))
 
 
@@ -115,12 +120,12 @@ def _enough(one: Difference, settings: GateSettings) -> bool:
 
 
 def _told(fall: _Fall, certain: bool, reach: float, settings: GateSettings) -> Check:
-    """certain: chance does not explain a fall. reach: how far above what was measured the one-sided
-    bound lies.
+    """certain: chance does not explain a fall beyond the margin. reach: how far above what was
+    measured the one-sided bound lies.
     """
     one, name, lost = fall.one, fall.name, -fall.one.estimate
     moved, upper = told(one, fall.measure), lost + reach
-    if certain and lost > settings.margin:
+    if certain:
         text = f"{name} fell: {moved}; chance does not explain it, at most {settings.margin:g} is allowed"
         return check_of(fall.label, "fail", lost, settings.margin, one, text)
     if upper <= settings.margin:
@@ -136,11 +141,10 @@ def _untold(fall: _Fall, steep: bool, settings: GateSettings) -> Check:
     one, name, lost = fall.one, fall.name, -fall.one.estimate
     if not one.objects:
         return check_of(fall.label, "unverifiable", None, None, one, f"{name}: no object of it was labeled")
-    asks = steep and lost > settings.margin
     seen = f"{name} may have fallen" if lost > 0 else name
-    needed = f"look at it, because {_needed(settings)}" if asks else _needed(settings)
+    needed = f"look at it, because {_needed(settings)}" if steep else _needed(settings)
     text = f"{seen}: {told(one, fall.measure)}; {needed}"
-    return replace(check_of(fall.label, "unverifiable", lost, settings.margin, one, text), asks=asks)
+    return replace(check_of(fall.label, "unverifiable", lost, settings.margin, one, text), asks=steep)
 
 
 def _needed(settings: GateSettings) -> str:

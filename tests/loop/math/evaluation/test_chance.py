@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from loop.math.evaluation.chance import USUAL, Chance, fitted, measured
+from loop.math.evaluation.chance import USUAL, Chance, fitted, measurable, measured
 from loop.math.evaluation.compare import Difference
 
 BY_GROUP, BY_OBJECT = 0.3, 0.8
@@ -50,6 +50,14 @@ def test_nothing_measured_is_judged_by_the_usual() -> None:
     assert fitted([]) is USUAL
 
 
+def test_one_group_that_holds_nearly_all_tells_nothing() -> None:
+    assert measurable(difference(8, 40))
+    assert not measurable(replace(difference(20, 200), even_groups=1.3))
+    assert not measurable(difference(7, 40))
+    still = replace(difference(20, 200), variance=0.0)
+    assert fitted([still, still]) is USUAL, "else every small fall would be certain"
+
+
 def test_its_own_counts_by_its_groups() -> None:
     """Moderated as by Smyth (2004): ten groups are worth as much as what all slices tell."""
     known = Chance(BY_GROUP, BY_OBJECT)
@@ -62,9 +70,9 @@ def test_its_own_counts_by_its_groups() -> None:
 def test_a_small_slice_is_judged_by_what_the_others_tell() -> None:
     known = Chance(BY_GROUP, BY_OBJECT)
     lost = difference(4, 8, 0.9, 0.0)
-    assert known.p_fall(lost) < 0.01, "four groups alone would tell no more than 1/16"
-    assert known.p_fall(difference(4, 8, 0.9, 0.75)) > 0.1
-    assert known.p_fall(difference(4, 8, 0.5, 0.9)) > 0.9
+    assert known.p_fall(lost, 0.0) < 0.01, "four groups alone would tell no more than 1/16"
+    assert known.p_fall(difference(4, 8, 0.9, 0.75), 0.0) > 0.1
+    assert known.p_fall(difference(4, 8, 0.5, 0.9), 0.0) > 0.9
 
 
 def test_the_bound_lies_above_what_was_measured() -> None:
@@ -74,8 +82,14 @@ def test_the_bound_lies_above_what_was_measured() -> None:
 
 def test_without_any_chance_a_fall_is_certain_and_a_copy_has_not_fallen() -> None:
     still = Chance(0.0, 0.0)
-    assert still.p_fall(difference(9, 9, 0.5, 0.5)) == 1
-    assert still.p_fall(difference(9, 9, 0.5, 0.4)) == 0
+    assert still.p_fall(difference(9, 9, 0.5, 0.5), 0.0) == 1
+    assert still.p_fall(difference(9, 9, 0.5, 0.4), 0.0) == 0
+
+
+def test_what_may_be_lost_is_no_fall() -> None:
+    known, one = Chance(BY_GROUP, BY_OBJECT), difference(30, 300, 0.5, 0.4)
+    assert known.p_fall(one, 0.1) == pytest.approx(0.5)
+    assert known.p_fall(one, 0.0) < known.p_fall(one, 0.03)
 
 
 def test_where_both_miss_all_or_nothing_chance_is_not_nothing() -> None:
