@@ -27,7 +27,7 @@ from benchmarks.gate.situations import situations
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "gate"
 DOCUMENT = ROOT / "docs" / "gate.md"
-NOW, BEFORE = "now", "before"
+NOW, BEFORE, WORLDS = "now", "before", "worlds"
 QUICK = 0.005
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -65,12 +65,14 @@ def main() -> None:
     print(DOCUMENT)
 
 
-def read_results() -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Of the gate as it is, and as it was before."""
-    now, before = (RESULTS / f"{name}.json" for name in (NOW, BEFORE))
-    return json.loads(now.read_text(encoding="utf-8")), (
-        json.loads(before.read_text(encoding="utf-8")) if before.is_file() else None
-    )
+def read_results() -> tuple[dict[str, Any], dict[str, Any] | None, list[dict[str, Any]]]:
+    """Of the gate as it is, as it was before, and of the demo's worlds."""
+    return _read(NOW, None), _read(BEFORE, None), _read(WORLDS, [])
+
+
+def _read(name: str, missing: Any) -> Any:
+    file = RESULTS / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else missing
 
 
 def _measured(only: list[str], share: float, judge: str, processes: int) -> dict[str, Any]:

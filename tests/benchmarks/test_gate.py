@@ -19,7 +19,7 @@ def test_the_page_is_what_the_files_say() -> None:
 
 
 def test_the_files_hold_every_situation() -> None:
-    now, _ = read_results()
+    now, _, _ = read_results()
     keys = [each.key for each in situations()]
     assert list(now["situations"]) == keys
     assert len(set(keys)) == len(keys)
