@@ -44,6 +44,12 @@ class GateSettings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
+    """groups: (N,) a number for each image's group.
+
+    looks: (N,) how often each image has judged before.
+    seed, draws: of the exchanges.
+    """
+
     deployed: Matches
     candidate: Matches
     groups: Ints
