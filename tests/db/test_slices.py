@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from db.analysis import producer_id
 from db.engine import read, write
@@ -17,6 +17,7 @@ from db.slice_members import (
     Counts,
     Members,
     add_counts,
+    evaluation_members,
     load_counts,
     members,
     record_counts,
@@ -36,7 +37,7 @@ from db.slices import (
     slices,
 )
 from db.states import Role, SliceKind
-from db.tables import utcnow
+from db.tables import Frame, utcnow
 from tests.db.world import stocked
 
 TIME = NewSlice("time of day", SliceKind.FACET, "time of day")
@@ -112,6 +113,18 @@ def test_members_are_found_by_slice_and_by_frame(engine: Engine) -> None:
             members(session, clip, number, since=utcnow() - timedelta(minutes=1))[0].tolist()
             == found.tolist()
         )
+
+
+def test_members_that_only_ever_judge(engine: Engine) -> None:
+    seqs = stocked(engine, 6)
+    number = made(engine, TIME, NIGHT)[NIGHT.key]
+    with write(engine) as session:
+        clip = producer_id(session, "embedder", "clip")
+        kept = group_id(session, "cam9|2026-03-02", Role.EVALUATION)
+        session.execute(update(Frame).where(Frame.seq.in_([seqs[1], seqs[5]])).values(group_id=kept))
+        record_members(session, clip, number, Members(ids(seqs[0], seqs[1], seqs[2]), np.ones(3)))
+        assert evaluation_members(session, clip, number) == [seqs[1]]
+        assert evaluation_members(session, clip + 1, number) == []
 
 
 def test_only_the_frames_that_were_judged_again_change(engine: Engine) -> None:
