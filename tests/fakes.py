@@ -132,7 +132,7 @@ class FakeEmbedder:
 
 class FakeDetector:
     """Sees the colored rectangle of `picture`; not in images darker than `blind_below`, nor at the
-    left border of the classes in `misses`.
+    left border of the classes in `misses`, nor anywhere of those in `blind_to`.
     """
 
     def __init__(
@@ -141,9 +141,10 @@ class FakeDetector:
         classes: Sequence[str] = CLASSES,
         blind_below: float = 0,
         misses: Sequence[str] = (),
+        blind_to: Sequence[str] = (),
     ) -> None:
         self.name, self.classes, self.seen = name, tuple(classes), 0
-        self.blind_below, self.misses = blind_below, set(misses)
+        self.blind_below, self.misses, self.blind_to = blind_below, set(misses), set(blind_to)
         self.fails: Exception | None = None
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
@@ -159,7 +160,7 @@ class FakeDetector:
                 colored = image[..., class_id] > 2 * image[..., other] + 10
                 ys, xs = np.nonzero(colored)
                 missed = self.classes[class_id] in self.misses and len(xs) and xs.min() < 4
-                if len(xs) > 20 and not missed:
+                if len(xs) > 20 and not missed and self.classes[class_id] not in self.blind_to:
                     rows.append((class_id, (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)))
         scores = np.full((len(rows), len(self.classes)), 0.05, np.float32)
         scores[np.arange(len(rows)), [class_id for class_id, _ in rows]] = 0.9
@@ -172,10 +173,12 @@ class FakeDetector:
         )
 
 
-def weights(blind_below: float = 0, misses: Sequence[str] = (), note: str = "") -> bytes:
+def weights(
+    blind_below: float = 0, misses: Sequence[str] = (), note: str = "", blind_to: Sequence[str] = ()
+) -> bytes:
     """A checkpoint of FakeDetector; note changes its hash alone."""
     tree = {"classes": CLASSES, "blind_below": blind_below, "misses": list(misses), "note": note}
-    return json.dumps(tree).encode()
+    return json.dumps(tree | ({"blind_to": list(blind_to)} if blind_to else {})).encode()
 
 
 def detector_from(path: Path) -> FakeDetector:
@@ -185,7 +188,7 @@ def detector_from(path: Path) -> FakeDetector:
     except (OSError, ValueError) as error:
         raise ModelError(f"expected fake weights in {path}, got {error}") from error
     name = f"fake:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-    return FakeDetector(name, tree["classes"], tree["blind_below"], tree["misses"])
+    return FakeDetector(name, tree["classes"], tree["blind_below"], tree["misses"], tree.get("blind_to", ()))
 
 
 def add_checkpoint(project: Project, data: bytes) -> int:

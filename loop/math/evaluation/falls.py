@@ -51,9 +51,8 @@ def falls(
     rest = [Slice("all but the targeted gaps", outside.astype(np.float64))] if not outside.all() else []
     strict = [("overall", [overall]), ("the targeted gaps", list(aims))]
     strict += [(one.name, [one]) for one in (*rest, *classes)]
-    family = [_Fall("overall", known["overall"])]
+    family = [_Fall(name, one) for name, one in known.items()]
     family += [fall for name, every in strict for fall in _strict(pair, name, every, coco)]
-    family += [_Fall(name, known[name]) for name in slices]
     return _family(pair, family, _learned(pair, {"overall": overall, **slices}, known, outside))
 
 

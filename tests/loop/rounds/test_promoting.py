@@ -134,7 +134,7 @@ def test_a_candidate_whose_file_was_changed_is_not_promoted(labeled: FakeParts) 
 def test_promoting_what_the_gate_rejected_is_done_with_a_warning(
     labeled: FakeParts, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(started(labeled, weights(misses=["helmet"])))
+    run(started(labeled, weights(blind_to=["helmet"])))
     models_promote("2", labeled.project.root, as_json=False)
     out, err = capsys.readouterr()
     assert out.startswith("deployed: model 2 (")
@@ -144,7 +144,7 @@ def test_promoting_what_the_gate_rejected_is_done_with_a_warning(
     assert err.endswith(
         "; it is deployed all the same, `fieldloop models rollback` brings the former model back\n"
     )
-    assert in_production(labeled) == sha_of(weights(misses=["helmet"]))
+    assert in_production(labeled) == sha_of(weights(blind_to=["helmet"]))
     models_promote("1", labeled.project.root, as_json=False)
     assert capsys.readouterr().err == ""
 
