@@ -193,6 +193,7 @@ def _init(project: Path, layout: Layout, base: Path, clip: str, form: Form) -> N
         "detector.imgsz": form.imgsz,
         "select.max_per_sequence": 6,
         "round.epochs": form.round_epochs,
+        "gate.when_unjudged": "promote",  # nobody is there to decide
         "round.imgsz": form.imgsz,
     }
     chosen = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]

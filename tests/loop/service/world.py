@@ -109,6 +109,7 @@ def make_world(folder: Path, settings: dict[str, Any] | None = None) -> World:
         "round.imgsz": 64,
         "round.batch": 4,
         "round.labels": 0,
+        "gate.when_unjudged": "promote",
         "web.port": 0,
         **{f"schedule.{job}": every for job, every in QUICK.items()},
         **(settings or {}),
