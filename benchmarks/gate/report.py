@@ -46,6 +46,8 @@ Why, as far as it was looked into:
 - Rates near one in twenty lie above it now and then by chance alone: many rows stand here.
 """
 NOT_MEASURED = "not measured"
+JUDGED_AGAIN = """The gate changed after these rounds. Their models were kept, and the verdicts here are those of the changed gate.
+"""
 RISE = 0.2
 WORLDS = """## Ten real rounds: does it say yes?
 
@@ -162,7 +164,8 @@ def _worlds(worlds: Sequence[Results]) -> str:
         [_world(each) for each in worlds],
     )
     text = WORLDS.format(worlds=len(worlds), rise=RISE, rose=len(rose), said=said, asked=asked)
-    return f"{text}\n{table}\n"
+    again = JUDGED_AGAIN if any(each.get("judged_again") for each in worlds) else ""
+    return f"{text}{again}\n{table}\n"
 
 
 def _world(each: Results) -> list[str]:

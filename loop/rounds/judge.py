@@ -115,7 +115,7 @@ def held_out(
         drawn = {seq: task.slice_id for seq, task in answered.items()}
         waiting = tasks(session, status=OPEN_TASKS) if planned else []
         targets = targets_of(session, base_model, [*done, *waiting])
-        chosen_for = {target.id for target in targets} | {number for number in drawn.values() if number}
+        chosen_for = {target.id for target in targets} | {each for each in drawn.values() if each}
         known = _judged_slices(session, project.classes, chosen_for)
         names = _names(known, project.classes)
         conditions = _conditions(session, made, held, drawn, known, names)
@@ -139,8 +139,8 @@ def held_out(
 
 
 def targets_of(session: Session, base_model: int, chosen: Iterable[TaskRow]) -> list[SliceRow]:
-    """What a round from this model is to mend: the slices that frames were chosen to show whose
-    answers, if any, came after the model's own dataset was frozen.
+    """What a round from this model is to mend: the slices that frames were chosen to show which wait
+    for their answers, or were answered after the model's own dataset was frozen.
     """
     since = frozen_at(session, base_model)
     wanted = {
@@ -148,7 +148,7 @@ def targets_of(session: Session, base_model: int, chosen: Iterable[TaskRow]) -> 
         for task in chosen
         if task.purpose == Purpose.TRAIN
         and task.slice_id is not None
-        and (since is None or task.changed_at > since)
+        and (since is None or task.status in OPEN_TASKS or task.changed_at > since)
     }
     return [row for row in slices(session, ids=wanted) if not row.retired_at]
 

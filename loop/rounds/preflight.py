@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from db.engine import read
 from db.labels import count_labels
 from db.models import deployed
 from db.slice_members import evaluation_members, members_among
-from db.slices import SliceRow, slices
+from db.slices import slices
 from db.states import OPEN_TASKS, SliceKind
 from db.tasks import engaged_frames, tasks
 from loop.analysis.producers import Producers, producers
@@ -23,6 +23,7 @@ from loop.gaps.shown import producer_of
 from loop.math.evaluation.chance import USUAL
 from loop.math.evaluation.compare import Difference, difference_of, group_numbers, least_p
 from loop.math.evaluation.pair import alpha_left
+from loop.math.evaluation.verdict import counted
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.rounds.judge import HeldOut, held_out
@@ -87,8 +88,10 @@ def preflight(parts: Parts) -> Preflight:
     alpha = project.settings.gate.alpha
     objects = {name: _objects(held, name, project.classes) for name in held.targets}
     with read(project.engine) as session:
+        engaged = engaged_frames(session)
+        waiting = [t.frame for t in tasks(session, status=OPEN_TASKS) if t.purpose == Purpose.EVALUATION]
         aims = [
-            _with_more(session, made, _aim(project, held, name, [found], alpha))
+            _with_more(session, made, _aim(project, held, name, [found], alpha), waiting, engaged)
             for name, found in objects.items()
         ]
     every = list(objects.values()) or [np.where(held.weights > 0, _counted(held, None), 0)]
@@ -132,31 +135,30 @@ def _rise(one: Difference, alpha: float) -> float | None:
     return rise if rise < 1 else None
 
 
-def _with_more(session: Session, made: Producers, aim: Aim) -> Aim:
-    """With the frames that could be held out yet."""
+def _with_more(
+    session: Session, made: Producers, aim: Aim, waiting: Sequence[int], engaged: Collection[int]
+) -> Aim:
+    """With the frames that could be held out yet.
+
+    waiting: frames that judge and have no label yet. engaged: those that were ever asked for.
+    """
     if aim.slice_id is None:
         return aim
     (row,) = slices(session, ids=[aim.slice_id])
-    asked = [task for task in tasks(session) if task.purpose == Purpose.EVALUATION]
-    waiting = [task.frame for task in asked if task.status in OPEN_TASKS]
-    queued = tuple(_showing(session, made, row, waiting))
+    producer = producer_of(row.kind, made)
+    among = np.array(sorted(waiting), dtype=np.int64)
+    queued = tuple(members_among(session, producer, row.id, among).tolist())
     if row.kind is SliceKind.CLASS:
         return replace(aim, queued=queued)
-    engaged = engaged_frames(session)
-    judging = evaluation_members(session, producer_of(row.kind, made), row.id)
-    return replace(aim, queued=queued, left=len([seq for seq in judging if seq not in engaged]))
-
-
-def _showing(session: Session, made: Producers, row: SliceRow, seqs: Sequence[int]) -> list[int]:
-    among = np.array(sorted(seqs), dtype=np.int64)
-    return [int(seq) for seq in members_among(session, producer_of(row.kind, made), row.id, among)]
+    judging = evaluation_members(session, producer, row.id)
+    return replace(aim, queued=queued, left=sum(seq not in engaged for seq in judging))
 
 
 def _line(aim: Aim) -> str:
     if not aim.frames:
         return f"{aim.name}: 0 frames held out, so nothing will be known of it"
-    frames, days = _of(aim.frames, "frame"), _of(aim.groups, "camera-day")
-    held = f"{frames} of {days} held out, {_of(aim.objects, 'object')}"
+    frames, days = counted(aim.frames, "frame"), counted(aim.groups, "camera-day")
+    held = f"{frames} of {days} held out, {counted(aim.objects, 'object')}"
     if aim.rise is None:
         return f"{aim.name}: {held}; too few, or asked too often, to show a rise there"
     return f"{aim.name}: {held}; four rounds of five would show a rise of AP50 by {aim.rise:.2f}"
@@ -166,7 +168,7 @@ def _advice(aim: Aim) -> list[str]:
     if aim.groups >= ENOUGH_GROUPS:
         return []
     said = (
-        [f"label its {_of(len(aim.queued), 'frame')} that wait to judge ({_few(aim.queued)})"]
+        [f"label its {counted(len(aim.queued), 'frame')} that wait to judge ({_few(aim.queued)})"]
         if aim.queued
         else []
     )
@@ -182,7 +184,3 @@ def _advice(aim: Aim) -> list[str]:
 def _few(seqs: Sequence[int]) -> str:
     named = ", ".join(str(seq) for seq in seqs[:SHOWN])
     return f"frames {named}{' …' if len(seqs) > SHOWN else ''}"
-
-
-def _of(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,8 +1,8 @@
 """The gate: whether a candidate replaces the deployed model, check by check, with the numbers.
 
 The tests have a fixed order. First the targeted gaps: the candidate must be better there, by a
-paired test over groups at the whole alpha; all held-out frames only after that, or alone where no
-gap can be tested. Then nothing may have fallen: no class and no condition by AP50, no class and not
+paired test over groups at all of alpha that is left; all held-out frames only after that, or alone
+where no gap can be tested. Then nothing may have fallen: no class and no condition by AP50, no class and not
 the whole by mAP50-95. What too few frames, objects or groups show is called unverifiable: nothing
 is claimed of it. What was to be mended and is held out nowhere stands first, and a person decides.
 """

@@ -9,11 +9,12 @@ import pytest
 from scipy.stats import norm
 from sqlalchemy import text
 
+from connectors.ports import Purpose
 from db.engine import read, write
 from db.models import deployed
 from db.slices import NewSlice, define_slices, slices
-from db.states import Role, SliceKind, TaskStatus
-from db.tasks import tasks
+from db.states import Role, RoundStatus, SliceKind, TaskStatus
+from db.tasks import NewTask, add_tasks, create_batch, queue_batch, tasks
 from loop.analysis.producers import producers
 from loop.gaps import coverage_view
 from loop.rounds.judge import held_out
@@ -92,6 +93,18 @@ def test_frames_that_wait_are_targets_and_advice(labeled: FakeParts) -> None:
     for one in found.aims:
         assert len(one.queued) == sum(one.slice_id in task.shows for task in waiting)
     assert any("that wait to judge (frames " in line for line in found.lines())
+
+
+def test_frames_that_waited_through_a_round_are_targets_of_the_next(labeled: FakeParts) -> None:
+    number = dark(labeled)
+    seq = next(row.seq for row in production(labeled) if row.role == Role.POOL)
+    with write(labeled.project.engine) as session:
+        batch = create_batch(session, "hybrid", 0, 1, {})
+        made = NewTask(seq, Purpose.TRAIN, "waits", 0, 1.0, "dark", "gaps", number)
+        add_tasks(session, batch, [made])
+        queue_batch(session, batch)
+    assert run(started(labeled)).status is RoundStatus.PROMOTED
+    assert [one.slice_id for one in preflight(labeled).aims] == [number]
 
 
 def test_nothing_held_out_says_what_to_do(labeled: FakeParts) -> None:
