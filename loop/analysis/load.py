@@ -67,6 +67,19 @@ class StoredFacts:
         days = np.unique(self.frames["group"][self.frames.places(seqs)])
         return production[np.isin(group, days)]
 
+    def imported(self, seqs: Ints) -> Bools:
+        """Which of these frames came with the training set that was imported."""
+        found: Bools = self.frames["origin"][self.frames.places(seqs)] == ORIGINS.index(Origin.IMPORTED)
+        return found
+
+    def groups(self, seqs: Ints) -> Ints:
+        """(N,) id of the group of each of these frames."""
+        return self.frames["group"][self.frames.places(seqs)].astype(np.int64)
+
+    def detected(self, seqs: Ints) -> Ints:
+        """Those of these frames that the detector has seen."""
+        return seqs[_among(seqs, self.boxes)]
+
     def embedded(self, seqs: Ints) -> Ints:
         """Those of these frames that the embedder has seen."""
         return seqs[_among(seqs, self.vectors)]

@@ -33,11 +33,14 @@ from loop.base.errors import ProjectError
 from loop.gaps import slices
 from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Comparison, Evidence, compare
-from loop.math.coverage.gaps import Gap
+from loop.math.coverage.gaps import Gap, LabeledScores
 from loop.math.coverage.regions import Nearest
+from loop.math.evaluation.verdict import counted
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
+SHOWN = "shown: production has more of it than chance explains"
+SUSPECTED = "suspected: it may be chance, or a mistake of the detector; more days, or a few labels, will tell"
 SWITCHES = ("prompts", "metadata", "measured", "regions")
 FEW_UNLIKE = 0.02
 """Up to this share it goes unsaid: an embedder that can tell errs on one known frame in a hundred."""
@@ -132,7 +135,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
 
 
 def lines(view: CoverageView) -> list[str]:
-    """The gaps for people, worst first."""
+    """The gaps for people: those that are shown, worst first, then those that are suspected."""
     counts = f"{len(view.production)} production frames against {len(view.training)} training frames"
     head = [counts, *([view.note] if view.note else [])]
     if not view.compared:
@@ -143,13 +146,31 @@ def lines(view: CoverageView) -> list[str]:
             "no gap: production looks like the training set in every condition that was compared "
             f"({', '.join(view.compared)})"
         )
-    return [*head, *(_line(place, gap) for place, gap in enumerate(view.gaps, 1))]
+    numbered = list(enumerate(view.gaps, 1))
+    for shown, title in ((True, SHOWN), (False, SUSPECTED)):
+        listed = [_line(view, place, gap) for place, gap in numbered if gap.shown == shown]
+        head += [title, *listed] if listed else []
+    return head
 
 
-def _line(place: int, gap: Gap) -> str:
-    interval = f"95 % interval {gap.interval[0]:.1%} to {gap.interval[1]:.1%}, {gap.groups} camera-days"
-    certainty = interval if gap.groups > 1 else "one camera-day only: no interval"
-    return f"{place:>2}  {gap.why} ({certainty})" + (f"; also {', '.join(gap.also)}" if gap.also else "")
+def _line(view: CoverageView, place: int, gap: Gap) -> str:
+    return f"{place:>2}  {gap.why} ({certainty(view, gap)})" + (
+        f"; also {', '.join(gap.also)}" if gap.also else ""
+    )
+
+
+def certainty(view: CoverageView, gap: Gap) -> str:
+    """How well the share of production is known, for people."""
+    days = counted(gap.groups, _unit(view, gap))
+    if gap.interval is None:
+        return f"{days}: too few to tell how common it is"
+    return f"95 % interval {gap.interval[0]:.1%} to {gap.interval[1]:.1%}, {days}"
+
+
+def _unit(view: CoverageView, gap: Gap) -> str:
+    """Frames that tell no time are in groups that are no days."""
+    dated = np.isfinite(view.production.captured_at[gap.frames]).all()
+    return "camera-day" if dated else "undated group"
 
 
 def as_json(view: CoverageView) -> dict[str, Any]:
@@ -170,10 +191,11 @@ def as_json(view: CoverageView) -> dict[str, Any]:
                 "production_share": gap.production_share,
                 "training_share": gap.training_share,
                 "training_known": gap.training_known,
-                "interval": list(gap.interval),
+                "shown": gap.shown,
+                "interval": None if gap.interval is None else list(gap.interval),
                 "deficit": gap.deficit,
-                "confidence_inside": gap.confidence_inside,
-                "confidence_elsewhere": gap.confidence_elsewhere,
+                "expected_loss_inside": gap.loss_inside,
+                "expected_loss_elsewhere": gap.loss_elsewhere,
                 "score": gap.score,
                 "groups": gap.groups,
                 "frames": len(gap.frames),
@@ -202,8 +224,9 @@ def _load(parts: Parts, progress: Progress) -> _Loaded:
     project, made = parts.project, producers.producers(parts)
     facts = open_facts(project, made, progress)
     with read(project.engine) as session:
-        known = labels(session, purpose=Purpose.TRAIN)
-    training = facts.embedded(np.array(sorted(known), dtype=np.int64))
+        known = labels(session)
+    trained = [seq for seq, row in known.items() if row.purpose == Purpose.TRAIN]
+    training = facts.embedded(np.array(sorted(trained), dtype=np.int64))
     production, unseen = facts.production()
     waiting = Backlog(len(production) + _waiting(project, unseen), len(production))
     _check_sides(production, training, waiting)
@@ -212,6 +235,8 @@ def _load(parts: Parts, progress: Progress) -> _Loaded:
         load_side(facts, training, lambda: parts.embedder().unlike),
         load_frame_boxes(facts, production),
         _class_ids(known, training, project.classes),
+        facts.imported(training),
+        _labeled_scores(facts, known, project.classes),
         project.classes,
     )
     near = nearest(facts, production, training, project.settings.gaps.neighbors, progress)
@@ -235,6 +260,15 @@ def _class_ids(known: dict[int, LabelRow], seqs: Ints, classes: Sequence[str]) -
         )
         for seq in seqs.tolist()
     ]
+
+
+def _labeled_scores(facts: StoredFacts, known: dict[int, LabelRow], classes: Sequence[str]) -> LabeledScores:
+    seqs = facts.detected(np.array(sorted(known), dtype=np.int64))
+    has = np.zeros((len(seqs), len(classes)), dtype=np.bool_)
+    for row, ids in enumerate(_class_ids(known, seqs, classes)):
+        has[row, ids] = True
+    scores = load_frame_boxes(facts, seqs).class_maxima(len(classes))
+    return LabeledScores(scores, has, facts.groups(seqs), ~facts.imported(seqs))
 
 
 def _check_sides(production: Ints, training: Ints, known_backlog: Backlog) -> None:

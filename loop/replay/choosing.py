@@ -21,6 +21,7 @@ from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.boxes.matching import match, truth_of
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.frame_arrays import Side, codes_of, side_of
+from loop.math.coverage.gaps import LabeledScores
 from loop.math.coverage.regions import TrainingSet, nearest_of
 from loop.math.evaluation.calibration import calibrate
 from loop.replay.data import ReplayData
@@ -111,7 +112,7 @@ class Chooser:
             rows = rng.permutation(free)[: self._settings.budget]
             return Choice(rows, {"random": len(rows)})
         found = [NOBODY] * len(self.seen) if detections is None else detections
-        compared = self._compared(labeled, found[: len(self.production)], seed)
+        compared = self._compared(labeled, found, seed)
         pool = self._pool(sampler, compared, labeled, self._calibrated(compared, detections, seed, number))
         if sampler == BY_CAMERA:
             pool = by_camera(pool, compared.production.camera[np.isin(self.production, pool.ids)])
@@ -119,14 +120,32 @@ class Chooser:
         return Choice(pool.ids[picked.indices], dict(Counter(map(str, picked.component))), pool.trust)
 
     def _compared(self, labeled: Ints, found: Sequence[Detections], seed: int) -> Comparison:
+        """found: of every row of `seen`."""
         known = np.concatenate([self._data.rows(LABELED), labeled])
         boxes = [np.array([box[0] for box in self._data.frames[row].boxes], dtype=np.int64) for row in known]
         sides = self._side(self.production), self._side(known)
         vectors, search = self._facts.vectors, searcher(known, self._facts.vectors[known])
         members = TrainingSet(known, vectors[known], sides[1].sequence)
         near = nearest_of(vectors[self.production], members, search, self._product.gaps.neighbors)
-        evidence = Evidence(*sides, FrameBoxes.of(found), boxes, self._data.classes)
+        evidence = Evidence(
+            *sides,
+            FrameBoxes.of(found[: len(self.production)]),
+            boxes,
+            np.isin(known, self._data.rows(LABELED)),
+            self._labeled_scores(labeled, found),
+            self._data.classes,
+        )
         return compare(evidence, self._words, near, self._product.gaps, UTC, seed)
+
+    def _labeled_scores(self, labeled: Ints, found: Sequence[Detections]) -> LabeledScores:
+        """found: of every row of `seen`."""
+        places = np.flatnonzero(np.isin(self.seen, np.concatenate([labeled, self._data.rows(HELD_OUT)])))
+        rows, classes = self.seen[places], len(self._data.classes)
+        has = np.zeros((len(rows), classes), dtype=np.bool_)
+        for place, row in enumerate(rows):
+            has[place, [box[0] for box in self._data.frames[row].boxes]] = True
+        scores = FrameBoxes.of([found[place] for place in places]).class_maxima(classes)
+        return LabeledScores(scores, has, self._groups[rows], places < len(self.production))
 
     def _side(self, rows: Ints) -> Side:
         frames = [self._data.frames[row] for row in rows]

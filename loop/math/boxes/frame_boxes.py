@@ -57,7 +57,8 @@ class FrameBoxes:
         if self.class_scores is not None:
             return self.class_scores.maxima().astype(np.float64)
         maxima = np.zeros((len(self), classes))
-        np.maximum.at(maxima, (self.confidence.row, self.class_id.values), self.confidence.values)
+        boxes = self.confidence.row, self.class_id.values.astype(np.int64)
+        np.maximum.at(maxima, boxes, self.confidence.values)
         return maxima
 
     def mean_confidence(self, least: float = LEAST) -> Reals:

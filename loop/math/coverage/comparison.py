@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.ports import Array
-from loop.base.arrays import Ints, Reals
+from loop.base.arrays import Bools, Ints, Reals
 from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.coverage.facets import Facet, by_daypart, measured_facets, metadata_facet, prompt_facet
 from loop.math.coverage.frame_arrays import Named, Side, Vectors
@@ -19,6 +19,7 @@ from loop.math.coverage.frame_slices import FrameSlices, frame_slices_of
 from loop.math.coverage.gaps import (
     Candidate,
     Gap,
+    LabeledScores,
     candidates_of,
     class_candidates,
     rank_gaps,
@@ -36,7 +37,7 @@ from loop.math.coverage.regions import (
     region_candidates,
 )
 from loop.settings.conditions import Conditions, PromptGroup
-from samplers.expected_loss import missed_objects
+from samplers.expected_loss import expected_loss, missed_objects
 
 QUARTER = 900.0
 """Seconds."""
@@ -67,12 +68,16 @@ class Evidence:
 
     boxes: by production row.
     labeled: by training row, the class ids of its boxes, (B,) int64 each.
+    imported: (M,) bool, training rows that came with the set that was imported.
+    seen: what the detector says of labeled frames.
     """
 
     production: Side
     training: Side
     boxes: FrameBoxes
     labeled: Sequence[Ints]
+    imported: Bools
+    seen: LabeledScores
     classes: tuple[str, ...]
 
 
@@ -177,11 +182,16 @@ def compare(
     )
     boxes, frames_with = _class_counts(known.labeled, len(known.classes))
     scores = known.boxes.class_maxima(len(known.classes))
-    classes = class_candidates(known.classes, boxes, frames_with, len(training), scores)
-    conditioned = [candidate for facet in facets for candidate in candidates_of(facet)]
-    every = [*conditioned, *region_candidates(regions), *classes]
+    classes = class_candidates(known.classes, boxes, frames_with, len(training), scores, known.seen)
+    conditioned = [one for facet in facets for one in candidates_of(facet, training.group, known.imported)]
+    every = [*conditioned, *region_candidates(regions, training.group), *classes]
+    missed = _missed(known, nearest.production.rows[:, :ALIKE])
     gaps = _ranked(
-        known, [_called(one, slices) for one in every if one.key not in slices.retired], settings, seed
+        known,
+        [_called(one, slices) for one in every if one.key not in slices.retired],
+        expected_loss(known.boxes.scores, missed=missed),
+        settings,
+        seed,
     )
     return Comparison(
         production=production,
@@ -196,7 +206,7 @@ def compare(
         regions=regions,
         gaps=gaps,
         frame_slices=frame_slices_of(gaps, len(production)),
-        missed=_missed(known, nearest.production.rows[:, :ALIKE]),
+        missed=missed,
     )
 
 
@@ -215,11 +225,13 @@ def _named_vectors(words: Words) -> list[tuple[str, Array]]:
     return [(option, words.vectors[sentences[0]]) for option, sentences in pairs]
 
 
-def _ranked(known: Evidence, candidates: Sequence[Candidate], settings: GapSettings, seed: int) -> list[Gap]:
+def _ranked(
+    known: Evidence, candidates: Sequence[Candidate], loss: Reals, settings: GapSettings, seed: int
+) -> list[Gap]:
     ranked = rank_gaps(
         candidates,
         known.production.group,
-        known.boxes.mean_confidence(),
+        loss,
         min_share=settings.min_share,
         max_share=settings.max_share,
         seed=seed,

@@ -11,6 +11,8 @@ from loop.base.arrays import Ints, Reals
 from loop.math.coverage.gaps import Gap
 
 NO_SLICE = -1
+LESS_SURE = 0.5
+"""A gap that is suspected counts so much of one that is shown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +35,9 @@ def frame_slices_of(gaps: Sequence[Gap], size: int) -> FrameSlices:
     """A frame in several gaps belongs to the rarest of them, so that a broad gap does not swallow a
     narrow one.
 
-    A slice's deficit is its gap's score, shrunk by the share of its frames that went elsewhere:
-    what production lacks counts by how much worse the detector sees there. A detector only suspects
+    A slice's deficit is its gap's score, shrunk by the share of its frames that went elsewhere, and
+    half as much where it is suspected: what production lacks counts by how much worse the detector
+    sees there. A detector only suspects
     the frames of a class, the surest first.
     size: N production frames.
     """
@@ -45,7 +48,10 @@ def frame_slices_of(gaps: Sequence[Gap], size: int) -> FrameSlices:
         sure[frames] = np.linspace(1, 0, len(frames), endpoint=False) if gaps[index].kind == "class" else 1.0
     kept = np.bincount(code[code >= 0], minlength=len(gaps))
     own = [kept[i] / max(gap.unexplained * len(gap.frames), 1) for i, gap in enumerate(gaps)]
-    deficit = [gap.score * min(share, 1.0) for gap, share in zip(gaps, own, strict=True)]
+    sure_of = [1.0 if gap.shown else LESS_SURE for gap in gaps]
+    deficit = [
+        gap.score * min(share, 1.0) * each for gap, share, each in zip(gaps, own, sure_of, strict=True)
+    ]
     return FrameSlices(
         code,
         np.array(deficit, dtype=np.float64),

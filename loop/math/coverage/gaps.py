@@ -9,7 +9,8 @@ import numpy as np
 
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.coverage.facets import UNKNOWN, Facet, Kind, slice_key
-from loop.math.statistics.bootstrap import Resampling, resampling
+from loop.math.statistics.multiple_testing import benjamini_hochberg
+from loop.math.statistics.shares import block_shares, blocks, interval, least_p, p_more
 
 LIFT = 1.5
 """A condition that production shows less than so many times as often as the training set is no gap."""
@@ -17,8 +18,14 @@ FAR_MORE = 5
 """So many times as often as the training set production must show what is usual there, for that to
 be a gap.
 """
-SEES_WELL = 0.25
-"""Weight of a deficit in which the detector is as confident as elsewhere."""
+FALSE_GAPS = 0.05
+"""Of the gaps that are said to be shown, so many are wrong in expectation."""
+LIKELY = 0.1
+"""A gap is suspected where chance alone would do as much in less than so many cases, or where too few
+camera-days are known to say.
+"""
+SEES_WELL = 0.1
+"""A gap weighs at least so much of the loss elsewhere, however well the detector believes to see there."""
 SUSPECTED = 0.02
 """Share of production that a class with hardly any training box is taken to have at least: its
 detector suspects only what resembles those few boxes.
@@ -27,6 +34,21 @@ SUSPECT = 0.1
 """Score from which on a class is suspected, unless it is so rare that nothing reaches it."""
 MIN_SUSPECTS = 5
 """So few suspected frames, or fewer groups than two, are no sign of a class."""
+CONFIRMED = 2
+"""Groups of production in which people found a class, from which on it is there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """M frames that production is compared with.
+
+    inside, known: (M,) bool, which show a condition, and of which it is known.
+    group: (M,) int, as that of production.
+    """
+
+    inside: Bools
+    known: Bools
+    group: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +59,13 @@ class Candidate:
     strength: (N,), examples are ordered by it.
     training_share: of those frames of the training set that are known, 0..1; training_known: their
     share of it.
+    reference: what the share of production is tested against; of a class, labeled frames without
+    it, for the false alarms.
     lacking: 0..1, the part of the need that is unmet; None where the shares tell it.
     assumed_share: of production at least, whatever was found.
-    confidence: (N,) within the part, where it is not the frames' own.
     evidence: what stands in the line instead of the two shares.
     label: what the line calls it.
+    confirmed: of a class, whether people found it in production.
     key: of its slice.
     """
 
@@ -51,28 +75,30 @@ class Candidate:
     known: Bools
     strength: Reals
     training_share: float
+    reference: Reference | None = None
     lacking: float | None = None
     assumed_share: float = 0.0
-    confidence: Reals | None = None
     evidence: str = ""
     label: str = ""
+    confirmed: bool = False
     training_known: float = 1.0
     key: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Gap:
-    """interval: 95 % bootstrap interval of the production share over groups; (0, 1) where there is
-    only one group.
+    """shown: whether chance does not explain it, with false discoveries held to 5 % over all that was
+    compared; a gap that is not is suspected.
 
+    interval: 95 % of the production share, over groups; None where too few are known to tell it.
     deficit: share of production that the training set does not cover.
-    confidence_*: mean detector confidence of a frame.
+    loss_*: mean expected loss of a frame, 0..1.
     frames: (K,) int64 production rows, the clearest example of every group first.
     groups: how many groups show it.
     also: other names for much the same frames.
     why: one line a person understands.
     unexplained: part of the frames that no narrower named gap holds, 1 for what is not measured.
-    score: of that part, for ranking.
+    score: of that part, for ranking: the deficit times the excess of expected loss.
     training_share: of those training frames of which it is known; training_known: their share of
     all.
     key: of its slice, which stays whatever it is called.
@@ -82,10 +108,11 @@ class Gap:
     kind: Kind
     production_share: float
     training_share: float
-    interval: tuple[float, float]
+    shown: bool
+    interval: tuple[float, float] | None
     deficit: float
-    confidence_inside: float
-    confidence_elsewhere: float
+    loss_inside: float
+    loss_elsewhere: float
     frames: Ints
     groups: int
     why: str
@@ -103,43 +130,53 @@ class Gap:
 def rank_gaps(
     candidates: Sequence[Candidate],
     group: Ints,
-    confidence: Reals,
+    loss: Reals,
     *,
     min_share: float,
     max_share: float,
     seed: int = 0,
 ) -> list[Gap]:
-    """The candidates that are gaps, worst first.
+    """The candidates that are gaps: those that are shown, worst first, then those that are suspected.
 
     group: (N,) int, the camera-day or sequence of each production frame: the unit that is
-    resampled, because frames of one are no independent evidence.
-    confidence: (N,) detector confidence of each frame.
-    A gap has a deficit and a production share of min_share or more; a class needs a few suspected
-    frames instead. What makes up more than max_share of production is usual, and a gap only where
-    training shows far less of it. Its score is the deficit times how much less confident the
-    detector is there, halved where the interval reaches down to the training share, and times the
-    part of the training set of which it is known: of an imported set that does not say its cameras,
-    the few frames labeled since do not speak for all.
+    exchanged, because frames of one are no independent evidence.
+    loss: (N,) expected loss of each frame.
+    A gap has a deficit and a production share of min_share or more. What makes up more than
+    max_share of production is usual, and a gap only where training shows far less of it. It is
+    shown where groups exchanged between production and training hardly ever differ as much, over
+    all candidates together. A class needs a few suspected frames, more than false alarms explain,
+    and is shown once people found it.
     """
-    draws, total = resampling(group, seed), float(confidence.sum())
-    shown = [one for one in candidates if one.inside.any()]
-    rows = [np.flatnonzero(one.inside & one.known) for one in shown]
-    measured = [
-        (one, _gap(one, own, confidence, total, draws, (float(low), float(high))))
-        for one, own, (low, high) in zip(shown, rows, _intervals(shown, rows, draws), strict=True)
-    ]
-    gaps = [
-        replace(gap, frames=spread_examples(gap.frames, one.strength, draws.code))
-        for one, gap in measured
-        if gap.deficit > 0 and _shown(gap, min_share, max_share)
-    ]
-    return sorted(gaps, key=lambda gap: (-gap.score, gap.name))
+    inside = [one for one in candidates if one.inside.any()]
+    own = _Groups.of(group)
+    rows = [np.flatnonzero(one.inside & one.known) for one in inside]
+    p, least = _tested(inside, rows, own, seed)
+    false = benjamini_hochberg(np.where([one.kind == "class" for one in inside], 1.0, p))
+    total = float(loss.sum())
+    gaps = []
+    for one, each, chance, at_best, refuted in zip(inside, rows, p, least, false <= FALSE_GAPS, strict=True):
+        shown = one.confirmed if one.kind == "class" else bool(refuted)
+        gap = _gap(one, each, loss, total, own, shown)
+        likely = shown or chance <= LIKELY or at_best > FALSE_GAPS
+        if likely and gap.deficit > 0 and _common(gap, min_share, max_share):
+            gaps.append(replace(gap, frames=spread_examples(each, one.strength, own.code)))
+    return sorted(gaps, key=worst_first)
 
 
-def candidates_of(facet: Facet) -> list[Candidate]:
-    """One candidate per option; none where nothing is known of the training set."""
+def worst_first(gap: Gap) -> tuple[bool, float, str]:
+    """By which gaps are ordered: those that are shown before those that are suspected."""
+    return not gap.shown, -gap.score, gap.name
+
+
+def candidates_of(facet: Facet, group: Ints, imported: Bools) -> list[Candidate]:
+    """One candidate per option; none where nothing is known of the training set, or only what the
+    loop's own batches tell: they were chosen for what they show.
+
+    group: (M,) int of the training frames.
+    imported: (M,) bool, which of them came with the training set that was imported.
+    """
     production_known, training_known = facet.production != UNKNOWN, facet.training != UNKNOWN
-    if not training_known.any():
+    if not training_known[imported if imported.any() else slice(None)].any():
         return []
     found = []
     for index, option in enumerate(facet.options):
@@ -154,6 +191,7 @@ def candidates_of(facet: Facet) -> list[Candidate]:
                 known=production_known,
                 strength=facet.strength,
                 training_share=share,
+                reference=Reference(facet.training == index, training_known, group),
                 label=label,
                 training_known=float(training_known.mean()),
                 key=facet.keys[index],
@@ -162,12 +200,34 @@ def candidates_of(facet: Facet) -> list[Candidate]:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class LabeledScores:
+    """What the detector says of L labeled frames that it has seen.
+
+    scores: (L, C) highest score of each class.
+    has: (L, C) bool, which classes people found there.
+    group: (L,) int.
+    production: (L,) bool, which were not imported.
+    """
+
+    scores: Reals
+    has: Bools
+    group: Ints
+    production: Bools
+
+    def confirmed(self, class_id: int) -> bool:
+        """Whether people found the class in production, in two groups or more."""
+        found = self.has[:, class_id] & self.production
+        return len(np.unique(self.group[found])) >= CONFIRMED
+
+
 def class_candidates(
     classes: Sequence[str],
     boxes: Ints,
     frames_with: Ints,
     training_frames: int,
     scores: Reals,
+    labeled: LabeledScores,
     *,
     needed: int = 100,
     suspect: float = SUSPECT,
@@ -176,15 +236,14 @@ def class_candidates(
 
     boxes, frames_with: (C,) training boxes, and frames that hold one.
     scores: (N, C) highest score of each class in a production frame.
+    labeled: tells false alarms from a class that is there.
     """
     found = []
     for index in np.flatnonzero(boxes < needed):
         score = scores[:, index]
-        inside = suspected(score, suspect)
-        evidence = (
-            f"suspected in {_percent(float(inside.mean()))} of production, {_boxes(int(boxes[index]))} in"
-            " training"
-        )
+        limit = suspicion_limit(score, suspect)
+        inside, without = score > limit, ~labeled.has[:, index]
+        alarms = Reference(labeled.scores[:, index] > limit, without, labeled.group)
         found.append(
             Candidate(
                 name=f"class: {classes[index]}",
@@ -193,11 +252,12 @@ def class_candidates(
                 known=np.ones(len(score), dtype=bool),
                 strength=score,
                 training_share=float(frames_with[index] / max(training_frames, 1)),
+                reference=alarms if without.any() else None,
                 lacking=1 - float(boxes[index]) / needed,
                 assumed_share=SUSPECTED,
-                confidence=score,
-                evidence=evidence,
+                evidence=_class_evidence(float(inside.mean()), alarms, int(boxes[index])),
                 label=classes[index],
+                confirmed=labeled.confirmed(int(index)),
                 key=slice_key("class", classes[index]),
             )
         )
@@ -238,56 +298,92 @@ def spread_examples(rows: Ints, strength: Reals, group: Ints) -> Ints:
     return ordered
 
 
-def _intervals(candidates: Sequence[Candidate], rows: Sequence[Ints], draws: Resampling) -> Reals:
-    """(S, 2) of the production shares. rows: that are inside each."""
-    if not candidates:
-        return np.zeros((0, 2))
-    known = {id(each): each for each in (one.known for one in candidates)}
-    totals = {number: draws.counts(each) for number, each in known.items()}
-    hits = np.stack([draws.counts(own) for own in rows])
-    return draws.intervals(hits, np.stack([totals[id(one.known)] for one in candidates]))
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """code: (N,) int64 group of each frame, from 0. frames: (G,) of each."""
+
+    code: Ints
+    frames: Ints
+
+    @classmethod
+    def of(cls, group: Ints) -> _Groups:
+        _, code, frames = np.unique(group, return_inverse=True, return_counts=True)
+        return cls(code.astype(np.int64), frames)
+
+    def counts(self, rows: Ints | Bools) -> Ints:
+        """(G,) how many of these frames lie in each group."""
+        found: Ints = np.bincount(self.code[rows], minlength=len(self.frames))
+        return found
+
+    def totals(self, known: Sequence[Bools]) -> Ints:
+        """(S, G) how many frames of each group are known, of each of S."""
+        different = {id(each): each for each in known}
+        counted = {number: self.counts(each) for number, each in different.items()}
+        return np.stack([counted[id(each)] for each in known])
 
 
-def _gap(
-    candidate: Candidate,
-    rows: Ints,
-    confidence: Reals,
-    total: float,
-    draws: Resampling,
-    interval: tuple[float, float],
-) -> Gap:
+def _tested(
+    candidates: Sequence[Candidate], rows: Sequence[Ints], own: _Groups, seed: int
+) -> tuple[Reals, Reals]:
+    """(S,) p-values, and the least that they could be; 1 where there is nothing to compare with.
+
+    rows: (S,) those of production that are inside.
+    """
+    p, least = np.ones(len(candidates)), np.ones(len(candidates))
+    size = float(np.median(own.frames)) if len(own.frames) else 0.0
+    block = blocks(own.frames, size, seed)
+    references = [one.reference for one in candidates]
+    for number in {id(each.group) for each in references if each is not None}:
+        places = [i for i, each in enumerate(references) if each is not None and id(each.group) == number]
+        against = [each for each in references if each is not None and id(each.group) == number]
+        theirs = _Groups.of(against[0].group)
+        here = block_shares(
+            np.stack([own.counts(rows[i]) for i in places]),
+            own.totals([candidates[i].known for i in places]),
+            block,
+        )
+        there = block_shares(
+            np.stack([theirs.counts(each.inside & each.known) for each in against]),
+            theirs.totals([each.known for each in against]),
+            blocks(theirs.frames, size, seed + 1),
+        )
+        p[places], least[places] = p_more(here, there, seed), least_p(here, there)
+    return p, least
+
+
+def _gap(candidate: Candidate, rows: Ints, loss: Reals, total: float, own: _Groups, shown: bool) -> Gap:
     """With its frames in no order yet.
 
     rows: that are inside.
-    total: of all confidence.
+    total: of all loss.
     """
     share = len(rows) / max(np.count_nonzero(candidate.known), 1)
     deficit = _deficit(candidate, share)
-    own = candidate.confidence if candidate.confidence is not None else confidence
-    here = float(own[rows].mean()) if len(rows) else 0.0
-    others = len(confidence) - len(rows)
-    elsewhere = (total - float(confidence[rows].sum())) / others if others else here
-    drop = float(np.clip((elsewhere - here) / elsewhere, 0, 1)) if elsewhere > 0 else 0.0
-    certainty = 1.0 if interval[0] > candidate.training_share else 0.5
+    here = float(loss[rows].mean()) if len(rows) else 0.0
+    others = len(loss) - len(rows)
+    elsewhere = (total - here * len(rows)) / others if others else here
+    hits = own.counts(rows)
     return Gap(
         name=candidate.name,
         kind=candidate.kind,
         production_share=share,
         training_share=candidate.training_share,
-        interval=interval,
+        shown=shown,
+        interval=interval(hits, own.counts(candidate.known)),
         deficit=deficit,
-        confidence_inside=here,
-        confidence_elsewhere=elsewhere,
+        loss_inside=here,
+        loss_elsewhere=elsewhere,
         frames=rows,
-        groups=int(np.count_nonzero(np.bincount(draws.code[rows]))),
+        groups=int(np.count_nonzero(hits)),
         why=_why(candidate, share, here, elsewhere),
-        score=deficit * (SEES_WELL + drop) * certainty * candidate.training_known,
+        score=deficit * max(here - elsewhere, SEES_WELL * elsewhere) * candidate.training_known,
         training_known=candidate.training_known,
         key=candidate.key,
     )
 
 
-def _shown(gap: Gap, min_share: float, max_share: float) -> bool:
+def _common(gap: Gap, min_share: float, max_share: float) -> bool:
+    """Whether there is enough of it in production, but not more than is usual."""
     if gap.production_share > max_share and gap.production_share < FAR_MORE * gap.training_share:
         return False
     if gap.kind == "class":
@@ -305,17 +401,21 @@ def _why(candidate: Candidate, share: float, here: float, elsewhere: float) -> s
     known = candidate.training_known
     so_far = f" as far as known ({_percent(known)} of it)" if known < 1 else ""
     shares = f"{_percent(share)} of production, {_percent(candidate.training_share)} of training{so_far}"
-    subject = "its confidence" if candidate.kind == "class" else "detector mean confidence"
-    confidence = f"{subject} {_two(here)} against {_two(elsewhere)}"
-    return f"{candidate.label or candidate.name}: {candidate.evidence or shares}; {confidence}"
+    errors = f"errors expected there {100 * here:.0f} %, elsewhere {100 * elsewhere:.0f} %"
+    return f"{candidate.label or candidate.name}: {candidate.evidence or shares}; {errors}"
+
+
+def _class_evidence(share: float, alarms: Reference, boxes: int) -> str:
+    labeled = max(int(alarms.known.sum()), 1)
+    false = float((alarms.inside & alarms.known).sum()) / labeled
+    return (
+        f"suspected in {_percent(share)} of production and in {_percent(false)} of labeled frames without it,"
+        f" {_boxes(boxes)} in training"
+    )
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _two(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0")
 
 
 def _boxes(count: int) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from loop.base.arrays import Bools
 from loop.math.coverage.facets import Kind
-from loop.math.coverage.gaps import LIFT, Gap
+from loop.math.coverage.gaps import LIFT, Gap, worst_first
 
 Id = tuple[str, str]
 Masks = Mapping[Id, Bools]
@@ -31,21 +31,20 @@ def merge_overlapping(gaps: Sequence[Gap], size: int, overlap: float = 0.6) -> l
 
     Gaps that hold much the same frames become one (Jaccard above `overlap`, or a region mostly
     within a worse gap): the most telling name stays, and of equally telling ones the worst; the
-    others stand in `also`. A condition that training knows, and that without the frames of gaps
-    that may be its cause is no more frequent than there, is explained by them and left out: blur,
-    say, that is what fog and night look like.
+    others stand in `also`, and it is shown where any of them is. A condition that training knows,
+    and that without the frames of gaps that may be its cause is no more frequent than there, is
+    explained by them and left out: blur, say, that is what fog and night look like.
     """
     masks = {_id(gap): _mask(gap, size) for gap in gaps}
     kept: list[Gap] = []
-    for gap in sorted(gaps, key=lambda gap: (NAMED[gap.kind], -gap.score)):
+    for gap in sorted(gaps, key=lambda gap: (NAMED[gap.kind], worst_first(gap))):
         twin = next((i for i, other in enumerate(kept) if _same(gap, other, masks) > overlap), None)
         if twin is None:
             kept.append(gap)
         else:
-            kept[twin] = replace(kept[twin], also=(*kept[twin].also, gap.name))
-    ranked = sorted(
-        (_less_explained(gap, kept, masks) for gap in kept), key=lambda gap: (-gap.score, gap.name)
-    )
+            other = kept[twin]
+            kept[twin] = replace(other, also=(*other.also, gap.name), shown=other.shown or gap.shown)
+    ranked = sorted((_less_explained(gap, kept, masks) for gap in kept), key=worst_first)
     return [
         gap
         for gap in ranked
@@ -62,14 +61,16 @@ def _less_explained(gap: Gap, others: Sequence[Gap], masks: Masks) -> Gap:
 
 
 def _may_cause(other: Gap, gap: Gap) -> bool:
-    """Of a named condition and a measured one the narrower is the cause, of others the worse."""
-    if other is gap:
+    """Of a named condition and a measured one the narrower is the cause, of others the worse. What is
+    suspected explains nothing that is shown, but what was measured.
+    """
+    if other is gap or (gap.shown and not other.shown and gap.kind != "measured"):
         return False
     if other.training_share < KNOWN and other.kind != "class":
         return True
     if "measured" in (other.kind, gap.kind) and other.kind != gap.kind:
         return _narrower_cause(other, gap)
-    return (-other.score, other.name) < (-gap.score, gap.name)
+    return worst_first(other) < worst_first(gap)
 
 
 def _narrower_cause(other: Gap, gap: Gap) -> bool:
@@ -78,7 +79,7 @@ def _narrower_cause(other: Gap, gap: Gap) -> bool:
 
 def _same(gap: Gap, other: Gap, masks: Masks) -> float:
     common = float(np.count_nonzero(masks[_id(other)][gap.frames]))
-    within = gap.kind == "region" and gap.score <= other.score
+    within = gap.kind == "region" and worst_first(other) <= worst_first(gap)
     return common / (len(gap.frames) if within else len(gap.frames) + len(other.frames) - common)
 
 

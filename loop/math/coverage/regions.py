@@ -17,7 +17,7 @@ from sklearn.metrics import silhouette_score
 from connectors.ports import Array
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.coverage.frame_arrays import Vectors, blocks, mean_vector
-from loop.math.coverage.gaps import Candidate
+from loop.math.coverage.gaps import Candidate, Reference
 from loop.math.coverage.region_names import Tags, describe, nearest_prompts, telling_tags
 
 Search = Callable[[Array, int], tuple[Array, Ints]]
@@ -100,6 +100,7 @@ class Region:
     """rows: (K,) int64 production rows, most typical first.
     inside: (N,) bool.
     typical: (N,) similarity to the region's center, 0 for what is not novel.
+    training: (M,) bool, training frames that are as novel, and nearest to this region.
 
     center: (D,) unit norm, in the space of `Novelty.residual`.
     prompts: (name, similarity relative to the average production frame), nearest first.
@@ -111,7 +112,7 @@ class Region:
     rows: Ints
     inside: Bools
     typical: Reals
-    training_share: float
+    training: Bools
     ratio: float
     center: Array
     prompts: tuple[tuple[str, float], ...] = ()
@@ -196,7 +197,7 @@ def find_regions(
     training_label[training_novelty.novel] = (training_novelty.residual @ centers.T).argmax(axis=1)
     sizes = np.bincount(label[rows], minlength=len(centers))
     found = [
-        _region(label == p, centers[p], novelty, float((training_label == p).mean()))
+        _region(label == p, centers[p], novelty, training_label == p)
         for p in np.argsort(-sizes, kind="stable")
         if sizes[p] >= min_size
     ]
@@ -216,8 +217,8 @@ def find_regions(
     ]
 
 
-def region_candidates(regions: Sequence[Region]) -> list[Candidate]:
-    """Regions as candidates for `rank_gaps`."""
+def region_candidates(regions: Sequence[Region], group: Ints) -> list[Candidate]:
+    """Regions as candidates for `rank_gaps`. group: (M,) int of the training frames."""
     return [
         Candidate(
             name=region.name,
@@ -225,7 +226,8 @@ def region_candidates(regions: Sequence[Region]) -> list[Candidate]:
             inside=region.inside,
             known=np.ones(len(region.inside), dtype=bool),
             strength=region.typical,
-            training_share=region.training_share,
+            training_share=float(region.training.mean()),
+            reference=Reference(region.training, np.ones(len(region.training), dtype=bool), group),
             key=region.key,
         )
         for region in regions
@@ -330,13 +332,13 @@ def _silhouette(square: Reals, cut: Ints) -> float:
     return float(silhouette_score(square, cut, metric="precomputed"))
 
 
-def _region(inside: Bools, center: Array, novelty: Novelty, training_share: float) -> Region:
+def _region(inside: Bools, center: Array, novelty: Novelty, training: Bools) -> Region:
     rows = np.flatnonzero(inside)
     typical = np.zeros(len(inside))
     typical[novelty.novel] = novelty.residual @ center
     ordered = rows[np.argsort(-typical[rows], kind="stable")]
     ratio = float(np.median(novelty.ratio[rows]))
-    return Region("", ordered, inside, typical, training_share, ratio, center.astype(np.float32))
+    return Region("", ordered, inside, typical, training, ratio, center.astype(np.float32))
 
 
 def _named(

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from connectors.files import write_atomically
 from connectors.ports import Box
 from loop.base.arrays import Ints
-from loop.gaps.coverage_view import CoverageView
+from loop.gaps.coverage_view import CoverageView, certainty
 from loop.gaps.space_map import SpaceMap, space_map
 from loop.math.boxes.drawn import predicted_boxes
 from loop.math.coverage.facets import UNKNOWN, Facet
@@ -47,11 +47,16 @@ COLORS = (
 
 @dataclass(frozen=True)
 class GapCard:
-    """One gap as the page shows it. scale: the share that a full bar means."""
+    """One gap as the page shows it.
+
+    scale: the share that a full bar means.
+    certainty: how well its share is known, for people.
+    """
 
     gap: Gap
     color: str
     scale: float
+    certainty: str
     pictures: list[tuple[str, str]]
 
 
@@ -134,10 +139,8 @@ def _card(store: Path, view: CoverageView, gap: Gap, color: str) -> GapCard:
     for row, frame in zip(rows, view.frames.take(np.array(rows, dtype=np.int64)), strict=True):
         when = f"{frame.captured_at:%Y-%m-%d %H:%M}" if frame.captured_at else ""
         pictures.append((thumbnail(store / frame.path, _boxes(view, row)), f"{frame.camera} {when}".strip()))
-    scale = (
-        max(gap.interval[1] if gap.interval[1] < 1 else gap.production_share, gap.training_share, 1e-9) * 1.1
-    )
-    return GapCard(gap, color, scale, pictures)
+    most = gap.interval[1] if gap.interval else gap.production_share
+    return GapCard(gap, color, max(most, gap.training_share, 1e-9) * 1.1, certainty(view, gap), pictures)
 
 
 def _boxes(view: CoverageView, row: int) -> list[Box]:

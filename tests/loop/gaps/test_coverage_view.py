@@ -71,10 +71,11 @@ def test_the_planted_gap_is_named(analyzed: FakeParts) -> None:
     worst = view.gaps[0]
     assert set(worst.frames.tolist()) == dark_rows(view)
     assert worst.production_share == pytest.approx(6 / 42)
-    assert worst.confidence_inside < 0.1 < 0.8 < worst.confidence_elsewhere
+    assert worst.loss_inside > 0.9 > 0.2 > worst.loss_elsewhere
     said = coverage_view.lines(view)
     assert said[0] == "42 production frames against 24 training frames"
-    assert "14.3 % of production" in said[1]
+    assert said[1] == coverage_view.SUSPECTED, "the six lie on one camera-day"
+    assert "14.3 % of production" in said[2]
 
 
 def test_the_index_alone_finds_the_planted_gap(unnamed: FakeParts) -> None:
@@ -254,9 +255,28 @@ def test_no_gap_names_what_was_compared(analyzed: FakeParts) -> None:
 
 def test_a_gap_of_one_camera_day_has_no_interval(analyzed: FakeParts) -> None:
     view = coverage_view.build(analyzed, quiet)
-    alone = replace(view, gaps=[replace(view.gaps[0], groups=1)])
-    assert "(one camera-day only: no interval)" in coverage_view.lines(alone)[1]
-    assert "camera-days)" in coverage_view.lines(replace(view, gaps=[replace(view.gaps[0], groups=2)]))[1]
+    alone = replace(view, gaps=[replace(view.gaps[0], groups=1, interval=None)])
+    assert "(1 camera-day: too few to tell how common it is)" in coverage_view.lines(alone)[2]
+    many = replace(view, gaps=[replace(view.gaps[0], groups=9, interval=(0.02, 0.3))])
+    assert "(95 % interval 2.0% to 30.0%, 9 camera-days)" in coverage_view.lines(many)[2]
+    undated = replace(view.production, captured_at=np.full(len(view.production), np.nan))
+    assert ", 9 undated groups)" in coverage_view.lines(replace(many, production=undated))[2]
+
+
+def test_what_is_shown_comes_before_what_is_suspected(analyzed: FakeParts) -> None:
+    view = coverage_view.build(analyzed, quiet)
+    sure, unsure = (
+        replace(view.gaps[0], name=name, shown=shown) for name, shown in (("a", True), ("b", False))
+    )
+    both = replace(view, gaps=[sure, unsure])
+    said = coverage_view.lines(both)
+    assert [said[1], said[3]] == [coverage_view.SHOWN, coverage_view.SUSPECTED]
+    assert (said[2].startswith(" 1  "), said[4].startswith(" 2  ")) == (True, True)
+    page = render(analyzed.project, both)
+    assert page.index("<h2>Shown</h2>") < page.index("<h2>Suspected</h2>")
+    assert "1 condition that production shows and the training set lacks" in page
+    assert "No gap is shown; 1 is suspected" in render(analyzed.project, replace(view, gaps=[unsure]))
+    assert [gap["shown"] for gap in coverage_view.as_json(both)["gaps"]] == [True, False]
 
 
 def test_the_view_as_json_is_json(analyzed: FakeParts) -> None:

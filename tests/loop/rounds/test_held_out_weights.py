@@ -131,7 +131,7 @@ def planted(project: Project, view: CoverageView, name: str, rows: Ints) -> tupl
         members = Members(np.sort(view.production.seq[rows]), np.ones(len(rows)))
         add_members(session, view.made.measure, number, members)
     share, days = len(rows) / size, len(np.unique(group[rows]))
-    known = (share, 0.0, (0, 1), share, 0.5, 0.5, rows, days, name, share)
+    known = (share, 0.0, True, None, share, 0.5, 0.5, rows, days, name, share)
     return Gap(name, "metadata", *known, key=f"site/{name}"), number
 
 

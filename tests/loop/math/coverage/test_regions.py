@@ -41,7 +41,7 @@ def test_planted_gaps_are_the_largest_regions(seed: int) -> None:
     main = [np.bincount(world.kind[region.rows], minlength=4) for region in regions[:3]]
     assert {KINDS[int(counts.argmax())] for counts in main} == {"night", "fog", "new camera"}
     assert all(counts.max() >= 0.9 * counts.sum() >= 0.9 * 18 for counts in main)
-    assert all(region.training_share < 0.01 for region in regions)
+    assert all(region.training.mean() < 0.01 for region in regions)
 
 
 @SEEDS
@@ -138,8 +138,9 @@ def test_prompts_are_compared_with_the_average_frame() -> None:
 def test_regions_alone_rank_a_planted_gap_first() -> None:
     world = make_world(3)
     _, regions = explore(world)
-    blind = np.where(world.kind > 0, 0.2, 0.8)
-    gaps = rank_gaps(region_candidates(regions), world.day, blind, min_share=0.005, max_share=0.25)
+    blind = np.where(world.kind > 0, 0.8, 0.2)
+    candidates = region_candidates(regions, world.training.group)
+    gaps = rank_gaps(candidates, world.day, blind, min_share=0.005, max_share=0.25)
     assert {KINDS[int(world.kind[gap.frames[0]])] for gap in gaps[:3]} == {"night", "fog", "new camera"}
     assert gaps[0].why.startswith("region ")
     assert "of production, 0." in gaps[0].why
