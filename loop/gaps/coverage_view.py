@@ -5,7 +5,7 @@ selection and rounds share.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints
 from loop.base.errors import ProjectError
 from loop.gaps import slices
+from loop.gaps.closing import Closing, closing
 from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.gaps import Gap, LabeledScores
@@ -41,6 +42,7 @@ from loop.project.wiring import Parts
 
 SHOWN = "shown: production has more of it than chance explains"
 SUSPECTED = "suspected: it may be chance, or a mistake of the detector; more days, or a few labels, will tell"
+CLOSING = "frames were chosen for these:"
 SWITCHES = ("prompts", "metadata", "measured", "regions")
 FEW_UNLIKE = 0.02
 """Up to this share it goes unsaid: an embedder that can tell errs on one known frame in a hundred."""
@@ -57,6 +59,7 @@ class CoverageView(Comparison):
     backlog: how much of production they have seen.
     unknown_words: of the conditions' sentences, to the embedder.
     compared: the switches of `gaps` that are on.
+    closing: how far what frames were chosen for is closed.
     slice_ids: by key, of every slice that is in here.
     """
 
@@ -69,6 +72,7 @@ class CoverageView(Comparison):
     backlog: Backlog
     unknown_words: tuple[str, ...]
     compared: tuple[str, ...]
+    closing: list[Closing]
 
     @property
     def embedder(self) -> int:
@@ -131,6 +135,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         backlog=loaded.backlog,
         unknown_words=words.unknown,
         compared=tuple(switch for switch in SWITCHES if getattr(settings.gaps, switch)),
+        closing=closing(project, found),
     )
 
 
@@ -150,7 +155,7 @@ def lines(view: CoverageView) -> list[str]:
     for shown, title in ((True, SHOWN), (False, SUSPECTED)):
         listed = [_line(view, place, gap) for place, gap in numbered if gap.shown == shown]
         head += [title, *listed] if listed else []
-    return head
+    return [*head, *([CLOSING, *(f"    {one.line}" for one in view.closing)] if view.closing else [])]
 
 
 def _line(view: CoverageView, place: int, gap: Gap) -> str:
@@ -204,6 +209,7 @@ def as_json(view: CoverageView) -> dict[str, Any]:
             }
             for gap in view.gaps
         ],
+        "closing": [asdict(one) for one in view.closing],
     }
 
 

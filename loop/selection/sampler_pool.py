@@ -10,17 +10,12 @@ from numpy.typing import ArrayLike
 
 from loop.base.arrays import Ints, Reals
 from loop.math.coverage.comparison import Comparison
-from loop.math.coverage.gaps import Gap
+from loop.math.coverage.gaps import ENOUGH, Gap
 from loop.math.evaluation.calibration import Calibration
 from loop.selection.exclusions import Rules
 from samplers import Pool
 from samplers.expected_loss import expected_loss
 from samplers.ragged import Ragged
-
-ENOUGH = 30
-"""Labeled frames of a condition that a detector learns it from, roughly; more where production
-shows it more.
-"""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ FALSE_GAPS = 0.05
 """Of the gaps that are said to be shown, so many are wrong in expectation."""
 LIKELY = 0.1
 """A gap is suspected where chance alone would do as much in less than so many cases, or where too few
-camera-days are known to say.
+camera-days are known to say and production shows it more than twice as often.
 """
+TWICE = 2
 SEES_WELL = 0.1
 """A gap weighs at least so much of the loss elsewhere, however well the detector believes to see there."""
 SUSPECTED = 0.02
@@ -34,6 +35,10 @@ SUSPECT = 0.1
 """Score from which on a class is suspected, unless it is so rare that nothing reaches it."""
 MIN_SUSPECTS = 5
 """So few suspected frames, or fewer groups than two, are no sign of a class."""
+ENOUGH = 30
+"""Labeled frames of a condition that a detector learns it from, roughly; more where production
+shows it more.
+"""
 CONFIRMED = 2
 """Groups of production in which people found a class, from which on it is there."""
 
@@ -157,7 +162,8 @@ def rank_gaps(
     for one, each, chance, at_best, refuted in zip(inside, rows, p, least, false <= FALSE_GAPS, strict=True):
         shown = one.confirmed if one.kind == "class" else bool(refuted)
         gap = _gap(one, each, loss, total, own, shown)
-        likely = shown or chance <= LIKELY or at_best > FALSE_GAPS
+        clear = one.kind == "class" or gap.production_share > TWICE * gap.training_share
+        likely = shown or chance <= LIKELY or (clear and at_best > FALSE_GAPS)
         if likely and gap.deficit > 0 and _common(gap, min_share, max_share):
             gaps.append(replace(gap, frames=spread_examples(each, one.strength, own.code)))
     return sorted(gaps, key=worst_first)
