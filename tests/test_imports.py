@@ -38,7 +38,7 @@ PLANTS = {
         "import loop.math.coverage.gaps",
     ),
     "the mathematics: statistics and boxes below": (
-        "loop/math/statistics/bootstrap.py",
+        "loop/math/statistics/shares.py",
         "import loop.math.coverage.facets",
     ),
     "samplers: geometry below the pool, the engine below the strategies": (

@@ -174,7 +174,7 @@ def compare(
     regions = (
         slices.identify(
             find_regions(
-                production.vectors, novelty, own, production.sequence, named, unlike=production.unlike
+                production.vectors, novelty, own, production.sequence, named, facets, unlike=production.unlike
             )
         )
         if settings.regions

@@ -16,9 +16,10 @@ from sklearn.metrics import silhouette_score
 
 from connectors.ports import Array
 from loop.base.arrays import Bools, Ints, Reals
+from loop.math.coverage.facets import Facet
 from loop.math.coverage.frame_arrays import Vectors, blocks, mean_vector
 from loop.math.coverage.gaps import Candidate, Reference
-from loop.math.coverage.region_names import Tags, describe, nearest_prompts, telling_tags
+from loop.math.coverage.region_names import describe, nearest_prompts, telling_options
 
 Search = Callable[[Array, int], tuple[Array, Ints]]
 """`search(queries, k)`: cosine similarities (Q, k) and training frame ids (Q, k), best first, -1
@@ -170,7 +171,7 @@ def find_regions(
     training_novelty: Novelty,
     sequence: Ints,
     prompts: Sequence[tuple[str, Array]] = (),
-    tags: Tags | None = None,
+    facets: Sequence[Facet] = (),
     min_size: int = 6,
     unlike: Bools | None = None,
 ) -> list[Region]:
@@ -180,7 +181,7 @@ def find_regions(
     Sequences are clustered, not frames, by what sets them apart from the training set (Ward 1963),
     into as many parts as separate best (silhouette, Rousseeuw 1987).
     sequence: (N,) int, -1 for none.
-    prompts, tags: what they may be called after; prompts are (name, (D,) unit vector).
+    prompts, facets: what they may be called after; prompts are (name, (D,) unit vector).
     unlike: (N,) frames that prompts say nothing of; a region of mostly such is not called after
     prompts.
     """
@@ -211,7 +212,7 @@ def find_regions(
             production,
             average,
             () if deaf[region.rows].mean() > 0.5 else prompts,
-            tags or {},
+            facets,
         )
         for n, region in enumerate(clear, start=1)
     ]
@@ -347,10 +348,10 @@ def _named(
     production: Vectors,
     average: Array | None,
     prompts: Sequence[tuple[str, Array]],
-    tags: Tags,
+    facets: Sequence[Facet],
 ) -> Region:
     close = () if average is None else nearest_prompts(production[region.rows], average, prompts)
-    said = describe(telling_tags(region.rows, tags), close)
+    said = describe(telling_options(region.rows, facets), close)
     return replace(region, name=f"region {number}{said}", prompts=close, said=said)
 
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from loop.math.coverage.facets import Facet, Kind, metadata_facet
+from loop.math.coverage.frame_arrays import Named
 from loop.math.coverage.gaps import rank_gaps
-from loop.math.coverage.region_names import nearest_prompts, telling_tags
+from loop.math.coverage.region_names import describe, nearest_prompts, telling_options
 from loop.math.coverage.regions import (
     Novelty,
     Region,
@@ -161,17 +166,35 @@ def test_region_is_named_by_the_camera_it_comes_from() -> None:
     world = make_world(0, kinds=(3,))
     novelty, training = novelty_of(world)
     cameras = [f"cam-{number}" for number in world.camera]
-    tags = {"camera": cameras, "site": ["yard"] * len(cameras)}
-    regions = find_regions(world.production, novelty, training, world.sequence, tags=tags)
+    facets = [facet("camera", cameras), facet("site", ["yard"] * len(cameras))]
+    regions = find_regions(world.production, novelty, training, world.sequence, facets=facets)
     assert regions[0].name == "region 1 (camera cam-5)"
 
 
-def test_a_tag_tells_only_what_is_seldom_elsewhere() -> None:
-    values = ["a", "a", "b", "b", "b", None]
-    assert telling_tags(np.array([0, 1]), {"camera": values}) == ("camera a",)
-    assert telling_tags(np.array([2]), {"camera": values}) == ()
-    assert telling_tags(np.array([0, 2, 3]), {"camera": values}) == ()
-    assert telling_tags(np.array([5]), {"camera": values}) == ()
+def facet(name: str, values: Sequence[str | None], kind: Kind = "metadata") -> Facet:
+    return replace(metadata_facet(name, Named.of(values), Named.of(["?"])), kind=kind)
+
+
+def test_an_option_tells_only_where_it_is_seldom_elsewhere() -> None:
+    cameras = [facet("camera", ["a", "a", "b", "b", "b", None])]
+    assert telling_options(np.array([0, 1]), cameras) == ("camera a",)
+    assert telling_options(np.array([2]), cameras) == ()
+    assert telling_options(np.array([0, 2, 3]), cameras) == ()
+    assert telling_options(np.array([5]), cameras) == ()
+
+
+def test_what_two_options_hold_together_is_named_after_both() -> None:
+    """Night is known, and so is camera 3; the nights of camera 3 are not."""
+    camera = facet("camera", [f"cam-{number % 4}" for number in range(400)])
+    time = facet("time of day", ["night" if number < 100 else "day" for number in range(400)], "prompt")
+    both = np.flatnonzero((np.arange(400) < 100) & (np.arange(400) % 4 == 3))
+    assert telling_options(both, [time, camera]) == ("night x cam-3",)
+    assert telling_options(both, [time]) == ()
+    usual = facet("weather", ["clear"] * 400, "prompt")
+    assert telling_options(both, [usual, time, camera]) == ("night x cam-3",), "clear weather says nothing"
+    assert telling_options(np.arange(0, 100), [time, camera]) == (), "night alone says it"
+    assert describe(("night x cam-3",), [("night", 0.2), ("fog", 0.1)]) == " (night x cam-3; like fog)"
+    assert telling_options(both[:5], [time, camera]) == (), "most nights of camera 3 are elsewhere"
 
 
 def test_a_training_set_of_one_sequence_still_has_a_scale() -> None:
