@@ -10,7 +10,7 @@ import numpy as np
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.coverage.facets import UNKNOWN, Facet, Kind, slice_key
 from loop.math.statistics.multiple_testing import benjamini_hochberg
-from loop.math.statistics.shares import block_shares, blocks, interval, least_p, p_more
+from loop.math.statistics.shares import Counted, blocks, interval, least_p, p_more
 
 LIFT = 1.5
 """A condition that production shows less than so many times as often as the training set is no gap."""
@@ -343,16 +343,14 @@ def _tested(
         places = [i for i, each in enumerate(references) if each is not None and id(each.group) == number]
         against = [each for each in references if each is not None and id(each.group) == number]
         theirs = _Groups.of(against[0].group)
-        here = block_shares(
+        here = Counted(
             np.stack([own.counts(rows[i]) for i in places]),
             own.totals([candidates[i].known for i in places]),
-            block,
-        )
-        there = block_shares(
+        ).joined(block)
+        there = Counted(
             np.stack([theirs.counts(each.inside & each.known) for each in against]),
             theirs.totals([each.known for each in against]),
-            blocks(theirs.frames, size, seed + 1),
-        )
+        ).joined(blocks(theirs.frames, size, seed + 1))
         p[places], least[places] = p_more(here, there, seed), least_p(here, there)
     return p, least
 

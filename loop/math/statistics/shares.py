@@ -4,6 +4,8 @@ share is known, and whether one side shows more than the other.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import stats
 from scipy.special import gammaln
@@ -18,6 +20,10 @@ DRAWS = 2000
 MOST_GROUPS = 500
 SMALL = 0.25
 """Groups below this part of the usual size are joined."""
+ALIKE = 0.05
+"""How far frames of one block are taken to be alike, for what they weigh together."""
+LIKE_SIZE = 1.5
+"""Blocks of two sides weigh the same in the mean up to this factor."""
 _ROUNDING = 1e-9
 
 
@@ -66,82 +72,104 @@ def blocks(frames: Ints, size: float, seed: int) -> Ints:
     return joined
 
 
-def block_shares(hits: Ints, totals: Ints, block: Ints) -> Reals:
-    """(S, B) share of each of S conditions in each block, NaN where nothing is known of it.
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """Of S conditions in B blocks, (S, B): frames that show each, and frames of which it is known."""
 
-    hits, totals: (S, G) frames of each group that are inside, and of which it is known.
-    block: (G,) see `blocks`.
-    """
-    size = int(block.max(initial=-1)) + 1
-    member = np.zeros((len(block), size))
-    member[np.arange(len(block)), block] = 1
-    inside, known = hits @ member, totals @ member
-    shares: Reals = np.divide(inside, known, out=np.full(inside.shape, np.nan), where=known > 0)
-    return shares
+    hits: Ints
+    frames: Ints
+
+    def joined(self, block: Ints) -> Counted:
+        """block: (B,) of each, see `blocks`."""
+        member = np.zeros((len(block), int(block.max(initial=-1)) + 1), dtype=np.int64)
+        member[np.arange(len(block)), block] = 1
+        return Counted(self.hits @ member, self.frames @ member)
 
 
-def p_more(here: Reals, there: Reals, seed: int) -> Reals:
+def p_more(here: Counted, there: Counted, seed: int) -> Reals:
     """(S,) one-sided p-values of "this side shows no more of a condition than the other", by
-    exchanging groups between the sides.
+    exchanging blocks between the sides.
 
-    The difference of the means over groups is divided by its standard error, so that the sides may
-    vary differently (Janssen 1997). Exchanges that say the same are ordered by lot, a number drawn
-    for each group, so that the test is exact where the groups of both sides come from one
-    distribution, and rare conditions are not missed.
-    here: (S, A), there: (S, B) the share of each condition in each group, NaN where it is unknown.
-    1 where a side knows nothing.
+    The difference of the shares is divided by its standard error, so that the sides may vary
+    differently (Janssen 1997). Frames of a block count by what they tell together, where the blocks
+    of both sides are of like size; else each block counts one. Exchanges that say the same are
+    ordered by lot, a number drawn for each block, so that the test is exact where the blocks of both
+    sides come from one distribution, and rare conditions are not missed. 1 where a side knows
+    nothing.
     """
-    values = np.concatenate([here, there], axis=1)
-    known = np.isfinite(values)
-    lot = np.random.default_rng(seed).random(values.shape[1])
-    found = np.ones(len(values))
+    both = _both(here, there)
+    known, own = both.frames > 0, here.frames.shape[1]
+    lot = np.random.default_rng(seed).random(known.shape[1])
+    found = np.ones(len(known))
     patterns, pattern = np.unique(known, axis=0, return_inverse=True)
     for number, each in enumerate(patterns):
-        rows, first = np.flatnonzero(pattern == number), int(each[: here.shape[1]].sum())
+        rows, first = np.flatnonzero(pattern == number), int(each[:own].sum())
         if 0 < first < each.sum():
-            found[rows] = _exchanged(values[rows][:, each], lot[each], first, seed)
+            frames = both.frames[rows][:, each]
+            shares = both.hits[rows][:, each] / frames
+            found[rows] = _exchanged(shares, _weights(frames, first), lot[each], first, seed)
     return found
 
 
-def least_p(here: Reals, there: Reals) -> Reals:
-    """(S,) what the exchanges could say at best of each condition, were all groups that show it on
+def least_p(here: Counted, there: Counted) -> Reals:
+    """(S,) what the exchanges could say at best of each condition, were all blocks that show it on
     this side (Tarone 1990).
-
-    here, there: as in `p_more`.
     """
-    every = np.concatenate([here, there], axis=1)
-    groups, own = np.isfinite(every).sum(axis=1), np.isfinite(here).sum(axis=1)
-    shown = np.minimum((np.nan_to_num(every) > 0).sum(axis=1), own)
+    both = _both(here, there)
+    groups, own = (both.frames > 0).sum(axis=1), (here.frames > 0).sum(axis=1)
+    shown = np.minimum((both.hits > 0).sum(axis=1), own)
     least: Reals = np.exp(_log_choose(groups - shown, own - shown) - _log_choose(groups, own))
     return least
 
 
-def _exchanged(values: Reals, lot: Reals, first: int, seed: int) -> Reals:
-    """values: (S, G), the first of them on this side. lot: (G,)."""
-    side = np.zeros((DRAWS, values.shape[1]))
+def _both(here: Counted, there: Counted) -> Counted:
+    return Counted(
+        np.concatenate([here.hits, there.hits], axis=1), np.concatenate([here.frames, there.frames], axis=1)
+    )
+
+
+def _weights(frames: Ints, first: int) -> Reals:
+    """(S, G) of blocks: what so many frames that are alike by ALIKE tell, or 1 where the sides' blocks
+    differ in size; what a side's blocks weigh would tell the sides apart.
+    """
+    weights = frames / (1 + ALIKE * (frames - 1))
+    ratio = weights[:, :first].mean(axis=1) / weights[:, first:].mean(axis=1)
+    like = (ratio < LIKE_SIZE) & (ratio > 1 / LIKE_SIZE)
+    return np.where(like[:, None], weights, 1.0)
+
+
+def _exchanged(shares: Reals, weights: Reals, lot: Reals, first: int, seed: int) -> Reals:
+    """shares, weights: (S, G), the first of them on this side. lot: (G,)."""
+    side = np.zeros((DRAWS, shares.shape[1]))
     side[:, :first] = 1
     side[1:] = np.random.default_rng([seed, first]).permuted(side[1:], axis=1)
-    told, drawn = _differences(side, values), (side @ lot)[:, None]
+    told, drawn = _differences(side, shares, weights), (side @ lot)[:, None]
     more = told > told[0] + _ROUNDING
     same = np.abs(told - told[0]) <= _ROUNDING
     p: Reals = (more | (same & (drawn >= drawn[0]))).mean(axis=0)
     return p
 
 
-def _differences(side: Reals, values: Reals) -> Reals:
-    """(R, S) mean of this side less that of the other, over its standard error.
+def _differences(side: Reals, shares: Reals, weights: Reals) -> Reals:
+    """(R, S) share of this side less that of the other, over its standard error by linearization.
 
-    side: (R, G) 1 for groups on this side, 0 for others.
+    side: (R, G) 1 for blocks on this side, 0 for others. shares, weights: (S, G).
     """
+    sums = np.stack([weights, weights * shares, weights**2, weights**2 * shares, (weights * shares) ** 2])
+    own = np.stack([side @ each.T for each in sums])
     here = side[0].sum()
-    there = side.shape[1] - here
-    total, squares = values.sum(axis=1), (values**2).sum(axis=1)
-    own, own_squares = side @ values.T, side @ (values**2).T
-    mean, other = own / here, (total - own) / there
-    spread = (own_squares / here - mean**2) / max(here - 1, 1)
-    spread += ((squares - own_squares) / there - other**2) / max(there - 1, 1)
-    found: Reals = (mean - other) / np.sqrt(np.maximum(spread, 0) + _ROUNDING)
+    mean, spread = _mean_and_variance(own, here)
+    other, other_spread = _mean_and_variance(sums.sum(axis=2)[:, None] - own, side.shape[1] - here)
+    found: Reals = (mean - other) / np.sqrt(spread + other_spread + _ROUNDING)
     return found
+
+
+def _mean_and_variance(sums: Reals, blocks: float) -> tuple[Reals, Reals]:
+    """Of a weighted mean. sums: (5, R, S) over the blocks of a side, as in `_differences`."""
+    weight, total, squared, crossed, both = sums
+    mean = total / weight
+    residual = both - 2 * mean * crossed + mean**2 * squared
+    return mean, np.maximum(residual, 0) / weight**2 * blocks / max(blocks - 1, 1)
 
 
 def _log_choose(n: Ints, k: Ints) -> Reals:

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import comb
 
 from loop.math.statistics.multiple_testing import benjamini_hochberg
-from loop.math.statistics.shares import block_shares, blocks, interval, least_p, p_more
+from loop.math.statistics.shares import Counted, blocks, interval, least_p, p_more
 
 Array = np.ndarray
 
@@ -54,13 +54,15 @@ def test_days_that_vary_tell_less_than_their_frames() -> None:
 
 def test_exchanges_by_hand() -> None:
     """Three of five days here show it, none of five there: all three lie here in 10 of 120 ways."""
-    here, there = np.array([[1.0, 1, 1, 0, 0]]), np.zeros((1, 5))
+    frames = np.full((1, 5), 20)
+    here, there = Counted(np.array([[20, 20, 20, 0, 0]]), frames), Counted(np.zeros((1, 5), int), frames)
     assert least_p(here, there)[0] == pytest.approx(comb(7, 2) / comb(10, 5))
     drawn = [p_more(here, there, seed)[0] for seed in range(40)]
     assert max(drawn) <= comb(7, 2) / comb(10, 5) + 0.02
     assert np.mean(drawn) == pytest.approx(comb(7, 2) / comb(10, 5) / 2, abs=0.02), "ties by lot"
     assert p_more(there, here, 0)[0] > 0.9
-    assert p_more(here, np.full((1, 5), np.nan), 0)[0] == 1.0
+    unknown = Counted(np.zeros((1, 5), int), np.zeros((1, 5), int))
+    assert p_more(here, unknown, 0)[0] == 1.0
 
 
 @pytest.mark.parametrize(("here", "there"), [((10, 60), (10, 60)), ((10, 60), (1, 2)), ((4, 7), (200, 400))])
@@ -78,8 +80,8 @@ def test_alike_sides_are_seldom_told_apart(here: tuple[int, int], there: tuple[i
             ]
             counts.append((np.stack([h for h, _ in sides]), np.stack([t for _, t in sides])))
         size = float(np.median(counts[0][1][0]))
-        shares = [block_shares(h, t, blocks(t[0], size, 0)) for h, t in counts]
-        false += bool((benjamini_hochberg(p_more(*shares, seed=0)) <= 0.05).any())
+        here_side, there_side = (Counted(h, t).joined(blocks(t[0], size, 0)) for h, t in counts)
+        false += bool((benjamini_hochberg(p_more(here_side, there_side, 0)) <= 0.05).any())
     assert false / 150 <= 0.1
 
 
