@@ -396,9 +396,10 @@ def _common(gap: Gap, min_share: float, max_share: float) -> bool:
 
 
 def _deficit(candidate: Candidate, share: float) -> float:
-    if candidate.lacking is not None:
-        return max(share, candidate.assumed_share) * candidate.lacking
-    return share - candidate.training_share if share > LIFT * candidate.training_share else 0.0
+    here = max(share, candidate.assumed_share)
+    if here <= LIFT * candidate.training_share:
+        return 0.0
+    return here - candidate.training_share if candidate.lacking is None else here * candidate.lacking
 
 
 def _why(candidate: Candidate, share: float, here: float, elsewhere: float) -> str:
