@@ -46,12 +46,13 @@ LOOP, RANDOM, REPLAY, DEPLOYED = "loop", "random", "replay only", "deployed"
 @dataclass(frozen=True)
 class Planted:
     """One planted gap: how it was found and what became of it. ap50: by model; of the class itself
-    where a class is the gap.
+    where a class is the gap. shown: whether chance does not explain it, else it was suspected.
     """
 
     name: str
     found_as: list[str]
     rank: int | None
+    shown: bool
     recall: float
     ap50: dict[str, float]
     labeled: int
@@ -163,6 +164,7 @@ def _planted(
         name=gap.name,
         found_as=[found.why for _, found in matches],
         rank=matches[0][0] if matches else None,
+        shown=any(found.shown for _, found in matches),
         recall=len(covered) / max(len(inside), 1),
         ap50={name: gap_ap50(scores, gap) for name, scores in outcome.scores.items()},
         labeled=_hits(
