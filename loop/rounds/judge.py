@@ -31,7 +31,7 @@ from loop.math.evaluation.gate import Latency, judge
 from loop.math.evaluation.verdict import Verdict
 from loop.project.project import Project
 from loop.rounds.freeze import frozen_at
-from loop.rounds.held_out_weights import held_out_weights
+from loop.selection.held_out_weights import held_out_weights
 
 CHUNK = 16
 TRAINING_WORLD = "like the training set (held out)"
