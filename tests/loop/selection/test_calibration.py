@@ -14,7 +14,7 @@ from loop.analysis import held_out_groups
 from loop.base.errors import ConfigError
 from loop.gaps.coverage_view import CoverageView
 from loop.math.boxes.matching import ImageMatch, Truth, match
-from loop.math.coverage.frame_slices import frame_slices_of
+from loop.math.coverage.frame_slices import NO_SLICE, frame_slices_of
 from loop.selection import calibration as learning
 from loop.selection import explanation
 from loop.selection.calibration import MatchedFrames, calibrated, fitted_cost, out_of_fold, trust
@@ -41,7 +41,9 @@ def held_out(frames: int, seed: int = 0, honest: bool = True, production: bool =
         truth = Truth(np.array([CORNER if there else [50.0, 50.0, 60.0, 60.0]]), np.zeros(1, dtype=np.int64))
         found = Detections(np.array([CORNER]), np.array([confidence]), np.zeros(1, dtype=np.int64))
         matches.append(match(truth, found, [0.5]))
-    return MatchedFrames(matches, np.arange(frames) // 4, np.zeros(frames), np.full(frames, production))
+    nothing, ordinary = np.zeros(frames), np.full(frames, NO_SLICE)
+    given = np.full(frames, production), ordinary, np.ones(frames)
+    return MatchedFrames(matches, np.arange(frames) // 4, nothing, *given)
 
 
 def test_expected_loss_of_an_honest_detector_is_trusted_and_of_another_is_not() -> None:
@@ -57,6 +59,8 @@ def test_few_frames_teach_nothing_and_production_teaches_first() -> None:
         np.concatenate([imported.group, 1000 + few.group]),
         np.zeros(430),
         np.concatenate([imported.production, few.production]),
+        np.full(430, NO_SLICE),
+        np.ones(430),
     )
     assert trust(both, 0) > 0.6, "by the imported ones while there are 30 of production"
     many = held_out(200, 1, honest=False)
@@ -65,6 +69,8 @@ def test_few_frames_teach_nothing_and_production_teaches_first() -> None:
         np.concatenate([imported.group, 1000 + many.group]),
         np.zeros(600),
         np.concatenate([imported.production, many.production]),
+        np.full(600, NO_SLICE),
+        np.ones(600),
     )
     assert trust(both, 0) < 0.4, "by production alone, where what the detector expects means nothing"
 
