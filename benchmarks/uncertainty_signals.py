@@ -30,6 +30,7 @@ from connectors.ports import Array, Detections, Detector, Image
 from loop.base.files import chunked
 from loop.datasets.imported import DatasetError
 from loop.math.boxes.matching import ImageMatch, iou_matrix, match, truth_of
+from loop.math.coverage.frame_slices import NO_SLICE
 from loop.math.evaluation.frame_loss import frame_loss
 from loop.math.statistics.rank_correlation import spearman
 from loop.replay.choosing import searcher
@@ -195,9 +196,9 @@ def signals_of(
     scores = [each.confidence if each.class_scores is None else each.class_scores for each in found]
     confidence = [each.confidence for each in found]
     missed = missed_objects(scores, counts)
-    everywhere = np.ones(len(found), dtype=bool)
+    everywhere, ordinary = np.ones(len(found), dtype=bool), np.full(len(found), NO_SLICE)
     calibrated = {
-        name: out_of_fold(MatchedFrames(matches, group, more, everywhere))
+        name: out_of_fold(MatchedFrames(matches, group, more, everywhere, ordinary, np.ones(len(found))))
         for name, more in (("", np.zeros(len(found))), (", with missed objects", missed))
     }
     signals = {

@@ -56,7 +56,7 @@ class Pool:
     queries: (Q, D) float32, what is looked for: confirmed examples, or the vector of a text.
     class_counts: (C,) >= 0, labeled frames that show each class.
     expected_loss: (N,) 0..1, what the detector is expected to get wrong in a frame.
-    trust: 0..1, how far that has shown to be so.
+    trust: 0..1, how far that has shown to be so, among frames of no slice.
     """
 
     ids: Ints

@@ -51,6 +51,7 @@ from db.facts import set_fact
 from db.models import add_model
 from loop.project.init import CreateReport, NewProject, create_project
 from loop.project.project import Project, open_project
+from loop.project.training_metadata import NOTHING_SAID, TrainingMetadata
 from loop.project.wiring import Parts, deployed_weights
 
 CLASSES = ("person", "helmet")
@@ -493,7 +494,11 @@ def write_frames(
 
 
 def make_project(
-    root: Path, frames: Path | None = None, overrides: Sequence[str] = (), **dataset: int
+    root: Path,
+    frames: Path | None = None,
+    overrides: Sequence[str] = (),
+    training: TrainingMetadata = NOTHING_SAID,
+    **dataset: int,
 ) -> Project:
     """A project with an imported dataset and deployed fake weights that are blind in the dark."""
     frames = frames or root.parent / "incoming"
@@ -510,7 +515,7 @@ def make_project(
         "gaps.prompts=false",
         *overrides,
     )
-    create(NewProject(root, data, checkpoint, str(frames), clip="small", overrides=settings))
+    create(NewProject(root, data, checkpoint, str(frames), "", "small", settings, training))
     project = open_project(root)
     with write(project.engine) as session:
         set_fact(session, "evaluation_secret", SECRET)

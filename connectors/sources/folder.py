@@ -107,7 +107,7 @@ class FolderSource:
             if isinstance(found, Unsettled):
                 yield found
             elif found and not (self._known and self._known(key, found.st_size, found.st_mtime_ns)):
-                yield _capture(key, path, voices.facts(key, path))
+                yield capture_of(key, path, voices.facts(key, path))
                 yield from voices.refused()
         voices.report_misfits()
         self._sightings = {key: seen for key, seen in self._sightings.items() if key in waiting}
@@ -188,7 +188,8 @@ class FolderSource:
             self._report_to(key, problem)
 
 
-def _capture(key: str, path: Path, facts: Facts) -> Capture:
+def capture_of(key: str, path: Path, facts: Facts) -> Capture:
+    """A file and what is known of it, as a source offers it."""
     return Capture(
         key=key,
         path=path,

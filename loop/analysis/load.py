@@ -29,6 +29,7 @@ from loop.math.coverage.frame_arrays import BLOCK, Named, Side, Vectors, blocks,
 from loop.math.coverage.prompts import similarities
 from loop.math.coverage.regions import ALIKE, MOST_NEIGHBORS, Near, Nearest
 from loop.project.project import Project
+from loop.project.training_metadata import training_time
 from samplers.ragged import Ragged
 
 Row = TypeVar("Row")
@@ -99,6 +100,7 @@ def load_side(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> S
     of = {name: facts.frames[name][places] for name in ("camera", "site", "sequence", "group", "captured_at")}
     camera, cameras = _named(of["camera"], facts.frames.notes["camera"])
     site, sites = _named(of["site"], facts.frames.notes["site"])
+    taken = of["captured_at"]
     named = Named(of["sequence"].astype(np.int64), (*facts.frames.notes["sequence"], None))
     group = of["group"].astype(np.int64)
     return Side(
@@ -109,11 +111,23 @@ def load_side(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> S
         cameras,
         site,
         sites,
-        of["captured_at"],
-        sequences_of(named, camera, group, of["captured_at"]),
+        _about(facts, places, taken),
+        sequences_of(named, camera, group, taken),
         group,
         unlike_of(facts, seqs, unlike),
     )
+
+
+def _about(facts: StoredFacts, places: NDArray[np.integer] | slice, taken: Reals) -> Reals:
+    """(N,) seconds since 1970: imported frames without a time of their own have that of their
+    training set, where one was said.
+    """
+    with read(facts.project.engine) as session:
+        time = training_time(session)
+    if time is None:
+        return taken
+    imported = facts.frames["origin"][places] == ORIGINS.index(Origin.IMPORTED)
+    return np.where(imported & np.isnan(taken), time.timestamp(), taken)
 
 
 def load_frame_boxes(facts: StoredFacts, seqs: Ints) -> FrameBoxes:

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -160,6 +161,16 @@ def emit(result: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None
     else:
         for line in lines():
             typer.echo(line)
+
+
+def moment(text: str) -> datetime:
+    """A time that was typed."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"expected a time such as 2026-11-24T08:30:00+01:00, got {text!r}"
+        ) from error
 
 
 def opened(root: Path, watching: bool = False) -> Parts:

@@ -17,19 +17,11 @@ from loop.cli.app import (
     app,
     emit,
     fail,
+    moment,
     opened,
     progress_bar,
     say,
 )
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"expected a time such as 2026-11-24T08:30:00+01:00, got {text!r}"
-        ) from error
 
 
 @app.command(epilog="Example: fieldloop ingest /mnt/cameras/2026-11-24")
@@ -49,7 +41,7 @@ def ingest(
                 "Likewise when a video begins, or when images were taken: ISO 8601, in frames.timezone"
                 " without an offset."
             ),
-            parser=_moment,
+            parser=moment,
             metavar="TIME",
         ),
     ] = None,

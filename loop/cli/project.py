@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit, opened, progress_bar
+from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit, moment, opened, progress_bar
 
 
 @app.command(
@@ -41,6 +42,30 @@ def init(
             )
         ),
     ] = "",
+    train_camera: Annotated[
+        str, typer.Option(help="The camera of all training images of which nothing else names one.")
+    ] = "",
+    train_site: Annotated[str, typer.Option(help="Likewise their site.")] = "",
+    train_pattern: Annotated[
+        str,
+        typer.Option(
+            help=(
+                "What a training image's path below the dataset's folder says, as frames.pattern does of"
+                " production: 'images/*/{camera}_{date:%Y-%m-%d}_{n}.jpg'."
+            )
+        ),
+    ] = "",
+    train_time: Annotated[
+        datetime | None,
+        typer.Option(
+            help=(
+                "About when training images without a time of their own were taken: ISO 8601, in"
+                " frames.timezone without an offset. It tells their time of day alone."
+            ),
+            parser=moment,
+            metavar="TIME",
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any other setting, as select.budget=50; may be repeated."),
@@ -49,8 +74,10 @@ def init(
 ) -> None:
     """Make a project from a training set and the deployed weights."""
     from loop.project.init import NewProject, create_project
+    from loop.project.training_metadata import TrainingMetadata
 
-    plan = NewProject(directory, dataset, weights, frames, label_studio, clip, tuple(set_ or ()))
+    said = TrainingMetadata(train_camera, train_site, train_pattern, train_time)
+    plan = NewProject(directory, dataset, weights, frames, label_studio, clip, tuple(set_ or ()), said)
     with progress_bar("import") as progress:
         report = create_project(plan, progress)
     emit(report, as_json, report.lines)

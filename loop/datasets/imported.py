@@ -30,7 +30,7 @@ class Problem:
 
     line: 1-based line or object of the label file, 0 for the whole file.
     code: image, missing_image, label, number, class, degenerate, outside, clipped, duplicate, size,
-    crowd, split.
+    crowd, split, metadata.
     """
 
     path: Path

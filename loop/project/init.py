@@ -11,6 +11,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +26,7 @@ from connectors.images import content_hash, decode, inspect
 from connectors.ports import Box, Capture, Progress, Purpose
 from connectors.yolo.detector import read_classes
 from db.engine import write
-from db.facts import claim_fact
+from db.facts import claim_fact, get_fact
 from db.frames import UNKNOWN, NewFrame, add_frame, group_id, known_hashes
 from db.labels import set_label
 from db.models import add_model, deploy, deployed
@@ -36,6 +37,7 @@ from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
 from loop.project.class_list import check_classes
 from loop.project.project import CONFIG_NAME, Project, open_project
+from loop.project.training_metadata import NOTHING_SAID, TrainingMetadata, claimed_metadata
 from loop.project.weights import sync_deployed
 from loop.project.wiring import build_embedder, imported_captures
 from loop.settings.messages import unknown_key
@@ -50,6 +52,7 @@ class NewProject:
 
     clip: "" for the default, architecture[:tag], hub name, folder or "small".
     overrides: key=value.
+    training: of the images of the dataset.
     """
 
     root: Path
@@ -59,12 +62,15 @@ class NewProject:
     label_studio: str = ""
     clip: str = ""
     overrides: tuple[str, ...] = ()
+    training: TrainingMetadata = NOTHING_SAID
 
 
 @dataclass(frozen=True)
 class CreateReport:
     """images: by split.
     problems: what the importer left out or mended.
+    with_camera, with_time: images of which it is known.
+    time: about when the others were taken, UTC, where that was said.
     unseen: classes that the dataset does not know.
     """
 
@@ -73,9 +79,13 @@ class CreateReport:
     boxes: int
     classes: tuple[str, ...]
     problems: list[Problem]
+    with_camera: int
+    with_time: int
+    time: datetime | None = None
     unseen: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
+        """The report for people."""
         counts = ", ".join(f"{count} {split}" for split, count in sorted(self.images.items()))
         noted = [f"  {problem}" for problem in self.problems[:10]]
         more = [f"  and {len(self.problems) - 10} more"] if len(self.problems) > 10 else []
@@ -89,6 +99,7 @@ class CreateReport:
                 if self.unseen
                 else []
             ),
+            self._known_line(),
             *(
                 [f"{len(self.problems)} things were left out or mended:", *noted, *more]
                 if self.problems
@@ -97,6 +108,13 @@ class CreateReport:
             f"the project is in {self.root}; its settings are in {self.root / CONFIG_NAME}",
             f"next: fieldloop ingest --project {self.root}, then analyze and gaps",
         ]
+
+    def _known_line(self) -> str:
+        images = sum(self.images.values())
+        known = f"camera known of {self.with_camera} of {images} images, time of {self.with_time}"
+        if self.time and self.with_time < images:
+            return f"{known}; the others count as taken at the time of day of {self.time.isoformat()}"
+        return known
 
 
 def create_project(plan: NewProject, progress: Progress) -> CreateReport:
@@ -107,20 +125,35 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     classes = read_classes(plan.weights)
     check_classes(dataset, classes)
     text = project_yaml(_chosen(plan))
-    _try_embedder(plan.root, _checked_settings(text, plan.root))
+    settings = _checked_settings(text, plan.root)
+    said = plan.training.in_utc(settings.frames.timezone)
+    labeled = [image for image in dataset.images if image.boxes is not None]
+    known = imported_captures(plan.dataset, [image.path for image in labeled], said, settings.frames.timezone)
+    _try_embedder(plan.root, settings)
     _write_config(plan.root, text)
     project = open_project(plan.root)
-    _claim(project, plan, dataset, classes)
+    _claim(project, plan.weights, dataset, classes, said)
     _deploy(project, plan.weights, classes)
-    damaged = _import_images(project, dataset, progress)
+    damaged = _import_images(project, labeled, known.by_path, dataset.classes, progress)
     project.engine.dispose()
     unusable = {problem.path for problem in damaged}
-    usable = [image for image in dataset.images if image.boxes is not None and image.path not in unusable]
+    usable = [image for image in labeled if image.path not in unusable]
     splits = [image.split for image in usable]
     counts = {split: splits.count(split) for split in sorted(set(splits))}
     boxes = sum(len(image.boxes or ()) for image in usable)
     unseen = tuple(name for name in classes if name not in dataset.classes)
-    return CreateReport(project.root, counts, boxes, classes, [*dataset.problems, *damaged], unseen)
+    captures = [known.by_path[image.path] for image in usable]
+    return CreateReport(
+        project.root,
+        counts,
+        boxes,
+        classes,
+        [*dataset.problems, *damaged, *(Problem(path, 0, "metadata", why) for path, why in known.unused)],
+        sum((capture.camera or UNKNOWN) != UNKNOWN for capture in captures),
+        sum(capture.captured_at is not None for capture in captures),
+        said.time,
+        unseen,
+    )
 
 
 def project_yaml(chosen: Mapping[str, Any]) -> str:
@@ -218,20 +251,32 @@ def _write_config(root: Path, text: str) -> None:
     write_atomically(target, text)
 
 
-def _claim(project: Project, plan: NewProject, dataset: ImportedDataset, classes: Sequence[str]) -> None:
+def _claim(
+    project: Project,
+    weights: Path,
+    dataset: ImportedDataset,
+    classes: Sequence[str],
+    said: TrainingMetadata,
+) -> None:
     """A project stays with what it was made from, however often `init` is run. Raises ProjectError."""
     made_from = {
         "classes": json.dumps(list(classes)),
-        "weights": sha256_of_file(plan.weights),
+        "weights": sha256_of_file(weights),
         "dataset": dataset.fingerprint,
     }
     with write(project.engine) as session:
+        made = get_fact(session, "dataset") is not None
         for what, given in made_from.items():
             if (kept := claim_fact(session, what, given)) != given:
                 raise ProjectError(
                     f"expected the {what} this project was made with ({kept}), got others ({given}); "
                     f"choose another folder, or remove {project.root} and make it anew"
                 )
+        if (kept := claimed_metadata(session, said, made)) != said.text:
+            raise ProjectError(
+                f"expected what was said of the training set when this project was made ({kept}), got "
+                f"{said.text}; leave out --train-..., or remove {project.root} and make it anew"
+            )
         claim_fact(session, "project", secrets.token_hex(8))
 
 
@@ -256,16 +301,20 @@ def _evaluation_key(seed: int, weights_sha256: str) -> str:
     return hashlib.sha256(f"{seed}|{weights_sha256}".encode()).hexdigest()
 
 
-def _import_images(project: Project, dataset: ImportedDataset, progress: Progress) -> list[Problem]:
+def _import_images(
+    project: Project,
+    labeled: Sequence[ImportedImage],
+    captures: Mapping[Path, Capture],
+    classes: Sequence[str],
+    progress: Progress,
+) -> list[Problem]:
     """The images that were left out because they cannot be decoded: one of them would end every
     training.
     """
     damaged: list[Problem] = []
-    labeled = [image for image in dataset.images if image.boxes is not None]
-    captures = imported_captures(project, [image.path for image in labeled])
     done = 0
     for chunk in chunked(labeled, CHUNK):
-        damaged += _import_chunk(project.engine, project.store, chunk, captures, dataset.classes)
+        damaged += _import_chunk(project.engine, project.store, chunk, captures, classes)
         done += len(chunk)
         progress(done, len(labeled), "images")
     return damaged
@@ -309,7 +358,7 @@ def _record_chunk(
         for image, sha256, path, size in stored:
             if sha256 in known:
                 continue
-            capture = captures.get(image.path, Capture(str(image.path)))
+            capture = captures[image.path]
             key = f"imported:{image.split}:{capture.sequence or image.sequence or sha256[:16]}"
             role = Role.POOL if image.split == "train" else Role.EVALUATION
             frame = NewFrame(

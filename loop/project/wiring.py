@@ -7,18 +7,25 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
+from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import config
-from connectors.errors import LabelStudioDown, ModelError
+from connectors.errors import LabelStudioDown, ModelError, SourceError
 from connectors.ports import Capture, Detector, Embedder, FrameSource, IsKnown, LabelBackend, Trainer
+from connectors.times import zone
 from db.engine import read
 from db.models import deployed
 from loop.base.errors import ConfigError, ProjectError
 from loop.project.project import Project
+from loop.project.training_metadata import TrainingMetadata
 from loop.project.weights import check_weights
 from loop.settings.settings import EmbedderSettings
+
+if TYPE_CHECKING:
+    from connectors.sources.pattern import PathPattern
 
 TOKEN = "FIELDLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105
 
@@ -148,20 +155,78 @@ def build_source(
     )
 
 
-def imported_captures(project: Project, paths: Sequence[Path]) -> dict[Path, Capture]:
-    """What EXIF and sidecars say of the images of a labeled dataset; the path pattern is for
-    production.
-    """
-    from connectors.sources.folder import FolderSource
-    from connectors.sources.metadata import Defaults
+@dataclass(frozen=True)
+class ImportedCaptures:
+    """What is known of the images of a labeled dataset.
 
-    defaults = Defaults(timezone=project.settings.frames.timezone)
-    found: dict[Path, Capture] = {}
-    for folder in sorted({path.parent for path in paths}):
-        source = FolderSource(folder, recursive=False, defaults=defaults, settle_s=0)
-        captures = (item for item in source.captures() if isinstance(item, Capture))
-        found |= {capture.path: capture for capture in captures if capture.path is not None}
-    return found
+    unused: files and why what they say could not be used.
+    """
+
+    by_path: dict[Path, Capture]
+    unused: list[tuple[Path, str]]
+
+
+def imported_captures(
+    dataset: Path, paths: Sequence[Path], said: TrainingMetadata, timezone: str
+) -> ImportedCaptures:
+    """Heard as of production: sidecars, the pattern, what is said of all, EXIF.
+
+    dataset: what was given to read it by.
+    timezone: of times without an offset.
+    Raises ConfigError where the pattern is none, or fits no image.
+    """
+    from connectors.sources.folder import capture_of
+    from connectors.sources.metadata import Defaults
+    from connectors.sources.precedence import Voices
+
+    root = _folder_of(dataset, paths)
+    keys = {path: Path(os.path.relpath(path, root)).as_posix() for path in paths}
+    unused: list[tuple[Path, str]] = []
+    voices = Voices(
+        root,
+        _fitting(said.pattern, sorted(keys.values()), root, timezone),
+        Defaults(camera=said.camera or None, site=said.site or None, timezone=timezone),
+        lambda key, problem: unused.append((root / key, problem)),
+    )
+    found = {
+        path: capture_of(key, path, voices.facts(key, path))
+        for path, key in sorted(keys.items(), key=itemgetter(1))
+    }
+    voices.report_misfits()
+    return ImportedCaptures(found, unused)
+
+
+def _folder_of(dataset: Path, paths: Sequence[Path]) -> Path:
+    """The folder of the dataset, or what holds all its images where some lie elsewhere."""
+    folder = dataset if dataset.is_dir() else dataset.parent
+    if not any(os.path.relpath(path, folder).startswith(os.pardir) for path in paths):
+        return folder
+    return Path(os.path.commonpath([path.parent.absolute() for path in paths]))
+
+
+def _fitting(text: str, keys: Sequence[str], root: Path, timezone: str) -> PathPattern | None:
+    """The pattern, None for "". Raises ConfigError where none of the keys fits it."""
+    from connectors.sources.pattern import compile_pattern
+
+    if not (text and keys):
+        return None
+    try:
+        pattern = compile_pattern(text)
+    except SourceError as error:
+        raise ConfigError(f"--train-pattern: {error}") from error
+    if not any(_fits(pattern, key, zone(timezone)) for key in keys):
+        raise ConfigError(
+            f"--train-pattern: expected a pattern of paths below {root}, such as {keys[0]!r}, got {text!r},"
+            f" which fits none of {len(keys)} images; write it after these paths, * is any text in one name"
+        )
+    return pattern
+
+
+def _fits(pattern: PathPattern, key: str, assumed: tzinfo) -> bool:
+    try:
+        return pattern.facts(key, assumed) is not None
+    except ValueError:
+        return False
 
 
 def likely_pattern(keys: Sequence[str]) -> str:

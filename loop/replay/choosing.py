@@ -21,6 +21,7 @@ from loop.math.boxes.frame_boxes import FrameBoxes
 from loop.math.boxes.matching import match, truth_of
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.frame_arrays import Side, codes_of, side_of
+from loop.math.coverage.frame_slices import NO_SLICE
 from loop.math.coverage.gaps import LabeledScores
 from loop.math.coverage.regions import TrainingSet, nearest_of
 from loop.math.evaluation.calibration import calibrate
@@ -188,12 +189,14 @@ class Chooser:
         evaluated = self._evaluated(seed, number)
         places = np.flatnonzero(np.isin(self.seen, np.concatenate([evaluated, self._data.rows(HELD_OUT)])))
         there = places < len(self.production)
-        missed = np.where(there, compared.missed[np.minimum(places, len(compared.missed) - 1)], 0.0)
+        row = np.minimum(places, len(self.production) - 1)
+        missed = np.where(there, compared.missed[row], 0.0)
+        shown = np.where(there, compared.frame_slices.code[row], NO_SLICE)
         groups = codes_of([self._data.frames[row].group for row in self.seen[places]])
         matches = [
             match(truth_of(self._data.frames[self.seen[at]].boxes), detections[at], [IOU]) for at in places
         ]
-        held = MatchedFrames(matches, groups, missed, there)
+        held = MatchedFrames(matches, groups, missed, there, shown, np.ones(len(places)))
         return Calibrated(calibrate(matches), trust(held, seed), cost)
 
     def _evaluated(self, seed: int, number: int) -> Ints:

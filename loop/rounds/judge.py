@@ -31,7 +31,7 @@ from loop.math.evaluation.gate import Latency, judge
 from loop.math.evaluation.verdict import Verdict
 from loop.project.project import Project
 from loop.rounds.freeze import frozen_at
-from loop.rounds.held_out_weights import held_out_weights
+from loop.selection.held_out_weights import evaluation_answers, held_out_weights
 
 CHUNK = 16
 TRAINING_WORLD = "like the training set (held out)"
@@ -111,7 +111,7 @@ def held_out(
         labeled = labels(session, purpose=Purpose.EVALUATION)
         held = frames(session, seqs=sorted(labeled))
         done = tasks(session, status=TaskStatus.DONE)
-        answered = {task.frame: task for task in done if task.purpose == Purpose.EVALUATION}
+        answered = evaluation_answers(done)
         drawn = {seq: task.slice_id for seq, task in answered.items()}
         waiting = tasks(session, status=OPEN_TASKS) if planned else []
         targets = targets_of(session, base_model, [*done, *waiting])

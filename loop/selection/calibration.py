@@ -23,10 +23,12 @@ from loop.base.arrays import Bools, Ints, Reals
 from loop.gaps.coverage_view import CoverageView
 from loop.math.boxes.matching import ImageMatch, match, truth_of, with_class_ids
 from loop.math.coverage.frame_arrays import codes_of
+from loop.math.coverage.frame_slices import NO_SLICE
 from loop.math.evaluation.calibration import calibrate
 from loop.math.evaluation.frame_loss import frame_loss
 from loop.math.statistics.rank_correlation import trust_of
 from loop.project.project import Project
+from loop.selection.held_out_weights import evaluation_answers, held_out_weights
 from loop.selection.sampler_pool import Calibrated, Cost
 from samplers.expected_loss import expected_loss
 from samplers.ragged import Ragged
@@ -46,12 +48,16 @@ class MatchedFrames:
     group: (H,).
     missed: (H,), 0 where nobody knows.
     production: (H,) bool.
+    slice: (H,) the gap that a frame shows, NO_SLICE for ordinary ones.
+    weight: (H,) of how many frames each is one.
     """
 
     matches: Sequence[ImageMatch]
     group: Ints
     missed: Reals
     production: Bools
+    slice: Ints
+    weight: Reals
 
 
 def calibrated(project: Project, view: CoverageView) -> Calibrated:
@@ -61,22 +67,39 @@ def calibrated(project: Project, view: CoverageView) -> Calibrated:
     held = _held_out(project, view)
     with read(project.engine) as session:
         cost = _cost(session)
-    return Calibrated(calibrate(held.matches), trust(held, project.settings.seed), cost)
+    seed = project.settings.seed
+    return Calibrated(calibrate(held.matches), trust(held, seed), cost, trust_in_gaps(held, seed))
 
 
 def trust(held: MatchedFrames, seed: int) -> float:
-    """Of expected loss that was calibrated on other frames: see `trust_of`.
+    """In expected loss that was calibrated on other frames, among ordinary ones: see `trust_of`.
 
+    That gaps are worse than all else says nothing of frames that show none.
     By frames of production once there are 40 of them, because that is what is chosen from; before,
     by the imported ones.
     """
-    chosen = np.flatnonzero(held.production)
-    if len(chosen) < FEW_FRAMES:
-        chosen = np.flatnonzero(~held.production)
+    ordinary = np.flatnonzero(held.production & (held.slice == NO_SLICE))
+    return _trust_among(held, ordinary if len(ordinary) >= FEW_FRAMES else ~held.production, seed)
+
+
+def trust_in_gaps(held: MatchedFrames, seed: int) -> float:
+    """The same of frames of production that show gaps, each set against others of its gap."""
+    return _trust_among(held, held.production & (held.slice != NO_SLICE), seed)
+
+
+def _trust_among(held: MatchedFrames, among: Ints | Bools, seed: int) -> float:
+    chosen = np.arange(len(held.matches))[among]
     if len(chosen) < FEW_FRAMES:
         return 0.0
     loss = np.array([frame_loss(held.matches[row]) for row in chosen])
-    return trust_of(out_of_fold(held)[chosen], loss, held.group[chosen], seed)
+    return trust_of(
+        out_of_fold(held)[chosen],
+        loss,
+        held.group[chosen],
+        seed,
+        weight=held.weight[chosen],
+        stratum=held.slice[chosen],
+    )
 
 
 def out_of_fold(held: MatchedFrames) -> Reals:
@@ -106,19 +129,25 @@ def fitted_cost(boxes: Reals, seconds: Reals) -> Cost:
 
 
 def _held_out(project: Project, view: CoverageView) -> MatchedFrames:
-    """Grouped as the judge groups them."""
+    """Grouped and weighed as the judge does."""
     with read(project.engine) as session:
         known = labels(session, purpose=Purpose.EVALUATION)
         found = load_detections(session, view.detector, sorted(known))
         rows = frames(session, seqs=sorted(found))
-    missed = dict(zip(view.production.seq.tolist(), view.missed.tolist(), strict=True))
+        answered = evaluation_answers(tasks(session, status=TaskStatus.DONE))
+        weight = held_out_weights(session, view.made, rows, answered)
     truths = [truth_of(with_class_ids(known[row.seq].boxes, project.classes)) for row in rows]
     matches = [match(truth, found[row.seq], [IOU]) for row, truth in zip(rows, truths, strict=True)]
+    seqs = np.array([row.seq for row in rows], dtype=np.int64)
+    place = np.minimum(np.searchsorted(view.production.seq, seqs), len(view.production) - 1)
+    compared = view.production.seq[place] == seqs
     return MatchedFrames(
         matches,
         codes_of(held_out_groups(project.engine, view.embedder, rows)),
-        np.array([missed.get(row.seq, 0.0) for row in rows], dtype=np.float64),
+        np.where(compared, view.missed[place], 0.0),
         np.array([row.origin == Origin.PRODUCTION for row in rows], dtype=bool),
+        np.where(compared, view.frame_slices.code[place], NO_SLICE),
+        weight,
     )
 
 

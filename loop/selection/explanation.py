@@ -80,7 +80,7 @@ class Explanation:
     nothing.
 
     components: frames by what chose them.
-    trust: 0..1, how far expected loss counted.
+    trust, trust_in_gaps: 0..1, how far expected loss counted, and how far it predicts within gaps.
     timed: whether the hours come from how long the answers so far took.
     nearest: by chosen frame, what it resembles most of all that is labeled.
     """
@@ -92,6 +92,7 @@ class Explanation:
     timed: bool
     boxes: float
     trust: float
+    trust_in_gaps: float
     components: dict[str, int]
     conditions: list[ConditionBought]
     classes: list[ClassBought]
@@ -123,6 +124,7 @@ def explain(
         timed=calibrated.cost.known,
         boxes=boxes,
         trust=calibrated.trust,
+        trust_in_gaps=calibrated.trust_in_gaps,
         components=dict(Counter(batch.components).most_common()),
         conditions=_conditions(found, pool, batch.train, queued),
         classes=_classes(found, _expected(found, batch.train, calibrated)),
@@ -145,7 +147,8 @@ def lines(of: Explanation) -> list[str]:
             f"redundant  {of.redundancy:.1%}: how far its frames are covered by each other and by what is"
             " labeled or queued"
         ),
-        f"chosen by  {chosen or 'nothing'}; the model's uncertainty counts {of.trust:.0%}",
+        f"chosen by  {chosen or 'nothing'}; the model's uncertainty counts {of.trust:.0%}, as far as it"
+        f" predicts what the model gets wrong among ordinary frames ({of.trust_in_gaps:.0%} within gaps)",
         *(
             f"condition  {each.name}: {counted(each.frames, 'frame')}; {each.labeled}"
             f" labeled{f' (of {each.untold} more it is not known)' if each.untold else ''}, {each.queued}"

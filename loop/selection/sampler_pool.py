@@ -33,12 +33,15 @@ class Cost:
 class Calibrated:
     """What the answers so far have taught.
 
-    trust: 0..1, how far expected loss predicts what the detector gets wrong.
+    trust: 0..1, how far expected loss predicts what the detector gets wrong, among frames that show
+    no gap.
+    trust_in_gaps: the same within gaps. It is told; no strategy asks for it.
     """
 
     calibration: Calibration = field(default_factory=lambda: Calibration(None, {}))
     trust: float = 0.0
     cost: Cost = Cost()
+    trust_in_gaps: float = 0.0
 
 
 def pool_of(

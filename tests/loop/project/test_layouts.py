@@ -12,12 +12,12 @@ import pytest
 from db.engine import read
 from db.frames import frames
 from db.labels import labels
-from loop.cli.app import FAILED, OK, main
+from loop.cli.app import FAILED, OK, USAGE, main
 from loop.project.project import open_project
 from tests.fakes import FakeEmbedder, box_of, detector_from, picture, weights
 
 Layout = Callable[[Path, dict[int, str]], Path]
-Run = Callable[[Path, Path], tuple[int, str, str]]
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -27,11 +27,12 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """
     monkeypatch.setattr("loop.project.init.read_classes", lambda path: detector_from(path).classes)
     monkeypatch.setattr("loop.project.init.build_embedder", lambda root, chosen: FakeEmbedder())
+    monkeypatch.setenv("COLUMNS", "300")
     (tmp_path / "best.pt").write_bytes(weights())
 
-    def run(root: Path, dataset: Path) -> tuple[int, str, str]:
+    def run(root: Path, dataset: Path, *more: str) -> tuple[int, str, str]:
         given = ["init", str(root), "--dataset", str(dataset), "--weights", str(tmp_path / "best.pt")]
-        monkeypatch.setattr(sys, "argv", ["fieldloop", *given, "--clip", "small"])
+        monkeypatch.setattr(sys, "argv", ["fieldloop", *given, "--clip", "small", *more])
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capsys.readouterr()
@@ -107,6 +108,31 @@ def test_a_class_that_the_dataset_lacks_is_said(layout: Layout, init: Run, tmp_p
         "imported 2 train images with 2 boxes of 1 classes",
         "the weights also know person, which this dataset does not",
     ]
+
+
+@LAYOUTS
+def test_what_is_said_of_the_images_is_told_back(layout: Layout, init: Run, tmp_path: Path) -> None:
+    dataset = layout(tmp_path / "dataset", {1: "person", 2: "helmet"})
+    said = (
+        "--train-site",
+        "north",
+        "--train-pattern",
+        "{camera}/{n}.jpg",
+        "--train-time",
+        "2026-03-01T14:00",
+    )
+    rome = ("--set", "frames.timezone=Europe/Rome")
+    code, out, err = init(tmp_path / "project", dataset, *said, *rome)
+    assert code == OK, err
+    assert out.splitlines()[1] == (
+        "camera known of 2 of 2 images, time of 0; the others count as taken at the time of day of"
+        " 2026-03-01T13:00:00+00:00"
+    )
+    code, _, err = init(tmp_path / "other", dataset, "--train-time", "noon")
+    assert (code, "expected a time such as 2026-11-24T08:30:00+01:00, got 'noon'" in err) == (USAGE, True)
+    code, _, err = init(tmp_path / "other", dataset, "--train-pattern", "{camera}.jpg")
+    assert (code, "which fits none of 2 images" in err) == (FAILED, True)
+    assert not (tmp_path / "other").exists()
 
 
 @LAYOUTS

@@ -9,15 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectors.ports import Detections
+from connectors.ports import Detections, Purpose
+from db.engine import read, write
+from db.labels import labels, set_label
+from db.states import TaskStatus
+from db.tasks import move, tasks
 from loop.analysis import held_out_groups
 from loop.base.errors import ConfigError
 from loop.gaps.coverage_view import CoverageView
 from loop.math.boxes.matching import ImageMatch, Truth, match
-from loop.math.coverage.frame_slices import frame_slices_of
+from loop.math.coverage.frame_slices import NO_SLICE, frame_slices_of
 from loop.selection import calibration as learning
 from loop.selection import explanation
-from loop.selection.calibration import MatchedFrames, calibrated, fitted_cost, out_of_fold, trust
+from loop.selection.calibration import (
+    MatchedFrames,
+    calibrated,
+    fitted_cost,
+    out_of_fold,
+    trust,
+    trust_in_gaps,
+)
 from loop.selection.exclusions import Rules
 from loop.selection.explanation import Batch
 from loop.selection.sampler_pool import Calibrated, Cost, pool_of, queued_of, wanted_of
@@ -37,11 +48,17 @@ def held_out(frames: int, seed: int = 0, honest: bool = True, production: bool =
     matches: list[ImageMatch] = []
     for _ in range(frames):
         confidence = rng.random()
-        there = rng.random() < (confidence if honest else 0.5)
-        truth = Truth(np.array([CORNER if there else [50.0, 50.0, 60.0, 60.0]]), np.zeros(1, dtype=np.int64))
-        found = Detections(np.array([CORNER]), np.array([confidence]), np.zeros(1, dtype=np.int64))
-        matches.append(match(truth, found, [0.5]))
-    return MatchedFrames(matches, np.arange(frames) // 4, np.zeros(frames), np.full(frames, production))
+        matches.append(one_box(confidence, rng.random() < (confidence if honest else 0.5)))
+    nothing, ordinary = np.zeros(frames), np.full(frames, NO_SLICE)
+    given = np.full(frames, production), ordinary, np.ones(frames)
+    return MatchedFrames(matches, np.arange(frames) // 4, nothing, *given)
+
+
+def one_box(confidence: float, there: bool) -> ImageMatch:
+    """One object, and one box that is on it or elsewhere."""
+    truth = Truth(np.array([CORNER if there else [50.0, 50.0, 60.0, 60.0]]), np.zeros(1, dtype=np.int64))
+    found = Detections(np.array([CORNER]), np.array([confidence]), np.zeros(1, dtype=np.int64))
+    return match(truth, found, [0.5])
 
 
 def test_expected_loss_of_an_honest_detector_is_trusted_and_of_another_is_not() -> None:
@@ -57,6 +74,8 @@ def test_few_frames_teach_nothing_and_production_teaches_first() -> None:
         np.concatenate([imported.group, 1000 + few.group]),
         np.zeros(430),
         np.concatenate([imported.production, few.production]),
+        np.full(430, NO_SLICE),
+        np.ones(430),
     )
     assert trust(both, 0) > 0.6, "by the imported ones while there are 30 of production"
     many = held_out(200, 1, honest=False)
@@ -65,8 +84,42 @@ def test_few_frames_teach_nothing_and_production_teaches_first() -> None:
         np.concatenate([imported.group, 1000 + many.group]),
         np.zeros(600),
         np.concatenate([imported.production, many.production]),
+        np.full(600, NO_SLICE),
+        np.ones(600),
     )
     assert trust(both, 0) < 0.4, "by production alone, where what the detector expects means nothing"
+
+
+def test_what_only_tells_gaps_from_ordinary_frames_is_not_trusted() -> None:
+    """The detector is rarely right in the gap, and unsure of all there; elsewhere it is as sure of
+    what is wrong as of what is right.
+    """
+    rng, gap = np.random.default_rng(0), np.arange(400) % 2 == 1
+    sure = np.where(gap, 0.3, 0.9)
+    matches = [one_box(confidence, rng.random() < confidence) for confidence in sure.tolist()]
+    mixed = replace(held_out(400), matches=matches)
+    apart = np.where(gap, 0, NO_SLICE)
+    assert trust(mixed, 0) > 0.5, "as if all frames were ordinary"
+    assert trust(replace(mixed, slice=apart), 0) == 0
+    assert trust_in_gaps(replace(mixed, slice=apart), 0) == 0
+    assert trust(replace(held_out(400), slice=apart), 0) > 0.5
+    assert trust_in_gaps(replace(held_out(400), slice=apart), 0) > 0.5
+    assert trust_in_gaps(held_out(400), 0) == 0, "no frame shows a gap"
+
+
+def test_a_frame_that_was_drawn_rarely_counts_for_many() -> None:
+    """One half of the frames is honest, and drawn nine times as often as the other."""
+    one, other = held_out(200), held_out(200, 1, honest=False)
+    both = MatchedFrames(
+        [*one.matches, *other.matches],
+        np.concatenate([one.group, 1000 + other.group]),
+        np.zeros(400),
+        np.ones(400, dtype=bool),
+        np.full(400, NO_SLICE),
+        np.ones(400),
+    )
+    rare = replace(both, weight=np.repeat([1.0, 9.0], 200))
+    assert trust(rare, 0) < trust(both, 0) < trust(replace(both, weight=rare.weight[::-1]), 0)
 
 
 def test_expected_loss_is_calibrated_on_other_groups() -> None:
@@ -156,6 +209,26 @@ def test_trust_counts_imported_images_by_what_they_show(
         )
         calibrated(parts.project, view)
     assert [len(np.unique(each.group)) for each in held] == [3, 1]
+
+
+def test_frames_that_judge_count_as_the_judge_counts_them(parts: FakeParts, view: CoverageView) -> None:
+    """Those that show the gap were drawn more often, so each of them is fewer frames."""
+    select_from(parts.project, view, Request(12, "hybrid"))
+    with write(parts.project.engine) as session:
+        waiting = [task for task in tasks(session) if task.purpose == Purpose.EVALUATION]
+        move(session, [task.id for task in waiting], TaskStatus.PENDING, TaskStatus.DONE)
+        for task in waiting:
+            set_label(session, task.frame, [], Purpose.EVALUATION, "annotation")
+    held = learning._held_out(parts.project, view)
+    expected = {task.frame: 1 / (task.inclusion_probability or 1.0) for task in waiting}
+    with read(parts.project.engine) as session:
+        seqs = sorted(labels(session, purpose=Purpose.EVALUATION))
+    assert waiting
+    assert held.weight.tolist() == pytest.approx([expected.get(seq, 1.0) for seq in seqs])
+    place = {seq: row for row, seq in enumerate(view.production.seq.tolist())}
+    code = [view.frame_slices.code[place[seq]] if seq in place else NO_SLICE for seq in seqs]
+    assert held.slice.tolist() == code
+    assert held.production.tolist() == [seq in place for seq in seqs]
 
 
 def test_an_explained_batch_says_what_it_buys(parts: FakeParts, view: CoverageView) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -19,13 +19,18 @@ from loop.math.evaluation.inclusion import inclusion_weights
 from loop.selection.evaluation_draw import SliceChance, chances_of
 
 
+def evaluation_answers(done: Iterable[TaskRow]) -> dict[int, TaskRow]:
+    """By frame, the answered task that drew it to judge models with."""
+    return {task.frame: task for task in done if task.purpose == Purpose.EVALUATION}
+
+
 def held_out_weights(
     session: Session, made: Producers, held: Sequence[FrameRow], answered: Mapping[int, TaskRow]
 ) -> Reals:
     """(F,) see `inclusion_weights`; 1 for frames that chance did not draw.
 
     made: those by whose word a frame shows a slice.
-    answered: by frame, the task that drew it.
+    answered: see `evaluation_answers`.
     A frame could be drawn by every batch that was made once it was there, with the probability that
     the batch gave to the first of its slices that the frame shows.
     """

@@ -26,10 +26,10 @@ from loop.ingest.ingest import ingest
 from loop.math.coverage.frame_slices import frame_slices_of
 from loop.math.coverage.gaps import Gap
 from loop.project.project import Project, open_project
-from loop.rounds.held_out_weights import held_out_weights
 from loop.rounds.judge import held_out
 from loop.rounds.rounds import current
 from loop.selection.evaluation_draw import CHANCES, ENOUGH_GROUPS
+from loop.selection.held_out_weights import held_out_weights
 from loop.selection.select import Request, select_from
 from tests.fakes import FakeParts, copy_linked, make_project, quiet, write_frames
 from tests.loop.judged import started
