@@ -133,7 +133,9 @@ def _found(class_id: int, classes: int) -> Detections:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--column", default="now")

@@ -101,11 +101,18 @@ class CoverageView(Comparison):
         unlike = self.production.unlike.mean()
         if "prompts" not in self.compared or unlike <= FEW_UNLIKE:
             return ""
+        doubtful = self.production.doubtful.mean()
+        others = (
+            f", and what they say of the other frames of the same cameras is too doubtful to be used"
+            f" ({doubtful:.0%} in all)"
+            if doubtful > unlike
+            else ""
+        )
         return (
             f"{unlike:.0%} of production frames are unlike anything that this CLIP was trained"
-            " on: conditions by prompts say nothing about them; take real CLIP (embedder.model ViT-B-32 with"
-            " embedder.pretrained laion2b_s34b_b79k, or embedder.model a folder with its weights), then run"
-            " `fieldloop analyze`"
+            f" on: conditions by prompts say nothing about them{others}; take real CLIP (embedder.model"
+            " ViT-B-32 with embedder.pretrained laion2b_s34b_b79k, or embedder.model a folder with its"
+            " weights), then run `fieldloop analyze`"
         )
 
 

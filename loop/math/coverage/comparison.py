@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from connectors.ports import Array
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.boxes.frame_boxes import FrameBoxes
-from loop.math.coverage.facets import Facet, by_daypart, measured_facets, metadata_facet, prompt_facet
+from loop.math.coverage.facets import (
+    UNKNOWN,
+    Facet,
+    by_daypart,
+    measured_facets,
+    metadata_facet,
+    prompt_facet,
+)
 from loop.math.coverage.frame_arrays import Named, Side, Vectors
 from loop.math.coverage.frame_slices import FrameSlices, frame_slices_of
 from loop.math.coverage.gaps import (
@@ -174,7 +181,13 @@ def compare(
     regions = (
         slices.identify(
             find_regions(
-                production.vectors, novelty, own, production.sequence, named, facets, unlike=production.unlike
+                production.vectors,
+                novelty,
+                own,
+                production.sequence,
+                named,
+                facets,
+                unlike=production.doubtful,
             )
         )
         if settings.regions
@@ -266,13 +279,14 @@ def facets_of(
 
 
 def _assigned(side: Side, groups: Sequence[PromptGroup], words: Words) -> Iterator[Assignment]:
-    """One group after another, all in one pass over the vectors."""
+    """One group after another, all in one pass over the vectors. What is doubtful is unknown."""
     texts = [option_vectors(group, words.vectors) for group in groups]
-    similar = words.similar(side.vectors, np.concatenate(texts))
+    similar, doubtful = words.similar(side.vectors, np.concatenate(texts)), side.doubtful
     places = np.cumsum([len(rows) for rows in texts])[:-1]
     for group, own in zip(groups, np.split(similar, places, axis=1), strict=True):
         alone = assign(own, group, words.logit_scale, side.unlike)
-        yield smooth_by_sequence(alone, group, side.sequence)
+        together = smooth_by_sequence(alone, group, side.sequence)
+        yield replace(together, option=np.where(doubtful, UNKNOWN, together.option))
 
 
 def _metadata(column: str, conditions: Conditions, production: Side, training: Side, local: tzinfo) -> Facet:

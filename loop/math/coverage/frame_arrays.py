@@ -8,11 +8,15 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from connectors.ports import Array
 from loop.base.arrays import Bools, Ints, Reals
 
 BLOCK = 8192
+FALSELY_UNLIKE = 0.02
+"""An embedder that can tell calls at most so many frames unlike that it knows."""
+SURE = 0.01
 
 
 class Vectors(Protocol):
@@ -85,6 +89,17 @@ class Side:
 
     def __len__(self) -> int:
         return len(self.seq)
+
+    @property
+    def doubtful(self) -> Bools:
+        """(N,) frames of which sentences say nothing, or nothing that can be trusted: those that are
+        unlike all that the embedder was trained on, and all of a camera that sends more of them
+        than it errs on.
+        """
+        frames, strange = np.bincount(self.camera), np.bincount(self.camera, weights=self.unlike)
+        doubted = stats.binom.sf(strange - 1, np.maximum(frames, 1), FALSELY_UNLIKE) < SURE
+        found: Bools = self.unlike | doubted[self.camera]
+        return found
 
     @property
     def by_camera(self) -> Named:

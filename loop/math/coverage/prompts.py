@@ -17,7 +17,7 @@ NONE = -1
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """option: (N,) int64 index of the group's options, -1 for none of these.
+    """option: (N,) int64 index of the group's options, -1 for none of these, -2 where it is unknown.
 
     probability: (N, O) float64, of the options.
     """

@@ -18,6 +18,7 @@ from loop.base.jsonable import plain
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
+from loop.math.coverage.facets import UNKNOWN
 from loop.project.project import Project, open_project
 from loop.rounds import deploy
 from loop.web.pages.gaps import render
@@ -220,8 +221,15 @@ def test_of_frames_unlike_all_that_the_embedder_knows_no_prompt_is_claimed(analy
     assert set(gap.frames.tolist()) == dark_rows(view) == set(np.flatnonzero(view.production.unlike).tolist())
     assert view.note.startswith(
         "14% of production frames are unlike anything that this CLIP was trained on: conditions by prompts"
-        " say nothing about them; take real CLIP (embedder.model ViT-B-32 with"
+        " say nothing about them, and what they say of the other frames of the same cameras is too"
     )
+    assert "; take real CLIP (embedder.model ViT-B-32 with" in view.note
+    prompted = [facet for facet in view.facets if facet.kind == "prompt"]
+    assert prompted
+    for facet in prompted:
+        assert set(np.flatnonzero(facet.production == UNKNOWN).tolist()) == set(
+            np.flatnonzero(view.production.doubtful).tolist()
+        ), "a doubtful name is not given, so that it can neither judge nor block"
     assert coverage_view.lines(view)[1] == view.note
     assert coverage_view.as_json(view)["production_frames_unlike"] == 6
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,3 +67,17 @@ def test_bursts_break_at_pauses_and_cameras() -> None:
     camera = np.array([1, 0, 0, 0, 1, 0])
     seconds = np.array([5.0, 100, 0, 20, 6, np.nan])
     assert bursts(camera, seconds, gap=30).tolist() == [3, 1, 0, 0, 3, -1]
+
+
+def test_all_of_a_camera_is_doubtful_that_sends_what_the_embedder_never_saw() -> None:
+    """One of a hundred is called unlike by mistake; a fifth is not."""
+    shots = [Shot(1, None, None, camera) for camera in ("yard", "street") for _ in range(100)]
+    one = replace(side(*shots), unlike=np.isin(np.arange(200), [3, 7, *range(100, 120)]))
+    street, yard = one.cameras.index("street"), one.cameras.index("yard")
+    assert one.doubtful[one.camera == street].all()
+    assert np.flatnonzero(one.doubtful[one.camera == yard]).tolist() == [3, 7]
+
+
+def test_too_few_frames_tell_nothing_of_a_camera() -> None:
+    few = replace(side(*[Shot(1, None, None)] * 10), unlike=np.arange(10) < 1)
+    assert few.doubtful.tolist() == [True] + [False] * 9
