@@ -64,7 +64,7 @@ def test_frames_become_tasks_and_answers_a_verdict(world: World, served: Served)
     standing = tasks(world, served)
     assert len(standing) == len({task["data"][KEY] for task in standing}) == _chosen(served)
     assert served.status()["frames"]["production"] == FRAMES
-    assert "that production shows" in served.page("/gaps").text or "looks like" in served.page("/gaps").text
+    assert "All conditions, share beside share" in served.page("/gaps").text
 
     person = Person(studio(world))
     for task in standing:

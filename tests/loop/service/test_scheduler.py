@@ -236,7 +236,7 @@ def test_the_loop_turns_by_itself(folder: Path) -> None:
         == len({task.task.key for task in parts.server.tasks})
         == len(parts.server.tasks)
     )
-    assert "that production shows" in (parts.project.pages / "gaps.html").read_text()
+    assert "<h2>Suspected</h2>" in (parts.project.pages / "gaps.html").read_text()
     parts.project.engine.dispose()
 
 
