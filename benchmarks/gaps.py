@@ -306,6 +306,60 @@ def _frames(one: Side) -> tuple[Ints, list[NDArray[np.bool_]]]:
     return group, [place < hits[group] for hits in one.hits]
 
 
+def tables() -> dict[str, str]:
+    """The results as Markdown tables, by what they tell."""
+    found = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return {
+        "false gaps": markdown(
+            ["world", "conditions", "correlation", "aim", "before", "now"],
+            [
+                [one["world"], one["conditions"], one["correlation"], "≤ .07", one["before"], one["now"]]
+                for one in found["false gaps"]
+            ],
+        ),
+        "power": markdown(
+            ["days", "frames a day", "correlation", "share", "aim: by exchange of frames", "now"],
+            [
+                [
+                    one["days"],
+                    "{} to {}".format(*one["frames"]),
+                    one["correlation"],
+                    one["share"],
+                    one["exchanged"],
+                    one["found"],
+                ]
+                for one in found["power"]
+            ],
+        ),
+        "intervals": markdown(
+            ["days", "correlation", "share", "before: holds", "now: told", "now: holds"],
+            [
+                [one["days"], one["correlation"], one["share"], one["before"], one["told"], one["held"]]
+                for one in found["intervals"]
+            ],
+        ),
+        "ranking": markdown(
+            ["world", "aim", "before", "now", "standard deviation over worlds"],
+            [
+                [one["world"], "≥ .6" if "equal" in one["world"] else "≥ .8", one["before"], one["now"], one["spread"]]
+                for one in found["ranking"]
+            ],
+        ),
+    }
+
+
+def markdown(head: list[str], rows: list[list[Any]]) -> str:
+    """A table; rates with two digits, "too few" for what was told too seldom to judge."""
+    lines = [head, ["---"] * len(head), *([_cell(value) for value in row] for row in rows)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "too few"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -81,9 +81,14 @@ class Counted:
 
     def joined(self, block: Ints) -> Counted:
         """block: (B,) of each, see `blocks`."""
-        member = np.zeros((len(block), int(block.max(initial=-1)) + 1), dtype=np.int64)
-        member[np.arange(len(block)), block] = 1
-        return Counted(self.hits @ member, self.frames @ member)
+        return Counted(_summed(self.hits, block), _summed(self.frames, block))
+
+
+def _summed(counts: Ints, block: Ints) -> Ints:
+    """(S, B) from (S, G) counts and the block of each group."""
+    found = np.zeros((len(counts), int(block.max(initial=-1)) + 1), dtype=np.int64)
+    np.add.at(found.T, block, counts.T)
+    return found
 
 
 def p_more(here: Counted, there: Counted, seed: int) -> Reals:
