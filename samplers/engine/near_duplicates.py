@@ -126,9 +126,7 @@ def may_lead(vectors: Floats, reach: Reals, known: Floats, known_reach: Reals) -
     return found
 
 
-def estimate_threshold(
-    residual: Floats, sequence: Ints, group: Ints, seconds: Reals | None = None
-) -> float:
+def estimate_threshold(residual: Floats, sequence: Ints, group: Ints, seconds: Reals | None = None) -> float:
     """How far apart near-duplicates of one camera can be: the distance that best tells consecutive
     frames of a sequence from frames that show something else.
 

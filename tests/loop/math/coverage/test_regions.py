@@ -81,7 +81,7 @@ def test_novelty_by_hand_on_a_circle() -> None:
         return np.column_stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
 
     rows = on_circle([0, 1, 2, 3, 4, 5])
-    training = TrainingSet(np.array([7, 3, 9, 1, 4, 2]), rows, np.full(6, -1))
+    training = TrainingSet(np.array([7, 3, 9, 1, 4, 2]), rows, np.arange(6))
 
     def search(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         similarity = queries @ rows.T
@@ -101,10 +101,12 @@ def test_a_burst_of_the_same_picture_does_not_make_its_surroundings_novel() -> N
     world = make_world(0, kinds=())
     alone = TrainingSet(world.training.ids, world.training.vectors, np.full(len(world.training.ids), -1))
     grouped, _ = novelty_of(world)
-    naive, _ = novelty_of(world, training=alone)
-    ordinary = np.median(naive.ratio)
+    by_likeness, _ = novelty_of(world, training=alone)
+    each = np.arange(len(world.training.ids))
+    wrong, _ = novelty_of(world, training=TrainingSet(world.training.ids, world.training.vectors, each))
     assert np.median(grouped.ratio) == pytest.approx(1, abs=0.15)
-    assert ordinary > 1.5
+    assert np.median(by_likeness.ratio) < 1.1, "nobody tells the bursts"
+    assert np.median(wrong.ratio) > 1.5, "or this would show nothing"
 
 
 def test_ids_outside_the_training_set_are_no_neighbors() -> None:
