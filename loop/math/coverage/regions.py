@@ -322,10 +322,11 @@ def _reach_of_bursts(vectors: Vectors, near: Near, which: Ints, count: int) -> R
     place = np.full(len(size), -1)
     place[large] = np.arange(len(large))
     code, total = place[burst], np.zeros((len(large), vectors[:1].shape[1]))
-    inside = np.flatnonzero(code >= 0)
+    inside = np.argsort(code, kind="stable")[np.count_nonzero(code < 0) :]
     for start in range(0, len(inside), FEW):
         part = inside[start : start + FEW]
-        np.add.at(total, code[part], vectors[which[part]])
+        first = np.flatnonzero(np.diff(code[part], prepend=-1))
+        total[code[part[first]]] += np.add.reduceat(vectors[which[part]], first, axis=0)
     reach = _last_of(near.similarity, near.rows).last
     apart = np.sqrt(np.maximum(2 - 2 * ((total / size[large, None]) ** 2).sum(axis=1), 0))
     reach[inside] = np.maximum(reach[inside], apart[code[inside]])
