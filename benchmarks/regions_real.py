@@ -5,12 +5,15 @@
 Halves: the first half of a clip trains, the second is production; blocks: every other 10 s. Taken at
 every frame and twice a second, with sequences known (one a clip) and unknown: no region is right.
 Planted: production has a tenth of something else as well, another clip, fog or night (the corruption
-is made, the clips are real): one region of it at least is right, of which most is planted.
+is made, the clips are real): one region of it at least is right, of which most is planted. Photographs:
+every other frame or sequence of dry, bright runways trains, the rest is production, another weather
+and light is planted; some 13 frames a sequence.
 Writes benchmarks/results/regions_real.json.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.real_clips import CLIPS, Clip, fog, night, options, read_clip, small_clip, store, stored
+from connectors.images import decode
 from connectors.ports import Array, Image
 from loop.math.coverage.regions import Region, TrainingSet, find_regions, measure_novelty, nearest_of
 
@@ -62,7 +66,8 @@ def main() -> None:
     embedder = small_clip()
     known = {name: _known(read_clip(asked.data, name), embedder.embed) for name in NAMES}
     measured = []
-    for each in [*ordinary(known), *with_planted(known)]:
+    cases = [*ordinary(known), *with_planted(known), *runways(asked.data, embedder.embed)]
+    for each in cases:
         measured.append({"name": each.name, "planted": each.planted} | judged(each))
         print(measured[-1], flush=True)
     store(asked.out, asked.column, {"embedder": embedder.name, "cases": measured})
@@ -108,6 +113,27 @@ def with_planted(known: dict[str, Known]) -> Iterator[Case]:
             )
         three = [halves(known[name], 2) for name in ("person", "bottle", "highway 2")]
         yield case(f"three clips, planted: {kind} on one", three, known["bottle"].made[kind])
+
+
+def runways(data: Path, embed: Embed) -> Iterator[Case]:
+    """2,000 photographs of about 140 sequences, drawn anew at each call in the same way."""
+    folder, rng = data / "fod_a", np.random.default_rng(0)
+    with (folder / "meta.csv").open(encoding="utf-8", newline="") as file:
+        every = list(csv.DictReader(file))
+    told = [every[row] for row in np.sort(rng.choice(len(every), 2000, replace=False))]
+    vectors = embed([decode((folder / "images" / each["file"]).read_bytes()) for each in told])
+    sequence = np.array([int(each["sequence"]) for each in told])
+    kind = np.array([f"{each['weather']} and {each['light']}" for each in told])
+    usual = kind == "dry and bright"
+    for split, code in (("sequence", sequence), ("frame", np.arange(2000))):
+        names = rng.permutation(np.unique(code[usual]))
+        trains = np.isin(code, names[: len(names) // 2])
+        train, rest = np.flatnonzero(usual & trains), np.flatnonzero(usual & ~trains)
+        for planted in (None, "dry and dim", "dry and dark", "wet and dim"):
+            other = np.flatnonzero(kind == planted)[: len(rest) // 9]
+            rows = np.concatenate([rest, other])
+            name = f"runways by {split}, planted: {planted}" if planted else f"runways by {split}"
+            yield Case(name, vectors[train], sequence[train], vectors[rows], sequence[rows], len(other))
 
 
 def halves(clip: Known, step: int) -> tuple[Array, Array]:
