@@ -88,7 +88,11 @@ def clusters_of_side(side: Side) -> Ints:
     order = np.lexsort((side.seq, side.captured_at))
     found = np.empty(len(side), dtype=np.int64)
     found[order] = clusters.near_duplicates(
-        side.vectors[order], side.sequence[order], side.camera[order], side.group[order]
+        side.vectors[order],
+        side.sequence[order],
+        side.camera[order],
+        side.group[order],
+        side.captured_at[order],
     )
     return found
 
@@ -153,7 +157,7 @@ def _learned(session: Session, embedder: int, camera: str) -> Clustered:
     vectors = _vectors(session, embedder, frames.seq)
     center = camera_center(vectors)
     residual, sequence = vectors - center, sequences_of(frames)
-    taught = estimate_threshold(residual, sequence, frames.group)
+    taught = estimate_threshold(residual, sequence, frames.group, frames.seconds)
     reach = reach_of(residual, sequence, frames.group, taught)
     lead = clusters.leaders(residual, reach)
     learned = CameraThresholdRow(camera, taught, len(frames), len(frames))

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import silhouette_score
 
@@ -20,6 +21,7 @@ from loop.math.coverage.facets import Facet
 from loop.math.coverage.frame_arrays import Vectors, blocks, mean_vector
 from loop.math.coverage.gaps import Candidate, Reference
 from loop.math.coverage.region_names import describe, nearest_prompts, telling_options
+from samplers.engine.near_duplicates import SAME_VIEW
 
 Search = Callable[[Array, int], tuple[Array, Ints]]
 """`search(queries, k)`: cosine similarities (Q, k) and training frame ids (Q, k), best first, -1
@@ -28,12 +30,18 @@ for none; a vector index.
 ALIKE = 10
 """So many labeled frames nearest to a frame tell what there is to see in it."""
 MOST_NEIGHBORS = 64
+LINK = 5.0
+"""Times the distance to the nearest frame: so near are frames before and after, as fast as things
+move.
+"""
 MOST_PATHS = 2000
 FEW = 1024
 """Vectors at a time, so that what is computed of them stays near the processor."""
 MOST_REGIONS = 12
 SEPARATED = 0.1
 FALSE_ALARMS = 0.01
+UNCHANGED = 0.1
+"""Of production, that still looks like the training set unless all of a place has changed."""
 CLEARLY = 1.25
 """A region's median ratio is at least so many times the limit; 1 % of ordinary frames exceed the
 limit as well.
@@ -44,10 +52,11 @@ limit as well.
 class TrainingSet:
     """ids: (M,) int64, as the index knows them.
     vectors: (M, D) unit norm.
-    group: (M,) int, the burst or sequence, -1 for none.
+    group: (M,) int, the burst or sequence, -1 where nobody knows.
 
     Neighbors of the same group do not count when a training frame's own distance is measured: they
-    are nearly the same picture.
+    are nearly the same picture. Where nobody knows, the 64 nearest frames do not count, nor do all
+    that near-copies of near-copies lead to.
     """
 
     ids: Ints
@@ -152,12 +161,18 @@ def measure_novelty(
     (simplified local outlier factor, Breunig et al. 2000; Schubert et al. 2014): on fixed cameras
     the background dominates, so fog is nearer to the same camera's daylight than another camera is,
     and only the local comparison finds it.
+
+    Around a video whose frames have no other burst near them, training cannot tell what is usual on
+    another day. There it is what the video shows: the distance beyond the 64 nearest frames, and
+    that between any two of its frames. Where nine tenths of production are farther away, the whole
+    place has changed since, and only what stands out from that is novel.
     """
-    own = _own_neighbors(training, nearest.training, k)
-    usual = np.maximum(own.last, 0.25 * np.median(own.last) + 1e-6)
-    train_ratio = own.last / _mean_over(own, usual)
-    limit = max(1.0, float(np.quantile(train_ratio, 1 - FALSE_ALARMS)))
+    own, untold = _own_neighbors(training, nearest.training, k)
     found = _last_of(nearest.production.similarity[:, :k], nearest.production.rows[:, :k])
+    usual = np.maximum(own.last, 0.25 * np.median(own.last) + 1e-6)
+    usual[untold] *= _change_since(found, usual, untold)
+    train_ratio = np.where(untold, usual, own.last) / _mean_over(own, usual)
+    limit = max(1.0, float(np.quantile(train_ratio[_at_home(own, untold)], 1 - FALSE_ALARMS)))
     ratio = found.last / _mean_over(found, usual)
     return (
         _novelty(production, training, found, ratio, limit),
@@ -254,24 +269,104 @@ def _novelty(
     return Novelty(found.last, ratio, limit, apart)
 
 
-def _own_neighbors(training: TrainingSet, found: Near, k: int) -> _Neighbors:
-    size = len(training.ids)
-    _, sizes = np.unique(training.group[training.group >= 0], return_counts=True)
-    extra = min(int(sizes.max(initial=1)), MOST_NEIGHBORS)
-    similarity, rows = found.similarity[:, : k + extra], found.rows[:, : k + extra]
-    own = rows == np.arange(size)[:, None]
-    own |= (training.group[rows] == training.group[:, None]) & (training.group[:, None] >= 0)
-    foreign = (rows >= 0) & ~own
-    order = np.argsort(~foreign, axis=1, kind="stable")[:, :k]
-    kept = np.take_along_axis(np.where(foreign, rows, -1), order, axis=1)
-    return _last_of(np.take_along_axis(similarity, order, axis=1), kept)
+def _own_neighbors(training: TrainingSet, found: Near, k: int) -> tuple[_Neighbors, Bools]:
+    """Of each training frame, those of other bursts; and (M,) whether none tell what is usual
+    around it: its neighbors are then its nearest frames, its distance is that of its whole burst.
+    """
+    most = k + MOST_NEIGHBORS
+    similarity, rows, group = found.similarity[:, :most], found.rows[:, :most], training.group
+    others = (rows >= 0) & (rows != np.arange(len(rows))[:, None])
+    foreign = others & (group[:, None] >= 0) & (group[rows] != group[:, None])
+    untold = ~foreign.any(axis=1) | (_size_of_group(group) > MOST_NEIGHBORS)
+    counted = np.where(untold[:, None], others, foreign)
+    order = np.argsort(~counted, axis=1, kind="stable")[:, :k]
+    kept = np.take_along_axis(np.where(counted, rows, -1), order, axis=1)
+    last = _last_of(np.take_along_axis(similarity, order, axis=1), kept).last
+    alone = np.flatnonzero(untold)
+    near = Near(similarity[alone], np.where(others[alone], rows[alone], -1))
+    last[alone] = _reach_of_bursts(training.vectors, near, alone, len(rows))
+    return _Neighbors(kept, last), untold
+
+
+def _size_of_group(group: Ints) -> Ints:
+    """(M,) how many frames a frame's group has."""
+    _, code, count = np.unique(group, return_inverse=True, return_counts=True)
+    size: Ints = count[code]
+    return size
+
+
+def _change_since(found: _Neighbors, usual: Reals, untold: Bools) -> float:
+    """How many times as far as usual nearly all of the production frames lie whose nearest training
+    frame is of a burst that stands alone; at least 1.
+    """
+    beside = (found.rows[:, 0] >= 0) & untold[found.rows[:, 0]]
+    if not beside.any():
+        return 1.0
+    ratio = found.last / _mean_over(found, usual)
+    return max(1.0, float(np.quantile(ratio[beside], UNCHANGED)))
+
+
+def _at_home(own: _Neighbors, untold: Bools) -> Bools:
+    """(M,) training frames that tell the limit: not those few of a place whose nearest others are a
+    video of another place.
+    """
+    home: Bools = untold | (own.rows[:, 0] < 0) | ~untold[own.rows[:, 0]]
+    return home
+
+
+def _reach_of_bursts(vectors: Vectors, near: Near, which: Ints, count: int) -> Reals:
+    """(U,) how far from each of these training frames (U,) its burst reaches: the distance of the
+    last frame near it, or the root mean square between any two frames of the burst if that is more.
+
+    near: (U, k) other frames, of `count` in all. Of up to 64 frames, the last one tells enough.
+    """
+    burst, size = np.unique(_near_copies(near, which, count), return_inverse=True, return_counts=True)[1:]
+    large = np.flatnonzero(size > MOST_NEIGHBORS)
+    place = np.full(len(size), -1)
+    place[large] = np.arange(len(large))
+    code, total = place[burst], np.zeros((len(large), vectors[:1].shape[1]))
+    inside = np.argsort(code, kind="stable")[np.count_nonzero(code < 0) :]
+    for start in range(0, len(inside), FEW):
+        part = inside[start : start + FEW]
+        first = np.flatnonzero(np.diff(code[part], prepend=-1))
+        total[code[part[first]]] += np.add.reduceat(vectors[which[part]], first, axis=0)
+    reach = _last_of(near.similarity, near.rows).last
+    apart = np.sqrt(np.maximum(2 - 2 * ((total / size[large, None]) ** 2).sum(axis=1), 0))
+    reach[inside] = np.maximum(reach[inside], apart[code[inside]])
+    return reach
+
+
+def _near_copies(near: Near, which: Ints, count: int) -> Ints:
+    """(U,) the burst of each of these training frames, found by likeness: near-copies, in a chain.
+
+    Two frames are such within SAME_VIEW, or within 5 times the distance that each has to its nearest.
+    """
+    nearest = np.full(count, np.inf)
+    nearest[which] = _distance(np.where(near.rows >= 0, near.similarity, -1).max(axis=1))
+    links: list[Ints] = [np.zeros((2, 0), dtype=np.int64)]
+    for start in range(0, len(which), FEW):
+        part = slice(start, start + FEW)
+        own, rows = which[part], near.rows[part]
+        limit = np.maximum(LINK * np.minimum(nearest[own][:, None], nearest[rows]), SAME_VIEW)
+        linked = (rows >= 0) & np.isfinite(nearest[rows]) & (_distance(near.similarity[part]) <= limit)
+        left, column = np.nonzero(linked)
+        links.append(np.stack([own[left], rows[left, column]]))
+    left, right = np.concatenate(links, axis=1)
+    graph = coo_array((np.ones(len(left), dtype=np.bool_), (left, right)), (count, count))
+    burst: Ints = connected_components(graph, directed=False)[1][which]
+    return burst
+
+
+def _distance(similarity: Array) -> Reals:
+    found: Reals = np.sqrt(np.maximum(2 - 2 * similarity.astype(np.float64), 0))
+    return found
 
 
 def _last_of(similarity: Array, rows: NDArray[np.integer]) -> _Neighbors:
     count = (rows >= 0).sum(axis=1)
     place = np.where(count > 0, count, rows.shape[1]) - 1
     last = np.take_along_axis(similarity, place[:, None], axis=1)[:, 0]
-    return _Neighbors(rows, np.sqrt(np.maximum(2 - 2 * last.astype(np.float64), 0)))
+    return _Neighbors(rows, _distance(last))
 
 
 def _rows_of(ids: Ints, known: Ints) -> Ints:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from samplers.engine import near_duplicates as clusters
 from samplers.engine.near_duplicates import (
+    LITTLE_NOISE,
+    MOST_NOISE,
     SAME_VIEW,
     TOLD,
     camera_center,
@@ -256,6 +258,74 @@ def test_sequences_of_one_camera_may_alternate() -> None:
         [0.1, 0.2, 0.1, 0.2],
         rtol=2e-4,
     )
+
+
+def road(count: int, seed: int = 0, memory: float = 0.9) -> Floats:
+    """A scene that changes little by little (autoregressive), before a background that dominates."""
+    rng = np.random.default_rng(seed)
+    scene = np.zeros((count, 16))
+    scene[0] = rng.normal(size=16)
+    for row in range(1, count):
+        scene[row] = memory * scene[row - 1] + np.sqrt(1 - memory**2) * rng.normal(size=16)
+    rows = 3 * np.eye(1, 16) + 0.1 * scene + 0.01 * rng.normal(size=(count, 16))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def one(count: int) -> Ints:
+    return np.zeros(count, dtype=np.int64)
+
+
+def test_one_sequence_is_thinned_by_how_far_apart_its_distant_frames_lie() -> None:
+    rows = road(300)
+    threshold = estimate_threshold(camera_residual(rows), one(300), one(300))
+    apart = distances(rows)
+    assert np.quantile(np.diag(apart, 1), 0.8) < threshold < np.quantile(np.diag(apart, 150), 0.1)
+    view = near_duplicates(rows, one(300), one(300), one(300))
+    assert 10 <= len(np.unique(view)) <= 100
+    within = [apart[np.ix_(view == name, view == name)].max() for name in np.unique(view)]
+    assert max(within) <= 2 * threshold, "of one leader"
+
+
+def test_over_several_days_distant_frames_set_no_threshold() -> None:
+    """All days would be near-duplicates of one another, and none could judge what learned from one."""
+    rows = road(3000, memory=0.5)
+    several = np.arange(3000) // 1000
+    assert estimate_threshold(camera_residual(rows), several, several) == 0
+    assert estimate_threshold(camera_residual(rows), one(3000), one(3000)) > 0
+
+
+def still(count: int, median: float, seed: int = 0) -> Floats:
+    """Pictures of one scene whose noise takes two of them apart by this median."""
+    noise = np.random.default_rng(seed).normal(size=(count, 16))
+    rows = np.eye(1, 16) + noise * median / np.sqrt(2 * 15)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("median", [0.005, 0.02, 0.05, 0.1])
+@pytest.mark.parametrize("days", [1, 2])
+def test_a_still_scene_is_one_view_within_its_noise(median: float, days: int) -> None:
+    rows, day = still(300, median), np.arange(300) * days // 300
+    seconds = np.arange(300) / 25 + 86400.0 * day
+    assert not near_duplicates(rows, day, one(300), day, seconds).any()
+
+
+def test_noise_is_told_from_change_by_what_a_moment_can_change() -> None:
+    """A frame a minute, each as far from the next as from any other, may show something else each time."""
+    for median, seconds in ((0.05, np.arange(300) * 60.0), (0.05, None), (0.3, np.arange(300) / 25)):
+        rows = still(300, median)
+        assert estimate_threshold(camera_residual(rows), one(300), one(300), seconds) == 0
+    within = LITTLE_NOISE / 3
+    threshold = estimate_threshold(camera_residual(still(300, within)), one(300), one(300))
+    assert within < threshold <= LITTLE_NOISE < MOST_NOISE
+
+
+@pytest.mark.parametrize("median", [0.01, 0.02, 0.05])
+def test_what_enters_a_still_scene_for_a_moment_keeps_a_view_of_its_own(median: float) -> None:
+    rows, there = still(300, median), np.arange(300) // 12 == 11
+    rows[there] += np.float32(4 * median) * np.eye(16, dtype=np.float32)[3]
+    view = near_duplicates(rows, one(300), one(300), one(300), np.arange(300) / 25)
+    assert not np.isin(view[there], view[~there]).any()
+    assert len(np.unique(view)) <= 6
 
 
 def test_cameras_do_not_share_clusters_and_no_frames_have_none() -> None:

@@ -20,7 +20,7 @@ from loop.math.coverage.regions import (
     nearest_of,
     region_candidates,
 )
-from tests.loop.math.coverage.worlds import KINDS, World, constant_search, make_world
+from tests.loop.math.coverage.worlds import DIM, KINDS, World, constant_search, make_world, unit
 
 SEEDS = pytest.mark.parametrize("seed", range(5))
 
@@ -86,7 +86,7 @@ def test_novelty_by_hand_on_a_circle() -> None:
         return np.column_stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
 
     rows = on_circle([0, 1, 2, 3, 4, 5])
-    training = TrainingSet(np.array([7, 3, 9, 1, 4, 2]), rows, np.full(6, -1))
+    training = TrainingSet(np.array([7, 3, 9, 1, 4, 2]), rows, np.arange(6))
 
     def search(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         similarity = queries @ rows.T
@@ -106,10 +106,12 @@ def test_a_burst_of_the_same_picture_does_not_make_its_surroundings_novel() -> N
     world = make_world(0, kinds=())
     alone = TrainingSet(world.training.ids, world.training.vectors, np.full(len(world.training.ids), -1))
     grouped, _ = novelty_of(world)
-    naive, _ = novelty_of(world, training=alone)
-    ordinary = np.median(naive.ratio)
+    by_likeness, _ = novelty_of(world, training=alone)
+    each = np.arange(len(world.training.ids))
+    wrong, _ = novelty_of(world, training=TrainingSet(world.training.ids, world.training.vectors, each))
     assert np.median(grouped.ratio) == pytest.approx(1, abs=0.15)
-    assert ordinary > 1.5
+    assert np.median(by_likeness.ratio) < 1.1, "nobody tells the bursts"
+    assert np.median(wrong.ratio) > 1.5, "or this would show nothing"
 
 
 def test_ids_outside_the_training_set_are_no_neighbors() -> None:
@@ -203,3 +205,54 @@ def test_a_training_set_of_one_sequence_still_has_a_scale() -> None:
     novelty, _ = novelty_of(world, training=one)
     assert novelty.novel[world.kind == 3].all()
     assert np.isfinite(novelty.ratio).all()
+
+
+def video(count: int, seed: int, dim: int = DIM) -> np.ndarray:
+    """A scene that changes little by little before a background; a still picture, now and then."""
+    rng = np.random.default_rng([9, seed])
+    scene = np.zeros((count, dim))
+    for row in range(1, count):
+        moves = row // 40 % 3 > 0
+        scene[row] = 0.95 * scene[row - 1] + moves * 0.3 * rng.normal(size=dim)
+    rows = 8 * unit(rng.normal(size=(1, dim))) + 0.1 * scene + 0.005 * rng.normal(size=(count, dim))
+    return unit(rows)
+
+
+def regions_of(training: np.ndarray, group: np.ndarray, production: np.ndarray) -> list[Region]:
+    known = TrainingSet(np.arange(len(training)), training, group)
+
+    def search(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        similarity = queries @ training.T
+        best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(similarity, best, axis=1), best
+
+    nearest = nearest_of(production, known, search, 5)
+    novelty, own = measure_novelty(production, known, nearest, 5)
+    return find_regions(production, novelty, own, np.full(len(production), -1))
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["sequences known", "nobody knows"])
+@pytest.mark.parametrize("videos", [1, 3])
+def test_half_of_a_video_is_nothing_new_to_the_other_half(videos: int, told: bool) -> None:
+    for seed in range(3):
+        clips = [video(800, 10 * seed + number) for number in range(videos)]
+        training = np.concatenate([clip[:400] for clip in clips])
+        group = np.repeat(np.arange(videos), 400) if told else np.full(len(training), -1)
+        production = np.concatenate([clip[400:] for clip in clips])
+        assert regions_of(training, group, production) == []
+        other = video(800, 99)[:: 8 if videos == 1 else 4]
+        found = regions_of(training, group, np.concatenate([production, other]))
+        assert found, "a camera that training never saw"
+        inside = np.concatenate([region.rows for region in found])
+        assert (inside >= len(production)).mean() > 0.9
+        assert len(inside) > 0.5 * len(other)
+
+
+def test_where_a_whole_place_has_changed_only_what_stands_out_from_that_is_new() -> None:
+    clip, change = video(800, 5), np.zeros(DIM)
+    change[:8] = 0.2
+    later = unit(clip[400:] + change)
+    assert regions_of(clip[:400], np.full(400, -1), later) == []
+    stray = unit(later[::10] + 5 * np.roll(change, 20))
+    (region,) = regions_of(clip[:400], np.full(400, -1), np.concatenate([later, stray]))
+    assert (region.rows >= 400).all()
