@@ -64,7 +64,7 @@ def test_its_own_counts_by_its_groups() -> None:
     told = known.deviation(difference(11, 100)) ** 2
     one = replace(difference(11, 100), variance=3 * told)
     assert known.deviation(one) ** 2 == pytest.approx(2 * told)
-    assert (known.freedom(one), known.freedom(difference(11, 100))) == (20, 10)
+    assert (known.freedom(one), known.freedom(difference(11, 100))) == (30, 20)
 
 
 def test_a_small_slice_is_judged_by_what_the_others_tell() -> None:
@@ -77,7 +77,7 @@ def test_a_small_slice_is_judged_by_what_the_others_tell() -> None:
 
 def test_the_bound_lies_above_what_was_measured() -> None:
     known, one = Chance(BY_GROUP, BY_OBJECT), difference(4, 8, 0.9, 0.75)
-    assert known.reach(one, 0.05) == pytest.approx(t.isf(0.05, 10) * known.deviation(one))
+    assert known.reach(one, 0.05) == pytest.approx(t.isf(0.05, 20) * known.deviation(one))
 
 
 def test_without_any_chance_a_fall_is_certain_and_a_copy_has_not_fallen() -> None:
