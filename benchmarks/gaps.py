@@ -341,7 +341,13 @@ def tables() -> dict[str, str]:
         "ranking": markdown(
             ["world", "aim", "before", "now", "standard deviation over worlds"],
             [
-                [one["world"], "≥ .6" if "equal" in one["world"] else "≥ .8", one["before"], one["now"], one["spread"]]
+                [
+                    one["world"],
+                    "≥ .6" if "equal" in one["world"] else "≥ .8",
+                    one["before"],
+                    one["now"],
+                    one["spread"],
+                ]
                 for one in found["ranking"]
             ],
         ),

@@ -25,7 +25,14 @@ from numpy.typing import NDArray
 from benchmarks.real_clips import CLIPS, Clip, fog, night, options, read_clip, small_clip, store, stored
 from connectors.images import decode
 from connectors.ports import Array, Image
-from loop.math.coverage.regions import Region, TrainingSet, find_regions, measure_novelty, nearest_of
+from loop.math.coverage.regions import (
+    Region,
+    TrainingSet,
+    find_regions,
+    measure_novelty,
+    nearest_of,
+    told_apart,
+)
 
 RESULTS = Path(__file__).parent / "results" / "regions_real.json"
 NAMES = ("street", *CLIPS)
@@ -199,7 +206,8 @@ def regions(asked: Case, *, told: bool) -> list[Region]:
         return np.take_along_axis(similar, best, axis=1), best
 
     near = nearest_of(asked.production, training, search, NEIGHBORS)
-    novelty, own = measure_novelty(asked.production, training, near, NEIGHBORS)
+    apart = told_apart(training, near, NEIGHBORS)
+    novelty, own = measure_novelty(asked.production, apart, near, NEIGHBORS)
     return find_regions(asked.production, novelty, own, there)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loop.base.arrays import Reals
-from loop.math.coverage.gaps import Gap
+from loop.math.coverage.gaps import NEARLY_ALL, Gap
 from samplers import Pool, Selection
 from samplers.pool import NOBODY
 from samplers.reason import ChosenFrame
@@ -51,7 +51,7 @@ def gap_in_words(gap: Gap) -> str:
     new, old = f"{gap.production_share:.1%} of new images", f"{gap.training_share:.1%} of"
     if gap.kind == "class":
         return f"{name} (perhaps in {new}, in {old} training images)"
-    return f"{name} ({new}, {old} {'known ' if gap.training_known < 1 else ''}training images)"
+    return f"{name} ({new}, {old} {'known ' if gap.training_known < NEARLY_ALL else ''}training images)"
 
 
 def _shortened(name: str) -> str:

@@ -40,8 +40,10 @@ from loop.math.coverage.regions import (
     Region,
     TrainingSet,
     find_regions,
+    independent_groups,
     measure_novelty,
     region_candidates,
+    told_apart,
 )
 from loop.settings.conditions import Conditions, PromptGroup
 from samplers.expected_loss import expected_loss, missed_objects
@@ -174,7 +176,10 @@ def compare(
     slices: what users call them, and which are known already.
     """
     production, training = known.production, known.training
-    members = TrainingSet(training.seq, training.vectors, training.sequence)
+    members = told_apart(
+        TrainingSet(training.seq, training.vectors, training.sequence), nearest, settings.neighbors
+    )
+    group = independent_groups(members, training.group, nearest.training)
     novelty, own = measure_novelty(production.vectors, members, nearest, settings.neighbors)
     facets = facets_of(production, training, words, settings, local)
     named = _named_vectors(words)
@@ -196,8 +201,8 @@ def compare(
     boxes, frames_with = _class_counts(known.labeled, len(known.classes))
     scores = known.boxes.class_maxima(len(known.classes))
     classes = class_candidates(known.classes, boxes, frames_with, len(training), scores, known.seen)
-    conditioned = [one for facet in facets for one in candidates_of(facet, training.group, known.imported)]
-    every = [*conditioned, *region_candidates(regions, training.group), *classes]
+    conditioned = [one for facet in facets for one in candidates_of(facet, group, known.imported)]
+    every = [*conditioned, *region_candidates(regions, group), *classes]
     missed = _missed(known, nearest.production.rows[:, :ALIKE])
     gaps = _ranked(
         known,

@@ -39,6 +39,8 @@ ENOUGH = 30
 """Labeled frames of a condition that a detector learns it from, roughly; more where production
 shows it more.
 """
+NEARLY_ALL = 0.98
+"""Of a side, from which share on it goes unsaid that something is known of so much."""
 CONFIRMED = 2
 """Groups of production in which people found a class, from which on it is there."""
 
@@ -404,7 +406,7 @@ def _deficit(candidate: Candidate, share: float) -> float:
 
 def _why(candidate: Candidate, share: float, here: float, elsewhere: float) -> str:
     known = candidate.training_known
-    so_far = f" as far as known ({_percent(known)} of it)" if known < 1 else ""
+    so_far = f" as far as known ({_percent(known)} of it)" if known < NEARLY_ALL else ""
     shares = f"{_percent(share)} of production, {_percent(candidate.training_share)} of training{so_far}"
     errors = f"errors expected there {100 * here:.0f} %, elsewhere {100 * elsewhere:.0f} %"
     return f"{candidate.label or candidate.name}: {candidate.evidence or shares}; {errors}"

@@ -42,6 +42,7 @@ SEPARATED = 0.1
 FALSE_ALARMS = 0.01
 UNCHANGED = 0.1
 """Of production, that still looks like the training set unless all of a place has changed."""
+AS_NEAR = 1.1
 CLEARLY = 1.25
 """A region's median ratio is at least so many times the limit; 1 % of ordinary frames exceed the
 limit as well.
@@ -151,6 +152,42 @@ def near(search: Search, queries: Array, ids: Ints, k: int) -> Near:
     return Near(similarity, _rows_of(found, ids))
 
 
+def told_apart(training: TrainingSet, nearest: Nearest, k: int) -> TrainingSet:
+    """The training set, each frame of which nobody knows the burst in one of its own where they came
+    one by one: where most of production is as near to them as they are to one another.
+
+    Else they are frames of a video, and nobody knows where its bursts end.
+    """
+    unknown = training.group < 0
+    found = _last_of(nearest.production.similarity[:, :k], nearest.production.rows[:, :k])
+    beside = (found.rows[:, 0] >= 0) & unknown[found.rows[:, 0]]
+    if not beside.any():
+        return training
+    alone = np.where(unknown, training.group.max(initial=0) + 1 + np.arange(len(unknown)), training.group)
+    apart = replace(training, group=alone)
+    own, _ = _own_neighbors(apart, nearest.training, k)
+    as_near = np.median((found.last / _mean_over(found, _usual(own)))[beside]) <= AS_NEAR
+    return apart if as_near else training
+
+
+def independent_groups(training: TrainingSet, group: Ints, near: Near) -> Ints:
+    """(M,) int64, which training frames are no independent evidence of one another: their groups,
+    and of those of which nobody knows the burst the near-copies of near-copies.
+
+    group: (M,) int, as sources tell it.
+    """
+    unknown = np.flatnonzero(training.group < 0)
+    if not len(unknown):
+        return group
+    told = Near(
+        near.similarity[unknown],
+        np.where(near.rows == np.arange(len(group))[:, None], -1, near.rows)[unknown],
+    )
+    found = group.copy()
+    found[unknown] = group.max(initial=0) + 1 + _near_copies(told, unknown, len(group))
+    return found
+
+
 def measure_novelty(
     production: Vectors, training: TrainingSet, nearest: Nearest, k: int
 ) -> tuple[Novelty, Novelty]:
@@ -167,9 +204,9 @@ def measure_novelty(
     that between any two of its frames. Where nine tenths of production are farther away, the whole
     place has changed since, and only what stands out from that is novel.
     """
-    own, untold = _own_neighbors(training, nearest.training, k)
     found = _last_of(nearest.production.similarity[:, :k], nearest.production.rows[:, :k])
-    usual = np.maximum(own.last, 0.25 * np.median(own.last) + 1e-6)
+    own, untold = _own_neighbors(training, nearest.training, k)
+    usual = _usual(own)
     usual[untold] *= _change_since(found, usual, untold)
     train_ratio = np.where(untold, usual, own.last) / _mean_over(own, usual)
     limit = max(1.0, float(np.quantile(train_ratio[_at_home(own, untold)], 1 - FALSE_ALARMS)))
@@ -259,6 +296,12 @@ class _Neighbors:
 
     rows: NDArray[np.integer]
     last: Reals
+
+
+def _usual(own: _Neighbors) -> Reals:
+    """(M,) distance of each training frame, not so small that rounding decides."""
+    usual: Reals = np.maximum(own.last, 0.25 * np.median(own.last) + 1e-6)
+    return usual
 
 
 def _novelty(

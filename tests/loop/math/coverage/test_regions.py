@@ -16,11 +16,13 @@ from loop.math.coverage.regions import (
     Search,
     TrainingSet,
     find_regions,
+    independent_groups,
     measure_novelty,
     nearest_of,
     region_candidates,
+    told_apart,
 )
-from tests.loop.math.coverage.worlds import DIM, KINDS, World, constant_search, make_world, unit
+from tests.loop.math.coverage.worlds import BURST, DIM, KINDS, World, constant_search, make_world, unit
 
 SEEDS = pytest.mark.parametrize("seed", range(5))
 
@@ -227,8 +229,37 @@ def regions_of(training: np.ndarray, group: np.ndarray, production: np.ndarray) 
         return np.take_along_axis(similarity, best, axis=1), best
 
     nearest = nearest_of(production, known, search, 5)
-    novelty, own = measure_novelty(production, known, nearest, 5)
+    novelty, own = measure_novelty(production, told_apart(known, nearest, 5), nearest, 5)
     return find_regions(production, novelty, own, np.full(len(production), -1))
+
+
+@SEEDS
+def test_images_that_came_one_by_one_are_no_video(seed: int) -> None:
+    """Nobody knows their bursts; most of production is as near to them as they are to one another."""
+    world = make_world(seed)
+    first = np.arange(0, len(world.training.ids), BURST)
+    alone = world.training.vectors[first]
+    found = regions_of(alone, np.full(len(alone), -1), world.production)
+    kinds = {KINDS[int(np.bincount(world.kind[region.rows]).argmax())] for region in found}
+    assert {"night", "new camera"} <= kinds
+
+
+def test_a_video_is_no_independent_evidence_of_itself() -> None:
+    clip, photos = video(400, 3), unit(np.random.default_rng(0).normal(size=(60, DIM)))
+    rows = np.concatenate([clip, photos])
+    known = TrainingSet(np.arange(len(rows)), rows, np.full(len(rows), -1))
+
+    def search(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        similarity = queries @ rows.T
+        best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(similarity, best, axis=1), best
+
+    nearest = nearest_of(video(800, 3)[400:], known, search, 5)
+    each = np.arange(len(rows))
+    found = independent_groups(told_apart(known, nearest, 5), each, nearest.training)
+    assert len(np.unique(found[:400])) < 20
+    as_told = independent_groups(replace(known, group=each // 4), each, nearest.training)
+    np.testing.assert_array_equal(as_told, each)
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["sequences known", "nobody knows"])
