@@ -126,7 +126,8 @@ def measured(data: Path, seeds: Sequence[int]) -> Results:
             "frames": len(frames),
         }
         print(f"{time.monotonic() - begun:4.0f} s: {name}", flush=True)
-    return {"commit": commit(), "cost_ms": costs(frames[0]), "cameras": found}
+    cpu = round(time.process_time(), 1)
+    return {"commit": commit(), "cpu_s": cpu, "cost_ms": costs(frames[0]), "cameras": found}
 
 
 def cameras(data: Path) -> Iterator[tuple[str, list[Image]]]:
