@@ -21,16 +21,18 @@ def document() -> str:
     """The page, from the results alone."""
     of_gaps = gaps.tables()
     real = json.loads(gaps_real.RESULTS.read_text(encoding="utf-8"))
+    divisions = real["now"][0]["splits"]
     return f"""# What holds on small data
 
-What fieldloop says of gaps, of conditions and of its own doubt rests on statistics. With few days they are easily wrong.
-So each was tried where the truth is known, on simulated worlds and on real frames.
+What fieldloop says of gaps, of conditions and of its own doubt rests on statistics.
+With few days they are easily wrong. So each was tried where the truth is known, on simulated worlds and on real frames.
 `python -m benchmarks.small_data` writes this page from the files in `benchmarks/results`.
 Each section names the command that measured it. Together they take about 15 minutes on two cores.
 The gate has [a page of its own](gate.md), made by `python -m benchmarks.gate`.
 
-"Before" is what the code before these changes said of the same worlds.
-A rate of 0.05 is one world in twenty. Correlation says how alike the frames of one camera-day are, from 0 to 1.
+- "Before" is what the code before these changes said of the same worlds.
+- A rate of 0.05 is one world in twenty.
+- Correlation says how alike the frames of one camera-day are, from 0 to 1.
 
 ## Gaps where there are none
 
@@ -38,12 +40,12 @@ A rate of 0.05 is one world in twenty. Correlation says how alike the frames of 
 In at most .07 of the worlds one may. Counted are worlds in which at least one is said to be shown.
 
 {of_gaps["false gaps"]}
-`python -m benchmarks.gaps_real --data ../shared/data`. Runway debris (FOD-A) is divided at random {real["now"][0]["splits"]} times.
+`python -m benchmarks.gaps_real --data ../shared/data`. Runway debris (FOD-A) is divided at random {divisions} times.
 {_divided(real)}
 ## Gaps that are there
 
 One condition of twenty is not in training. Counted are worlds in which it is shown.
-Beside it stands what an exchange of camera-days finds that counts every frame alike, with the same control of false discoveries.
+Beside it stands what a plain exchange of camera-days finds, with the same control of false discoveries.
 With ten days, nothing finds a condition of 2 % surely: few of the days show it at all.
 
 {of_gaps["power"]}
@@ -51,13 +53,14 @@ With ten days, nothing finds a condition of 2 % surely: few of the days show it 
 
 A 95 % interval should hold the true share in .93 to .97 of the worlds. Where few days show a condition none is told.
 "Too few" stands where an interval was told in fewer than one world of twenty.
-Where none can be told in most worlds, those in which it can are not typical; there it holds a little less often or more often than it says.
+Where most worlds tell none, those that do are not typical.
 
 {of_gaps["intervals"]}
 ## Which gap comes first
 
-Eight gaps, seen well or badly in eight ways: half blind, blind, unsure, empty scenes, false boxes, like elsewhere, crowded, and both unsure
-and half blind. Told is the rank correlation of the order with what is truly lost in each.
+Eight gaps are seen well or badly in eight ways. The detector is half blind there, blind, unsure, or sees false boxes; scenes
+are empty, crowded, or like elsewhere; or it is unsure and half blind.
+Told is the rank correlation of the order with what is truly lost in each.
 
 {of_gaps["ranking"]}
 ## Regions that nobody named
@@ -72,8 +75,8 @@ and half blind. Told is the rank correlation of the order with what is truly los
 {near_duplicates_real.table()}
 ## Conditions that are measured on the pixels
 
-`python -m benchmarks.image_conditions --data ../shared/data`. Real frames of fixed cameras, with planted faults; within each camera.
-Told is the area under the ROC curve (AUROC), and how many clean frames of later in time are called faulty.
+`FIELDLOOP_DATA=../shared/data python -m benchmarks.image_conditions`. Real frames of fixed cameras, with planted faults, each
+within its camera. Told is the area under the ROC curve (AUROC), and how many clean frames of later in time are called faulty.
 
 {image_conditions.table()}
 ## Trust in expected loss

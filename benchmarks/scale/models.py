@@ -14,6 +14,7 @@ from PIL import Image as Pil
 
 from benchmarks.scale.world import DIM, NONE, QUALITY, WEATHER, Array, Bursts, Ints, sentence_vectors
 from connectors.ports import Detections, Image
+from loop.math.coverage.image_detail import CELLS, SLANTS
 
 CLASSES = ("person", "helmet", "vest", "forklift", "pallet", "extinguisher")
 CLASS_SHARES = (0.45, 0.25, 0.15, 0.1, 0.045, 0.005)
@@ -127,7 +128,7 @@ def measurements(bursts: Bursts, seed: int) -> dict[str, NDArray[np.float64]]:
     rng = np.random.default_rng([seed, 3])
     own = bursts.frames()
     light, weather, quality = bursts.light[own], bursts.weather[own], bursts.quality[own]
-    jitter = rng.normal(1, 0.05, (10, len(own)))
+    jitter = rng.normal(1, 0.05, (12, len(own)))
     night, fog, soft = light == 2, weather == WEATHER.index("fog"), quality == QUALITY.index("blurred")
     return {
         "brightness": jitter[0] * np.where(night, 0.12, 0.45),
@@ -140,6 +141,10 @@ def measurements(bursts: Bursts, seed: int) -> dict[str, NDArray[np.float64]]:
         "sharpness": jitter[7] * np.where(soft, 0.02, 0.12),
         "noise": jitter[8] * 0.01,
         "blockiness": jitter[9] * 1.05,
+        "haze": jitter[10] * np.where(fog, 0.6, 0.1),
+        "compression": jitter[11] * 0.1,
+        **{name: rng.normal(0, 0.1, len(own)) for name in SLANTS},
+        **{name: rng.lognormal(0, 0.2, len(own)) for name in CELLS},
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -106,7 +106,7 @@ def load_side(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> S
     return Side(
         seqs,
         StoredVectors(facts.vectors, seqs),
-        _measures(facts.measures, seqs),
+        _Measures(facts.measures, seqs),
         camera,
         cameras,
         site,
@@ -321,13 +321,25 @@ def _named(codes: NDArray[Any], names: Sequence[str]) -> tuple[Ints, tuple[str |
     return place[codes], tuple(None if names[code] == UNKNOWN else names[code] for code in order)
 
 
-def _measures(stored: Columns, seqs: Ints) -> dict[str, NDArray[np.float64]]:
-    """NaN where nothing is known."""
-    there = _among(seqs, stored)
-    places = stored.places(seqs[there])
-    found = {}
-    for place, name in enumerate(stored.notes.get("names", ())):
-        values = np.full(len(seqs), np.nan)
-        values[there] = stored[f"measure-{place}"][places]
-        found[name] = values
-    return dict(sorted(found.items()))
+class _Measures(Mapping[str, Reals]):
+    """(N,) of each measurement of these frames, NaN where nothing is known; read when it is asked
+    for, since few of them are.
+    """
+
+    def __init__(self, stored: Columns, seqs: Ints) -> None:
+        self._stored, self._there = stored, _among(seqs, stored)
+        self._places = stored.places(seqs[self._there])
+        self._names = tuple(stored.notes.get("names", ()))
+
+    def __getitem__(self, name: str) -> Reals:
+        if name not in self._names:
+            raise KeyError(name)
+        values = np.full(len(self._there), np.nan)
+        values[self._there] = self._stored[f"measure-{self._names.index(name)}"][self._places]
+        return values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._names))
+
+    def __len__(self) -> int:
+        return len(self._names)

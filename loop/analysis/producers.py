@@ -21,7 +21,7 @@ from loop.settings.settings import Settings
 
 LOGIT_SCALE = "logit_scale"
 """Of what is remembered of an embedder."""
-MEASURES_VERSION = "measures-1"
+MEASURES_VERSION = "measures-2"
 """Who measures images; changes whenever a value of `image_statistics.measure` would."""
 
 

@@ -14,7 +14,17 @@ import config
 from loop.base.errors import ConfigError
 
 METADATA = ("camera", "site", "daypart")
-MEASURES = ("brightness", "contrast", "sharpness", "blockiness")
+MEASURES = (
+    "brightness",
+    "contrast",
+    "haze",
+    "sharpness",
+    "motion",
+    "noise",
+    "compression",
+    "blockiness",
+    "dirt",
+)
 RESERVED = ("class", "region", "collection")
 ENOUGH_FRAMES = 20
 

@@ -11,6 +11,7 @@ import numpy as np
 from loop.base.arrays import Codes, Reals, same
 from loop.math.coverage.frame_arrays import Named
 from loop.math.coverage.prompts import Assignment
+from loop.math.coverage.usual_frames import AGAINST_USUAL, against_usual
 from loop.settings.conditions import ENOUGH_FRAMES, Bin, PromptGroup
 
 Kind = Literal["metadata", "measured", "prompt", "class", "region"]
@@ -110,15 +111,16 @@ def measured_facets(
     set.
 
     A camera with 20 training frames or more has its own limits where the bin says so: sharpness of
-    good frames differs several times between cameras. Frames of which nobody knows the camera
-    (None) count as one camera. NaN is unknown.
+    good frames differs several times between cameras. Motion and dirt are told against the usual
+    frame of such a camera and unknown of others. Frames of which nobody knows the camera (None)
+    count as one camera. NaN is unknown.
     """
     here, there = production_camera, training_camera
     facets = []
     for bin_ in bins:
-        if bin_.measure not in production or not np.isfinite(training.get(bin_.measure, np.zeros(0))).any():
+        values, known = _compared(bin_.measure, production, training, here, there)
+        if not len(values) or not np.isfinite(known).any():
             continue
-        values, known = production[bin_.measure], training[bin_.measure]
         limits = _limits(bin_, known, there)
         beyond, margin = _beyond(bin_, values, here, limits)
         inside, _ = _beyond(bin_, known, there, limits)
@@ -126,6 +128,17 @@ def measured_facets(
         own = (bin_.id or bin_.name,)
         facets.append(Facet(bin_.measure, "measured", options, beyond, inside, margin, option_ids=own))
     return facets
+
+
+def _compared(
+    measure: str, production: Mapping[str, Reals], training: Mapping[str, Reals], here: Named, there: Named
+) -> tuple[Reals, Reals]:
+    """(N,) and (M,), or two empty ones where a side has none."""
+    if measure in AGAINST_USUAL:
+        return against_usual(measure, production, training, here, there)
+    if measure not in production or measure not in training:
+        return np.zeros(0), np.zeros(0)
+    return production[measure], training[measure]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""Image statistics of one frame: light, blur, contrast, compression, color.
+"""Image statistics of one frame: light, haze, blur, contrast, noise, compression, color.
 
 They compare frames of one camera with one another; across cameras and scenes clean values differ
 too much for a global threshold. Pointwise statistics come from a regular grid of pixels, which
-unlike a downscaled image keeps their distribution; sharpness, noise and blockiness look at
-neighbors, so they take strips of the native grid.
+unlike a downscaled image keeps their distribution; all that look at neighbors take strips of the
+native grid.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.ports import Image
-from loop.base.arrays import Bytes
+from loop.base.arrays import Bytes, Reals
+from loop.math.coverage.image_blocks import compression
+from loop.math.coverage.image_detail import details
 
 GRID_PIXELS = 65_000
 BAND_ROWS = 16
 BANDS = 14
 SPARSE_PIXELS = 1_000_000
 DARK, BRIGHT = 0.1, 0.95
+VEIL, AIRLIGHT = 0.05, 0.99
 
 
 def measure(image: Image) -> dict[str, float]:
@@ -33,9 +36,15 @@ def measure(image: Image) -> dict[str, float]:
     entropy: of the luma histogram, bits, 0..8.
     saturation: mean HSV saturation, 0..1.
     colorfulness: Hasler and Suesstrunk (2003), about 0 (gray) to 1.
-    sharpness: var(Laplacian) / var(luma), falls with blur and rises with noise.
+    haze: 5th percentile of the darkest channel over the 99th percentile of luma, 0..1; fog fills
+    the dark places (dark channel of He, Sun and Tang 2009).
+    sharpness: fine detail / variance of luma, both without noise; falls with blur.
+    slant_upright, slant_diagonal: log of coarse detail along one direction over that across it.
+    cell_00 to cell_35: coarse detail in 4 x 6 parts of the frame / variance of luma.
     noise: standard deviation, 0..1, median form of Immerkaer (1996).
     blockiness: steps across the 8-pixel grid of JPEG against steps elsewhere, 1 = none.
+    compression: depth of a grid of blocks of any size from 4 to 16 pixels, so of a JPEG that was
+    resized too; 0 = none.
     Raises ValueError for another shape or dtype.
     """
     _check(image)
@@ -74,6 +83,7 @@ def _pointwise(pixels: Bytes) -> dict[str, float]:
     present = shares[shares > 0]
     return {
         "brightness": brightness,
+        "haze": _haze(pixels, shares),
         "contrast": math.sqrt(float(shares @ (levels - brightness) ** 2)),
         "dark_fraction": shares[levels < DARK].sum(),
         "bright_fraction": shares[levels > BRIGHT].sum(),
@@ -81,6 +91,12 @@ def _pointwise(pixels: Bytes) -> dict[str, float]:
         "saturation": cv2.mean(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))[1] / 255,
         "colorfulness": _colorfulness(pixels),
     }
+
+
+def _haze(pixels: Bytes, luma_shares: Reals) -> float:
+    red, green, blue = cv2.split(pixels)
+    darkest = np.asarray(cv2.min(cv2.min(red, green), blue), dtype=np.uint8)
+    return max(0.0, _quantile(_histogram(darkest, 256), VEIL) / max(_quantile(luma_shares, AIRLIGHT), 1.0))
 
 
 def _colorfulness(pixels: Bytes) -> float:
@@ -98,18 +114,19 @@ def _moments(values: NDArray[np.int16]) -> tuple[float, float]:
     return mean, max(0.0, cv2.norm(values, cv2.NORM_L2SQR) / values.size - mean**2)
 
 
-def _histogram(values: Bytes | NDArray[np.uint16], levels: int) -> NDArray[np.float64]:
+def _histogram(values: Bytes | NDArray[np.uint16], levels: int) -> Reals:
     """(levels,) how often each whole number occurs."""
     counts: NDArray[np.float32] = cv2.calcHist([values], [0], None, [levels], [0, levels])
     return counts.ravel().astype(np.float64)
 
 
 def _neighborhood(image: Image) -> dict[str, float]:
-    bands = _bands(image)
+    bands, lines = _bands(image), _lines(image)
     return {
-        "sharpness": _sharpness(bands),
+        **details(bands),
         "noise": _noise(bands[::2]),
-        "blockiness": _blockiness(image),
+        "blockiness": _blockiness(*lines),
+        "compression": compression(*lines),
     }
 
 
@@ -138,12 +155,6 @@ def _inner(bands: Bytes, kernel: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.ascontiguousarray(inner).reshape(inner.shape[0] * inner.shape[1], inner.shape[2])
 
 
-def _sharpness(bands: Bytes) -> float:
-    _, spread = cv2.meanStdDev(bands.reshape(-1, bands.shape[2]))
-    return _moments(_inner(bands, _LAPLACIAN))[1] / max(float(spread[0, 0]) ** 2, 1.0)
-
-
-_LAPLACIAN = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
 _DIFFERENCE_OF_LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _STEEPEST = 8 * 255  # the most that the latter responds
 _KERNEL_GAIN = 6.0  # root of its sum of squares
@@ -152,43 +163,45 @@ _MEDIAN_TO_SIGMA = 1.4826
 
 def _noise(bands: Bytes) -> float:
     response = np.abs(_inner(bands, _DIFFERENCE_OF_LAPLACIANS)).view(np.uint16)
-    return _MEDIAN_TO_SIGMA * _median(response) / _KERNEL_GAIN / 255 if response.size else 0.0
+    if not response.size:
+        return 0.0
+    median = max(0.0, _quantile(_histogram(response, _STEEPEST + 1), 0.5))
+    return _MEDIAN_TO_SIGMA * median / _KERNEL_GAIN / 255
 
 
-def _median(values: NDArray[np.uint16]) -> float:
-    """Of whole numbers, interpolated within the middle one, so that it follows the distribution
-    smoothly.
+def _quantile(counts: Reals, share: float) -> float:
+    """Of whole numbers that occur so often, interpolated within one of them, so that it follows the
+    distribution smoothly.
     """
-    counts = _histogram(values, _STEEPEST + 1)
     reached = np.cumsum(counts)
-    middle = int(np.searchsorted(reached, values.size / 2))
-    rank = (values.size / 2 - (reached[middle] - counts[middle])) / counts[middle]
-    return max(0.0, middle - 0.5 + float(rank))
+    rank = share * reached[-1]
+    level = int(np.searchsorted(reached, rank))
+    return level - 0.5 + float((rank - (reached[level] - counts[level])) / counts[level])
 
 
-def _blockiness(image: Image) -> float:
+def _lines(image: Image) -> tuple[Bytes, Bytes]:
+    """Every n-th row, and every n-th column as a row, of luma; both through the middle of the blocks
+    of a JPEG.
+    """
     every = 8 if image.shape[0] * image.shape[1] < SPARSE_PIXELS else 24
-    across = _grid_steps(_luma(image[4::every]), axis=1)
-    down = _grid_steps(_luma(_every(image, 4, every)), axis=0)
-    ratios = [ratio for ratio in (across, down) if ratio is not None]
+    return _luma(image[4::every]), np.ascontiguousarray(_luma(_every(image, 4, every)).T)
+
+
+def _blockiness(rows: Bytes, columns: Bytes) -> float:
+    ratios = [ratio for ratio in map(_grid_steps, (rows, columns)) if ratio is not None]
     return float(np.mean(ratios)) if ratios else 1.0
 
 
 _FLAT = 0.5  # gray levels: keeps the ratio of two nearly empty steps near 1
 
 
-def _grid_steps(luma: Bytes, axis: int) -> float | None:
-    """Mean step onto a multiple of 8 along the axis, over the median of the other seven phases;
-    None when too short.
+def _grid_steps(lines: Bytes) -> float | None:
+    """Mean step onto a multiple of 8 along the lines, over the median of the other seven phases;
+    None when they are too short.
     """
-    length = (luma.shape[axis] - 1) // 8 * 8
-    if length < 16 or not luma.size:
+    length = (lines.shape[1] - 1) // 8 * 8
+    if length < 16 or not lines.size:
         return None
-    steps = cv2.absdiff(_cut(luma, axis, 1, length), _cut(luma, axis, 0, length))
-    means = cv2.reduce(steps, 1 - axis, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
-    phases = means.reshape(-1, 8).mean(axis=0)
+    steps = cv2.absdiff(lines[:, 1 : length + 1], lines[:, :length])
+    phases = cv2.reduce(steps, 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F).reshape(-1, 8).mean(axis=0)
     return float((phases[7] + _FLAT) / (np.median(phases[:7]) + _FLAT))
-
-
-def _cut(luma: Bytes, axis: int, start: int, length: int) -> Bytes:
-    return luma[:, start : start + length] if axis else luma[start : start + length]

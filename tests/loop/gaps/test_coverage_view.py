@@ -296,7 +296,7 @@ def test_the_view_as_json_is_json(analyzed: FakeParts) -> None:
 
 
 def test_page_and_json_say_of_how_much_of_the_training_set_a_condition_is_known(analyzed: FakeParts) -> None:
-    view = coverage_view.build(analyzed, quiet)
+    view = coverage_view.build(with_settings(analyzed, measured=False), quiet)
     few = replace(view, gaps=[replace(view.gaps[0], training_known=0.045)])
     told = "known of 4.5 % of the training set"
     assert told in render(analyzed.project, few)

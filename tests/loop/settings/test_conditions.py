@@ -38,7 +38,18 @@ def test_the_built_in_file_holds() -> None:
     ]
     assert "a photo taken at night" in conditions.sentences()
     assert len(set(conditions.sentences())) == len(conditions.sentences())
-    assert {bin_.measure for bin_ in conditions.bins} == {"brightness", "contrast", "sharpness", "blockiness"}
+    assert {bin_.name: bin_.measure for bin_ in conditions.bins} == {
+        "dark": "brightness",
+        "glaring": "brightness",
+        "flat": "contrast",
+        "foggy": "haze",
+        "blurry": "sharpness",
+        "motion blur": "motion",
+        "noisy": "noise",
+        "compressed": "compression",
+        "dirty lens": "dirt",
+    }
+    assert all(bin_.per_camera for bin_ in conditions.bins)
     assert conditions.metadata == ("camera", "site", "daypart")
 
 
@@ -99,6 +110,20 @@ def broken(path: str, value: Any) -> dict[str, Any]:
 def test_errors_name_the_key(path: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_conditions(broken(path, value), "c.yaml")
+
+
+def test_files_that_name_what_was_measured_before_go_on_working() -> None:
+    found = parse_conditions(
+        {
+            "measured": {
+                "dark": {"of": "brightness", "below": 0.01},
+                "flat": {"of": "contrast", "below": 0.01, "per_camera": True},
+                "blurry": {"of": "sharpness", "below": 0.01, "per_camera": True},
+                "blocky": {"of": "blockiness", "above": 0.99},
+            }
+        }
+    )
+    assert [bin_.measure for bin_ in found.bins] == ["brightness", "contrast", "sharpness", "blockiness"]
 
 
 def test_unreadable_files_are_said(tmp_path: Path) -> None:
