@@ -21,11 +21,13 @@ def document() -> str:
     """The page, from the results alone."""
     of_gaps = gaps.tables()
     real = json.loads(gaps_real.RESULTS.read_text(encoding="utf-8"))
+    conditions = json.loads(image_conditions.RESULTS.read_text(encoding="utf-8"))
     divisions = real["now"][0]["splits"]
     return f"""# What holds on small data
 
 What fieldloop says of gaps, of conditions and of its own doubt rests on statistics.
-With few days they are easily wrong. So each was tried where the truth is known, on simulated worlds and on real frames.
+With few days they are easily wrong.
+So each was tried where the truth is known, on simulated worlds and on real frames.
 `python -m benchmarks.small_data` writes this page from the files in `benchmarks/results`.
 Each section names the command that measured it. Together they take about 15 minutes on two cores.
 The gate has [a page of its own](gate.md), made by `python -m benchmarks.gate`.
@@ -40,7 +42,8 @@ The gate has [a page of its own](gate.md), made by `python -m benchmarks.gate`.
 In at most .07 of the worlds one may. Counted are worlds in which at least one is said to be shown.
 
 {of_gaps["false gaps"]}
-`python -m benchmarks.gaps_real --data ../shared/data`. Runway debris (FOD-A) is divided at random {divisions} times.
+`python -m benchmarks.gaps_real --data ../shared/data`.
+Runway debris (FOD-A) is divided at random {divisions} times.
 {_divided(real)}
 ## Gaps that are there
 
@@ -51,15 +54,16 @@ With ten days, nothing finds a condition of 2 % surely: few of the days show it 
 {of_gaps["power"]}
 ## Intervals of shares
 
-A 95 % interval should hold the true share in .93 to .97 of the worlds. Where few days show a condition none is told.
+A 95 % interval should hold the true share in .93 to .97 of the worlds.
+Where few days show a condition none is told.
 "Too few" stands where an interval was told in fewer than one world of twenty.
 Where most worlds tell none, those that do are not typical.
 
 {of_gaps["intervals"]}
 ## Which gap comes first
 
-Eight gaps are seen well or badly in eight ways. The detector is half blind there, blind, unsure, or sees false boxes; scenes
-are empty, crowded, or like elsewhere; or it is unsure and half blind.
+Eight gaps are seen well or badly in eight ways. The detector is half blind there, blind, unsure,
+or sees false boxes; scenes are empty, crowded, or like elsewhere; or it is unsure and half blind.
 Told is the rank correlation of the order with what is truly lost in each.
 
 {of_gaps["ranking"]}
@@ -75,10 +79,11 @@ Told is the rank correlation of the order with what is truly lost in each.
 {near_duplicates_real.table()}
 ## Conditions that are measured on the pixels
 
-`FIELDLOOP_DATA=../shared/data python -m benchmarks.image_conditions`. Real frames of fixed cameras, with planted faults, each
-within its camera. Told is the area under the ROC curve (AUROC), and how many clean frames of later in time are called faulty.
+`FIELDLOOP_DATA=../shared/data python -m benchmarks.image_conditions`.
+Real frames of fixed cameras, with planted faults, each within its camera.
+Told is the area under the ROC curve (AUROC), and how many clean frames of later in time are called faulty.
 
-{image_conditions.table()}
+{image_conditions.table(conditions)}
 ## Trust in expected loss
 
 `python -m benchmarks.trust`. Told is the mean trust, and in how many worlds there is any.

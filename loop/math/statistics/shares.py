@@ -23,7 +23,7 @@ SMALL = 0.25
 ALIKE = 0.05
 """How far frames of one block are taken to be alike, for what they weigh together."""
 LIKE_SIZE = 1.5
-"""Blocks of two sides weigh the same in the mean up to this factor."""
+"""Up to this factor, blocks of two sides are of like size in the mean."""
 _ROUNDING = 1e-9
 
 
@@ -137,10 +137,9 @@ def _weights(frames: Ints, first: int) -> Reals:
     """(S, G) of blocks: what so many frames that are alike by ALIKE tell, or 1 where the sides' blocks
     differ in size; what a side's blocks weigh would tell the sides apart.
     """
-    weights = frames / (1 + ALIKE * (frames - 1))
-    ratio = weights[:, :first].mean(axis=1) / weights[:, first:].mean(axis=1)
+    ratio = frames[:, :first].mean(axis=1) / frames[:, first:].mean(axis=1)
     like = (ratio < LIKE_SIZE) & (ratio > 1 / LIKE_SIZE)
-    return np.where(like[:, None], weights, 1.0)
+    return np.where(like[:, None], frames / (1 + ALIKE * (frames - 1)), 1.0)
 
 
 def _exchanged(shares: Reals, weights: Reals, lot: Reals, first: int, seed: int) -> Reals:
