@@ -25,7 +25,7 @@ def document() -> str:
     divisions = real["now"][0]["splits"]
     return f"""# What holds on small data
 
-What fieldloop says of gaps, of conditions and of its own doubt rests on statistics.
+What fieldloop says of gaps, of conditions and of what a model will get wrong rests on statistics.
 With few days they are easily wrong.
 So each was tried where the truth is known, on simulated worlds and on real frames.
 `python -m benchmarks.small_data` writes this page from the files in `benchmarks/results`.

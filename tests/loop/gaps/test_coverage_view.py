@@ -272,7 +272,8 @@ def test_a_gap_of_one_camera_day_has_no_interval(analyzed: FakeParts) -> None:
 
 
 def test_what_is_shown_comes_before_what_is_suspected(analyzed: FakeParts) -> None:
-    view = coverage_view.build(analyzed, quiet)
+    view = coverage_view.build(with_settings(analyzed, measured=False), quiet)
+    assert len(view.gaps) == 1
     sure, unsure = (
         replace(view.gaps[0], name=name, shown=shown) for name, shown in (("a", True), ("b", False))
     )

@@ -25,6 +25,7 @@ from db.states import RoundStatus, SliceKind
 from db.tasks import batches, tasks
 from loop.analysis import near_duplicates
 from loop.gaps import coverage_view
+from loop.gaps.arrivals import analyze
 from loop.project.project import open_project
 from loop.selection.select import select
 from tests.fakes import FakeParts, quiet
@@ -112,6 +113,7 @@ def test_an_upgraded_project_goes_on(upgraded: FakeParts) -> None:
         assert frame_counts(session)["production"] == 54
         assert len(labels(session)) == 44
         was = {row.key: row.id for row in slices(session)}
+    analyze(upgraded, quiet)
     view = coverage_view.build(upgraded, quiet)
     assert {key: view.slice_ids[key] for key in ("brightness/dark", "class/helmet")} == {
         key: was[key] for key in ("brightness/dark", "class/helmet")

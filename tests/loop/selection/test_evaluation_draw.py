@@ -11,7 +11,7 @@ from db.engine import read, write
 from db.states import TaskStatus
 from db.tasks import batches, move, tasks
 from loop.gaps.coverage_view import CoverageView
-from loop.math.coverage.frame_slices import NO_SLICE
+from loop.math.coverage.frame_slices import NO_SLICE, frame_slices_of
 from loop.selection import evaluation_draw
 from loop.selection.evaluation_draw import (
     LEAST_ORDINARY,
@@ -50,7 +50,9 @@ def one_gap(view: CoverageView) -> CoverageView:
     rows = np.arange(6) * 6
     production = replace(view.production, group=group)
     gap = next(gap for gap in view.gaps if gap.kind != "class")
-    return replace(view, production=production, gaps=[replace(gap, frames=rows, production_share=0.1)])
+    alone = replace(gap, frames=rows, production_share=0.1)
+    slices = frame_slices_of([alone], len(group))
+    return replace(view, production=production, gaps=[alone], frame_slices=slices)
 
 
 def expected_frames(found: EvaluationDraw, asked: np.ndarray = NOBODY) -> float:
