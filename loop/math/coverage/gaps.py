@@ -25,6 +25,10 @@ LIKELY = 0.1
 camera-days are known to say and production shows it more than twice as often.
 """
 TWICE = 2
+LACKING = 0.005
+"""Share of the training set below which it lacks a condition; of one camera-day alone, nothing else
+is suspected.
+"""
 SEES_WELL = 0.1
 """A gap weighs at least so much of the loss elsewhere, however well the detector believes to see there."""
 SUSPECTED = 0.02
@@ -165,6 +169,7 @@ def rank_gaps(
         shown = one.confirmed if one.kind == "class" else bool(refuted)
         gap = _gap(one, each, loss, total, own, shown)
         clear = one.kind == "class" or gap.production_share > TWICE * gap.training_share
+        clear &= len(own.frames) > 1 or gap.training_share < LACKING
         likely = shown or chance <= LIKELY or (clear and at_best > FALSE_GAPS)
         if likely and gap.deficit > 0 and _common(gap, min_share, max_share):
             gaps.append(replace(gap, frames=spread_examples(each, one.strength, own.code)))
