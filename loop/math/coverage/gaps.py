@@ -162,11 +162,13 @@ def rank_gaps(
     own = _Groups.of(group)
     rows = [np.flatnonzero(one.inside & one.known) for one in inside]
     p, least = _tested(inside, rows, own, seed)
-    false = benjamini_hochberg(np.where([one.kind == "class" for one in inside], 1.0, p))
+    asked = np.array([one.kind != "class" and one.reference is not None for one in inside], dtype=bool)
+    refuted = np.zeros(len(inside), dtype=bool)
+    refuted[asked] = benjamini_hochberg(p[asked]) <= FALSE_GAPS
     total = float(loss.sum())
     gaps = []
-    for one, each, chance, at_best, refuted in zip(inside, rows, p, least, false <= FALSE_GAPS, strict=True):
-        shown = one.confirmed if one.kind == "class" else bool(refuted)
+    for one, each, chance, at_best, told in zip(inside, rows, p, least, refuted, strict=True):
+        shown = one.confirmed if one.kind == "class" else bool(told)
         gap = _gap(one, each, loss, total, own, shown)
         clear = one.kind == "class" or gap.production_share > TWICE * gap.training_share
         clear &= len(own.frames) > 1 or gap.training_share < LACKING

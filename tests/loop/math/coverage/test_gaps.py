@@ -217,6 +217,19 @@ def test_a_class_that_people_found_in_production_is_shown() -> None:
     assert not gap.shown, "those boxes are the few that it knows"
 
 
+def test_classes_take_nothing_from_the_test_of_conditions() -> None:
+    """Night is shown by seven of twelve camera-days, and by none of as many of training."""
+    group = np.arange(240) // 20
+    night = candidate("night", np.isin(group, (1, 2, 4, 5, 7, 9, 11)))
+    there = Reference(np.zeros(240, bool), np.ones(240, bool), group)
+    night = replace(night, reference=there)
+    rare = [
+        replace(night, name=f"class: {n}", kind="class", inside=group == 0, lacking=1.0) for n in range(40)
+    ]
+    found = ranked([night, *rare], group, np.ones(240), max_share=1.0)
+    assert next(gap.shown for gap in found if gap.name == "night")
+
+
 def test_few_suspected_frames_or_one_camera_day_are_no_class_gap() -> None:
     for suspects, group in ((4, np.arange(1000)), (9, np.zeros(1000, dtype=np.int64))):
         scores = np.where(np.arange(1000) < suspects, 0.9, 0.01)
