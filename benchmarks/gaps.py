@@ -21,10 +21,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.math.coverage.gaps import LIFT, Candidate, Gap, Reference, rank_gaps
+from loop.math.coverage.facets import measured_facets
+from loop.math.coverage.frame_arrays import Named
+from loop.math.coverage.gaps import (
+    LIFT,
+    Candidate,
+    Gap,
+    Reference,
+    by_camera,
+    candidates_of,
+    rank_gaps,
+)
 from loop.math.statistics.multiple_testing import benjamini_hochberg
 from loop.math.statistics.rank_correlation import spearman
 from loop.math.statistics.shares import interval
+from loop.settings.conditions import load_conditions
 from samplers.expected_loss import expected_loss, missed_objects
 
 Ints = NDArray[np.int64]
@@ -130,6 +141,13 @@ def false_gaps(runs: int) -> Iterator[dict[str, Any]]:
     kinds.append(
         ("30 days against 8 of 200 to 400 frames", 30, lambda r, s, each: side(r, s, each, 8, (200, 400)))
     )
+    kinds.append(
+        (
+            "100 days of 30 to 40 frames against 5 of 9 to 12",
+            100,
+            lambda r, s, each: side(r, s, each, 5, (9, 12)),
+        )
+    )
     kinds.append(("30 days against 500 images", 30, lambda rng, shares, _: images(rng, shares, 500)))
     for name, days, other in kinds:
         for conditions in (10, 60):
@@ -152,6 +170,90 @@ def false_gaps(runs: int) -> Iterator[dict[str, Any]]:
                     "before": before / runs,
                     "now": now / runs,
                 }
+
+
+MEASURES = ("brightness", "contrast", "haze", "sharpness", "noise", "compression")
+A_DAY = 30
+SHIFT = -6.0
+"""Standard deviations of a frame."""
+
+
+def measured(runs: int) -> Iterator[dict[str, Any]]:
+    """Conditions with a limit of each camera; days differ by `between` standard deviations of a frame."""
+    for cameras, training, production in ((10, 1, 10), (10, 3, 10), (5, 5, 20), (3, 10, 30), (10, 10, 10)):
+        for between in (0.25, 1.0):
+            rng = np.random.default_rng([cameras, training, int(4 * between)])
+            found = np.zeros(3)
+            for _ in range(runs):
+                values = _values(rng, cameras, training, production, between, 0.0)
+                found += [any(_shown(values, told)) for told in (False, True)] + [0]
+                found[2] += "brightness: dark" in _shown(
+                    _values(rng, cameras, training, production, between, 0.2), True
+                )
+            yield {
+                "cameras": cameras,
+                "training days": training,
+                "production days": production,
+                "between days": between,
+                "runs": runs,
+                "before": found[0] / runs,
+                "now": found[1] / runs,
+                "found": found[2] / runs,
+            }
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """values: (N,) by measure. camera, day: (N,)."""
+
+    values: dict[str, Reals]
+    camera: Ints
+    day: Ints
+
+
+def _values(
+    rng: np.random.Generator, cameras: int, training: int, production: int, between: float, dark: float
+) -> tuple[Measured, Measured]:
+    """Production and training. dark: share of production's days that are."""
+    usual = {name: rng.normal(size=cameras) for name in MEASURES}
+    sides = []
+    for days in (production, training):
+        camera = np.repeat(np.arange(cameras), days * A_DAY)
+        day = np.arange(len(camera)) // A_DAY
+        values = {
+            name: usual[name][camera]
+            + between * rng.normal(size=cameras * days)[day]
+            + rng.normal(size=len(day))
+            for name in MEASURES
+        }
+        sides.append(Measured(values, camera, day))
+    sides[0].values["brightness"] += SHIFT * (rng.random(cameras * production) < dark)[sides[0].day]
+    return sides[0], sides[1]
+
+
+def _shown(values: tuple[Measured, Measured], told: bool) -> list[str]:
+    """told: with limits of other days, tested over cameras; else as it was."""
+    here, there = values
+    names = tuple(f"camera {number}" for number in range(int(here.camera.max()) + 1))
+    bins = [each for each in load_conditions(None).bins if each.measure in MEASURES]
+    facets = measured_facets(
+        bins,
+        here.values,
+        there.values,
+        Named(here.camera, names),
+        Named(there.camera, names),
+        there.day if told else None,
+    )
+    imported = np.ones(len(there.day), dtype=bool)
+    candidates = [one for facet in facets for one in candidates_of(facet, there.day, imported)]
+    if told:
+        candidates = [by_camera(one, here.camera, there.camera) for one in candidates]
+    loss = np.full(len(here.day), 0.2)
+    return [
+        gap.name
+        for gap in rank_gaps(candidates, here.day, loss, min_share=LEAST, max_share=MOST)
+        if gap.shown
+    ]
 
 
 def power(runs: int) -> Iterator[dict[str, Any]]:
@@ -317,6 +419,31 @@ def tables() -> dict[str, str]:
                 for one in found["false gaps"]
             ],
         ),
+        "measured": markdown(
+            [
+                "cameras",
+                "training days of each",
+                "production days",
+                "days differ by",
+                "aim",
+                "before: any gap",
+                "now: any gap",
+                "now: a fifth of days dark is shown",
+            ],
+            [
+                [
+                    one["cameras"],
+                    one["training days"],
+                    one["production days"],
+                    one["between days"],
+                    "≤ .07",
+                    one["before"],
+                    one["now"],
+                    one["found"],
+                ]
+                for one in found["measured"]
+            ],
+        ),
         "power": markdown(
             ["days", "frames a day", "correlation", "share", "aim: by exchange of frames", "now"],
             [
@@ -378,6 +505,7 @@ def main() -> None:
 
     results = {
         "false gaps": list(_told(false_gaps(runs(300)))),
+        "measured": list(_told(measured(runs(60)))),
         "power": list(_told(power(runs(300)))),
         "intervals": list(_told(intervals(runs(600)))),
         "ranking": list(_told(ranking(runs(60)))),

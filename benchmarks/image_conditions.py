@@ -180,7 +180,8 @@ def _seed(own: Sets, clean: Sequence[Image], seed: list[int], bins: Sequence[Bin
 def _told(bins: Sequence[Bin], values: Values, training: Values) -> dict[str, tuple[Bools, Reals]]:
     """Which frames show each condition, and how far beyond the limit they lie."""
     counts = (len(side["brightness"]) for side in (values, training))
-    facets = measured_facets(bins, values, training, *(Named.of(["here"] * count) for count in counts))
+    here, there = (Named.of(["here"] * count) for count in counts)
+    facets = measured_facets(bins, values, training, here, there)
     return {facet.options[0]: (facet.production == 0, facet.strength) for facet in facets}
 
 

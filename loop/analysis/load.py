@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from connectors.ports import Array, Detections, Progress
+from connectors.times import zone
 from db.analysis import load_detections
 from db.columns import Column, Columns, forget_others, locked
 from db.engine import read
@@ -25,11 +26,12 @@ from db.states import Origin, Role
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.boxes.frame_boxes import FrameBoxes
-from loop.math.coverage.frame_arrays import BLOCK, Named, Side, Vectors, blocks, sequences_of
+from loop.math.coverage.comparison import hours_of
+from loop.math.coverage.frame_arrays import BLOCK, Named, Side, Vectors, blocks, doubted_cameras, sequences_of
 from loop.math.coverage.prompts import similarities
 from loop.math.coverage.regions import ALIKE, MOST_NEIGHBORS, Near, Nearest
 from loop.project.project import Project
-from loop.project.training_metadata import training_time
+from loop.project.training_metadata import tells_days_alone, training_time
 from samplers.ragged import Ragged
 
 Row = TypeVar("Row")
@@ -100,7 +102,7 @@ def load_side(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> S
     of = {name: facts.frames[name][places] for name in ("camera", "site", "sequence", "group", "captured_at")}
     camera, cameras = _named(of["camera"], facts.frames.notes["camera"])
     site, sites = _named(of["site"], facts.frames.notes["site"])
-    taken = of["captured_at"]
+    taken = _told_to_the_minute(facts, places, of["captured_at"])
     named = Named(of["sequence"].astype(np.int64), (*facts.frames.notes["sequence"], None))
     group = of["group"].astype(np.int64)
     return Side(
@@ -115,7 +117,32 @@ def load_side(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> S
         sequences_of(named, camera, group, taken),
         group,
         unlike_of(facts, seqs, unlike),
+        _doubted(facts, cameras, unlike),
     )
+
+
+def _doubted(facts: StoredFacts, cameras: tuple[str | None, ...], unlike: Callable[[], Unlike]) -> Bools:
+    """(C,) see `doubted_cameras`, by all frames of each that were embedded."""
+    every = np.sort(facts.vectors.ids)
+    names = facts.frames.notes["camera"]
+    camera = facts.frames["camera"][facts.frames.places(every)].astype(np.int64)
+    strange = unlike_of(facts, every, unlike)
+    counts = np.bincount(camera, minlength=len(names)), np.bincount(camera[strange], minlength=len(names))
+    named = np.array([name != UNKNOWN for name in names], dtype=np.bool_)
+    doubted = dict(zip(names, doubted_cameras(*counts, named).tolist(), strict=True))
+    return np.array([name is not None and doubted[name] for name in cameras], dtype=np.bool_)
+
+
+def _told_to_the_minute(facts: StoredFacts, places: NDArray[np.integer] | slice, taken: Reals) -> Reals:
+    """(N,) seconds since 1970, NaN of imported frames that a pattern put at noon of their day: that is
+    neither a time of day nor a burst.
+    """
+    with read(facts.project.engine) as session:
+        if not tells_days_alone(session):
+            return taken
+    noon = (hours_of(taken, zone(facts.project.settings.frames.timezone)) == 12) & (taken % 60 == 0)
+    imported = facts.frames["origin"][places] == ORIGINS.index(Origin.IMPORTED)
+    return np.where(imported & noon, np.nan, taken)
 
 
 def _about(facts: StoredFacts, places: NDArray[np.integer] | slice, taken: Reals) -> Reals:

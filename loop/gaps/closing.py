@@ -12,6 +12,7 @@ from connectors.ports import Purpose
 from db.engine import read
 from db.labels import labels
 from db.slices import SliceTotal, slice_totals, slices
+from db.states import SliceKind, TaskStatus
 from db.tasks import tasks
 from loop.gaps.shown import CLASS
 from loop.math.coverage.comparison import Comparison
@@ -21,11 +22,13 @@ from loop.math.evaluation.verdict import counted
 from loop.project.project import Project
 
 NOBODY = SliceTotal(0, 0, 0)
+NEVER = (TaskStatus.CANCELLED, TaskStatus.SKIPPED)
 
 
 @dataclass(frozen=True)
 class Closing:
-    """labeled, wanted: training frames that show it, and how many should.
+    """labeled, wanted: training frames that show it, and how many should; of a class, those in which
+    people found it.
 
     judged: labeled frames of it that no model trains on.
     """
@@ -46,7 +49,7 @@ class Closing:
 def closing(project: Project, found: Comparison) -> list[Closing]:
     """One for each slice that frames were chosen for and that is not retired, the least closed first."""
     with read(project.engine) as session:
-        asked = tasks(session)
+        asked = [task for task in tasks(session) if task.status not in NEVER]
         known = labels(session, {task.frame for task in asked})
         rows = {row.id: row for row in slices(session) if row.retired_at is None}
         totals = slice_totals(session)
@@ -61,11 +64,12 @@ def closing(project: Project, found: Comparison) -> list[Closing]:
     for number in numbers:
         total, (labeled, training) = totals.get(number, NOBODY), trained.get(rows[number].key, (0, 0))
         share = total.inside / total.known if total.known else 0.0
+        trained_on = answered[Purpose.TRAIN][number]
         told.append(
             Closing(
                 slice_id=number,
                 name=rows[number].name,
-                labeled=max(labeled, answered[Purpose.TRAIN][number]),
+                labeled=labeled if rows[number].kind is SliceKind.CLASS else max(labeled, trained_on),
                 wanted=max(math.ceil(share * training), ENOUGH),
                 judged=answered[Purpose.EVALUATION][number],
             )

@@ -37,6 +37,7 @@ from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.gaps import Gap, LabeledScores
 from loop.math.coverage.regions import Nearest
 from loop.math.evaluation.verdict import counted
+from loop.math.statistics.shares import ENOUGH_DAYS
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -101,16 +102,17 @@ class CoverageView(Comparison):
         unlike = self.production.unlike.mean()
         if "prompts" not in self.compared or unlike <= FEW_UNLIKE:
             return ""
-        doubtful = self.production.doubtful.mean()
+        doubtful, known = self.production.doubtful.mean(), 1 - self.training.doubtful.mean()
         others = (
             f", and what they say of the other frames of the same cameras is too doubtful to be used"
             f" ({doubtful:.0%} in all)"
             if doubtful > unlike
             else ""
         )
+        nor = f", and about {1 - known:.0%} of the training set" if known < 0.5 else ""
         return (
             f"{unlike:.0%} of production frames are unlike anything that this CLIP was trained"
-            f" on: conditions by prompts say nothing about them{others}; take real CLIP (embedder.model"
+            f" on: conditions by prompts say nothing about them{others}{nor}; take real CLIP (embedder.model"
             " ViT-B-32 with embedder.pretrained laion2b_s34b_b79k, or embedder.model a folder with its"
             " weights), then run `fieldloop analyze`"
         )
@@ -175,7 +177,8 @@ def certainty(view: CoverageView, gap: Gap) -> str:
     """How well the share of production is known, for people."""
     days = counted(gap.groups, _unit(view, gap))
     if gap.interval is None:
-        return f"{days}: too few to tell how common it is"
+        rare = gap.groups < ENOUGH_DAYS
+        return f"{days}: too few to tell how common it is" if rare else f"{days}, nearly all of their frames"
     return f"95 % interval {gap.interval[0]:.1%} to {gap.interval[1]:.1%}, {days}"
 
 

@@ -58,6 +58,15 @@ def claimed_metadata(session: Session, given: TrainingMetadata, made: bool) -> s
     return kept
 
 
+def tells_days_alone(session: Session) -> bool:
+    """Whether the pattern of the training set tells dates without times: noon then stands for a day."""
+    from connectors.sources.pattern import compile_pattern
+
+    pattern = json.loads(get_fact(session, FACT) or "{}").get("pattern")
+    compiled = compile_pattern(pattern) if pattern else None
+    return compiled is not None and compiled.has_date and not compiled.has_time
+
+
 def training_time(session: Session) -> datetime | None:
     """UTC; see `TrainingMetadata`."""
     time = json.loads(get_fact(session, FACT) or "{}").get("time")

@@ -171,8 +171,14 @@ def estimate_threshold(residual: Floats, sequence: Ints, group: Ints, seconds: R
     taught = _telling_apart(steps, far)
     if taught:
         return min(taught, NEARER * float(np.median(far))) if one_day else 0.0
-    quick = np.zeros(0) if seconds is None else steps[seconds[right] - seconds[left] <= QUICK]
+    quick = np.zeros(0) if seconds is None else steps[_quick(seconds[right] - seconds[left])]
     return _within_noise(steps, quick, far)
+
+
+def _quick(between: Reals) -> Bools:
+    """(P,) which frames follow so soon; one stamp for several tells no time between them."""
+    found: Bools = (between > 0) & (between <= QUICK)
+    return found
 
 
 def reach_of(residual: Floats, sequence: Ints, group: Ints, threshold: float) -> Reals:

@@ -21,6 +21,7 @@ def test_every_kind_of_world_is_simulated() -> None:
     assert [row["found"] for row in gaps.power(1)] == [
         pytest.approx(row["found"], abs=1) for row in KEPT["power"]
     ]
+    assert len(list(gaps.measured(1))) == len(KEPT["measured"])
     assert len(list(gaps.intervals(1))) == len(KEPT["intervals"])
 
 
@@ -34,3 +35,9 @@ def test_the_order_agrees_with_what_is_lost(row: dict[str, object]) -> None:
 def test_as_many_gaps_are_found_as_by_exchanging_frames(row: dict[str, float]) -> None:
     noise = 3 * (0.5 / row["runs"]) ** 0.5
     assert row["found"] >= row["exchanged"] - noise
+
+
+@pytest.mark.parametrize("row", [*KEPT["false gaps"], *KEPT["measured"]], ids=lambda row: str(row)[:70])
+def test_a_false_gap_is_seldom_shown(row: dict[str, float]) -> None:
+    noise = 2 * (0.07 * 0.93 / row["runs"]) ** 0.5
+    assert row["now"] <= 0.07 + noise

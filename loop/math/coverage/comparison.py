@@ -27,6 +27,7 @@ from loop.math.coverage.gaps import (
     Candidate,
     Gap,
     LabeledScores,
+    by_camera,
     candidates_of,
     class_candidates,
     rank_gaps,
@@ -202,6 +203,10 @@ def compare(
     scores = known.boxes.class_maxima(len(known.classes))
     classes = class_candidates(known.classes, boxes, frames_with, len(training), scores, known.seen)
     conditioned = [one for facet in facets for one in candidates_of(facet, group, known.imported)]
+    conditioned = [
+        by_camera(one, production.camera, training.camera) if one.kind == "measured" else one
+        for one in conditioned
+    ]
     every = [*conditioned, *region_candidates(regions, group), *classes]
     missed = _missed(known, nearest.production.rows[:, :ALIKE])
     gaps = _ranked(
@@ -275,7 +280,9 @@ def facets_of(
         ]
     if settings.measured:
         cameras = production.by_camera, training.by_camera
-        found += measured_facets(conditions.bins, production.measures, training.measures, *cameras)
+        found += measured_facets(
+            conditions.bins, production.measures, training.measures, *cameras, training.group
+        )
     if settings.prompts and conditions.groups:
         sides = [_assigned(side, conditions.groups, words) for side in (production, training)]
         for group, here, there in zip(conditions.groups, *sides, strict=True):

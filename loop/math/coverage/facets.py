@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from loop.base.arrays import Codes, Reals, same
+from loop.base.arrays import Codes, Ints, Reals, same
 from loop.math.coverage.frame_arrays import Named
 from loop.math.coverage.prompts import Assignment
 from loop.math.coverage.usual_frames import AGAINST_USUAL, against_usual
@@ -18,6 +18,8 @@ Kind = Literal["metadata", "measured", "prompt", "class", "region"]
 
 NONE = -1
 """None of the options."""
+MUCH = 0.02
+"""Part of a camera's training frames from which on a camera-day sways the camera's limit."""
 UNKNOWN = -2
 """Nothing is known; such frames are left out of both shares."""
 
@@ -106,9 +108,15 @@ def measured_facets(
     training: Mapping[str, Reals],
     production_camera: Named,
     training_camera: Named,
+    training_group: Ints | None = None,
 ) -> list[Facet]:
     """One facet per bin whose measurement both sides have; limits are quantiles of the training
     set.
+
+    A training frame of a camera-day that makes up much of its camera is told by the limit of the
+    camera's other days, as production is; it is unknown where these have too few frames. Else
+    training would pass its own limit in 1 % of its frames, and every new day in more.
+    training_group: (M,) int, camera-days; each frame alone where left out.
 
     A camera with 20 training frames or more has its own limits where the bin says so: sharpness of
     good frames differs several times between cameras. Motion and dirt are told against the usual
@@ -124,6 +132,8 @@ def measured_facets(
         limits = _limits(bin_, known, there)
         beyond, margin = _beyond(bin_, values, here, limits)
         inside, _ = _beyond(bin_, known, there, limits)
+        if training_group is not None:
+            _leave_days_out(inside, bin_, known, there, training_group, limits)
         options = (bin_.name,)
         own = (bin_.id or bin_.name,)
         facets.append(Facet(bin_.measure, "measured", options, beyond, inside, margin, option_ids=own))
@@ -165,6 +175,26 @@ def _beyond(bin_: Bin, values: Reals, camera: Named, limits: _Limits) -> tuple[C
     unknown = np.isnan(margin)
     code = np.where(unknown, UNKNOWN, np.where(margin > 0, 0, NONE)).astype(np.int32)
     return code, np.where(unknown, 0.0, margin)
+
+
+def _leave_days_out(
+    inside: Codes, bin_: Bin, values: Reals, camera: Named, group: Ints, limits: _Limits
+) -> None:
+    """Of training frames of a large group, what the other frames of their camera tell, in place."""
+    known = np.isfinite(values)
+    for code, name in enumerate(camera.names):
+        of_camera = camera.code == code if name in limits.own else np.ones(len(values), dtype=bool)
+        own = np.flatnonzero((camera.code == code) & known)
+        rest = np.flatnonzero(of_camera & known)
+        groups, counts = np.unique(group[own], return_counts=True)
+        for one in groups[counts > MUCH * len(rest)]:
+            inner, others = own[group[own] == one], values[rest[group[rest] != one]]
+            if len(others) < ENOUGH_FRAMES:
+                inside[inner] = UNKNOWN
+                continue
+            limit = np.quantile(others, bin_.quantile)
+            beyond = values[inner] < limit if bin_.side == "below" else values[inner] > limit
+            inside[inner] = np.where(beyond, 0, NONE)
 
 
 def _codes(named: Named, row: Mapping[str, int]) -> Codes:

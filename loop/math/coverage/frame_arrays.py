@@ -16,6 +16,8 @@ from loop.base.arrays import Bools, Ints, Reals
 BLOCK = 8192
 FALSELY_UNLIKE = 0.02
 """An embedder that can tell calls at most so many frames unlike that it knows."""
+MANY_UNLIKE = 0.1
+"""Share of a camera's frames from which on it is doubted, if chance does not explain it."""
 SURE = 0.01
 
 
@@ -73,6 +75,7 @@ class Side:
     group: (N,) int64 ids of camera-days.
     unlike: (N,) bool, frames unlike all that the embedder was trained on: no sentence says anything
     of them.
+    doubted: (C,) bool, cameras that send many such frames, see `doubted_cameras`.
     """
 
     seq: Ints
@@ -86,6 +89,7 @@ class Side:
     sequence: Ints
     group: Ints
     unlike: Bools
+    doubted: Bools
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -93,12 +97,9 @@ class Side:
     @property
     def doubtful(self) -> Bools:
         """(N,) frames of which sentences say nothing, or nothing that can be trusted: those that are
-        unlike all that the embedder was trained on, and all of a camera that sends more of them
-        than it errs on.
+        unlike all that the embedder was trained on, and all of a doubted camera.
         """
-        frames, strange = np.bincount(self.camera), np.bincount(self.camera, weights=self.unlike)
-        doubted = stats.binom.sf(strange - 1, np.maximum(frames, 1), FALSELY_UNLIKE) < SURE
-        found: Bools = self.unlike | doubted[self.camera]
+        found: Bools = self.unlike | self.doubted[self.camera]
         return found
 
     @property
@@ -144,7 +145,25 @@ def side_of(
         sequences(sequence, camera_code, group, captured_at),
         group,
         unlike,
+        doubted_cameras(
+            np.bincount(camera_code, minlength=len(cameras)),
+            np.bincount(camera_code[unlike], minlength=len(cameras)),
+            np.array([name != unknown for name in cameras], dtype=np.bool_),
+        ),
     )
+
+
+def doubted_cameras(frames: Ints, unlike: Ints, named: Bools) -> Bools:
+    """(C,) which cameras send so much that the embedder does not know that its answers to their other
+    frames are doubtful as well.
+
+    frames, unlike: (C,) frames of each, and those of them that are unlike all that it knows.
+    named: (C,) whether it is a camera: frames of which nobody knows the camera are of many.
+    """
+    many = unlike > MANY_UNLIKE * frames
+    by_chance = stats.binom.sf(unlike - 1, np.maximum(frames, 1), FALSELY_UNLIKE)
+    found: Bools = named & many & (by_chance < SURE / max(len(frames), 1))
+    return found
 
 
 def coded(names: Sequence[str]) -> tuple[tuple[str, ...], Ints]:

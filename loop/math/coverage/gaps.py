@@ -45,6 +45,7 @@ shows it more.
 """
 NEARLY_ALL = 0.98
 """Of a side, from which share on it goes unsaid that something is known of so much."""
+MOSTLY_TOLD = 0.5
 CONFIRMED = 2
 """Groups of production in which people found a class, from which on it is there."""
 
@@ -77,6 +78,8 @@ class Candidate:
     evidence: what stands in the line instead of the two shares.
     label: what the line calls it.
     confirmed: of a class, whether people found it in production.
+    unit: (N,) int, what is exchanged in place of camera-days: of what is told by a limit of each
+    camera, cameras, because all days of one share its limit.
     key: of its slice.
     """
 
@@ -92,8 +95,17 @@ class Candidate:
     evidence: str = ""
     label: str = ""
     confirmed: bool = False
+    unit: Ints | None = None
     training_known: float = 1.0
     key: str = ""
+
+    @property
+    def false_alarms(self) -> float:
+        """Share of the reference that shows it, 0 without one."""
+        if self.reference is None:
+            return 0.0
+        known = np.count_nonzero(self.reference.known)
+        return float(np.count_nonzero(self.reference.inside & self.reference.known) / max(known, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,14 +177,15 @@ def rank_gaps(
     asked = np.array([one.kind != "class" and one.reference is not None for one in inside], dtype=bool)
     refuted = np.zeros(len(inside), dtype=bool)
     refuted[asked] = benjamini_hochberg(p[asked]) <= FALSE_GAPS
-    total = float(loss.sum())
+    total, classes = float(loss.sum()), sum(one.kind == "class" for one in inside)
     gaps = []
     for one, each, chance, at_best, told in zip(inside, rows, p, least, refuted, strict=True):
         shown = one.confirmed if one.kind == "class" else bool(told)
         gap = _gap(one, each, loss, total, own, shown)
-        clear = one.kind == "class" or gap.production_share > TWICE * gap.training_share
-        clear &= len(own.frames) > 1 or gap.training_share < LACKING
-        likely = shown or chance <= LIKELY or (clear and at_best > FALSE_GAPS)
+        usual = one.false_alarms if one.kind == "class" else gap.training_share
+        clear = gap.production_share > TWICE * usual and (len(own.frames) > 1 or usual < LACKING)
+        unlikely = chance <= (LIKELY / classes if one.kind == "class" else LIKELY)
+        likely = shown or unlikely or (clear and at_best > FALSE_GAPS)
         if likely and gap.deficit > 0 and _common(gap, min_share, max_share):
             gaps.append(replace(gap, frames=spread_examples(each, one.strength, own.code)))
     return sorted(gaps, key=worst_first)
@@ -184,14 +197,15 @@ def worst_first(gap: Gap) -> tuple[bool, float, str]:
 
 
 def candidates_of(facet: Facet, group: Ints, imported: Bools) -> list[Candidate]:
-    """One candidate per option; none where nothing is known of the training set, or only what the
-    loop's own batches tell: they were chosen for what they show.
+    """One candidate per option; none where nothing is known of the training set, or of less than half
+    of what was imported: the loop's own batches were chosen for what they show.
 
     group: (M,) int of the training frames.
     imported: (M,) bool, which of them came with the training set that was imported.
     """
     production_known, training_known = facet.production != UNKNOWN, facet.training != UNKNOWN
-    if not training_known[imported if imported.any() else slice(None)].any():
+    few = imported.any() and training_known[imported].mean() < MOSTLY_TOLD
+    if few or not training_known.any():
         return []
     found = []
     for index, option in enumerate(facet.options):
@@ -213,6 +227,12 @@ def candidates_of(facet: Facet, group: Ints, imported: Bools) -> list[Candidate]
             )
         )
     return found
+
+
+def by_camera(candidate: Candidate, production: Ints, training: Ints) -> Candidate:
+    """The same, tested over cameras. production: (N,), training: (M,) int, the camera of each frame."""
+    reference = candidate.reference and replace(candidate.reference, group=training)
+    return replace(candidate, unit=production, reference=reference)
 
 
 @dataclass(frozen=True, eq=False)
@@ -345,17 +365,20 @@ def _tested(
     rows: (S,) those of production that are inside.
     """
     p, least = np.ones(len(candidates)), np.ones(len(candidates))
-    size = float(np.median(own.frames)) if len(own.frames) else 0.0
-    block = blocks(own.frames, size, seed)
-    references = [one.reference for one in candidates]
-    for number in {id(each.group) for each in references if each is not None}:
-        places = [i for i, each in enumerate(references) if each is not None and id(each.group) == number]
-        against = [each for each in references if each is not None and id(each.group) == number]
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, one in enumerate(candidates):
+        if one.reference is not None:
+            alike.setdefault((id(one.unit), id(one.reference.group)), []).append(place)
+    for places in alike.values():
+        some = [candidates[place] for place in places]
+        against = [one.reference for one in some if one.reference is not None]
+        mine = own if some[0].unit is None else _Groups.of(some[0].unit)
         theirs = _Groups.of(against[0].group)
+        size = float(np.median(mine.frames))
         here = Counted(
-            np.stack([own.counts(rows[i]) for i in places]),
-            own.totals([candidates[i].known for i in places]),
-        ).joined(block)
+            np.stack([mine.counts(rows[place]) for place in places]),
+            mine.totals([one.known for one in some]),
+        ).joined(blocks(mine.frames, size, seed))
         there = Counted(
             np.stack([theirs.counts(each.inside & each.known) for each in against]),
             theirs.totals([each.known for each in against]),

@@ -62,9 +62,9 @@ def _less_explained(gap: Gap, others: Sequence[Gap], masks: Masks) -> Gap:
 
 def _may_cause(other: Gap, gap: Gap) -> bool:
     """Of a named condition and a measured one the narrower is the cause, of others the worse. What is
-    suspected explains nothing that is shown, but what was measured.
+    suspected explains nothing that is shown.
     """
-    if other is gap or (gap.shown and not other.shown and gap.kind != "measured"):
+    if other is gap or (gap.shown and not other.shown):
         return False
     if other.training_share < KNOWN and other.kind != "class":
         return True
@@ -89,8 +89,9 @@ def _explained(gap: Gap, worse: Sequence[Gap], masks: Masks) -> bool:
     left = np.ones_like(masks[_id(gap)])
     for other in worse:
         left[other.frames] = False
-    share = np.count_nonzero(left[gap.frames]) / max(np.count_nonzero(left), 1)
-    return bool(share <= LIFT * gap.training_share)
+    own = np.count_nonzero(left[gap.frames])
+    known = len(gap.frames) / gap.production_share * left.mean()  # of production, as far as it tells
+    return bool(own < len(gap.frames) and own <= LIFT * gap.training_share * known)
 
 
 def _id(gap: Gap) -> Id:

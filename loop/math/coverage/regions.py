@@ -43,6 +43,8 @@ FALSE_ALARMS = 0.01
 UNCHANGED = 0.1
 """Of production, that still looks like the training set unless all of a place has changed."""
 AS_NEAR = 1.1
+ORDINARY = 0.25
+"""Of production, that is ordinary at least, for images to be seen to have come one by one."""
 CLEARLY = 1.25
 """A region's median ratio is at least so many times the limit; 1 % of ordinary frames exceed the
 limit as well.
@@ -154,7 +156,7 @@ def near(search: Search, queries: Array, ids: Ints, k: int) -> Near:
 
 def told_apart(training: TrainingSet, nearest: Nearest, k: int) -> TrainingSet:
     """The training set, each frame of which nobody knows the burst in one of its own where they came
-    one by one: where most of production is as near to them as they are to one another.
+    one by one: where a quarter of production or more is as near to them as they are to one another.
 
     Else they are frames of a video, and nobody knows where its bursts end.
     """
@@ -166,7 +168,8 @@ def told_apart(training: TrainingSet, nearest: Nearest, k: int) -> TrainingSet:
     alone = np.where(unknown, training.group.max(initial=0) + 1 + np.arange(len(unknown)), training.group)
     apart = replace(training, group=alone)
     own, _ = _own_neighbors(apart, nearest.training, k)
-    as_near = np.median((found.last / _mean_over(found, _usual(own)))[beside]) <= AS_NEAR
+    ratio = (found.last / _mean_over(found, _usual(own)))[beside]
+    as_near = np.quantile(ratio, ORDINARY) <= AS_NEAR
     return apart if as_near else training
 
 

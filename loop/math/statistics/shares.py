@@ -16,10 +16,13 @@ ENOUGH_DAYS = 5
 """So many groups that show a condition, and as many that show something else, tell how common it is: of
 fewer, in simulation, intervals hold the share in .75 to 1.00 of cases.
 """
-DRAWS = 2000
+DRAWS = 4000
 MOST_GROUPS = 500
+EVEN_DAYS = 4.0
+"""As many groups of equal size, and more: one that holds nearly all frames tells no more than itself."""
 SMALL = 0.25
 """Groups below this part of the usual size are joined."""
+ENOUGH_BLOCKS = 20
 ALIKE = 0.05
 """How far frames of one block are taken to be alike, for what they weigh together."""
 LIKE_SIZE = 1.5
@@ -31,18 +34,21 @@ def interval(hits: Ints, totals: Ints, level: float = 0.95) -> tuple[float, floa
     """Of the share hits / totals; None where too few groups are known to tell it.
 
     Clopper and Pearson's limits at the effective number of frames, by the variance between groups
-    and its degrees of freedom (Korn and Graubard 1998). Where few groups show a condition, twice as
-    many stand for all of them.
+    and its degrees of freedom (Korn and Graubard 1998). The variance is the jackknife's, groups
+    count by their sizes (Kish 1965), and where few groups show a condition, twice as many stand for
+    all of them.
     hits, totals: (G,) frames of each group that are inside, and of which it is known.
     """
     known = totals > 0
     inside, frames = hits[known].astype(np.float64), totals[known].astype(np.float64)
     telling = min(np.count_nonzero(inside), np.count_nonzero(inside < frames))
-    if telling < ENOUGH_DAYS:
+    size = frames.sum()
+    groups = size**2 / (frames**2).sum() if size else 0.0
+    if telling < ENOUGH_DAYS or groups < EVEN_DAYS:
         return None
-    groups, size = len(frames), frames.sum()
     share = inside.sum() / size
-    variance = ((inside - share * frames) ** 2).sum() / size**2 * groups / (groups - 1)
+    residual = (inside - share * frames) / (1 - frames / size)
+    variance = (residual**2).sum() / size**2 * (len(frames) - 1) / len(frames)
     tail = (1 - level) / 2
     freedom = min(groups, 2 * telling) - 1
     effective = min(share * (1 - share) / variance, size) if variance > 0 else size
@@ -54,7 +60,8 @@ def interval(hits: Ints, totals: Ints, level: float = 0.95) -> tuple[float, floa
 
 def blocks(frames: Ints, size: float, seed: int) -> Ints:
     """(G,) int64 from 0, the block of each group: groups of less than a quarter of `size` frames are
-    joined at random into blocks of about `size`; there are no more than 500 in all.
+    joined at random into blocks of about `size`, or of half of it where these are fewer than 20;
+    there are no more than 500 in all.
 
     Images that came one by one are groups of one frame. What is exchanged for camera-days has to
     vary as little.
@@ -63,7 +70,8 @@ def blocks(frames: Ints, size: float, seed: int) -> Ints:
     rng = np.random.default_rng(seed)
     block = np.arange(len(frames))
     small = rng.permutation(np.flatnonzero(frames < SMALL * size))
-    wanted = max(int(np.ceil(frames[small].sum() / max(size, 1.0))), 1)
+    as_large = frames[small].sum() / max(size, 1.0)
+    wanted = max(int(np.ceil(max(as_large, min(ENOUGH_BLOCKS, 2 * as_large)))), 1)
     block[small] = len(frames) + np.arange(len(small)) % wanted
     different, found = np.unique(block, return_inverse=True)
     if len(different) > MOST_GROUPS:
@@ -96,23 +104,22 @@ def p_more(here: Counted, there: Counted, seed: int) -> Reals:
     exchanging blocks between the sides.
 
     The difference of the shares is divided by its standard error, so that the sides may vary
-    differently (Janssen 1997). Frames of a block count by what they tell together, where the blocks
-    of both sides are of like size; else each block counts one. Exchanges that say the same are
-    ordered by lot, a number drawn for each block, so that the test is exact where the blocks of both
-    sides come from one distribution, and rare conditions are not missed. 1 where a side knows
-    nothing.
+    differently (Janssen 1997). Frames of a block count by what they tell together. Where the blocks
+    of one side know more frames, as many of them are left out at random, for few frames vary more.
+    Exchanges that say the same are ordered by lot, a number drawn for each block, so that the test
+    is exact where the blocks of both sides come from one distribution, and rare conditions are not
+    missed. 1 where a side knows nothing.
     """
-    both = _both(here, there)
-    known, own = both.frames > 0, here.frames.shape[1]
-    lot = np.random.default_rng(seed).random(known.shape[1])
-    found = np.ones(len(known))
-    patterns, pattern = np.unique(known, axis=0, return_inverse=True)
+    both, sizes = _both(here, there), (here.frames.shape[1], there.frames.shape[1])
+    told, own = both.frames > 0, here.frames.shape[1]
+    lot = np.concatenate([np.random.default_rng([seed, n]).random(each) for n, each in enumerate(sizes)])
+    found = np.ones(len(told))
+    patterns, pattern = np.unique(told, axis=0, return_inverse=True)
     for number, each in enumerate(patterns):
         rows, first = np.flatnonzero(pattern == number), int(each[:own].sum())
         if 0 < first < each.sum():
-            frames = both.frames[rows][:, each]
-            shares = both.hits[rows][:, each] / frames
-            found[rows] = _exchanged(shares, _weights(frames, first), lot[each], first, seed)
+            known = _alike(Counted(both.hits[rows][:, each], both.frames[rows][:, each]), first, seed)
+            found[rows] = _exchanged(known, lot[each], first, seed)
     return found
 
 
@@ -133,17 +140,27 @@ def _both(here: Counted, there: Counted) -> Counted:
     )
 
 
-def _weights(frames: Ints, first: int) -> Reals:
-    """(S, G) of blocks: what so many frames that are alike by ALIKE tell, or 1 where the sides' blocks
-    differ in size; what a side's blocks weigh would tell the sides apart.
+def _alike(both: Counted, first: int, seed: int) -> Counted:
+    """Of S conditions, (S, G) blocks of which all are known, the first of them on this side; each
+    block of the side that knows more is thinned to the size of some block of the other.
     """
-    ratio = frames[:, :first].mean(axis=1) / frames[:, first:].mean(axis=1)
-    like = (ratio < LIKE_SIZE) & (ratio > 1 / LIKE_SIZE)
-    return np.where(like[:, None], frames / (1 + ALIKE * (frames - 1)), 1.0)
+    here, there = both.frames[:, :first], both.frames[:, first:]
+    ratio = here.mean(axis=1) / there.mean(axis=1)
+    rng = np.random.default_rng([seed, first])
+    wanted = both.frames.copy()
+    for rows, own, size, others in (
+        (ratio > LIKE_SIZE, slice(first), first, there),
+        (ratio < 1 / LIKE_SIZE, slice(first, None), there.shape[1], here),
+    ):
+        drawn = others[:, rng.integers(0, others.shape[1], size)]
+        wanted[rows, own] = np.minimum(wanted[:, own], drawn)[rows]
+    hits = rng.hypergeometric(both.hits, both.frames - both.hits, wanted)
+    return Counted(np.where(wanted == both.frames, both.hits, hits), wanted)
 
 
-def _exchanged(shares: Reals, weights: Reals, lot: Reals, first: int, seed: int) -> Reals:
-    """shares, weights: (S, G), the first of them on this side. lot: (G,)."""
+def _exchanged(known: Counted, lot: Reals, first: int, seed: int) -> Reals:
+    """known: (S, G) blocks, the first of them on this side. lot: (G,)."""
+    shares, weights = known.hits / known.frames, known.frames / (1 + ALIKE * (known.frames - 1))
     side = np.zeros((DRAWS, shares.shape[1]))
     side[:, :first] = 1
     side[1:] = np.random.default_rng([seed, first]).permuted(side[1:], axis=1)

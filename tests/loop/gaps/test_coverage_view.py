@@ -221,9 +221,13 @@ def test_of_frames_unlike_all_that_the_embedder_knows_no_prompt_is_claimed(analy
     assert set(gap.frames.tolist()) == dark_rows(view) == set(np.flatnonzero(view.production.unlike).tolist())
     assert view.note.startswith(
         "14% of production frames are unlike anything that this CLIP was trained on: conditions by prompts"
-        " say nothing about them, and what they say of the other frames of the same cameras is too"
+        " say nothing about them; take real CLIP (embedder.model ViT-B-32 with"
     )
-    assert "; take real CLIP (embedder.model ViT-B-32 with" in view.note
+    doubted = replace(view.production, doubted=np.ones(len(view.production.cameras), dtype=bool))
+    assert (
+        "nothing about them, and what they say of the other frames of the same cameras is too doubtful to be"
+        " used (100% in all); take real CLIP"
+    ) in replace(view, production=doubted).note
     prompted = [facet for facet in view.facets if facet.kind == "prompt"]
     assert prompted
     for facet in prompted:

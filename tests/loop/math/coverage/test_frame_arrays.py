@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Shot:
     camera: str = "gate"
 
 
-def side(*shots: Shot) -> Side:
+def side(*shots: Shot, unlike: tuple[int, ...] = ()) -> Side:
     seconds = [np.nan if shot.after_s is None else 86_400 * shot.day + shot.after_s for shot in shots]
     return side_of(
         np.arange(len(shots)),
@@ -30,7 +30,7 @@ def side(*shots: Shot) -> Side:
         sequence=[shot.sequence for shot in shots],
         captured_at=np.array(seconds),
         group=np.array([shot.day for shot in shots]),
-        unlike=np.zeros(len(shots), np.bool_),
+        unlike=np.isin(np.arange(len(shots)), unlike),
         unknown="?",
     )
 
@@ -70,14 +70,16 @@ def test_bursts_break_at_pauses_and_cameras() -> None:
 
 
 def test_all_of_a_camera_is_doubtful_that_sends_what_the_embedder_never_saw() -> None:
-    """One of a hundred is called unlike by mistake; a fifth is not."""
+    """One of a hundred is called unlike by mistake, and a short burst says little; a fifth is much."""
     shots = [Shot(1, None, None, camera) for camera in ("yard", "street") for _ in range(100)]
-    one = replace(side(*shots), unlike=np.isin(np.arange(200), [3, 7, *range(100, 120)]))
+    one = side(*shots, unlike=(3, 7, *range(100, 120)))
     street, yard = one.cameras.index("street"), one.cameras.index("yard")
     assert one.doubtful[one.camera == street].all()
     assert np.flatnonzero(one.doubtful[one.camera == yard]).tolist() == [3, 7]
+    nobody = side(*[Shot(1, None, None, "?") for _ in range(100)], unlike=tuple(range(20)))
+    assert np.flatnonzero(nobody.doubtful).tolist() == list(range(20)), "frames of many cameras"
 
 
 def test_too_few_frames_tell_nothing_of_a_camera() -> None:
-    few = replace(side(*[Shot(1, None, None)] * 10), unlike=np.arange(10) < 1)
+    few = side(*[Shot(1, None, None)] * 10, unlike=(0,))
     assert few.doubtful.tolist() == [True] + [False] * 9

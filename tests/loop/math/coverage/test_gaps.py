@@ -110,16 +110,18 @@ def test_few_labeled_frames_do_not_speak_for_an_imported_set_that_does_not_say_i
     loss, group = np.where(night, 0.6, 0.2), np.arange(2000) // 50
     both = [*conditions(cameras, imported=1500), candidate("time: night", night)]
     assert [gap.name for gap in ranked(both, group, loss, max_share=0.5)] == ["time: night"]
-    told = replace(cameras, training=np.concatenate([np.full(1000, UNKNOWN), cameras.training[1000:]]))
-    told.training[1000:1500] = np.arange(500) % 3
+    told = replace(cameras, training=np.concatenate([np.full(500, UNKNOWN), cameras.training[500:]]))
+    told.training[500:1500] = np.arange(1000) % 3
     (few,) = ranked(conditions(told, imported=1500), group, loss, max_share=0.5)
     assert few.name == "camera: d"
-    assert few.training_known == pytest.approx(575 / 1575)
-    assert "25.0 % of production, 1.7 % of training as far as known (36.5 % of it)" in few.why
-    alone = replace(told, training=told.training[1000:])
-    (whole,) = ranked(conditions(alone, imported=500), group, loss, max_share=0.5)
-    assert few.score == pytest.approx(575 / 1575 * whole.score)
-    assert "1.7 % of training;" in whole.why
+    assert few.training_known == pytest.approx(1075 / 1575)
+    assert "25.0 % of production, 0.9 % of training as far as known (68.3 % of it)" in few.why
+    alone = replace(told, training=told.training[500:])
+    (whole,) = ranked(conditions(alone, imported=1000), group, loss, max_share=0.5)
+    assert few.score == pytest.approx(1075 / 1575 * whole.score)
+    assert "0.9 % of training;" in whole.why
+    nearly = replace(told, training=np.concatenate([np.full(800, UNKNOWN), told.training[800:]]))
+    assert conditions(nearly, imported=1500) == [], "less than half of the imported images say it"
 
 
 def test_what_is_no_gap() -> None:
@@ -267,15 +269,24 @@ def test_a_pure_region_does_not_vanish_in_a_mixed_gap() -> None:
 def test_a_cause_names_the_gap_and_explains_its_symptoms() -> None:
     group, loss = np.arange(200), np.where(np.arange(200) < 12, 0.9, 0.1)
     dark = candidate("dark", rows(200, *range(6)), 0.01, kind="measured")
-    night = candidate("night", rows(200, *range(1, 6)), 0.01)
-    fog = candidate("fog", rows(200, *range(6, 12)), 0.01)
+    night = candidate("night", rows(200, *range(1, 6)), 0.004)
+    fog = candidate("fog", rows(200, *range(6, 12)), 0.004)
     blurry = candidate("blurry", rows(200, *range(13)), 0.01, kind="measured")
     gaps = ranked([dark, night, fog, blurry], group, loss)
     assert gaps[0].name == "blurry", "the broadest has the largest deficit"
-    assert [(gap.name, gap.also) for gap in merge_overlapping(gaps, 200)] == [
+    sure = [replace(gap, shown=True) for gap in gaps]
+    assert [(gap.name, gap.also) for gap in merge_overlapping(sure, 200)] == [
         ("fog", ()),
         ("night", ("dark",)),
     ]
+    unsure = [replace(gap, shown=gap.name == "blurry") for gap in gaps]
+    assert [gap.name for gap in merge_overlapping(unsure, 200)] == ["blurry", "fog", "night"]
+
+
+def test_a_gap_known_of_a_part_of_production_is_explained_by_others_alone() -> None:
+    part = candidate("motion", rows(100, *range(6)), 0.04, known=np.arange(100) < 30)
+    (gap,) = ranked([part], np.arange(100), np.ones(100))
+    assert [each.name for each in merge_overlapping([gap], 100)] == ["motion"]
 
 
 def test_what_worse_gaps_explain_is_left_out() -> None:

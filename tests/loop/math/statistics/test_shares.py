@@ -87,7 +87,8 @@ def test_alike_sides_are_seldom_told_apart(here: tuple[int, int], there: tuple[i
 
 def test_small_groups_are_joined_and_large_ones_left() -> None:
     block = blocks(np.array([40, 1, 1, 1, 1, 38, *[1] * 76]), 40, 0)
-    assert np.bincount(block).tolist() == [1, 1, 40, 40]
+    assert np.bincount(block).tolist() == [1, 1, 20, 20, 20, 20], "of half the size where they are few"
+    assert np.bincount(blocks(np.ones(2000, dtype=np.int64), 40, 0)).tolist() == [40] * 50
     assert block[0] != block[5]
     assert len(np.unique(blocks(np.full(2000, 40), 40, 0))) == 500
     np.testing.assert_array_equal(blocks(np.array([5, 7, 4]), 5, 0), [0, 1, 2])
