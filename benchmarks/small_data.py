@@ -45,9 +45,10 @@ In at most .07 of the worlds one may. Counted are worlds in which at least one i
 `python -m benchmarks.gaps_real --data ../shared/data`.
 Runway debris (FOD-A) is divided at random, clips of fixed cameras in halves and in blocks of ten seconds.
 {_divided(real)}
-Measured conditions have a limit of each camera, learned from its training frames. A new day passes it more often than these do,
-so training is told by limits of its other days, and cameras are exchanged instead of days. With few cameras, or one day of each,
-nothing measured can be shown; it is suspected.
+Measured conditions have a limit of each camera, learned from its training frames.
+A new day passes it more often than these do. So training is told by limits of its other days,
+and cameras are exchanged instead of days. With few cameras, or one day of each, nothing measured
+can be shown; it is suspected.
 
 {of_gaps["measured"]}
 ## Gaps that are there

@@ -30,7 +30,12 @@ class TrainingMetadata:
     time: datetime | None = None
 
     def in_utc(self, timezone: str) -> TrainingMetadata:
-        """The same, a time without an offset read in `timezone`. Raises ConfigError."""
+        """The same, a time without an offset read in `timezone`. Raises ConfigError, also for what is
+        no text.
+        """
+        for option, text in (("camera", self.camera), ("site", self.site), ("pattern", self.pattern)):
+            if not text.isprintable():
+                raise ConfigError(f"--train-{option}: expected printable text, got {text!r}; write it anew")
         try:
             return replace(self, time=self.time and in_utc(self.time, zone(timezone)))
         except ValueError as error:

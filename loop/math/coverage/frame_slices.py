@@ -37,8 +37,7 @@ def frame_slices_of(gaps: Sequence[Gap], size: int) -> FrameSlices:
 
     A slice's deficit is its gap's score, shrunk by the share of its frames that went elsewhere, and
     half as much where it is suspected: what production lacks counts by how much worse the detector
-    sees there. A detector only suspects
-    the frames of a class, the surest first.
+    sees there. A detector only suspects the frames of a class, the surest first.
     size: N production frames.
     """
     code, sure = np.full(size, NO_SLICE, dtype=np.int64), np.ones(size)

@@ -211,3 +211,22 @@ def test_a_time_of_the_whole_set_tells_the_time_of_day_alone(tmp_path: Path) -> 
     assert set(side.sequence.tolist()) == {-1}
     judging = [row for row in rows if row.split == "val"]
     assert len(set(held_out_groups(parts.project.engine, found.embedder, judging))) > 1
+
+
+def test_what_is_no_text_is_refused_before_anything_is_written() -> None:
+    with pytest.raises(ConfigError, match="--train-camera: expected printable text"):
+        TrainingMetadata(camera="cam\udcff").in_utc("UTC")
+
+
+def test_a_date_tells_no_time_of_day_and_no_burst(tmp_path: Path) -> None:
+    """Noon stands for a day that a pattern told; production has hours."""
+    parts = compared(tmp_path / "project", 2, pattern=PATTERN)
+    rows = imported(parts.project.root)
+    side = load_side(
+        open_facts(parts.project, producers(parts)),
+        np.array([row.seq for row in rows]),
+        lambda: lambda vectors: np.zeros(len(vectors), dtype=np.bool_),
+    )
+    assert {row.captured_at for row in rows} == {NOON}
+    assert np.isnan(side.captured_at).all()
+    assert set(side.sequence.tolist()) == {-1}
