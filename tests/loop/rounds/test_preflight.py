@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,10 +79,13 @@ def test_what_nobody_held_out_is_named_first(labeled: FakeParts) -> None:
 
 
 def test_frames_that_wait_are_targets_and_advice(labeled: FakeParts) -> None:
-    """Half of what judges is not labeled yet, and a batch is on its way."""
+    """Nothing of production is labeled yet, and a batch is on its way."""
+    settings = labeled.project.settings
+    asked = settings.model_copy(update={"gaps": settings.gaps.model_copy(update={"prompts": True})})
+    labeled = FakeParts(replace(labeled.project, settings=asked))
     dark(labeled)
     with write(labeled.project.engine) as session:
-        session.execute(text("DELETE FROM labels WHERE source = 'annotation' AND frame % 2 = 0"))
+        session.execute(text("DELETE FROM labels WHERE source = 'annotation'"))
     select(labeled, quiet, budget=40)
     with read(labeled.project.engine) as session:
         waiting = [task for task in tasks(session, status=TaskStatus.PENDING) if task.purpose == "evaluation"]
