@@ -131,7 +131,7 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     known = imported_captures(plan.dataset, [image.path for image in labeled], said, settings.frames.timezone)
     _try_embedder(plan.root, settings)
     _write_config(plan.root, text)
-    project = open_project(plan.root)
+    project = open_project(plan.root, new=True)
     _claim(project, plan.weights, dataset, classes, said)
     _deploy(project, plan.weights, classes)
     damaged = _import_images(project, labeled, known.by_path, dataset.classes, progress)

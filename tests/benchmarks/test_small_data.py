@@ -18,7 +18,9 @@ def test_the_page_is_made_of_the_results() -> None:
 
 def test_every_kind_of_world_is_simulated() -> None:
     assert len(list(gaps.false_gaps(1))) == len(KEPT["false gaps"])
-    assert [row["found"] for row in gaps.power(1)] == [pytest.approx(row["found"], abs=1) for row in KEPT["power"]]
+    assert [row["found"] for row in gaps.power(1)] == [
+        pytest.approx(row["found"], abs=1) for row in KEPT["power"]
+    ]
     assert len(list(gaps.intervals(1))) == len(KEPT["intervals"])
 
 
