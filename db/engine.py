@@ -154,11 +154,11 @@ def _upgrade(engine: Engine, create: bool) -> None:
         if _is_current(connection):
             return
         if not create and schema_revision(connection) is None:
+            shown = engine.url.render_as_string(hide_password=True)
             raise DatabaseUnusable(
-                f"expected fieldloop's tables in the database"
-                f" {engine.url.render_as_string(hide_password=True)}, got an empty one; nothing is made in its"
-                " place: take a backup back with `fieldloop restore`, or run `fieldloop init` again where that"
-                " was stopped"
+                f"expected fieldloop's tables in the database {shown}, got an empty one; nothing is made in"
+                " its place: take a backup back with `fieldloop restore`, or run `fieldloop init` again"
+                " where that was stopped"
             )
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":

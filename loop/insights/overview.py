@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from connectors.ports import Purpose
 from db.engine import read
+from db.errors import StateError
 from db.facts import get_fact
 from db.frames import Unplaced, frame_counts, reject_counts, rejects, unplaced
 from db.labels import count_labels
@@ -19,6 +21,7 @@ from db.states import RoundStatus
 from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
 from loop.analysis.producers import Analyzed, progress
+from loop.base.errors import ProjectError
 from loop.base.lease import holder_alive
 from loop.ingest.camera_days import BLOCK
 from loop.labeling.project import PROJECT_FACT
@@ -56,7 +59,16 @@ class Overview:
 
 
 def overview(project: Project) -> Overview:
-    """Everything `fieldloop status` and the page show; reads only."""
+    """Everything `fieldloop status` and the page show; reads only. Raises ProjectError where the
+    database cannot be read.
+    """
+    try:
+        return _overview(project)
+    except (SQLAlchemyError, StateError) as error:
+        raise ProjectError(str(getattr(error, "orig", None) or error)) from error
+
+
+def _overview(project: Project) -> Overview:
     with read(project.engine) as session:
         counts = frame_counts(session)
         return Overview(

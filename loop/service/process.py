@@ -81,6 +81,7 @@ def _lead(service: Service, stop: threading.Event, lost: threading.Event, say: S
 
 def _watch(service: Service, stop: threading.Event, lost: threading.Event, say: Say) -> int:
     while not stop.wait(1.0):
+        service.tell_problems()
         if lost.is_set():
             say("another process leads this project now, this one was silent too long; ending")
             return 1

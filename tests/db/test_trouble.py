@@ -106,18 +106,27 @@ def test_a_full_disk_is_named_whatever_sqlite_calls_it(
 
 def test_a_database_that_may_not_grow_says_that_the_disk_is_full(database: Path) -> None:
     engine = open_database(f"sqlite:///{database}", create=False)
-    with pytest.raises(DatabaseUnusable, match="it is full"), write(engine) as session:
-        session.execute(text("PRAGMA max_page_count = 1"))
-        for number in range(400):
-            set_fact(session, f"more {number}", "x" * 2000)
+
+    def fill() -> None:
+        with write(engine) as session:
+            session.execute(text("PRAGMA max_page_count = 1"))
+            for number in range(400):
+                set_fact(session, f"more {number}", "x" * 2000)
+
+    with pytest.raises(DatabaseUnusable, match="it is full"):
+        fill()
     engine.dispose()
+
+
+def _highest() -> int:
+    return max(int(path.name) for path in Path("/proc/self/fd").iterdir())
 
 
 @contextmanager
 def few_descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     held = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 2, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_highest() + 2, hard))
     try:
         try:
             while True:
