@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,8 @@ from connectors.images import content_hash, decode
 from connectors.ports import Image
 
 T = TypeVar("T")
+BATCH_BYTES = 256_000_000
+"""Of decoded images, or of files read, that are held at once: 41 frames of 1920x1080."""
 FRAMES = "frames"
 """The folder of the store that holds the images."""
 
@@ -42,6 +44,30 @@ def stored_problem(store: Path, path: str, sha256: str) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return "missing"
     return "" if content_hash(data) == sha256 else "exchanged"
+
+
+def chunked_by_size(
+    items: Iterable[T], most: int, bytes_of: Callable[[T], int], budget: int
+) -> Iterator[list[T]]:
+    """Lists of at most `most` items in order, which need at most `budget` bytes of memory together, or
+    of one item that needs more.
+    """
+    chunk: list[T] = []
+    held = 0
+    for item in items:
+        needed = bytes_of(item)
+        if chunk and (len(chunk) >= most or held + needed > budget):
+            yield chunk
+            chunk, held = [], 0
+        chunk.append(item)
+        held += needed
+    if chunk:
+        yield chunk
+
+
+def decoded_bytes(width: int, height: int) -> int:
+    """Of an image in memory: RGB, one byte a color."""
+    return 3 * width * height
 
 
 def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -32,7 +32,7 @@ from db.labels import set_label
 from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
 from loop.base.errors import ConfigError, ProjectError
-from loop.base.files import chunked, store_image
+from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
 from loop.project.class_list import check_classes
@@ -313,7 +313,7 @@ def _import_images(
     """
     damaged: list[Problem] = []
     done = 0
-    for chunk in chunked(labeled, CHUNK):
+    for chunk in chunked_by_size(labeled, CHUNK, lambda image: image.path.stat().st_size, BATCH_BYTES):
         damaged += _import_chunk(project.engine, project.store, chunk, captures, classes)
         done += len(chunk)
         progress(done, len(labeled), "images")

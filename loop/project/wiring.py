@@ -150,7 +150,7 @@ def build_source(
         started_at=given.started_at,
     )
     if where.suffix.lower() in VIDEO_SUFFIXES:
-        return VideoSource(where, frames.video_every_s, defaults, frames.pattern or None)
+        return VideoSource(where, frames.video_every_s, defaults, frames.pattern or None, known=known)
     return FolderSource(
         where, frames.pattern or None, defaults=defaults, settle_s=frames.settle_s, known=known
     )

@@ -23,7 +23,7 @@ from loop.analysis.held_out_groups import held_out_groups
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints, Reals
 from loop.base.errors import RoundError
-from loop.base.files import chunked, load_image
+from loop.base.files import BATCH_BYTES, chunked_by_size, decoded_bytes, load_image
 from loop.gaps.shown import producer_of
 from loop.gaps.slices import ORDINARY, class_slices
 from loop.math.boxes.matching import Truth, truth_of, with_class_ids
@@ -93,11 +93,11 @@ def judge_candidate(
     held = held.without(mend(project, held.rows))
     before: list[Detections] = []
     after: list[Detections] = []
-    for done, chunk in enumerate(chunked(held.rows, CHUNK)):
+    for chunk in chunked_by_size(held.rows, CHUNK, lambda f: decoded_bytes(f.width, f.height), BATCH_BYTES):
         images = [load_image(project.store, frame.path) for frame in chunk]
         before += deployed.detect(images)
         after += candidate.detect(images)
-        progress(min((done + 1) * CHUNK, len(held.rows)), len(held.rows), "held-out frames")
+        progress(len(before), len(held.rows), "held-out frames")
     verdict = judge(
         match_all(held.truths, before, len(project.classes)),
         match_all(held.truths, after, len(project.classes)),
