@@ -21,7 +21,7 @@ LEAST_FREE = 1 << 20
 _PRIMARY = 0xFF
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NO_ACCESS = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
-RESTORE = "keep the file aside and take a backup back with `fieldloop restore`"
+RESTORE = "keep the file and take a backup back with `fieldloop restore`"
 
 
 def connect(path: Path, timeout_s: float) -> sqlite3.Connection:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import config
 from connectors.errors import LabelStudioDown, ModelError, SourceError
-from connectors.images import content_hash
 from connectors.ports import Capture, Detector, Embedder, FrameSource, IsKnown, LabelBackend, Trainer
 from connectors.times import zone
 from db.engine import read
@@ -162,6 +161,8 @@ def fetch_again(project: Project, wanted: Mapping[str, str]) -> Iterator[tuple[s
     wanted: sha256 by source key: a path below the configured folder, that of an imported image, or a
     frame of a video.
     """
+    from connectors.images import content_hash
+
     videos: dict[Path, dict[str, str]] = {}
     for key, sha256 in wanted.items():
         path = resolve(project, project.settings.frames.path) / key
@@ -181,6 +182,7 @@ def fetch_again(project: Project, wanted: Mapping[str, str]) -> Iterator[tuple[s
 
 def _from_video(path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
     """Decodes up to the last frame that is wanted."""
+    from connectors.images import content_hash
     from connectors.sources.video import VideoSource
 
     name, _, first = min(wanted).rpartition("#")

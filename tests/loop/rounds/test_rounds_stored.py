@@ -10,6 +10,7 @@ import pytest
 
 from connectors.errors import TrainingHeld
 from connectors.images import content_hash
+from connectors.ports import Capture
 from connectors.sources.video import VideoSource
 from db.engine import read
 from db.frames import FrameRow, frames, rejects
@@ -176,7 +177,8 @@ def test_frames_of_a_video_are_fetched_again_from_it(parts: FakeParts, tmp_path:
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
-    shots = {item.key: item.read() for item in VideoSource(film, 0.2).captures()}
+    captures = [item for item in VideoSource(film, 0.2).captures() if isinstance(item, Capture)]
+    shots = {item.key: item.read() for item in captures}
     keys = sorted(shots)
     wanted = {key: content_hash(shots[key]) for key in (keys[1], keys[4])} | {keys[2]: "another"}
     assert dict(fetch_again(parts.project, wanted)) == {key: shots[key] for key in (keys[1], keys[4])}
