@@ -25,6 +25,7 @@ from loop.service.label_studio_keeper import Keeper
 from loop.service.scheduler import Service
 from loop.settings.settings import Web
 from loop.web.app import build_app
+from loop.web.bounded import server
 from loop.web.guard import token_for
 
 log = logging.getLogger(__name__)
@@ -101,12 +102,11 @@ def _start_pages(service: Service, keeper: Keeper, say: Say) -> uvicorn.Server:
         return service.health() | {"label_studio": keeper.url}
 
     listening = listen(web, say)
-    config = uvicorn.Config(build_app(service.parts.project, health), log_level="warning", access_log=False)
-    server = uvicorn.Server(config)
-    threading.Thread(target=server.run, args=([listening],), name="pages", daemon=True).start()
+    pages = server(build_app(service.parts.project, health))
+    threading.Thread(target=pages.run, args=([listening],), name="pages", daemon=True).start()
     host = f"[{web.host}]" if ":" in web.host else web.host
     say(f"status page: http://{host}:{listening.getsockname()[1]}/")
-    return server
+    return pages
 
 
 def listen(web: Web, say: Say) -> socket.socket:
