@@ -130,7 +130,7 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     labeled = [image for image in dataset.images if image.boxes is not None]
     known = imported_captures(plan.dataset, [image.path for image in labeled], said, settings.frames.timezone)
     _try_embedder(plan.root, settings)
-    _write_config(plan.root, text)
+    _write_config(plan.root, text, private=bool(settings.database_url))
     project = open_project(plan.root, new=True)
     _claim(project, plan.weights, dataset, classes, said)
     _deploy(project, plan.weights, classes)
@@ -241,14 +241,15 @@ def _checked_settings(text: str, root: Path) -> Settings:
         return load_settings(path, root)
 
 
-def _write_config(root: Path, text: str) -> None:
+def _write_config(root: Path, text: str, private: bool) -> None:
+    """private: a database's address may hold its password."""
     target = root / CONFIG_NAME
     if target.is_file() and target.read_text(encoding="utf-8") != text:
         raise ProjectError(
             f"expected no project in {root}, or the same one half made; found a {CONFIG_NAME} with other"
             " settings; edit that file or choose another folder"
         )
-    write_atomically(target, text)
+    write_atomically(target, text, private=private)
 
 
 def _claim(

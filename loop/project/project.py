@@ -68,6 +68,11 @@ class Project:
         return self.root / "pages"
 
     @property
+    def logs(self) -> Path:
+        """What `fieldloop serve` says, the newest in serve.log."""
+        return self.root / "logs"
+
+    @property
     def label_studio(self) -> Path:
         """Data of our own Label Studio server."""
         return self.root / "labelstudio"

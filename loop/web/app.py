@@ -19,8 +19,8 @@ from loop.project.project import Project
 from loop.web.guard import Guard, token_for
 
 Health = Callable[[], dict[str, Any]]
-"""At least {"ok": bool, "problems": [sentence], "jobs": {name: service.State}, "label_studio": url};
-asked at every request.
+"""At least {"ok": bool, "problems": [sentence], "notes": [sentence], "jobs": {name: service.State},
+"label_studio": url}; asked at every request.
 """
 
 
