@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -99,10 +101,16 @@ def test_the_log_file_rotates_and_is_for_its_owner(
 
 
 def test_a_full_disk_does_not_stop_what_is_logged(
-    logger: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    logger: logging.Logger,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "full.log").symlink_to("/dev/full")
+    def full(record: logging.LogRecord) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     handler = RotatingLog(tmp_path / "full.log")
+    monkeypatch.setattr(handler, "shouldRollover", full)
     logger.addHandler(handler)
     logger.warning("no room")
     assert capsys.readouterr().err == ""
