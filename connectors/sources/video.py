@@ -70,7 +70,7 @@ class VideoSource:
         report: Report = log_problem,
         known: IsKnown | None = None,
     ) -> None:
-        if every_s < 0:
+        if not 0 <= every_s < math.inf:
             raise SourceError(f"every_s: expected 0 or more seconds between frames, got {every_s}")
         self.path = path
         self._every_s = every_s

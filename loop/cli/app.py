@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 OK, FAILED, USAGE, AWAY, BUSY, STOPPED = 0, 1, 2, 3, 4, 130
 PLAIN_EVERY_S = 10.0
+LONGEST_MESSAGE = 8000
 NUMBERS = re.compile(r"\d+")
 SAY_STOPPED = "stopped; run the command again to go on"
 EXIT_CODES = {
@@ -104,7 +105,8 @@ def main() -> None:
 def fail(message: str, code: int) -> NoReturn:
     """Ends the command: the message on stderr, and the exit code."""
     typer.secho("error ", fg="red", bold=True, err=True, nl=False)
-    typer.echo(printable(message, line_ends=True), err=True)
+    shown = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]} …"
+    typer.echo(printable(shown, line_ends=True), err=True)
     sys.exit(code)
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
 from sqlalchemy import Engine
 
 import config
+from connectors.documents import parse_yaml
 from connectors.errors import ImageRejected, WeightsUnavailable
 from connectors.files import sha256_of_file, write_atomically
 from connectors.images import content_hash, decode, inspect
@@ -225,8 +225,8 @@ def _override(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set: expected one setting, got the section {key!r}; set {key}.<name>=value")
     wants_text = isinstance(defaults[key], str)
     try:
-        given = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        given = parse_yaml(value)
+    except ValueError as error:
         if wants_text:
             return key, value.strip()
         raise ConfigError(f"--set {key}: expected a YAML value, got {value!r}; quote it") from error
