@@ -175,12 +175,13 @@ def _label_counts(session: Session) -> dict[str, int]:
     return {
         "train": count_labels(session, purpose=Purpose.TRAIN, source="annotation"),
         "evaluation": count_labels(session, purpose=Purpose.EVALUATION, source="annotation"),
-        "imported": count_labels(session, source="imported"),
+        "imported": count_labels(session, purpose=Purpose.TRAIN, source="imported"),
+        "imported_to_judge": count_labels(session, purpose=Purpose.EVALUATION, source="imported"),
     }
 
 
 def _counts(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count) or "none"
 
 
 def _leader(session: Session) -> str | None:

@@ -190,3 +190,10 @@ def test_a_database_that_cannot_be_read_is_said_on_every_page(tmp_path: Path) ->
     assert "it is damaged" in asked.get("/api/status").json()["error"]
     assert asked.get("/healthz").status_code == 200
     project.engine.dispose()
+
+
+def test_held_out_images_of_the_imported_dataset_are_no_training_set(full: Project) -> None:
+    labels = client(full).get("/api/status").json()["labels"]
+    assert (labels["imported"], labels["imported_to_judge"]) == (24, 8)
+    page = client(full).get("/").text
+    assert "24 imported, 0 labeled since; 8 more judge models" in page
