@@ -1,4 +1,4 @@
-"""Shipped configuration: defaults, conditions, guidelines, the small CLIP."""
+"""Shipped configuration: defaults, conditions, the small CLIP."""
 
 from pathlib import Path
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from connectors.documents import parse_yaml
 from connectors.errors import DataYamlError
 
 SPLITS = ("train", "val", "test")
@@ -100,10 +99,10 @@ def label_path(image: Path) -> Path:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        tree = parse_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataYamlError(f"expected a data.yaml, got no file at {path}; check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise DataYamlError(
             f"{path}: expected YAML, got {' '.join(str(error).split())}; mend the file"
         ) from None

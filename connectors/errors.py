@@ -8,6 +8,7 @@ ConnectorError
 │   └── WeightsUnavailable   they are not on this machine and cannot be fetched
 ├── TrainingFailed       the training process ended without a result
 │   ├── TrainingKilled       because of a signal: training again goes on
+│   ├── TrainingHeld         for want of room on the disk: training again goes on once there is some
 │   └── TrainingCancelled    because somebody asked for it
 └── LabelStudioError
     ├── LabelStudioDown      no answer: wait and try again
@@ -64,6 +65,10 @@ class TrainingKilled(TrainingFailed):
 
     def __reduce__(self) -> tuple[type[TrainingKilled], tuple[str, str, int]]:
         return type(self), (str(self), self.how, self.epoch)
+
+
+class TrainingHeld(TrainingFailed):
+    """There is no room on the disk for training; once there is, training again goes on."""
 
 
 class TrainingCancelled(TrainingFailed):

@@ -30,6 +30,10 @@ from connectors.ports import Image
 
 MAX_PIXELS = 60_000_000
 MAX_BYTES = 100_000_000
+MAX_RATIO = 100
+"""Of the longer side to the shorter one. What resizes the shorter side to a fixed size would make
+billions of pixels of a line that is one pixel wide.
+"""
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 
 
@@ -150,6 +154,12 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width < 1 or height < 1:
         raise ImageRejected("corrupt", f"expected an image with pixels, got {width}x{height} in the header")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise ImageRejected(
+            "unsupported",
+            f"expected a longer side of at most {MAX_RATIO} times the shorter one, got {width}x{height};"
+            " crop it",
+        )
     if width * height > max_pixels:
         raise ImageRejected(
             "oversized", f"expected at most {max_pixels:,} pixels, got {width}x{height} = {width * height:,}"

@@ -222,7 +222,18 @@ class Unsettled:
     key: str
 
 
-SourceItem = Capture | Refused | Unsettled
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A file of many frames has given all of them; it need not be read again while its size and time
+    stay. key: what `IsKnown` is asked of it.
+    """
+
+    key: str
+    size: int
+    mtime_ns: int
+
+
+SourceItem = Capture | Refused | Unsettled | Finished
 """One thing that a source says of one of its files."""
 
 

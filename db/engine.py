@@ -12,7 +12,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
-from db.errors import SchemaMismatch, StateError
+from db.errors import DatabaseUnusable, SchemaMismatch, StateError
+from db.trouble import connect, trouble
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -22,14 +23,17 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 7_203_311_842  # any constant: who holds it on PostgreSQL migrates, the others wait
 
 
-def open_database(url: str) -> Engine:
-    """The engine of an up-to-date database; creates it or upgrades its schema as needed.
+def open_database(url: str, create: bool = True) -> Engine:
+    """The engine of an up-to-date database; upgrades its schema as needed.
 
-    Raises SchemaMismatch when a newer fieldloop wrote it, StateError when it cannot be opened.
+    create: make one where there is none; otherwise what is missing or empty is refused. A file is
+    made for its owner alone (mode 0600), since it names people.
+    Raises SchemaMismatch when a newer fieldloop wrote it, DatabaseDamaged, DatabaseUnusable, and
+    StateError when it cannot be opened for another reason.
     """
-    engine = _engine(url)
+    engine = _engine(url, create)
     try:
-        _upgrade(engine)
+        _upgrade(engine, create)
     except DatabaseError as error:
         engine.dispose()
         shown = engine.url.render_as_string(hide_password=True)
@@ -92,9 +96,15 @@ def migration_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _engine(url: str) -> Engine:
+def database_file(engine: Engine) -> Path | None:
+    """The file of a SQLite database, None for another kind."""
+    url = engine.url
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def _engine(url: str, create: bool) -> Engine:
     try:
-        return _connectable(make_url(url))
+        return _connectable(make_url(url), create)
     except ArgumentError as error:
         raise StateError(
             "expected a database address like sqlite:////path/loop.db or"
@@ -107,7 +117,7 @@ def _engine(url: str) -> Engine:
         ) from error
 
 
-def _connectable(url: URL) -> Engine:
+def _connectable(url: URL, create: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
     folder = Path(url.database).parent if url.database else None
@@ -115,7 +125,13 @@ def _connectable(url: URL) -> Engine:
         raise StateError(
             f"expected a database file in an existing folder, got {str(folder)!r}; create the folder first"
         )
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    path = Path(url.database or "")
+    if create:
+        path.touch(mode=0o600)
+    engine = create_engine(url, creator=lambda: connect(path, BUSY_TIMEOUT_S))
+    event.listen(
+        engine, "handle_error", lambda context: trouble(context.original_exception, path), retval=True
+    )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -133,10 +149,17 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _upgrade(engine: Engine) -> None:
+def _upgrade(engine: Engine, create: bool) -> None:
     with engine.execution_options(fieldloop="read").connect() as connection:
         if _is_current(connection):
             return
+        if not create and schema_revision(connection) is None:
+            shown = engine.url.render_as_string(hide_password=True)
+            raise DatabaseUnusable(
+                f"expected fieldloop's tables in the database {shown}, got an empty one; nothing is made in"
+                " its place: take a backup back with `fieldloop restore`, or run `fieldloop init` again"
+                " where that was stopped"
+            )
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})

@@ -120,6 +120,13 @@ def known_hashes(session: Session, hashes: Iterable[str]) -> set[str]:
     return {found for part in parts for found in session.execute(part).scalars()}
 
 
+def frame_by_hash(session: Session, begins_with: str) -> int | None:
+    """The seq of the frame whose content hash begins so, None where there is none or several."""
+    range_of = (Frame.content_hash >= begins_with, Frame.content_hash < begins_with + "g")
+    found = session.execute(select(Frame.seq).where(*range_of).limit(2)).scalars().all()
+    return found[0] if len(found) == 1 else None
+
+
 def seen_sources(session: Session, found: Iterable[Seen]) -> set[str]:
     """Keys of the files that were read before and have the same size and time since."""
     now = {seen.source_key: (seen.size, seen.mtime_ns) for seen in found}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import NoReturn
 
 STOP_SECONDS = 10.0
 RECORD = "server.json"
+LOG_BYTES = 10_000_000
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -28,12 +30,15 @@ class Record:
     """What server.json says.
 
     started: when the process began, as the system tells it, so that a reused pid is noticed.
+    folder: which data folder it serves, so that a copy of the folder does not take the process for
+    its own. "" in records of earlier versions.
     """
 
     pid: int
     started: str
     port: int
     document_root: str
+    folder: str = ""
 
 
 def spawn(
@@ -61,7 +66,7 @@ def spawn(
         document_root,
         str(lock),
     ]
-    with log.open("wb") as output:
+    with log.open("ab") as output:  # so that it can be cut while the process writes
         os.fchmod(output.fileno(), 0o600)
         process = subprocess.Popen(
             [*itself, *command],
@@ -83,7 +88,8 @@ def spawn(
 
 def become(data_dir: Path, port: int, document_root: str, lock: int, command: list[str]) -> NoReturn:
     """Records this process, then is `command`: number and start time stay, and the lock is closed."""
-    record = Record(os.getpid(), _process_start(os.getpid()) or "", port, document_root)
+    started = _process_start(os.getpid()) or ""
+    record = Record(os.getpid(), started, port, document_root, _identity(data_dir))
     from connectors.files import write_atomically  # nothing of ours is found before this file runs by itself
 
     write_atomically(data_dir / RECORD, json.dumps(asdict(record)), private=True)
@@ -109,7 +115,25 @@ def live_record(data_dir: Path) -> Record | None:
         record = Record(**json.loads((data_dir / RECORD).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return record if alive(record) else None
+    ours = record.folder in ("", _identity(data_dir))
+    return record if ours and alive(record) else None
+
+
+def cut_log(log: Path, most: int = LOG_BYTES) -> None:
+    """Moves what a running process wrote so far to `.log.1` once that is more than `most` bytes."""
+    try:
+        if log.stat().st_size > most:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            log.with_suffix(".log.1").chmod(0o600)
+            os.truncate(log, 0)
+    except FileNotFoundError:
+        return
+
+
+def _identity(folder: Path) -> str:
+    """Of a folder on this machine: it stays when the folder is moved, and a copy has another."""
+    found = folder.stat()
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def alive(record: Record) -> bool:

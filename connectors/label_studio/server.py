@@ -18,6 +18,7 @@ import httpx
 
 from connectors.errors import LabelStudioDown, LabelStudioError
 from connectors.files import draft_of, move_durably, write_atomically
+from connectors.label_studio import process
 from connectors.label_studio.environment import default_home, ensure_environment, locked, quiet
 from connectors.label_studio.process import Record, alive, end, live_record, spawn
 from connectors.ports import Progress
@@ -89,6 +90,13 @@ def status(data_dir: Path) -> ServerInfo | None:
         return None
     credentials = _credentials(data_dir)
     return _info(record, credentials, ready=_answers(record.port, credentials))
+
+
+def cut_log(data_dir: Path) -> None:
+    """Keeps the log of a server that runs for months within bounds; what it said before lies beside
+    it.
+    """
+    process.cut_log(data_dir / LOG)
 
 
 def stop(data_dir: Path) -> bool:

@@ -173,7 +173,8 @@ class FolderSource:
         if self._settle_s <= 0 or now - found.st_mtime >= self._settle_s:
             return True
         seen = self._sightings.get(key)
-        if seen is None or (seen.size, seen.mtime_ns) != (found.st_size, found.st_mtime_ns):
+        changed = seen is None or (seen.size, seen.mtime_ns) != (found.st_size, found.st_mtime_ns)
+        if seen is None or changed or now < seen.since:  # a clock that was set back begins the wait anew
             self._sightings[key] = seen = _Sighting(found.st_size, found.st_mtime_ns, now)
         if now - seen.since >= self._settle_s:
             return True

@@ -7,7 +7,6 @@ its own folder. Other keys and columns are left alone.
 from __future__ import annotations
 
 import csv
-import json
 import os
 import posixpath
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from pathlib import Path
 
+from connectors.documents import parse_json
 from connectors.errors import SourceError
 from connectors.sources.metadata import (
     CAMERA_LENGTH,
@@ -45,8 +45,8 @@ def read_json(path: Path, assumed: tzinfo) -> Facts:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise SourceError(f"expected a sidecar of at most {MAX_JSON_BYTES:,} bytes, got more")
-        content = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(path.read_text("utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise SourceError(f"expected a JSON sidecar, got: {error}") from error
     if not isinstance(content, dict):
         raise SourceError(f"expected a JSON object with {', '.join(COLUMNS)}, got a {type(content).__name__}")

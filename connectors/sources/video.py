@@ -16,7 +16,7 @@ import simplejpeg
 
 from connectors.errors import SourceError
 from connectors.images import MAX_PIXELS
-from connectors.ports import Capture, Image, Refused, SourceItem
+from connectors.ports import Capture, Finished, Image, IsKnown, Refused, SourceItem
 from connectors.sources.folder import log_problem
 from connectors.sources.metadata import SEQUENCE_LENGTH, Defaults, Facts, clean
 from connectors.sources.pattern import compile_pattern
@@ -56,7 +56,9 @@ class VideoSource:
     stem and a hash of its beginning: the same for a copy elsewhere, another for another video of
     that name. captured_at is the start plus the frame's own time; the start is what a sidecar or
     the pattern says, or defaults.started_at, or the creation time that the file carries, or
-    unknown. Frames are upright JPEGs of quality 95; one is in memory at a time.
+    unknown. Frames are upright JPEGs of quality 95; one is in memory at a time. Finished comes last.
+
+    known: asked before any of the video is decoded.
     """
 
     def __init__(
@@ -66,8 +68,9 @@ class VideoSource:
         defaults: Defaults = Defaults(),
         pattern: str | None = None,
         report: Report = log_problem,
+        known: IsKnown | None = None,
     ) -> None:
-        if every_s < 0:
+        if not 0 <= every_s < math.inf:
             raise SourceError(f"every_s: expected 0 or more seconds between frames, got {every_s}")
         self.path = path
         self._every_s = every_s
@@ -75,6 +78,7 @@ class VideoSource:
         self._defaults = defaults
         self._start = defaults.start
         self._report = report
+        self._known = known
 
     def captures(self, after: str | None = None) -> Iterator[SourceItem]:
         """See FrameSource. Raises SourceError when the file is no video or none of it can be
@@ -82,18 +86,31 @@ class VideoSource:
         """
         if not self.path.exists():
             raise SourceError(f"{self.path}: expected a video, got no such file; check the path")
+        finished = self._finished()
+        if self._known and self._known(finished.key, finished.size, finished.mtime_ns):
+            return
         try:
-            with av.open(str(self.path)) as container:
+            # Titles come in any encoding, and a path that is not absolute may look like a protocol.
+            with av.open(str(self.path.absolute()), metadata_errors="replace") as container:
                 yield from self._read(container, after)
         except (av.error.FFmpegError, OSError) as error:
             raise self._unreadable(error.strerror or str(error)) from error
+        if after is None:
+            yield finished
+
+    def _finished(self) -> Finished:
+        found = self.path.stat()
+        return Finished(f"{self._name()} every {self._every_s:g} s", found.st_size, found.st_mtime_ns)
+
+    def _name(self) -> str:
+        return os.fsencode(self.path.absolute()).decode("utf-8", "backslashreplace")
 
     def _read(self, container: Any, after: str | None) -> Iterator[SourceItem]:
         stream = self._video_stream(container)
         facts, refused = self._facts()
         yield from refused
         facts = facts.over(self._start).over(Facts(captured_at=_creation_time(container)))
-        name = os.fsencode(self.path.absolute()).decode("utf-8", "backslashreplace")
+        name = self._name()
         due, count = 0.0, 0
         for count, (seconds, frame) in enumerate(self._frames(container, stream), start=1):
             if seconds + 1e-6 < due:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 CANCELLED = 75  # exit code of a training process that was asked to stop and left its last whole epoch
+NO_ROOM = 74  # that of one whose disk is full; its last whole epoch is left, too
+FULL_BELOW = 1 << 20
 INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
@@ -21,6 +24,11 @@ def environment(config_dir: Path) -> dict[str, str]:
         "YOLO_VERBOSE": "False",
         "YOLO_CONFIG_DIR": str(config_dir),
     }
+
+
+def is_full(folder: Path) -> bool:
+    """Whether less than FULL_BELOW bytes are free on the disk of a folder."""
+    return shutil.disk_usage(folder).free < FULL_BELOW
 
 
 def default_config_dir() -> Path:

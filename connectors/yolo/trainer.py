@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors.errors import TrainingCancelled, TrainingFailed, TrainingKilled
+from connectors.errors import TrainingCancelled, TrainingFailed, TrainingHeld, TrainingKilled
 from connectors.files import sha256_of_file, write_atomically
 from connectors.ports import Progress, TrainResult, TrainSpec
 from connectors.yolo.dataset import read_dataset, write_dataset
-from connectors.yolo.environment import CANCELLED, environment
+from connectors.yolo.environment import CANCELLED, NO_ROOM, environment, is_full
 
 RESERVED = {
     "batch": "batch",
@@ -41,6 +41,8 @@ RESERVED = {
 }
 FIXED = frozenset({"cfg", "exist_ok", "mode", "pretrained", "save", "task"})
 LOG_TAIL = 15
+ROOM, CHECKPOINTS = 32_000_000, 6
+"""Bytes beside the checkpoints, and how many files of weights these weigh as much as."""
 
 
 class YoloTrainer:
@@ -60,12 +62,13 @@ class YoloTrainer:
         finished.
 
         Raises TrainingFailed (bad dataset, weights or settings; a run folder of another spec; an
-        error in the process), TrainingKilled (a signal ended it) and TrainingCancelled when
-        `cancelled()` turned true; the last whole epoch is left to go on from.
+        error in the process), TrainingHeld (the disk is full), TrainingKilled (a signal ended it) and
+        TrainingCancelled when `cancelled()` turned true; the last whole epoch is left to go on from.
         """
         run = _prepare(spec)
         if finished := _result(run):
             return finished
+        _check_room(run)
         (run.folder / "error.json").unlink(missing_ok=True)
         reader = _ProgressReader(run, progress)
         progress(0, spec.epochs, "starting")
@@ -272,12 +275,29 @@ def _spawn(run: _Run, log: Any) -> subprocess.Popen[bytes]:
     )
 
 
+def _check_room(run: _Run) -> None:
+    """Raises TrainingHeld where the checkpoints of an epoch, with their optimizer, would not fit."""
+    needed = ROOM + CHECKPOINTS * run.spec.weights.stat().st_size
+    free = shutil.disk_usage(run.folder).free
+    if free < needed:
+        raise TrainingHeld(
+            f"training in {run.folder}: expected {needed / 1e6:.0f} MB free on its disk, got {free / 1e6:.0f}"
+            " MB; free some space, and training goes on from its last whole epoch"
+        )
+
+
 def _failure(run: _Run, code: int, epoch: int) -> TrainingFailed:
+    log = _end_of_log(run)
+    if code == NO_ROOM or (code > 0 and is_full(run.folder)):
+        return TrainingHeld(
+            f"training in {run.folder}: expected room on its disk, got none after epoch {epoch}; free some"
+            f" space, and training goes on from its last whole epoch. {log}"
+        )
     try:
         message = json.loads((run.folder / "error.json").read_text(encoding="utf-8"))["message"]
-        return TrainingFailed(f"training in {run.folder} failed: {message}")
+        return TrainingFailed(f"training in {run.folder} failed: {message}. {log}")
     except (OSError, ValueError, KeyError):
-        log = _end_of_log(run)
+        pass
     wanted = f"training in {run.folder}: expected a process that ends with a result, got"
     if code < 0 or code == CANCELLED:
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else "asked to stop from outside"

@@ -5,6 +5,7 @@ its run folder.
 from __future__ import annotations
 
 import difflib
+import errno
 import fcntl
 import hashlib
 import io
@@ -29,7 +30,7 @@ from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT, LOGGER, RANK, SETTI
 from ultralytics.utils.patches import torch_load
 
 from connectors.files import draft_of, write_atomically
-from connectors.yolo.environment import CANCELLED, silence
+from connectors.yolo.environment import CANCELLED, NO_ROOM, is_full, silence
 
 FAILED = 1
 CANDIDATE, RESULT, ERROR, PROGRESS = "candidate.pt", "result.json", "error.json", "progress.jsonl"
@@ -109,8 +110,8 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
 
 
 def main(arguments: list[str]) -> int:
-    """Trains as the JSON file says; the exit code is 0 with a result, CANCELLED or FAILED with an
-    error file.
+    """Trains as the JSON file says; the exit code is 0 with a result, CANCELLED, NO_ROOM or FAILED
+    with an error file.
     """
     spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     run_dir = Path(spec["run_dir"])
@@ -122,6 +123,8 @@ def main(arguments: list[str]) -> int:
         return CANCELLED
     except Exception as error:
         traceback.print_exc()
+        if no_room(error) or is_full(run_dir):
+            return NO_ROOM
         write_json(run_dir / ERROR, {"message": describe(error)})
         return FAILED
     return 0
@@ -220,6 +223,15 @@ def last_metrics(progress: Path) -> dict[str, float]:
     lines = progress.read_text(encoding="utf-8").splitlines() if progress.exists() else []
     reports = [report for report in map(json.loads, lines) if "metrics" in report]
     return dict(reports[-1]["metrics"]) if reports else {}
+
+
+def no_room(error: BaseException | None) -> bool:
+    """Whether a full disk, or a full quota, is the cause."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def describe(error: Exception) -> str:

@@ -37,6 +37,7 @@ from db.engine import read, write
 from db.frames import FrameRow, add_reject
 from loop.analysis import near_duplicates, producers
 from loop.analysis.producers import MEASURES_VERSION
+from loop.base.files import BATCH_BYTES, chunked_by_size, decoded_bytes
 from loop.base.lease import exclusive
 from loop.math.coverage.image_statistics import measure
 from loop.project.project import Project
@@ -210,10 +211,14 @@ def _next(run: Run, leave_out: set[int]) -> Batch:
     with read(run.project.engine) as session:
         lists = {kind.name: work_list(session, kind.name, kind.producer, most) for kind in run.kinds}
     waiting = {frame.seq: frame for rows in lists.values() for frame in rows if frame.seq not in leave_out}
-    frames = [waiting[seq] for seq in sorted(waiting)[:size]]
+    frames = next(_batches([waiting[seq] for seq in sorted(waiting)], size), [])
     wanted = {name: {frame.seq for frame in rows} for name, rows in lists.items()}
     images = run.pool.map(lambda frame: _decode(run.project.store, frame, max_pixels), frames)
     return Batch(frames, wanted, images)
+
+
+def _batches(frames: Sequence[FrameRow], most: int) -> Iterator[list[FrameRow]]:
+    return chunked_by_size(frames, most, lambda frame: decoded_bytes(frame.width, frame.height), BATCH_BYTES)
 
 
 def _decode(store: Path, frame: FrameRow, max_pixels: int) -> Image | None:

@@ -6,6 +6,7 @@ LoopError
 ├── DatasetError     a dataset that cannot be imported, frozen or trained on (loop.datasets)
 ├── PurposeError     a frame asked for with a purpose that a step cannot serve
 ├── RoundError       a round that cannot be started or moved
+│   └── RoundHeld        it cannot go on now, and stays open: it is taken up again
 └── Waiting          nothing is wrong: other work has to be done first
 """
 
@@ -36,6 +37,10 @@ class PurposeError(LoopError):
 
 class RoundError(LoopError):
     """A round cannot be started or moved."""
+
+
+class RoundHeld(RoundError):
+    """A round that cannot go on now, such as on a full disk; it stays open and is taken up again."""
 
 
 class Waiting(LoopError):

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import read, write
+from db.errors import StateError
 from db.leases import acquire, beat, lease, release
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def _beat(
         try:
             with write(engine) as session:
                 kept = beat(session, name, holder, ttl_s)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, StateError):
             log.warning("the lease %s could not be prolonged; trying again", name, exc_info=True)
             continue
         if not kept:

@@ -24,6 +24,8 @@ from connectors.errors import ConnectorError, LabelStudioDown
 from db.errors import StateError
 from loop.base.errors import LoopError, Waiting
 from loop.base.jsonable import plain
+from loop.base.logs import set_up
+from loop.base.printable import printable
 
 if TYPE_CHECKING:
     from connectors.ports import Progress
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 OK, FAILED, USAGE, AWAY, BUSY, STOPPED = 0, 1, 2, 3, 4, 130
 PLAIN_EVERY_S = 10.0
+LONGEST_MESSAGE = 8000
 NUMBERS = re.compile(r"\d+")
 SAY_STOPPED = "stopped; run the command again to go on"
 EXIT_CODES = {
@@ -70,9 +73,7 @@ takes a tenth of a short command.
 def main() -> None:
     """Entry point: errors become one clear line and an exit code."""
     gc.set_threshold(IMPORTED_AT_ONCE)
-    logging.basicConfig(
-        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=logging.WARNING, handlers=[set_up(logging.StreamHandler(sys.stderr))])
     warnings.filterwarnings("ignore", category=FutureWarning)
     os.environ.setdefault(
         "OMP_WAIT_POLICY", "PASSIVE"
@@ -102,15 +103,16 @@ def main() -> None:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Ends the command: one line on stderr, and the exit code."""
+    """Ends the command: the message on stderr, and the exit code."""
     typer.secho("error ", fg="red", bold=True, err=True, nl=False)
-    typer.echo(message, err=True)
+    shown = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]} …"
+    typer.echo(printable(shown, line_ends=True), err=True)
     sys.exit(code)
 
 
 def say(message: str) -> None:
     """A line for people, on stderr so that stdout stays the result's."""
-    typer.echo(message, err=True)
+    typer.echo(printable(message, line_ends=True), err=True)
 
 
 @contextmanager
@@ -133,7 +135,7 @@ def progress_bar(label: str) -> Iterator[Progress]:
         task = bar.add_task(label, total=None)
 
         def report(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total or None, description=f"{label}: {what}")
+            bar.update(task, completed=done, total=total or None, description=f"{label}: {printable(what)}")
 
         yield report
 
@@ -160,7 +162,7 @@ def emit(result: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None
         typer.echo(json.dumps(plain(result), indent=2, sort_keys=True))
     else:
         for line in lines():
-            typer.echo(line)
+            typer.echo(printable(line, line_ends=True))
 
 
 def moment(text: str) -> datetime:

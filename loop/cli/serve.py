@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from loop.base.logs import RotatingLog
 from loop.cli.app import HERE, ProjectOption, app, opened, say
 
 OURS = ("loop", "connectors", "db", "samplers")
@@ -32,7 +33,9 @@ def serve(
         logging.getLogger(name).setLevel(level)
     from loop.service.process import serve as lead
 
-    _end(lead(opened(project, watching=True), stop, say, label_studio))
+    parts = opened(project, watching=True)
+    logging.getLogger().addHandler(RotatingLog(parts.project.logs / "serve.log"))
+    _end(lead(parts, stop, say, label_studio))
 
 
 def _end(code: int) -> None:

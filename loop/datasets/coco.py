@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from connectors.documents import parse_json
 from loop.datasets.imported import (
     DatasetError,
     ImportedDataset,
@@ -64,7 +64,7 @@ def _looks_like_coco(path: Path) -> bool:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        tree = json.loads(path.read_text(encoding="utf-8-sig"))
+        tree = parse_json(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: expected COCO JSON, got {error}; mend the file") from None
     lists = tree if isinstance(tree, dict) else {}

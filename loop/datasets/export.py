@@ -72,6 +72,11 @@ def validate_export(out: Path) -> list[str]:
     return problems
 
 
+def listed_images(out: Path, split: str) -> list[Path]:
+    """The images of a split of an exported dataset, each once."""
+    return [out / line for line in dict.fromkeys(_lines(out / f"{split}.txt"))]
+
+
 def label_line(box: PixelBox, width: int, height: int) -> str:
     """class x y w h, normalized; 8 decimals keep a thousandth of a pixel in any image."""
     class_id, x1, y1, x2, y2 = box

@@ -12,6 +12,9 @@ from loop.datasets.voc import read_voc
 from loop.datasets.yolo import read_yolo
 
 Format = Literal["auto", "yolo", "coco", "voc"]
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a list in place of a name, or a name in place of a number, ends in."""
+SHOWN = 200
 
 
 def read_dataset(
@@ -25,6 +28,16 @@ def read_dataset(
     Raises DatasetError when there is nothing usable.
     """
     kind = _detect(path) if format == "auto" else format
+    try:
+        return _read(kind, path, images, max_pixels)
+    except UNEXPECTED as error:
+        raise DatasetError(
+            f"{path}: expected a {kind.upper()} dataset as its documentation has it, got something else in it"
+            f" ({type(error).__name__}: {str(error)[:SHOWN]}); export it again"
+        ) from error
+
+
+def _read(kind: str, path: Path, images: Path | None, max_pixels: int) -> ImportedDataset:
     if kind == "yolo":
         return read_yolo(_yaml_of(path), max_pixels)
     if kind == "coco":

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from connectors.errors import ImageRejected
 from connectors.images import content_hash, decode, inspect
-from connectors.ports import Capture, FrameSource, Progress, Refused, Unsettled
+from connectors.ports import Capture, Finished, FrameSource, Progress, Refused, SourceItem, Unsettled
 from db.engine import read, write
 from db.frames import (
     UNKNOWN,
@@ -29,7 +29,8 @@ from db.frames import (
     record_seen,
 )
 from db.states import Origin
-from loop.base.files import chunked, store_image
+from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
+from loop.datasets.imported import SMALLEST_SIDE
 from loop.ingest.camera_days import Groups
 from loop.ingest.known_files import KnownFiles, key_within, unchanged
 from loop.project.wiring import NOTHING_GIVEN, Given, Parts
@@ -129,12 +130,14 @@ def one_pass(
     overwrites with the same bytes. Raises SourceError when the source itself cannot be read.
     """
     report = IngestReport()
-    for chunk in chunked(source.captures(), CHUNK):
+    for chunk in chunked_by_size(source.captures(), CHUNK, _bytes_of, BATCH_BYTES):
         if captures := [item for item in chunk if isinstance(item, Capture)]:
             _ingest_chunk(engine, store, captures, rules, report)
         if refused := [item for item in chunk if isinstance(item, Refused)]:
             _record_refused(engine, refused, report)
         report.unsettled += sum(isinstance(item, Unsettled) for item in chunk)
+        if finished := [item for item in chunk if isinstance(item, Finished)]:
+            _record_finished(engine, finished)
         progress(report.stored + report.known + report.rejected.total(), 0, "frames")
     return report
 
@@ -222,6 +225,21 @@ def _record_refused(engine: Engine, refused: Sequence[Refused], report: IngestRe
                 report.rejected[item.code] += 1
 
 
+def _record_finished(engine: Engine, finished: Sequence[Finished]) -> None:
+    """Last, so that a video whose frames could not all be stored is read again."""
+    with write(engine) as session:
+        record_seen(session, [Seen(item.key, item.size, item.mtime_ns) for item in finished])
+
+
+def _bytes_of(item: SourceItem) -> int:
+    if not isinstance(item, Capture):
+        return 0
+    if item.data is not None:
+        return len(item.data)
+    sighting = _sighting(item)
+    return sighting.size if sighting else 0
+
+
 def _sighting(capture: Capture) -> Seen | None:
     if capture.path is None:
         return None
@@ -240,6 +258,7 @@ def _examine(capture: Capture, rules: IngestRules) -> Accepted | Rejected | None
         data = capture.read()
         sha256 = content_hash(data)
         info = inspect(data, max_pixels=rules.max_pixels, max_bytes=rules.max_bytes)
+        _check_side(info.width, info.height)
         decode(data, info)
     except FileNotFoundError:
         return None
@@ -249,6 +268,13 @@ def _examine(capture: Capture, rules: IngestRules) -> Accepted | Rejected | None
     except ImageRejected as rejection:
         return Rejected(capture, sha256, rejection.code, str(rejection))
     return Accepted(capture, sha256, data, info.suffix, info.width, info.height)
+
+
+def _check_side(width: int, height: int) -> None:
+    if min(width, height) < SMALLEST_SIDE:
+        raise ImageRejected(
+            "unsupported", f"expected at least {SMALLEST_SIDE} px a side, got {width}x{height}; leave it out"
+        )
 
 
 def _check_size(capture: Capture, max_bytes: int) -> None:

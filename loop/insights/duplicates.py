@@ -21,6 +21,7 @@ from db.frames import frames
 from loop.analysis import near_duplicates, producers
 from loop.base.arrays import Ints, Reals
 from loop.base.errors import ProjectError
+from loop.math.evaluation.verdict import counted
 from loop.project.project import Project
 from samplers.engine.near_duplicates import camera_residual, squared_ratio
 
@@ -124,7 +125,10 @@ class Survey:
         ]
 
     def summary(self) -> str:
-        shown = f"{self.frames} frames of {len(self.cameras)} cameras show {self.clusters} different views"
+        shown = (
+            f"{counted(self.frames, 'frame')} of {counted(len(self.cameras), 'camera')} show"
+            f" {counted(self.clusters, 'different view')}"
+        )
         return shown + (
             f"; {self.leaking_frames} frames outside the evaluation groups are near-duplicates of one inside"
             if self.leaking_frames

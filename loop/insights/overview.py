@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from connectors.ports import Purpose
 from db.engine import read
+from db.errors import StateError
 from db.facts import get_fact
 from db.frames import Unplaced, frame_counts, reject_counts, rejects, unplaced
 from db.labels import count_labels
@@ -19,6 +21,7 @@ from db.states import RoundStatus
 from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
 from loop.analysis.producers import Analyzed, progress
+from loop.base.errors import ProjectError
 from loop.base.lease import holder_alive
 from loop.ingest.camera_days import BLOCK
 from loop.labeling.project import PROJECT_FACT
@@ -56,7 +59,16 @@ class Overview:
 
 
 def overview(project: Project) -> Overview:
-    """Everything `fieldloop status` and the page show; reads only."""
+    """Everything `fieldloop status` and the page show; reads only. Raises ProjectError where the
+    database cannot be read.
+    """
+    try:
+        return _overview(project)
+    except (SQLAlchemyError, StateError) as error:
+        raise ProjectError(str(getattr(error, "orig", None) or error)) from error
+
+
+def _overview(project: Project) -> Overview:
     with read(project.engine) as session:
         counts = frame_counts(session)
         return Overview(
@@ -163,12 +175,13 @@ def _label_counts(session: Session) -> dict[str, int]:
     return {
         "train": count_labels(session, purpose=Purpose.TRAIN, source="annotation"),
         "evaluation": count_labels(session, purpose=Purpose.EVALUATION, source="annotation"),
-        "imported": count_labels(session, source="imported"),
+        "imported": count_labels(session, purpose=Purpose.TRAIN, source="imported"),
+        "imported_to_judge": count_labels(session, purpose=Purpose.EVALUATION, source="imported"),
     }
 
 
 def _counts(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count) or "none"
 
 
 def _leader(session: Session) -> str | None:

@@ -24,6 +24,7 @@ from db.states import TaskStatus
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError, PurposeError
 from loop.base.files import chunked
+from loop.labeling.adoption import adopt, may_be_ours
 from loop.labeling.project import label_studio_project
 from loop.project.wiring import Parts
 
@@ -40,6 +41,9 @@ class PullReport:
 
     unknown: class names that are not ours and, in brackets, what else is no box.
     to_mend: the same with the number of the task.
+    foreign: answers of tasks that this project does not know.
+    adopted: answers among them whose tasks it knows again, as after a restore.
+    waiting: when those were given that may be ours, and whose frames are not in the project.
     revoked: labels taken back, their answer deleted or turned into a skip or into one that is
     quarantined.
     """
@@ -50,6 +54,8 @@ class PullReport:
     deleted: int = 0
     foreign: int = 0
     revoked: int = 0
+    adopted: int = 0
+    waiting: list[datetime] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """What happened, for a person: counts first, then every quarantined task with what is wrong
@@ -61,10 +67,21 @@ class PullReport:
             said.append(f"{self.revoked} labels revoked")
         if self.deleted:
             said.append(f"{self.deleted} tasks cancelled: they were deleted in Label Studio")
+        if self.adopted:
+            said.append(f"{self.adopted} tasks taken back that stood in Label Studio alone")
         return [
             "; ".join(said),
+            *self._foreign_lines(),
             *(f"mend in Label Studio, no label until then: {one}" for one in self.to_mend),
         ]
+
+    def _foreign_lines(self) -> list[str]:
+        if self.waiting:
+            return [
+                f"{len(self.waiting)} answered tasks wait for frames that the project does not have; run"
+                " `fieldloop ingest` where these still lie, then pull again"
+            ]
+        return [f"{self.foreign} answers are of tasks that are not ours"] if self.foreign else []
 
 
 def pull(parts: Parts, progress: Progress) -> PullReport:
@@ -90,8 +107,9 @@ def pull(parts: Parts, progress: Progress) -> PullReport:
     with write(engine) as session:
         close_batches(session)
         reopen_batches(session)
-        if changed and (watermark is None or changed[-1].updated_at > watermark):
-            set_fact(session, f"{WATERMARK}_{external}", changed[-1].updated_at.isoformat())
+        read_until = min([changed[-1].updated_at, *report.waiting]) if changed else None
+        if read_until and (watermark is None or read_until > watermark):
+            set_fact(session, f"{WATERMARK}_{external}", read_until.isoformat())
     return report
 
 
@@ -120,7 +138,11 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
     """
     task = task_by_key(session, seen.key)
     if task is None:
+        task = adopt(session, project_id, seen.external_task_id, seen.key)
+        report.adopted += task is not None
+    if task is None:
         report.foreign += len(seen.answers)
+        report.waiting += [seen.updated_at] if may_be_ours(seen.key) else []
         return
     new = [one for one in seen.answers if _record(session, task, project_id, one)]
     known = answers(session, [task.id])

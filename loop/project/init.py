@@ -16,10 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
 from sqlalchemy import Engine
 
 import config
+from connectors.documents import parse_yaml
 from connectors.errors import ImageRejected, WeightsUnavailable
 from connectors.files import sha256_of_file, write_atomically
 from connectors.images import content_hash, decode, inspect
@@ -32,7 +32,7 @@ from db.labels import set_label
 from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
 from loop.base.errors import ConfigError, ProjectError
-from loop.base.files import chunked, store_image
+from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
 from loop.project.class_list import check_classes
@@ -130,8 +130,8 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     labeled = [image for image in dataset.images if image.boxes is not None]
     known = imported_captures(plan.dataset, [image.path for image in labeled], said, settings.frames.timezone)
     _try_embedder(plan.root, settings)
-    _write_config(plan.root, text)
-    project = open_project(plan.root)
+    _write_config(plan.root, text, private=bool(settings.database_url))
+    project = open_project(plan.root, new=True)
     _claim(project, plan.weights, dataset, classes, said)
     _deploy(project, plan.weights, classes)
     damaged = _import_images(project, labeled, known.by_path, dataset.classes, progress)
@@ -225,8 +225,8 @@ def _override(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set: expected one setting, got the section {key!r}; set {key}.<name>=value")
     wants_text = isinstance(defaults[key], str)
     try:
-        given = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        given = parse_yaml(value)
+    except ValueError as error:
         if wants_text:
             return key, value.strip()
         raise ConfigError(f"--set {key}: expected a YAML value, got {value!r}; quote it") from error
@@ -241,14 +241,15 @@ def _checked_settings(text: str, root: Path) -> Settings:
         return load_settings(path, root)
 
 
-def _write_config(root: Path, text: str) -> None:
+def _write_config(root: Path, text: str, private: bool) -> None:
+    """private: a database's address may hold its password."""
     target = root / CONFIG_NAME
     if target.is_file() and target.read_text(encoding="utf-8") != text:
         raise ProjectError(
             f"expected no project in {root}, or the same one half made; found a {CONFIG_NAME} with other"
             " settings; edit that file or choose another folder"
         )
-    write_atomically(target, text)
+    write_atomically(target, text, private=private)
 
 
 def _claim(
@@ -313,7 +314,7 @@ def _import_images(
     """
     damaged: list[Problem] = []
     done = 0
-    for chunk in chunked(labeled, CHUNK):
+    for chunk in chunked_by_size(labeled, CHUNK, lambda image: image.path.stat().st_size, BATCH_BYTES):
         damaged += _import_chunk(project.engine, project.store, chunk, captures, classes)
         done += len(chunk)
         progress(done, len(labeled), "images")

@@ -68,14 +68,22 @@ class Project:
         return self.root / "pages"
 
     @property
+    def logs(self) -> Path:
+        """What `fieldloop serve` says, the newest in serve.log."""
+        return self.root / "logs"
+
+    @property
     def label_studio(self) -> Path:
         """Data of our own Label Studio server."""
         return self.root / "labelstudio"
 
 
-def open_project(root: Path) -> Project:
-    """The project in `root`. Raises ProjectError when there is none, ConfigError when its YAML is
-    wrong.
+def open_project(root: Path, new: bool = False) -> Project:
+    """The project in `root`.
+
+    new: its database is being made; otherwise a missing or empty one is refused.
+    Raises ProjectError when there is none, ConfigError when its YAML is wrong, StateError when its
+    database cannot be opened.
     """
     path = root / CONFIG_NAME
     if not path.is_file():
@@ -84,7 +92,7 @@ def open_project(root: Path) -> Project:
             " --dataset data.yaml --weights best.pt --frames PATH` or name one with --project"
         )
     settings = load_settings(path)
-    return Project(root.resolve(), settings, open_database(database_url(root, settings)))
+    return Project(root.resolve(), settings, open_database(database_url(root, settings), create=new))
 
 
 def database_url(root: Path, settings: Settings) -> str:

@@ -14,9 +14,12 @@ from db.models import ModelRow, deployed
 from loop.base.errors import ProjectError
 from loop.project.project import Project
 
+READABLE = 0o444
+
 
 def sync_deployed(project: Project) -> None:
-    """Makes models/deployed.pt the deployed model's bytes, whatever a stop left there.
+    """Makes models/deployed.pt the deployed model's bytes, whatever a stop left there, for all to
+    read: other programs do.
 
     Raises ProjectError where they would have to be copied from a file that was changed.
     """
@@ -28,6 +31,8 @@ def sync_deployed(project: Project) -> None:
     if not target.is_file() or sha256_of_file(target) != current.sha256:
         check_weights(project, current)
         write_atomically(target, (project.root / current.path).read_bytes())
+    if target.stat().st_mode & READABLE != READABLE:
+        target.chmod(0o644)
 
 
 def check_weights(project: Project, row: ModelRow) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from operator import itemgetter
@@ -149,10 +149,54 @@ def build_source(
         started_at=given.started_at,
     )
     if where.suffix.lower() in VIDEO_SUFFIXES:
-        return VideoSource(where, frames.video_every_s, defaults, frames.pattern or None)
+        return VideoSource(where, frames.video_every_s, defaults, frames.pattern or None, known=known)
     return FolderSource(
         where, frames.pattern or None, defaults=defaults, settle_s=frames.settle_s, known=known
     )
+
+
+def fetch_again(project: Project, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    """(key, bytes) of each frame that its source still has with the same content.
+
+    wanted: sha256 by source key: a path below the configured folder, that of an imported image, or a
+    frame of a video.
+    """
+    from connectors.images import content_hash
+
+    videos: dict[Path, dict[str, str]] = {}
+    for key, sha256 in wanted.items():
+        path = resolve(project, project.settings.frames.path) / key
+        video, number, _ = key.rpartition("#")
+        if number and not path.is_file():
+            videos.setdefault(Path(video), {})[key] = sha256
+            continue
+        try:
+            data = path.read_bytes()
+        except OSError:
+            continue
+        if content_hash(data) == sha256:
+            yield key, data
+    for video_path, keys in videos.items():
+        yield from _from_video(video_path, keys)
+
+
+def _from_video(path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    """Decodes up to the last frame that is wanted."""
+    from connectors.images import content_hash
+    from connectors.sources.video import VideoSource
+
+    name, _, first = min(wanted).rpartition("#")
+    left = set(wanted)
+    try:
+        for item in VideoSource(path, 0.0).captures(f"{name}#{int(first) - 1:08d}"):
+            if isinstance(item, Capture) and item.key in left:
+                left.discard(item.key)
+                if content_hash(item.read()) == wanted[item.key]:
+                    yield item.key, item.read()
+            if not left:
+                return
+    except (SourceError, ValueError):
+        return
 
 
 @dataclass(frozen=True)

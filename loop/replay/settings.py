@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from connectors.documents import parse_yaml
 from loop.base.errors import ConfigError
 from loop.selection.sampler_pool import Cost
 
@@ -152,8 +152,15 @@ def given_settings(words: Sequence[str]) -> dict[str, object]:
         if not sign:
             raise ConfigError(f"--set: expected key=value, got {word!r}")
         under, name = (train, key.removeprefix("train.")) if key.startswith("train.") else (out, key)
-        under[name] = yaml.safe_load(value)
+        under[name] = _value(key, value)
     return out | ({"train": train} if train else {})
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        return parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"--set {key}: expected a YAML value, got {text!r} ({error}); quote it") from error
 
 
 def settings_hash(settings: ReplaySettings, weights_sha256: str, embedder: str) -> str:
@@ -170,8 +177,8 @@ def settings_hash(settings: ReplaySettings, weights_sha256: str, embedder: str) 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path}: expected replay settings as YAML, got {' '.join(str(error).split())}; mend the file"
         ) from None

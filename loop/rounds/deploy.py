@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from db.engine import read, write
-from db.models import ModelRow, deploy, model, models, previous_deployment
+from db.models import ModelRow, deploy, deployments, model, models, previous_deployment
 from loop.base.errors import ProjectError
 from loop.project.project import Project
 from loop.project.weights import check_weights, sync_deployed
@@ -26,8 +26,14 @@ def rollback(project: Project) -> ModelRow:
     with write(project.engine) as session:
         former = previous_deployment(session)
         if former is None:
+            promoted = len({step.model_id for step in deployments(session)}) > 1
             raise ProjectError(
-                "expected a formerly deployed model, found none; nothing has been promoted yet"
+                "expected a formerly deployed model, found none; "
+                + (
+                    "the first one is deployed again: `fieldloop models promote` brings back any other"
+                    if promoted
+                    else "nothing has been promoted yet"
+                )
             )
         check_weights(project, former)
         deploy(session, former.id, "rollback")

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import assert_never
 
 from sqlalchemy.orm import Session
 
+from connectors.data_yaml import SPLITS, label_path
 from connectors.errors import ModelError
 from connectors.ports import Progress, Purpose
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.labels import LabelRow, labels
-from db.rounds import Member, RoundRow, add_dataset, dataset, dataset_members, rounds
+from db.rounds import DatasetRow, Member, RoundRow, add_dataset, dataset, dataset_members, rounds
 from db.slices import slices
 from db.states import Origin
 from db.tasks import gaps_shown
 from loop.analysis.near_duplicates import leak_groups
 from loop.analysis.producers import backlog_of
 from loop.base.errors import PurposeError, Waiting
+from loop.base.files import stored_problem
 from loop.datasets.balance import Replay, repeats
-from loop.datasets.export import export_yolo, validate_export
+from loop.datasets.export import export_yolo, listed_images, validate_export
 from loop.datasets.freeze import Manifest, freeze, summary
 from loop.datasets.imported import DatasetError
 from loop.datasets.units import Item, split_groups
@@ -30,15 +32,20 @@ from loop.gaps import arrivals
 from loop.math.boxes.matching import with_class_ids
 from loop.project.project import Project
 from loop.project.wiring import Parts
+from loop.rounds.stored import mend
 
 
 def freeze_dataset(project: Project, embedder: int, row: RoundRow) -> int:
     """Freezes, exports and checks the dataset of a round; the id of its version.
 
     embedder: the producer by whose vectors near-duplicates are told.
-    Raises DatasetError.
+    Frames whose stored image is lost for good are left out. Raises DatasetError, RoundHeld.
     """
     manifest = build_manifest(project, embedder, row)
+    with read(project.engine) as session:
+        used = frames(session, seqs=[entry.frame for entry in manifest.entries])
+    if lost := mend(project, used):
+        manifest = build_manifest(project, embedder, row, lost.keys())
     out = project.datasets / manifest.sha256[:16]
     export_yolo(manifest, project.store, out)
     if problems := validate_export(out):
@@ -71,12 +78,30 @@ def ensure_analyzed(parts: Parts, row: RoundRow, progress: Progress, analyze: bo
         )
 
 
-def build_manifest(project: Project, embedder: int, row: RoundRow) -> Manifest:
-    """The manifest alone, nothing written. Raises DatasetError."""
+def exported_whole(project: Project, frozen: DatasetRow) -> bool:
+    """Whether an exported dataset is there, every image with the content its name says."""
+    out = project.root / frozen.path
+    images = [image for split in SPLITS for image in listed_images(out, split)]
+    if not (images and (out / "data.yaml").is_file()):
+        return False
+    return all(
+        not stored_problem(out, str(image.relative_to(out)), image.stem) and label_path(image).is_file()
+        for image in images
+    )
+
+
+def build_manifest(
+    project: Project, embedder: int, row: RoundRow, leave_out: Collection[int] = ()
+) -> Manifest:
+    """The manifest alone, nothing written.
+
+    leave_out: frames that cannot be used.
+    Raises DatasetError.
+    """
     settings = project.settings
     with read(project.engine) as session:
         known = labels(session)
-        rows = frames(session, seqs=sorted(known))
+        rows = frames(session, seqs=sorted(known.keys() - set(leave_out)))
         line = _ancestors(rounds(session), row.base_model_id)
         trained = [past.dataset_id for past in line if past.dataset_id is not None]
         seen = {m.frame for number in trained for m in dataset_members(session, number) if m.split == "train"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -22,7 +23,7 @@ from loop.analysis.held_out_groups import held_out_groups
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints, Reals
 from loop.base.errors import RoundError
-from loop.base.files import chunked, load_image
+from loop.base.files import BATCH_BYTES, chunked_by_size, decoded_bytes, load_image
 from loop.gaps.shown import producer_of
 from loop.gaps.slices import ORDINARY, class_slices
 from loop.math.boxes.matching import Truth, truth_of, with_class_ids
@@ -31,6 +32,7 @@ from loop.math.evaluation.gate import Latency, judge
 from loop.math.evaluation.verdict import Verdict
 from loop.project.project import Project
 from loop.rounds.freeze import frozen_at
+from loop.rounds.stored import mend
 from loop.selection.held_out_weights import evaluation_answers, held_out_weights
 
 CHUNK = 16
@@ -60,6 +62,21 @@ class HeldOut:
     targets: list[str]
     slice_ids: dict[str, int]
 
+    def without(self, seqs: Collection[int]) -> HeldOut:
+        """These but for some frames."""
+        if not seqs:
+            return self
+        keep = np.array([row.seq not in seqs for row in self.rows])
+        return replace(
+            self,
+            rows=list(compress(self.rows, keep)),
+            truths=list(compress(self.truths, keep)),
+            groups=list(compress(self.groups, keep)),
+            conditions={name: shown[keep] for name, shown in self.conditions.items()},
+            weights=self.weights[keep],
+            looks=self.looks[keep],
+        )
+
 
 def judge_candidate(
     project: Project,
@@ -69,17 +86,18 @@ def judge_candidate(
     row: RoundRow,
     progress: Progress,
 ) -> Verdict:
-    """Runs both models over the held-out frames, in turns. Raises RoundError when there is nothing
-    to judge on.
+    """Runs both models over the held-out frames, in turns; those whose stored image is lost are left
+    out. Raises RoundError when there is nothing to judge on, RoundHeld when most images are gone.
     """
     held = held_out(project, made, row.base_model_id, row.id)
+    held = held.without(mend(project, held.rows))
     before: list[Detections] = []
     after: list[Detections] = []
-    for done, chunk in enumerate(chunked(held.rows, CHUNK)):
+    for chunk in chunked_by_size(held.rows, CHUNK, lambda f: decoded_bytes(f.width, f.height), BATCH_BYTES):
         images = [load_image(project.store, frame.path) for frame in chunk]
         before += deployed.detect(images)
         after += candidate.detect(images)
-        progress(min((done + 1) * CHUNK, len(held.rows)), len(held.rows), "held-out frames")
+        progress(len(before), len(held.rows), "held-out frames")
     verdict = judge(
         match_all(held.truths, before, len(project.classes)),
         match_all(held.truths, after, len(project.classes)),

@@ -8,12 +8,19 @@ beginning, and training goes on from its last whole epoch.
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from connectors.errors import ModelError, TrainingCancelled, TrainingFailed, TrainingKilled
+from connectors.errors import (
+    ModelError,
+    TrainingCancelled,
+    TrainingFailed,
+    TrainingHeld,
+    TrainingKilled,
+)
 from connectors.files import sha256_of_file, write_atomically
 from connectors.ports import Progress, Purpose, TrainSpec
 from db.engine import read, write
@@ -21,6 +28,7 @@ from db.errors import Conflict
 from db.labels import count_labels
 from db.models import ModelRow, add_model, deploy, deployed, model, move_model
 from db.rounds import (
+    DatasetRow,
     RoundRow,
     advance,
     dataset,
@@ -33,14 +41,14 @@ from db.rounds import (
 )
 from db.states import OPEN_ROUNDS, ModelStatus, RoundStatus
 from loop.analysis.producers import producers
-from loop.base.errors import LoopError, ProjectError, RoundError
+from loop.base.errors import LoopError, ProjectError, RoundError, RoundHeld
 from loop.base.lease import exclusive
 from loop.gaps import coverage_view
 from loop.gaps.slices import are_recorded
 from loop.project.project import Project
 from loop.project.weights import check_weights, sync_deployed
 from loop.project.wiring import Parts, check_device, deployed_weights
-from loop.rounds.freeze import ensure_analyzed, freeze_dataset
+from loop.rounds.freeze import ensure_analyzed, exported_whole, freeze_dataset
 from loop.rounds.judge import check_held_out, judge_candidate
 
 log = logging.getLogger(__name__)
@@ -93,20 +101,33 @@ def run(parts: Parts, progress: Progress, analyze: bool = True) -> RoundRow | No
 
 def step_or_start(parts: Parts, progress: Progress) -> str:
     """What `fieldloop serve` does: goes on with the open round, or starts one when enough new
-    labels are there.
+    labels are there. Raises RoundHeld where the open one cannot go on now, RoundError while the newest
+    one failed.
     """
     project = parts.project
     if current(project) is None:
         wanted = project.settings.round.labels
         fresh = new_labels(project)
         if not wanted or fresh < wanted:
-            return ""
+            return _last_did_not_fail(project)
         start(parts)
     before = current(project)
     row = run(parts, progress, analyze=False)
     if row is None or before is None or (row.status, row.error) == (before.status, before.error):
         return ""
     return f"round {row.id}: {row.status}" + (f" ({row.error})" if row.error else "")
+
+
+def _last_did_not_fail(project: Project) -> str:
+    """ "", so that a failed round stays in sight until another one is begun. Raises RoundError."""
+    with read(project.engine) as session:
+        last = rounds(session)[-1:]
+    if last and last[0].status is RoundStatus.FAILED:
+        raise RoundError(
+            f"round {last[0].id} failed: {last[0].error}; mend that, then `fieldloop round start` begins"
+            " another"
+        )
+    return ""
 
 
 def start_if_labeled(parts: Parts) -> str:
@@ -193,6 +214,8 @@ def _step(parts: Parts, row: RoundRow, progress: Progress) -> bool:
         return True
     except TrainingKilled as error:
         following = _after_death(project, row, error)
+    except (TrainingHeld, RoundHeld) as error:
+        raise _held(project, row, error) from error
     except (LoopError, TrainingFailed) as error:
         log.error("round %d failed while %s: %s", row.id, row.status, error)
         following = Next(RoundStatus.FAILED, {"error": str(error)})
@@ -203,7 +226,8 @@ def _step(parts: Parts, row: RoundRow, progress: Progress) -> bool:
         if following is None:
             return True
     with write(project.engine) as session:
-        moved = advance(session, row.id, row.status, following.status, **following.fields)
+        changed = {"error": None, **following.fields}
+        moved = advance(session, row.id, row.status, following.status, **changed)
         if moved and following.status is RoundStatus.REJECTED and row.candidate_id is not None:
             move_model(session, row.candidate_id, ModelStatus.CANDIDATE, ModelStatus.REJECTED)
     return moved
@@ -219,6 +243,14 @@ def _check_models(project: Project, row: RoundRow) -> None:
         used = [model(session, number) for number in (row.base_model_id, row.candidate_id) if number]
     for one in used:
         check_weights(project, one)
+
+
+def _held(project: Project, row: RoundRow, error: Exception) -> RoundHeld:
+    """The round stays where it is, and says why."""
+    said = f"round {row.id} stays open while {row.status}: {error}"
+    with write(project.engine) as session:
+        advance(session, row.id, row.status, row.status, error=str(error))
+    return RoundHeld(said)
 
 
 def _after_death(project: Project, row: RoundRow, error: TrainingKilled) -> Next | None:
@@ -247,6 +279,7 @@ def _after_death(project: Project, row: RoundRow, error: TrainingKilled) -> Next
 
 
 def _freeze(parts: Parts, row: RoundRow, progress: Progress) -> Next:
+    """Frames whose image is lost are left out of the dataset, and said."""
     check_held_out(parts.project)
     frozen = freeze_dataset(parts.project, producers(parts).embedder, row)
     return Next(RoundStatus.TRAINING, {"dataset_id": frozen})
@@ -256,6 +289,8 @@ def _train(parts: Parts, row: RoundRow, progress: Progress) -> Next:
     project = parts.project
     with read(project.engine) as session:
         base, frozen = model(session, row.base_model_id), dataset(session, _set(row.dataset_id))
+    if not exported_whole(project, frozen):
+        return _frozen_anew(project, row, frozen)
     spec = train_spec(project, row, project.root / frozen.path / "data.yaml", project.root / base.path)
     _check_device(spec)
     deaths: dict[str, Any] = {n: v for n, v in row.progress.items() if n in ("deaths", "died_after")}
@@ -268,6 +303,14 @@ def _train(parts: Parts, row: RoundRow, progress: Progress) -> Next:
     result = parts.trainer().train(spec, report, lambda: reread(project, row.id).cancel_requested)
     made = _keep_weights(project, result.weights, row)
     return Next(RoundStatus.JUDGING, {"candidate_id": made, "error": None})
+
+
+def _frozen_anew(project: Project, row: RoundRow, frozen: DatasetRow) -> Next:
+    """What was trained on it is begun again: its images may have been others."""
+    log.warning("round %d: images of its dataset %s are missing or exchanged", row.id, frozen.path)
+    for folder in (project.root / frozen.path, project.rounds / str(row.id)):
+        shutil.rmtree(folder, ignore_errors=True)
+    return Next(RoundStatus.FREEZING, {"dataset_id": None})
 
 
 def _check_device(spec: TrainSpec) -> None:

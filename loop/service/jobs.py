@@ -91,6 +91,8 @@ def _pull(parts: Parts, progress: Progress) -> str:
         "labels revoked": report.revoked,
         "tasks deleted in Label Studio": report.deleted,
         "to mend": len(report.to_mend),
+        "answered tasks taken back": report.adopted,
+        "answered tasks that wait for their frames": len(report.waiting),
     }
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 

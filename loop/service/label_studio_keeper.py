@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from connectors.errors import ConnectorError
-from connectors.label_studio.server import ServerInfo, status
+from connectors.label_studio.server import ServerInfo, cut_log, status
 from loop.base.errors import LoopError
 from loop.labeling.server import start_label_studio
 from loop.project.wiring import Parts
@@ -51,6 +51,7 @@ class Keeper:
                 self.url = server.url if server and server.ready else ""
                 self._failures = 0
                 pause = CHECK_S
+                cut_log(self._parts.project.label_studio)
             except (LoopError, ConnectorError, OSError) as error:
                 self._tell(f"Label Studio did not start: {error}; what is chosen waits, it is tried again")
                 pause = RETRY_S[min(self._failures, len(RETRY_S) - 1)]

@@ -23,8 +23,10 @@ from loop.project.weights import sync_deployed
 from loop.project.wiring import Parts
 from loop.service.label_studio_keeper import Keeper
 from loop.service.scheduler import Service
+from loop.service.settings_watch import SettingsWatch
 from loop.settings.settings import Web
 from loop.web.app import build_app
+from loop.web.bounded import server
 from loop.web.guard import token_for
 
 log = logging.getLogger(__name__)
@@ -66,12 +68,12 @@ def _become_leader(
 
 
 def _lead(service: Service, stop: threading.Event, lost: threading.Event, say: Say, own: bool) -> int:
-    keeper = Keeper(service.parts, stop, say)
-    pages = _start_pages(service, keeper, say)
+    keeper, settings = Keeper(service.parts, stop, say), SettingsWatch(service.parts.project)
+    pages = _start_pages(service, keeper, settings, say)
     service.start()
     if own:
         keeper.start()
-    code = _watch(service, stop, lost, say)
+    code = _watch(service, settings, stop, lost, say)
     threading.Thread(target=_end_late, args=(code,), daemon=True).start()
     pages.should_exit = True
     if not service.shut_down():
@@ -79,8 +81,13 @@ def _lead(service: Service, stop: threading.Event, lost: threading.Event, say: S
     return code
 
 
-def _watch(service: Service, stop: threading.Event, lost: threading.Event, say: Say) -> int:
+def _watch(
+    service: Service, settings: SettingsWatch, stop: threading.Event, lost: threading.Event, say: Say
+) -> int:
     while not stop.wait(1.0):
+        service.tell_problems()
+        if note := settings.look():
+            log.warning(note)
         if lost.is_set():
             say("another process leads this project now, this one was silent too long; ending")
             return 1
@@ -93,19 +100,19 @@ def _watch(service: Service, stop: threading.Event, lost: threading.Event, say: 
     return 0
 
 
-def _start_pages(service: Service, keeper: Keeper, say: Say) -> uvicorn.Server:
+def _start_pages(service: Service, keeper: Keeper, settings: SettingsWatch, say: Say) -> uvicorn.Server:
     web = service.parts.project.settings.web
 
     def health() -> dict[str, Any]:
-        return service.health() | {"label_studio": keeper.url}
+        notes = [settings.note] if settings.note else []
+        return service.health() | {"notes": notes, "label_studio": keeper.url}
 
     listening = listen(web, say)
-    config = uvicorn.Config(build_app(service.parts.project, health), log_level="warning", access_log=False)
-    server = uvicorn.Server(config)
-    threading.Thread(target=server.run, args=([listening],), name="pages", daemon=True).start()
+    pages = server(build_app(service.parts.project, health))
+    threading.Thread(target=pages.run, args=([listening],), name="pages", daemon=True).start()
     host = f"[{web.host}]" if ":" in web.host else web.host
     say(f"status page: http://{host}:{listening.getsockname()[1]}/")
-    return server
+    return pages
 
 
 def listen(web: Web, say: Say) -> socket.socket:

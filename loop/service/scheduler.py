@@ -7,13 +7,14 @@ takes up whatever there is.
 from __future__ import annotations
 
 import logging
+import re
 import threading
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from connectors.errors import ConnectorError, LabelStudioDown
@@ -25,10 +26,14 @@ from db.tables import utcnow
 from loop.base.errors import LoopError, Waiting
 from loop.project.wiring import Parts
 from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
+from loop.service.pulse import Pulse
+from loop.service.steady import SteadyScheduler
 
 log = logging.getLogger(__name__)
 STOP_WITHIN_S = 5.0
+NUMBERS = re.compile(r"\d+")
 WELL_AGAIN = "goes on"
+LATE_INTERVALS, LATE_GRACE_S = 3, 5.0
 
 
 class Stopping(BaseException):
@@ -61,7 +66,12 @@ class Service:
         self.jobs = jobs
         self.triggers = triggers_of(parts.project.settings, jobs)
         self.states = {job.name: State(title=job.title) for job in jobs}
-        self.scheduler = BackgroundScheduler(
+        self.pulse = Pulse(parts.project, stop)
+        self._running: set[str] = set()
+        self._ended_at: dict[str, float] = {}
+        self._told: tuple[str, ...] = ()
+        self._unrecorded: dict[str, str] = {}
+        self.scheduler = SteadyScheduler(
             executors={name: ThreadPoolExecutor(size) for name, size in EXECUTORS.items()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
@@ -75,10 +85,12 @@ class Service:
             if trigger is None:
                 continue
             first = {"next_run_time": datetime.now(UTC)} if isinstance(trigger, IntervalTrigger) else {}
+            self._ended_at[job.name] = time.monotonic()
             self.scheduler.add_job(
                 run_job, trigger, args=[self, job], id=job.name, executor=job.executor, **first
             )
         self.scheduler.start()
+        self.pulse.start()
 
     def wake(self, name: str) -> None:
         """Runs a job now rather than at the end of its interval; one that waits for a date goes on
@@ -93,13 +105,47 @@ class Service:
         return self.scheduler.running and thread is not None and thread.is_alive()
 
     def health(self) -> dict[str, Any]:
-        """Whether it is alive, and the state of each job that has a trigger; asks neither database
-        nor Label Studio.
+        """Whether all is well, what is not, and the state of each job that has a trigger; asks neither
+        database nor Label Studio.
         """
+        problems = self.problems()
         return {
-            "ok": self.alive(),
+            "ok": not problems,
+            "problems": problems,
             "jobs": {job.name: self.states[job.name] for job in self.jobs if job.name in self.triggers},
         }
+
+    def problems(self) -> list[str]:
+        """What is not well, a sentence each: the schedule, disk and database, jobs that failed last or
+        have not run for three of their intervals.
+        """
+        alive = [] if self.alive() else ["expected the scheduler to run, got a dead one; start it again"]
+        scheduled = [job for job in self.jobs if job.name in self.triggers]
+        return [*alive, *self.pulse.problems(), *(why for job in scheduled if (why := self._ails(job)))]
+
+    def tell_problems(self) -> None:
+        """A line in the log for each problem that is new, and one once all is well again."""
+        found = tuple(self.problems())
+        for problem in found:
+            if not self.stop.is_set() and _kind(problem) not in {_kind(told) for told in self._told}:
+                log.error("not well: %s", problem)
+        if self._told and not found:
+            log.warning("all is well again")
+        self._told = found
+
+    def _ails(self, job: Job) -> str:
+        state = self.states[job.name]
+        if state.outcome == "failed":
+            return f"{job.name} failed: {state.detail}"
+        if job.name in self._unrecorded:
+            return f"{job.name}: what it did could not be recorded: {self._unrecorded[job.name]}"
+        trigger, ended = self.triggers[job.name], self._ended_at.get(job.name)
+        if job.name in self._running or ended is None or not isinstance(trigger, IntervalTrigger):
+            return ""
+        silent = time.monotonic() - ended
+        if silent <= LATE_INTERVALS * trigger.interval_length + LATE_GRACE_S:
+            return ""
+        return f"{job.name}: expected a run every {trigger.interval_length:g} s, got none for {silent:.0f} s"
 
     def shut_down(self) -> bool:
         """Asks every job to stop; False when one did not within STOP_WITHIN_S: it may be killed
@@ -110,6 +156,23 @@ class Service:
         waiter.start()
         waiter.join(STOP_WITHIN_S)
         return not waiter.is_alive()
+
+    def run(self, job: Job, progress: Progress) -> tuple[str, str]:
+        """Does the job; (outcome, detail)."""
+        self._running.add(job.name)
+        try:
+            return _attempt(self, job, progress)
+        finally:
+            self._running.discard(job.name)
+            self._ended_at[job.name] = time.monotonic()
+
+    def recorded(self, name: str, failure: str = "") -> None:
+        """Whether the latest line of a job reached the ledger; a failure is logged once."""
+        if not failure:
+            self._unrecorded.pop(name, None)
+        elif self._unrecorded.get(name) != failure:
+            self._unrecorded[name] = failure
+            log.error("the run of %s could not be recorded: %s", name, failure)
 
     def note(self, name: str, **changes: Any) -> None:
         self.states[name] = replace(self.states[name], **changes)
@@ -137,7 +200,7 @@ def run_job(service: Service, job: Job) -> None:
             raise Stopping
 
     started_at = utcnow()
-    outcome, detail = _attempt(service, job, progress)
+    outcome, detail = service.run(job, progress)
     before = service.states[job.name]
     if outcome == "done" and not detail and before.outcome not in ("", "done"):
         detail = WELL_AGAIN
@@ -162,7 +225,8 @@ def _attempt(service: Service, job: Job, progress: Progress) -> tuple[str, str]:
         outcome, detail = "failed", str(error)
     except Exception as error:
         outcome, detail = "failed", f"{type(error).__name__}: {error}"
-        log.error("%s failed", job.name, exc_info=(before.outcome, before.detail) != (outcome, detail))
+        if (before.outcome, before.detail) != (outcome, detail):
+            log.exception("%s failed", job.name)
         return outcome, detail
     if (before.outcome, before.detail) != (outcome, detail):
         log.warning("%s: %s %s", job.name, "waits:" if outcome == "waiting" else "failed:", detail)
@@ -173,5 +237,11 @@ def _ledger(service: Service, job: Job, started_at: datetime, outcome: str, deta
     try:
         with write(service.parts.project.engine) as session:
             note_run(session, job.name, started_at, outcome, detail, repeated=outcome != "done")
-    except Exception:
-        log.exception("the run of %s could not be recorded", job.name)
+        service.recorded(job.name)
+    except Exception as error:
+        service.recorded(job.name, f"{type(error).__name__}: {error}")
+
+
+def _kind(problem: str) -> str:
+    """Its words without the numbers, which grow while it lasts."""
+    return NUMBERS.sub("", problem)

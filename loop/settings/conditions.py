@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 import config
+from connectors.documents import parse_yaml
 from loop.base.errors import ConfigError
 
 METADATA = ("camera", "site", "daypart")
@@ -95,10 +94,10 @@ def load_conditions(path: Path | None = None) -> Conditions:
     """
     source = path or config.FOLDER / "conditions.yaml"
     try:
-        document = yaml.safe_load(source.read_text(encoding="utf-8"))
+        document = parse_yaml(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"conditions: expected a readable file, got {source} ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{source.name}: expected YAML, got {error}") from error
     return parse_conditions(document, source.name)
 

@@ -16,7 +16,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -26,6 +25,7 @@ from pydantic_settings import (
 )
 
 import config
+from connectors.documents import parse_yaml
 from loop.base.errors import ConfigError
 from loop.settings.conditions import load_conditions
 from loop.settings.messages import DELIMITER, PREFIX, explain, right_place, unknown_key
@@ -40,7 +40,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Frames(Section):
@@ -148,6 +148,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid",
         frozen=True,
+        allow_inf_nan=False,
         env_prefix=PREFIX,
         env_nested_delimiter=DELIMITER,
         nested_model_default_partial_update=True,
@@ -254,12 +255,12 @@ def _shipped() -> Mapping[str, Any]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: expected a configuration file, found nothing; make one with `fieldloop init`"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(
             f"{path}: expected YAML, got something unreadable: {error}; mend the file"
         ) from error

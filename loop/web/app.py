@@ -12,14 +12,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from loop.base.errors import ProjectError
 from loop.base.jsonable import plain
 from loop.insights.overview import overview, round_line
 from loop.project.project import Project
 from loop.web.guard import Guard, token_for
 
 Health = Callable[[], dict[str, Any]]
-"""At least {"ok": bool, "jobs": {name: service.State}, "label_studio": url}; asked at every
-request.
+"""At least {"ok": bool, "problems": [sentence], "notes": [sentence], "jobs": {name: service.State},
+"label_studio": url}; asked at every request.
 """
 
 
@@ -28,7 +29,7 @@ def build_app(project: Project, health: Health) -> Starlette:
     token.
     """
     token = token_for(project.settings.web.host)
-    pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape())
+    pages = _templates()
 
     def status(request: Request) -> Response:
         return _page(pages, "status.html", project, health)
@@ -47,7 +48,11 @@ def build_app(project: Project, health: Health) -> Starlette:
         return JSONResponse(plain(answer), 200 if answer["ok"] else 503)
 
     def api_status(request: Request) -> Response:
-        return JSONResponse(plain(overview(project)) | {"service_state": plain(health())})
+        state = {"service_state": plain(health())}
+        try:
+            return JSONResponse(plain(overview(project)) | state)
+        except ProjectError as error:
+            return JSONResponse({"error": str(error)} | state, 503)
 
     routes = [
         Route("/", status),
@@ -62,5 +67,18 @@ def build_app(project: Project, health: Health) -> Starlette:
 def _page(
     pages: Environment, name: str, project: Project, health: Health, status_code: int = 200
 ) -> HTMLResponse:
-    text = pages.get_template(name).render(view=overview(project), health=health(), round_line=round_line)
+    try:
+        view = overview(project)
+    except ProjectError as error:
+        shown = {"view": {"name": project.settings.name}, "health": health(), "why": str(error)}
+        return HTMLResponse(pages.get_template("unreadable.html").render(shown), 503)
+    text = pages.get_template(name).render(view=view, health=health(), round_line=round_line)
     return HTMLResponse(text, status_code)
+
+
+def _templates() -> Environment:
+    """All of them in memory, so that a page can be shown when no more files can be opened."""
+    pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape(), auto_reload=False)
+    for name in pages.list_templates(extensions=["html"]):
+        pages.get_template(name)
+    return pages

@@ -17,6 +17,8 @@ from connectors.ports import Box, Image
 
 WIDTH = 260
 QUALITY = 78
+TALLEST = 3
+"""Times as high as wide; what is taller is narrower instead."""
 
 
 def thumbnail(path: Path, boxes: Sequence[Box] = (), width: int = WIDTH) -> str:
@@ -31,10 +33,9 @@ def thumbnail(path: Path, boxes: Sequence[Box] = (), width: int = WIDTH) -> str:
 
 def data_uri(image: Image, boxes: Sequence[Box] = (), width: int = WIDTH) -> str:
     """image: (H, W, 3) uint8 RGB; boxes in its pixels."""
-    scale = width / image.shape[1]
-    picture = Pil.fromarray(image).resize(
-        (width, max(1, round(image.shape[0] * scale))), Pil.Resampling.LANCZOS
-    )
+    scale = min(width / image.shape[1], TALLEST * width / image.shape[0])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    picture = Pil.fromarray(image).resize(size, Pil.Resampling.LANCZOS)
     draw = ImageDraw.Draw(picture)
     for box in boxes:
         corners = tuple(value * scale for value in box.xyxy)

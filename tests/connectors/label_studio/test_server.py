@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -333,3 +334,36 @@ def test_the_database_that_is_copied_holds_nobody(label_studio: Studio) -> None:
     database.close()
     assert counted.pop("django_migrations") > 300
     assert set(counted.values()) == {0}
+
+
+def test_a_copied_folder_does_not_take_the_process_for_its_own(tmp_path: Path) -> None:
+    ours, copied, moved = tmp_path / "ours", tmp_path / "copy", tmp_path / "moved"
+    ours.mkdir()
+    with env.locked(ours / "start.lock", pytest.fail) as lock:
+        record = process.spawn(ours, ["/bin/sleep", "60"], {}, ours / "server.log", 7, "/images", lock)
+    shutil.copytree(ours, copied)
+    assert process.live_record(copied) is None
+    assert server.stop(copied) is False
+    assert process.alive(record)
+    ours.rename(moved)
+    assert process.live_record(moved) == record
+    assert server.stop(moved) is True
+    assert not process.alive(record)
+
+
+def test_the_log_of_a_running_server_is_cut(tmp_path: Path) -> None:
+    script = "import time\nwhile True: print('x' * 99, flush=True); time.sleep(.01)"
+    with env.locked(tmp_path / "start.lock", pytest.fail) as lock:
+        process.spawn(tmp_path, [sys.executable, "-c", script], {}, tmp_path / "server.log", 7, "/", lock)
+    log = tmp_path / "server.log"
+    while log.stat().st_size < 3000:
+        time.sleep(0.02)
+    process.cut_log(log, most=2000)
+    assert (tmp_path / "server.log.1").stat().st_size >= 3000
+    assert log.stat().st_size < 2000
+    while log.stat().st_size < 300:
+        time.sleep(0.02)
+    assert log.read_bytes().startswith(b"x" * 99), "and no hole where the old end was"
+    assert {path.stat().st_mode & 0o777 for path in (log, tmp_path / "server.log.1")} == {0o600}
+    assert server.stop(tmp_path)
+    process.cut_log(tmp_path / "none.log")

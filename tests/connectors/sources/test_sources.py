@@ -151,6 +151,17 @@ def test_a_file_whose_clock_runs_ahead_comes_once_it_stays_the_same(tmp_path: Pa
     assert keys(source) == ["ahead.jpg"]
 
 
+def test_a_clock_that_is_set_back_holds_no_file_longer_than_the_rest_asked_for(tmp_path: Path) -> None:
+    clock = Clock()
+    source = FolderSource(tmp_path, clock=clock, settle_s=2.0)
+    put(tmp_path, "new.jpg", age=0.1)
+    assert keys(source) == []
+    clock.now -= 7200
+    assert keys(source) == []
+    clock.now += 2
+    assert keys(source) == ["new.jpg"]
+
+
 def test_scans_in_quick_succession_do_not_make_a_file_whole(tmp_path: Path) -> None:
     source = folder(tmp_path)
     put(tmp_path, "new.jpg", age=0.1)

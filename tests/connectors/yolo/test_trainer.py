@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import pytest
 import yaml
 from PIL import Image as PilImage
 
-from connectors.errors import TrainingCancelled, TrainingFailed, TrainingKilled
+from connectors.errors import TrainingCancelled, TrainingFailed, TrainingHeld, TrainingKilled
 from connectors.ports import TrainResult, TrainSpec
 from connectors.yolo import trainer
 from connectors.yolo.dataset import read_dataset
@@ -403,3 +404,51 @@ def test_the_digest_follows_labels_and_not_the_place(spec: TrainSpec, tmp_path: 
     assert read_dataset(make_dataset(tmp_path / "elsewhere")).digest == before
     (spec.dataset.parent / "labels" / "0.txt").write_text("1 0.5 0.4375 0.375 0.375\n")
     assert read_dataset(spec.dataset).digest != before
+
+
+def test_a_full_disk_holds_training_and_does_not_end_it(
+    spec: TrainSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spawn(run: object, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        end = "print('OSError: [Errno 28] No space left on device'); raise SystemExit(74)"
+        return subprocess.Popen([sys.executable, "-c", end], stdout=log, stderr=log, start_new_session=True)
+
+    monkeypatch.setattr(trainer, "_spawn", spawn)
+    said = r"expected room on its disk, got none after epoch 0; free some space.*\n.*No space left on device"
+    with pytest.raises(TrainingHeld, match=said):
+        YoloTrainer(poll_s=0.05).train(spec, Reports(), never)
+
+
+def test_training_waits_for_room_before_it_begins(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(spec.dataset.parent)._replace(free=5_000_000)
+    monkeypatch.setattr(trainer.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(TrainingHeld, match=r"expected \d+ MB free on its disk, got 5 MB; free some space"):
+        YoloTrainer().train(spec, Reports(), never)
+    assert not (spec.run_dir / "train.log").exists()
+
+
+@pytest.mark.slow
+def test_the_training_process_tells_a_full_disk_from_an_error(spec: TrainSpec) -> None:
+    full = spec.run_dir / "ultralytics" / "args.yaml"
+    full.parent.mkdir(parents=True)
+    full.symlink_to("/dev/full")
+    with pytest.raises(TrainingHeld, match=r"expected room on its disk.*\n(.*\n)*.*No space left on device"):
+        YoloTrainer(poll_s=0.05).train(spec, Reports(), never)
+    assert not (spec.run_dir / "error.json").exists(), "which would say that training again cannot help"
+
+
+def test_the_end_of_the_log_is_in_the_message(spec: TrainSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = (
+        "import json, pathlib; print('the last line'); "
+        "pathlib.Path('error.json').write_text(json.dumps({'message': 'ValueError: odd'})); "
+        "raise SystemExit(1)"
+    )
+
+    def spawn(run: object, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", end], cwd=spec.run_dir, stdout=log, stderr=log, start_new_session=True
+        )
+
+    monkeypatch.setattr(trainer, "_spawn", spawn)
+    with pytest.raises(TrainingFailed, match=r"failed: ValueError: odd. The end of its log:\nthe last line"):
+        YoloTrainer(poll_s=0.05).train(spec, Reports(), never)

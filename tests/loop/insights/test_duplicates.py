@@ -158,3 +158,8 @@ def test_a_strip_shows_the_first_the_last_and_some_between() -> None:
 def test_without_frames_it_says_so(labeled: FakeParts) -> None:
     assert Survey((), ()).lines() == ["no frame is embedded yet; run `fieldloop analyze` first"]
     assert "No frame is embedded yet" in render(labeled.project, Survey((), ()))
+
+
+def test_one_camera_is_no_plural(found: Survey) -> None:
+    one = replace(found, cameras=found.cameras[:1])
+    assert re.match(r"\d+ frames of 1 camera show \d+ different views?\b", one.summary())

@@ -230,3 +230,10 @@ def test_deploying_the_deployed_model_changes_nothing(labeled: FakeParts) -> Non
     deploy.promote(labeled.project, 1, "again")
     with pytest.raises(ProjectError, match="nothing has been promoted yet"):
         rollback(labeled.project)
+
+
+def test_after_a_rollback_to_the_first_model_it_says_what_brings_another_back(labeled: FakeParts) -> None:
+    deploy.promote(labeled.project, add_checkpoint(labeled.project, weights(note="second")), "by hand")
+    assert rollback(labeled.project).id == 1
+    with pytest.raises(ProjectError, match="the first one is deployed again: `fieldloop models promote`"):
+        rollback(labeled.project)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from loop.service.scheduler import State
 from loop.settings.settings import Web
 from loop.web.app import build_app
 from loop.web.guard import TOKEN, is_loopback, token_for
+from tests.fakes import make_project
 
 SECRET = "a" * 32
 LOCAL = "http://localhost:8765"
@@ -23,6 +25,7 @@ def well() -> dict[str, Any]:
     state = State("3/9 frames", "done", "3 frames", datetime(2026, 5, 1, tzinfo=UTC))
     return {
         "ok": True,
+        "problems": [],
         "jobs": {"ingest": state, "push": State(), "round_at": State(title="round by date")},
         "label_studio": "http://localhost:8080",
     }
@@ -163,3 +166,34 @@ def test_nothing_can_be_written(full: Project) -> None:
 def test_files_are_not_served(full: Project) -> None:
     for path in ("/../fieldloop.yaml", "/%2e%2e/fieldloop.yaml", "/gaps/../../fieldloop.yaml"):
         assert client(full).get(path).status_code == 404
+
+
+def test_what_is_not_well_stands_on_the_page_and_in_the_api(full: Project) -> None:
+    ill = well() | {"ok": False, "problems": ["expected to write in <b>here</b>, got: No space left"]}
+    asked = client(full, lambda: ill)
+    page = asked.get("/").text
+    assert "expected to write in &lt;b&gt;here&lt;/b&gt;, got: No space left" in page
+    assert "not well" in page
+    assert asked.get("/api/status").json()["service_state"]["problems"] == ill["problems"]
+    assert asked.get("/healthz").json()["problems"] == ill["problems"]
+
+
+def test_a_database_that_cannot_be_read_is_said_on_every_page(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    project.engine.dispose()
+    (project.root / "fieldloop.db").write_bytes(b"noise" * 4096)
+    asked = client(project)
+    for path in ("/", "/models"):
+        answer = asked.get(path)
+        assert answer.status_code == 503
+        assert "file is not a database; it is damaged" in answer.text
+    assert "it is damaged" in asked.get("/api/status").json()["error"]
+    assert asked.get("/healthz").status_code == 200
+    project.engine.dispose()
+
+
+def test_held_out_images_of_the_imported_dataset_are_no_training_set(full: Project) -> None:
+    labels = client(full).get("/api/status").json()["labels"]
+    assert (labels["imported"], labels["imported_to_judge"]) == (24, 8)
+    page = client(full).get("/").text
+    assert "24 imported, 0 labeled since; 8 more judge models" in page

@@ -1,0 +1,231 @@
+"""Health tells the truth: clocks that are set, full disks, damage, jobs that fail or never run."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+
+import apscheduler.schedulers.base as base
+import pytest
+from apscheduler.triggers.interval import IntervalTrigger
+
+from connectors.ports import Progress
+from db.engine import write
+from db.facts import set_fact
+from loop.base.errors import ConfigError
+from loop.project.project import open_project
+from loop.project.wiring import Parts
+from loop.service import pulse as pulses
+from loop.service import scheduler as schedulers
+from loop.service import steady
+from loop.service.jobs import Job
+from loop.service.pulse import Pulse
+from loop.service.scheduler import Service, run_job
+from tests.fakes import FakeParts
+from tests.loop.service.test_scheduler import set_yaml as with_settings
+from tests.loop.service.test_scheduler import until
+
+HOURS = 2 * 3600
+
+
+def idle(parts: Parts, progress: Progress) -> str:
+    return ""
+
+
+def serving(parts: Parts, run: Callable[[Parts, Progress], str] = idle) -> Service:
+    return Service(parts, threading.Event(), (Job("push", "schedule.push", "io", run),))
+
+
+@pytest.fixture
+def alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs are run by the test itself."""
+    monkeypatch.setattr(Service, "alive", lambda service: True)
+
+
+@pytest.fixture
+def wall_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the wall clock was set by, in seconds, as the scheduler sees it."""
+    set_by = [0.0]
+
+    class Moved(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(seconds=set_by[0])
+
+    real = time.time
+    monkeypatch.setattr(base, "datetime", Moved)
+    monkeypatch.setattr(steady, "datetime", Moved)
+    monkeypatch.setattr(steady.time, "time", lambda: real() + set_by[0])
+    return set_by
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_clock_that_is_set_stops_no_job(folder: Path, wall_clock: list[float], hours: int) -> None:
+    with_settings(folder, schedule__push="1s")
+    ran: list[float] = []
+
+    def run(parts: Parts, progress: Progress) -> str:
+        ran.append(time.monotonic())
+        return ""
+
+    parts = FakeParts(open_project(folder / "project"))
+    served = serving(parts, run)
+    served.start()
+    until(lambda: bool(ran))
+    wall_clock[0] = hours * 3600
+    before = len(ran)
+    until(lambda: len(ran) >= before + 2)
+    assert ran[-1] - ran[before - 1] < 8
+    assert served.health()["ok"]
+    assert served.shut_down()
+    parts.project.engine.dispose()
+
+
+def test_a_date_is_the_next_one_by_the_new_clock(folder: Path, wall_clock: list[float]) -> None:
+    with_settings(folder, schedule__push="0 6 * * *")
+    parts = FakeParts(open_project(folder / "project"))
+    served = serving(parts)
+    served.start()
+    wall_clock[0] = -HOURS * 24
+    served.scheduler.wakeup()
+
+    def ahead_s() -> float:
+        due: float = served.scheduler.get_job("push").next_run_time.timestamp()
+        return due - steady.time.time()
+
+    until(lambda: ahead_s() <= 86400)
+    assert ahead_s() > 0
+    assert served.shut_down()
+    parts.project.engine.dispose()
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_job_that_has_not_run_for_three_intervals_is_not_ok(
+    parts: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serving(parts)
+    trigger = served.triggers["push"]
+    assert isinstance(trigger, IntervalTrigger)
+    now = time.monotonic()
+    served._ended_at["push"] = now - 3 * trigger.interval_length
+    assert served.health()["ok"]
+    served._ended_at["push"] = now - 3 * trigger.interval_length - schedulers.LATE_GRACE_S - 1
+    found = served.health()
+    assert not found["ok"]
+    assert found["problems"][0].startswith("push: expected a run every ")
+    run_job(served, served.jobs[0])
+    assert served.health()["ok"]
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_job_that_runs_long_is_not_late(parts: FakeParts) -> None:
+    seen: list[bool] = []
+
+    def run(parts: Parts, progress: Progress) -> str:
+        served._ended_at["push"] = -1e9
+        seen.append(served.health()["ok"])
+        return ""
+
+    served = serving(parts, run)
+    run_job(served, served.jobs[0])
+    assert seen == [True]
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_job_that_failed_last_is_not_ok_until_it_works(
+    parts: FakeParts, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = [True]
+
+    def run(parts: Parts, progress: Progress) -> str:
+        if broken:
+            raise ConfigError("label_studio.url: wrong")
+        return ""
+
+    served = serving(parts, run)
+    with caplog.at_level(logging.WARNING, "loop.service"):
+        for _ in range(3):
+            run_job(served, served.jobs[0])
+            served.tell_problems()
+        assert served.health()["problems"] == ["push failed: label_studio.url: wrong"]
+        broken.clear()
+        run_job(served, served.jobs[0])
+        served.tell_problems()
+    assert served.health()["ok"]
+    told = [record.message for record in caplog.records if record.message.startswith(("not", "all"))]
+    assert told == ["not well: push failed: label_studio.url: wrong", "all is well again"]
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_disk_that_takes_nothing_is_not_ok(parts: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    served = serving(parts)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        served.pulse.beat()
+    assert served.health()["problems"] == [
+        f"expected to write in {parts.project.root}, got: No space left on device"
+    ]
+    served.pulse.beat()
+    assert served.health()["ok"]
+    assert not list(parts.project.root.glob(".pulse*"))
+
+
+def test_no_free_descriptor_is_not_ok(parts: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*given: object, **more: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    pulse = Pulse(parts.project, threading.Event())
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", none_left)
+        pulse.beat()
+    assert pulse.problems() == [f"expected to write in {parts.project.root}, got: Too many open files"]
+
+
+def test_damage_that_no_job_meets_is_found(parts: FakeParts) -> None:
+    with write(parts.project.engine) as session:
+        for number in range(300):
+            set_fact(session, f"fact {number}", "x" * 300)
+    parts.project.engine.dispose()
+    pulse = Pulse(parts.project, threading.Event())
+    pulse.check()
+    pulse.beat()
+    assert pulse.problems() == []
+    file = parts.project.root / "fieldloop.db"
+    with file.open("r+b") as opened:
+        opened.seek(20 * 4096)
+        opened.write(os.urandom(8 * 4096))
+    pulse.check()
+    pulse.beat()
+    assert any(found.startswith(f"the database {file} is damaged: ") for found in pulse.problems())
+
+
+def test_a_database_that_is_replaced_or_gone_is_said(parts: FakeParts) -> None:
+    file = parts.project.root / "fieldloop.db"
+    pulse = Pulse(parts.project, threading.Event())
+    pulse.beat()
+    assert pulse.problems() == []
+    shutil.copyfile(file, file.with_suffix(".copy"))
+    file.with_suffix(".copy").replace(file)
+    pulse.beat()
+    (said,) = pulse.problems()
+    assert "as it was opened, got another file or none" in said
+    file.unlink()
+    pulse.beat()
+    assert pulse.problems() == [said]
+
+
+def test_a_disk_that_hangs_is_said(parts: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulse = Pulse(parts.project, threading.Event())
+    now = time.monotonic()
+    monkeypatch.setattr(pulses.time, "monotonic", lambda: now + pulses.SILENT_S + 1)
+    assert pulse.problems() == ["expected disk and database to answer, got nothing for 91 s"]
