@@ -225,7 +225,9 @@ class FakeTrainer:
             progress(epoch, spec.epochs, "epochs")
         target = spec.run_dir / "candidate.pt"
         target.write_bytes(self.candidate)
-        return TrainResult(target, hashlib.sha256(self.candidate).hexdigest(), spec.epochs, 0.1)
+        ran = {"optimizer": "AdamW", "batch": spec.batch, "classes": list(CLASSES)} | spec.overrides
+        sha256 = hashlib.sha256(self.candidate).hexdigest()
+        return TrainResult(target, sha256, spec.epochs, 0.1, kept=spec.epochs, settings=ran)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from loop.base.jsonable import plain
 from loop.insights.overview import overview, round_line
 from loop.project.project import Project
+from loop.project.training_settings import trained_line
 from loop.web.guard import Guard, token_for
 
 Health = Callable[[], dict[str, Any]]
@@ -62,5 +63,7 @@ def build_app(project: Project, health: Health) -> Starlette:
 def _page(
     pages: Environment, name: str, project: Project, health: Health, status_code: int = 200
 ) -> HTMLResponse:
-    text = pages.get_template(name).render(view=overview(project), health=health(), round_line=round_line)
+    text = pages.get_template(name).render(
+        view=overview(project), health=health(), round_line=round_line, trained_line=trained_line
+    )
     return HTMLResponse(text, status_code)
