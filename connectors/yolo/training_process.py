@@ -29,6 +29,7 @@ from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT, LOGGER, RANK, SETTI
 from ultralytics.utils.patches import torch_load
 
 from connectors.files import draft_of, write_atomically
+from connectors.yolo.class_names import class_names
 from connectors.yolo.effective import effective_settings
 from connectors.yolo.environment import CANCELLED, silence
 from connectors.yolo.train_settings import DEFAULTS, differences
@@ -80,6 +81,12 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
         if mode == "val" and not self.args.val:
             return self.train_loader
         return super().get_dataloader(dataset_path, batch_size, rank, mode)
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+        """Outputs are taken over by the names that the rest of the house knows."""
+        if weights is not None:
+            weights.names = dict(enumerate(class_names(weights.names, weights.model[-1].nc)))
+        return super().get_model(cfg, weights, verbose)
 
     def validate(self) -> Any:
         return super().validate() if self.args.val else (self.metrics, None)
