@@ -92,12 +92,15 @@ def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -
     promote = better and not failed and not missing
     waits = promote and bool(asking) and settings.when_unjudged == "wait"
     told = [c for c in gained if c.status == "pass"] if better else gained[:1]
+    unseen = [c for c in asking if c.text.endswith(UNLABELED)]
     reasons = [
         *([_waits(asking)] if waits else []),
-        *_asked(asking),
+        *(c.text for c in asking if c not in unseen),
+        *(_unlabeled(unseen) if promote else []),
         *(c.text for c in failed),
         *missing,
         *(c.text for c in told),
+        *([] if promote else _unlabeled(unseen)),
     ]
     if unknown := [c for c in checks if c.status == "unverifiable" and c not in (*gained, *asking)]:
         listed = "; ".join(c.text for c in sorted(unknown, key=_lost, reverse=True))
@@ -110,16 +113,12 @@ def _waits(asking: Sequence[Check]) -> str:
     return f"it passed, but a person decides, because too little is held out of: {names}"
 
 
-def _asked(asking: Sequence[Check]) -> list[str]:
-    """Why a person should look; classes that nothing shows in one sentence, however many they are."""
-    unseen = [check for check in asking if check.text.endswith(UNLABELED)]
+def _unlabeled(unseen: Sequence[Check]) -> list[str]:
+    """Of classes that nothing shows, in one sentence, however many they are."""
     if len(unseen) < 2:
-        return [check.text for check in asking]
+        return [check.text for check in unseen]
     names = _few([check.name.removeprefix(f"{NO_FALL}class ") for check in unseen])
-    return [
-        *(check.text for check in asking if check not in unseen),
-        f"no object of {len(unseen)} classes was labeled, and they may be forgotten: {names}",
-    ]
+    return [f"no object of {len(unseen)} classes was labeled, and they may be forgotten: {names}"]
 
 
 def _few(names: Sequence[str]) -> str:

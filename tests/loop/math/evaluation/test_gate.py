@@ -412,6 +412,9 @@ def test_a_class_that_no_held_out_object_shows_asks_a_person() -> None:
     )
     assert (alone.promote, alone.needs_approval) == (True, False)
     assert alone.reasons[0] == "class forklift: no object of it was labeled"
+    worse = judge(b, a, **labels, **FAST)
+    assert not worse.promote
+    assert worse.reasons.index("class forklift: no object of it was labeled") > 0, "it is not why"
     assert not any(check.asks for check in verdict(1, 30, skills(gaps=BLIND), BETTER).checks)
 
 
