@@ -30,7 +30,7 @@ def try_weights(weights: Path, overrides: Mapping[str, object]) -> None:
     try:
         detector = load_detector(weights, imgsz=SIDE, conf=0.0005, iou=0.6)
         found = detector.detect(images)
-    except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         said = " ".join(str(error).split())[:300]
         raise ModelError(
             f"{weights}: expected weights that find objects in a picture, got {type(error).__name__}: {said};"
