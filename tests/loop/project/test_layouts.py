@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -117,6 +118,26 @@ def test_a_class_that_the_dataset_lacks_is_said(layout: Layout, init: Run, tmp_p
             " never sees"
         ),
     ]
+
+
+class Terminal(io.StringIO):
+    """A person who types this."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y\n", OK), ("n\n", FAILED)])
+def test_who_sits_at_a_terminal_is_asked(
+    typed: str, code: int, init: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    ended, _, err = init(tmp_path / "project", coco(tmp_path / "dataset", {1: "helmet"}))
+    assert (ended, "The weights know person, of which the training images show no object" in err) == (
+        code,
+        True,
+    )
+    assert (tmp_path / "project").exists() == (code == OK)
 
 
 @LAYOUTS
