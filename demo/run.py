@@ -219,7 +219,7 @@ def _project(plan: Plan, root: Path, world: Path, weights: Path, progress: Progr
     new = NewProject(
         root, world / "train" / "data.yaml", weights, str(world / "production"), "", "small", overrides
     )
-    create_project(new, progress, lambda question: True)  # a world may lack a class on purpose
+    create_project(new, progress)
     return Parts(open_project(root))
 
 

@@ -49,7 +49,7 @@ from connectors.ports import (
 from db.engine import write
 from db.facts import set_fact
 from db.models import add_model
-from loop.project.init import Ask, CreateReport, NewProject, create_project, nobody
+from loop.project.init import Ask, CreateReport, NewProject, create_project, unasked
 from loop.project.project import Project, open_project
 from loop.project.training_metadata import NOTHING_SAID, TrainingMetadata
 from loop.project.wiring import Parts, deployed_weights
@@ -517,7 +517,7 @@ def make_project(
         "gaps.prompts=false",
         *overrides,
     )
-    create(NewProject(root, data, checkpoint, str(frames), "", "small", settings, training), agreed)
+    create(NewProject(root, data, checkpoint, str(frames), "", "small", settings, training))
     project = open_project(root)
     with write(project.engine) as session:
         set_fact(session, "evaluation_secret", SECRET)
@@ -535,13 +535,7 @@ def copy_linked(source: Path, target: Path) -> None:
     shutil.copytree(source, target, copy_function=copy, dirs_exist_ok=True)
 
 
-def agreed(question: str) -> bool:
-    """A person who agrees to everything."""
-    del question
-    return True
-
-
-def create(plan: NewProject, ask: Ask = nobody) -> CreateReport:
+def create(plan: NewProject, ask: Ask = unasked) -> CreateReport:
     """`create_project` without torch."""
     with (
         patch("loop.project.init.read_classes", lambda path: detector_from(path).classes),

@@ -113,9 +113,12 @@ def say(message: str) -> None:
     typer.echo(message, err=True)
 
 
-def confirmed(question: str) -> bool:
-    """What a person at the terminal answers; no where nobody sits at one."""
-    return sys.stdin.isatty() and typer.confirm(question, err=True)
+def agreed(said: str) -> bool:
+    """What a person at the terminal answers; yes, with a warning, where nobody sits at one."""
+    if sys.stdin.isatty():
+        return typer.confirm(f"{said}. Go on?", err=True)
+    say(f"warning: {said}")
+    return True
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from loop.cli.app import (
     HERE,
     JsonOption,
     ProjectOption,
+    agreed,
     app,
-    confirmed,
     emit,
     moment,
     opened,
@@ -96,9 +96,7 @@ def init(
         list[str] | None,
         typer.Option("--set", help="Any other setting, as select.budget=50; may be repeated."),
     ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Agree to what it asks: that classes are forgotten.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree unasked that classes are forgotten.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a project from a training set and the deployed weights."""
@@ -125,7 +123,7 @@ def init(
         start is not None,
     )
     with progress_bar("import", at_once=False) as progress:
-        report = create_project(plan, progress, lambda question: yes or confirmed(question))
+        report = create_project(plan, progress, lambda said: yes or agreed(said))
     emit(report, as_json, report.lines)
 
 

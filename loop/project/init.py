@@ -74,13 +74,13 @@ class NewProject:
 
 
 Ask = Callable[[str], bool]
-"""Whether a person agrees to what is said."""
+"""Whether a person agrees to what is said. Where nobody is there to be asked, it goes on."""
 
 
-def nobody(question: str) -> bool:
-    """Where nobody is there to be asked."""
-    del question
-    return False
+def unasked(said: str) -> bool:
+    """Nobody is there."""
+    del said
+    return True
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class CreateReport:
         return known
 
 
-def create_project(plan: NewProject, progress: Progress, ask: Ask = nobody) -> CreateReport:
+def create_project(plan: NewProject, progress: Progress, ask: Ask = unasked) -> CreateReport:
     """Makes the project. Raises ProjectError, ConfigError, DatasetError, ModelError,
     WeightsUnavailable.
     """
@@ -211,17 +211,18 @@ def _create(
 
 
 def _agree_to_forget(unseen: Sequence[str], ask: Ask) -> None:
-    """Raises ProjectError where nobody agrees."""
-    if not unseen or ask(
-        f"The weights know {few(unseen)}, of which the training images show no object: the first round will"
-        " forget them. Go on?"
+    """Nothing is promoted by itself while nothing held out shows a class, so it may go on unasked.
+    Raises ProjectError where a person does not agree.
+    """
+    if unseen and not ask(
+        f"the weights know {few(unseen)}, of which the training images show no object: the first round will"
+        " forget them"
     ):
-        return
-    raise ProjectError(
-        f"expected training images of every class of the weights, got no object of {few(unseen)}, which the"
-        " first round would forget; add images of them, name them as the weights do with --map, begin a"
-        " detector for the classes of the dataset alone with --start, or let them go with --yes"
-    )
+        raise ProjectError(
+            f"expected agreement that {few(unseen)} will be forgotten, got none, and nothing was made; add"
+            " training images of them, name them as the weights do with --map, or begin a detector for the"
+            " classes of the dataset alone with --start"
+        )
 
 
 def few(names: Sequence[str]) -> str:
