@@ -193,6 +193,8 @@ class TrainResult:
     sha256: of that file.
     epochs: completed.
     seconds: wall time of this process.
+    kept: the epoch whose weights the candidate has, from 1; 0 where it is not told.
+    settings: what the trainer ran with, by ultralytics' names, and the class names as `classes`.
     """
 
     weights: Path
@@ -200,6 +202,8 @@ class TrainResult:
     epochs: int
     seconds: float
     metrics: dict[str, float] = field(default_factory=dict)
+    kept: int = 0
+    settings: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ from connectors.ports import (
 from db.engine import write
 from db.facts import set_fact
 from db.models import add_model
-from loop.project.init import CreateReport, NewProject, create_project
+from loop.project.init import Ask, CreateReport, NewProject, create_project, unasked
 from loop.project.project import Project, open_project
 from loop.project.training_metadata import NOTHING_SAID, TrainingMetadata
 from loop.project.wiring import Parts, deployed_weights
@@ -225,7 +225,9 @@ class FakeTrainer:
             progress(epoch, spec.epochs, "epochs")
         target = spec.run_dir / "candidate.pt"
         target.write_bytes(self.candidate)
-        return TrainResult(target, hashlib.sha256(self.candidate).hexdigest(), spec.epochs, 0.1)
+        ran = {"optimizer": "AdamW", "batch": spec.batch, "classes": list(CLASSES)} | spec.overrides
+        sha256 = hashlib.sha256(self.candidate).hexdigest()
+        return TrainResult(target, sha256, spec.epochs, 0.1, kept=spec.epochs, settings=ran)
 
 
 @dataclass
@@ -533,13 +535,14 @@ def copy_linked(source: Path, target: Path) -> None:
     shutil.copytree(source, target, copy_function=copy, dirs_exist_ok=True)
 
 
-def create(plan: NewProject) -> CreateReport:
+def create(plan: NewProject, ask: Ask = unasked) -> CreateReport:
     """`create_project` without torch."""
     with (
         patch("loop.project.init.read_classes", lambda path: detector_from(path).classes),
         patch("loop.project.init.build_embedder", lambda root, chosen: FakeEmbedder()),
+        patch("loop.project.init.try_weights", lambda weights, overrides: detector_from(weights)),
     ):
-        return create_project(plan, quiet)
+        return create_project(plan, quiet, ask)
 
 
 def _translated(answer: Annotation, classes: Sequence[str]) -> Annotation:

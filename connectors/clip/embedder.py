@@ -135,13 +135,15 @@ def load_embedder(
 ) -> ClipEmbedder:
     """An embedder with real weights, never a random model.
 
-    model: an open_clip architecture (pretrained: its tag or a weights file), `hf-hub:org/name`, or
-    a local folder (`local-dir:DIR` or a plain path).
+    model: an open_clip architecture (pretrained: its tag, or a weights file with its
+    open_clip_config.json beside it), `hf-hub:org/name`, or a local folder (`local-dir:DIR` or a
+    plain path).
     threads: torch threads while embedding, 0 means every core given to the process.
     precision: auto takes bf16 for plain ViTs on processors with bf16 instructions.
     trust_pickle: accept local .bin, .pt and .pth files.
 
-    Raises WeightsUnavailable when weights are neither here nor fetched, ModelError for all else.
+    Raises WeightsUnavailable when weights are neither here nor fetched, ModelError for all else,
+    such as weights that do not say how images are prepared for them.
     """
     source = resolve(model, pretrained, cache_dir, trust_pickle)
     chosen = _precision(precision, source.config, device)
@@ -155,6 +157,7 @@ def load_embedder(
                 cache_dir=as_text(cache_dir),
                 require_pretrained=True,
                 weights_only=True,
+                force_preprocess_cfg=source.preprocess,
             )
     except Exception as error:
         raise ModelError(

@@ -30,13 +30,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """folder: where a local one lies, which may hold more than open_clip reads."""
+    """folder: where a local one lies, which may hold more than open_clip reads.
+    preprocess: how images are prepared for a weights file; None where open_clip finds that itself.
+    """
 
     name: str
     pretrained: str | None
     label: str
     config: dict[str, Any]
     folder: Path | None = None
+    preprocess: dict[str, Any] | None = None
 
 
 def resolve(model: str, pretrained: str | None, cache_dir: Path | None, trust_pickle: bool) -> Source:
@@ -70,12 +73,14 @@ def _folder(path: Path, trust_pickle: bool) -> Source:
             )
     try:
         content = json.loads(config.read_text("utf-8"))
-        return Source(f"local-dir:{path}", None, path.resolve().name, content["model_cfg"], path)
+        model_cfg = content["model_cfg"]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{config}: expected JSON with a model_cfg; got {short(error)}; "
             "copy the whole open_clip folder again"
         ) from error
+    preprocessing(content, str(config))
+    return Source(f"local-dir:{path}", None, path.resolve().name, model_cfg, path)
 
 
 def _hub(model: str, cache_dir: Path | None) -> Source:
@@ -83,7 +88,49 @@ def _hub(model: str, cache_dir: Path | None) -> Source:
     what = f"the weights of {model}"
     config = _fetch(what, lambda: download_pretrained_from_hf(repository, filename=CONFIG, cache_dir=cache))
     _fetch(what, lambda: download_pretrained_from_hf(repository, cache_dir=cache))
-    return Source(model, None, model, json.loads(Path(config).read_text("utf-8"))["model_cfg"])
+    content = json.loads(Path(config).read_text("utf-8"))
+    preprocessing(content, f"{CONFIG} of {model}")
+    return Source(model, None, model, content["model_cfg"])
+
+
+def preprocessing(content: dict[str, Any], where: str) -> dict[str, Any]:
+    """What a configuration says of how images are prepared: its preprocess_cfg.
+
+    Raises ModelError where it does not tell mean and standard deviation of the three colors: open_clip
+    would take those of OpenAI's CLIP, and the vectors would be wrong without a word.
+    """
+    prepared = content.get("preprocess_cfg")
+    if isinstance(prepared, dict) and _colors(prepared.get("mean")) and _colors(prepared.get("std"), 1e-6):
+        return prepared
+    raise ModelError(
+        f"{where}: expected preprocess_cfg with mean and std of three colors, got {prepared!r}; copy the"
+        f" {CONFIG} that was published with the weights, or write into it how the model was trained"
+    )
+
+
+def _colors(values: Any, least: float = 0.0) -> bool:
+    numbers = isinstance(values, list) and all(isinstance(value, int | float) for value in values)
+    return numbers and len(values) == 3 and all(least <= value <= 1 for value in values)
+
+
+def _of_file(file: Path) -> dict[str, Any]:
+    """How images are prepared for a weights file: what the configuration beside it says. Raises
+    ModelError.
+    """
+    config = file.parent / CONFIG
+    try:
+        content = json.loads(config.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ModelError(
+            f"embedder.pretrained: expected {CONFIG} beside {str(file)!r}, which says how images are prepared"
+            f" for these weights; got none; copy the one that was published with them into {file.parent}"
+        ) from None
+    except ValueError as error:
+        raise ModelError(
+            f"{config}: expected JSON; got {short(error)}; copy the file that was published with the weights"
+        ) from error
+    prepared = preprocessing(content if isinstance(content, dict) else {}, str(config))
+    return {key: value for key, value in prepared.items() if key != "size"}  # the architecture says it
 
 
 def _architecture(model: str, pretrained: str | None, cache_dir: Path | None, trust_pickle: bool) -> Source:
@@ -102,7 +149,8 @@ def _architecture(model: str, pretrained: str | None, cache_dir: Path | None, tr
                 f"embedder.pretrained: expected a .safetensors file; got {pretrained!r}, which may run code "
                 "when loaded; convert it, or set trust_pickle if you made it yourself"
             )
-        return Source(model, pretrained, f"{model}/{Path(pretrained).name}", config)
+        prepared = _of_file(Path(pretrained))
+        return Source(model, pretrained, f"{model}/{Path(pretrained).name}", config, preprocess=prepared)
     raise ModelError(
         f"embedder.pretrained: expected a tag of {model} ({', '.join(tags) or 'it has none'}) or a weights "
         f"file; got {pretrained!r}; choose one of them"

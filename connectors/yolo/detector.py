@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,18 @@ from connectors.devices import torch_threads
 from connectors.errors import ModelError, WeightsUnavailable
 from connectors.files import sha256_of_file
 from connectors.ports import Detections, Image
+from connectors.yolo.class_names import class_names
 from connectors.yolo.environment import import_ultralytics, unchanged_process
 
 CHUNK = 8
 """Images per forward pass."""
+KINDS = {
+    "RTDETRDetectionModel": "RT-DETR",
+    "WorldModel": "YOLO-World",
+    "YOLOEModel": "YOLOE",
+    "YOLOESegModel": "YOLOE",
+}
+"""What ultralytics calls detectors that are none of the YOLO kind."""
 
 
 class YoloDetector:
@@ -87,7 +96,7 @@ def load_detector(
     Raises WeightsUnavailable when the file is missing, ModelError when it is no detection
     checkpoint or the device is not there.
     """
-    model, classes = _load(weights)
+    model, classes = load_model(weights)
     settings = {"imgsz": imgsz, "conf": conf, "iou": iou, "max_det": max_det, "device": device}
     predictor = _predictor(model, settings, class_scores)
     name = f"yolo:{sha256_of_file(weights)[:16]}:{imgsz}px:conf{conf:g}:iou{iou:g}:max{max_det}"
@@ -99,10 +108,39 @@ def load_detector(
 
 def read_classes(weights: Path) -> tuple[str, ...]:
     """Class names by class id of a checkpoint that the user trusts. Raises as `load_detector` does."""
-    return _load(weights)[1]
+    return load_model(weights)[1]
 
 
-def _load(weights: Path) -> tuple[Any, tuple[str, ...]]:
+def untrainable(weights: Path) -> str:
+    """Why a training could not go on from a checkpoint, "" where the architecture that it names
+    takes all of its parameters over.
+    """
+    model, classes = load_model(weights)
+    import torch
+    from ultralytics.nn.tasks import DetectionModel
+
+    with unchanged_process():
+        begun = DetectionModel(deepcopy(model.yaml), nc=len(classes), verbose=False)
+        begun.names = model.names
+        begun.load(model, verbose=False)
+    held, kept = model.state_dict(), begun.state_dict()
+    lost = [
+        name
+        for name in held.keys() | kept.keys()
+        if name not in held or name not in kept or not torch.equal(held[name].float(), kept[name].float())
+    ]
+    if not lost:
+        return ""
+    return (
+        f"expected weights that fit the architecture they name, got {len(lost)} parameters that do not; a"
+        " training would begin without them: give weights as a training left them, not fused or pruned"
+    )
+
+
+def load_model(weights: Path) -> tuple[Any, tuple[str, ...]]:
+    """The module of a checkpoint, its names a mapping from ids, and the class names by id. Raises
+    WeightsUnavailable, ModelError.
+    """
     _check_file(weights)
     import_ultralytics()
     from ultralytics.nn.tasks import load_checkpoint
@@ -121,7 +159,27 @@ def _load(weights: Path) -> tuple[Any, tuple[str, ...]]:
             f"{weights}: expected a detection model, got one for the task {task!r}; "
             "give the weights of a YOLO detector"
         )
-    return model, tuple(str(model.names[i]) for i in sorted(model.names))
+    _check_kind(weights, model)
+    try:
+        classes = class_names(model.names, model.model[-1].nc)
+    except ValueError as error:
+        raise ModelError(
+            f"{weights}: class names: {error}; set the names of the model and save it again"
+        ) from error
+    model.names = dict(enumerate(classes))
+    return model, classes
+
+
+def _check_kind(weights: Path, model: Any) -> None:
+    """Raises ModelError for a detector whose outputs or training are of another kind."""
+    from ultralytics.nn.tasks import DetectionModel
+
+    if type(model) is not DetectionModel:
+        kind = type(model).__name__
+        raise ModelError(
+            f"{weights}: expected a YOLO detector with classes of its own, got {KINDS.get(kind, kind)}, which"
+            " cannot be fine-tuned here; give the weights of a YOLO detector, such as yolo11n.pt"
+        )
 
 
 def _check_file(weights: Path) -> None:

@@ -2,7 +2,8 @@
 resumed.
 
 What a run folder holds: spec.json, data.yaml, train.log, progress.jsonl (a line per epoch),
-weights/last.pt (the latest whole epoch), candidate.pt and, as the mark that all is done,
+weights/last.pt (the latest whole epoch), weights/best.pt (the best one, where epochs are evaluated),
+effective.json (what the trainer runs with), candidate.pt and, as the mark that all is done,
 result.json.
 """
 
@@ -25,21 +26,8 @@ from connectors.files import sha256_of_file, write_atomically
 from connectors.ports import Progress, TrainResult, TrainSpec
 from connectors.yolo.dataset import read_dataset, write_dataset
 from connectors.yolo.environment import CANCELLED, NO_ROOM, environment, is_full
+from connectors.yolo.train_settings import check_overrides, in_words
 
-RESERVED = {
-    "batch": "batch",
-    "data": "dataset",
-    "device": "device",
-    "epochs": "epochs",
-    "imgsz": "imgsz",
-    "model": "weights",
-    "name": "run_dir",
-    "project": "run_dir",
-    "resume": "resume",
-    "save_dir": "run_dir",
-    "seed": "seed",
-}
-FIXED = frozenset({"cfg", "exist_ok", "mode", "pretrained", "save", "task"})
 LOG_TAIL = 15
 ROOM, CHECKPOINTS = 32_000_000, 6
 """Bytes beside the checkpoints, and how many files of weights these weigh as much as."""
@@ -48,8 +36,10 @@ ROOM, CHECKPOINTS = 32_000_000, 6
 class YoloTrainer:
     """ports.Trainer over ultralytics.
 
-    Device is "cpu", "0" or "0,1". Settings in `overrides` carry ultralytics' names; evaluation
-    while training is off unless `val` is set. On the CPU the same spec and number of threads give a
+    Device is "cpu", "0" or "0,1". Settings in `overrides` carry ultralytics' names. Before the
+    first epoch what ultralytics runs with is compared with what was asked; a difference ends the
+    run. The candidate is the last epoch; with `val` every epoch is evaluated, the best one counts,
+    and `patience` may end the run early. On the CPU the same spec and number of threads give a
     byte-identical candidate.
     """
 
@@ -61,9 +51,10 @@ class YoloTrainer:
         """Trains, goes on where an earlier process of the same spec was stopped, or returns what it
         finished.
 
-        Raises TrainingFailed (bad dataset, weights or settings; a run folder of another spec; an
-        error in the process), TrainingHeld (the disk is full), TrainingKilled (a signal ended it) and
-        TrainingCancelled when `cancelled()` turned true; the last whole epoch is left to go on from.
+        Raises TrainingFailed (bad dataset, weights or settings; settings that the trainer does not
+        follow; a run folder of another spec; an error in the process), TrainingHeld (the disk is
+        full), TrainingKilled (a signal ended it) and TrainingCancelled when `cancelled()` turned
+        true; the last whole epoch is left to go on from.
         """
         run = _prepare(spec)
         if finished := _result(run):
@@ -146,6 +137,10 @@ class _ProgressReader:
         for line in whole[self._seen :]:
             self._seen += 1
             content = json.loads(line)
+            if "settings" in content:
+                if not silent and not self.epoch:
+                    self._progress(0, self._epochs, in_words(content["settings"]))
+                continue
             self.epoch = content.get("epoch", 0)
             if not silent:
                 self._progress(self.epoch, self._epochs, content.get("note") or _words(content["metrics"]))
@@ -157,7 +152,7 @@ def _words(metrics: dict[str, float]) -> str:
 
 def _prepare(spec: TrainSpec) -> _Run:
     """Checks what can be checked without ultralytics and lays the run folder out."""
-    _check_overrides(spec.overrides)
+    check_overrides(spec.overrides)
     if spec.weights.suffix not in {".pt", ".yaml"} or not spec.weights.is_file():
         raise TrainingFailed(
             f"{spec.weights}: expected a YOLO checkpoint (.pt) or architecture (.yaml), got no such file; "
@@ -177,6 +172,7 @@ def _prepare(spec: TrainSpec) -> _Run:
     _claim(folder, digest)
     content = {
         "dataset": str(write_dataset(dataset, folder)),
+        "classes": list(dataset.names),
         "weights": str(spec.weights.absolute()),
         "run_dir": str(folder),
         "epochs": spec.epochs,
@@ -192,27 +188,6 @@ def _prepare(spec: TrainSpec) -> _Run:
     return _Run(folder, spec, digest)
 
 
-def _check_overrides(overrides: dict[str, object]) -> None:
-    for name in overrides:
-        if name in RESERVED:
-            raise TrainingFailed(
-                f"training settings: expected no {name!r} among them, got one; set {RESERVED[name]!r} of the"
-                " spec"
-            )
-        if name in FIXED:
-            raise TrainingFailed(
-                f"training settings: expected no {name!r} among them, got one; the trainer decides it: leave"
-                " it out"
-            )
-    try:
-        json.dumps(overrides)
-    except TypeError as error:
-        raise TrainingFailed(
-            f"training settings: expected numbers, texts and lists, got something else ({error}); mend the"
-            " value"
-        ) from error
-
-
 def _spec_digest(spec: TrainSpec, dataset: str) -> str:
     weights = sha256_of_file(spec.weights)
     what = [weights, dataset, spec.epochs, spec.seed, spec.imgsz, spec.batch, spec.overrides]
@@ -222,7 +197,7 @@ def _spec_digest(spec: TrainSpec, dataset: str) -> str:
 def _clear(folder: Path) -> None:
     for name in ("weights", "ultralytics"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("result.json", "candidate.pt", "progress.jsonl", "spec.json", "train.log"):
+    for name in ("result.json", "candidate.pt", "progress.jsonl", "spec.json", "train.log", "effective.json"):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -248,7 +223,13 @@ def _result(run: _Run) -> TrainResult | None:
     except (OSError, ValueError, KeyError):
         return None
     return TrainResult(
-        weights, content["sha256"], content["epochs"], content["seconds"], dict(content["metrics"])
+        weights,
+        content["sha256"],
+        content["epochs"],
+        content["seconds"],
+        dict(content["metrics"]),
+        content.get("kept", content["epochs"]),
+        dict(content.get("settings", {})),
     )
 
 

@@ -30,10 +30,14 @@ from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT, LOGGER, RANK, SETTI
 from ultralytics.utils.patches import torch_load
 
 from connectors.files import draft_of, write_atomically
+from connectors.yolo.class_names import class_names
+from connectors.yolo.effective import effective_settings
 from connectors.yolo.environment import CANCELLED, NO_ROOM, is_full, silence
+from connectors.yolo.train_settings import DEFAULTS, differences
 
 FAILED = 1
 CANDIDATE, RESULT, ERROR, PROGRESS = "candidate.pt", "result.json", "error.json", "progress.jsonl"
+SPEC, EFFECTIVE = "spec.json", "effective.json"
 KEPT_SETTINGS = ("task", "imgsz", "single_cls", "epochs", "batch", "nbs", "optimizer", "lr0", "lrf", "seed")
 
 
@@ -42,12 +46,12 @@ class Cancelled(Exception):
 
 
 class BadSettings(Exception):
-    """A setting that ultralytics does not know or take."""
+    """A setting that ultralytics does not know, take or follow."""
 
 
 class RunTrainer(DetectionTrainer):  # type: ignore[misc]
-    """Stock training with checkpoints written whole, no evaluation unless asked for, and a stop
-    between batches.
+    """Stock training as it was asked or not at all, with checkpoints written whole, no evaluation
+    unless asked for, and a stop between batches.
 
     It must work when pickled into the processes of a multi-GPU run, so it hangs on to nothing but
     its arguments.
@@ -62,7 +66,9 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def run_callbacks(self, event: str) -> None:
         super().run_callbacks(event)
-        if event == "on_train_start":
+        if event == "on_pretrain_routine_end" and RANK in {-1, 0}:
+            self._compare()
+        elif event == "on_train_start":
             self._begin()
         elif event == "on_train_batch_end" and self.asked_to_stop:
             raise Cancelled
@@ -77,21 +83,55 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
             return self.train_loader
         return super().get_dataloader(dataset_path, batch_size, rank, mode)
 
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+        """Outputs are taken over by the names that the rest of the house knows."""
+        if weights is not None:
+            weights.names = dict(enumerate(class_names(weights.names, weights.model[-1].nc)))
+        return super().get_model(cfg, weights, verbose)
+
     def validate(self) -> Any:
         return super().validate() if self.args.val else (self.metrics, None)
 
     def final_eval(self) -> None:
-        """The candidate is the last checkpoint; judging it is not the trainer's business."""
+        """Judging the candidate is not the trainer's business."""
 
     def save_model(self) -> bool:
+        """The best epoch is on disk before the last one says that there is one."""
         last, best = self.last, self.best
         try:
             with draft_of(last) as draft:
                 self.last = self.best = draft
                 super().save_model()
+                if self.args.val and self.best_fitness == self.fitness:
+                    write_atomically(best, draft.read_bytes())
         finally:
             self.last, self.best = last, best
         return True
+
+    def _build_train_pipeline(self) -> None:
+        """Stock once; ultralytics asks again, with half the batch, where the memory did not hold it."""
+        if self.optimizer is not None:
+            raise BadSettings(
+                "training settings: expected a batch that the memory of the device holds, got out of memory,"
+                f" and ultralytics would go on with batch {self.batch_size}; lower round.batch or round.imgsz"
+            )
+        super()._build_train_pipeline()
+
+    def _compare(self) -> None:
+        """What this run does is on disk before its first epoch. Raises BadSettings where it is not
+        what was asked.
+        """
+        spec = json.loads((self.run_dir / SPEC).read_text(encoding="utf-8"))
+        effective = effective_settings(self)
+        write_json(self.run_dir / EFFECTIVE, effective)
+        if unlike := differences(asked_settings(spec), effective):
+            said = (
+                f"training settings: expected {'; '.join(unlike)} from ultralytics; ask for what it does, or"
+                " leave out the setting that stands against it"
+            )
+            write_json(self.run_dir / ERROR, {"message": said})  # on several GPUs this process only exits
+            raise BadSettings(said)
+        append_line(self.run_dir / PROGRESS, {"settings": effective})
 
     def _begin(self) -> None:
         if self.device.type == "cpu":
@@ -125,7 +165,8 @@ def main(arguments: list[str]) -> int:
         traceback.print_exc()
         if no_room(error) or is_full(run_dir):
             return NO_ROOM
-        write_json(run_dir / ERROR, {"message": describe(error)})
+        if not (run_dir / ERROR).exists():
+            write_json(run_dir / ERROR, {"message": describe(error)})
         return FAILED
     return 0
 
@@ -134,8 +175,8 @@ def train(spec: dict[str, Any], run_dir: Path) -> None:
     started = time.monotonic()
     settings = checked_settings(spec, run_dir)
     last = run_dir / "weights" / "last.pt"
-    done = completed_epochs(last, run_dir)
-    if done < spec["epochs"]:
+    done, ended = completed_epochs(last, run_dir)
+    if done < spec["epochs"] and not ended:
         if done:
             settings["resume"] = str(last)
         else:
@@ -161,6 +202,7 @@ def checked_settings(spec: dict[str, Any], run_dir: Path) -> dict[str, Any]:
         "task": "detect", "mode": "train", "model": spec["weights"], "data": spec["dataset"],
         "save_dir": str(run_dir / "ultralytics"), "exist_ok": True, "val": False, "plots": False,
         "amp": False if on_cpu else "bf16" if torch.cuda.is_bf16_supported() else False,
+        **DEFAULTS,
         **{name: spec[name] for name in ("epochs", "imgsz", "batch", "seed", "device")},
         **spec["overrides"],
     }  # fmt: skip
@@ -171,34 +213,56 @@ def checked_settings(spec: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     return settings
 
 
-def completed_epochs(last: Path, run_dir: Path) -> int:
-    """How many epochs a checkpoint holds; 0 when there is none that a run can go on from."""
+def asked_settings(spec: dict[str, Any]) -> dict[str, Any]:
+    """What a run was asked for, by ultralytics' names."""
+    of_spec = {name: spec[name] for name in ("epochs", "imgsz", "batch", "seed", "classes")}
+    return {**DEFAULTS, **of_spec, **spec["overrides"]}
+
+
+def completed_epochs(last: Path, run_dir: Path) -> tuple[int, bool]:
+    """How many epochs a checkpoint holds, and whether its run ended early there; 0 when there is
+    none that a run can go on from.
+    """
     if not last.exists():
-        return 0
+        return 0, False
     try:
         checkpoint = torch_load(last, map_location="cpu")
         if checkpoint["optimizer"] is not None and checkpoint["epoch"] >= 0:
-            return int(checkpoint["epoch"]) + 1
+            return int(checkpoint["epoch"]) + 1, ended_early(checkpoint)
     except Exception as error:
         LOGGER.warning(f"{last} does not load: {error}")
     append_line(run_dir / PROGRESS, {"note": "the last checkpoint is damaged: starting again from epoch 1"})
-    return 0
+    return 0, False
+
+
+def ended_early(checkpoint: dict[str, Any]) -> bool:
+    """Whether so many epochs brought nothing better that the run is over."""
+    waited = checkpoint["epoch"] + 1 - checkpoint["stopper"]["best_epoch"]
+    return bool(checkpoint["train_args"]["val"]) and waited >= checkpoint["train_args"]["patience"]
 
 
 def finish(last: Path, run_dir: Path, digest: str, started: float) -> None:
     """Writes the candidate, and then the result that marks the run as done."""
-    epochs = int(torch_load(last, map_location="cpu")["epoch"]) + 1
-    content = exported(last)
+    epochs = epoch_of(last)
+    best = last.with_name("best.pt")
+    counts = best if best.exists() else last
+    content = exported(counts)
     write_atomically(run_dir / CANDIDATE, content)
     result = {
         "weights": CANDIDATE,
         "sha256": hashlib.sha256(content).hexdigest(),
         "epochs": epochs,
+        "kept": epoch_of(counts),
+        "settings": ran_with(run_dir),
         "seconds": round(time.monotonic() - started, 3),
         "metrics": last_metrics(run_dir / PROGRESS),
         "digest": digest,
     }
     write_json(run_dir / RESULT, result)
+
+
+def epoch_of(checkpoint: Path) -> int:
+    return int(torch_load(checkpoint, map_location="cpu")["epoch"]) + 1
 
 
 def exported(checkpoint: Path) -> bytes:
@@ -217,6 +281,12 @@ def exported(checkpoint: Path) -> bytes:
     buffer = io.BytesIO()
     torch.save({"epoch": -1, "model": model, "train_args": settings, "version": __version__}, buffer)
     return buffer.getvalue()
+
+
+def ran_with(run_dir: Path) -> dict[str, Any]:
+    """Empty for a run that an earlier version trained."""
+    path = run_dir / EFFECTIVE
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def last_metrics(progress: Path) -> dict[str, float]:

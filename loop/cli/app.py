@@ -115,9 +115,20 @@ def say(message: str) -> None:
     typer.echo(printable(message, line_ends=True), err=True)
 
 
+def agreed(said: str) -> bool:
+    """What a person at the terminal answers; yes, with a warning, where nobody sits at one."""
+    if sys.stdin.isatty():
+        return typer.confirm(f"{said}. Go on?", err=True)
+    say(f"warning: {said}")
+    return True
+
+
 @contextmanager
-def progress_bar(label: str) -> Iterator[Progress]:
-    """A `Progress` callback: a bar on stderr, or a line now and then where stderr is no terminal."""
+def progress_bar(label: str, at_once: bool = True) -> Iterator[Progress]:
+    """A `Progress` callback: a bar on stderr, or a line now and then where stderr is no terminal.
+
+    at_once: whether the bar is there before anything is reported; no for a command that asks first.
+    """
     if not sys.stderr.isatty():
         yield _plain_progress(label)
         return
@@ -131,13 +142,19 @@ def progress_bar(label: str) -> Iterator[Progress]:
         progress.MofNCompleteColumn(),
         progress.TimeElapsedColumn(),
     )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
+    bar = progress.Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(label, total=None)
 
-        def report(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total or None, description=f"{label}: {printable(what)}")
+    def report(done: int, total: int, what: str) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total or None, description=f"{label}: {printable(what)}")
 
+    if at_once:
+        bar.start()
+    try:
         yield report
+    finally:
+        bar.stop()
 
 
 def told_by_step() -> Progress:

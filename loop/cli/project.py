@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit, moment, opened, progress_bar
+from loop.cli.app import (
+    HERE,
+    JsonOption,
+    ProjectOption,
+    agreed,
+    app,
+    emit,
+    moment,
+    opened,
+    progress_bar,
+)
 
 
 @app.command(
@@ -20,11 +30,27 @@ def init(
         Path, typer.Option(help="The training set: a YOLO data.yaml, a COCO .json or a VOC folder.")
     ],
     weights: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="The deployed YOLO weights. Only weights that you trust: loading them runs their code."
         ),
-    ],
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "In their place, any pretrained YOLO weights to start a detector for the dataset's classes"
+                " from."
+            )
+        ),
+    ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="A class of the dataset that the weights call otherwise: vehicle=car; may be repeated.",
+        ),
+    ] = None,
     frames: Annotated[str, typer.Option(help="Where production frames arrive: a folder or a video.")] = "",
     label_studio: Annotated[
         str,
@@ -70,16 +96,34 @@ def init(
         list[str] | None,
         typer.Option("--set", help="Any other setting, as select.budget=50; may be repeated."),
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree unasked that classes are forgotten.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a project from a training set and the deployed weights."""
+    if (weights is None) == (start is None):
+        raise typer.BadParameter(
+            "expected one of --weights and --start; give the deployed weights if there are any"
+        )
     from loop.project.init import NewProject, create_project
     from loop.project.training_metadata import TrainingMetadata
 
     said = TrainingMetadata(train_camera, train_site, train_pattern, train_time)
-    plan = NewProject(directory, dataset, weights, frames, label_studio, clip, tuple(set_ or ()), said)
-    with progress_bar("import") as progress:
-        report = create_project(plan, progress)
+    brought = weights or start
+    assert brought is not None
+    plan = NewProject(
+        directory,
+        dataset,
+        brought,
+        frames,
+        label_studio,
+        clip,
+        tuple(set_ or ()),
+        said,
+        tuple(map_ or ()),
+        start is not None,
+    )
+    with progress_bar("import", at_once=False) as progress:
+        report = create_project(plan, progress, lambda said: yes or agreed(said))
     emit(report, as_json, report.lines)
 
 

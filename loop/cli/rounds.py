@@ -95,6 +95,7 @@ def round_show(
     from db.engine import read
     from db.rounds import rounds as all_rounds
     from loop.insights.overview import round_line
+    from loop.project.training_settings import trained_line
 
     with read(opened(project).project.engine) as session:
         found = [row for row in all_rounds(session) if number in (None, row.id)]
@@ -105,8 +106,12 @@ def round_show(
 
     def lines() -> list[str]:
         brief = [f"round {row.id}: {round_line(row)}" for row in found]
-        if number is None or not found[0].verdict:
+        if number is None:
             return brief or ["no round yet"]
+        if trained := trained_line(found[0].settings):
+            brief.append(f"  {trained}")
+        if not found[0].verdict:
+            return brief
         return brief + [f"  {check['status']:<12} {check['text']}" for check in found[0].verdict["checks"]]
 
     emit(found, as_json, lines)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,8 @@ from connectors.files import sha256_of_file, write_atomically
 from connectors.images import content_hash, decode, inspect
 from connectors.ports import Box, Capture, Progress, Purpose
 from connectors.yolo.detector import read_classes
+from connectors.yolo.start import start_detector
+from connectors.yolo.trial import try_weights
 from db.engine import write
 from db.facts import claim_fact, get_fact
 from db.frames import UNKNOWN, NewFrame, add_frame, group_id, known_hashes
@@ -35,15 +37,17 @@ from loop.base.errors import ConfigError, ProjectError
 from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
-from loop.project.class_list import check_classes
+from loop.project.class_list import check_classes, mapped, shown_classes, starting_classes
 from loop.project.project import CONFIG_NAME, Project, open_project
 from loop.project.training_metadata import NOTHING_SAID, TrainingMetadata, claimed_metadata
+from loop.project.training_settings import check_training, overrides_of
 from loop.project.weights import sync_deployed
 from loop.project.wiring import build_embedder, imported_captures
 from loop.settings.messages import unknown_key
 from loop.settings.settings import FREE_FORM, Settings, default_values, load_settings
 
 CHUNK = 64
+MOST_NAMES = 12
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class NewProject:
     clip: "" for the default, architecture[:tag], hub name, folder or "small".
     overrides: key=value.
     training: of the images of the dataset.
+    mapped: "class of the dataset=class of the weights".
+    start: a detector for the classes of the dataset is begun from the weights, which may be any.
     """
 
     root: Path
@@ -63,6 +69,18 @@ class NewProject:
     clip: str = ""
     overrides: tuple[str, ...] = ()
     training: TrainingMetadata = NOTHING_SAID
+    mapped: tuple[str, ...] = ()
+    start: bool = False
+
+
+Ask = Callable[[str], bool]
+"""Whether a person agrees to what is said. Where nobody is there to be asked, it goes on."""
+
+
+def unasked(said: str) -> bool:
+    """Nobody is there."""
+    del said
+    return True
 
 
 @dataclass(frozen=True)
@@ -71,7 +89,8 @@ class CreateReport:
     problems: what the importer left out or mended.
     with_camera, with_time: images of which it is known.
     time: about when the others were taken, UTC, where that was said.
-    unseen: classes that the dataset does not know.
+    unseen: classes of the weights of which the training images show no object.
+    started: what is said of a detector that was begun for this dataset.
     """
 
     root: Path
@@ -83,6 +102,7 @@ class CreateReport:
     with_time: int
     time: datetime | None = None
     unseen: tuple[str, ...] = ()
+    started: str = ""
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -95,10 +115,14 @@ class CreateReport:
                 " classes"
             ),
             *(
-                [f"the weights also know {', '.join(self.unseen)}, which this dataset does not"]
+                [
+                    f"the weights also know {few(self.unseen)}, which the training images do not show: a"
+                    " round forgets what it never sees"
+                ]
                 if self.unseen
                 else []
             ),
+            *([self.started] if self.started else []),
             self._known_line(),
             *(
                 [f"{len(self.problems)} things were left out or mended:", *noted, *more]
@@ -117,19 +141,50 @@ class CreateReport:
         return known
 
 
-def create_project(plan: NewProject, progress: Progress) -> CreateReport:
+def create_project(plan: NewProject, progress: Progress, ask: Ask = unasked) -> CreateReport:
     """Makes the project. Raises ProjectError, ConfigError, DatasetError, ModelError,
     WeightsUnavailable.
     """
-    dataset = read_dataset(plan.dataset)
-    classes = read_classes(plan.weights)
-    check_classes(dataset, classes)
+    dataset = mapped(read_dataset(plan.dataset), plan.mapped)
     text = project_yaml(_chosen(plan))
     settings = _checked_settings(text, plan.root)
+    check_training(settings.round.model_dump())
+    with TemporaryDirectory() as folder:
+        begun = _begun(plan, dataset, settings.seed, Path(folder)) if plan.start else plan
+        report = _create(begun, dataset, text, settings, progress, ask)
+    return replace(report, started=_said_of_start(plan, report.classes)) if plan.start else report
+
+
+def _begun(plan: NewProject, dataset: ImportedDataset, seed: int, folder: Path) -> NewProject:
+    """The plan with a detector that has the classes of the dataset, in `folder`."""
+    weights = folder / "started.pt"
+    weights.write_bytes(start_detector(plan.weights, starting_classes(dataset), seed))
+    return replace(plan, weights=weights)
+
+
+def _said_of_start(plan: NewProject, classes: Sequence[str]) -> str:
+    known = {name.casefold() for name in read_classes(plan.weights)}
+    anew = [name for name in classes if name.casefold() not in known]
+    said = f"a detector for {few(classes)} was started from {plan.weights.name}"
+    if not anew:
+        return f"{said}, which knows them all by name; nobody has trained it on this dataset yet"
+    return f"{said}; of {few(anew)} it knows nothing, and finds nothing of use before a round has trained it"
+
+
+def _create(
+    plan: NewProject, dataset: ImportedDataset, text: str, settings: Settings, progress: Progress, ask: Ask
+) -> CreateReport:
+    classes = read_classes(plan.weights)
+    check_classes(dataset, classes)
+    shown = shown_classes(dataset)
+    unseen = () if plan.start else tuple(name for name in classes if name not in shown)
+    _agree_to_forget(unseen, ask)
     said = plan.training.in_utc(settings.frames.timezone)
     labeled = [image for image in dataset.images if image.boxes is not None]
     known = imported_captures(plan.dataset, [image.path for image in labeled], said, settings.frames.timezone)
     _try_embedder(plan.root, settings)
+    progress(0, 0, "the weights are tried")
+    try_weights(plan.weights, overrides_of(settings.round.model_dump()))
     _write_config(plan.root, text, private=bool(settings.database_url))
     project = open_project(plan.root, new=True)
     _claim(project, plan.weights, dataset, classes, said)
@@ -141,7 +196,6 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     splits = [image.split for image in usable]
     counts = {split: splits.count(split) for split in sorted(set(splits))}
     boxes = sum(len(image.boxes or ()) for image in usable)
-    unseen = tuple(name for name in classes if name not in dataset.classes)
     captures = [known.by_path[image.path] for image in usable]
     return CreateReport(
         project.root,
@@ -154,6 +208,27 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
         said.time,
         unseen,
     )
+
+
+def _agree_to_forget(unseen: Sequence[str], ask: Ask) -> None:
+    """Nothing is promoted by itself while nothing held out shows a class, so it may go on unasked.
+    Raises ProjectError where a person does not agree.
+    """
+    if unseen and not ask(
+        f"the weights know {few(unseen)}, of which the training images show no object: the first round will"
+        " forget them"
+    ):
+        raise ProjectError(
+            f"expected agreement that {few(unseen)} will be forgotten, got none, and nothing was made; add"
+            " training images of them, name them as the weights do with --map, or begin a detector for the"
+            " classes of the dataset alone with --start"
+        )
+
+
+def few(names: Sequence[str]) -> str:
+    """All of them, or the first and how many more."""
+    listed = ", ".join(names[:MOST_NAMES])
+    return listed if len(names) <= MOST_NAMES else f"{listed} and {len(names) - MOST_NAMES} more"
 
 
 def project_yaml(chosen: Mapping[str, Any]) -> str:

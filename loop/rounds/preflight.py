@@ -61,16 +61,19 @@ class Aim:
 class Preflight:
     """aims: each target, the worst judged first; together: all of them, or all held-out frames
     where there is no target; None where nothing is held out.
+    unseen: classes of which no object is held out, so a candidate that passes waits for a person.
     """
 
     together: Aim | None
     aims: list[Aim]
+    unseen: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """For people, a line a fact."""
         if self.together is None:
             return [NOTHING_HELD_OUT]
-        return [_line(self.together), *(line for aim in self.aims for line in (_line(aim), *_advice(aim)))]
+        aims = [line for aim in self.aims for line in (_line(aim), *_advice(aim))]
+        return [_line(self.together), *aims, *_unseen(self.unseen)]
 
 
 def preflight(parts: Parts) -> Preflight:
@@ -96,7 +99,24 @@ def preflight(parts: Parts) -> Preflight:
         ]
     every = list(objects.values()) or [np.where(held.weights > 0, _counted(held, None), 0)]
     together = _aim(project, held, TOGETHER if objects else EVERYWHERE, every, alpha)
-    return Preflight(together, sorted(aims, key=lambda aim: (aim.groups, aim.frames, aim.name)))
+    ordered = sorted(aims, key=lambda aim: (aim.groups, aim.frames, aim.name))
+    waits = project.settings.gate.when_unjudged == "wait"
+    unseen = _without_objects(held, project.classes) if waits else ()
+    return Preflight(together, ordered, unseen)
+
+
+def _without_objects(held: HeldOut, classes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for number, name in enumerate(classes) if not _counted(held, number).any())
+
+
+def _unseen(classes: Sequence[str]) -> list[str]:
+    if not classes:
+        return []
+    more = f" and {len(classes) - SHOWN} more" if len(classes) > SHOWN else ""
+    return [
+        f"no object of {', '.join(classes[:SHOWN])}{more} is held out, so a candidate that passes waits for a"
+        " person; label some that judge"
+    ]
 
 
 def _objects(held: HeldOut, name: str, classes: Sequence[str]) -> Ints:

@@ -46,6 +46,7 @@ from loop.base.lease import exclusive
 from loop.gaps import coverage_view
 from loop.gaps.slices import are_recorded
 from loop.project.project import Project
+from loop.project.training_settings import check_training, overrides_of, recorded
 from loop.project.weights import check_weights, sync_deployed
 from loop.project.wiring import Parts, check_device, deployed_weights
 from loop.rounds.freeze import ensure_analyzed, exported_whole, freeze_dataset
@@ -68,11 +69,12 @@ Step = Callable[[Parts, RoundRow, Progress], Next | None]
 
 def start(parts: Parts) -> int:
     """Opens a round from the deployed model. Raises Conflict while another is open, ProjectError
-    without a model.
+    without a model, ConfigError for settings that no training takes.
     """
     project = parts.project
     deployed_weights(project)
     settings = project.settings.round.model_dump()
+    check_training(settings)
     with write(project.engine) as session:
         base = deployed(session)
         assert base is not None
@@ -302,7 +304,8 @@ def _train(parts: Parts, row: RoundRow, progress: Progress) -> Next:
 
     result = parts.trainer().train(spec, report, lambda: reread(project, row.id).cancel_requested)
     made = _keep_weights(project, result.weights, row)
-    return Next(RoundStatus.JUDGING, {"candidate_id": made, "error": None})
+    settings = {**row.settings, "trained": recorded(result)}
+    return Next(RoundStatus.JUDGING, {"candidate_id": made, "error": None, "settings": settings})
 
 
 def _frozen_anew(project: Project, row: RoundRow, frozen: DatasetRow) -> Next:
@@ -332,7 +335,7 @@ def train_spec(project: Project, row: RoundRow, data: Path, weights: Path) -> Tr
         device=chosen["device"],
         imgsz=chosen["imgsz"],
         batch=chosen["batch"],
-        overrides={"lr0": chosen["lr0"], **chosen["train"]},
+        overrides=overrides_of(chosen),
     )
 
 

@@ -105,6 +105,7 @@ class RoundSettings(Section):
     epochs: Positive
     imgsz: ImageSize
     batch: Positive
+    optimizer: Literal["AdamW", "SGD", "MuSGD", "Adam", "Adamax", "NAdam", "RAdam", "RMSProp"]
     lr0: Annotated[float, Field(gt=0)]
     device: Devices
     replay: Annotated[int, Field(ge=0)]

@@ -16,6 +16,7 @@ from loop.base.errors import ProjectError
 from loop.base.jsonable import plain
 from loop.insights.overview import overview, round_line
 from loop.project.project import Project
+from loop.project.training_settings import trained_line
 from loop.web.guard import Guard, token_for
 
 Health = Callable[[], dict[str, Any]]
@@ -72,7 +73,9 @@ def _page(
     except ProjectError as error:
         shown = {"view": {"name": project.settings.name}, "health": health(), "why": str(error)}
         return HTMLResponse(pages.get_template("unreadable.html").render(shown), 503)
-    text = pages.get_template(name).render(view=view, health=health(), round_line=round_line)
+    text = pages.get_template(name).render(
+        view=view, health=health(), round_line=round_line, trained_line=trained_line
+    )
     return HTMLResponse(text, status_code)
 
 

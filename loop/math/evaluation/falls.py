@@ -13,17 +13,18 @@ from loop.math.evaluation import chance
 from loop.math.evaluation.chance import Chance
 from loop.math.evaluation.compare import AP50, Difference, Slice
 from loop.math.evaluation.pair import GateSettings, Pair
-from loop.math.evaluation.verdict import NO_FALL, Check, check_of, told
+from loop.math.evaluation.verdict import NO_FALL, UNLABELED, Check, check_of, told
 from loop.math.statistics.multiple_testing import holm
 
 
 @dataclass(frozen=True, slots=True)
 class _Fall:
-    """What is looked at for a fall. measure: AP50 or mAP50-95."""
+    """What is looked at for a fall. measure: AP50 or mAP50-95. of_class: it is a class everywhere."""
 
     name: str
     one: Difference
     measure: str = "AP50"
+    of_class: bool = False
 
     @property
     def label(self) -> str:
@@ -51,7 +52,8 @@ def falls(
     rest = [Slice("all but the targeted gaps", outside.astype(np.float64))] if not outside.all() else []
     strict = [("overall", [overall]), ("the targeted gaps", list(aims))]
     strict += [(one.name, [one]) for one in (*rest, *classes)]
-    family = [_Fall(name, one) for name, one in known.items()]
+    named = {one.name for one in classes}
+    family = [_Fall(name, one, of_class=name in named) for name, one in known.items()]
     family += [fall for name, every in strict for fall in _strict(pair, name, every, coco)]
     return _family(pair, family, _learned(pair, {"overall": overall, **slices}, known, outside))
 
@@ -136,10 +138,13 @@ def _told(fall: _Fall, certain: bool, reach: float, settings: GateSettings) -> C
 
 
 def _untold(fall: _Fall, steep: bool, settings: GateSettings) -> Check:
-    """steep: were it of more groups, it would count as a fall."""
+    """steep: were it of more groups, it would count as a fall. A class that no object shows may be
+    lost altogether, so a person is asked.
+    """
     one, name, lost = fall.one, fall.name, -fall.one.estimate
     if not one.objects:
-        return check_of(fall.label, "unverifiable", None, None, one, f"{name}: no object of it was labeled")
+        text = f"{name}: {UNLABELED}"
+        return replace(check_of(fall.label, "unverifiable", None, None, one, text), asks=fall.of_class)
     seen = f"{name} may have fallen" if lost > 0 else name
     needed = f"look at it, because {_needed(settings)}" if steep else _needed(settings)
     text = f"{seen}: {told(one, fall.measure)}; {needed}"

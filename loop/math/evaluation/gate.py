@@ -4,7 +4,8 @@ The tests have a fixed order. First the targeted gaps: the candidate must be bet
 paired test over groups at all of alpha that is left; all held-out frames only after that, or alone
 where no gap can be tested. Then nothing may have fallen: no class and no condition by AP50, no class and not
 the whole by mAP50-95. What too few frames, objects or groups show is called unverifiable: nothing
-is claimed of it. What was to be mended and is held out nowhere stands first, and a person decides.
+is claimed of it. What was to be mended and is held out nowhere stands first, and a person decides;
+so does a person where no held-out object shows a class at all, which may have been forgotten.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from loop.math.evaluation.compare import DRAWS, Slice, group_numbers
 from loop.math.evaluation.falls import falls
 from loop.math.evaluation.gains import gains
 from loop.math.evaluation.pair import GateSettings, Pair
-from loop.math.evaluation.verdict import NO_FALL, Check, Verdict, counted
+from loop.math.evaluation.verdict import NO_FALL, UNLABELED, Check, Verdict, counted
 
 _MIN_TIMINGS = 20
+MOST_NAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,15 @@ def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -
     promote = better and not failed and not missing
     waits = promote and bool(asking) and settings.when_unjudged == "wait"
     told = [c for c in gained if c.status == "pass"] if better else gained[:1]
+    unseen = [c for c in asking if c.text.endswith(UNLABELED)]
     reasons = [
         *([_waits(asking)] if waits else []),
-        *(c.text for c in (*asking, *failed)),
+        *(c.text for c in asking if c not in unseen),
+        *(_unlabeled(unseen) if promote else []),
+        *(c.text for c in failed),
         *missing,
         *(c.text for c in told),
+        *([] if promote else _unlabeled(unseen)),
     ]
     if unknown := [c for c in checks if c.status == "unverifiable" and c not in (*gained, *asking)]:
         listed = "; ".join(c.text for c in sorted(unknown, key=_lost, reverse=True))
@@ -103,8 +109,22 @@ def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -
 
 
 def _waits(asking: Sequence[Check]) -> str:
-    names = ", ".join(check.name.removeprefix(NO_FALL) for check in asking)
+    names = _few([check.name.removeprefix(NO_FALL) for check in asking])
     return f"it passed, but a person decides, because too little is held out of: {names}"
+
+
+def _unlabeled(unseen: Sequence[Check]) -> list[str]:
+    """Of classes that nothing shows, in one sentence, however many they are."""
+    if len(unseen) < 2:
+        return [check.text for check in unseen]
+    names = _few([check.name.removeprefix(f"{NO_FALL}class ") for check in unseen])
+    return [f"no object of {len(unseen)} classes was labeled, and they may be forgotten: {names}"]
+
+
+def _few(names: Sequence[str]) -> str:
+    """All of them, or the first and how many more."""
+    listed = ", ".join(names[:MOST_NAMES])
+    return listed if len(names) <= MOST_NAMES else f"{listed} and {len(names) - MOST_NAMES} more"
 
 
 def _missing(checks: list[Check], failed: list[Check], required: Sequence[str]) -> list[str]:

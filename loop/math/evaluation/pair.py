@@ -27,8 +27,8 @@ class GateSettings(Protocol):
     fall_frames, fall_objects, fall_groups: that must show a slice before a fall is tested.
     max_slowdown: candidate / deployed.
     required: names of checks that must pass, not merely not fail.
-    when_unjudged: whether a candidate that passes waits for a person, where a target of the round is
-    held out nowhere or what few frames show fell far, or is promoted all the same.
+    when_unjudged: whether a candidate that passes waits for a person, where a target of the round or
+    a class is held out nowhere or what few frames show fell far, or is promoted all the same.
     """
 
     margin: float

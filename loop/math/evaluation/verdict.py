@@ -12,6 +12,7 @@ from loop.math.evaluation.compare import Difference
 
 Status = Literal["pass", "fail", "unverifiable"]
 NO_FALL = "no fall: "
+UNLABELED = "no object of it was labeled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,11 +191,58 @@ def test_an_architecture_takes_a_weights_file(folder: Path, tmp_path: Path) -> N
     assert named.name.startswith("tiny-test/open_clip_model.safetensors@")
     text = load_embedder(str(folder), precision="fp32").embed_text(["fog"])
     np.testing.assert_array_equal(named.embed_text(["fog"]), text)
+    images = scenes(3, np.random.default_rng(6))
+    np.testing.assert_allclose(
+        named.embed(images), load_embedder(str(folder), precision="fp32").embed(images)
+    )
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
+    (tmp_path / weights.CONFIG).write_bytes((folder / weights.CONFIG).read_bytes())
     with pytest.raises(
         ModelError, match=r"expected open_clip to build 'tiny-test/other.safetensors'; got Runtime"
     ):
         load_embedder("tiny-test", str(tmp_path / "other.safetensors"))
+
+
+def test_a_weights_file_that_does_not_say_how_images_are_prepared_is_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "mobileclip_s1.safetensors"
+    alone.write_bytes((folder / "open_clip_model.safetensors").read_bytes())
+    with pytest.raises(
+        ModelError,
+        match=r"embedder\.pretrained: expected open_clip_config\.json beside .*; got none; copy the one",
+    ):
+        load_embedder("MobileCLIP-S1", str(alone))
+    (tmp_path / weights.CONFIG).write_text("[")
+    with pytest.raises(ModelError, match=r"open_clip_config\.json: expected JSON; got JSONDecodeError"):
+        load_embedder("MobileCLIP-S1", str(alone))
+
+
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        None,
+        {},
+        {"mean": [0.4, 0.5, 0.6]},
+        {"mean": [0.5], "std": [0.5]},
+        {"mean": [0, 0, 0], "std": [1, 1, 0]},
+    ],
+)
+def test_a_folder_that_does_not_say_how_images_are_prepared_is_refused(prepared: Any, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "tiny")
+    content = json.loads((folder / weights.CONFIG).read_text())
+    content["preprocess_cfg"] = prepared
+    (folder / weights.CONFIG).write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="expected preprocess_cfg with mean and std of three colors, got"):
+        load_embedder(str(folder))
+
+
+def test_zero_and_one_are_a_preprocessing(tmp_path: Path) -> None:
+    """That of MobileCLIP, which is not OpenAI's."""
+    folder = make_folder(tmp_path / "tiny", mean=[0, 0, 0], std=[1, 1, 1], interpolation="bilinear")
+    images = scenes(4, np.random.default_rng(7))
+    ours = load_embedder(str(folder), precision="fp32").embed(images)
+    assert (ours * stock_vectors(folder, images)).sum(axis=1).min() > 0.99
 
 
 def test_threads_are_given_back(folder: Path) -> None:

@@ -24,7 +24,10 @@ from loop.base.lease import exclusive
 from loop.cli import app as application
 from loop.cli.app import AWAY, BUSY, EXIT_CODES, FAILED, OK, STOPPED, USAGE, main
 from loop.project.project import open_project
-from tests.fakes import make_project, picture, write_frames
+from loop.project.training_settings import trained_line
+from tests.fakes import FakeParts, make_project, picture, write_frames
+from tests.loop.judged import run as run_round
+from tests.loop.judged import started
 
 ROOT = Path(__file__).parents[3]
 CPU_S = 0.7
@@ -294,6 +297,15 @@ def test_a_round_is_opened_shown_and_cancelled(
     ]
     code, _, err = run(capsys, monkeypatch, "round", "show", "99", *place)
     assert (code, "unknown number 99" in err) == (FAILED, True)
+
+
+def test_one_round_is_shown_with_what_it_was_trained_with(
+    labeled: FakeParts, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = run_round(started(labeled, lr0=0.02))
+    _, out, _ = run(capsys, monkeypatch, "round", "show", "1", "-p", str(labeled.project.root))
+    assert out.splitlines()[1] == f"  {trained_line(row.settings)}"
+    assert "learning rate 0.02" in out.splitlines()[1]
 
 
 def test_a_busy_project_has_an_exit_code_of_its_own(

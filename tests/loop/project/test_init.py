@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from connectors.errors import WeightsUnavailable
+from connectors.errors import ModelError, WeightsUnavailable
 from connectors.files import sha256_of_file
+from connectors.yolo.detector import read_classes
 from db.engine import read
 from db.frames import frames
 from db.labels import labels
 from db.models import deployed
 from db.states import Origin, Role
 from loop.base.errors import ConfigError, ProjectError
+from loop.cli.app import OK, USAGE, main
 from loop.project import init as creating
 from loop.project.init import NewProject, create_project
 from loop.project.project import Project, open_project
-from tests.fakes import CLASSES, create, picture, quiet, weights, write_dataset
+from tests.fakes import (
+    CLASSES,
+    FakeEmbedder,
+    create,
+    picture,
+    quiet,
+    weights,
+    write_dataset,
+)
+
+BASE = Path(__file__).parents[3] / "demo" / "assets" / "detector" / "base.pt"
 
 
 @pytest.fixture
@@ -82,6 +95,110 @@ def test_classes_that_disagree_stop_it_before_anything_is_written(
     plan.dataset.write_text(yaml.safe_dump(yaml.safe_load(plan.dataset.read_text()) | {"names": names}))
     with pytest.raises(ProjectError, match=said):
         create(plan)
+    assert not plan.root.exists()
+
+
+def with_names(plan: NewProject, names: list[str]) -> None:
+    """The dataset calls its classes so; labels that lie below keep their numbers."""
+    plan.dataset.write_text(yaml.safe_dump(yaml.safe_load(plan.dataset.read_text()) | {"names": names}))
+
+
+def without_helmets(plan: NewProject) -> None:
+    for path in (plan.dataset.parent / "labels").rglob("*.txt"):
+        if path.read_text().startswith("1 "):
+            path.write_text("")
+
+
+@pytest.mark.parametrize("names", [["person"], ["person", "helmet"]])
+def test_a_class_that_a_round_would_forget_is_asked_about(plan: NewProject, names: list[str]) -> None:
+    """Whether the dataset does not name it, or names it and shows none."""
+    without_helmets(plan)
+    with_names(plan, names)
+    asked: list[str] = []
+    with pytest.raises(
+        ProjectError, match="expected agreement that helmet will be forgotten, got none, and nothing was made"
+    ):
+        create(plan, lambda said: bool(asked.append(said)))
+    assert asked == [
+        (
+            "the weights know helmet, of which the training images show no object: the first round will"
+            " forget them"
+        )
+    ]
+    assert not plan.root.exists()
+    assert create(plan).unseen == ("helmet",), "where nobody is there to be asked"
+
+
+def test_objects_that_judge_alone_do_not_keep_a_class(plan: NewProject) -> None:
+    for path in (plan.dataset.parent / "labels" / "train").glob("*.txt"):
+        if path.read_text().startswith("1 "):
+            path.write_text("")
+    assert create(plan).unseen == ("helmet",)
+
+
+@pytest.mark.slow
+def test_a_detector_is_started_for_the_classes_of_the_dataset(
+    plan: NewProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Weights, training step and CLIP are real."""
+    with_names(plan, ["forklift", "drone"])
+    given = ["--dataset", plan.dataset, "--start", BASE, "--clip", "small"]
+    monkeypatch.setattr(sys, "argv", ["fieldloop", "init", str(plan.root), *map(str, given)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code or OK, out.splitlines()[1]) == (
+        OK,
+        (
+            "a detector for forklift, drone was started from base.pt; of drone it knows nothing, and finds"
+            " nothing of use before a round has trained it"
+        ),
+    ), err
+    project = open_project(plan.root)
+    assert project.classes == read_classes(project.deployed_weights) == ("forklift", "drone")
+    project.engine.dispose()
+
+
+@pytest.mark.parametrize("given", [[], ["--weights", "a.pt", "--start", "b.pt"]])
+def test_weights_are_brought_or_started_from(
+    given: list[str], plan: NewProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["fieldloop", "init", str(plan.root), "--dataset", str(plan.dataset), *given]
+    monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == USAGE
+    assert "expected one of --weights and --start" in capsys.readouterr().err
+
+
+def test_a_numbered_dataset_is_mapped_by_name(plan: NewProject) -> None:
+    with_names(plan, ["worker", "helmet"])
+    report = create(replace(plan, mapped=("worker=person",)))
+    assert (report.boxes, report.unseen) == (12, ())
+    project = open_project(plan.root)
+    with read(project.engine) as session:
+        found = [box.class_name for label in labels(session).values() for box in label.boxes]
+    assert (found.count("person"), found.count("helmet")) == (9, 3)
+
+
+def test_settings_that_no_training_follows_stop_it_before_anything_is_written(plan: NewProject) -> None:
+    with pytest.raises(ConfigError, match=r"round\.train: .*'auto' chooses its own learning rate"):
+        create(plan_with(plan, "round.train={optimizer: auto}"))
+    assert not plan.root.exists()
+
+
+def test_weights_that_fail_when_tried_stop_it_before_anything_is_written(
+    plan: NewProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(weights: Path, overrides: object) -> None:
+        raise ModelError(f"{weights}: expected one training step to work")
+
+    monkeypatch.setattr("loop.project.init.read_classes", lambda path: CLASSES)
+    monkeypatch.setattr("loop.project.init.build_embedder", lambda root, chosen: FakeEmbedder())
+    monkeypatch.setattr("loop.project.init.try_weights", refuse)
+    with pytest.raises(ModelError, match="expected one training step to work"):
+        create_project(plan, quiet)
     assert not plan.root.exists()
 
 

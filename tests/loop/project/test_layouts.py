@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -27,6 +28,7 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """
     monkeypatch.setattr("loop.project.init.read_classes", lambda path: detector_from(path).classes)
     monkeypatch.setattr("loop.project.init.build_embedder", lambda root, chosen: FakeEmbedder())
+    monkeypatch.setattr("loop.project.init.try_weights", lambda weights, overrides: detector_from(weights))
     monkeypatch.setenv("COLUMNS", "300")
     (tmp_path / "best.pt").write_bytes(weights())
 
@@ -102,12 +104,70 @@ def test_labels_keep_their_names_whatever_the_order_of_the_classes(
 
 @LAYOUTS
 def test_a_class_that_the_dataset_lacks_is_said(layout: Layout, init: Run, tmp_path: Path) -> None:
-    code, out, err = init(tmp_path / "project", layout(tmp_path / "dataset", {1: "helmet", 2: "helmet"}))
+    dataset = layout(tmp_path / "dataset", {1: "helmet", 2: "helmet"})
+    code, out, err = init(tmp_path / "project", dataset)
     assert code == OK, err
     assert out.splitlines()[:2] == [
         "imported 2 train images with 2 boxes of 1 classes",
-        "the weights also know person, which this dataset does not",
+        (
+            "the weights also know person, which the training images do not show: a round forgets what it"
+            " never sees"
+        ),
     ]
+    said = "of which the training images show no object: the first round will forget them"
+    assert f"warning: the weights know person, {said}\n" in err
+    assert "warning" not in init(tmp_path / "project", dataset, "--yes")[2]
+
+
+class Terminal(io.StringIO):
+    """A person who types this."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y\n", OK), ("n\n", FAILED)])
+def test_who_sits_at_a_terminal_is_asked(
+    typed: str, code: int, init: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    ended, _, err = init(tmp_path / "project", coco(tmp_path / "dataset", {1: "helmet"}))
+    assert (ended, "the weights know person, of which the training images show no object" in err) == (
+        code,
+        True,
+    )
+    assert (tmp_path / "project").exists() == (code == OK)
+
+
+@LAYOUTS
+def test_a_class_of_another_name_is_mapped(layout: Layout, init: Run, tmp_path: Path) -> None:
+    dataset = layout(tmp_path / "dataset", {1: "worker", 2: "hat", 3: "worker", 4: "cap"})
+    names = ("--map", "worker=person", "--map", "hat=helmet", "--map", "cap = helmet")
+    code, out, err = init(tmp_path / "project", dataset, *names)
+    assert (code, out.splitlines()[0]) == (OK, "imported 4 train images with 4 boxes of 2 classes"), err
+    project = open_project(tmp_path / "project")
+    with read(project.engine) as session:
+        found = [box.class_name for label in labels(session).values() for box in label.boxes]
+    project.engine.dispose()
+    assert sorted(found) == ["helmet", "helmet", "person", "person"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ("worker", "--map: expected a class of the dataset=a class of the weights, got 'worker'"),
+        (
+            "workers=person",
+            "--map: expected a class of the dataset (hat, worker), got 'workers', the nearest",
+        ),
+        ("worker=persons", "expected the dataset's classes among those of the weights (person, helmet), got"),
+    ],
+)
+def test_a_map_that_leads_nowhere_is_refused(pair: str, said: str, init: Run, tmp_path: Path) -> None:
+    dataset = coco(tmp_path / "dataset", {1: "worker", 2: "hat"})
+    code, _, err = init(tmp_path / "project", dataset, "--map", "hat=helmet", "--map", pair)
+    assert (code, said in err) == (FAILED, True), err
+    assert not (tmp_path / "project").exists()
 
 
 @LAYOUTS

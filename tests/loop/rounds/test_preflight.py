@@ -22,7 +22,7 @@ from loop.rounds.judge import held_out
 from loop.rounds.preflight import NOTHING_HELD_OUT, Preflight, preflight
 from loop.selection.select import select
 from tests.fakes import FakeParts, quiet
-from tests.loop.judged import aimed_at, production, run, started
+from tests.loop.judged import aimed_at, production, run, started, with_gate
 
 
 def dark(parts: FakeParts) -> int:
@@ -48,6 +48,33 @@ def test_each_target_with_what_is_held_out_of_it(labeled: FakeParts) -> None:
     assert found.together is not None
     assert (found.together.frames, found.together.groups) == (one.frames, one.groups)
     assert (one.queued, one.left) == ((), 0)
+
+
+def test_classes_that_nothing_held_out_shows_are_told(labeled: FakeParts) -> None:
+    assert preflight(labeled).unseen == ()
+    with write(labeled.project.engine) as session:
+        session.execute(text("DELETE FROM labels WHERE purpose = 'evaluation' AND boxes LIKE '%helmet%'"))
+    found = preflight(labeled)
+    assert found.unseen == ("helmet",)
+    assert found.lines()[-1] == (
+        "no object of helmet is held out, so a candidate that passes waits for a person; label some that"
+        " judge"
+    )
+    assert preflight(with_gate(labeled, when_unjudged="promote")).unseen == ()
+
+
+def test_a_candidate_waits_while_a_class_cannot_be_checked(labeled: FakeParts) -> None:
+    with write(labeled.project.engine) as session:
+        session.execute(text("DELETE FROM labels WHERE purpose = 'evaluation' AND boxes LIKE '%helmet%'"))
+    row = run(started(labeled))
+    assert (row.status, row.verdict is not None and row.verdict["needs_approval"]) == (
+        RoundStatus.AWAITING_APPROVAL,
+        True,
+    )
+    assert row.verdict["reasons"][:2] == [
+        "it passed, but a person decides, because too little is held out of: class helmet",
+        "class helmet: no object of it was labeled",
+    ]
 
 
 def test_more_camera_days_show_a_smaller_rise(labeled: FakeParts) -> None:

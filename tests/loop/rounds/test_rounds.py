@@ -18,7 +18,7 @@ from db.states import ModelStatus, Origin, Role, RoundStatus
 from db.tasks import tasks
 from loop.analysis.analyze import analyze
 from loop.analysis.producers import producers
-from loop.base.errors import RoundError
+from loop.base.errors import ConfigError, RoundError
 from loop.datasets.export import export_yolo
 from loop.datasets.freeze import Manifest
 from loop.gaps import arrivals, coverage_view
@@ -26,9 +26,11 @@ from loop.ingest.ingest import ingest
 from loop.labeling.pull import pull
 from loop.labeling.push import push
 from loop.project.project import Project
+from loop.project.training_settings import overrides_of, trained_line
 from loop.rounds import freeze, judge, rounds
 from loop.rounds.judge import TRAINING_WORLD, held_out
 from loop.selection.select import select
+from loop.settings.settings import load_settings
 from tests.fakes import (
     FakeParts,
     FakeTrainer,
@@ -65,6 +67,40 @@ def test_a_better_candidate_is_promoted(labeled: FakeParts) -> None:
     with read(labeled.project.engine) as session:
         status = {model.sha256: model.status for model in models(session)}
     assert status == {sha_of(BASE): ModelStatus.RETIRED, sha_of(BETTER): ModelStatus.DEPLOYED}
+
+
+def test_what_a_round_asks_for_is_what_the_trainer_is_told_and_what_it_did_is_kept(
+    labeled: FakeParts,
+) -> None:
+    parts = started(labeled, optimizer="SGD", lr0=0.02, train={"mosaic": 0.0})
+    row = run(parts)
+    (spec,) = parts.fake_trainer.specs
+    assert spec.overrides == {"optimizer": "SGD", "lr0": 0.02, "mosaic": 0.0}
+    assert row.settings["trained"]["lr0"] == 0.02
+    assert trained_line(row.settings) == (
+        "trained with SGD, learning rate 0.02, batch 16, mosaic 0, 2 classes; the weights of epoch 3 of 3"
+        " count"
+    )
+
+
+def test_the_optimizer_is_named_where_nobody_names_one() -> None:
+    assert overrides_of(load_settings(None).round.model_dump()) == {"optimizer": "AdamW", "lr0": 0.001}
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ({"optimizer": "auto"}, "'auto' chooses its own learning rate and throws lr0 away"),
+        ({"single_cls": True}, "it makes one class of all"),
+        ({"epochs": 3}, "set 'epochs' of the spec"),
+    ],
+)
+def test_a_round_that_its_training_would_not_follow_is_not_opened(
+    labeled: FakeParts, train: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^round\.train: training settings: expected no .*{said}"):
+        started(labeled, train=train)
+    assert rounds.current(labeled.project) is None
 
 
 def test_what_judges_never_trains(labeled: FakeParts) -> None:

@@ -11,11 +11,13 @@ from starlette.testclient import TestClient
 
 from loop.base.errors import ConfigError
 from loop.project.project import Project
+from loop.project.training_settings import trained_line
 from loop.service.scheduler import State
 from loop.settings.settings import Web
 from loop.web.app import build_app
 from loop.web.guard import TOKEN, is_loopback, token_for
-from tests.fakes import make_project
+from tests.fakes import FakeParts, make_project
+from tests.loop.judged import run, started
 
 SECRET = "a" * 32
 LOCAL = "http://localhost:8765"
@@ -76,6 +78,13 @@ def test_the_models_page_shows_rounds_and_checkpoints(full: Project) -> None:
     text = client(full).get("/models").text
     assert "Round 1" in text
     assert "the team" in text
+
+
+def test_the_models_page_shows_what_a_round_was_trained_with(labeled: FakeParts) -> None:
+    row = run(started(labeled, lr0=0.02))
+    text = client(labeled.project).get("/models").text
+    assert trained_line(row.settings).startswith("trained with AdamW, learning rate 0.02, ")
+    assert trained_line(row.settings) in text
 
 
 def test_the_gaps_page_is_the_file(full: Project) -> None:

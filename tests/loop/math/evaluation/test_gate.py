@@ -395,6 +395,41 @@ def test_a_class_that_nobody_labeled_is_unverifiable() -> None:
     assert out.promote
 
 
+def test_a_class_that_no_held_out_object_shows_asks_a_person() -> None:
+    rng = np.random.default_rng(0)
+    scene = world(rng, 20, rates=np.array([0.9, 0.6, 0.4, 0.5, 0.0]))
+    a, b = detector(rng, scene, skills(gaps=BLIND)), detector(rng, scene, BETTER)
+    labels = {"groups": scene.group.tolist(), "classes": CLASSES, "latency": STEADY}
+    out = judge(a, b, **labels, **FAST)
+    assert (out.promote, out.needs_approval) == (True, True)
+    assert out.reasons[:2] == [
+        "it passed, but a person decides, because too little is held out of: class forklift",
+        "class forklift: no object of it was labeled",
+    ]
+    assert [check.name for check in out.checks if check.asks] == ["no fall: class forklift"]
+    alone = judge(
+        a, b, **labels, **FAST | {"settings": USUAL.model_copy(update={"when_unjudged": "promote"})}
+    )
+    assert (alone.promote, alone.needs_approval) == (True, False)
+    assert alone.reasons[0] == "class forklift: no object of it was labeled"
+    worse = judge(b, a, **labels, **FAST)
+    assert not worse.promote
+    assert worse.reasons.index("class forklift: no object of it was labeled") > 0, "it is not why"
+    assert not any(check.asks for check in verdict(1, 30, skills(gaps=BLIND), BETTER).checks)
+
+
+def test_many_classes_that_nothing_shows_are_one_sentence() -> None:
+    rng = np.random.default_rng(0)
+    scene = world(rng, 20)
+    a, b = detector(rng, scene, skills(gaps=BLIND)), detector(rng, scene, BETTER)
+    more = [f"c{number}" for number in range(12)]
+    a, b = (replace(each, truths=np.pad(each.truths, ((0, 0), (0, len(more))))) for each in (a, b))
+    out = judge(a, b, groups=scene.group.tolist(), classes=[*CLASSES, *more], latency=STEADY, **FAST)
+    listed = "c0, c1, c2, c3, c4, c5, c6, c7 and 4 more"
+    assert out.reasons[1] == f"no object of 12 classes was labeled, and they may be forgotten: {listed}"
+    assert len(out.reasons) < 6
+
+
 def test_latency() -> None:
     slow = Latency([10.0] * 30, [14.0] * 30)
     out = verdict(1, 30, skills(gaps=BLIND), BETTER, latency=slow)

@@ -1,0 +1,44 @@
+"""What a round asks of the trainer, and what is said of what the trainer did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connectors.errors import TrainingFailed
+from connectors.ports import TrainResult
+from connectors.yolo.train_settings import check_overrides, in_words
+from loop.base.errors import ConfigError
+
+
+def overrides_of(settings: Mapping[str, Any]) -> dict[str, object]:
+    """By the trainer's names, what the settings of a round (settings.round) ask beside its spec.
+
+    round.train goes before the settings that have a name of their own. A round of an earlier
+    version names no optimizer.
+    """
+    named = {name: settings[name] for name in ("optimizer", "lr0") if name in settings}
+    return {**named, **settings["train"]}
+
+
+def check_training(settings: Mapping[str, Any]) -> None:
+    """Raises ConfigError for a setting of a round that its training would not follow."""
+    try:
+        check_overrides(overrides_of(settings))
+    except TrainingFailed as error:
+        raise ConfigError(f"round.train: {error}") from error
+
+
+def recorded(result: TrainResult) -> dict[str, Any]:
+    """What is kept with a round of how it was trained."""
+    return {**result.settings, "epochs_done": result.epochs, "epoch_kept": result.kept}
+
+
+def trained_line(settings: Mapping[str, Any]) -> str:
+    """Of a round's settings, what it was really trained with; "" where that is not known."""
+    trained = settings.get("trained") or {}
+    if "optimizer" not in trained:
+        return ""
+    done, kept = trained["epochs_done"], trained["epoch_kept"]
+    best = ", the best when evaluated," if trained.get("val") else ""
+    return f"trained with {in_words(trained)}; the weights of epoch {kept} of {done}{best} count"
