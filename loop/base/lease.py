@@ -101,8 +101,8 @@ def _beat(
         try:
             with write(engine) as session:
                 kept = beat(session, name, holder, ttl_s)
-        except (SQLAlchemyError, StateError):
-            log.warning("the lease %s could not be prolonged; trying again", name, exc_info=True)
+        except (SQLAlchemyError, StateError) as error:
+            log.warning("the lease %s could not be prolonged; trying again: %s", name, error)
             continue
         if not kept:
             log.error(
