@@ -279,11 +279,24 @@ class LabelBackend(Protocol):
     """Where people label."""
 
     def ensure_project(
-        self, title: str, classes: Sequence[str], instructions: str, project_id: int | None
+        self,
+        title: str,
+        classes: Sequence[str],
+        instructions: str,
+        project_id: int | None,
+        mark: str = "",
     ) -> LabelProject:
-        """The project, made when project_id is None. Raises ProjectGone when project_id is not
-        there any more.
+        """The project, made with the mark when project_id is None. Raises ProjectGone when
+        project_id is not there any more.
         """
+
+    def mark_of(self, project_id: int) -> str:
+        """Whose project it is: the mark of a fieldloop project, "" where it has none. Raises
+        ProjectGone.
+        """
+
+    def set_mark(self, project_id: int, mark: str) -> None:
+        """Puts the mark into the project, in place of another. Raises ProjectGone."""
 
     def check(self, project_id: int, classes: Sequence[str]) -> None:
         """Raises LabelConfigMismatch, ProjectGone, TokenRefused or LabelStudioDown."""

@@ -202,6 +202,12 @@ def move(
     return moved
 
 
+def external_projects(session: Session) -> set[int]:
+    """Numbers of the Label Studio projects that tasks are known to be in."""
+    found = session.execute(select(LabelTask.external_project).distinct()).scalars()
+    return {number for number in found if number is not None}
+
+
 def engaged_frames(session: Session) -> set[int]:
     """Frames never to be chosen again: labeled, before a person now, answered, or skipped."""
     asked = select(LabelTask.frame).where(LabelTask.status.in_(ENGAGED))

@@ -249,6 +249,7 @@ class StudioServer:
 
     projects: dict[int, LabelProject] = field(default_factory=dict)
     titles: dict[int, str] = field(default_factory=dict)
+    marks: dict[int, str] = field(default_factory=dict)
     tasks: list[StudioTask] = field(default_factory=list)
     under_way: list[StudioTask] = field(default_factory=list)
     calls: list[tuple[str, int]] = field(default_factory=list)
@@ -328,15 +329,30 @@ class FakeLabelStudio:
         self.server, self._hook = server, hook
 
     def ensure_project(
-        self, title: str, classes: Sequence[str], instructions: str, project_id: int | None
+        self,
+        title: str,
+        classes: Sequence[str],
+        instructions: str,
+        project_id: int | None,
+        mark: str = "",
     ) -> LabelProject:
         self._call("ensure_project", project_id or 0)
         if project_id is None:
             self._hook("before project")
-            project_id = self._abandoned(title, classes) or self._create(title, classes)
+            project_id = self._abandoned(title, classes, mark) or self._create(title, classes, mark)
             self._hook("after project")
         self.check(project_id, classes)
         return self.server.projects[project_id]
+
+    def mark_of(self, project_id: int) -> str:
+        self._call("mark_of", project_id)
+        self._project(project_id)
+        return self.server.marks.get(project_id, "")
+
+    def set_mark(self, project_id: int, mark: str) -> None:
+        self._call("set_mark", project_id)
+        self._project(project_id)
+        self.server.marks[project_id] = mark
 
     def check(self, project_id: int, classes: Sequence[str]) -> None:
         self._call("check", project_id)
@@ -393,23 +409,24 @@ class FakeLabelStudio:
             raise ProjectGone(f"expected project {project_id}, it is gone; push with --new-project")
         return self.server.projects[project_id]
 
-    def _abandoned(self, title: str, classes: Sequence[str]) -> int | None:
+    def _abandoned(self, title: str, classes: Sequence[str], mark: str) -> int | None:
         used = {task.project for task in self.server.tasks + self.server.under_way}
         same = [
             number
             for number, project in self.server.projects.items()
-            if self.server.titles[number] == title
+            if (self.server.titles[number], self.server.marks.get(number, "")) == (title, mark)
             and project.classes == tuple(classes)
             and number not in used
         ]
         return min(same, default=None)
 
-    def _create(self, title: str, classes: Sequence[str]) -> int:
+    def _create(self, title: str, classes: Sequence[str], mark: str) -> int:
         number = self.server.next()
         self.server.projects[number] = LabelProject(
             number, f"http://studio/projects/{number}", tuple(classes)
         )
         self.server.titles[number] = title
+        self.server.marks[number] = mark
         return number
 
 

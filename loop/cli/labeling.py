@@ -123,14 +123,28 @@ def push(
             ),
         ),
     ] = False,
+    give_up_answers: Annotated[
+        bool,
+        typer.Option(
+            "--give-up-answers",
+            help=(
+                "With --new-project, where the old project cannot be read any more: what was answered there"
+                " and not pulled is lost."
+            ),
+        ),
+    ] = False,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
     """Put the chosen frames before the labelers, each exactly once."""
     from loop.labeling import push as pushing
 
+    if give_up_answers and not new_project:
+        raise typer.BadParameter("expected --new-project beside --give-up-answers; add it")
     with progress_bar("push") as progress:
-        report = pushing.push(opened(project), progress, new_project=new_project)
+        report = pushing.push(
+            opened(project), progress, new_project=new_project, give_up_answers=give_up_answers
+        )
     if report.busy:
         fail("another process is pushing; it takes everything that is pending", BUSY)
     emit(report, as_json, report.lines)

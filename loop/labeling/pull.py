@@ -24,7 +24,7 @@ from db.states import TaskStatus
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError, PurposeError
 from loop.base.files import chunked
-from loop.labeling.project import label_studio_project
+from loop.labeling.project import holding_project, label_studio_project, require_ours
 from loop.project.wiring import Parts
 
 OVERLAP = timedelta(minutes=5)
@@ -42,6 +42,7 @@ class PullReport:
     to_mend: the same with the number of the task.
     revoked: labels taken back, their answer deleted or turned into a skip or into one that is
     quarantined.
+    follows: where open tasks go with the next push, "" where they are.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -50,6 +51,7 @@ class PullReport:
     deleted: int = 0
     foreign: int = 0
     revoked: int = 0
+    follows: str = ""
 
     def lines(self) -> list[str]:
         """What happened, for a person: counts first, then every quarantined task with what is wrong
@@ -63,22 +65,26 @@ class PullReport:
             said.append(f"{self.deleted} tasks cancelled: they were deleted in Label Studio")
         return [
             "; ".join(said),
+            *([self.follows] if self.follows else []),
             *(f"mend in Label Studio, no label until then: {one}" for one in self.to_mend),
         ]
 
 
 def pull(parts: Parts, progress: Progress) -> PullReport:
-    """Every change since the last pull.
+    """Every change since the last pull, from the project that holds our tasks.
 
-    Raises LabelStudioError; nothing is lost, the next pull starts at the same point.
+    Raises LabelStudioError, StrangersProject among them; nothing is lost, the next pull starts at
+    the same point.
     Raises ProjectError before the first push.
     """
-    project, external = parts.project, label_studio_project(parts.project)
+    project = parts.project
+    external = holding_project(project) or label_studio_project(project)
     if external is None:
         raise ProjectError("expected a Label Studio project, found none yet; `fieldloop push` makes it")
     engine, backend = project.engine, parts.label_backend()
+    require_ours(project, backend, external)
     backend.check(external, project.classes)
-    report = PullReport()
+    report = PullReport(follows=_follows(external, label_studio_project(project)))
     watermark = _watermark(engine, external)
     found = backend.answers(external, watermark - OVERLAP if watermark else None)
     changed = sorted(found, key=lambda seen: seen.updated_at)
@@ -98,6 +104,15 @@ def pull(parts: Parts, progress: Progress) -> PullReport:
 def anything_to_pull(parts: Parts) -> bool:
     """Whether there is a Label Studio project to ask."""
     return label_studio_project(parts.project) is not None
+
+
+def _follows(holding: int, chosen: int | None) -> str:
+    if chosen in (None, holding):
+        return ""
+    return (
+        f"label_studio.project_id names project {chosen}: open tasks follow there with the next push; until"
+        f" then answers are read from project {holding}"
+    )
 
 
 def _watermark(engine: Engine, project_id: int) -> datetime | None:
