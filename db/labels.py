@@ -17,7 +17,10 @@ from db.tables import Annotation, Label, utcnow
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """What is true of a frame; no boxes = verified background."""
+    """What is true of a frame; no boxes = verified background.
+
+    rule: which rule chose its answer among those to the task, "" where it came from none.
+    """
 
     frame: int
     boxes: tuple[Box, ...]
@@ -25,6 +28,7 @@ class LabelRow:
     source: str
     annotation_id: int | None
     updated_at: datetime
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,11 @@ def set_label(
     purpose: str,
     source: str,
     annotation_id: int | None = None,
+    rule: str = "",
 ) -> None:
     """What is true of the frame from now on.
+
+    rule: which rule chose the answer.
 
     boxes: none = verified background. Corners are kept to a hundredth of a pixel, confidence is
     not.
@@ -99,6 +106,7 @@ def set_label(
         "purpose": purpose,
         "source": source,
         "annotation_id": annotation_id,
+        "rule": rule,
         "updated_at": utcnow(),
     }
     upsert(session, Label, [row])
@@ -132,10 +140,16 @@ def labeled_ids(session: Session, purpose: str) -> list[int]:
 
 
 def count_labels(
-    session: Session, since: datetime | None = None, purpose: str | None = None, source: str | None = None
+    session: Session,
+    since: datetime | None = None,
+    purpose: str | None = None,
+    source: str | None = None,
+    rule: str | None = None,
 ) -> int:
     """How many labels were set or changed after `since` (ever when None)."""
     statement = _matching(select(func.count(Label.frame)), since, purpose, source)
+    if rule is not None:
+        statement = statement.where(Label.rule == rule)
     return int(session.execute(statement).scalar_one())
 
 

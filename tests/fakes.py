@@ -294,6 +294,9 @@ class StudioServer:
         task: StudioTask | None = None,
         again: Annotation | None = None,
         at: datetime | None = None,
+        author: str = "ann@example.org",
+        ground_truth: bool = False,
+        unseen: bool = False,
     ) -> Annotation:
         """A new answer, or another state of the answer `again`."""
         self.now += timedelta(seconds=1)
@@ -302,12 +305,14 @@ class StudioServer:
             external_id=again.external_id if again else self.next(),
             external_task_id=found.id,
             key=key,
-            author="ann@example.org",
+            author=author,
             created_at=again.created_at if again else at or self.now,
             updated_at=at or self.now,
             cancelled=cancelled,
             boxes=tuple(boxes),
-            lead_time_s=3.0,
+            lead_time_s=None if unseen else 3.0,
+            ground_truth=ground_truth,
+            unseen=unseen,
             result=[{"class": box.class_name, "xyxy": list(box.xyxy)} for box in boxes],
         )
         found.answers = [old for old in found.answers if old.external_id != made.external_id] + [made]
@@ -343,6 +348,10 @@ class FakeLabelStudio:
             self._hook("after project")
         self.check(project_id, classes)
         return self.server.projects[project_id]
+
+    @property
+    def url(self) -> str:
+        return "http://studio"
 
     def mark_of(self, project_id: int) -> str:
         self._call("mark_of", project_id)

@@ -36,7 +36,7 @@ MADE = "Made by fieldloop."
 MARK = re.compile(r"\s*\[fieldloop ([0-9a-f]+)\]")
 ANSWER = (
     "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,created_at,lead_time,"
-    "parent_prediction,updated_by,total_annotations,cancelled_annotations"
+    "parent_prediction,parent_annotation,updated_by,total_annotations,cancelled_annotations"
 )
 Json = dict[str, Any]
 
@@ -58,8 +58,8 @@ class LabelStudio:
         document_root: Path | None = None,
         timeout: float = 60.0,
     ) -> None:
-        self.url = url.rstrip("/")
-        self._client = connect(self.url, token, timeout)
+        self._url = url.rstrip("/")
+        self._client = connect(self._url, token, timeout)
         self._close = weakref.finalize(self, self._client._client_wrapper.httpx_client.httpx_client.close)
         self._images = self._image_way(images, document_root)
         self._classes: dict[int, tuple[str, ...]] = {}
@@ -67,6 +67,11 @@ class LabelStudio:
 
     def __repr__(self) -> str:
         return f"LabelStudio({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return self._url
 
     def close(self) -> None:
         """Gives the connections back; done by itself when the object goes away."""

@@ -19,6 +19,7 @@ from loop.project.project import Project
 
 PROJECT_FACT = "label_studio_project"
 SERVER_FACT = "label_studio_server"
+ADDRESS_FACT = "label_studio_address"
 MARK_FACT = "label_studio_mark"
 OWN_SERVER = "our own server"
 WITNESSES = 200
@@ -58,6 +59,15 @@ def remember_project(project: Project, number: int) -> None:
     with write(project.engine) as session:
         set_fact(session, PROJECT_FACT, str(number))
         set_fact(session, SERVER_FACT, server_name(project))
+
+
+def remember_address(project: Project, address: str) -> None:
+    """A browser opens tasks there; our own server changes its port."""
+    with read(project.engine) as session:
+        if get_fact(session, ADDRESS_FACT) == address:
+            return
+    with write(project.engine) as session:
+        set_fact(session, ADDRESS_FACT, address)
 
 
 def require_ours(project: Project, backend: LabelBackend, number: int) -> None:

@@ -1,8 +1,8 @@
 """Pull: labels follow what stands in Label Studio. Only what a person submitted counts, and only as
 long as it stands there; a prediction that nobody submitted never does.
 
-Every task that changed comes with all answers it holds now. The latest that is no skip is in force;
-a task has a label exactly while it is done.
+Every task that changed comes with all answers it holds now. `ruling` says which of them is in
+force; a task has a label exactly while it is done.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from db.states import TaskStatus
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError, PurposeError
 from loop.base.files import chunked
-from loop.labeling.project import holding_project, label_studio_project, require_ours
+from loop.labeling.project import holding_project, label_studio_project, remember_address, require_ours
+from loop.labeling.ruling import rule
 from loop.project.wiring import Parts
 
 OVERLAP = timedelta(minutes=5)
@@ -38,8 +39,10 @@ class PullReport:
     """answers: new or changed answers by what they became.
     deleted: tasks gone over there, cancelled here.
 
+    unseen: those of the answers that nobody looked at the image for.
     unknown: class names that are not ours and, in brackets, what else is no box.
-    to_mend: the same with the number of the task.
+    to_mend: what is wrong with the number of the task, of what was found now; `loop.labeling.mending`
+    tells what stands.
     revoked: labels taken back, their answer deleted or turned into a skip or into one that is
     quarantined.
     follows: where open tasks go with the next push, "" where they are.
@@ -51,6 +54,7 @@ class PullReport:
     deleted: int = 0
     foreign: int = 0
     revoked: int = 0
+    unseen: int = 0
     follows: str = ""
 
     def lines(self) -> list[str]:
@@ -61,6 +65,8 @@ class PullReport:
         said = [", ".join(counts) or "no new answers"]
         if self.revoked:
             said.append(f"{self.revoked} labels revoked")
+        if self.unseen:
+            said.append(f"{self.unseen} accepted unseen")
         if self.deleted:
             said.append(f"{self.deleted} tasks cancelled: they were deleted in Label Studio")
         return [
@@ -83,6 +89,7 @@ def pull(parts: Parts, progress: Progress) -> PullReport:
         raise ProjectError("expected a Label Studio project, found none yet; `fieldloop push` makes it")
     engine, backend = project.engine, parts.label_backend()
     require_ours(project, backend, external)
+    remember_address(project, backend.url)
     backend.check(external, project.classes)
     report = PullReport(follows=_follows(external, label_studio_project(project)))
     watermark = _watermark(engine, external)
@@ -139,21 +146,26 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         return
     new = [one for one in seen.answers if _record(session, task, project_id, one)]
     known = answers(session, [task.id])
-    answer = _in_force(seen.answers)
+    ruling = rule(seen.answers, judges=_judges(task.purpose))
+    answer, status = ruling.answer, ruling.status
     if not _decides(task, project_id, seen, answer, known):
         return
-    status = _outcome(answer)
     if answer in new:
         report.answers[status] += 1
-        if status is TaskStatus.QUARANTINED:
-            report.unknown.update(answer.unknown_classes)
-            report.to_mend.append(f"task {seen.external_task_id}: {', '.join(answer.unknown_classes)}")
+        report.unseen += answer.unseen
+    if ruling.problem and (answer in new or ruling.problem != task.problem):
+        report.unknown.update(ruling.unknown)
+        report.to_mend.append(f"task {seen.external_task_id}: {ruling.problem}")
     if answer and status is TaskStatus.DONE:
-        _label(session, task, answer, _stored_id(known, project_id, answer))
+        _set_label(session, task, answer, _stored_id(known, project_id, answer), ruling.rule)
     else:
         report.revoked += delete_label(session, task.id)
-    there = {"external_project": project_id, "external_id": seen.external_task_id}
-    if status is not task.status or seen.external_task_id != task.external_id:
+    there = {
+        "external_project": project_id,
+        "external_id": seen.external_task_id,
+        "problem": ruling.problem,
+    }
+    if (status, seen.external_task_id, ruling.problem) != (task.status, task.external_id, task.problem):
         move(session, [task.id], ANSWERABLE, status, **there)
 
 
@@ -173,10 +185,6 @@ def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation
     return recorded is not None
 
 
-def _in_force(given: Sequence[Annotation]) -> Annotation | None:
-    return max(given, key=lambda one: (not one.cancelled, one.updated_at), default=None)
-
-
 def _decides(
     task: TaskRow,
     project_id: int,
@@ -194,33 +202,25 @@ def _decides(
     )
 
 
-def _outcome(answer: Annotation | None) -> TaskStatus:
-    if answer is None:
-        return TaskStatus.CONFIRMED
-    if answer.cancelled:
-        return TaskStatus.SKIPPED
-    return TaskStatus.QUARANTINED if answer.unknown_classes else TaskStatus.DONE
-
-
 def _stored_id(known: Sequence[AnswerRow], project_id: int, answer: Annotation) -> int:
     wanted = (project_id, answer.external_id, answer.updated_at)
     return next(row.id for row in known if (row.external_project, row.external_id, row.updated_at) == wanted)
 
 
-def _label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int) -> None:
-    match task.purpose:
+def _judges(purpose: Purpose) -> bool:
+    match purpose:
         case Purpose.TRAIN | Purpose.EVALUATION:
-            _set_label(session, task, answer, annotation_id)
+            return purpose is Purpose.EVALUATION
         case Purpose.CONSENSUS | Purpose.SUSPECT | Purpose.INSPECTION | Purpose.REPORT:
-            raise PurposeError("pull", task.purpose)
+            raise PurposeError("pull", purpose)
         case _:
-            assert_never(task.purpose)
+            assert_never(purpose)
 
 
-def _set_label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int) -> None:
+def _set_label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int, rule: str) -> None:
     held = labels(session, [task.frame]).get(task.frame)
-    if held is None or held.annotation_id != annotation_id:
-        set_label(session, task.frame, answer.boxes, task.purpose, "annotation", annotation_id)
+    if held is None or (held.annotation_id, held.rule) != (annotation_id, rule):
+        set_label(session, task.frame, answer.boxes, task.purpose, "annotation", annotation_id, rule)
 
 
 def _reconcile(

@@ -36,7 +36,7 @@ def renew_project(parts: Parts, progress: Progress, target: int = 0, give_up: bo
     with write(parts.project.engine) as session:
         set_fact(session, PROJECT_FACT, "")
         waiting = [task.id for task in tasks(session, status=OVER_THERE)]
-        again = move(session, waiting, OVER_THERE, TaskStatus.PENDING)
+        again = move(session, waiting, OVER_THERE, TaskStatus.PENDING, problem="")
     return f"{said}; {again} open tasks go to {f'project {target}' if target else 'a new project'}"
 
 

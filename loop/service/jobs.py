@@ -16,6 +16,7 @@ from loop.base.errors import ProjectError
 from loop.gaps.arrivals import analyze
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
+from loop.labeling.mending import log_what_stands
 from loop.labeling.pull import anything_to_pull, pull
 from loop.labeling.push import anything_to_push, push
 from loop.project.wiring import Parts
@@ -86,6 +87,8 @@ def _pull(parts: Parts, progress: Progress) -> str:
     if not anything_to_pull(parts):
         return ""
     report = pull(parts, progress)
+    if report.to_mend:
+        log_what_stands(parts.project)
     counts = {
         "answers": report.answers.total(),
         "labels revoked": report.revoked,
