@@ -151,14 +151,27 @@ def push(
 
 
 @app.command(epilog="Example: fieldloop pull --json")
-def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+def pull(
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help=(
+                "Compare all answers by what they hold, not only those whose time moved: after a bulk action,"
+                " a restored backup, or a wrong clock."
+            ),
+        ),
+    ] = False,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
     """Fetch what people changed since the last time: an answer becomes a label, one deleted or
     turned into a skip revokes it.
     """
     from loop.labeling import pull as pulling
 
     with progress_bar("pull") as progress:
-        report = pulling.pull(opened(project), progress)
+        report = pulling.pull(opened(project), progress, everything)
     emit(report, as_json, report.lines)
 
 

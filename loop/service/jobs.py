@@ -87,13 +87,15 @@ def _pull(parts: Parts, progress: Progress) -> str:
     if not anything_to_pull(parts):
         return ""
     report = pull(parts, progress)
-    if report.to_mend:
+    if report.to_mend or report.compared:
         log_what_stands(parts.project)
     counts = {
         "answers": report.answers.total(),
         "labels revoked": report.revoked,
         "tasks deleted in Label Studio": report.deleted,
         "to mend": len(report.to_mend),
+        "tasks kept, Label Studio shows an older state": len(report.kept),
+        "tasks to be made again": report.again,
     }
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 

@@ -98,6 +98,7 @@ class LabelStudioSettings(Section):
     project_id: Annotated[int, Field(ge=0)]
     images: Literal["auto", "local_files", "upload"]
     port: Annotated[int, Field(ge=0, le=65535)]
+    compare_h: Annotated[int, Field(ge=0)]
     instructions: str
 
 
