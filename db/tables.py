@@ -508,7 +508,7 @@ class Run(Base):
     job: Mapped[str] = mapped_column(String(24), index=True)
     started_at: Mapped[datetime] = mapped_column(default=utcnow)
     finished_at: Mapped[datetime | None]
-    outcome: Mapped[str | None] = mapped_column(String(12))  # done, waiting, failed
+    outcome: Mapped[str | None] = mapped_column(String(12))  # done, waiting, stopped, failed, missed
     detail: Mapped[str | None] = mapped_column(Text)
 
 

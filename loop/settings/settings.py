@@ -157,6 +157,7 @@ class Settings(BaseSettings):
     name: Annotated[str, Field(min_length=3, max_length=50)]
     seed: Annotated[int, Field(ge=0)]
     database_url: str
+    missed_dates: Literal["make_up", "say"]
     frames: Frames
     embedder: EmbedderSettings
     detector: DetectorSettings
