@@ -50,6 +50,10 @@ def server_name(project: Project) -> str:
 
 def mark_of_ours(project: Project) -> str:
     """The mark of this fieldloop project, 32 hexadecimal digits; made once."""
+    with read(project.engine) as session:
+        made = get_fact(session, MARK_FACT)
+    if made is not None:
+        return made
     with write(project.engine) as session:
         return claim_fact(session, MARK_FACT, uuid.uuid4().hex)
 
@@ -117,9 +121,10 @@ def _stranger(project: Project, number: int, got: str) -> StrangersProject:
         former = get_fact(session, SERVER_FACT) or server_name(project)
     return StrangersProject(
         f"expected project {number} of {former}, which carries our mark, got {got} at {server_name(project)};"
-        " nothing was read or written there, and our open tasks and last answers wait. Next: set"
-        f" label_studio.url and label_studio.project_id back to project {number} of {former}; if it is ours"
-        f" all the same, write [fieldloop {mark_of_ours(project)}] into the description of project {number}"
-        " (Settings > General), in place of another mark; to begin anew here and give up what was answered"
-        " and not pulled, run `fieldloop push --new-project --give-up-answers`"
+        " nothing was read or written there, and our open tasks and last answers wait. Next: to take them"
+        f" along, set label_studio.url and label_studio.project_id back to project {number} of {former}, run"
+        " `fieldloop pull`, then set them as now and run `fieldloop push --new-project --give-up-answers`,"
+        " which gives up only what was not pulled. If this project is ours all the same, write"
+        f" [fieldloop {mark_of_ours(project)}] into its description (Settings > General), in place of another"
+        " mark"
     )

@@ -36,6 +36,7 @@ from db.tables import utcnow
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError, PurposeError
 from loop.base.files import chunked
+from loop.labeling.mending import Mend, to_mend
 from loop.labeling.project import holding_project, label_studio_project, remember_address, require_ours
 from loop.labeling.ruling import rule
 from loop.project.project import Project
@@ -57,8 +58,8 @@ class PullReport:
 
     unseen: those of the answers that nobody looked at the image for.
     unknown: class names that are not ours and, in brackets, what else is no box.
-    to_mend: what is wrong with the number of the task, of what was found now; `loop.labeling.mending`
-    tells what stands.
+    to_mend: what is wrong with the number of the task, of what was found now.
+    standing: all that is to mend, found now or before.
     revoked: labels taken back, their answer deleted or turned into a skip or into one that is
     quarantined.
     kept: numbers of tasks of which Label Studio shows an older state than we hold, as after a backup
@@ -71,6 +72,7 @@ class PullReport:
     answers: Counter[str] = field(default_factory=Counter)
     unknown: set[str] = field(default_factory=set)
     to_mend: list[str] = field(default_factory=list)
+    standing: list[Mend] = field(default_factory=list)
     deleted: int = 0
     foreign: int = 0
     revoked: int = 0
@@ -81,8 +83,8 @@ class PullReport:
     follows: str = ""
 
     def lines(self) -> list[str]:
-        """What happened, for a person: counts first, then every quarantined task with what is wrong
-        in it.
+        """What happened, for a person: counts first, then every task to mend with what is wrong in
+        it, as long as that stands.
         """
         counts = [f"{count} {status}" for status, count in sorted(self.answers.items())]
         said = [", ".join(counts) or "no new answers"]
@@ -97,7 +99,10 @@ class PullReport:
         return [
             "; ".join(said),
             *([self.follows] if self.follows else []),
-            *(f"mend in Label Studio, no label until then: {one}" for one in self.to_mend),
+            *(
+                f"mend in Label Studio, no label until then: task {one.task}: {one.reason}"
+                for one in self.standing
+            ),
         ]
 
 
@@ -136,6 +141,7 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
         newest = min(max((seen.updated_at for seen in changed), default=begun), begun)
         if changed and (watermark is None or watermark > begun or newest > watermark):
             set_fact(session, f"{WATERMARK}_{external}", newest.isoformat())
+        report.standing = to_mend(session)
         if report.compared:
             set_fact(session, f"{COMPARED}_{external}", begun.isoformat())
     return report

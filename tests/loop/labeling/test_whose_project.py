@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -145,9 +146,20 @@ def test_a_mark_that_was_lost_with_all_tasks_can_be_written_back(pushed: FakePar
     with pytest.raises(StrangersProject) as caught:
         pull(pushed)
     said = str(caught.value)
-    assert f"write [fieldloop {mark_of_ours(pushed.project)}] into the description of project 1" in said
+    assert f"write [fieldloop {mark_of_ours(pushed.project)}] into its description" in said
     pushed.server.marks[1] = mark_of_ours(pushed.project)
     assert pull(pushed).deleted == 12
+
+
+def test_a_new_project_of_the_same_number_is_read_from_its_beginning(pushed: FakeParts) -> None:
+    early, late = pushed.server.task_keys()[:2]
+    pushed.server.now += timedelta(days=9)
+    pushed.server.answer(early, [HAT])
+    pull(pushed)
+    anew = FakeParts(pushed.project, StudioServer())
+    assert pushing.push(anew, quiet, new_project=True).project_id == 1
+    anew.server.answer(late, [HAT])
+    assert pull(anew).answers == {TaskStatus.DONE: 1}
 
 
 def test_answers_that_cannot_be_had_any_more_are_given_up_on_purpose(
