@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from connectors.ports import Annotation, Box
 from db.states import TaskStatus
@@ -69,6 +68,8 @@ def same_objects(one: Sequence[Box], other: Sequence[Box]) -> bool:
     """Whether both show the same objects: each box has a partner of its class that it overlaps with
     by an IoU of SAME or more.
     """
+    from scipy.optimize import linear_sum_assignment  # only where persons are compared
+
     if len(one) != len(other) or not one:
         return len(one) == len(other)
     overlap = iou_matrix([box.xyxy for box in one], [box.xyxy for box in other])
