@@ -30,13 +30,13 @@ from loop.analysis.load import (
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints
 from loop.base.errors import ProjectError
+from loop.base.wording import counted
 from loop.gaps import slices
 from loop.gaps.closing import Closing, closing
 from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.gaps import Gap, LabeledScores
 from loop.math.coverage.regions import Nearest
-from loop.math.evaluation.verdict import counted
 from loop.math.statistics.shares import ENOUGH_DAYS
 from loop.project.project import Project
 from loop.project.wiring import Parts

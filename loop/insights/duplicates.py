@@ -21,7 +21,7 @@ from db.frames import frames
 from loop.analysis import near_duplicates, producers
 from loop.base.arrays import Ints, Reals
 from loop.base.errors import ProjectError
-from loop.math.evaluation.verdict import counted
+from loop.base.wording import counted
 from loop.project.project import Project
 from samplers.engine.near_duplicates import camera_residual, squared_ratio
 

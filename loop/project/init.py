@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,6 +36,7 @@ from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
 from loop.base.errors import ConfigError, ProjectError
 from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
+from loop.base.wording import listed
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
 from loop.project.class_list import check_classes, mapped, shown_classes, starting_classes
@@ -47,7 +49,7 @@ from loop.settings.messages import unknown_key
 from loop.settings.settings import FREE_FORM, Settings, default_values, load_settings
 
 CHUNK = 64
-MOST_NAMES = 12
+few = partial(listed, most=12)
 
 
 @dataclass(frozen=True)
@@ -223,12 +225,6 @@ def _agree_to_forget(unseen: Sequence[str], ask: Ask) -> None:
             " training images of them, name them as the weights do with --map, or begin a detector for the"
             " classes of the dataset alone with --start"
         )
-
-
-def few(names: Sequence[str]) -> str:
-    """All of them, or the first and how many more."""
-    listed = ", ".join(names[:MOST_NAMES])
-    return listed if len(names) <= MOST_NAMES else f"{listed} and {len(names) - MOST_NAMES} more"
 
 
 def project_yaml(chosen: Mapping[str, Any]) -> str:

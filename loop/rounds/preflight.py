@@ -19,11 +19,11 @@ from db.states import OPEN_TASKS, SliceKind
 from db.tasks import engaged_frames, tasks
 from loop.analysis.producers import Producers, producers
 from loop.base.arrays import Ints
+from loop.base.wording import counted, listed
 from loop.gaps.shown import producer_of
 from loop.math.evaluation.chance import USUAL
 from loop.math.evaluation.compare import Difference, difference_of, group_numbers, least_p
 from loop.math.evaluation.pair import alpha_left
-from loop.math.evaluation.verdict import counted
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.rounds.judge import HeldOut, held_out
@@ -112,9 +112,8 @@ def _without_objects(held: HeldOut, classes: Sequence[str]) -> tuple[str, ...]:
 def _unseen(classes: Sequence[str]) -> list[str]:
     if not classes:
         return []
-    more = f" and {len(classes) - SHOWN} more" if len(classes) > SHOWN else ""
     return [
-        f"no object of {', '.join(classes[:SHOWN])}{more} is held out, so a candidate that passes waits for a"
+        f"no object of {listed(classes, SHOWN)} is held out, so a candidate that passes waits for a"
         " person; label some that judge"
     ]
 

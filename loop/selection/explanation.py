@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loop.base.arrays import Ints, Reals
+from loop.base.wording import counted
 from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.comparison import Comparison
 from loop.selection.exclusions import Rules
@@ -160,11 +161,6 @@ def lines(of: Explanation) -> list[str]:
             for each in of.classes
         ),
     ]
-
-
-def counted(number: int, one: str, more: str = "") -> str:
-    """For people: 1 frame, 2 frames."""
-    return f"{number} {one if number == 1 else more or one + 's'}"
 
 
 def told_boxes(boxes: float) -> str:

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from loop.base.wording import counted
 from loop.math.evaluation.ap import Matches
 from loop.math.evaluation.compare import Slice, least_p
 from loop.math.evaluation.pair import FIRST_SHARE, Pair
-from loop.math.evaluation.verdict import Check, Status, check_of, counted, moved, percent, told
+from loop.math.evaluation.verdict import Check, Status, check_of, moved, percent, told
 
 GAPS, OVERALL = "better on the gaps", "better overall"
 

@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from loop.base.arrays import Reals
+from loop.base.wording import counted, listed
 from loop.math.evaluation.ap import Matches
 from loop.math.evaluation.compare import DRAWS, Slice, group_numbers
 from loop.math.evaluation.falls import falls
 from loop.math.evaluation.gains import gains
 from loop.math.evaluation.pair import GateSettings, Pair
-from loop.math.evaluation.verdict import NO_FALL, UNLABELED, Check, Verdict, counted
+from loop.math.evaluation.verdict import NO_FALL, UNLABELED, Check, Verdict
 
 _MIN_TIMINGS = 20
 MOST_NAMES = 8
@@ -103,13 +104,13 @@ def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -
         *([] if promote else _unlabeled(unseen)),
     ]
     if unknown := [c for c in checks if c.status == "unverifiable" and c not in (*gained, *asking)]:
-        listed = "; ".join(c.text for c in sorted(unknown, key=_lost, reverse=True))
-        reasons.append(f"could not be verified, so nothing is claimed of {_it(unknown)}: {listed}")
+        texts = "; ".join(c.text for c in sorted(unknown, key=_lost, reverse=True))
+        reasons.append(f"could not be verified, so nothing is claimed of {_it(unknown)}: {texts}")
     return Verdict(promote, reasons, checks, waits)
 
 
 def _waits(asking: Sequence[Check]) -> str:
-    names = _few([check.name.removeprefix(NO_FALL) for check in asking])
+    names = listed([check.name.removeprefix(NO_FALL) for check in asking], MOST_NAMES)
     return f"it passed, but a person decides, because too little is held out of: {names}"
 
 
@@ -117,14 +118,8 @@ def _unlabeled(unseen: Sequence[Check]) -> list[str]:
     """Of classes that nothing shows, in one sentence, however many they are."""
     if len(unseen) < 2:
         return [check.text for check in unseen]
-    names = _few([check.name.removeprefix(f"{NO_FALL}class ") for check in unseen])
+    names = listed([check.name.removeprefix(f"{NO_FALL}class ") for check in unseen], MOST_NAMES)
     return [f"no object of {len(unseen)} classes was labeled, and they may be forgotten: {names}"]
-
-
-def _few(names: Sequence[str]) -> str:
-    """All of them, or the first and how many more."""
-    listed = ", ".join(names[:MOST_NAMES])
-    return listed if len(names) <= MOST_NAMES else f"{listed} and {len(names) - MOST_NAMES} more"
 
 
 def _missing(checks: list[Check], failed: list[Check], required: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from loop.base.wording import counted
 from loop.math.evaluation.compare import Difference
 
 Status = Literal["pass", "fail", "unverifiable"]
@@ -91,11 +92,6 @@ def told(one: Difference, measure: str = "AP50") -> str:
 def moved(one: Difference, measure: str = "AP50") -> str:
     """Before and after."""
     return f"{measure} {one.before:.3f} -> {one.after:.3f} ({one.estimate:+.3f})"
-
-
-def counted(number: int, what: str) -> str:
-    """1 frame, 2 frames."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def percent(share: float) -> str:
