@@ -31,7 +31,7 @@ from loop.math.coverage.frame_arrays import BLOCK, Named, Side, Vectors, blocks,
 from loop.math.coverage.prompts import similarities
 from loop.math.coverage.regions import ALIKE, MOST_NEIGHBORS, Near, Nearest
 from loop.project.project import Project
-from loop.project.training_metadata import tells_days_alone, training_time
+from loop.project.training_metadata import kept_metadata
 from samplers.ragged import Ragged
 
 Row = TypeVar("Row")
@@ -102,7 +102,7 @@ def load_side(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> S
     of = {name: facts.frames[name][places] for name in ("camera", "site", "sequence", "group", "captured_at")}
     camera, cameras = _named(of["camera"], facts.frames.notes["camera"])
     site, sites = _named(of["site"], facts.frames.notes["site"])
-    taken = _told_to_the_minute(facts, places, of["captured_at"])
+    taken, about = _times(facts, places, of["captured_at"])
     named = Named(of["sequence"].astype(np.int64), (*facts.frames.notes["sequence"], None))
     group = of["group"].astype(np.int64)
     return Side(
@@ -113,7 +113,7 @@ def load_side(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> S
         cameras,
         site,
         sites,
-        _about(facts, places, taken),
+        about,
         sequences_of(named, camera, group, taken),
         group,
         unlike_of(facts, seqs, unlike),
@@ -121,9 +121,27 @@ def load_side(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> S
     )
 
 
+def _times(facts: StoredFacts, places: NDArray[np.integer] | slice, stamps: Reals) -> tuple[Reals, Reals]:
+    """(N,) seconds since 1970 at which each frame was taken, and about which.
+
+    An imported frame that a pattern put at noon of its day has no time: that is neither a time of
+    day nor a burst. Without one it was taken about when its training set was, where that was said.
+    """
+    with read(facts.project.engine) as session:
+        said = kept_metadata(session)
+    imported = facts.frames["origin"][places] == ORIGINS.index(Origin.IMPORTED)
+    taken = stamps
+    if said.days_alone:
+        noon = (hours_of(stamps, zone(facts.project.settings.frames.timezone)) == 12) & (stamps % 60 == 0)
+        taken = np.where(imported & noon, np.nan, stamps)
+    if said.time is None:
+        return taken, taken
+    return taken, np.where(imported & np.isnan(taken), said.time.timestamp(), taken)
+
+
 def _doubted(facts: StoredFacts, cameras: tuple[str | None, ...], unlike: Callable[[], Unlike]) -> Bools:
     """(C,) see `doubted_cameras`, by all frames of each that were embedded."""
-    every = np.sort(facts.vectors.ids)
+    every = facts.vectors.ids
     names = facts.frames.notes["camera"]
     camera = facts.frames["camera"][facts.frames.places(every)].astype(np.int64)
     strange = unlike_of(facts, every, unlike)
@@ -131,30 +149,6 @@ def _doubted(facts: StoredFacts, cameras: tuple[str | None, ...], unlike: Callab
     named = np.array([name != UNKNOWN for name in names], dtype=np.bool_)
     doubted = dict(zip(names, doubted_cameras(*counts, named).tolist(), strict=True))
     return np.array([name is not None and doubted[name] for name in cameras], dtype=np.bool_)
-
-
-def _told_to_the_minute(facts: StoredFacts, places: NDArray[np.integer] | slice, taken: Reals) -> Reals:
-    """(N,) seconds since 1970, NaN of imported frames that a pattern put at noon of their day: that is
-    neither a time of day nor a burst.
-    """
-    with read(facts.project.engine) as session:
-        if not tells_days_alone(session):
-            return taken
-    noon = (hours_of(taken, zone(facts.project.settings.frames.timezone)) == 12) & (taken % 60 == 0)
-    imported = facts.frames["origin"][places] == ORIGINS.index(Origin.IMPORTED)
-    return np.where(imported & noon, np.nan, taken)
-
-
-def _about(facts: StoredFacts, places: NDArray[np.integer] | slice, taken: Reals) -> Reals:
-    """(N,) seconds since 1970: imported frames without a time of their own have that of their
-    training set, where one was said.
-    """
-    with read(facts.project.engine) as session:
-        time = training_time(session)
-    if time is None:
-        return taken
-    imported = facts.frames["origin"][places] == ORIGINS.index(Origin.IMPORTED)
-    return np.where(imported & np.isnan(taken), time.timestamp(), taken)
 
 
 def load_frame_boxes(facts: StoredFacts, seqs: Ints) -> FrameBoxes:

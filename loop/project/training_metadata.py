@@ -42,6 +42,14 @@ class TrainingMetadata:
             raise ConfigError(f"--train-time: {error}") from error
 
     @property
+    def days_alone(self) -> bool:
+        """Whether the pattern tells dates without times: noon then stands for a day."""
+        from connectors.sources.pattern import compile_pattern
+
+        pattern = compile_pattern(self.pattern) if self.pattern else None
+        return pattern is not None and pattern.has_date and not pattern.has_time
+
+    @property
     def text(self) -> str:
         """As JSON, what is said alone."""
         said = {"camera": self.camera, "site": self.site, "pattern": self.pattern}
@@ -63,16 +71,9 @@ def claimed_metadata(session: Session, given: TrainingMetadata, made: bool) -> s
     return kept
 
 
-def tells_days_alone(session: Session) -> bool:
-    """Whether the pattern of the training set tells dates without times: noon then stands for a day."""
-    from connectors.sources.pattern import compile_pattern
-
-    pattern = json.loads(get_fact(session, FACT) or "{}").get("pattern")
-    compiled = compile_pattern(pattern) if pattern else None
-    return compiled is not None and compiled.has_date and not compiled.has_time
-
-
-def training_time(session: Session) -> datetime | None:
-    """UTC; see `TrainingMetadata`."""
-    time = json.loads(get_fact(session, FACT) or "{}").get("time")
-    return datetime.fromisoformat(time) if time else None
+def kept_metadata(session: Session) -> TrainingMetadata:
+    """What was said when the project was made; its time is in UTC."""
+    said = json.loads(get_fact(session, FACT) or "{}")
+    if said.get("time"):
+        said["time"] = datetime.fromisoformat(said["time"])
+    return TrainingMetadata(**said)
