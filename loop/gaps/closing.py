@@ -14,11 +14,11 @@ from db.labels import labels
 from db.slices import SliceTotal, slice_totals, slices
 from db.states import SliceKind, TaskStatus
 from db.tasks import tasks
+from loop.base.wording import counted
 from loop.gaps.shown import CLASS
 from loop.math.coverage.comparison import Comparison
 from loop.math.coverage.facets import UNKNOWN, slice_key
-from loop.math.coverage.gaps import ENOUGH
-from loop.math.evaluation.verdict import counted
+from loop.math.coverage.gaps import enough_frames
 from loop.project.project import Project
 
 NOBODY = SliceTotal(0, 0, 0)
@@ -70,7 +70,7 @@ def closing(project: Project, found: Comparison) -> list[Closing]:
                 slice_id=number,
                 name=rows[number].name,
                 labeled=labeled if rows[number].kind is SliceKind.CLASS else max(labeled, trained_on),
-                wanted=max(math.ceil(share * training), ENOUGH),
+                wanted=math.ceil(enough_frames(share, training)),
                 judged=answered[Purpose.EVALUATION][number],
             )
         )

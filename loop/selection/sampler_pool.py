@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from loop.base.arrays import Ints, Reals
 from loop.math.coverage.comparison import Comparison
-from loop.math.coverage.gaps import ENOUGH, Gap
+from loop.math.coverage.gaps import Gap, enough_frames
 from loop.math.evaluation.calibration import Calibration
 from loop.selection.exclusions import Rules
 from samplers import Pool
@@ -131,8 +131,6 @@ def _coming(found: Comparison, rules: Rules) -> Ints:
 
 
 def _lacking(gap: Gap, training: int) -> int:
-    """Until the training frames of which it is known show the condition as often as production
-    does, and often enough at all.
-    """
+    """Until enough training frames show the condition, see `enough_frames`."""
     known = gap.training_known * training
-    return math.ceil(max(gap.production_share * known, ENOUGH) - gap.labeled(training))
+    return math.ceil(enough_frames(gap.production_share, known) - gap.labeled(training))

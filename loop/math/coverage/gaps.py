@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loop.base.arrays import Bools, Ints, Reals
+from loop.base.wording import counted
 from loop.math.coverage.facets import UNKNOWN, Facet, Kind, slice_key
 from loop.math.statistics.multiple_testing import benjamini_hochberg
 from loop.math.statistics.shares import Counted, blocks, interval, least_p, p_more
@@ -62,6 +63,12 @@ class Reference:
     known: Bools
     group: Ints
 
+    @property
+    def share(self) -> float:
+        """Of the frames of which it is known, 0 without any."""
+        known = np.count_nonzero(self.known)
+        return float(np.count_nonzero(self.inside & self.known) / max(known, 1))
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -98,14 +105,6 @@ class Candidate:
     unit: Ints | None = None
     training_known: float = 1.0
     key: str = ""
-
-    @property
-    def false_alarms(self) -> float:
-        """Share of the reference that shows it, 0 without one."""
-        if self.reference is None:
-            return 0.0
-        known = np.count_nonzero(self.reference.known)
-        return float(np.count_nonzero(self.reference.inside & self.reference.known) / max(known, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,13 +181,21 @@ def rank_gaps(
     for one, each, chance, at_best, told in zip(inside, rows, p, least, refuted, strict=True):
         shown = one.confirmed if one.kind == "class" else bool(told)
         gap = _gap(one, each, loss, total, own, shown)
-        usual = one.false_alarms if one.kind == "class" else gap.training_share
+        alarms = one.reference.share if one.reference else 0.0
+        usual = alarms if one.kind == "class" else gap.training_share
         clear = gap.production_share > TWICE * usual and (len(own.frames) > 1 or usual < LACKING)
         unlikely = chance <= (LIKELY / classes if one.kind == "class" else LIKELY)
         likely = shown or unlikely or (clear and at_best > FALSE_GAPS)
         if likely and gap.deficit > 0 and _common(gap, min_share, max_share):
             gaps.append(replace(gap, frames=spread_examples(each, one.strength, own.code)))
     return sorted(gaps, key=worst_first)
+
+
+def enough_frames(share: float, known: float) -> float:
+    """How many labeled frames should show what production shows in this share, so that the training
+    frames of which it is known show it as often, and often enough at all.
+    """
+    return max(share * known, ENOUGH)
 
 
 def worst_first(gap: Gap) -> tuple[bool, float, str]:
@@ -290,7 +297,7 @@ def class_candidates(
                 reference=alarms if without.any() else None,
                 lacking=1 - float(boxes[index]) / needed,
                 assumed_share=SUSPECTED,
-                evidence=_class_evidence(float(inside.mean()), alarms, int(boxes[index])),
+                evidence=_class_evidence(float(inside.mean()), alarms.share, int(boxes[index])),
                 label=classes[index],
                 confirmed=labeled.confirmed(int(index)),
                 key=slice_key("class", classes[index]),
@@ -299,17 +306,11 @@ def class_candidates(
     return found
 
 
-def suspected(score: Reals, suspect: float = SUSPECT) -> Bools:
-    """(N,) bool: frames in which the detector suspects a class.
-
-    score: (N,) its highest score of it in each.
-    """
-    return score > suspicion_limit(score, suspect)
-
-
 def suspicion_limit(score: Reals, suspect: float) -> float:
     """`suspect`, or less for a class so rare in training that nothing reaches it:
     then the 99th percentile, if that stands out.
+
+    score: (N,) the highest of the class in each frame.
     """
     if not len(score) or (score > suspect).mean() >= 0.005:
         return suspect
@@ -442,18 +443,12 @@ def _why(candidate: Candidate, share: float, here: float, elsewhere: float) -> s
     return f"{candidate.label or candidate.name}: {candidate.evidence or shares}; {errors}"
 
 
-def _class_evidence(share: float, alarms: Reference, boxes: int) -> str:
-    labeled = max(int(alarms.known.sum()), 1)
-    false = float((alarms.inside & alarms.known).sum()) / labeled
+def _class_evidence(share: float, alarms: float, boxes: int) -> str:
     return (
-        f"suspected in {_percent(share)} of production and in {_percent(false)} of labeled frames without it,"
-        f" {_boxes(boxes)} in training"
+        f"suspected in {_percent(share)} of production and in {_percent(alarms)} of labeled frames without"
+        f" it, {counted(boxes, 'box', 'boxes')} in training"
     )
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _boxes(count: int) -> str:
-    return "1 box" if count == 1 else f"{count} boxes"

@@ -60,8 +60,8 @@ def interval(hits: Ints, totals: Ints, level: float = 0.95) -> tuple[float, floa
 
 def blocks(frames: Ints, size: float, seed: int) -> Ints:
     """(G,) int64 from 0, the block of each group: groups of less than a quarter of `size` frames are
-    joined at random into blocks of about `size`, or of half of it where these are fewer than 20;
-    there are no more than 500 in all.
+    joined at random into blocks of about `size`, or down to half of it to make 20 of them; there are
+    no more than 500 in all.
 
     Images that came one by one are groups of one frame. What is exchanged for camera-days has to
     vary as little.

@@ -175,7 +175,7 @@ def test_what_is_queued_is_no_longer_wanted(view: CoverageView) -> None:
 def test_wanted_is_counted_among_the_labeled_frames_of_which_it_is_known(
     view: CoverageView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loop.selection.sampler_pool.ENOUGH", 0)
+    monkeypatch.setattr("loop.math.coverage.gaps.ENOUGH", 0)
     size = len(view.training)
     known = replace(view.gaps[0], production_share=0.5, training_share=0.25, training_known=1.0)
     half = replace(known, training_known=0.5)
