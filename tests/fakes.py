@@ -9,7 +9,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,6 +50,7 @@ from connectors.ports import (
 from db.engine import write
 from db.facts import set_fact
 from db.models import add_model
+from loop.project import init as creating
 from loop.project.init import Ask, CreateReport, NewProject, create_project, unasked
 from loop.project.project import Project, open_project
 from loop.project.training_metadata import NOTHING_SAID, TrainingMetadata
@@ -569,6 +571,20 @@ def create(plan: NewProject, ask: Ask = unasked) -> CreateReport:
         patch("loop.project.init.try_weights", lambda weights, overrides: detector_from(weights)),
     ):
         return create_project(plan, quiet, ask)
+
+
+@contextmanager
+def stopped_import(images: int) -> Iterator[None]:
+    """Whoever imports is interrupted once so many images are recorded."""
+    recorded, calls = creating._record_chunk, iter((False, True))
+
+    def stopping(*values: Any) -> None:
+        if next(calls):
+            raise KeyboardInterrupt
+        recorded(*values)
+
+    with patch.object(creating, "CHUNK", images), patch.object(creating, "_record_chunk", stopping):
+        yield
 
 
 def _translated(answer: Annotation, classes: Sequence[str]) -> Annotation:

@@ -20,7 +20,6 @@ from db.models import deployed
 from db.states import Origin, Role
 from loop.base.errors import ConfigError, ProjectError
 from loop.cli.app import OK, USAGE, main
-from loop.project import init as creating
 from loop.project.init import NewProject, create_project
 from loop.project.project import Project, open_project
 from tests.fakes import (
@@ -29,6 +28,7 @@ from tests.fakes import (
     create,
     picture,
     quiet,
+    stopped_import,
     weights,
     write_dataset,
 )
@@ -209,19 +209,8 @@ def test_the_same_command_again_changes_nothing(plan: NewProject) -> None:
     assert imported(open_project(plan.root)) == before
 
 
-def test_a_stopped_import_goes_on(plan: NewProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(creating, "CHUNK", 5)
-    recorded = creating._record_chunk
-    calls: list[int] = []
-
-    def stopping(*values: object) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        recorded(*values)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(creating, "_record_chunk", stopping)
-    with pytest.raises(KeyboardInterrupt):
+def test_a_stopped_import_goes_on(plan: NewProject) -> None:
+    with stopped_import(5), pytest.raises(KeyboardInterrupt):
         create(plan)
     assert len(imported(open_project(plan.root))) == 5
     assert create(plan).images == {"train": 8, "val": 4}

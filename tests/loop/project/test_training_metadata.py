@@ -23,11 +23,19 @@ from loop.analysis.producers import producers
 from loop.base.errors import ConfigError, ProjectError
 from loop.gaps import coverage_view
 from loop.ingest.ingest import ingest
-from loop.project import init as creating
 from loop.project.init import CreateReport, NewProject
 from loop.project.project import open_project
 from loop.project.training_metadata import FACT, TrainingMetadata
-from tests.fakes import FakeParts, create, make_project, quiet, weights, write_dataset, write_frames
+from tests.fakes import (
+    FakeParts,
+    create,
+    make_project,
+    quiet,
+    stopped_import,
+    weights,
+    write_dataset,
+    write_frames,
+)
 
 PATTERN = "images/*/{camera}_{date:%Y-%m-%d}_{n}.jpg"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -141,21 +149,8 @@ def test_a_day_that_no_calendar_has_is_named(plan: NewProject) -> None:
     assert [row.captured_at for row in rows].count(None) == 1
 
 
-def test_a_stopped_import_goes_on_with_what_was_said(
-    plan: NewProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(creating, "CHUNK", 5)
-    recorded = creating._record_chunk
-    calls: list[int] = []
-
-    def stopping(*values: object) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        recorded(*values)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(creating, "_record_chunk", stopping)
-    with pytest.raises(KeyboardInterrupt):
+def test_a_stopped_import_goes_on_with_what_was_said(plan: NewProject) -> None:
+    with stopped_import(5), pytest.raises(KeyboardInterrupt):
         made(plan, camera="gate", time=NOON)
     assert len(imported(plan.root)) == 5
     _, rows = made(plan, camera="gate", time=NOON)
