@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.markdown import table
 from loop.math.coverage.facets import measured_facets
 from loop.math.coverage.frame_arrays import Named
 from loop.math.coverage.gaps import (
@@ -408,89 +409,66 @@ def _frames(one: Side) -> tuple[Ints, list[NDArray[np.bool_]]]:
     return group, [place < hits[group] for hits in one.hits]
 
 
+COLUMNS = {
+    "false gaps": {
+        "world": "world",
+        "conditions": "conditions",
+        "correlation": "correlation",
+        "aim": "aim",
+        "before": "before",
+        "now": "now",
+    },
+    "measured": {
+        "cameras": "cameras",
+        "training days of each": "training days",
+        "production days": "production days",
+        "days differ by": "between days",
+        "aim": "aim",
+        "before: any gap": "before",
+        "now: any gap": "now",
+        "now: a fifth of days dark is shown": "found",
+    },
+    "power": {
+        "days": "days",
+        "frames a day": "frames",
+        "correlation": "correlation",
+        "share": "share",
+        "aim: by exchange of frames": "exchanged",
+        "now": "found",
+    },
+    "intervals": {
+        "days": "days",
+        "correlation": "correlation",
+        "share": "share",
+        "before: holds": "before",
+        "now: told": "told",
+        "now: holds": "held",
+    },
+    "ranking": {
+        "world": "world",
+        "aim": "aim",
+        "before": "before",
+        "now": "now",
+        "standard deviation over worlds": "spread",
+    },
+}
+"""Of each table, what a column is called and which value stands in it."""
+AIMS = {"mixed shares": "≥ .8", "equal shares": "≥ .6"}
+
+
 def tables() -> dict[str, str]:
     """The results as Markdown tables, by what they tell."""
     found = json.loads(RESULTS.read_text(encoding="utf-8"))
     return {
-        "false gaps": markdown(
-            ["world", "conditions", "correlation", "aim", "before", "now"],
-            [
-                [one["world"], one["conditions"], one["correlation"], "≤ .07", one["before"], one["now"]]
-                for one in found["false gaps"]
-            ],
-        ),
-        "measured": markdown(
-            [
-                "cameras",
-                "training days of each",
-                "production days",
-                "days differ by",
-                "aim",
-                "before: any gap",
-                "now: any gap",
-                "now: a fifth of days dark is shown",
-            ],
-            [
-                [
-                    one["cameras"],
-                    one["training days"],
-                    one["production days"],
-                    one["between days"],
-                    "≤ .07",
-                    one["before"],
-                    one["now"],
-                    one["found"],
-                ]
-                for one in found["measured"]
-            ],
-        ),
-        "power": markdown(
-            ["days", "frames a day", "correlation", "share", "aim: by exchange of frames", "now"],
-            [
-                [
-                    one["days"],
-                    "{} to {}".format(*one["frames"]),
-                    one["correlation"],
-                    one["share"],
-                    one["exchanged"],
-                    one["found"],
-                ]
-                for one in found["power"]
-            ],
-        ),
-        "intervals": markdown(
-            ["days", "correlation", "share", "before: holds", "now: told", "now: holds"],
-            [
-                [one["days"], one["correlation"], one["share"], one["before"], one["told"], one["held"]]
-                for one in found["intervals"]
-            ],
-        ),
-        "ranking": markdown(
-            ["world", "aim", "before", "now", "standard deviation over worlds"],
-            [
-                [
-                    one["world"],
-                    "≥ .6" if "equal" in one["world"] else "≥ .8",
-                    one["before"],
-                    one["now"],
-                    one["spread"],
-                ]
-                for one in found["ranking"]
-            ],
-        ),
+        name: table(list(columns), [[_shown_as(row, key) for key in columns.values()] for row in found[name]])
+        for name, columns in COLUMNS.items()
     }
 
 
-def markdown(head: list[str], rows: list[list[Any]]) -> str:
-    """A table; rates with two digits, "too few" for what was told too seldom to judge."""
-    lines = [head, ["---"] * len(head), *([_cell(value) for value in row] for row in rows)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "too few"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+def _shown_as(row: dict[str, Any], key: str) -> Any:
+    if key == "aim":
+        return AIMS.get(row.get("world", ""), "≤ .07")
+    return "{} to {}".format(*row[key]) if key == "frames" else row[key]
 
 
 def main() -> None:

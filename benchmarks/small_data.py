@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import gaps, gaps_real, image_conditions, near_duplicates_real, regions_real, trust
+from benchmarks.markdown import table
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "small-data.md"
 
@@ -118,7 +119,7 @@ def _divided(real: dict[str, list[dict[str, Any]]]) -> str:
         "now: any region is found",
         "now: suspected but classes, in the mean",
     ]
-    return "\n" + gaps.markdown(head, rows)
+    return "\n" + table(head, rows)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import markdown
 from benchmarks.scale.__main__ import commit
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.statistics.rank_correlation import FEW_GROUPS, MOST, spearman, trust_of
@@ -102,8 +103,7 @@ def table() -> str:
         [each["case"], each["aim"], Told(**each["before"]).text, Told(**each["now"]).text]
         for each in found["cases"]
     ]
-    lines = [["case", "aim", "before", "now"], ["---"] * 4, *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return markdown.table(["case", "aim", "before", "now"], rows)
 
 
 def cases() -> Iterator[Case]:
