@@ -66,6 +66,17 @@ def init(
             metavar="TIME",
         ),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="The folder of the training images, where they lie apart from a COCO .json."),
+    ] = None,
+    accept_problems: Annotated[
+        bool,
+        typer.Option(
+            "--accept-problems",
+            help="Go on without labels and images that cannot be used, even where they are more than 5 %.",
+        ),
+    ] = False,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any other setting, as select.budget=50; may be repeated."),
@@ -77,7 +88,18 @@ def init(
     from loop.project.training_metadata import TrainingMetadata
 
     said = TrainingMetadata(train_camera, train_site, train_pattern, train_time)
-    plan = NewProject(directory, dataset, weights, frames, label_studio, clip, tuple(set_ or ()), said)
+    plan = NewProject(
+        directory,
+        dataset,
+        weights,
+        frames,
+        label_studio,
+        clip,
+        tuple(set_ or ()),
+        said,
+        images,
+        accept_problems,
+    )
     with progress_bar("import") as progress:
         report = create_project(plan, progress)
     emit(report, as_json, report.lines)

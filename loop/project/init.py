@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,16 +26,18 @@ from connectors.files import sha256_of_file, write_atomically
 from connectors.images import content_hash, decode, inspect
 from connectors.ports import Box, Capture, Progress, Purpose
 from connectors.yolo.detector import read_classes
-from db.engine import write
+from db.engine import read, write
 from db.facts import claim_fact, get_fact
-from db.frames import UNKNOWN, NewFrame, add_frame, group_id, known_hashes
-from db.labels import set_label
+from db.frames import UNKNOWN, NewFrame, add_frame, frames, group_id, known_hashes
+from db.labels import labels, set_label
 from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
 from loop.base.errors import ConfigError, ProjectError
 from loop.base.files import chunked, store_image
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
+from loop.datasets.usable import check_usable, each_once, problem_lines
+from loop.datasets.zipped import unpacked
 from loop.project.class_list import check_classes
 from loop.project.project import CONFIG_NAME, Project, open_project
 from loop.project.training_metadata import NOTHING_SAID, TrainingMetadata, claimed_metadata
@@ -44,6 +47,7 @@ from loop.settings.messages import unknown_key
 from loop.settings.settings import FREE_FORM, Settings, default_values, load_settings
 
 CHUNK = 64
+NOTHING_HELD_OUT = "no image is held out: the training set names neither val nor test"
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class NewProject:
     clip: "" for the default, architecture[:tag], hub name, folder or "small".
     overrides: key=value.
     training: of the images of the dataset.
+    images: the folder of the images of a dataset whose file does not say it.
+    accept_problems: go on without labels that cannot be used, however many.
     """
 
     root: Path
@@ -63,12 +69,14 @@ class NewProject:
     clip: str = ""
     overrides: tuple[str, ...] = ()
     training: TrainingMetadata = NOTHING_SAID
+    images: Path | None = None
+    accept_problems: bool = False
 
 
 @dataclass(frozen=True)
 class CreateReport:
-    """images: by split.
-    problems: what the importer left out or mended.
+    """images, boxes: what the project now holds of the training set; images by split.
+    problems: what was left out, mended or noticed.
     with_camera, with_time: images of which it is known.
     time: about when the others were taken, UTC, where that was said.
     unseen: classes that the dataset does not know.
@@ -87,8 +95,6 @@ class CreateReport:
     def lines(self) -> list[str]:
         """The report for people."""
         counts = ", ".join(f"{count} {split}" for split, count in sorted(self.images.items()))
-        noted = [f"  {problem}" for problem in self.problems[:10]]
-        more = [f"  and {len(self.problems) - 10} more"] if len(self.problems) > 10 else []
         return [
             (
                 f"imported {counts} images with {self.boxes} boxes of {len(self.classes) - len(self.unseen)}"
@@ -100,11 +106,8 @@ class CreateReport:
                 else []
             ),
             self._known_line(),
-            *(
-                [f"{len(self.problems)} things were left out or mended:", *noted, *more]
-                if self.problems
-                else []
-            ),
+            *([] if self.images.keys() - {"train"} else [NOTHING_HELD_OUT]),
+            *problem_lines(self.problems),
             f"the project is in {self.root}; its settings are in {self.root / CONFIG_NAME}",
             f"next: fieldloop ingest --project {self.root}, then analyze and gaps",
         ]
@@ -121,37 +124,63 @@ def create_project(plan: NewProject, progress: Progress) -> CreateReport:
     """Makes the project. Raises ProjectError, ConfigError, DatasetError, ModelError,
     WeightsUnavailable.
     """
-    dataset = read_dataset(plan.dataset)
+    with unpacked(plan.dataset) as folder:
+        return _create(plan, folder, progress)
+
+
+def _create(plan: NewProject, folder: Path, progress: Progress) -> CreateReport:
+    """folder: where the dataset lies, unpacked."""
+
+    def shown(path: Path) -> Path:
+        """The path as people know it: in the zip, where it was unpacked."""
+        inside = folder != plan.dataset and path.is_relative_to(folder)
+        return plan.dataset / path.relative_to(folder) if inside else path
+
+    dataset = read_dataset(folder, images=plan.images)
     classes = read_classes(plan.weights)
     check_classes(dataset, classes)
     text = project_yaml(_chosen(plan))
     settings = _checked_settings(text, plan.root)
+    if not (plan.root / CONFIG_NAME).is_file():
+        check_usable(dataset, plan.dataset, plan.accept_problems)
     said = plan.training.in_utc(settings.frames.timezone)
-    labeled = [image for image in dataset.images if image.boxes is not None]
-    known = imported_captures(plan.dataset, [image.path for image in labeled], said, settings.frames.timezone)
+    labeled, twice = each_once([image for image in dataset.images if image.boxes is not None])
+    known = imported_captures(folder, [image.path for image in labeled], said, settings.frames.timezone)
     _try_embedder(plan.root, settings)
     _write_config(plan.root, text)
     project = open_project(plan.root)
     _claim(project, plan.weights, dataset, classes, said)
     _deploy(project, plan.weights, classes)
-    damaged = _import_images(project, labeled, known.by_path, dataset.classes, progress)
-    project.engine.dispose()
-    unusable = {problem.path for problem in damaged}
-    usable = [image for image in labeled if image.path not in unusable]
-    splits = [image.split for image in usable]
-    counts = {split: splits.count(split) for split in sorted(set(splits))}
-    boxes = sum(len(image.boxes or ()) for image in usable)
+    captures = {path: replace(one, key=str(shown(path))) for path, one in known.by_path.items()}
+    damaged = _import_images(project, labeled, captures, dataset.classes, progress)
     unseen = tuple(name for name in classes if name not in dataset.classes)
-    captures = [known.by_path[image.path] for image in usable]
+    unused = [Problem(path, 0, "metadata", why) for path, why in known.unused]
+    problems = [replace(one, path=shown(one.path)) for one in (*dataset.problems, *twice, *damaged, *unused)]
+    report = _report(project, classes, problems, said.time, unseen)
+    project.engine.dispose()
+    return report
+
+
+def _report(
+    project: Project,
+    classes: tuple[str, ...],
+    problems: list[Problem],
+    time: datetime | None,
+    unseen: tuple[str, ...],
+) -> CreateReport:
+    """Counts are of what is stored."""
+    with read(project.engine) as session:
+        stored = frames(session, origin=Origin.IMPORTED)
+        known = labels(session, (frame.seq for frame in stored))
     return CreateReport(
         project.root,
-        counts,
-        boxes,
+        dict(sorted(Counter(str(frame.split) for frame in stored).items())),
+        sum(len(label.boxes) for label in known.values()),
         classes,
-        [*dataset.problems, *damaged, *(Problem(path, 0, "metadata", why) for path, why in known.unused)],
-        sum((capture.camera or UNKNOWN) != UNKNOWN for capture in captures),
-        sum(capture.captured_at is not None for capture in captures),
-        said.time,
+        problems,
+        sum(frame.camera != UNKNOWN for frame in stored),
+        sum(frame.captured_at is not None for frame in stored),
+        time,
         unseen,
     )
 
@@ -374,7 +403,7 @@ def _record_chunk(
                 width=image.width,
                 height=image.height,
                 bytes=size,
-                source_key=str(image.path),
+                source_key=capture.key,
             )
             seq = add_frame(session, frame)
             if seq is not None:
