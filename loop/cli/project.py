@@ -17,7 +17,13 @@ from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit, moment, ope
 def init(
     directory: Annotated[Path, typer.Argument(help="The folder to make the project in.")],
     dataset: Annotated[
-        Path, typer.Option(help="The training set: a YOLO data.yaml, a COCO .json or a VOC folder.")
+        Path,
+        typer.Option(
+            help=(
+                "The training set: a YOLO data.yaml, a COCO .json, a VOC folder, an export of Label Studio or"
+                " CVAT, a folder of labelImg or labelme, or a zip."
+            )
+        ),
     ],
     weights: Annotated[
         Path,

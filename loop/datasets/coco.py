@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,6 +25,9 @@ from loop.datasets.imported import (
     turn_of,
 )
 from loop.datasets.splits import split_of
+
+PART = 1 << 20
+"""Bytes read at a time to find out whether a JSON is COCO."""
 
 
 def read_coco(path: Path, max_pixels: int, images: Path | None = None) -> ImportedDataset:
@@ -62,9 +66,17 @@ def coco_files(folder: Path) -> list[Path]:
 
 
 def _looks_like_coco(path: Path) -> bool:
+    """Whether it is an object that anywhere names images."""
     with path.open("rb") as file:
-        head = file.read(4096)
-    return b'"images"' in head or b'"annotations"' in head or b'"categories"' in head
+        head = file.read(PART)
+        if not head.removeprefix(BOM_UTF8).lstrip().startswith(b"{"):
+            return False
+        while b'"images"' not in head:
+            more = file.read(PART)
+            if not more:
+                return False
+            head = head[-len(b'"images"') :] + more
+    return True
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -77,7 +89,7 @@ def _load(path: Path) -> dict[str, Any]:
     if missing:
         raise DatasetError(
             f"{path}: expected lists images, annotations and categories, got no {', '.join(missing)}; "
-            "is this a COCO detection file?"
+            "export it as COCO for object detection"
         )
     return lists
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import (
     DatasetError,
     ImportedDataset,
@@ -69,6 +70,20 @@ def assembled(found: Sequence[Annotated], source: Path, report: Report, max_pixe
             " their annotations"
         )
     return ImportedDataset(classes, images, report.problems, ordered=False)
+
+
+def tell_unlabeled(source: Path, files: ImageFiles, found: Sequence[Annotated], report: Report) -> None:
+    """Reports images beside the annotations that none of them speaks of."""
+    known = {each.image for each in found}
+    left = [image for image in files.all if image not in known]
+    if left:
+        report.add(
+            source,
+            0,
+            "unlabeled",
+            f"{len(left)} images such as {left[0].name} have no annotation and are not taken",
+            0,
+        )
 
 
 def _image(

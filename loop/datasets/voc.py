@@ -14,7 +14,7 @@ from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 from connectors.data_yaml import SUFFIXES, files_below
 from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import DatasetError, ImportedDataset, Report
-from loop.datasets.named import Annotated, NamedObject, assembled
+from loop.datasets.named import Annotated, NamedObject, assembled, tell_unlabeled
 from loop.datasets.splits import split_of
 
 _SPLITS = ("test", "val", "train", "trainval")
@@ -80,6 +80,7 @@ def read_voc_beside(path: Path, max_pixels: int) -> ImportedDataset:
             continue
         below = label.relative_to(path)
         found.append(Annotated(label, image, split_of(below.parent.as_posix()), *_contents(root)))
+    tell_unlabeled(path, files, found, report)
     return assembled(found, path, report, max_pixels)
 
 

@@ -35,7 +35,7 @@ def read_yolo(path: Path, max_pixels: int) -> ImportedDataset:
             f"{path}: expected images under {', '.join(data.places)}, none can be "
             f"read{report.first}; check the folders named in it"
         )
-    images = without_doubt(_once(images, report), folders, data.root, report)
+    images = certain_backgrounds(once(images, report), folders, data.root, report)
     return ImportedDataset(data.names, images, report.problems)
 
 
@@ -56,16 +56,16 @@ def read_places(
     ]
 
 
-def without_doubt(
+def certain_backgrounds(
     images: Sequence[ImportedImage], folders: LabelFolders, root: Path, report: Report
 ) -> list[ImportedImage]:
     """The images; one without a label file is no background where label files without an image lie
     in the folder that should hold its own.
     """
-    doubtful = tell_unclaimed(root, folders, report)
+    uncertain = tell_unclaimed(root, folders, report)
     out = [
         replace(image, boxes=None)
-        if image.boxes == [] and label_path(image.path).parent in doubtful and not folders.of(image.path)
+        if image.boxes == [] and label_path(image.path).parent in uncertain and not folders.of(image.path)
         else image
         for image in images
     ]
@@ -137,7 +137,7 @@ def _images(
     return out
 
 
-def _once(images: list[ImportedImage], report: Report) -> list[ImportedImage]:
+def once(images: list[ImportedImage], report: Report) -> list[ImportedImage]:
     """A file under two splits would leak: test keeps it before val, val before train."""
     order = {"test": 0, "val": 1, "train": 2}
     owner: dict[Path, str] = {}
