@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 from connectors.errors import DataYamlError
+from connectors.files import is_file
+from connectors.litter import is_litter
 
 SPLITS = ("train", "val", "test")
 SUFFIXES = frozenset({
@@ -222,7 +224,7 @@ def _keypoints(shape: Any, path: Path) -> int:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files below a folder, links followed, no folder twice; hidden ones are passed over."""
+    """All files below a folder, links followed, no folder twice; hidden ones and litter are passed over."""
     seen: set[str] = set()
     for here, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)
@@ -230,7 +232,7 @@ def files_below(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not is_litter(name))
         yield from (Path(here, name) for name in sorted(files) if not name.startswith("."))
 
 
@@ -249,6 +251,6 @@ def _in_list(listing: Path, root: Path) -> Iterator[ListedImage | MissingImage]:
         if not name:
             continue
         file = (listing.parent if name.startswith("./") else root) / name
-        if not file.is_file():
+        if not is_file(file):
             file = listing.parent / name
-        yield ListedImage(file) if file.is_file() else MissingImage(listing, number, name)
+        yield ListedImage(file) if is_file(file) else MissingImage(listing, number, name)

@@ -207,7 +207,7 @@ class Refused:
     """What a source could not use.
 
     key: of the file that it is, or that it belongs to.
-    code: refused_link or bad_sidecar.
+    code: refused_link, bad_sidecar or bad_video.
     """
 
     key: str
@@ -222,7 +222,21 @@ class Unsettled:
     key: str
 
 
-SourceItem = Capture | Refused | Unsettled
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A file of many captures, such as a video, of which all have come.
+
+    key, size, mtime_ns: what `IsKnown` is asked with, so that it need not be read again.
+    whole: whether nothing of it was refused.
+    """
+
+    key: str
+    size: int
+    mtime_ns: int
+    whole: bool = True
+
+
+SourceItem = Capture | Refused | Unsettled | Finished
 """One thing that a source says of one of its files."""
 
 
@@ -233,7 +247,8 @@ class FrameSource(Protocol):
         """One scan: whole images whose key sorts after `after` (all when None), in key order.
 
         What was refused, and what is not whole yet, comes between them, at every scan anew.
-        What was refused beside a capture, such as its sidecar, follows that capture.
+        What was refused beside a capture, such as its sidecar, follows that capture. A file of
+        several captures is finished after the last of them.
         Raises SourceError.
         """
 

@@ -16,6 +16,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from connectors.errors import SourceError
+from connectors.files import is_file
 from connectors.sources.metadata import (
     CAMERA_LENGTH,
     SEQUENCE_LENGTH,
@@ -35,7 +36,7 @@ Report = Callable[[str, str], object]
 def json_sidecar(image: Path) -> Path | None:
     """The JSON file that belongs to an image, if there is one."""
     for candidate in (image.with_suffix(".json"), image.with_name(image.name + ".json")):
-        if candidate.is_file() and not candidate.is_symlink():
+        if is_file(candidate) and not candidate.is_symlink():
             return candidate
     return None
 

@@ -24,24 +24,6 @@ from connectors.sources.precedence import Voices
 from connectors.sources.sidecars import Report
 from connectors.times import in_utc
 
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".wmv",
-        ".flv",
-        ".3gp",
-    ]
-)
 QUALITY = 95
 HASHED_BYTES = 1 << 20
 
@@ -57,6 +39,9 @@ class VideoSource:
     that name. captured_at is the start plus the frame's own time; the start is what a sidecar or
     the pattern says, or defaults.started_at, or the creation time that the file carries, or
     unknown. Frames are upright JPEGs of quality 95; one is in memory at a time.
+
+    key: what keys begin with instead of the path.
+    facts: what is known of the video, where somebody else has heard the voices.
     """
 
     def __init__(
@@ -66,6 +51,9 @@ class VideoSource:
         defaults: Defaults = Defaults(),
         pattern: str | None = None,
         report: Report = log_problem,
+        *,
+        key: str | None = None,
+        facts: Facts | None = None,
     ) -> None:
         if every_s < 0:
             raise SourceError(f"every_s: expected 0 or more seconds between frames, got {every_s}")
@@ -75,6 +63,8 @@ class VideoSource:
         self._defaults = defaults
         self._start = defaults.start
         self._report = report
+        self._key = key
+        self._told = facts
 
     def captures(self, after: str | None = None) -> Iterator[SourceItem]:
         """See FrameSource. Raises SourceError when the file is no video or none of it can be
@@ -93,7 +83,7 @@ class VideoSource:
         facts, refused = self._facts()
         yield from refused
         facts = facts.over(self._start).over(Facts(captured_at=_creation_time(container)))
-        name = os.fsencode(self.path.absolute()).decode("utf-8", "backslashreplace")
+        name = self._key or os.fsencode(self.path.absolute()).decode("utf-8", "backslashreplace")
         due, count = 0.0, 0
         for count, (seconds, frame) in enumerate(self._frames(container, stream), start=1):
             if seconds + 1e-6 < due:
@@ -110,6 +100,8 @@ class VideoSource:
         used.
         """
         path = self.path.absolute()
+        if self._told is not None:
+            return self._told.over(Facts(sequence=_own_sequence(path))), []
         depth = self._pattern.text.count("/") if self._pattern else 0
         root = path.parents[min(depth, len(path.parents) - 1)]
         voices = Voices(root, self._pattern, self._defaults, self._report)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from connectors.files import is_file
 from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import (
     DatasetError,
@@ -302,7 +303,7 @@ def _find(name: str, path: Path, folder: Path | None, files: ImageFiles) -> Path
         if folder
         else [top / stem, top / "images" / stem, top / "images", top / _split_of(path), path.parent, top]
     )
-    return next((place / relative for place in places if (place / relative).is_file()), None)
+    return next((place / relative for place in places if is_file(place / relative)), None)
 
 
 def _is_elsewhere(name: str, path: PurePosixPath) -> bool:

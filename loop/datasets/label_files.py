@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.data_yaml import SUFFIXES, files_below, label_path
+from connectors.files import is_file
 from loop.datasets.imported import LabelReport, PixelBox, Report, checked_box
 
 _BOMS = {
@@ -151,7 +152,7 @@ def _has_image(label: Path) -> bool:
     }
     if Path(label.stem).suffix.lower() in SUFFIXES:
         wanted.add(label.stem)
-    return any((place / name).is_file() for place in places if place.is_dir() for name in wanted)
+    return any(is_file(place / name) for place in places if place.is_dir() for name in wanted)
 
 
 def _decoded(data: bytes) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.data_yaml import files_below
+from connectors.files import is_file
 from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import DatasetError, ImportedDataset, Report
 from loop.datasets.json_files import load_json, number, positive
@@ -61,7 +62,7 @@ def is_labelme(tree: Any) -> bool:
 
 def _image(label: Path, name: str, files: ImageFiles) -> Path | None:
     beside = label.parent / name.replace("\\", "/").rsplit("/", 1)[-1] if name else label
-    if beside != label and beside.is_file():
+    if beside != label and is_file(beside):
         return beside
     return files.find(name) or next(
         (file for file in files.all if file.stem == label.stem and file.parent == label.parent), None

@@ -12,6 +12,7 @@ from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
 from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
 from connectors.data_yaml import SUFFIXES, files_below
+from connectors.files import is_file
 from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import DatasetError, ImportedDataset, Report
 from loop.datasets.named import Annotated, NamedObject, assembled, tell_unlabeled
@@ -91,7 +92,7 @@ def _xml_files(folder: Path) -> Iterable[Path]:
 def _beside(label: Path) -> Path | None:
     names = (label.with_suffix(suffix) for suffix in sorted(SUFFIXES))
     return next(
-        (file for name in names for file in (name, name.with_suffix(name.suffix.upper())) if file.is_file()),
+        (file for name in names for file in (name, name.with_suffix(name.suffix.upper())) if is_file(file)),
         None,
     )
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from connectors.errors import ImageRejected
 from connectors.images import content_hash, decode, inspect
-from connectors.ports import Capture, FrameSource, Progress, Refused, Unsettled
+from connectors.ports import Capture, Finished, FrameSource, Progress, Refused, Unsettled
 from db.engine import read, write
 from db.frames import (
     UNKNOWN,
@@ -134,6 +134,8 @@ def one_pass(
             _ingest_chunk(engine, store, captures, rules, report)
         if refused := [item for item in chunk if isinstance(item, Refused)]:
             _record_refused(engine, refused, report)
+        if finished := [item for item in chunk if isinstance(item, Finished)]:
+            _record_finished(engine, finished)
         report.unsettled += sum(isinstance(item, Unsettled) for item in chunk)
         progress(report.stored + report.known + report.rejected.total(), 0, "frames")
     return report
@@ -220,6 +222,14 @@ def _record_refused(engine: Engine, refused: Sequence[Refused], report: IngestRe
         for (key, sha256), item in by_row.items():
             if (key, sha256) in new and add_reject(session, key, sha256, item.code, item.reason):
                 report.rejected[item.code] += 1
+
+
+def _record_finished(engine: Engine, finished: Sequence[Finished]) -> None:
+    with write(engine) as session:
+        for item in finished:
+            if item.whole:
+                forget_rejects(session, item.key)
+        record_seen(session, [Seen(item.key, item.size, item.mtime_ns) for item in finished])
 
 
 def _sighting(capture: Capture) -> Seen | None:

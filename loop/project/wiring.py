@@ -130,9 +130,9 @@ def build_source(
     """The configured frame source, or one for `path`; see FolderSource for `known`. Raises
     ConfigError, SourceError.
     """
-    from connectors.sources.folder import FolderSource
+    from connectors.sources.folder import VIDEO_SUFFIXES, FolderSource
     from connectors.sources.metadata import Defaults
-    from connectors.sources.video import VIDEO_SUFFIXES, VideoSource
+    from connectors.sources.video import VideoSource
 
     frames = project.settings.frames
     if not (path or frames.path):
@@ -151,7 +151,13 @@ def build_source(
     if where.suffix.lower() in VIDEO_SUFFIXES:
         return VideoSource(where, frames.video_every_s, defaults, frames.pattern or None)
     return FolderSource(
-        where, frames.pattern or None, defaults=defaults, settle_s=frames.settle_s, known=known
+        where,
+        frames.pattern or None,
+        defaults=defaults,
+        settle_s=frames.settle_s,
+        known=known,
+        video_every_s=frames.video_every_s,
+        follow_links=frames.follow_links,
     )
 
 

@@ -51,6 +51,7 @@ class Frames(Section):
     timezone: Timezone
     settle_s: Annotated[float, Field(ge=0)]
     video_every_s: Annotated[float, Field(gt=0)]
+    follow_links: bool
     max_pixels: Positive
     max_bytes: Positive
 

@@ -16,7 +16,7 @@ from PIL import Image as Pil
 
 from connectors import images
 from connectors.errors import SourceError
-from connectors.ports import Capture, FrameSource, Refused, Unsettled
+from connectors.ports import Capture, Finished, FrameSource, Refused, Unsettled
 from connectors.sources.folder import FolderSource
 from connectors.sources.metadata import Defaults, read_time
 from connectors.sources.pattern import compile_pattern
@@ -190,6 +190,53 @@ def test_links_are_followed_inside_and_refused_outside(tmp_path: Path) -> None:
     assert [key for key, _ in reports] == ["folder", "out.jpg"]
     assert "got one that leaves it; refused" in reports[0][1]
     assert next(iter(source.captures())) == Refused("folder", "refused_link", reports[0][1])
+
+
+def test_links_are_followed_anywhere_when_told_so_and_end_where_they_lead_back(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    put(root, "real/a.jpg")
+    put(outside, "day/b.jpg")
+    (root / "folder").symlink_to(outside)
+    (root / "out.jpg").symlink_to(outside / "day/b.jpg")
+    (root / "real/up").symlink_to(root)
+    (outside / "day/round").symlink_to(outside)
+    reports = Reports()
+    source = folder(root, report=reports, follow_links=True)
+    assert keys(source) == ["folder/day/b.jpg", "out.jpg", "real/a.jpg"]
+    assert [key for key, _ in reports] == ["folder/day/round/", "real/up/"]
+    assert refused(source) == []
+
+
+@pytest.mark.parametrize(
+    "litter",
+    [
+        "cam1/@eaDir/0.jpg/SYNOPHOTO_THUMB_XL.jpg",
+        "#recycle/old.jpg",
+        "$RECYCLE.BIN/S-1-5/$R1.jpg",
+        "lost+found/1.jpg",
+        "System Volume Information/x.jpg",
+        "@Recycle/a.jpg",
+        ".@__thumb/a.jpg",
+        "__MACOSX/cam1/0.jpg",
+        "cam1/Thumbs.db",
+    ],
+)
+def test_what_a_nas_keeps_is_passed_over(tmp_path: Path, litter: str) -> None:
+    put(tmp_path, "cam1/0.jpg")
+    put(tmp_path, "#3 north/@home/1.jpg")
+    put(tmp_path, litter)
+    assert keys(folder(tmp_path)) == ["#3 north/@home/1.jpg", "cam1/0.jpg"]
+
+
+def test_a_name_as_long_as_names_can_be_stops_nothing(tmp_path: Path) -> None:
+    long = "\u6f22" * 83 + ".jpg"
+    put(tmp_path, long, jpeg())
+    put(tmp_path, "a.jpg", jpeg())
+    put(tmp_path, "a.json", '{"camera": "gate"}')
+    assert [(each.key, each.camera) for each in captured(folder(tmp_path))] == [
+        ("a.jpg", "gate"),
+        (long, None),
+    ]
 
 
 def test_a_scan_says_all_it_found_in_the_order_of_keys(tmp_path: Path) -> None:
@@ -521,6 +568,27 @@ def test_a_frame_comes_for_every_second_of_the_video(clip: Path) -> None:
         assert gray(capture) == pytest.approx(40 * second, abs=4)
     (sequence,) = {capture.sequence for capture in captures}
     assert re.fullmatch("gate-[0-9a-f]{8}", sequence or "")
+
+
+def test_videos_in_a_folder_come_with_its_images(clip: Path, tmp_path: Path) -> None:
+    put(tmp_path, "cam1/a.jpg", jpeg())
+    put(tmp_path, "cam1/b.mp4", clip.read_bytes())
+    put(tmp_path, "cam1/c.mov", b"no video")
+    put(tmp_path, "cam1/d.jpg", jpeg())
+    put(tmp_path, "meta.csv", "file,site\ncam1/b.mp4,north\n")
+    source = folder(tmp_path, "{camera}/*", report=Reports(), video_every_s=2.0)
+    frames = ["cam1/b.mp4#00000000", "cam1/b.mp4#00000020", "cam1/b.mp4#00000040"]
+    assert keys(source) == ["cam1/a.jpg", *frames, "cam1/d.jpg"]
+    assert refused(source) == [("cam1/c.mov", "bad_video")]
+    finished = [(item.key, item.whole) for item in source.captures() if isinstance(item, Finished)]
+    assert finished == [("cam1/b.mp4", True), ("cam1/c.mov", False)]
+    video = captured(source)[1]
+    assert (video.camera, video.site, str(video.captured_at)) == (
+        "cam1",
+        "north",
+        "2026-03-01 10:00:00+00:00",
+    )
+    assert keys(source, frames[1]) == [frames[2], "cam1/d.jpg"]
 
 
 def test_zero_means_every_frame_and_keys_do_not_depend_on_the_interval(clip: Path) -> None:
