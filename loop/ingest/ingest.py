@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from connectors.errors import ImageRejected
-from connectors.images import content_hash, decode, inspect
+from connectors.images import content_hash, decode, inspect, stretched
 from connectors.ports import Capture, Finished, FrameSource, Progress, Refused, Unsettled
 from db.engine import read, write
 from db.frames import (
@@ -46,6 +46,7 @@ class IngestReport:
     rejected: files set aside, by code.
 
     unsettled: files that were left because they are still being written.
+    stretched: of the new frames, those that had 16 bits and are stored with 8.
     notes: what is to be done about frames without camera or time.
     """
 
@@ -53,6 +54,7 @@ class IngestReport:
     known: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     unsettled: int = 0
+    stretched: int = 0
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -61,13 +63,15 @@ class IngestReport:
         head = f"{self.stored} new frames, {self.known} known already, set aside: {aside}"
         files = "1 file is" if self.unsettled == 1 else f"{self.unsettled} files are"
         left = f"{files} still being written and left for later; run `fieldloop ingest` again"
-        return [head, *([left] if self.unsettled else []), *self.notes]
+        deep = f"{self.stretched} of them had 16 bits and were stretched to 8, darkest to brightest"
+        return [head, *([deep] if self.stretched else []), *([left] if self.unsettled else []), *self.notes]
 
     def add(self, later: IngestReport) -> None:
         """Counts what a later pass over the same source brought; what it knew already was counted
         before.
         """
         self.stored += later.stored
+        self.stretched += later.stretched
         self.rejected += later.rejected
         self.unsettled = later.unsettled
 
@@ -82,6 +86,7 @@ class Accepted:
     suffix: str
     width: int
     height: int
+    stretched: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,6 +213,7 @@ def _record(
         )
         stored = add_frame(session, frame)
     report.stored += stored is not None
+    report.stretched += stored is not None and result.stretched
     report.known += stored is None
 
 
@@ -250,6 +256,9 @@ def _examine(capture: Capture, rules: IngestRules) -> Accepted | Rejected | None
         data = capture.read()
         sha256 = content_hash(data)
         info = inspect(data, max_pixels=rules.max_pixels, max_bytes=rules.max_bytes)
+        if deep := info.bits > 8:
+            data = stretched(data)
+            sha256, info = content_hash(data), inspect(data, rules.max_pixels, rules.max_bytes)
         decode(data, info)
     except FileNotFoundError:
         return None
@@ -258,7 +267,7 @@ def _examine(capture: Capture, rules: IngestRules) -> Accepted | Rejected | None
         return Rejected(capture, sha256, "unreadable", why)
     except ImageRejected as rejection:
         return Rejected(capture, sha256, rejection.code, str(rejection))
-    return Accepted(capture, sha256, data, info.suffix, info.width, info.height)
+    return Accepted(capture, sha256, data, info.suffix, info.width, info.height, deep)
 
 
 def _check_size(capture: Capture, max_bytes: int) -> None:

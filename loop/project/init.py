@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 import config
 from connectors.errors import ImageRejected, WeightsUnavailable
 from connectors.files import sha256_of_file, write_atomically
-from connectors.images import content_hash, decode, inspect
+from connectors.images import content_hash, decode, inspect, stretched
 from connectors.ports import Box, Capture, Progress, Purpose
 from connectors.yolo.detector import read_classes
 from db.engine import read, write
@@ -337,8 +337,8 @@ def _import_images(
     classes: Sequence[str],
     progress: Progress,
 ) -> list[Problem]:
-    """The images that were left out because they cannot be decoded: one of them would end every
-    training.
+    """What is told of them: images that cannot be decoded are left out, for one of them would end
+    every training.
     """
     damaged: list[Problem] = []
     done = 0
@@ -356,24 +356,27 @@ def _import_chunk(
     captures: Mapping[Path, Capture],
     classes: Sequence[str],
 ) -> list[Problem]:
-    contents = [(image, image.path.read_bytes()) for image in chunk]
-    damaged = [problem for image, data in contents if (problem := _damage(image.path, data))]
-    unusable = {problem.path for problem in damaged}
-    hashed = [(image, data, content_hash(data)) for image, data in contents if image.path not in unusable]
+    read = [(image, *_to_store(image.path)) for image in chunk]
+    hashed = [(image, data, content_hash(data)) for image, data, _ in read if data]
     stored = [
         (image, sha256, store_image(store, sha256, inspect(data).suffix, data), len(data))
         for image, data, sha256 in hashed
     ]
     _record_chunk(engine, stored, captures, classes)
-    return damaged
+    return [problem for _, _, problem in read if problem]
 
 
-def _damage(path: Path, data: bytes) -> Problem | None:
+def _to_store(path: Path) -> tuple[bytes, Problem | None]:
+    """What is kept of an image, b"" where it cannot be decoded, and what is told of it."""
+    data = path.read_bytes()
     try:
+        if inspect(data).bits > 8:
+            told = "it had 16 bits and is stored with 8, stretched from its darkest to its brightest value"
+            return stretched(data), Problem(path, 0, "stretched", told, 0)
         decode(data)
     except ImageRejected as rejection:
-        return Problem(path, 0, "image", str(rejection))
-    return None
+        return b"", Problem(path, 0, "image", str(rejection))
+    return data, None
 
 
 def _record_chunk(

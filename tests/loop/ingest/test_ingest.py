@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import patch
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pil
@@ -134,6 +135,18 @@ def test_what_cannot_be_used_is_set_aside_with_its_reason_and_stops_nothing(
         assert sum(reject_counts(session).values()) == 7
     again = take_in(parts, rules)
     assert (again.stored, again.rejected.total()) == (0, 0)
+
+
+def test_a_picture_of_16_bits_is_stored_with_8_and_told(parts: FakeParts, folder: Path) -> None:
+    deep = np.linspace(0, 4095, 32 * 24).astype(np.uint16).reshape(24, 32)
+    (folder / "incoming" / "deep.png").write_bytes(cv2.imencode(".png", deep)[1].tobytes())
+    report = take_in(parts)
+    assert (report.stored, report.stretched) == (43, 1)
+    assert "1 of them had 16 bits and were stretched to 8, darkest to brightest" in report.lines()
+    (row,) = (row for row in produced(parts.project) if row.source_key == "deep.png")
+    pixels = cv2.imread(str(parts.project.store / row.path))
+    assert (int(pixels.min()), int(pixels.max())) == (0, 255)
+    assert take_in(parts) == IngestReport(known=43)
 
 
 def test_a_file_that_was_mended_is_taken(parts: FakeParts, folder: Path) -> None:

@@ -7,6 +7,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 
@@ -276,6 +278,19 @@ def test_what_was_left_out_is_told_once_per_cause_and_missing_splits_too(plan: N
         "  4 duplicate",
         "  4 unclaimed",
     ]
+
+
+def test_an_image_of_16_bits_is_stored_with_8_and_told(plan: NewProject) -> None:
+    deep = np.linspace(0, 4095, 32 * 24).astype(np.uint16).reshape(24, 32)
+    image = plan.dataset.parent / "images" / "train" / "1000.jpg"
+    image.write_bytes(cv2.imencode(".png", deep)[1].tobytes())
+    report = create(plan)
+    assert [(problem.code, problem.path) for problem in report.problems] == [("stretched", image)]
+    project = open_project(plan.root)
+    with read(project.engine) as session:
+        (row,) = (row for row in frames(session) if row.source_key == str(image))
+    pixels = cv2.imread(str(project.store / row.path))
+    assert (int(pixels.min()), int(pixels.max())) == (0, 255)
 
 
 def test_a_zip_is_read_and_its_files_keep_their_names(plan: NewProject, tmp_path: Path) -> None:
