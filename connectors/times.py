@@ -27,6 +27,18 @@ def in_utc(moment: datetime, assumed: tzinfo) -> datetime:
         raise ValueError(f"expected a time that UTC can express, got {moment}") from error
 
 
+def since_1970(number: float) -> datetime:
+    """The time of a number since 1970, by its size in seconds, milliseconds or microseconds.
+
+    Raises ValueError.
+    """
+    seconds = number / (1_000_000 if number >= 1e14 else 1_000 if number >= 1e11 else 1)
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError) as error:
+        raise ValueError(f"expected seconds since 1970, got {number}") from error
+
+
 def camera_day(camera: str, captured_at: datetime | None) -> str:
     """The group a frame belongs to: its camera and its UTC day, such as "gate-3|2026-11-24"."""
     day = captured_at.astimezone(UTC).strftime("%Y-%m-%d") if captured_at else "undated"

@@ -10,10 +10,10 @@ time that EXIF notes for each image, and before the creation time that a video c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 
 from connectors.errors import SourceError
-from connectors.times import in_utc, zone
+from connectors.times import in_utc, since_1970, zone
 
 CAMERA_LENGTH, SITE_LENGTH, SEQUENCE_LENGTH = 120, 120, 200
 
@@ -70,17 +70,16 @@ class Defaults:
 
 
 def read_time(value: object, assumed: tzinfo) -> datetime:
-    """A time as sidecars write it: ISO 8601, or seconds since 1970. Raises ValueError."""
+    """A time as sidecars write it: ISO 8601, or seconds, milli- or microseconds since 1970. Raises
+    ValueError.
+    """
     if isinstance(value, str):
         try:
             return in_utc(datetime.fromisoformat(value.strip()), assumed)
         except ValueError:
             value = _number(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return datetime.fromtimestamp(value, UTC)
-        except (OverflowError, OSError, ValueError) as error:
-            raise ValueError(f"expected seconds since 1970, got {value}") from error
+        return since_1970(value)
     raise ValueError(
         f"expected a time such as 2026-11-24T08:30:00+01:00 or seconds since 1970, got {value!r}"
     )

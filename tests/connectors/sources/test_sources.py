@@ -432,6 +432,8 @@ def test_names_are_made_fit_for_a_table(tmp_path: Path) -> None:
 
 def test_times_are_read_as_sidecars_write_them() -> None:
     assert read_time("2026-11-24T08:30:00+01:00", UTC) == datetime(2026, 11, 24, 7, 30, tzinfo=UTC)
+    for number in (1770113472, "1770113472000", 1770113472000000):
+        assert read_time(number, UTC) == datetime(2026, 2, 3, 10, 11, 12, tzinfo=UTC)
     assert read_time("86400.5", UTC) == datetime(1970, 1, 2, microsecond=500_000, tzinfo=UTC)
     for value in (True, None, "nan", "0001-01-01T00:00:00+14:00"):
         with pytest.raises(ValueError, match="expected"):
@@ -472,6 +474,18 @@ def test_a_pattern_reads_site_camera_and_time_from_the_path(tmp_path: Path) -> N
             datetime(2026, 2, 3, 10, 11, tzinfo=UTC),
         ),
         ("{camera}/{camera}_{n}.jpg", "c/c_001.jpg", None),
+        ("{camera}_{datetime:%s}.jpg", "c_1770113472.jpg", datetime(2026, 2, 3, 10, 11, 12, tzinfo=UTC)),
+        (
+            "{camera}/{datetime:%s}_{n}.jpg",
+            "c/1770113472000_7.jpg",
+            datetime(2026, 2, 3, 10, 11, 12, tzinfo=UTC),
+        ),
+        (
+            "{camera}-{time:%s}.jpg",
+            "c-1770113472.500.jpg",
+            datetime(2026, 2, 3, 10, 11, 12, 500_000, tzinfo=UTC),
+        ),
+        ("{date:%s}{camera}.png", "1770113472000000c.png", datetime(2026, 2, 3, 10, 11, 12, tzinfo=UTC)),
     ],
 )
 def test_patterns_of_many_habits(pattern: str, key: str, expected: datetime | None) -> None:
@@ -517,6 +531,7 @@ def test_a_day_that_no_calendar_has_is_reported(tmp_path: Path) -> None:
         ("{site}{camera}.jpg", r"expected a character between \{site\} and \{camera\}"),
         ("*_*_*_{n}_{n}.jpg", "expected at most 4 free fields between two slashes, got 5"),
         ("{time:%H%M}.jpg", "expected a date beside the time"),
+        ("{date:%Y-%m-%d}/{time:%s}.jpg", "expected %s to be the whole time, got '%Y-%m-%d %s'"),
         ("{date:%Y-%m-%d}/{date:%Y}.jpg", "expected each part of a time once"),
     ],
 )
