@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ from connectors.sources.sidecars import Report
 from connectors.times import in_utc
 
 QUALITY = 95
+UNTIMED_STEP_S = 0.1
+"""Between frames without a time stamp. Recordings have 10 frames a second or more, so rather too many
+frames are taken than too few.
+"""
+LEAP_STEPS, LEAP_S, LONGEST_S = 100, 10.0, 86_400.0
+"""What is longer than so many usual steps, and so many seconds, is a leap; no pause is longer than
+LONGEST_S.
+"""
 HASHED_BYTES = 1 << 20
 
 
@@ -38,7 +47,8 @@ class VideoSource:
     stem and a hash of its beginning: the same for a copy elsewhere, another for another video of
     that name. captured_at is the start plus the frame's own time; the start is what a sidecar or
     the pattern says, or defaults.started_at, or the creation time that the file carries, or
-    unknown. Frames are upright JPEGs of quality 95; one is in memory at a time.
+    unknown. Frames are upright JPEGs of quality 95; two are in memory at a time.
+    Time stamps that restart, leap or are missing lose no frame, see VideoClock.
 
     key: what keys begin with instead of the path.
     facts: what is known of the video, where somebody else has heard the voices.
@@ -126,7 +136,20 @@ class VideoSource:
 
     def _frames(self, container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
         """(seconds since the first frame, frame); what cannot be decoded is left out and counted."""
-        first: float | None = None
+        rate = stream.average_rate or stream.guessed_rate
+        clock = VideoClock(1 / float(rate) if rate else UNTIMED_STEP_S)
+        waiting: tuple[float | None, Any] | None = None
+        for moment, frame in self._decoded(container, stream):
+            if waiting is not None:
+                yield clock.tick(waiting[0], moment), waiting[1]
+            waiting = moment, frame
+        if waiting is not None:
+            yield clock.tick(waiting[0], None), waiting[1]
+        if problem := clock.problem:
+            self._report(self.path.name, problem)
+
+    def _decoded(self, container: Any, stream: Any) -> Iterator[tuple[float | None, Any]]:
+        """(time stamp in seconds, None where there is none, frame)."""
         damaged = 0
         for packet in container.demux(stream):
             try:
@@ -138,9 +161,7 @@ class VideoSource:
                 if frame.is_corrupt:
                     damaged += 1
                     continue
-                moment = frame.time if frame.time is not None else (first or 0.0)
-                first = moment if first is None else first
-                yield max(0.0, moment - first), frame
+                yield frame.time, frame
         if damaged:
             self._report(self.path.name, f"{damaged} damaged frames were left out")
 
@@ -148,6 +169,59 @@ class VideoSource:
         return SourceError(
             f"{self.path}: expected a video that FFmpeg can decode, got: {reason}; convert or leave it out"
         )
+
+
+@dataclass(slots=True)
+class VideoClock:
+    """Seconds since the first frame of a video, which only go on, whatever its time stamps do.
+
+    step: seconds between two frames, where time stamps do not say it.
+    Where stamps restart (a camera came back), leap for one frame (a damaged stamp) or are missing,
+    the clock goes on by a step; a leap that the next frame confirms is a pause of the recording.
+    """
+
+    step: float
+    seconds: float = 0.0
+    broken: int = 0
+    untimed: int = 0
+    _started: bool = False
+    _last: float | None = None
+
+    def tick(self, moment: float | None, following: float | None) -> float:
+        """The seconds of a frame. moment, following: its time stamp and that of the next one, in
+        seconds, None where there is none.
+        """
+        if moment is None:
+            self.untimed += 1
+            passed = UNTIMED_STEP_S
+        elif self._last is None:
+            passed = self.step
+        else:
+            passed = self._passed(moment - self._last, moment, following)
+        self.seconds += passed if self._started else 0.0
+        self._started = True
+        self._last = moment
+        return self.seconds
+
+    @property
+    def problem(self) -> str:
+        """What was wrong with the time stamps, "" where nothing was."""
+        said = []
+        if self.broken:
+            said.append(f"its time stamps restart or leap {self.broken} times; it is counted on from there")
+        if self.untimed:
+            a_second = 1 / UNTIMED_STEP_S
+            said.append(f"{self.untimed} frames have no time stamp; they count as {a_second:g} a second")
+        return "; ".join(said)
+
+    def _passed(self, seconds: float, moment: float, following: float | None) -> float:
+        longest = max(LEAP_S, LEAP_STEPS * self.step)
+        if 0 < seconds <= longest:
+            return seconds
+        if 0 < seconds <= LONGEST_S and following is not None and 0 < following - moment <= longest:
+            return seconds
+        self.broken += 1
+        return self.step
 
 
 def _capture(key: str, frame: Any, facts: Facts, seconds: float) -> Capture:

@@ -20,7 +20,7 @@ from connectors.ports import Capture, Finished, FrameSource, Refused, Unsettled
 from connectors.sources.folder import FolderSource
 from connectors.sources.metadata import Defaults, read_time
 from connectors.sources.pattern import compile_pattern
-from connectors.sources.video import VideoSource
+from connectors.sources.video import VideoClock, VideoSource
 
 NOW = 1_000_000.0
 
@@ -604,6 +604,70 @@ def test_videos_in_a_folder_come_with_its_images(clip: Path, tmp_path: Path) -> 
         "2026-03-01 10:00:00+00:00",
     )
     assert keys(source, frames[1]) == [frames[2], "cam1/d.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "seconds", "problem"),
+    [
+        ([5.0, 5.1, 5.2, 5.3], [0, 0.1, 0.2, 0.3], ""),
+        ([5.0, 5.1, 0.0, 0.1], [0, 0.1, 0.2, 0.3], "restart or leap 1 times"),
+        ([5.0, 9800.0, 5.2, 5.3], [0, 0.1, 0.2, 0.3], "restart or leap 2 times"),
+        ([5.0, 605.0, 605.1, 605.2], [0, 600, 600.1, 600.2], ""),
+        ([5.0, 1e6, 1e6 + 0.1], [0, 0.1, 0.2], "restart or leap 1 times"),
+        ([None, None, None], [0, 0.1, 0.2], "3 frames have no time stamp; they count as 10 a second"),
+        ([5.0, None, 5.2], [0, 0.1, 0.2], "1 frames have no time stamp"),
+        ([5.0, 5.0, 5.1], [0, 0.1, 0.2], "restart or leap 1 times"),
+        ([5.0, 5.1, 99.0], [0, 0.1, 0.2], "restart or leap 1 times"),
+    ],
+)
+def test_a_clock_goes_on_whatever_time_stamps_do(
+    stamps: list[float | None], seconds: list[float], problem: str
+) -> None:
+    clock = VideoClock(0.1)
+    ticked = [clock.tick(now, after) for now, after in zip(stamps, [*stamps[1:], None], strict=True)]
+    assert ticked == pytest.approx(seconds)
+    assert problem in clock.problem if problem else clock.problem == ""
+
+
+def test_a_picture_every_five_minutes_is_no_leap() -> None:
+    clock = VideoClock(300.0)
+    assert [clock.tick(t, None) for t in (0.0, 300.0, 900.0)] == [0.0, 300.0, 900.0]
+
+
+def stream_of(path: Path, number: int, frames: int) -> bytes:
+    """An MPEG transport stream of its own, 10 frames a second."""
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(frames):
+            pixels = np.full((64, 96, 3), 40 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+def test_a_recording_that_restarts_loses_no_frame(tmp_path: Path) -> None:
+    parts = [stream_of(tmp_path / f"{n}.ts", n, 100) for n in (1, 4)]
+    (tmp_path / "both.ts").write_bytes(b"".join(parts))
+    reports = Reports()
+    captures = captured(VideoSource(tmp_path / "both.ts", every_s=1.0, report=reports))
+    assert len(captures) == 8
+    assert [round(gray(capture) / 40) for capture in captures] == [1] * 4 + [4] * 4
+    assert any("time stamps restart or leap 1 times" in problem for _, problem in reports)
+
+
+def test_a_stream_without_time_stamps_comes_by_its_frames(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "raw.mp4"), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(50):
+            pixels = np.full((64, 96, 3), 4 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    reports = Reports()
+    captures = captured(VideoSource(tmp_path / "raw.mp4", every_s=1.0, report=reports))
+    assert [round(gray(capture) / 40) for capture in captures] == [0, 1, 2, 3, 4]
+    assert reports == [("raw.mp4", "50 frames have no time stamp; they count as 10 a second")]
 
 
 def test_zero_means_every_frame_and_keys_do_not_depend_on_the_interval(clip: Path) -> None:
