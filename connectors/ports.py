@@ -43,6 +43,7 @@ class Capture:
 
     key: its name within the source, stable over scans.
     path: where its bytes lie, or data: the bytes themselves (a frame of a video).
+    zone_assumed: captured_at was written without a zone.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Capture:
     site: str | None = None
     sequence: str | None = None
     captured_at: datetime | None = None
+    zone_assumed: bool = False
 
     def read(self) -> bytes:
         """The bytes of the image file. Raises OSError when the file went away."""

@@ -259,6 +259,7 @@ def capture_of(key: str, path: Path, facts: Facts) -> Capture:
         site=facts.site,
         sequence=facts.sequence,
         captured_at=facts.captured_at,
+        zone_assumed=facts.zone_assumed,
     )
 
 

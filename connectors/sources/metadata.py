@@ -20,12 +20,17 @@ CAMERA_LENGTH, SITE_LENGTH, SEQUENCE_LENGTH = 120, 120, 200
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one voice says of a frame, None where it is silent. captured_at: aware, UTC."""
+    """What one voice says of a frame, None where it is silent.
+
+    captured_at: aware, UTC.
+    zone_assumed: it was written without a zone.
+    """
 
     camera: str | None = None
     site: str | None = None
     sequence: str | None = None
     captured_at: datetime | None = None
+    zone_assumed: bool = False
 
     def over(self, weaker: Facts) -> Facts:
         """These facts, with the silent ones taken from a voice that counts less."""
@@ -34,6 +39,7 @@ class Facts:
             self.site or weaker.site,
             self.sequence or weaker.sequence,
             self.captured_at or weaker.captured_at,
+            self.zone_assumed if self.captured_at else weaker.zone_assumed,
         )
 
 
@@ -64,7 +70,9 @@ class Defaults:
     def start(self) -> Facts:
         """The start as the weakest voice. Raises SourceError for a time that UTC cannot express."""
         try:
-            return Facts(captured_at=self.started_at and in_utc(self.started_at, zone(self.timezone)))
+            start = self.started_at and in_utc(self.started_at, zone(self.timezone))
+            naive = self.started_at is not None and self.started_at.tzinfo is None
+            return Facts(captured_at=start, zone_assumed=naive)
         except ValueError as error:
             raise SourceError(f"started_at: {error}") from error
 
@@ -83,6 +91,16 @@ def read_time(value: object, assumed: tzinfo) -> datetime:
     raise ValueError(
         f"expected a time such as 2026-11-24T08:30:00+01:00 or seconds since 1970, got {value!r}"
     )
+
+
+def says_zone(value: object) -> bool:
+    """Whether a time as sidecars write it has a zone of its own."""
+    if not isinstance(value, str) or not isinstance(_number(value), str):
+        return True
+    try:
+        return datetime.fromisoformat(value.strip()).tzinfo is not None
+    except ValueError:
+        return True
 
 
 def clean(value: str | None, length: int) -> str | None:

@@ -57,7 +57,8 @@ class PathPattern:
             clean(parts.get("camera"), CAMERA_LENGTH),
             clean(parts.get("site"), SITE_LENGTH),
             clean(parts.get("sequence"), SEQUENCE_LENGTH),
-            self._moment(parts, assumed),
+            (moment := self._moment(parts, assumed)),
+            moment is not None and "%z" not in self.time_format and SINCE_1970 not in self.time_format,
         )
 
     def _moment(self, parts: dict[str, str], assumed: tzinfo) -> datetime | None:

@@ -96,4 +96,5 @@ class Voices:
             captured_at = in_utc(exif.taken, self._zone) if exif.taken else None
         except ValueError:
             captured_at = None
-        return Facts(camera=clean(exif.camera, CAMERA_LENGTH), captured_at=captured_at)
+        assumed = captured_at is not None and exif.taken is not None and exif.taken.tzinfo is None
+        return Facts(camera=clean(exif.camera, CAMERA_LENGTH), captured_at=captured_at, zone_assumed=assumed)

@@ -24,6 +24,7 @@ from connectors.sources.metadata import (
     Facts,
     clean,
     read_time,
+    says_zone,
 )
 
 MAX_JSON_BYTES = 1_000_000
@@ -66,6 +67,7 @@ def to_facts(values: Mapping[str, object], assumed: tzinfo) -> Facts:
         _name(values, "site", SITE_LENGTH),
         _name(values, "sequence", SEQUENCE_LENGTH),
         captured_at,
+        captured_at is not None and not says_zone(moment),
     )
 
 

@@ -234,6 +234,7 @@ def _capture(key: str, frame: Any, facts: Facts, seconds: float) -> Capture:
         site=facts.site,
         sequence=facts.sequence,
         captured_at=start and start + timedelta(seconds=seconds),
+        zone_assumed=facts.zone_assumed,
     )
 
 

@@ -30,6 +30,7 @@ from loop.math.coverage.prompts import similarities
 from loop.math.coverage.regions import ALIKE, MOST_NEIGHBORS, Near, Nearest
 from loop.project.project import Project
 from loop.project.training_metadata import training_time
+from loop.project.zones import UNKNOWN_ZONE, read_again, training_zone
 from samplers.ragged import Ragged
 
 Row = TypeVar("Row")
@@ -120,14 +121,22 @@ def load_side(facts: StoredFacts, seqs: Ints, unlike: Callable[[], Unlike]) -> S
 
 def _about(facts: StoredFacts, places: NDArray[np.integer] | slice, taken: Reals) -> Reals:
     """(N,) seconds since 1970: imported frames without a time of their own have that of their
-    training set, where one was said.
+    training set, where one was said. Their times are unknown where they and production's were read
+    in zones that cannot be compared.
     """
     with read(facts.project.engine) as session:
         time = training_time(session)
-    if time is None:
+        meant = training_zone(session, facts.project.settings.frames.timezone)
+    if time is None and not meant:
         return taken
     imported = facts.frames["origin"][places] == ORIGINS.index(Origin.IMPORTED)
-    return np.where(imported & np.isnan(taken), time.timestamp(), taken)
+    if meant == UNKNOWN_ZONE:
+        taken = np.where(imported, np.nan, taken)
+    elif meant:
+        dated = np.flatnonzero(imported & ~np.isnan(taken))
+        taken = np.array(taken)
+        taken[dated] = [read_again(seconds, meant) for seconds in taken[dated].tolist()]
+    return taken if time is None else np.where(imported & np.isnan(taken), time.timestamp(), taken)
 
 
 def load_frame_boxes(facts: StoredFacts, seqs: Ints) -> FrameBoxes:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from connectors.errors import ImageRejected
 from connectors.images import content_hash, decode, inspect, stretched
 from connectors.ports import Capture, Finished, FrameSource, Progress, Refused, Unsettled
+from connectors.times import EARLIEST, plausible
 from db.engine import read, write
 from db.frames import (
     UNKNOWN,
@@ -33,6 +35,7 @@ from loop.base.files import chunked, store_image
 from loop.ingest.camera_days import Groups
 from loop.ingest.known_files import KnownFiles, key_within, unchanged
 from loop.project.wiring import NOTHING_GIVEN, Given, Parts
+from loop.project.zones import note_zones
 from loop.settings.settings import IngestRules, rules_of
 
 CHUNK = 64
@@ -47,6 +50,7 @@ class IngestReport:
 
     unsettled: files that were left because they are still being written.
     stretched: of the new frames, those that had 16 bits and are stored with 8.
+    wrong_times: new frames whose time cannot be, by camera.
     notes: what is to be done about frames without camera or time.
     """
 
@@ -55,6 +59,7 @@ class IngestReport:
     rejected: Counter[str] = field(default_factory=Counter)
     unsettled: int = 0
     stretched: int = 0
+    wrong_times: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -64,7 +69,18 @@ class IngestReport:
         files = "1 file is" if self.unsettled == 1 else f"{self.unsettled} files are"
         left = f"{files} still being written and left for later; run `fieldloop ingest` again"
         deep = f"{self.stretched} of them had 16 bits and were stretched to 8, darkest to brightest"
-        return [head, *([deep] if self.stretched else []), *([left] if self.unsettled else []), *self.notes]
+        wrong = [
+            f"camera {camera}: {count} frames show a time before {EARLIEST:%Y} or in the future, which counts"
+            " as unknown; set its clock, and give their times with `fieldloop metadata import`"
+            for camera, count in sorted(self.wrong_times.items())
+        ]
+        return [
+            head,
+            *([deep] if self.stretched else []),
+            *wrong,
+            *([left] if self.unsettled else []),
+            *self.notes,
+        ]
 
     def add(self, later: IngestReport) -> None:
         """Counts what a later pass over the same source brought; what it knew already was counted
@@ -72,6 +88,7 @@ class IngestReport:
         """
         self.stored += later.stored
         self.stretched += later.stretched
+        self.wrong_times += later.wrong_times
         self.rejected += later.rejected
         self.unsettled = later.unsettled
 
@@ -160,11 +177,26 @@ def _ingest_chunk(
         for result in results
         if isinstance(result, Accepted) and result.sha256 not in known
     }
+    results = [_with_time_that_can_be(result, report, paths) for result in results]
     with write(engine) as session:
         groups = Groups(session, rules.evaluation_share)
         for result in results:
             _record(session, result, paths, groups, report)
+        accepted = (one.capture for one in results if isinstance(one, Accepted) and one.sha256 in paths)
+        note_zones(session, Origin.PRODUCTION, accepted, rules.timezone)
         record_seen(session, [seen for result in results if (seen := _to_remember(result, sightings, rules))])
+
+
+def _with_time_that_can_be(
+    result: Accepted | Rejected, report: IngestReport, stored: Mapping[str, str]
+) -> Accepted | Rejected:
+    """A time that no camera can have shown counts as unknown, and is told by camera."""
+    capture = result.capture
+    if capture.captured_at is None or plausible(capture.captured_at, datetime.now(UTC)):
+        return result
+    if isinstance(result, Accepted) and result.sha256 in stored:
+        report.wrong_times[capture.camera or UNKNOWN] += 1
+    return replace(result, capture=replace(capture, captured_at=None))
 
 
 def _to_remember(

@@ -43,10 +43,15 @@ from loop.project.project import CONFIG_NAME, Project, open_project
 from loop.project.training_metadata import NOTHING_SAID, TrainingMetadata, claimed_metadata
 from loop.project.weights import sync_deployed
 from loop.project.wiring import build_embedder, imported_captures
+from loop.project.zones import NOT_CHOSEN, note_zones
 from loop.settings.messages import unknown_key
 from loop.settings.settings import FREE_FORM, Settings, default_values, load_settings
 
 CHUNK = 64
+ZONELESS = (
+    "times of {count} images have no zone and were read as UTC; if it was another, set frames.timezone before"
+    " frames with a zone come in"
+)
 NOTHING_HELD_OUT = "no image is held out: the training set names neither val nor test"
 
 
@@ -80,6 +85,7 @@ class CreateReport:
     with_camera, with_time: images of which it is known.
     time: about when the others were taken, UTC, where that was said.
     unseen: classes that the dataset does not know.
+    zoneless: images whose time has no zone and was read as UTC, for nobody chose another.
     """
 
     root: Path
@@ -91,6 +97,7 @@ class CreateReport:
     with_time: int
     time: datetime | None = None
     unseen: tuple[str, ...] = ()
+    zoneless: int = 0
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -107,6 +114,7 @@ class CreateReport:
             ),
             self._known_line(),
             *([] if self.images.keys() - {"train"} else [NOTHING_HELD_OUT]),
+            *([ZONELESS.format(count=self.zoneless)] if self.zoneless else []),
             *problem_lines(self.problems),
             f"the project is in {self.root}; its settings are in {self.root / CONFIG_NAME}",
             f"next: fieldloop ingest --project {self.root}, then analyze and gaps",
@@ -153,10 +161,14 @@ def _create(plan: NewProject, folder: Path, progress: Progress) -> CreateReport:
     _deploy(project, plan.weights, classes)
     captures = {path: replace(one, key=str(shown(path))) for path, one in known.by_path.items()}
     damaged = _import_images(project, labeled, captures, dataset.classes, progress)
+    timezone = settings.frames.timezone
+    with write(project.engine) as session:
+        note_zones(session, Origin.IMPORTED, captures.values(), timezone)
     unseen = tuple(name for name in classes if name not in dataset.classes)
     unused = [Problem(path, 0, "metadata", why) for path, why in known.unused]
     problems = [replace(one, path=shown(one.path)) for one in (*dataset.problems, *twice, *damaged, *unused)]
-    report = _report(project, classes, problems, said.time, unseen)
+    zoneless = sum(one.zone_assumed for one in captures.values()) if timezone == NOT_CHOSEN else 0
+    report = replace(_report(project, classes, problems, said.time, unseen), zoneless=zoneless)
     project.engine.dispose()
     return report
 

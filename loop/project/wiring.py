@@ -6,8 +6,8 @@ import os
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import config
 from connectors.errors import LabelStudioDown, ModelError, SourceError
 from connectors.ports import Capture, Detector, Embedder, FrameSource, IsKnown, LabelBackend, Trainer
-from connectors.times import zone
+from connectors.times import plausible, zone
 from db.engine import read
 from db.models import deployed
 from loop.base.errors import ConfigError, ProjectError
@@ -199,7 +199,15 @@ def imported_captures(
         for path, key in sorted(keys.items(), key=itemgetter(1))
     }
     voices.report_misfits()
-    return ImportedCaptures(found, unused)
+    return ImportedCaptures({path: _plausible(one, path, unused) for path, one in found.items()}, unused)
+
+
+def _plausible(capture: Capture, path: Path, unused: list[tuple[Path, str]]) -> Capture:
+    """The capture, a time that cannot be taken for unknown."""
+    if capture.captured_at is None or plausible(capture.captured_at, datetime.now(UTC)):
+        return capture
+    unused.append((path, f"its time cannot be and counts as unknown: {capture.captured_at.isoformat()}"))
+    return replace(capture, captured_at=None)
 
 
 def _folder_of(dataset: Path, paths: Sequence[Path]) -> Path:

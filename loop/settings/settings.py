@@ -187,17 +187,19 @@ class IngestRules:
     """What `ingest` takes: at most so many pixels and bytes an image.
 
     evaluation_share: of the camera-days, those set apart to judge.
+    timezone: in which times without a zone are read.
     """
 
     max_pixels: int
     max_bytes: int
     evaluation_share: float
+    timezone: str = "UTC"
 
 
 def rules_of(settings: Settings) -> IngestRules:
     """The rules that the settings give."""
     frames = settings.frames
-    return IngestRules(frames.max_pixels, frames.max_bytes, settings.evaluation.group_share)
+    return IngestRules(frames.max_pixels, frames.max_bytes, settings.evaluation.group_share, frames.timezone)
 
 
 def load_settings(path: Path | None, root: Path | None = None) -> Settings:

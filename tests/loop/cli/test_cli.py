@@ -229,7 +229,8 @@ def test_ingest_and_status_for_people_and_programs(
 ) -> None:
     code, out, _ = run(capsys, monkeypatch, "ingest", "-p", str(project), "--json")
     assert code == OK
-    assert json.loads(out) == {"known": 0, "notes": [], "rejected": {}, "stored": 5, "unsettled": 0}
+    counts = {"known": 0, "stored": 5, "unsettled": 0, "stretched": 0}
+    assert json.loads(out) == counts | {"notes": [], "rejected": {}, "wrong_times": {}}
     _, out, _ = run(capsys, monkeypatch, "ingest", "-p", str(project))
     assert out == "0 new frames, 5 known already, set aside: none\n"
     _, out, _ = run(capsys, monkeypatch, "status", "-p", str(project))
