@@ -9,7 +9,9 @@ time that EXIF notes for each image, and before the creation time that a video c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from connectors.errors import SourceError
@@ -49,6 +51,7 @@ class Defaults:
 
     timezone: what times without an offset mean, such as Europe/Rome.
     started_at: when a video begins, or about when all images were taken.
+    columns: what sidecars call file, camera, site, sequence and captured_at, where it is unusual.
     """
 
     camera: str | None = None
@@ -56,6 +59,7 @@ class Defaults:
     sequence: str | None = None
     timezone: str = "UTC"
     started_at: datetime | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def facts(self) -> Facts:
@@ -83,7 +87,7 @@ def read_time(value: object, assumed: tzinfo) -> datetime:
     """
     if isinstance(value, str):
         try:
-            return in_utc(datetime.fromisoformat(value.strip()), assumed)
+            return in_utc(_as_datetime(value), assumed)
         except ValueError:
             value = _number(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -98,9 +102,17 @@ def says_zone(value: object) -> bool:
     if not isinstance(value, str) or not isinstance(_number(value), str):
         return True
     try:
-        return datetime.fromisoformat(value.strip()).tzinfo is not None
+        return _as_datetime(value).tzinfo is not None
     except ValueError:
         return True
+
+
+def _as_datetime(text: str) -> datetime:
+    """Of ISO 8601, of EXIF (2026:11:24 08:30:00) or with the day first and dots between
+    (24.11.2026 08:30). Raises ValueError.
+    """
+    text = re.sub(r"^(\d{4}):(\d{2}):(\d{2})\b", r"\1-\2-\3", text.strip())
+    return datetime.fromisoformat(re.sub(r"^(\d{2})\.(\d{2})\.(\d{4})\b", r"\3-\2-\1", text))
 
 
 def clean(value: str | None, length: int) -> str | None:

@@ -153,7 +153,9 @@ def _create(plan: NewProject, folder: Path, progress: Progress) -> CreateReport:
         check_usable(dataset, plan.dataset, plan.accept_problems)
     said = plan.training.in_utc(settings.frames.timezone)
     labeled, twice = each_once([image for image in dataset.images if image.boxes is not None])
-    known = imported_captures(folder, [image.path for image in labeled], said, settings.frames.timezone)
+    known = imported_captures(
+        folder, [image.path for image in labeled], said, settings.frames.timezone, settings.frames.columns
+    )
     _try_embedder(plan.root, settings)
     _write_config(plan.root, text)
     project = open_project(plan.root)

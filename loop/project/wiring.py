@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from operator import itemgetter
@@ -44,6 +44,7 @@ class Given:
 
 
 NOTHING_GIVEN = Given()
+NO_COLUMNS: Mapping[str, str] = {}
 
 
 class Parts:
@@ -147,6 +148,7 @@ def build_source(
         sequence=given.sequence or None,
         timezone=frames.timezone,
         started_at=given.started_at,
+        columns=frames.columns,
     )
     if where.suffix.lower() in VIDEO_SUFFIXES:
         return VideoSource(where, frames.video_every_s, defaults, frames.pattern or None)
@@ -173,12 +175,17 @@ class ImportedCaptures:
 
 
 def imported_captures(
-    dataset: Path, paths: Sequence[Path], said: TrainingMetadata, timezone: str
+    dataset: Path,
+    paths: Sequence[Path],
+    said: TrainingMetadata,
+    timezone: str,
+    columns: Mapping[str, str] = NO_COLUMNS,
 ) -> ImportedCaptures:
     """Heard as of production: sidecars, the pattern, what is said of all, EXIF.
 
     dataset: what was given to read it by.
     timezone: of times without an offset.
+    columns: what sidecars call what, see Defaults.
     Raises ConfigError where the pattern is none, or fits no image.
     """
     from connectors.sources.folder import capture_of
@@ -191,7 +198,7 @@ def imported_captures(
     voices = Voices(
         root,
         _fitting(said.pattern, sorted(keys.values()), root, timezone),
-        Defaults(camera=said.camera or None, site=said.site or None, timezone=timezone),
+        Defaults(camera=said.camera or None, site=said.site or None, timezone=timezone, columns=columns),
         lambda key, problem: unused.append((root / key, problem)),
     )
     found = {

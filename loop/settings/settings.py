@@ -30,7 +30,7 @@ from loop.base.errors import ConfigError
 from loop.settings.conditions import load_conditions
 from loop.settings.messages import DELIMITER, PREFIX, explain, right_place, unknown_key
 from loop.settings.strategy_names import StrategyName
-from loop.settings.types import Date, Device, Devices, ImageSize, Pattern, Timezone, Url
+from loop.settings.types import Date, Device, Devices, ImageSize, Pattern, SidecarColumns, Timezone, Url
 from loop.settings.types import Schedule as Times
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Frames(Section):
     settle_s: Annotated[float, Field(ge=0)]
     video_every_s: Annotated[float, Field(gt=0)]
     follow_links: bool
+    columns: SidecarColumns
     max_pixels: Positive
     max_bytes: Positive
 
@@ -244,7 +245,7 @@ def _walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from _walk(value, f"{dotted}.")
 
 
-FREE_FORM = {"round.train"}
+FREE_FORM = {"round.train", "frames.columns"}
 FORMER = (("gate", "few_margin"),)
 """Section and name of what earlier versions had."""
 JSON_EXAMPLE = "expected JSON, for example FIELDLOOP_ROUND__TRAIN='{\"mosaic\": 0}'"

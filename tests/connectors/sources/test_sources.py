@@ -393,6 +393,73 @@ def test_the_nearest_csv_that_knows_a_file_speaks_for_it(tmp_path: Path) -> None
     assert found == {"a.jpg": "top", "day/b.jpg": "near", "day/c.jpg": "top"}
 
 
+T = "2026-11-01T10:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        f"file;camera;captured_at\na.jpg;gate;{T}\n",
+        f"filename,camera,captured_at\na.jpg,gate,{T}\n",
+        f"File,Camera,Captured_At\na.jpg,gate,{T}\n",
+        f"file\tcamera\tcaptured_at\na.jpg\tgate\t{T}\n",
+        f"file, camera, captured_at\na.jpg, gate, {T}\n",
+        f"file,camera,captured_at\n.\\a.jpg,gate,{T}\n",
+        f"Image Path|Camera-ID|Timestamp\na.jpg|gate|{T}\n",
+        "image,device,date,time\na.jpg,gate,2026-11-01,10:00:00\n",
+        "image;device;date;time\na.jpg;gate;01.11.2026;10:00\n",
+        "image;device;datetime\na.jpg;gate;2026:11:01 10:00:00\n",
+        f"camera,file,captured_at,extra\ngate,a.jpg,{T}\n",
+    ],
+)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_are_read_as_people_write_them(tmp_path: Path, table: str, coding: str) -> None:
+    put(tmp_path, "a.jpg", jpeg())
+    put(tmp_path, "meta.csv", table.encode(coding))
+    capture = only(folder(tmp_path))
+    assert (capture.camera, capture.captured_at) == ("gate", datetime(2026, 11, 1, 10, tzinfo=UTC))
+
+
+def test_keys_of_json_are_read_as_people_write_them_or_as_a_setting_says(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", jpeg())
+    put(tmp_path, "a.json", f'{{"camera_id": "gate", "timestamp": "{T}"}}')
+    assert only(folder(tmp_path)).camera == "gate"
+    put(tmp_path, "a.json", '{"Kamera": "Tor", "cam": "wrong"}')
+    defaults = Defaults(columns={"camera": "Kamera"})
+    assert only(folder(tmp_path, defaults=defaults)).camera == "Tor"
+    put(tmp_path, "a.json", '{"cam": "wrong"}')
+    assert only(folder(tmp_path, defaults=defaults)).camera is None
+
+
+def test_what_is_not_understood_is_told_once_with_what_was_found_and_wanted(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        put(tmp_path, f"x/{name}.jpg", jpeg())
+        put(tmp_path, f"x/{name}.json", '{"Ort": "Nord", "Tor": 3}')
+        put(tmp_path, f"y/{name}.jpg", jpeg())
+    put(tmp_path, "y/meta.csv", "Bild;Ort\na.jpg;Nord\n")
+    reports = Reports()
+    assert len(keys(folder(tmp_path, report=reports))) == 4
+    assert [key for key, _ in reports] == ["x", "y/meta.csv"]
+    assert "expected one of the keys camera, site, sequence, captured_at, got Ort, Tor;" in reports[0][1]
+    assert (
+        "expected a column file and one of camera, site, sequence, captured_at, got Bild, Ort;"
+        in reports[1][1]
+    )
+    named = Defaults(columns={"file": "Bild", "site": "Ort"})
+    assert [each.site for each in captured(folder(tmp_path, defaults=named))] == [
+        "Nord",
+        "Nord",
+        "Nord",
+        None,
+    ]
+
+
+def test_labels_beside_an_image_are_no_sidecar(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", jpeg())
+    put(tmp_path, "a.json", '{"shapes": [], "imagePath": "a.jpg"}')
+    assert refused(folder(tmp_path)) == []
+
+
 def test_two_csvs_in_one_folder_are_reported_and_neither_is_used(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     put(tmp_path, "one.csv", "file,camera\na.jpg,1\n")
