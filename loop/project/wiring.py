@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from operator import itemgetter
@@ -22,7 +22,7 @@ from loop.base.errors import ConfigError, ProjectError
 from loop.project.project import Project
 from loop.project.training_metadata import TrainingMetadata
 from loop.project.weights import check_weights
-from loop.settings.settings import EmbedderSettings
+from loop.settings.settings import EmbedderSettings, Frames
 
 if TYPE_CHECKING:
     from connectors.sources.pattern import PathPattern
@@ -215,6 +215,42 @@ def _plausible(capture: Capture, path: Path, unused: list[tuple[Path, str]]) -> 
         return capture
     unused.append((path, f"its time cannot be and counts as unknown: {capture.captured_at.isoformat()}"))
     return replace(capture, captured_at=None)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a row of a table says of a file; None where it is silent.
+
+    problem: why it says nothing.
+    """
+
+    number: int
+    file: str
+    camera: str | None
+    site: str | None
+    sequence: str | None
+    captured_at: datetime | None
+    zone_assumed: bool
+    problem: str
+
+
+def told_rows(file: Path, frames: Frames) -> Iterator[Told]:
+    """The rows of a table of frames. Raises SourceError."""
+    from connectors.sources.names import Names
+    from connectors.sources.told_after import read_told
+
+    for row in read_told(file, Names(frames.columns), zone(frames.timezone)):
+        facts = row.facts
+        yield Told(
+            row.number,
+            row.file,
+            facts.camera,
+            facts.site,
+            facts.sequence,
+            facts.captured_at,
+            facts.zone_assumed,
+            row.problem,
+        )
 
 
 def _folder_of(dataset: Path, paths: Sequence[Path]) -> Path:
