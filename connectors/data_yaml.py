@@ -62,8 +62,10 @@ class ListedImage:
 
 @dataclass(frozen=True, slots=True)
 class MissingImage:
-    """A name in a list that leads nowhere, or a test split that is not there. line: from 1; 0 for the
-    split.
+    """A name in a list, or a link in a folder, that leads nowhere; or a test split that is not there.
+
+    listing: the list, the folder, or the YAML.
+    line: from 1; 0 where it is no list.
     """
 
     listing: Path
@@ -236,9 +238,13 @@ def files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(here, name) for name in sorted(files) if not name.startswith("."))
 
 
-def _in_folder(folder: Path) -> Iterator[ListedImage]:
+def _in_folder(folder: Path) -> Iterator[ListedImage | MissingImage]:
     for file in sorted(files_below(folder)):
-        if file.suffix.lower() in SUFFIXES and file.is_file():
+        if file.suffix.lower() not in SUFFIXES:
+            continue
+        if not is_file(file):
+            yield MissingImage(folder, 0, str(file))  # a link that leads nowhere
+        else:
             below = file.parent.relative_to(folder).as_posix()
             yield ListedImage(file, None if below in {".", "images"} else below)
 

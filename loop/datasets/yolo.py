@@ -62,6 +62,8 @@ def certain_backgrounds(
     """The images; one without a label file is no background where label files without an image lie
     in the folder that should hold its own.
     """
+    if not any(image.path.is_relative_to(root) for image in images):
+        return list(images)
     uncertain = tell_unclaimed(root, folders, report)
     out = [
         replace(image, boxes=None)
@@ -109,7 +111,7 @@ def _images(
     max_pixels: int,
 ) -> list[ImportedImage]:
     for gone in (one for one in place if isinstance(one, MissingImage)):
-        if gone.line:
+        if gone.line or gone.listing.is_dir():
             report.add(gone.listing, gone.line, "missing_image", f"left out: no file at {gone.name}")
         else:
             report.add(gone.listing, 0, "key", f"{split}: nothing at {gone.name}, so it is left out", 0)

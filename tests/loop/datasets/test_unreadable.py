@@ -157,6 +157,13 @@ def test_keys_that_are_empty_unknown_or_lead_nowhere_are_told(
     assert all(start in message for start, message in zip(said, keyed, strict=True))
 
 
+def test_a_link_that_leads_nowhere_is_told(yolo: Path) -> None:
+    (yolo / "images/train/2.jpg").unlink()
+    (yolo / "images/train/2.jpg").symlink_to(yolo / "gone.jpg")
+    dataset = read_dataset(yolo)
+    assert (boxes_of(dataset), told(dataset)) == ({"0": [BOX], "1": [BOX]}, {"missing_image": 1})
+
+
 def test_linked_folders_are_followed_once(yolo: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     away = tmp_path_factory.mktemp("away")
     (yolo / "images/train").rename(away / "pictures")
