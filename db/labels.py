@@ -91,11 +91,11 @@ def set_label(
     """What is true of the frame from now on.
 
     boxes: none = verified background. Corners are kept to a hundredth of a pixel, confidence is
-    not.
+    not. A box that is there twice counts once: its second would be an object that nobody can find.
     """
     row = {
         "frame": frame,
-        "boxes": [_stored(box) for box in boxes],
+        "boxes": _each_once([_stored(box) for box in boxes]),
         "purpose": purpose,
         "source": source,
         "annotation_id": annotation_id,
@@ -153,6 +153,11 @@ def _matching(
 
 def _label_row(row: Any) -> LabelRow:
     return LabelRow(**{**row._mapping, "boxes": tuple(_box(*stored) for stored in row.boxes)})
+
+
+def _each_once(boxes: Sequence[list[str | float]]) -> list[list[str | float]]:
+    """Boxes of one class and the same corners are one, whoever drew them."""
+    return list({tuple(box[:5]): box for box in reversed(boxes)}.values())[::-1]
 
 
 def _stored(box: Box) -> list[str | float]:

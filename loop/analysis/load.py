@@ -32,6 +32,7 @@ from loop.math.coverage.prompts import similarities
 from loop.math.coverage.regions import ALIKE, MOST_NEIGHBORS, Near, Nearest
 from loop.project.project import Project
 from loop.project.training_metadata import tells_days_alone, training_time
+from loop.project.zones import NOT_CHOSEN, UNKNOWN_ZONE, read_again, training_zone
 from samplers.ragged import Ragged
 
 Row = TypeVar("Row")
@@ -140,21 +141,31 @@ def _told_to_the_minute(facts: StoredFacts, places: NDArray[np.integer] | slice,
     with read(facts.project.engine) as session:
         if not tells_days_alone(session):
             return taken
-    noon = (hours_of(taken, zone(facts.project.settings.frames.timezone)) == 12) & (taken % 60 == 0)
+        timezone = facts.project.settings.frames.timezone
+        read_in = NOT_CHOSEN if training_zone(session, timezone) == timezone else timezone
+    noon = (hours_of(taken, zone(read_in)) == 12) & (taken % 60 == 0)
     imported = facts.frames["origin"][places] == ORIGINS.index(Origin.IMPORTED)
     return np.where(imported & noon, np.nan, taken)
 
 
 def _about(facts: StoredFacts, places: NDArray[np.integer] | slice, taken: Reals) -> Reals:
     """(N,) seconds since 1970: imported frames without a time of their own have that of their
-    training set, where one was said.
+    training set, where one was said. Their times are unknown where they and production's were read
+    in zones that cannot be compared.
     """
     with read(facts.project.engine) as session:
         time = training_time(session)
-    if time is None:
+        meant = training_zone(session, facts.project.settings.frames.timezone)
+    if time is None and not meant:
         return taken
     imported = facts.frames["origin"][places] == ORIGINS.index(Origin.IMPORTED)
-    return np.where(imported & np.isnan(taken), time.timestamp(), taken)
+    if meant == UNKNOWN_ZONE:
+        taken = np.where(imported, np.nan, taken)
+    elif meant:
+        dated = np.flatnonzero(imported & ~np.isnan(taken))
+        taken = np.array(taken)
+        taken[dated] = [read_again(seconds, meant) for seconds in taken[dated].tolist()]
+    return taken if time is None else np.where(imported & np.isnan(taken), time.timestamp(), taken)
 
 
 def load_frame_boxes(facts: StoredFacts, seqs: Ints) -> FrameBoxes:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from connectors.ports import Capture
-from connectors.sources.folder import FolderSource
-from connectors.sources.video import VIDEO_SUFFIXES, VideoSource
+from connectors.sources.folder import VIDEO_SUFFIXES, FolderSource
+from connectors.sources.video import VideoSource
 from loop.project.project import Project
 from loop.project.wiring import Given, build_source
 from tests.fakes import FakeParts
