@@ -14,6 +14,7 @@ ConnectorError
     ├── LabelStudioDown      no answer: wait and try again
     ├── TokenRefused         401: mend the token
     ├── ProjectGone          404: the project was deleted over there
+    ├── StrangersProject     a project of that number that is not ours
     └── LabelConfigMismatch  its classes are no longer ours
 """
 
@@ -89,6 +90,10 @@ class TokenRefused(LabelStudioError):
 
 class ProjectGone(LabelStudioError):
     """The project is not there any more."""
+
+
+class StrangersProject(LabelStudioError):
+    """A project of that number is there, or none on this server, and ours is elsewhere."""
 
 
 class LabelConfigMismatch(LabelStudioError):

@@ -125,6 +125,9 @@ class Annotation:
     boxes is empty for a verified background.
     cancelled: skipped.
     result: the answer as Label Studio gave it.
+    ground_truth: a person marked it as the right one of its task.
+    unseen: nobody looked at the image for it: predictions that were accepted in bulk, or the answer
+    to another task that was spread over this one.
     unknown_classes: names in the answer that are not in the class list and, in brackets, whatever
     else is no box with an area; such an answer must not become labels.
     """
@@ -140,6 +143,8 @@ class Annotation:
     lead_time_s: float | None
     result: list[dict[str, object]]
     unknown_classes: Sequence[str] = ()
+    ground_truth: bool = False
+    unseen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,14 +303,30 @@ class Detector(Protocol):
 
 
 class LabelBackend(Protocol):
-    """Where people label."""
+    """Where people label. url: its address for a browser, without a slash at the end."""
+
+    @property
+    def url(self) -> str: ...
 
     def ensure_project(
-        self, title: str, classes: Sequence[str], instructions: str, project_id: int | None
+        self,
+        title: str,
+        classes: Sequence[str],
+        instructions: str,
+        project_id: int | None,
+        mark: str = "",
     ) -> LabelProject:
-        """The project, made when project_id is None. Raises ProjectGone when project_id is not
-        there any more.
+        """The project, made with the mark when project_id is None. Raises ProjectGone when
+        project_id is not there any more.
         """
+
+    def mark_of(self, project_id: int) -> str:
+        """Whose project it is: the mark of a fieldloop project, "" where it has none. Raises
+        ProjectGone.
+        """
+
+    def set_mark(self, project_id: int, mark: str) -> None:
+        """Puts the mark into the project, in place of another. Raises ProjectGone."""
 
     def check(self, project_id: int, classes: Sequence[str]) -> None:
         """Raises LabelConfigMismatch, ProjectGone, TokenRefused or LabelStudioDown."""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from connectors.ports import Box, BoxOrigin
 from db.sql import AnySelect, changed_rows, in_parts, insert_one, table_of, upsert
 from db.tables import Annotation, Label, utcnow
 
+SAME_TIME = timedelta(milliseconds=1)
+"""Room for other contents of one answer that say they are of the same time."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """What is true of a frame; no boxes = verified background."""
+    """What is true of a frame; no boxes = verified background.
+
+    rule: which rule chose its answer among those to the task, "" where it came from none.
+    """
 
     frame: int
     boxes: tuple[Box, ...]
@@ -25,6 +32,7 @@ class LabelRow:
     source: str
     annotation_id: int | None
     updated_at: datetime
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,17 @@ def record_annotation(
     result: Sequence[Any],
     lead_time_s: float | None = None,
 ) -> int | None:
-    """The id of the stored answer, or None when this state of it is already stored."""
+    """The id of the stored answer, or None when this state of it is already stored.
+
+    A state is what the answer holds, not its time alone: another content of the same time is stored
+    as one microsecond later than the last.
+    """
+    wanted = (Annotation.external_project == external_project, Annotation.external_id == external_id)
+    statement = select(*table_of(Annotation).columns).where(*wanted)
+    rows = [AnswerRow(**row._mapping) for row in session.execute(statement)]
+    if stored_state(rows, external_project, external_id, updated_at, cancelled, result):
+        return None
+    same_time = [row.updated_at for row in rows if _same_time(row, updated_at)]
     return insert_one(
         session,
         Annotation,
@@ -65,11 +83,32 @@ def record_annotation(
         external_id=external_id,
         author=author[:200],
         created_at=created_at,
-        updated_at=updated_at,
+        updated_at=max(same_time) + timedelta(microseconds=1) if same_time else updated_at,
         cancelled=cancelled,
         lead_time_s=lead_time_s,
         result=list(result),
     )
+
+
+def stored_state(
+    rows: Iterable[AnswerRow],
+    external_project: int,
+    external_id: int,
+    updated_at: datetime,
+    cancelled: bool,
+    result: Sequence[Any],
+) -> AnswerRow | None:
+    """The row of that very state of an answer: of its time, and with what it holds."""
+    content = json.dumps(result, sort_keys=True)
+    for row in rows:
+        same = (row.external_project, row.external_id, row.cancelled) == (
+            external_project,
+            external_id,
+            cancelled,
+        )
+        if same and _same_time(row, updated_at) and json.dumps(row.result, sort_keys=True) == content:
+            return row
+    return None
 
 
 def answers(session: Session, task_ids: Iterable[int] | None = None) -> list[AnswerRow]:
@@ -87,8 +126,11 @@ def set_label(
     purpose: str,
     source: str,
     annotation_id: int | None = None,
+    rule: str = "",
 ) -> None:
     """What is true of the frame from now on.
+
+    rule: which rule chose the answer.
 
     boxes: none = verified background. Corners are kept to a hundredth of a pixel, confidence is
     not. A box that is there twice counts once: its second would be an object that nobody can find.
@@ -99,9 +141,15 @@ def set_label(
         "purpose": purpose,
         "source": source,
         "annotation_id": annotation_id,
+        "rule": rule,
         "updated_at": utcnow(),
     }
     upsert(session, Label, [row])
+
+
+def set_rule(session: Session, frame: int, rule: str) -> None:
+    """Another rule chose the very answer that the label is of: the label itself did not change."""
+    session.execute(update(Label).where(Label.frame == frame).values(rule=rule))
 
 
 def delete_label(session: Session, task_id: int) -> bool:
@@ -132,11 +180,21 @@ def labeled_ids(session: Session, purpose: str) -> list[int]:
 
 
 def count_labels(
-    session: Session, since: datetime | None = None, purpose: str | None = None, source: str | None = None
+    session: Session,
+    since: datetime | None = None,
+    purpose: str | None = None,
+    source: str | None = None,
+    rule: str | None = None,
 ) -> int:
     """How many labels were set or changed after `since` (ever when None)."""
     statement = _matching(select(func.count(Label.frame)), since, purpose, source)
+    if rule is not None:
+        statement = statement.where(Label.rule == rule)
     return int(session.execute(statement).scalar_one())
+
+
+def _same_time(row: AnswerRow, updated_at: datetime) -> bool:
+    return updated_at <= row.updated_at < updated_at + SAME_TIME
 
 
 def _matching(

@@ -78,7 +78,7 @@ def note_run(
 ) -> None:
     """A line in the ledger, which keeps the newest `keep` of each job.
 
-    outcome: done, waiting, stopped or failed.
+    outcome: done, waiting, stopped, failed or missed.
     repeated: where the job's newest line says the same, its end moves on instead.
     """
     last = last_runs(session).get(job) if repeated else None

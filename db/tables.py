@@ -409,6 +409,9 @@ class LabelTask(Base):
     detector: Mapped[int | None] = mapped_column(ForeignKey("producers.id"))  # whose boxes were drawn
     external_project: Mapped[int | None]
     external_id: Mapped[int | None]
+    problem: Mapped[str] = mapped_column(
+        Text, default="", server_default=""
+    )  # what a person must mend in its answers
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     changed_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
@@ -441,6 +444,9 @@ class Label(Base):
     purpose: Mapped[str] = mapped_column(String(12))  # train, evaluation
     source: Mapped[str] = mapped_column(String(12))  # imported, annotation
     annotation_id: Mapped[int | None] = mapped_column(ForeignKey("annotations.id"))
+    rule: Mapped[str] = mapped_column(
+        String(24), default="", server_default=""
+    )  # which rule chose that answer
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
@@ -502,7 +508,7 @@ class Run(Base):
     job: Mapped[str] = mapped_column(String(24), index=True)
     started_at: Mapped[datetime] = mapped_column(default=utcnow)
     finished_at: Mapped[datetime | None]
-    outcome: Mapped[str | None] = mapped_column(String(12))  # done, waiting, failed
+    outcome: Mapped[str | None] = mapped_column(String(12))  # done, waiting, stopped, failed, missed
     detail: Mapped[str | None] = mapped_column(Text)
 
 

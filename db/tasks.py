@@ -21,7 +21,7 @@ ENGAGED = (*OPEN_TASKS, TaskStatus.DONE, TaskStatus.SKIPPED)
 _HAS_OPEN_TASK = (
     select(LabelTask.id).where(LabelTask.batch_id == Batch.id, LabelTask.status.in_(OPEN_TASKS)).exists()
 )
-_MOVABLE = frozenset({"external_project", "external_id", "detector", "priority", "reason"})
+_MOVABLE = frozenset({"external_project", "external_id", "detector", "priority", "reason", "problem"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """One task as stored."""
+    """One task as stored. problem: what a person must mend in its answers, "" for nothing."""
 
     id: int
     frame: int
@@ -69,6 +69,7 @@ class TaskRow:
     detector: int | None
     external_project: int | None
     external_id: int | None
+    problem: str
     created_at: datetime
     changed_at: datetime
 
@@ -200,6 +201,12 @@ def move(
             ) from error
         moved += changed_rows(result)
     return moved
+
+
+def external_projects(session: Session) -> set[int]:
+    """Numbers of the Label Studio projects that tasks are known to be in."""
+    found = session.execute(select(LabelTask.external_project).distinct()).scalars()
+    return {number for number in found if number is not None}
 
 
 def engaged_frames(session: Session) -> set[int]:

@@ -251,6 +251,7 @@ class StudioServer:
 
     projects: dict[int, LabelProject] = field(default_factory=dict)
     titles: dict[int, str] = field(default_factory=dict)
+    marks: dict[int, str] = field(default_factory=dict)
     tasks: list[StudioTask] = field(default_factory=list)
     under_way: list[StudioTask] = field(default_factory=list)
     calls: list[tuple[str, int]] = field(default_factory=list)
@@ -295,6 +296,9 @@ class StudioServer:
         task: StudioTask | None = None,
         again: Annotation | None = None,
         at: datetime | None = None,
+        author: str = "ann@example.org",
+        ground_truth: bool = False,
+        unseen: bool = False,
     ) -> Annotation:
         """A new answer, or another state of the answer `again`."""
         self.now += timedelta(seconds=1)
@@ -303,12 +307,14 @@ class StudioServer:
             external_id=again.external_id if again else self.next(),
             external_task_id=found.id,
             key=key,
-            author="ann@example.org",
+            author=author,
             created_at=again.created_at if again else at or self.now,
             updated_at=at or self.now,
             cancelled=cancelled,
             boxes=tuple(boxes),
-            lead_time_s=3.0,
+            lead_time_s=None if unseen else 3.0,
+            ground_truth=ground_truth,
+            unseen=unseen,
             result=[{"class": box.class_name, "xyxy": list(box.xyxy)} for box in boxes],
         )
         found.answers = [old for old in found.answers if old.external_id != made.external_id] + [made]
@@ -330,15 +336,34 @@ class FakeLabelStudio:
         self.server, self._hook = server, hook
 
     def ensure_project(
-        self, title: str, classes: Sequence[str], instructions: str, project_id: int | None
+        self,
+        title: str,
+        classes: Sequence[str],
+        instructions: str,
+        project_id: int | None,
+        mark: str = "",
     ) -> LabelProject:
         self._call("ensure_project", project_id or 0)
         if project_id is None:
             self._hook("before project")
-            project_id = self._abandoned(title, classes) or self._create(title, classes)
+            project_id = self._abandoned(title, classes, mark) or self._create(title, classes, mark)
             self._hook("after project")
         self.check(project_id, classes)
         return self.server.projects[project_id]
+
+    @property
+    def url(self) -> str:
+        return "http://studio"
+
+    def mark_of(self, project_id: int) -> str:
+        self._call("mark_of", project_id)
+        self._project(project_id)
+        return self.server.marks.get(project_id, "")
+
+    def set_mark(self, project_id: int, mark: str) -> None:
+        self._call("set_mark", project_id)
+        self._project(project_id)
+        self.server.marks[project_id] = mark
 
     def check(self, project_id: int, classes: Sequence[str]) -> None:
         self._call("check", project_id)
@@ -395,23 +420,24 @@ class FakeLabelStudio:
             raise ProjectGone(f"expected project {project_id}, it is gone; push with --new-project")
         return self.server.projects[project_id]
 
-    def _abandoned(self, title: str, classes: Sequence[str]) -> int | None:
+    def _abandoned(self, title: str, classes: Sequence[str], mark: str) -> int | None:
         used = {task.project for task in self.server.tasks + self.server.under_way}
         same = [
             number
             for number, project in self.server.projects.items()
-            if self.server.titles[number] == title
+            if (self.server.titles[number], self.server.marks.get(number, "")) == (title, mark)
             and project.classes == tuple(classes)
             and number not in used
         ]
         return min(same, default=None)
 
-    def _create(self, title: str, classes: Sequence[str]) -> int:
+    def _create(self, title: str, classes: Sequence[str], mark: str) -> int:
         number = self.server.next()
         self.server.projects[number] = LabelProject(
             number, f"http://studio/projects/{number}", tuple(classes)
         )
         self.server.titles[number] = title
+        self.server.marks[number] = mark
         return number
 
 

@@ -265,6 +265,17 @@ class TestLabelBackend:
         assert made[0] == made[1]
         desk.delete(made[0])
 
+    def test_a_mark_is_kept_beside_what_a_person_wrote_and_replaces_another(self, desk: Desk) -> None:
+        title = f"marked {datetime.now(UTC):%H%M%S%f}"
+        number = desk.backend.ensure_project(title, CLASSES, "", None, "0a" * 16).external_id
+        assert desk.backend.mark_of(number) == "0a" * 16
+        desk.backend.set_mark(number, "0b" * 16)
+        assert desk.backend.mark_of(number) == "0b" * 16
+        other = desk.backend.ensure_project(title, CLASSES, "", None, "0c" * 16).external_id
+        assert other != number
+        for made in (number, other):
+            desk.delete(made)
+
     def test_classes_that_the_project_lacks_are_refused(self, desk: Desk, project: int) -> None:
         with pytest.raises(LabelConfigMismatch, match="dog"):
             desk.backend.check(project, (*CLASSES, "dog"))

@@ -101,7 +101,7 @@ def empty(folder: Path, name: str) -> tuple[Project, Makers]:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "incoming").mkdir(parents=True)
     (folder / CONFIG_NAME).write_text(yaml.safe_dump(_config(folder, name)), encoding="utf-8")
-    project = open_project(folder)
+    project = open_project(folder, new=True)
     return project, _prepare(project)
 
 

@@ -5,6 +5,7 @@ people answered.
 from __future__ import annotations
 
 import json
+import re
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,10 +32,11 @@ BATCH = 100
 PAGE = 200
 QUERY_KEYS = 1000
 QUERY_CHARACTERS = 6000
-MARK = "Made by fieldloop."
+MADE = "Made by fieldloop."
+MARK = re.compile(r"\s*\[fieldloop ([0-9a-f]+)\]")
 ANSWER = (
     "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,created_at,lead_time,"
-    "parent_prediction,updated_by,total_annotations,cancelled_annotations"
+    "parent_prediction,parent_annotation,updated_by,total_annotations,cancelled_annotations"
 )
 Json = dict[str, Any]
 
@@ -56,8 +58,8 @@ class LabelStudio:
         document_root: Path | None = None,
         timeout: float = 60.0,
     ) -> None:
-        self.url = url.rstrip("/")
-        self._client = connect(self.url, token, timeout)
+        self._url = url.rstrip("/")
+        self._client = connect(self._url, token, timeout)
         self._close = weakref.finalize(self, self._client._client_wrapper.httpx_client.httpx_client.close)
         self._images = self._image_way(images, document_root)
         self._classes: dict[int, tuple[str, ...]] = {}
@@ -66,23 +68,36 @@ class LabelStudio:
     def __repr__(self) -> str:
         return f"LabelStudio({self.url!r})"
 
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return self._url
+
     def close(self) -> None:
         """Gives the connections back; done by itself when the object goes away."""
         self._close()
 
     def ensure_project(
-        self, title: str, classes: Sequence[str], instructions: str, project_id: int | None
+        self,
+        title: str,
+        classes: Sequence[str],
+        instructions: str,
+        project_id: int | None,
+        mark: str = "",
     ) -> LabelProject:
-        """The project, made with label config, instructions, order and tabs when project_id is
-        None.
+        """The project, made with label config, instructions, order, tabs and mark when project_id
+        is None.
 
-        A project of the same title and classes that fieldloop made and that is still empty is taken
-        up again: its id was lost in a crash. Raises ProjectGone, and LabelConfigMismatch when its
+        A project of the same title, classes and mark that fieldloop made and that is still empty is
+        taken up again: its id was lost in a crash. Raises ProjectGone, and LabelConfigMismatch when its
         classes were changed.
         """
         if project_id is None:
             xml, name = config.label_config(classes), config.valid_title(title)
-            project_id = self._abandoned(name, xml) or self._create(name, xml, instructions)
+            description = _marked(MADE, mark)
+            project_id = self._abandoned(name, xml, description) or self._create(
+                name, xml, instructions, description
+            )
             self._ensure_tabs(project_id)
         self.check(project_id, classes)
         return LabelProject(project_id, f"{self.url}/projects/{project_id}/data", tuple(classes))
@@ -91,6 +106,17 @@ class LabelStudio:
         """Raises LabelConfigMismatch naming the classes that the label config lacks."""
         self._require(self._get(project_id), classes)
         self._classes[project_id] = tuple(classes)
+
+    def mark_of(self, project_id: int) -> str:
+        """The mark in the project's description, "" where it has none."""
+        found = MARK.search(self._get(project_id)["description"] or "")
+        return found[1] if found else ""
+
+    def set_mark(self, project_id: int, mark: str) -> None:
+        """Puts the mark at the end of the project's description, in place of another."""
+        described = self._get(project_id)["description"] or ""
+        with self._asking("the project's mark", project_id) as client:
+            client.projects.update(project_id, description=_marked(described, mark), request_options=WRITE)
 
     def find(self, project_id: int, keys: Sequence[str]) -> dict[str, list[int]]:
         """Task ids by key, oldest first; several where a task was made twice. A key without a task
@@ -180,18 +206,18 @@ class LabelStudio:
             project["parsed_label_config"] or {}, classes, f"project {project['id']} at {self.url}"
         )
 
-    def _abandoned(self, title: str, xml: str) -> int | None:
+    def _abandoned(self, title: str, xml: str, description: str) -> int | None:
         with self._asking("the list of projects") as client:
             listed = [*client.projects.list(title=title, page_size=PAGE)]
-        wanted = (title, MARK, xml, 0)
+        wanted = (title, description, xml, 0)
         same = (p.id for p in listed if (p.title, p.description, p.label_config, p.task_number) == wanted)
         return min(same, default=None)
 
-    def _create(self, title: str, xml: str, instructions: str) -> int:
+    def _create(self, title: str, xml: str, instructions: str, description: str) -> int:
         with self._asking("a new project") as client:
             made = client.projects.create(
                 title=title,
-                description=MARK,
+                description=description,
                 label_config=xml,
                 expert_instruction=instructions,
                 show_instruction=bool(instructions),
@@ -279,6 +305,12 @@ class LabelStudio:
             with self._asking("the list of users") as client:
                 self._authors |= {user.id: str(user.email) for user in client.users.list()}
         return self._authors.setdefault(user_id, f"user {user_id}")
+
+
+def _marked(description: str, mark: str) -> str:
+    """The description with this mark and no other; none for ""."""
+    text = MARK.sub("", description)
+    return f"{text} [fieldloop {mark}]".strip() if mark else text
 
 
 def _filter(column: str, operator: str, kind: str, value: object) -> Json:

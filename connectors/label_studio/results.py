@@ -82,12 +82,18 @@ def parse_annotation(
 
     raw, task: as the API gives them, task["data"] as `task_payload` made it.
 
+    A browser counts the seconds that a person took; what came of a prediction or of another answer
+    in none is unseen, and its boxes are predictions.
     A region that is no box of our classes never raises and is never dropped in silence:
     unknown_classes says what is wrong.
     """
     result = cast(list[Json], raw.get("result") or [])
     data = cast(Json, task["data"])
-    boxes, problems = _boxes(result, data, classes)
+    unseen = not _number(raw.get("lead_time")) and bool(
+        raw.get("parent_prediction") or raw.get("parent_annotation")
+    )
+    untouched: BoxOrigin = "prediction" if unseen and raw.get("parent_prediction") else "manual"
+    boxes, problems = _boxes(result, data, classes, untouched)
     return Annotation(
         external_id=int(cast(int, raw["id"])),
         external_task_id=int(cast(int, task["id"])),
@@ -100,6 +106,8 @@ def parse_annotation(
         lead_time_s=_number(raw.get("lead_time")),
         result=result,
         unknown_classes=tuple(problems),
+        ground_truth=bool(raw.get("ground_truth")),
+        unseen=unseen,
     )
 
 
@@ -146,26 +154,31 @@ def _region(task: LabelTask, index: int, box: Box) -> Json | None:
     return region if box.confidence is None else region | {"score": min(max(float(box.confidence), 0.0), 1.0)}
 
 
-def _boxes(result: Sequence[object], data: Json, classes: Sequence[str]) -> tuple[list[Box], list[str]]:
+def _boxes(
+    result: Sequence[object], data: Json, classes: Sequence[str], untouched: BoxOrigin
+) -> tuple[list[Box], list[str]]:
     boxes: list[Box] = []
     problems: list[str] = []
     for region in result:
         if not isinstance(region, dict):
             problems.append("[region that is no object]")
         elif region.get("type") not in WITHOUT_GEOMETRY:
-            read = _read(region, data, classes)
+            read = _read(region, data, classes, untouched)
             boxes.extend([read] if isinstance(read, Box) else [])
             problems.extend([read] if isinstance(read, str) else [])
     return boxes, sorted(set(problems))
 
 
-def _read(region: Json, data: Json, classes: Sequence[str]) -> Box | str:
-    """The box, or why there is none: an unknown class name, or anything else in brackets."""
+def _read(region: Json, data: Json, classes: Sequence[str], untouched: BoxOrigin) -> Box | str:
+    """The box, or why there is none: an unknown class name, or anything else in brackets.
+
+    untouched: the origin of a box that names none.
+    """
     value = region.get("value")
     if not isinstance(value, dict):
         return "[region without a value]"
     problem = _problem(region, value, classes) or _bad_number(value)
-    return problem or _box(region, value, data)
+    return problem or _box(region, value, data, untouched)
 
 
 def _problem(region: Json, value: Json, classes: Sequence[str]) -> str | None:
@@ -186,7 +199,7 @@ def _bad_number(value: Json) -> str | None:
     return f"[{_name(value)} box whose {', '.join(bad)}; expected a number]" if bad else None
 
 
-def _box(region: Json, value: Json, data: Json) -> Box | str:
+def _box(region: Json, value: Json, data: Json, untouched: BoxOrigin) -> Box | str:
     size = [
         _number(data.get(side)) or _number(region.get(f"original_{side}")) for side in ("width", "height")
     ]
@@ -200,7 +213,7 @@ def _box(region: Json, value: Json, data: Json) -> Box | str:
     return Box(
         class_name=_name(value),
         xyxy=corners,
-        origin=cast(BoxOrigin, origin) if isinstance(origin, str) and origin in BOX_ORIGINS else "manual",
+        origin=cast(BoxOrigin, origin) if isinstance(origin, str) and origin in BOX_ORIGINS else untouched,
         confidence=_number(region.get("score")),
     )
 

@@ -123,28 +123,55 @@ def push(
             ),
         ),
     ] = False,
+    give_up_answers: Annotated[
+        bool,
+        typer.Option(
+            "--give-up-answers",
+            help=(
+                "With --new-project, where the old project cannot be read any more: what was answered there"
+                " and not pulled is lost."
+            ),
+        ),
+    ] = False,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
     """Put the chosen frames before the labelers, each exactly once."""
     from loop.labeling import push as pushing
 
+    if give_up_answers and not new_project:
+        raise typer.BadParameter("expected --new-project beside --give-up-answers; add it")
     with progress_bar("push") as progress:
-        report = pushing.push(opened(project), progress, new_project=new_project)
+        report = pushing.push(
+            opened(project), progress, new_project=new_project, give_up_answers=give_up_answers
+        )
     if report.busy:
         fail("another process is pushing; it takes everything that is pending", BUSY)
     emit(report, as_json, report.lines)
 
 
 @app.command(epilog="Example: fieldloop pull --json")
-def pull(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+def pull(
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help=(
+                "Compare all answers by what they hold, not only those whose time moved: after a bulk action,"
+                " a restored backup, or a wrong clock."
+            ),
+        ),
+    ] = False,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
     """Fetch what people changed since the last time: an answer becomes a label, one deleted or
     turned into a skip revokes it.
     """
     from loop.labeling import pull as pulling
 
     with progress_bar("pull") as progress:
-        report = pulling.pull(opened(project), progress)
+        report = pulling.pull(opened(project), progress, everything)
     emit(report, as_json, report.lines)
 
 

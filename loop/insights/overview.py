@@ -24,7 +24,9 @@ from loop.analysis.producers import Analyzed, progress
 from loop.base.errors import ProjectError
 from loop.base.lease import holder_alive
 from loop.ingest.camera_days import BLOCK
+from loop.labeling.mending import Mend, lines, to_mend
 from loop.labeling.project import PROJECT_FACT
+from loop.labeling.ruling import UNSEEN
 from loop.project.project import Project, public_database_url
 from loop.project.wiring import likely_pattern
 
@@ -37,6 +39,7 @@ class Overview:
     rejects: files set aside, by code.
     service: the process that leads, None when no `fieldloop serve` runs.
     unplaced: what to do about frames without camera or time.
+    to_mend: answers that are no label until a person mends them.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Overview:
     jobs: dict[str, RunRow]
     service: str | None
     unplaced: list[str]
+    to_mend: list[Mend]
 
 
 def overview(project: Project) -> Overview:
@@ -91,13 +95,14 @@ def _overview(project: Project) -> Overview:
             jobs=last_runs(session),
             service=_leader(session),
             unplaced=_unplaced_lines(unplaced(session), counts, project.settings.frames.pattern),
+            to_mend=to_mend(session),
         )
 
 
 def overview_lines(view: Overview) -> list[str]:
     """The overview for people, a line a step."""
     aside = ", ".join(f"{count} {code}" for code, count in view.rejects.items()) or "none"
-    lines = [
+    return [
         f"{view.name} in {view.folder} ({view.database})",
         (
             f"frames     {view.frames['production']} from production ({view.frames['pool']} pool,"
@@ -108,13 +113,13 @@ def overview_lines(view: Overview) -> list[str]:
         *(f"           set aside {row['file']}: {row['reason']}" for row in view.recent_rejects[:3]),
         *(f"analyzed   {item.done}/{item.total} by {item.kind} {item.name}" for item in view.analyzed),
         f"batches    {len(view.batches)}; tasks: {_counts(view.tasks)}",
+        *(f"to mend    {line}" for line in lines(view.to_mend)),
         f"labels     {_counts(view.labels)}",
         f"deployed   {view.deployed.sha256[:12] if view.deployed else 'nothing'}; {len(view.models)} models",
         *(f"round {row.id:<4} {round_line(row)}" for row in view.rounds[-3:]),
         f"service    {view.service or 'not running; `fieldloop serve` starts it'}",
         *(f"job        {name}: {run_line(run)}" for name, run in sorted(view.jobs.items())),
     ]
-    return lines
 
 
 def unplaced_lines(project: Project) -> list[str]:
@@ -177,6 +182,7 @@ def _label_counts(session: Session) -> dict[str, int]:
         "evaluation": count_labels(session, purpose=Purpose.EVALUATION, source="annotation"),
         "imported": count_labels(session, purpose=Purpose.TRAIN, source="imported"),
         "imported_to_judge": count_labels(session, purpose=Purpose.EVALUATION, source="imported"),
+        UNSEEN: count_labels(session, rule=UNSEEN),
     }
 
 

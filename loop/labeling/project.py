@@ -1,22 +1,130 @@
-"""The Label Studio project of this fieldloop project: which one it is."""
+"""The Label Studio project of this fieldloop project: known by its server, its number and a mark of
+ours in it.
+
+Numbers begin at 1 on every server, so a number alone says nothing: the mark says whose a project
+is. The server only says where to look.
+"""
 
 from __future__ import annotations
 
+import uuid
+
+from connectors.errors import ProjectGone, StrangersProject
+from connectors.ports import LabelBackend
 from db.engine import read, write
-from db.facts import get_fact, set_fact
+from db.facts import claim_fact, get_fact, set_fact
+from db.states import TaskStatus
+from db.tasks import external_projects, tasks
 from loop.project.project import Project
 
 PROJECT_FACT = "label_studio_project"
+SERVER_FACT = "label_studio_server"
+ADDRESS_FACT = "label_studio_address"
+MARK_FACT = "label_studio_mark"
+OWN_SERVER = "our own server"
+WITNESSES = 200
+"""So many of our tasks are looked for in a project without a mark."""
+OVER_THERE = (TaskStatus.CONFIRMED, TaskStatus.QUARANTINED, TaskStatus.DONE, TaskStatus.SKIPPED)
 
 
 def label_studio_project(project: Project) -> int | None:
-    """Its number: what the settings name, else what the last push made. None before the first push."""
+    """The number of the project that tasks go to: what the settings name, else what the last push
+    made. None before the first push.
+    """
+    return project.settings.label_studio.project_id or holding_project(project)
+
+
+def holding_project(project: Project) -> int | None:
+    """The number of the project that the last push put tasks into. None before the first push."""
     with read(project.engine) as session:
         fact = get_fact(session, PROJECT_FACT)
-    return project.settings.label_studio.project_id or (int(fact) if fact else None)
+        if fact is None:
+            return max(external_projects(session), default=None)
+    return int(fact) if fact else None
+
+
+def server_name(project: Project) -> str:
+    """What the settings call the server; our own changes its port, so it has one name."""
+    return project.settings.label_studio.url or OWN_SERVER
+
+
+def mark_of_ours(project: Project) -> str:
+    """The mark of this fieldloop project, 32 hexadecimal digits; made once."""
+    with read(project.engine) as session:
+        made = get_fact(session, MARK_FACT)
+    if made is not None:
+        return made
+    with write(project.engine) as session:
+        return claim_fact(session, MARK_FACT, uuid.uuid4().hex)
 
 
 def remember_project(project: Project, number: int) -> None:
-    """Pushes and pulls go to that project from now on, where the settings name none."""
+    """Tasks are in that project of the server that the settings name."""
     with write(project.engine) as session:
         set_fact(session, PROJECT_FACT, str(number))
+        set_fact(session, SERVER_FACT, server_name(project))
+
+
+def remember_address(project: Project, address: str) -> None:
+    """A browser opens tasks there; our own server changes its port."""
+    with read(project.engine) as session:
+        if get_fact(session, ADDRESS_FACT) == address:
+            return
+    with write(project.engine) as session:
+        set_fact(session, ADDRESS_FACT, address)
+
+
+def require_ours(project: Project, backend: LabelBackend, number: int) -> None:
+    """Returns where that project is ours. One without a mark gets ours, if it holds our tasks or if
+    we have none in any project of that number.
+
+    Raises StrangersProject where it is somebody else's, or where it is not on this server and the
+    last push went to another; ProjectGone where it is gone from the very server.
+    """
+    ours = mark_of_ours(project)
+    try:
+        found = backend.mark_of(number)
+    except ProjectGone as error:
+        if _moved(project):
+            raise _stranger(project, number, "no project of that number") from error
+        raise
+    if found and found != ours:
+        raise _stranger(project, number, "the mark of another fieldloop project")
+    if not found:
+        _adopt(project, backend, number, ours)
+    if _moved(project) and holding_project(project) == number:
+        remember_project(project, number)
+
+
+def _adopt(project: Project, backend: LabelBackend, number: int, mark: str) -> None:
+    with read(project.engine) as session:
+        known = [task for task in tasks(session, status=OVER_THERE) if task.external_project == number]
+    witnesses = {task.key: task.external_id for task in known[-WITNESSES:]}
+    if witnesses:
+        there = backend.find(number, [*witnesses])
+        if not any(witnesses[key] in ids for key, ids in there.items()):
+            raise _stranger(project, number, "one without our mark and without any of our tasks")
+    elif _moved(project):
+        raise _stranger(project, number, "one without our mark")
+    backend.set_mark(number, mark)
+
+
+def _moved(project: Project) -> bool:
+    """Whether the settings name another server than at the last push."""
+    with read(project.engine) as session:
+        former = get_fact(session, SERVER_FACT)
+    return former is not None and former != server_name(project)
+
+
+def _stranger(project: Project, number: int, got: str) -> StrangersProject:
+    with read(project.engine) as session:
+        former = get_fact(session, SERVER_FACT) or server_name(project)
+    return StrangersProject(
+        f"expected project {number} of {former}, which carries our mark, got {got} at {server_name(project)};"
+        " nothing was read or written there, and our open tasks and last answers wait. Next: to take them"
+        f" along, set label_studio.url and label_studio.project_id back to project {number} of {former}, run"
+        " `fieldloop pull`, then set them as now and run `fieldloop push --new-project --give-up-answers`,"
+        " which gives up only what was not pulled. If this project is ours all the same, write"
+        f" [fieldloop {mark_of_ours(project)}] into its description (Settings > General), in place of another"
+        " mark"
+    )

@@ -1,14 +1,14 @@
 """Pull: labels follow what stands in Label Studio. Only what a person submitted counts, and only as
 long as it stands there; a prediction that nobody submitted never does.
 
-Every task that changed comes with all answers it holds now. The latest that is no skip is in force;
-a task has a label exactly while it is done.
+Every task that changed comes with all answers it holds now. `ruling` says which of them is in
+force; a task has a label exactly while it is done.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -19,17 +19,35 @@ from sqlalchemy.orm import Session
 from connectors.ports import Annotation, LabelBackend, Progress, Purpose, TaskAnswers
 from db.engine import read, write
 from db.facts import get_fact, set_fact
-from db.labels import AnswerRow, answers, delete_label, labels, record_annotation, set_label
+from db.labels import (
+    SAME_TIME,
+    AnswerRow,
+    LabelRow,
+    answers,
+    delete_label,
+    labels,
+    record_annotation,
+    set_label,
+    set_rule,
+    stored_state,
+)
 from db.states import TaskStatus
+from db.tables import utcnow
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError, PurposeError
 from loop.base.files import chunked
 from loop.labeling.adoption import adopt, may_be_ours
-from loop.labeling.project import label_studio_project
+from loop.labeling.mending import Mend, to_mend
+from loop.labeling.project import holding_project, label_studio_project, remember_address, require_ours
+from loop.labeling.ruling import rule
+from loop.project.project import Project
 from loop.project.wiring import Parts
 
 OVERLAP = timedelta(minutes=5)
 WATERMARK = "pull_watermark"
+COMPARED = "pull_compared"
+CHUNK = 500
+WAITING = (TaskStatus.CONFIRMED, TaskStatus.QUARANTINED)
 ANSWERED = (TaskStatus.DONE, TaskStatus.SKIPPED, TaskStatus.QUARANTINED)
 ANSWERABLE = (TaskStatus.PENDING, TaskStatus.SENT, TaskStatus.CONFIRMED, *ANSWERED)
 
@@ -39,40 +57,61 @@ class PullReport:
     """answers: new or changed answers by what they became.
     deleted: tasks gone over there, cancelled here.
 
+    unseen: those of the answers that nobody looked at the image for.
     unknown: class names that are not ours and, in brackets, what else is no box.
-    to_mend: the same with the number of the task.
+    to_mend: what is wrong with the number of the task, of what was found now.
     foreign: answers of tasks that this project does not know.
     adopted: answers among them whose tasks it knows again, as after a restore.
     waiting: when those were given that may be ours, and whose frames are not in the project.
+    standing: all that is to mend, found now or before.
     revoked: labels taken back, their answer deleted or turned into a skip or into one that is
     quarantined.
+    kept: numbers of tasks of which Label Studio shows an older state than we hold, as after a backup
+    was restored; their labels stay.
+    again: tasks that such a server lacks, to be made again by the next push.
+    compared: all answers were compared by what they hold.
+    follows: where open tasks go with the next push, "" where they are.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
     unknown: set[str] = field(default_factory=set)
     to_mend: list[str] = field(default_factory=list)
+    standing: list[Mend] = field(default_factory=list)
     deleted: int = 0
     foreign: int = 0
     revoked: int = 0
     adopted: int = 0
     waiting: list[datetime] = field(default_factory=list)
+    unseen: int = 0
+    kept: set[int] = field(default_factory=set)
+    again: int = 0
+    compared: bool = False
+    follows: str = ""
 
     def lines(self) -> list[str]:
-        """What happened, for a person: counts first, then every quarantined task with what is wrong
-        in it.
+        """What happened, for a person: counts first, then every task to mend with what is wrong in
+        it, as long as that stands.
         """
         counts = [f"{count} {status}" for status, count in sorted(self.answers.items())]
         said = [", ".join(counts) or "no new answers"]
         if self.revoked:
             said.append(f"{self.revoked} labels revoked")
+        if self.unseen:
+            said.append(f"{self.unseen} accepted unseen")
         if self.deleted:
             said.append(f"{self.deleted} tasks cancelled: they were deleted in Label Studio")
         if self.adopted:
             said.append(f"{self.adopted} tasks taken back that stood in Label Studio alone")
+        if self.kept:
+            said.append(_kept(self.kept, self.again))
         return [
             "; ".join(said),
+            *([self.follows] if self.follows else []),
             *self._foreign_lines(),
-            *(f"mend in Label Studio, no label until then: {one}" for one in self.to_mend),
+            *(
+                f"mend in Label Studio, no label until then: task {one.task}: {one.reason}"
+                for one in self.standing
+            ),
         ]
 
     def _foreign_lines(self) -> list[str]:
@@ -84,32 +123,42 @@ class PullReport:
         return [f"{self.foreign} answers are of tasks that are not ours"] if self.foreign else []
 
 
-def pull(parts: Parts, progress: Progress) -> PullReport:
-    """Every change since the last pull.
+def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullReport:
+    """Every change since the last pull, from the project that holds our tasks.
 
-    Raises LabelStudioError; nothing is lost, the next pull starts at the same point.
+    everything: all answers are compared by what they hold, not only those of tasks whose time moved;
+    done by itself once that is due (label_studio.compare_h), and before a task that is missing is
+    held to be deleted.
+    Raises LabelStudioError, StrangersProject among them; nothing is lost, the next pull starts at
+    the same point.
     Raises ProjectError before the first push.
     """
-    project, external = parts.project, label_studio_project(parts.project)
+    project, begun = parts.project, utcnow()
+    external = holding_project(project) or label_studio_project(project)
     if external is None:
         raise ProjectError("expected a Label Studio project, found none yet; `fieldloop push` makes it")
     engine, backend = project.engine, parts.label_backend()
+    require_ours(project, backend, external)
+    remember_address(project, backend.url)
     backend.check(external, project.classes)
-    report = PullReport()
+    report = PullReport(follows=_follows(external, label_studio_project(project)))
     watermark = _watermark(engine, external)
-    found = backend.answers(external, watermark - OVERLAP if watermark else None)
-    changed = sorted(found, key=lambda seen: seen.updated_at)
-    for count, seen in enumerate(_touched(engine, changed), 1):
-        with write(engine) as session:
-            _follow(session, external, seen, report)
-        progress(count, 0, "answers")
-    _reconcile(engine, backend, external, [seen.key for seen in changed if seen.answers], report)
+    report.compared = everything or _comparison_due(project, external, watermark, begun)
+    since = watermark - OVERLAP if watermark and not report.compared else None
+    changed = _follow_all(engine, external, backend.answers(external, since), report, progress)
+    missing = _reconcile(engine, backend, external, [seen.key for seen in changed if seen.answers])
+    if missing and since is not None:
+        report.compared, report.foreign, report.waiting = True, 0, []
+        _follow_all(engine, external, backend.answers(external, None), report, progress)
     with write(engine) as session:
+        _part_with(session, missing, report)
         close_batches(session)
         reopen_batches(session)
-        read_until = min([changed[-1].updated_at, *report.waiting]) if changed else None
-        if read_until and (watermark is None or read_until > watermark):
+        if read_until := _read_until(watermark, begun, changed, report.waiting):
             set_fact(session, f"{WATERMARK}_{external}", read_until.isoformat())
+        report.standing = to_mend(session)
+        if report.compared:
+            set_fact(session, f"{COMPARED}_{external}", begun.isoformat())
     return report
 
 
@@ -118,18 +167,111 @@ def anything_to_pull(parts: Parts) -> bool:
     return label_studio_project(parts.project) is not None
 
 
+def _kept(numbers: Collection[int], again: int) -> str:
+    shown = ", ".join(str(number) for number in sorted(numbers)[:10])
+    return (
+        f"{len(numbers)} tasks kept as they are: Label Studio shows an older state of them than we"
+        f" fetched, as after a backup was restored (tasks {shown}); answer or skip them there to change them"
+        + (f"; {again} tasks that it lacks are made again by the next push" if again else "")
+    )
+
+
+def _follows(holding: int, chosen: int | None) -> str:
+    if chosen in (None, holding):
+        return ""
+    return (
+        f"label_studio.project_id names project {chosen}: open tasks follow there with the next push; until"
+        f" then answers are read from project {holding}"
+    )
+
+
 def _watermark(engine: Engine, project_id: int) -> datetime | None:
     with read(engine) as session:
         fact = get_fact(session, f"{WATERMARK}_{project_id}")
     return datetime.fromisoformat(fact) if fact else None
 
 
-def _touched(engine: Engine, changed: Sequence[TaskAnswers]) -> list[TaskAnswers]:
-    """Those that a person answered, now or before; what was only just pushed is left out."""
-    with read(engine) as session:
-        bare = tasks_by_keys(session, [seen.key for seen in changed if not seen.answers])
-    answered = {key for key, task in bare.items() if task.status in ANSWERED}
-    return [seen for seen in changed if seen.answers or seen.key in answered]
+def _read_until(
+    watermark: datetime | None, begun: datetime, changed: Sequence[TaskAnswers], waiting: Sequence[datetime]
+) -> datetime | None:
+    """The new watermark, None where it stays. Not later than our own clock: theirs may have been
+    ahead, and is put right. Answers that wait for their frames hold it back, also to before it.
+    """
+    if not changed and not waiting:
+        return None
+    newest = max((seen.updated_at for seen in changed), default=begun)
+    until = min([newest, begun, *waiting])
+    moves = watermark is None or watermark > begun or bool(waiting) or until > watermark
+    return until if moves else None
+
+
+def _comparison_due(project: Project, external: int, watermark: datetime | None, now: datetime) -> bool:
+    """Also where a clock went back: a time that is yet to come says nothing."""
+    hours = project.settings.label_studio.compare_h
+    with read(project.engine) as session:
+        fact = get_fact(session, f"{COMPARED}_{external}")
+    if watermark is None or watermark > now:
+        return True
+    if not hours:
+        return False
+    last = datetime.fromisoformat(fact) if fact else None
+    return last is None or not timedelta() <= now - last < timedelta(hours=hours)
+
+
+def _follow_all(
+    engine: Engine, project_id: int, found: Iterable[TaskAnswers], report: PullReport, progress: Progress
+) -> list[TaskAnswers]:
+    """Follows each, in the order of time; answers them all. What is followed already, or was only
+    just pushed, costs no transaction.
+    """
+    changed = sorted(found, key=lambda seen: seen.updated_at)
+    count = 0
+    for chunk in chunked(changed, CHUNK):
+        with read(engine) as session:
+            moved = _unsettled(session, project_id, chunk)
+        for seen in moved:
+            with write(engine) as session:
+                _follow(session, project_id, seen, report)
+            count += 1
+            progress(count, 0, "answers")
+    return changed
+
+
+def _unsettled(session: Session, project_id: int, chunk: Sequence[TaskAnswers]) -> list[TaskAnswers]:
+    """Those of which an answer is new, or that do not stand here as their answers say."""
+    rows = tasks_by_keys(session, [seen.key for seen in chunk])
+    answered = {key: task for key, task in rows.items() if task.status in ANSWERED}
+    held = labels(session, [task.frame for task in answered.values()])
+    known: dict[int, list[AnswerRow]] = {}
+    for row in answers(session, [task.id for task in answered.values()]):
+        known.setdefault(row.task_id, []).append(row)
+
+    def settled(seen: TaskAnswers) -> bool:
+        task = answered.get(seen.key)
+        if task is None:
+            return not seen.answers
+        return _settled(project_id, seen, task, known.get(task.id, []), held.get(task.frame))
+
+    return [seen for seen in chunk if not settled(seen)]
+
+
+def _settled(
+    project_id: int, seen: TaskAnswers, task: TaskRow, known: Sequence[AnswerRow], label: LabelRow | None
+) -> bool:
+    stored = {one.external_id: _stored(known, project_id, one) for one in seen.answers}
+    ruling = rule(seen.answers, judges=_judges(task.purpose))
+    stands = (task.status, task.problem, task.external_project, task.external_id)
+    if not all(stored.values()) or stands != (
+        ruling.status,
+        ruling.problem,
+        project_id,
+        seen.external_task_id,
+    ):
+        return False
+    row = stored[ruling.answer.external_id] if ruling.answer else None
+    if ruling.status is not TaskStatus.DONE or row is None:
+        return True
+    return label is not None and (label.annotation_id, label.rule) == (row.id, ruling.rule)
 
 
 def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullReport) -> None:
@@ -146,21 +288,30 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         return
     new = [one for one in seen.answers if _record(session, task, project_id, one)]
     known = answers(session, [task.id])
-    answer = _in_force(seen.answers)
+    if not new and _is_older(task, seen, project_id, known):
+        report.kept.add(seen.external_task_id)
+        return
+    ruling = rule(seen.answers, judges=_judges(task.purpose))
+    answer, status = ruling.answer, ruling.status
     if not _decides(task, project_id, seen, answer, known):
         return
-    status = _outcome(answer)
     if answer in new:
         report.answers[status] += 1
-        if status is TaskStatus.QUARANTINED:
-            report.unknown.update(answer.unknown_classes)
-            report.to_mend.append(f"task {seen.external_task_id}: {', '.join(answer.unknown_classes)}")
-    if answer and status is TaskStatus.DONE:
-        _label(session, task, answer, _stored_id(known, project_id, answer))
+        report.unseen += answer.unseen
+    if ruling.problem and (answer in new or ruling.problem != task.problem):
+        report.unknown.update(ruling.unknown)
+        report.to_mend.append(f"task {seen.external_task_id}: {ruling.problem}")
+    row = _stored(known, project_id, answer) if answer else None
+    if answer and row and status is TaskStatus.DONE:
+        _set_label(session, task, answer, row.id, ruling.rule)
     else:
         report.revoked += delete_label(session, task.id)
-    there = {"external_project": project_id, "external_id": seen.external_task_id}
-    if status is not task.status or seen.external_task_id != task.external_id:
+    there = {
+        "external_project": project_id,
+        "external_id": seen.external_task_id,
+        "problem": ruling.problem,
+    }
+    if (status, seen.external_task_id, ruling.problem) != (task.status, task.external_id, task.problem):
         move(session, [task.id], ANSWERABLE, status, **there)
 
 
@@ -180,10 +331,6 @@ def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation
     return recorded is not None
 
 
-def _in_force(given: Sequence[Annotation]) -> Annotation | None:
-    return max(given, key=lambda one: (not one.cancelled, one.updated_at), default=None)
-
-
 def _decides(
     task: TaskRow,
     project_id: int,
@@ -201,52 +348,66 @@ def _decides(
     )
 
 
-def _outcome(answer: Annotation | None) -> TaskStatus:
-    if answer is None:
-        return TaskStatus.CONFIRMED
-    if answer.cancelled:
-        return TaskStatus.SKIPPED
-    return TaskStatus.QUARANTINED if answer.unknown_classes else TaskStatus.DONE
+def _is_older(task: TaskRow, seen: TaskAnswers, project_id: int, known: Sequence[AnswerRow]) -> bool:
+    """Whether we hold a later state of the task than the server: deleting an answer, too, moves the
+    time of its task.
+    """
+    if (task.external_project, task.external_id) != (project_id, seen.external_task_id):
+        return False
+    held = max((row.updated_at for row in known if row.external_project == project_id), default=None)
+    there = max([seen.updated_at, *(one.updated_at for one in seen.answers)])
+    return held is not None and there < held - SAME_TIME
 
 
-def _stored_id(known: Sequence[AnswerRow], project_id: int, answer: Annotation) -> int:
-    wanted = (project_id, answer.external_id, answer.updated_at)
-    return next(row.id for row in known if (row.external_project, row.external_id, row.updated_at) == wanted)
+def _stored(known: Sequence[AnswerRow], project_id: int, answer: Annotation) -> AnswerRow | None:
+    return stored_state(
+        known, project_id, answer.external_id, answer.updated_at, answer.cancelled, answer.result
+    )
 
 
-def _label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int) -> None:
-    match task.purpose:
+def _judges(purpose: Purpose) -> bool:
+    match purpose:
         case Purpose.TRAIN | Purpose.EVALUATION:
-            _set_label(session, task, answer, annotation_id)
+            return purpose is Purpose.EVALUATION
         case Purpose.CONSENSUS | Purpose.SUSPECT | Purpose.INSPECTION | Purpose.REPORT:
-            raise PurposeError("pull", task.purpose)
+            raise PurposeError("pull", purpose)
         case _:
-            assert_never(task.purpose)
+            assert_never(purpose)
 
 
-def _set_label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int) -> None:
+def _set_label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int, rule: str) -> None:
     held = labels(session, [task.frame]).get(task.frame)
     if held is None or held.annotation_id != annotation_id:
-        set_label(session, task.frame, answer.boxes, task.purpose, "annotation", annotation_id)
+        set_label(session, task.frame, answer.boxes, task.purpose, "annotation", annotation_id, rule)
+    elif held.rule != rule:
+        set_rule(session, task.frame, rule)
 
 
 def _reconcile(
-    engine: Engine, backend: LabelBackend, project_id: int, answered: Collection[str], report: PullReport
-) -> None:
-    """Cancels what was deleted over there; removes copies that an import left which arrived after
-    it was given up.
+    engine: Engine, backend: LabelBackend, project_id: int, answered: Collection[str]
+) -> list[int]:
+    """Tasks that wait for a person and are not there any more. Removes copies that an import left
+    which arrived after it was given up.
     """
     with read(engine) as session:
-        waiting = tasks(session, status=TaskStatus.CONFIRMED)
+        waiting = tasks(session, status=WAITING)
         looked_at = {task.key: task for task in waiting if task.external_project == project_id}
         looked_at |= tasks_by_keys(session, answered)
+    missing = []
     for chunk in chunked(looked_at.values(), 1000):
         there = backend.find(project_id, [task.key for task in chunk])
         if copies := [extra for task in chunk for extra in _copies(task, there.get(task.key, []))]:
             backend.remove(project_id, copies)
-        gone = [task.id for task in chunk if task.key not in there]
-        with write(engine) as session:
-            report.deleted += move(session, gone, TaskStatus.CONFIRMED, TaskStatus.CANCELLED)
+        missing += [task.id for task in chunk if task.key not in there]
+    return missing
+
+
+def _part_with(session: Session, missing: Sequence[int], report: PullReport) -> None:
+    """What a person deleted is cancelled; what a restored backup lacks is made again."""
+    if report.kept:
+        report.again = move(session, missing, WAITING, TaskStatus.PENDING, problem="")
+    else:
+        report.deleted = move(session, missing, WAITING, TaskStatus.CANCELLED, problem="")
 
 
 def _copies(task: TaskRow, ids: Sequence[int]) -> list[int]:

@@ -25,7 +25,7 @@ from db.tasks import TaskRow, move, tasks
 from loop.base.errors import ConfigError, PurposeError
 from loop.base.files import chunked
 from loop.base.lease import exclusive
-from loop.labeling.project import label_studio_project, remember_project
+from loop.labeling.project import holding_project, mark_of_ours, remember_project, require_ours
 from loop.labeling.renewal import renew_project
 from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
@@ -61,28 +61,42 @@ class PushReport:
 
 
 def push(
-    parts: Parts, progress: Progress, new_project: bool = False, settle: timedelta = SETTLE
+    parts: Parts,
+    progress: Progress,
+    new_project: bool = False,
+    settle: timedelta = SETTLE,
+    give_up_answers: bool = False,
 ) -> PushReport:
     """Sends every pending task. Raises LabelStudioError; what was not sent stays pending.
+
+    Where the settings name another project than the last push, that one is left as by new_project,
+    and its open tasks follow.
 
     new_project: see `renew_project`; then another is made.
     Raises ConfigError where the settings name one.
     settle: how long an import may be under way.
+    give_up_answers: with new_project, of the project that is left nothing is fetched.
     """
-    project, backend = parts.project, parts.label_backend()
+    project = parts.project
     configured = project.settings.label_studio.project_id
     if new_project and configured:
         raise ConfigError(
             f"label_studio.project_id: expected 0 with --new-project, got {configured}; "
             "set it to 0 or to the new project"
         )
+    backend = parts.label_backend()
     with exclusive(project.engine, "push") as mine:
         if not mine:
             return PushReport(busy=True)
-        renewed = renew_project(parts, progress) if new_project else ""
+        renewed = ""
+        follows = bool(configured) and holding_project(project) not in (None, configured)
+        if follows:
+            require_ours(project, backend, configured)
+            backend.check(configured, project.classes)
+        if new_project or follows:
+            renewed = renew_project(parts, progress, configured, give_up_answers)
         report = _ensure_project(project, backend)
         report.renewed = renewed
-        backend.check(report.project_id, project.classes)
         _resolve_sent(project.engine, backend, report, settle)
         _send_pending(project, backend, report, progress)
         return report
@@ -95,10 +109,14 @@ def anything_to_push(parts: Parts) -> bool:
 
 
 def _ensure_project(project: Project, backend: LabelBackend) -> PushReport:
-    settings, known = project.settings, label_studio_project(project)
-    found = backend.ensure_project(settings.name, project.classes, settings.label_studio.instructions, known)
-    if found.external_id != known or not settings.label_studio.project_id:
-        remember_project(project, found.external_id)
+    chosen = project.settings.label_studio
+    known = chosen.project_id or holding_project(project)
+    if known is not None:
+        require_ours(project, backend, known)
+    found = backend.ensure_project(
+        project.settings.name, project.classes, chosen.instructions, known, mark_of_ours(project)
+    )
+    remember_project(project, found.external_id)
     return PushReport(project_id=found.external_id, url=found.url)
 
 

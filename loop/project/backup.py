@@ -246,6 +246,8 @@ def _extract(file: Path, draft: Path, progress: Progress) -> dict[str, Any]:
         for done, member in enumerate(archive, 1):
             archive.extract(member, draft, filter="data")
             progress(done, 0, "files")
+    if not (draft / MANIFEST).is_file():
+        raise ProjectError(f"{file}: expected {MANIFEST} at its end, got none; take another backup")
     manifest: dict[str, Any] = json.loads((draft / MANIFEST).read_text(encoding="utf-8"))
     for done, (name, (size, sha256)) in enumerate(manifest["files"].items(), 1):
         path = draft / name

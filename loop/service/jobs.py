@@ -16,6 +16,7 @@ from loop.base.errors import ProjectError
 from loop.gaps.arrivals import analyze
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
+from loop.labeling.mending import log_what_stands
 from loop.labeling.pull import anything_to_pull, pull
 from loop.labeling.push import anything_to_push, push
 from loop.project.wiring import Parts
@@ -86,6 +87,8 @@ def _pull(parts: Parts, progress: Progress) -> str:
     if not anything_to_pull(parts):
         return ""
     report = pull(parts, progress)
+    if report.to_mend or report.compared:
+        log_what_stands(parts.project)
     counts = {
         "answers": report.answers.total(),
         "labels revoked": report.revoked,
@@ -93,6 +96,8 @@ def _pull(parts: Parts, progress: Progress) -> str:
         "to mend": len(report.to_mend),
         "answered tasks taken back": report.adopted,
         "answered tasks that wait for their frames": len(report.waiting),
+        "tasks kept, Label Studio shows an older state": len(report.kept),
+        "tasks to be made again": report.again,
     }
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 

@@ -1,7 +1,7 @@
 """The scheduler of `fieldloop serve`: it runs the jobs and keeps a ledger of what came of them.
 
-The job store is memory. What was due while the service was down is not owed, because every job
-takes up whatever there is.
+The job store is memory. What an interval would have done while the service was down is not owed,
+because every job takes up whatever there is. A date that passed meanwhile is made up once, or said.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from connectors.errors import ConnectorError, LabelStudioDown
@@ -25,15 +26,18 @@ from db.leases import last_runs, note_run
 from db.tables import utcnow
 from loop.base.errors import LoopError, Waiting
 from loop.project.wiring import Parts
+from loop.service.dates import missed_date, remember_date
 from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
 from loop.service.pulse import Pulse
 from loop.service.steady import SteadyScheduler
+from loop.settings.settings import value_of
 
 log = logging.getLogger(__name__)
 STOP_WITHIN_S = 5.0
 NUMBERS = re.compile(r"\d+")
 WELL_AGAIN = "goes on"
 LATE_INTERVALS, LATE_GRACE_S = 3, 5.0
+MISSED = "missed"
 
 
 class Stopping(BaseException):
@@ -78,13 +82,16 @@ class Service:
         )
 
     def start(self) -> None:
-        """Schedules every job that has a trigger; those of an interval run at once too."""
+        """Schedules every job that has a trigger; those of an interval run at once too, and those
+        of a date that passed while no service ran, unless the settings only want it said.
+        """
         self._recall()
         for job in self.jobs:
             trigger = self.triggers.get(job.name)
             if trigger is None:
                 continue
-            first = {"next_run_time": datetime.now(UTC)} if isinstance(trigger, IntervalTrigger) else {}
+            at_once = isinstance(trigger, IntervalTrigger) or self._makes_up(job, trigger)
+            first = {"next_run_time": datetime.now(UTC)} if at_once else {}
             self._ended_at[job.name] = time.monotonic()
             self.scheduler.add_job(
                 run_job, trigger, args=[self, job], id=job.name, executor=job.executor, **first
@@ -177,6 +184,33 @@ class Service:
     def note(self, name: str, **changes: Any) -> None:
         self.states[name] = replace(self.states[name], **changes)
 
+    def wait_for_next_date(self, job: Job) -> None:
+        """After a run of a job that waits for dates: the next one is owed from now on."""
+        trigger = self.triggers.get(job.name)
+        if trigger is not None and not isinstance(trigger, IntervalTrigger):
+            remember_date(self.parts.project.engine, job.name, self._schedule(job), trigger, utcnow())
+
+    def _makes_up(self, job: Job, trigger: BaseTrigger) -> bool:
+        """Whether a date of this job was missed and is to be made up. One that is only said is on
+        record, and the next one is waited for.
+        """
+        engine, now = self.parts.project.engine, utcnow()
+        due = missed_date(engine, job.name, self._schedule(job), now)
+        made_up = self.parts.project.settings.missed_dates == "make_up"
+        if due is not None:
+            what = "it is made up now" if made_up else "it waits for its next date (missed_dates)"
+            detail = f"its date {due:%Y-%m-%d %H:%M} UTC passed while no service ran; {what}"
+            log.warning("%s: %s", job.name, detail)
+            if not made_up:
+                self.note(job.name, outcome=MISSED, detail=detail)
+                _ledger(self, job, now, MISSED, detail)
+        if due is None or not made_up:
+            remember_date(engine, job.name, self._schedule(job), trigger, now)
+        return due is not None and made_up
+
+    def _schedule(self, job: Job) -> str:
+        return str(value_of(self.parts.project.settings, job.schedule))
+
     def _recall(self) -> None:
         """What the ledger says, so that a job that failed before a restart is known to be well
         again after it.
@@ -201,6 +235,8 @@ def run_job(service: Service, job: Job) -> None:
 
     started_at = utcnow()
     outcome, detail = service.run(job, progress)
+    if outcome != "stopped":
+        _wait_for_next_date(service, job)
     before = service.states[job.name]
     if outcome == "done" and not detail and before.outcome not in ("", "done"):
         detail = WELL_AGAIN
@@ -231,6 +267,13 @@ def _attempt(service: Service, job: Job, progress: Progress) -> tuple[str, str]:
     if (before.outcome, before.detail) != (outcome, detail):
         log.warning("%s: %s %s", job.name, "waits:" if outcome == "waiting" else "failed:", detail)
     return outcome, detail
+
+
+def _wait_for_next_date(service: Service, job: Job) -> None:
+    try:
+        service.wait_for_next_date(job)
+    except Exception:
+        log.exception("the next date of %s could not be recorded", job.name)
 
 
 def _ledger(service: Service, job: Job, started_at: datetime, outcome: str, detail: str) -> None:

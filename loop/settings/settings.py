@@ -100,6 +100,7 @@ class LabelStudioSettings(Section):
     project_id: Annotated[int, Field(ge=0)]
     images: Literal["auto", "local_files", "upload"]
     port: Annotated[int, Field(ge=0, le=65535)]
+    compare_h: Annotated[int, Field(ge=0)]
     instructions: str
 
 
@@ -160,6 +161,7 @@ class Settings(BaseSettings):
     name: Annotated[str, Field(min_length=3, max_length=50)]
     seed: Annotated[int, Field(ge=0)]
     database_url: str
+    missed_dates: Literal["make_up", "say"]
     frames: Frames
     embedder: EmbedderSettings
     detector: DetectorSettings

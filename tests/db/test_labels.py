@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from db.labels import (
     labels,
     record_annotation,
     set_label,
+    stored_state,
 )
 from db.tables import Label, utcnow
 from db.tasks import add_tasks, create_batch, tasks
@@ -34,7 +36,12 @@ def asked(engine: Engine, frame: int) -> int:
 
 
 def answer(
-    engine: Engine, task: int, at: datetime = AT, external_id: int = 5, project: int = 1
+    engine: Engine,
+    task: int,
+    at: datetime = AT,
+    external_id: int = 5,
+    project: int = 1,
+    result: list[dict[str, Any]] = RESULT,
 ) -> int | None:
     with write(engine) as session:
         return record_annotation(
@@ -46,9 +53,29 @@ def answer(
             created_at=AT,
             updated_at=at,
             cancelled=False,
-            result=RESULT,
+            result=result,
             lead_time_s=3.5,
         )
+
+
+def test_another_content_of_the_same_time_is_another_state(engine: Engine) -> None:
+    task = asked(engine, stocked(engine, 1)[0])
+    contents: list[list[dict[str, Any]]] = [
+        RESULT,
+        [],
+        [{"type": "choices", "value": {"b": 0.1, "a": [2, None]}}],
+    ]
+    for _ in range(2):
+        for content in contents:
+            answer(engine, task, result=content)
+    with read(engine) as session:
+        stored = answers(session, [task])
+    assert [row.updated_at - AT for row in stored] == [timedelta(microseconds=step) for step in range(3)]
+    assert [json.dumps(row.result) for row in stored] == [json.dumps(content) for content in contents]
+    found = stored_state(stored, 1, 5, AT, False, [])
+    assert found == stored[1]
+    assert stored_state(stored, 1, 5, AT, True, []) is None
+    assert stored_state(stored, 1, 6, AT, False, []) is None
 
 
 def test_an_answer_is_stored_once_per_change(engine: Engine) -> None:

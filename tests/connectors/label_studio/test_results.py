@@ -118,6 +118,33 @@ def test_an_answer_keeps_origin_confidence_times_and_person() -> None:
     assert (got.lead_time_s, got.cancelled, got.unknown_classes) == (2.5, False, ())
 
 
+BARE = {
+    name: value
+    for name, value in drawn("person", (40.0, 50.0, 120.0, 170.0), (320, 240)).items()
+    if name != "origin"
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "origin", "unseen"),
+    [
+        ({"lead_time": None, "parent_prediction": 7}, "prediction", True),
+        ({"lead_time": 0, "parent_prediction": 7}, "prediction", True),
+        ({"lead_time": 2.5, "parent_prediction": 7}, "manual", False),
+        ({"lead_time": None, "parent_annotation": 8}, "manual", True),
+        ({"lead_time": None}, "manual", False),
+    ],
+)
+def test_what_nobody_took_a_second_for_is_unseen(more: dict[str, Any], origin: str, unseen: bool) -> None:
+    given = answer([BARE], **more)
+    assert [box.origin for box in given.boxes] == [origin]
+    assert (given.unseen, given.ground_truth) == (unseen, False)
+
+
+def test_what_a_person_marked_as_the_right_one_is_known() -> None:
+    assert answer([], ground_truth=True).ground_truth
+
+
 def test_skipped_and_empty_are_told_apart() -> None:
     assert (answer([], was_cancelled=True).cancelled, answer([]).cancelled) == (True, False)
     assert answer([], lead_time=None).lead_time_s is None

@@ -63,7 +63,10 @@ def test_pull_says_how_many_labels_were_revoked(
     fourth = desk.server.task_keys()[3]
     for key in (first, fourth):
         desk.server.delete_task(key)
-    assert pulled() == "no new answers; 2 tasks cancelled: they were deleted in Label Studio"
+    assert pulled().splitlines() == [
+        "no new answers; 2 tasks cancelled: they were deleted in Label Studio",
+        f"mend in Label Studio, no label until then: task {number}: hat",
+    ]
 
 
 def test_a_new_project_says_what_became_of_the_old_one(
