@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from connectors.documents import parse_yaml
 from connectors.errors import DataYamlError
+from connectors.files import is_file
+from connectors.litter import is_litter
 
 SPLITS = ("train", "val", "test")
 SUFFIXES = frozenset({
@@ -16,6 +19,13 @@ SUFFIXES = frozenset({
     ".jpg", ".mpo", ".pfm", ".png", ".tif", ".tiff", ".webp",
 })  # fmt: skip
 """Of files that the trainer takes for images."""
+_ALSO = {"validation": "val", "valid": "val", "training": "train", "testing": "test"}
+"""What others call the splits."""
+_KEYS = frozenset([
+    *SPLITS, *_ALSO, "path", "names", "nc", "kpt_shape", "flip_idx", "kpt_names", "channels", "download",
+    "roboflow", "task", "author", "date", "description", "license", "version", "url", "yaml_file",
+])  # fmt: skip
+"""Keys that are known, though some say nothing of the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +34,18 @@ class DataYaml:
     root: where relative places begin.
 
     places: by split that is named, the folders, lists and images named there.
+    empty: splits that are named without a place.
+    unread: keys that mean nothing here.
+    keypoints: numbers of each label line after its box.
     """
 
     path: Path
     names: tuple[str, ...]
     root: Path
     places: Mapping[str, tuple[str, ...]]
+    empty: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    keypoints: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +61,11 @@ class ListedImage:
 
 @dataclass(frozen=True, slots=True)
 class MissingImage:
-    """A name in a list that leads nowhere. line: from 1."""
+    """A name in a list, or a link in a folder, that leads nowhere; or a test split that is not there.
+
+    listing: the list, the folder, or the YAML.
+    line: from 1; 0 where it is no list.
+    """
 
     listing: Path
     line: int
@@ -60,7 +80,15 @@ def read_data_yaml(path: Path) -> DataYaml:
         raise DataYamlError(
             f"{path}: expected 'train', 'val' or 'test', got {', '.join(map(str, tree))}; name a folder"
         )
-    return DataYaml(path, _names(tree, path), _root(tree, path), places)
+    return DataYaml(
+        path,
+        _names(tree, path),
+        _root(tree, path, places),
+        places,
+        tuple(split for split in SPLITS if split in tree and not tree[split]),
+        tuple(str(key) for key in tree if key not in _KEYS),
+        _keypoints(tree.get("kpt_shape"), path),
+    )
 
 
 def images_of(data: DataYaml, split: str) -> Iterator[ListedImage | MissingImage]:
@@ -78,6 +106,8 @@ def images_of(data: DataYaml, split: str) -> Iterator[ListedImage | MissingImage
             yield ListedImage(place)
         elif place.is_file():
             yield from _in_list(place, data.root)
+        elif split == "test" and len(data.places) > 1:
+            yield MissingImage(data.path, 0, named)  # exporters name a test split where there is none
         else:
             raise DataYamlError(
                 f"{data.path}: expected a folder or list for '{split}: {named}', got nothing at {place}; "
@@ -111,9 +141,17 @@ def _load(path: Path) -> dict[str, Any]:
             f"{path}: expected keys such as train, val and names, got {type(tree).__name__}; "
             "is this a YOLO data.yaml?"
         )
-    if "validation" in tree:
-        tree.setdefault("val", tree["validation"])
+    tree = {_usual(key): value for key, value in tree.items()}
+    for other, split in _ALSO.items():
+        if tree.get(other):
+            tree[split] = tree.get(split) or tree[other]
     return tree
+
+
+def _usual(key: Any) -> str:
+    """The key in small letters where it is then one that is known."""
+    text = str(key)
+    return text.lower() if text.lower() in _KEYS else text
 
 
 def _places(named: Any, split: str, path: Path) -> Iterator[str]:
@@ -159,12 +197,15 @@ def _by_id(names: Mapping[Any, Any], path: Path) -> list[Any]:
     return [by_id[number] for number in range(len(by_id))]
 
 
-def _root(tree: Mapping[str, Any], path: Path) -> Path:
+def _root(tree: Mapping[str, Any], path: Path, places: Mapping[str, tuple[str, ...]]) -> Path:
+    """The folder of `path`; the YAML's own where that of another machine is written and all lies here."""
     named = tree.get("path")
     if named is None or named == "":
         return path.parent
     root = path.parent / Path(str(named)).expanduser()
     if not root.is_dir():
+        if all((path.parent / place).exists() for of_split in places.values() for place in of_split):
+            return path.parent
         raise DataYamlError(
             f"{path}: expected the folder of 'path: {named}', got nothing at {root}; "
             "a relative path starts at the YAML's folder"
@@ -172,9 +213,37 @@ def _root(tree: Mapping[str, Any], path: Path) -> Path:
     return root
 
 
-def _in_folder(folder: Path) -> Iterator[ListedImage]:
-    for file in sorted(folder.rglob("*")):
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith("."):
+def _keypoints(shape: Any, path: Path) -> int:
+    if shape is None:
+        return 0
+    if not (isinstance(shape, list) and len(shape) == 2 and all(isinstance(n, int) and n > 0 for n in shape)):
+        raise DataYamlError(
+            f"{path}: expected kpt_shape: [points, 2 or 3], got {shape!r:.60}; mend it, or take it out where"
+            " labels are boxes alone"
+        )
+    return int(shape[0] * shape[1])
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, links followed, no folder twice; hidden ones and litter are passed over."""
+    seen: set[str] = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not is_litter(name))
+        yield from (Path(here, name) for name in sorted(files) if not name.startswith("."))
+
+
+def _in_folder(folder: Path) -> Iterator[ListedImage | MissingImage]:
+    for file in sorted(files_below(folder)):
+        if file.suffix.lower() not in SUFFIXES:
+            continue
+        if not is_file(file):
+            yield MissingImage(folder, 0, str(file))  # a link that leads nowhere
+        else:
             below = file.parent.relative_to(folder).as_posix()
             yield ListedImage(file, None if below in {".", "images"} else below)
 
@@ -187,6 +256,6 @@ def _in_list(listing: Path, root: Path) -> Iterator[ListedImage | MissingImage]:
         if not name:
             continue
         file = (listing.parent if name.startswith("./") else root) / name
-        if not file.is_file():
+        if not is_file(file):
             file = listing.parent / name
-        yield ListedImage(file) if file.is_file() else MissingImage(listing, number, name)
+        yield ListedImage(file) if is_file(file) else MissingImage(listing, number, name)

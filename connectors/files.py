@@ -72,6 +72,14 @@ def make_folder(folder: Path) -> None:
         _sync(folder.parent)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False for a name that is longer than names can be."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def sha256_of_file(path: Path) -> str:
     """In hex. Raises OSError."""
     with path.open("rb") as file:

@@ -3,7 +3,8 @@
 The rule: an EXIF rotation is applied, everywhere. Width and height are those of the upright image,
 and so are boxes. Browsers, cv2 and ultralytics all do so for JPEG; for other formats they disagree,
 so a PNG or WebP with a rotation pending is refused. Decoded pixels follow `cv2.imread`, which the
-trainer uses: alpha is dropped, of 16 bits the upper 8 stay.
+trainer uses: alpha is dropped, of 16 bits the upper 8 stay. So that these hold the picture, one of
+16 bits is stored `stretched` to 8.
 """
 
 from __future__ import annotations
@@ -43,12 +44,14 @@ class ImageInfo:
 
     format: a key of SUFFIXES.
     width, height: px of the upright image.
+    bits: of one value of a pixel, 8 or 16.
     """
 
     format: str
     width: int
     height: int
     exif: ExifFacts
+    bits: int = 8
 
     @property
     def suffix(self) -> str:
@@ -77,7 +80,8 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTE
     if exif.orientation != 1 and kind != "JPEG":
         raise ImageRejected("unsupported", _PENDING_ROTATION.format(kind=kind, orientation=exif.orientation))
     width, height = header.size if exif.orientation < 5 else header.size[::-1]
-    return ImageInfo(kind, width, height, exif)
+    deep = kind == "PNG" and data[12:16] == b"IHDR" and data[24] == 16
+    return ImageInfo(kind, width, height, exif, 16 if deep else 8)
 
 
 def decode(data: bytes, info: ImageInfo | None = None) -> Image:
@@ -91,6 +95,29 @@ def decode(data: bytes, info: ImageInfo | None = None) -> Image:
     info = info or inspect(data)
     pixels = _decode_jpeg(data, 0) if info.format == "JPEG" else _decode_any(data, info.format)
     return _upright(pixels, info.exif.orientation)
+
+
+def stretched(data: bytes) -> bytes:
+    """A PNG of 16 bits as one of 8, its darkest and brightest thousandth of values the ends of the
+    range.
+
+    Cameras that fill 10 or 12 of the 16 bits give pictures whose upper 8 are nearly black. Colors
+    are stretched alike; transparency is dropped.
+    Raises ImageRejected as `decode` does.
+    """
+    import cv2
+
+    decode(data)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    if pixels is None:
+        raise ImageRejected("corrupt", "expected a sound PNG of 16 bits, got one that cannot be decoded")
+    low, high = np.percentile(pixels, [0.1, 99.9])
+    span = max(float(high - low), 1.0)
+    flat = ((pixels.astype(np.float32) - low) * (255 / span)).clip(0, 255).round().astype(np.uint8)
+    done, encoded = cv2.imencode(".png", flat)
+    if not done:
+        raise ImageRejected("corrupt", "expected a picture that can be written with 8 bits, got none")
+    return encoded.tobytes()
 
 
 def decode_scaled(data: bytes, min_side: int, info: ImageInfo | None = None) -> Image:

@@ -43,6 +43,7 @@ class Capture:
 
     key: its name within the source, stable over scans.
     path: where its bytes lie, or data: the bytes themselves (a frame of a video).
+    zone_assumed: captured_at was written without a zone.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Capture:
     site: str | None = None
     sequence: str | None = None
     captured_at: datetime | None = None
+    zone_assumed: bool = False
 
     def read(self) -> bytes:
         """The bytes of the image file. Raises OSError when the file went away."""
@@ -216,7 +218,7 @@ class Refused:
     """What a source could not use.
 
     key: of the file that it is, or that it belongs to.
-    code: refused_link or bad_sidecar.
+    code: refused_link, bad_sidecar or bad_video.
     """
 
     key: str
@@ -233,13 +235,17 @@ class Unsettled:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A file of many frames has given all of them; it need not be read again while its size and time
-    stay. key: what `IsKnown` is asked of it.
+    """A file of many captures, such as a video, of which all have come: it need not be read again while
+    its size and time stay.
+
+    key, size, mtime_ns: what `IsKnown` is asked with.
+    whole: whether nothing of it was refused.
     """
 
     key: str
     size: int
     mtime_ns: int
+    whole: bool = True
 
 
 SourceItem = Capture | Refused | Unsettled | Finished
@@ -253,7 +259,8 @@ class FrameSource(Protocol):
         """One scan: whole images whose key sorts after `after` (all when None), in key order.
 
         What was refused, and what is not whole yet, comes between them, at every scan anew.
-        What was refused beside a capture, such as its sidecar, follows that capture.
+        What was refused beside a capture, such as its sidecar, follows that capture. A file of
+        several captures is finished after the last of them.
         Raises SourceError.
         """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.errors import SourceError
@@ -25,6 +25,28 @@ def in_utc(moment: datetime, assumed: tzinfo) -> datetime:
         return (moment if moment.tzinfo else moment.replace(tzinfo=assumed)).astimezone(UTC)
     except OverflowError as error:
         raise ValueError(f"expected a time that UTC can express, got {moment}") from error
+
+
+EARLIEST = datetime(2002, 1, 1, tzinfo=UTC)
+"""Clocks that lost their time begin again at 1970, 1980, 2000 or 2001."""
+AHEAD = timedelta(days=1)
+
+
+def plausible(moment: datetime, now: datetime) -> bool:
+    """Whether a camera can have taken a picture then, whatever its zone. Both are aware."""
+    return EARLIEST <= moment <= now + AHEAD
+
+
+def since_1970(number: float) -> datetime:
+    """The time of a number since 1970, by its size in seconds, milliseconds or microseconds.
+
+    Raises ValueError.
+    """
+    seconds = number / (1_000_000 if number >= 1e14 else 1_000 if number >= 1e11 else 1)
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError) as error:
+        raise ValueError(f"expected seconds since 1970, got {number}") from error
 
 
 def camera_day(camera: str, captured_at: datetime | None) -> str:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.leaders import Leaders, center_columns, pack_leaders
 from db.sql import DIRECT, changed_rows, in_parts, insert_new_ids, upsert
 from db.states import Role
-from db.tables import CameraThreshold, Embedding, Frame, Group, NearDuplicate, Unclustered
+from db.tables import CameraLeaders, CameraThreshold, Embedding, Frame, Group, NearDuplicate, Unclustered
 
 Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -193,6 +193,22 @@ def record_clusters(session: Session, producer: int, made: Clustered, before: in
     done = delete(Unclustered).where(*waiting, _clustered(Unclustered.frame, producer).exists())
     session.execute(done, execution_options=DIRECT)
     return True
+
+
+def forget_clusters(session: Session, cameras: Iterable[str]) -> None:
+    """All frames of these cameras are in no cluster any more and wait to be compared anew, by every
+    embedder.
+    """
+    for camera in sorted(set(cameras)):
+        frames = select(Frame.seq).where(Frame.camera == camera)
+        for table in (CameraThreshold, CameraLeaders, Unclustered):
+            session.execute(delete(table).where(table.camera == camera), execution_options=DIRECT)
+        session.execute(
+            delete(NearDuplicate).where(NearDuplicate.frame.in_(frames)), execution_options=DIRECT
+        )
+        waiting = select(Embedding.producer, Frame.camera, Frame.seq)
+        waiting = waiting.join(Frame, Frame.seq == Embedding.frame).where(Frame.camera == camera)
+        session.execute(insert(Unclustered).from_select(["producer", "camera", "frame"], waiting))
 
 
 def clusters_of(session: Session, producer: int, seqs: Iterable[int] | None = None) -> tuple[Ids, Ids, Reals]:

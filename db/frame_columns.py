@@ -118,6 +118,13 @@ def synced(engine: Engine, folder: Path, view: View, progress: Progress | None =
     return found
 
 
+def forget(folder: Path, view: View) -> None:
+    """The columns of a view are made anew when they are opened next, for rows of it were changed."""
+    place = folder / view.name
+    with locked(place):
+        Columns(place, f"{view.name} {LAYOUT}").clear()
+
+
 def _forget(found: Columns) -> None:
     log.warning("%s is made anew: it does not agree with the database", found.folder)
     found.clear()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, text
+from sqlalchemy import delete, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from db.sql import AnySelect, in_parts, insert_new, insert_one, table_of, upsert
@@ -84,6 +84,30 @@ class Seen:
 def add_frame(session: Session, frame: NewFrame) -> int | None:
     """The new frame's seq, or None when its content is already stored."""
     return insert_one(session, Frame, **asdict(frame))
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFacts:
+    """What is known of where and when a frame was taken, and the group that follows from it."""
+
+    seq: int
+    group_id: int
+    camera: str
+    site: str
+    sequence: str | None
+    captured_at: datetime | None
+
+
+def set_facts(session: Session, found: Iterable[FrameFacts]) -> None:
+    """Replaces what is known of frames. Whoever keeps copies of it must be told."""
+    for one in found:
+        values = {name: value for name, value in asdict(one).items() if name != "seq"}
+        session.execute(update(Frame).where(Frame.seq == one.seq).values(values))
+
+
+def group_exists(session: Session, key: str) -> bool:
+    """Whether a group of this key has a role already."""
+    return session.execute(select(Group.id).where(Group.key == key)).scalar() is not None
 
 
 def group_id(session: Session, key: str, role: Role) -> int:

@@ -133,11 +133,11 @@ def set_label(
     rule: which rule chose the answer.
 
     boxes: none = verified background. Corners are kept to a hundredth of a pixel, confidence is
-    not.
+    not. A box that is there twice counts once: its second would be an object that nobody can find.
     """
     row = {
         "frame": frame,
-        "boxes": [_stored(box) for box in boxes],
+        "boxes": _each_once([_stored(box) for box in boxes]),
         "purpose": purpose,
         "source": source,
         "annotation_id": annotation_id,
@@ -211,6 +211,11 @@ def _matching(
 
 def _label_row(row: Any) -> LabelRow:
     return LabelRow(**{**row._mapping, "boxes": tuple(_box(*stored) for stored in row.boxes)})
+
+
+def _each_once(boxes: Sequence[list[str | float]]) -> list[list[str | float]]:
+    """Boxes of one class and the same corners are one, whoever drew them."""
+    return list({tuple(box[:5]): box for box in reversed(boxes)}.values())[::-1]
 
 
 def _stored(box: Box) -> list[str | float]:

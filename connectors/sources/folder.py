@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.errors import SourceError
-from connectors.ports import Capture, IsKnown, Refused, SourceItem, Unsettled
+from connectors.litter import is_litter
+from connectors.ports import Capture, Finished, IsKnown, Refused, SourceItem, Unsettled
 from connectors.sources.metadata import Defaults, Facts
 from connectors.sources.pattern import compile_pattern
 from connectors.sources.precedence import Voices
@@ -44,6 +45,24 @@ SIDECARS = frozenset(
 UNFINISHED = frozenset(
     [".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart", ".swp", ".lock", ".bak"]
 )
+VIDEO_SUFFIXES = frozenset(
+    [
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+    ]
+)
 REPORTS_REMEMBERED = 10_000
 
 log = logging.getLogger(__name__)
@@ -59,15 +78,17 @@ class FolderSource:
 
     A file is offered when it is whole: not touched for settle_s seconds, or of the same size and
     time as settle_s seconds before; so is a file whose JSON sidecar is not whole yet left alone.
-    Hidden files, names of unfinished downloads and sidecars are passed over; all other regular
-    files are offered, so that what is no image is set aside with a reason. Links are followed to
-    files below root and refused where they leave it. Times without an offset are in
-    defaults.timezone.
+    Hidden files, names of unfinished downloads, sidecars and what NAS systems keep are passed over;
+    all other regular files are offered, so that what is no image is set aside with a reason. Of a
+    video its frames are offered, under its key, # and their number. Links are followed to files
+    below root and refused where they leave it, unless follow_links: then all are followed, folders
+    as well. Times without an offset are in defaults.timezone.
 
     pattern: see connectors.sources.pattern.
     clock: seconds since 1970.
     known: asked before anything of a file is read.
     report: told, once each, of what was passed over or refused.
+    video_every_s: seconds between frames of a video, see VideoSource.
     """
 
     def __init__(
@@ -81,8 +102,12 @@ class FolderSource:
         clock: Callable[[], float] = time.time,
         known: IsKnown | None = None,
         report: Report = log_problem,
+        video_every_s: float = 1.0,
+        follow_links: bool = False,
     ) -> None:
         self.root = root
+        self._video_every_s = video_every_s
+        self._follow_links = follow_links
         self._pattern = compile_pattern(pattern) if pattern else None
         self._recursive = recursive
         zone(defaults.timezone)
@@ -106,11 +131,35 @@ class FolderSource:
             found = self._whole(key, path, waiting)
             if isinstance(found, Unsettled):
                 yield found
-            elif found and not (self._known and self._known(key, found.st_size, found.st_mtime_ns)):
+            elif not found or (self._known and self._known(key, found.st_size, found.st_mtime_ns)):
+                continue
+            elif path.suffix.lower() in VIDEO_SUFFIXES:
+                yield from self._video(key, path, found, voices, after)
+            else:
                 yield capture_of(key, path, voices.facts(key, path))
                 yield from voices.refused()
         voices.report_misfits()
         self._sightings = {key: seen for key, seen in self._sightings.items() if key in waiting}
+
+    def _video(
+        self, key: str, path: Path, found: os.stat_result, voices: Voices, after: str | None
+    ) -> Iterator[SourceItem]:
+        """The frames of a video in the folder; one that cannot be read stops no other."""
+        from connectors.sources.video import VideoSource
+
+        facts = voices.told(key, path)
+        source = VideoSource(
+            path, self._video_every_s, self._defaults, report=self._report, key=key, facts=facts
+        )
+        whole = True
+        try:
+            yield from source.captures(after)
+        except SourceError as error:
+            whole = False
+            self._report(key, str(error))
+            yield Refused(key, "bad_video", str(error))
+        yield from voices.refused()
+        yield Finished(key, found.st_size, found.st_mtime_ns, whole)
 
     def _files(self, after: str | None) -> Iterator[tuple[str, Path | Refused]]:
         real_root = self._real_root()
@@ -120,9 +169,9 @@ class FolderSource:
             if entry is None:
                 stack.pop()
             elif entry.is_folder:
-                if self._recursive and not _all_before(entry.key, after):
+                if self._recursive and not _all_before(entry.key, after) and self._may_open(entry):
                     stack.append(self._entries(entry.key, entry.path))
-            elif (after is None or entry.key > after) and (path := self._inside(entry, real_root)):
+            elif _is_after(entry.key, after) and (path := self._inside(entry, real_root)):
                 yield entry.key, path
 
     def _real_root(self) -> Path:
@@ -137,7 +186,7 @@ class FolderSource:
     def _entries(self, prefix: str, folder: Path) -> Iterator[_Entry]:
         try:
             with os.scandir(folder) as found:
-                names = sorted(_order(entry) for entry in found if _of_interest(entry))
+                names = sorted(_order(entry, self._follow_links) for entry in found if _of_interest(entry))
         except OSError as error:
             self._report(prefix or ".", f"expected a readable folder, got: {error.strerror}")
             return
@@ -149,11 +198,24 @@ class FolderSource:
         if not entry.is_link:
             return entry.path
         target = Path(os.path.realpath(entry.path))
-        if not target.is_relative_to(real_root):
-            problem = f"expected a link to a file below {self.root}, got one that leaves it; refused"
+        if not self._follow_links and not target.is_relative_to(real_root):
+            problem = (
+                f"expected a link to a file below {self.root}, got one that leaves it; refused; set"
+                " frames.follow_links to true to follow it"
+            )
             self._report(entry.key, problem)
             return Refused(entry.key, "refused_link", problem)
         return target if target.is_file() else None
+
+    def _may_open(self, entry: _Entry) -> bool:
+        """Whether a folder is no link back to one that it lies in, which would never end."""
+        if not entry.is_link:
+            return True
+        target = Path(os.path.realpath(entry.path))
+        if Path(os.path.realpath(entry.path.parent)).is_relative_to(target):
+            self._report(entry.key, "a link to a folder that holds it is passed over")
+            return False
+        return True
 
     def _whole(self, key: str, path: Path, waiting: set[str]) -> os.stat_result | Unsettled | None:
         """None for what is no file. waiting: gets the sightings to be kept for the next scan."""
@@ -198,6 +260,7 @@ def capture_of(key: str, path: Path, facts: Facts) -> Capture:
         site=facts.site,
         sequence=facts.sequence,
         captured_at=facts.captured_at,
+        zone_assumed=facts.zone_assumed,
     )
 
 
@@ -220,7 +283,7 @@ class _Entry:
 
 def _of_interest(entry: os.DirEntry[str]) -> bool:
     name = entry.name.lower()
-    if name.startswith((".", "~")) or name.endswith("~"):
+    if name.startswith((".", "~")) or name.endswith("~") or is_litter(name):
         return False
     if entry.is_dir(follow_symlinks=False):
         return True
@@ -230,10 +293,15 @@ def _of_interest(entry: os.DirEntry[str]) -> bool:
     )
 
 
-def _order(entry: os.DirEntry[str]) -> tuple[str, str, bool]:
+def _order(entry: os.DirEntry[str], follow_links: bool) -> tuple[str, str, bool]:
     # The slash makes the order within each folder that of the whole keys.
     shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
-    return shown + "/" * entry.is_dir(follow_symlinks=False), entry.name, entry.is_symlink()
+    return shown + "/" * entry.is_dir(follow_symlinks=follow_links), entry.name, entry.is_symlink()
+
+
+def _is_after(key: str, after: str | None) -> bool:
+    """Whether a file, or what is in it, comes after a key."""
+    return after is None or key > after or after.startswith(key + "#")
 
 
 def _all_before(folder_key: str, after: str | None) -> bool:

@@ -2,7 +2,8 @@
 
 Fields: site, camera, sequence (any text within one folder or file name), n (digits, ignored), date,
 time and datetime (with strptime directives after the colon; several add up, as in
-{date:%Y}/{date:%m}/{date:%d}). `*` is any text within one name. A text field that occurs twice must
+{date:%Y}/{date:%m}/{date:%d}). {datetime:%s} is a number since 1970: seconds, or by its length milli-
+or microseconds. `*` is any text within one name. A text field that occurs twice must
 be the same twice. Upper and lower case are the same.
 """
 
@@ -17,12 +18,13 @@ from string import Formatter
 
 from connectors.errors import SourceError
 from connectors.sources.metadata import CAMERA_LENGTH, SEQUENCE_LENGTH, SITE_LENGTH, Facts, clean
-from connectors.times import in_utc
+from connectors.times import in_utc, since_1970
 
 TEXT_FIELDS = ("site", "camera", "sequence")
 TIME_FIELDS = {"date": "%Y-%m-%d", "time": "%H%M%S", "datetime": "%Y%m%dT%H%M%S"}
 FIELDS = (*TEXT_FIELDS, *TIME_FIELDS, "n")
 MAX_FREE = 4
+SINCE_1970 = "%s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class PathPattern:
         assumed: the zone of its times.
 
         A date without a time means noon of that day. Raises ValueError for a day that no calendar
-        has.
+        has, and for a number since 1970 that no clock shows.
         """
         found = self.regex.fullmatch(key)
         if found is None:
@@ -55,10 +57,13 @@ class PathPattern:
             clean(parts.get("camera"), CAMERA_LENGTH),
             clean(parts.get("site"), SITE_LENGTH),
             clean(parts.get("sequence"), SEQUENCE_LENGTH),
-            self._moment(parts, assumed),
+            (moment := self._moment(parts, assumed)),
+            moment is not None and "%z" not in self.time_format and SINCE_1970 not in self.time_format,
         )
 
     def _moment(self, parts: dict[str, str], assumed: tzinfo) -> datetime | None:
+        if SINCE_1970 in self.time_format:
+            return since_1970(float(next(text for name, text in parts.items() if name.startswith("t_"))))
         if not self.has_date:
             return None
         text = " ".join(value for name, value in parts.items() if name.startswith("t_"))
@@ -97,6 +102,7 @@ _DIRECTIVES = {
     "b": "[a-z]{3}",
     "p": "[ap]m",
     "z": r"(?:z|[+-]\d{2}:?\d{2})",
+    "s": r"(?:\d{16}|\d{13}|\d{9,10}(?:\.\d{1,6}(?=\D))?)",
     "%": "%",
 }
 
@@ -147,6 +153,10 @@ def _check_freedom(text: str) -> None:
 
 
 def _check_times(text: str, time_format: str) -> None:
+    if SINCE_1970 in time_format:
+        if time_format != SINCE_1970:
+            raise _wrong(text, f"expected {SINCE_1970} to be the whole time, got {time_format!r}")
+        return
     sample = datetime(2026, 11, 24, 13, 14, 15).strftime(time_format.replace("%z", "+0000"))
     try:
         datetime.strptime(sample, time_format)

@@ -4,14 +4,23 @@ gives.
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 
 from connectors.errors import SourceError
 from connectors.images import read_exif
 from connectors.ports import Refused
 from connectors.sources.metadata import CAMERA_LENGTH, Defaults, Facts, clean
+from connectors.sources.names import Names
 from connectors.sources.pattern import PathPattern
-from connectors.sources.sidecars import CsvSidecars, Report, json_sidecar, read_json, to_facts
+from connectors.sources.sidecars import (
+    CsvSidecars,
+    NothingUnderstood,
+    Report,
+    json_sidecar,
+    read_json,
+    to_facts,
+)
 from connectors.times import in_utc, zone
 
 
@@ -19,13 +28,15 @@ class Voices:
     """Facts of the files below root during one scan. report: told of what could not be used."""
 
     def __init__(self, root: Path, pattern: PathPattern | None, defaults: Defaults, report: Report) -> None:
+        self._names = Names(defaults.columns)
         self._pattern = pattern
         self._defaults = defaults.facts
         self._start = defaults.start
         self._zone = zone(defaults.timezone)
         self._report = report
         self._refused: list[Refused] = []
-        self._tables = CsvSidecars(root, self._refuse)
+        self._tables = CsvSidecars(root, self._refuse, self._names)
+        self._told: set[tuple[str, str]] = set()
         self._misfits = 0
         self._misfit = ""
 
@@ -66,7 +77,13 @@ class Voices:
     def _from_json(self, key: str, path: Path) -> Facts:
         try:
             sidecar = json_sidecar(path)
-            return read_json(sidecar, self._zone) if sidecar else Facts()
+            return read_json(sidecar, self._zone, self._names) if sidecar else Facts()
+        except NothingUnderstood as error:
+            where = posixpath.dirname(key) or "."
+            if (where, str(error)) not in self._told:
+                self._told.add((where, str(error)))
+                self._refuse(where, f"its JSON sidecars, such as that of {key}, are left out: {error}")
+            return Facts()
         except SourceError as error:
             self._refuse(key, f"its JSON sidecar is left out: {error}")
             return Facts()
@@ -96,4 +113,5 @@ class Voices:
             captured_at = in_utc(exif.taken, self._zone) if exif.taken else None
         except ValueError:
             captured_at = None
-        return Facts(camera=clean(exif.camera, CAMERA_LENGTH), captured_at=captured_at)
+        assumed = captured_at is not None and exif.taken is not None and exif.taken.tzinfo is None
+        return Facts(camera=clean(exif.camera, CAMERA_LENGTH), captured_at=captured_at, zone_assumed=assumed)

@@ -1,12 +1,12 @@
 """Sidecars: `a.json` (or `a.jpg.json`) beside `a.jpg`, or one CSV in its folder or in one above.
 
-Both know camera, site, sequence and captured_at; a CSV also has the column file, a path relative to
-its own folder. Other keys and columns are left alone.
+Both know camera, site, sequence and captured_at, under usual names or those that a setting gives; a
+CSV also has a column for the file, a path relative to its own folder. Other keys and columns are
+left alone; a file of which none is understood is reported.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 import posixpath
 import sys
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from connectors.documents import parse_json
 from connectors.errors import SourceError
+from connectors.files import is_file
 from connectors.sources.metadata import (
     CAMERA_LENGTH,
     SEQUENCE_LENGTH,
@@ -23,25 +24,36 @@ from connectors.sources.metadata import (
     Facts,
     clean,
     read_time,
+    says_zone,
 )
+from connectors.sources.names import FACTS, USUAL_NAMES, Names, expected, read_table, value_of
 
 MAX_JSON_BYTES = 1_000_000
-COLUMNS = ("camera", "site", "sequence", "captured_at")
+SHOWN = 8
+"""Keys of a sidecar that are shown where none is understood."""
+ANNOTATION_KEYS = {"shapes", "annotations", "imagePath"}
+"""Of JSON that labels an image, which says nothing of where it was taken."""
 Row = tuple[str, str, str, str]
 Report = Callable[[str, str], object]
 """`report(key, problem)`: something beside a frame could not be used; the frame itself can."""
 
 
+class NothingUnderstood(SourceError):
+    """A sidecar of which no key is one that is wanted: likely all of its folder are so."""
+
+
 def json_sidecar(image: Path) -> Path | None:
     """The JSON file that belongs to an image, if there is one."""
     for candidate in (image.with_suffix(".json"), image.with_name(image.name + ".json")):
-        if candidate.is_file() and not candidate.is_symlink():
+        if is_file(candidate) and not candidate.is_symlink():
             return candidate
     return None
 
 
-def read_json(path: Path, assumed: tzinfo) -> Facts:
-    """Raises SourceError for a file that is no JSON object or holds a value of the wrong kind."""
+def read_json(path: Path, assumed: tzinfo, names: Names = USUAL_NAMES) -> Facts:
+    """Raises SourceError for a file that is no JSON object, holds a value of the wrong kind, or none
+    of the keys that are wanted.
+    """
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise SourceError(f"expected a sidecar of at most {MAX_JSON_BYTES:,} bytes, got more")
@@ -49,12 +61,20 @@ def read_json(path: Path, assumed: tzinfo) -> Facts:
     except (OSError, ValueError) as error:
         raise SourceError(f"expected a JSON sidecar, got: {error}") from error
     if not isinstance(content, dict):
-        raise SourceError(f"expected a JSON object with {', '.join(COLUMNS)}, got a {type(content).__name__}")
-    return to_facts(content, assumed)
+        raise SourceError(f"expected a JSON object with {', '.join(FACTS)}, got a {type(content).__name__}")
+    columns = names.of(content)
+    if content and not columns.keys() & set(FACTS) and not ANNOTATION_KEYS & content.keys():
+        raise NothingUnderstood(
+            f"expected one of the keys {', '.join(FACTS)}, got {', '.join(list(content)[:SHOWN])};"
+            " rename them, or say what is what in frames.columns"
+        )
+    return to_facts({wanted: value_of(content, columns[wanted]) for wanted in columns}, assumed)
 
 
 def to_facts(values: Mapping[str, object], assumed: tzinfo) -> Facts:
-    """Facts from a sidecar's values, empty ones silent. Raises SourceError that names the key."""
+    """Facts from a sidecar's values by what is wanted, empty ones silent. Raises SourceError that
+    names the key.
+    """
     moment = values.get("captured_at")
     try:
         captured_at = None if moment in (None, "") else read_time(moment, assumed)
@@ -65,6 +85,7 @@ def to_facts(values: Mapping[str, object], assumed: tzinfo) -> Facts:
         _name(values, "site", SITE_LENGTH),
         _name(values, "sequence", SEQUENCE_LENGTH),
         captured_at,
+        captured_at is not None and not says_zone(moment),
     )
 
 
@@ -74,8 +95,9 @@ class CsvSidecars:
     Only those in the folders above the last key stay in memory.
     """
 
-    def __init__(self, root: Path, report: Report) -> None:
+    def __init__(self, root: Path, report: Report, names: Names = USUAL_NAMES) -> None:
         self._root = root
+        self._names = names
         self._report = report
         self._tables: dict[str, dict[str, Row]] = {}
 
@@ -87,7 +109,7 @@ class CsvSidecars:
             if folder not in self._tables:
                 self._tables[folder] = self._load(folder)
             if row := self._tables[folder].get(posixpath.relpath(key, folder or ".")):
-                return dict(zip(COLUMNS, row, strict=True))
+                return dict(zip(FACTS, row, strict=True))
         return None
 
     def _load(self, folder: str) -> dict[str, Row]:
@@ -107,19 +129,24 @@ class CsvSidecars:
             return []
 
     def _read(self, path: Path) -> dict[str, Row] | None:
+        key = path.relative_to(self._root).as_posix()
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = csv.DictReader(file)
-                if "file" not in (rows.fieldnames or ()):
-                    return None
-                return {posixpath.normpath(row["file"]): _row(row) for row in rows if row["file"]}
-        except (OSError, ValueError, csv.Error) as error:
-            self._report(path.relative_to(self._root).as_posix(), f"expected a CSV in UTF-8, got: {error}")
+            rows = read_table(path)
+            header = next(rows)
+            columns = self._names.of(header)
+            if "file" not in columns or not columns.keys() & set(FACTS):
+                self._report(key, expected(header))
+                return None
+            name = columns.pop("file")
+            table = ((str(value_of(row, name) or ""), _row(row, columns)) for row in rows)
+            return {posixpath.normpath(file.replace("\\", "/")): row for file, row in table if file}
+        except (SourceError, OSError) as error:
+            self._report(key, str(error))
             return None
 
 
 def _is_csv(entry: os.DirEntry[str]) -> bool:
-    return entry.name.lower().endswith(".csv") and entry.is_file(follow_symlinks=False)
+    return entry.name.lower().endswith((".csv", ".tsv")) and entry.is_file(follow_symlinks=False)
 
 
 def _folders_above(key: str) -> list[str]:
@@ -130,8 +157,9 @@ def _folders_above(key: str) -> list[str]:
     return folders
 
 
-def _row(row: Mapping[str, str | None]) -> Row:
-    camera, site, sequence, captured_at = (sys.intern(row.get(column) or "") for column in COLUMNS)
+def _row(row: Mapping[str, str], columns: Mapping[str, tuple[str, ...]]) -> Row:
+    said = (str(value_of(row, columns[fact]) or "") if fact in columns else "" for fact in FACTS)
+    camera, site, sequence, captured_at = (sys.intern(value) for value in said)
     return camera, site, sequence, captured_at
 
 

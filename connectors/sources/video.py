@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,25 +25,15 @@ from connectors.sources.precedence import Voices
 from connectors.sources.sidecars import Report
 from connectors.times import in_utc
 
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".wmv",
-        ".flv",
-        ".3gp",
-    ]
-)
 QUALITY = 95
+UNTIMED_STEP_S = 0.1
+"""Between frames without a time stamp. Recordings have 10 frames a second or more, so rather too many
+frames are taken than too few.
+"""
+LEAP_STEPS, LEAP_S, LONGEST_S = 100, 10.0, 86_400.0
+"""What is longer than so many usual steps, and so many seconds, is a leap; no pause is longer than
+LONGEST_S.
+"""
 HASHED_BYTES = 1 << 20
 
 
@@ -56,9 +47,12 @@ class VideoSource:
     stem and a hash of its beginning: the same for a copy elsewhere, another for another video of
     that name. captured_at is the start plus the frame's own time; the start is what a sidecar or
     the pattern says, or defaults.started_at, or the creation time that the file carries, or
-    unknown. Frames are upright JPEGs of quality 95; one is in memory at a time. Finished comes last.
+    unknown. Frames are upright JPEGs of quality 95; two are in memory at a time. Finished comes last.
+    Time stamps that restart, leap or are missing lose no frame, see VideoClock.
 
     known: asked before any of the video is decoded.
+    key: what keys begin with instead of the path; who gives it says itself what is known and finished.
+    facts: what is known of the video, where somebody else has heard the voices.
     """
 
     def __init__(
@@ -69,6 +63,9 @@ class VideoSource:
         pattern: str | None = None,
         report: Report = log_problem,
         known: IsKnown | None = None,
+        *,
+        key: str | None = None,
+        facts: Facts | None = None,
     ) -> None:
         if not 0 <= every_s < math.inf:
             raise SourceError(f"every_s: expected 0 or more seconds between frames, got {every_s}")
@@ -79,6 +76,8 @@ class VideoSource:
         self._start = defaults.start
         self._report = report
         self._known = known
+        self._key = key
+        self._told = facts
 
     def captures(self, after: str | None = None) -> Iterator[SourceItem]:
         """See FrameSource. Raises SourceError when the file is no video or none of it can be
@@ -95,7 +94,7 @@ class VideoSource:
                 yield from self._read(container, after)
         except (av.error.FFmpegError, OSError) as error:
             raise self._unreadable(error.strerror or str(error)) from error
-        if after is None:
+        if after is None and self._key is None:
             yield finished
 
     def _finished(self) -> Finished:
@@ -103,7 +102,7 @@ class VideoSource:
         return Finished(f"{self._name()} every {self._every_s:g} s", found.st_size, found.st_mtime_ns)
 
     def _name(self) -> str:
-        return os.fsencode(self.path.absolute()).decode("utf-8", "backslashreplace")
+        return self._key or os.fsencode(self.path.absolute()).decode("utf-8", "backslashreplace")
 
     def _read(self, container: Any, after: str | None) -> Iterator[SourceItem]:
         stream = self._video_stream(container)
@@ -127,6 +126,8 @@ class VideoSource:
         used.
         """
         path = self.path.absolute()
+        if self._told is not None:
+            return self._told.over(Facts(sequence=_own_sequence(path))), []
         depth = self._pattern.text.count("/") if self._pattern else 0
         root = path.parents[min(depth, len(path.parents) - 1)]
         voices = Voices(root, self._pattern, self._defaults, self._report)
@@ -151,7 +152,20 @@ class VideoSource:
 
     def _frames(self, container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
         """(seconds since the first frame, frame); what cannot be decoded is left out and counted."""
-        first: float | None = None
+        rate = stream.average_rate or stream.guessed_rate
+        clock = VideoClock(1 / float(rate) if rate else UNTIMED_STEP_S)
+        waiting: tuple[float | None, Any] | None = None
+        for moment, frame in self._decoded(container, stream):
+            if waiting is not None:
+                yield clock.tick(waiting[0], moment), waiting[1]
+            waiting = moment, frame
+        if waiting is not None:
+            yield clock.tick(waiting[0], None), waiting[1]
+        if problem := clock.problem:
+            self._report(self.path.name, problem)
+
+    def _decoded(self, container: Any, stream: Any) -> Iterator[tuple[float | None, Any]]:
+        """(time stamp in seconds, None where there is none, frame)."""
         damaged = 0
         for packet in container.demux(stream):
             try:
@@ -163,9 +177,7 @@ class VideoSource:
                 if frame.is_corrupt:
                     damaged += 1
                     continue
-                moment = frame.time if frame.time is not None else (first or 0.0)
-                first = moment if first is None else first
-                yield max(0.0, moment - first), frame
+                yield frame.time, frame
         if damaged:
             self._report(self.path.name, f"{damaged} damaged frames were left out")
 
@@ -173,6 +185,59 @@ class VideoSource:
         return SourceError(
             f"{self.path}: expected a video that FFmpeg can decode, got: {reason}; convert or leave it out"
         )
+
+
+@dataclass(slots=True)
+class VideoClock:
+    """Seconds since the first frame of a video, which only go on, whatever its time stamps do.
+
+    step: seconds between two frames, where time stamps do not say it.
+    Where stamps restart (a camera came back), leap for one frame (a damaged stamp) or are missing,
+    the clock goes on by a step; a leap that the next frame confirms is a pause of the recording.
+    """
+
+    step: float
+    seconds: float = 0.0
+    broken: int = 0
+    untimed: int = 0
+    _started: bool = False
+    _last: float | None = None
+
+    def tick(self, moment: float | None, following: float | None) -> float:
+        """The seconds of a frame. moment, following: its time stamp and that of the next one, in
+        seconds, None where there is none.
+        """
+        if moment is None:
+            self.untimed += 1
+            passed = UNTIMED_STEP_S
+        elif self._last is None:
+            passed = self.step
+        else:
+            passed = self._passed(moment - self._last, moment, following)
+        self.seconds += passed if self._started else 0.0
+        self._started = True
+        self._last = moment
+        return self.seconds
+
+    @property
+    def problem(self) -> str:
+        """What was wrong with the time stamps, "" where nothing was."""
+        said = []
+        if self.broken:
+            said.append(f"its time stamps restart or leap {self.broken} times; it is counted on from there")
+        if self.untimed:
+            a_second = 1 / UNTIMED_STEP_S
+            said.append(f"{self.untimed} frames have no time stamp; they count as {a_second:g} a second")
+        return "; ".join(said)
+
+    def _passed(self, seconds: float, moment: float, following: float | None) -> float:
+        longest = max(LEAP_S, LEAP_STEPS * self.step)
+        if 0 < seconds <= longest:
+            return seconds
+        if 0 < seconds <= LONGEST_S and following is not None and 0 < following - moment <= longest:
+            return seconds
+        self.broken += 1
+        return self.step
 
 
 def _capture(key: str, frame: Any, facts: Facts, seconds: float) -> Capture:
@@ -185,6 +250,7 @@ def _capture(key: str, frame: Any, facts: Facts, seconds: float) -> Capture:
         site=facts.site,
         sequence=facts.sequence,
         captured_at=start and start + timedelta(seconds=seconds),
+        zone_assumed=facts.zone_assumed,
     )
 
 

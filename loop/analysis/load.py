@@ -32,6 +32,7 @@ from loop.math.coverage.prompts import similarities
 from loop.math.coverage.regions import ALIKE, MOST_NEIGHBORS, Near, Nearest
 from loop.project.project import Project
 from loop.project.training_metadata import kept_metadata
+from loop.project.zones import NOT_CHOSEN, UNKNOWN_ZONE, read_again, training_zone
 from samplers.ragged import Ragged
 
 Row = TypeVar("Row")
@@ -126,17 +127,35 @@ def _times(facts: StoredFacts, places: NDArray[np.integer] | slice, stamps: Real
 
     An imported frame that a pattern put at noon of its day has no time: that is neither a time of
     day nor a burst. Without one it was taken about when its training set was, where that was said.
+    Nothing is known of when imported frames were taken where their times and those of production
+    were read in zones that cannot be compared.
     """
+    timezone = facts.project.settings.frames.timezone
     with read(facts.project.engine) as session:
         said = kept_metadata(session)
+        meant = training_zone(session, timezone)
     imported = facts.frames["origin"][places] == ORIGINS.index(Origin.IMPORTED)
     taken = stamps
     if said.days_alone:
-        noon = (hours_of(stamps, zone(facts.project.settings.frames.timezone)) == 12) & (stamps % 60 == 0)
+        hours = hours_of(stamps, zone(NOT_CHOSEN if meant == timezone else timezone))
+        noon = (hours == 12) & (stamps % 60 == 0)
         taken = np.where(imported & noon, np.nan, stamps)
+    about = _compared(taken, imported, meant)
     if said.time is None:
-        return taken, taken
-    return taken, np.where(imported & np.isnan(taken), said.time.timestamp(), taken)
+        return taken, about
+    return taken, np.where(imported & np.isnan(about), said.time.timestamp(), about)
+
+
+def _compared(taken: Reals, imported: Bools, meant: str) -> Reals:
+    """(N,) the same, those of imported frames as production's are read. meant: see `training_zone`."""
+    if not meant:
+        return taken
+    if meant == UNKNOWN_ZONE:
+        return np.where(imported, np.nan, taken)
+    dated = np.flatnonzero(imported & ~np.isnan(taken))
+    about = np.array(taken)
+    about[dated] = [read_again(seconds, meant) for seconds in taken[dated].tolist()]
+    return about
 
 
 def _doubted(facts: StoredFacts, cameras: tuple[str | None, ...], unlike: Callable[[], Unlike]) -> Bools:

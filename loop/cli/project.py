@@ -27,7 +27,13 @@ from loop.cli.app import (
 def init(
     directory: Annotated[Path, typer.Argument(help="The folder to make the project in.")],
     dataset: Annotated[
-        Path, typer.Option(help="The training set: a YOLO data.yaml, a COCO .json or a VOC folder.")
+        Path,
+        typer.Option(
+            help=(
+                "The training set: a YOLO data.yaml, a COCO .json, a VOC folder, an export of Label Studio or"
+                " CVAT, a folder of labelImg or labelme, or a zip."
+            )
+        ),
     ],
     weights: Annotated[
         Path | None,
@@ -92,6 +98,17 @@ def init(
             metavar="TIME",
         ),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="The folder of the training images, where they lie apart from a COCO .json."),
+    ] = None,
+    accept_problems: Annotated[
+        bool,
+        typer.Option(
+            "--accept-problems",
+            help="Go on without labels and images that cannot be used, even where they are more than 5 %.",
+        ),
+    ] = False,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any other setting, as select.budget=50; may be repeated."),
@@ -121,6 +138,8 @@ def init(
         said,
         tuple(map_ or ()),
         start is not None,
+        images,
+        accept_problems,
     )
     with progress_bar("import", at_once=False) as progress:
         report = create_project(plan, progress, lambda said: yes or agreed(said))

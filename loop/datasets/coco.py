@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from connectors.documents import parse_json
+from connectors.files import is_file
+from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import (
     DatasetError,
     ImportedDataset,
     ImportedImage,
+    LabelReport,
     PixelBox,
     Report,
+    Turn,
     checked_box,
-    image_size,
-    without_duplicates,
+    image_info,
+    tell_rotation,
+    turn_of,
 )
+from loop.datasets.json_files import number as as_number
+from loop.datasets.splits import split_of
 
-_SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PART = 1 << 20
+"""Bytes read at a time to find out whether a JSON is COCO."""
 
 
 def read_coco(path: Path, max_pixels: int, images: Path | None = None) -> ImportedDataset:
     """path: one JSON file, or a folder whose JSON files (itself or annotations/) are the splits.
 
-    images: where the files lie; by default looked for beside the JSON.
-    Classes are numbered by category id.
+    images: where the files lie; by default looked for beside the JSON. A path of a server or of
+    another machine means the file whose path ends alike.
+    Classes are numbered by category id. Ids are the same as a number and as text.
     Raises DatasetError when a JSON cannot be read or no image is found.
     """
     files = [path] if path.is_file() else coco_files(path)
@@ -37,10 +49,9 @@ def read_coco(path: Path, max_pixels: int, images: Path | None = None) -> Import
     report = Report()
     found = [one for file, tree in trees for one in _read(file, tree, ids, images, report, max_pixels)]
     if not found:
-        hint = f" (first problem: {report.problems[0]})" if report.problems else ""
         raise DatasetError(
-            f"{path}: expected image files as named in the JSON, found none{hint}; "
-            "give the folder that holds them"
+            f"{path}: expected image files as named in the JSON, found none{report.first}; "
+            "put them beside the JSON, or name their folder with --images"
         )
     return ImportedDataset(tuple(categories[c] for c in ids), found, report.problems, ordered=False)
 
@@ -53,13 +64,21 @@ def coco_files(folder: Path) -> list[Path]:
         *folder.glob("*/_annotations.coco.json"),
     ]
     order = ["train", "val", "test"]
-    return sorted((p for p in places if _looks_like_coco(p)), key=lambda p: (order.index(_split(p)), p))
+    return sorted((p for p in places if _looks_like_coco(p)), key=lambda p: (order.index(_split_of(p)), p))
 
 
 def _looks_like_coco(path: Path) -> bool:
+    """Whether it is an object that anywhere names images."""
     with path.open("rb") as file:
-        head = file.read(4096)
-    return b'"images"' in head or b'"annotations"' in head or b'"categories"' in head
+        head = file.read(PART)
+        if not head.removeprefix(BOM_UTF8).lstrip().startswith(b"{"):
+            return False
+        while b'"images"' not in head:
+            more = file.read(PART)
+            if not more:
+                return False
+            head = head[-len(b'"images"') :] + more
+    return True
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -72,7 +91,7 @@ def _load(path: Path) -> dict[str, Any]:
     if missing:
         raise DatasetError(
             f"{path}: expected lists images, annotations and categories, got no {', '.join(missing)}; "
-            "is this a COCO detection file?"
+            "export it as COCO for object detection"
         )
     return lists
 
@@ -110,14 +129,23 @@ def _category(category: Any, path: Path) -> tuple[int, str]:
 def _umbrellas(trees: list[tuple[Path, dict[str, Any]]]) -> set[int]:
     """Unused categories that are only the supercategory of all others, as some exports add."""
     entries = [c for _, tree in trees for c in tree["categories"]]
-    used = {a.get("category_id") for _, tree in trees for a in tree["annotations"]}
+    used = {
+        _key(a.get("category_id")) for _, tree in trees for a in tree["annotations"] if isinstance(a, dict)
+    }
     return {
-        one["id"]
+        int(one["id"])
         for one in entries
-        if one["id"] not in used
-        and len({c["id"] for c in entries}) > 1
+        if _key(one["id"]) not in used
+        and len({_key(c["id"]) for c in entries}) > 1
         and all(c.get("supercategory") == one["name"] for c in entries if c["id"] != one["id"])
     }
+
+
+def _key(identity: object) -> str:
+    """The same for 7, 7.0 and "7"."""
+    if isinstance(identity, float) and identity.is_integer():
+        identity = int(identity)
+    return str(identity).strip()
 
 
 def _read(
@@ -128,66 +156,125 @@ def _read(
     report: Report,
     max_pixels: int,
 ) -> list[ImportedImage]:
-    answers: dict[object, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+    answers: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
     for number, annotation in enumerate(tree["annotations"], start=1):
-        answers[annotation.get("image_id")].append((number, annotation))
-    out = []
-    for entry in tree["images"]:
-        file = _find(str(entry.get("file_name", "")), path, folder)
+        if isinstance(annotation, dict):
+            answers[_key(annotation.get("image_id"))].append((number, annotation))
+        else:
+            report.add(
+                path, number, "label", f"annotation {number}: expected an object, got {annotation!r:.60}"
+            )
+    entries = [entry for entry in tree["images"] if isinstance(entry, dict)]
+    files = ImageFiles(folder or _top(path))
+    out: dict[Path, ImportedImage] = {}
+    for entry in entries:
+        name = str(entry.get("file_name", ""))
+        file = _find(name, path, folder, files)
+        of_image = answers.get(_key(entry.get("id")), [])
         if file is None:
             report.add(path, 0, "missing_image", f"left out: no file for {entry.get('file_name')!r}")
-            continue
-        size = image_size(file, report, max_pixels)
-        if size is None:
-            continue
-        if not _same_size(entry, size, file, report):
-            continue
-        boxes = _boxes(answers.get(entry.get("id"), []), ids, size, path, report)
-        sequence = next(
-            (str(entry[k]) for k in ("sequence", "video_id", "video_name") if entry.get(k) is not None), None
+        elif file in out:
+            report.add(path, 0, "duplicate", f"left out: {name!r} is listed before", len(of_image))
+        elif image := _image(entry, file, of_image, ids, path, report, max_pixels):
+            out[file] = image
+    if _has_orphans(path, answers, {_key(entry.get("id")) for entry in entries}, report):
+        return [image if image.boxes else replace(image, boxes=None) for image in out.values()]
+    return list(out.values())
+
+
+def _has_orphans(path: Path, answers: Mapping[str, list[Any]], images: set[str], report: Report) -> bool:
+    """Whether annotations are of no image: then an image without one may be theirs, and is no
+    background.
+    """
+    lost = [image for image in answers if image not in images]
+    if lost:
+        count = sum(len(answers[image]) for image in lost)
+        report.add(
+            path,
+            0,
+            "orphan",
+            f"{count} annotations left out: their image_id, such as {lost[0]}, is that of no image in the"
+            " JSON; images without a box count as unlabeled",
+            count,
         )
-        out.append(ImportedImage(file, _split(path), boxes, *size, sequence))
-    return out
+    return bool(lost)
 
 
-def _same_size(entry: dict[str, Any], size: tuple[int, int], file: Path, report: Report) -> bool:
-    said = (entry.get("width") or size[0], entry.get("height") or size[1])
-    if tuple(said) == size:
-        return True
-    report.add(
-        file, 0, "size", f"left out: the JSON says {said[0]}x{said[1]} px, the file is {size[0]}x{size[1]}"
+def _image(
+    entry: dict[str, Any],
+    file: Path,
+    answers: list[tuple[int, dict[str, Any]]],
+    ids: dict[int, int],
+    path: Path,
+    report: Report,
+    max_pixels: int,
+) -> ImportedImage | None:
+    info = image_info(file, report, max_pixels)
+    if info is None:
+        return None
+    upright = info.width, info.height
+    try:
+        said = _said_size(entry)
+    except ValueError as error:
+        report.add(file, 0, "size", f"left out: {error}")
+        return None
+    turn = turn_of(info, said)
+    if said and turn is None:
+        report.add(
+            file,
+            0,
+            "size",
+            f"left out: the JSON says {said[0]}x{said[1]} px, the file is {upright[0]}x{upright[1]}",
+        )
+        return None
+    if answers:
+        tell_rotation(file, info, said, report)
+    label = LabelReport(report, path)
+    boxes = _boxes(answers, ids, turn or list, upright, label)
+    sequence = next(
+        (str(entry[k]) for k in ("sequence", "video_id", "video_name") if entry.get(k) is not None), None
     )
-    return False
+    return ImportedImage(file, _split_of(path), label.known(boxes), *upright, sequence)
+
+
+def _said_size(entry: dict[str, Any]) -> tuple[int, int] | None:
+    """None where nothing is said. Raises ValueError for what is no number."""
+    given = [entry.get("width") or 0, entry.get("height") or 0]
+    width, height = (as_number(value) for value in given)
+    if width is None or height is None:
+        raise ValueError(f"expected its width and height in the JSON as numbers, got {given!r:.60}")
+    return (int(width), int(height)) if width and height else None
 
 
 def _boxes(
     answers: list[tuple[int, dict[str, Any]]],
     ids: dict[int, int],
+    turn: Turn,
     size: tuple[int, int],
-    path: Path,
-    report: Report,
-) -> list[PixelBox]:
+    label: LabelReport,
+) -> list[tuple[int, PixelBox]]:
+    classes = {_key(category): number for category, number in ids.items()}
     found = []
     for number, annotation in answers:
 
         def say(code: str, text: str, number: int = number) -> None:
-            report.add(path, number, code, f"annotation {number}: {text}")
+            label.add(number, code, f"annotation {number}: {text}")
 
-        if annotation.get("iscrowd"):
+        if _key(annotation.get("iscrowd", 0)) not in {"0", "False", "None", ""}:
             say("crowd", "box left out: it stands for a crowd")
             continue
         category = annotation.get("category_id")
-        if category not in ids:
-            say("class", f"box left out: expected a category id of {sorted(ids)}, got {category!r}")
+        if (class_id := classes.get(_key(category))) is None:
+            say("class", f"box left out: expected a category id of {sorted(ids)}, got {category!r:.60}")
             continue
         xyxy = _corners(annotation)
         if xyxy is None:
-            say("number", f"box left out: expected bbox [x, y, w, h], got {annotation.get('bbox')!r}")
+            say("number", f"box left out: expected bbox [x, y, w, h], got {annotation.get('bbox')!r:.60}")
             continue
-        box = checked_box(ids[category], xyxy, size, say)
+        box = checked_box(class_id, turn(xyxy), size, say)
         if box is not None:
             found.append((number, box))
-    return without_duplicates(found, lambda line, code, text: report.add(path, line, code, text))
+    return found
 
 
 def _corners(annotation: dict[str, Any]) -> list[float] | None:
@@ -198,33 +285,39 @@ def _corners(annotation: dict[str, Any]) -> list[float] | None:
             return [x, y, x + w, y + h]
         points = [float(v) for polygon in annotation["segmentation"] for v in polygon]
         return [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
-def _find(name: str, path: Path, folder: Path | None) -> Path | None:
+def _top(path: Path) -> Path:
+    return path.parent.parent if path.parent.name == "annotations" else path.parent
+
+
+def _find(name: str, path: Path, folder: Path | None, files: ImageFiles) -> Path | None:
     """The image's file inside the image folder; a name that leads out of it is not followed."""
     relative = PurePosixPath(name.replace("\\", "/"))
-    if not name or relative.is_absolute() or ".." in relative.parts:
+    if not name:
         return None
-    here = path.parent
-    top = here.parent if here.name == "annotations" else here
+    if _is_elsewhere(name, relative):
+        return files.find(name)
+    if ".." in relative.parts:
+        return None
     stem = path.stem.removeprefix("instances_")
+    top = _top(path)
     places = (
         [folder]
         if folder
-        else [top / stem, top / "images" / stem, top / "images", top / _split(path), here, top]
+        else [top / stem, top / "images" / stem, top / "images", top / _split_of(path), path.parent, top]
     )
-    return next((place / relative for place in places if (place / relative).is_file()), None)
+    return next((place / relative for place in places if is_file(place / relative)), None)
 
 
-def _split(path: Path) -> str:
-    words = (
-        f"{path.parent.name} {path.stem}".lower()
-        .replace("_", " ")
-        .replace("-", " ")
-        .replace(".", " ")
-        .split()
-    )
-    known = [_SPLIT_WORDS[w.rstrip("0123456789")] for w in words if w.rstrip("0123456789") in _SPLIT_WORDS]
-    return known[-1] if known else "train"
+def _is_elsewhere(name: str, path: PurePosixPath) -> bool:
+    """Whether it is a path of a server or of another machine, folders and all."""
+    folders = [part for part in path.parts[:-1] if part != ".."]
+    leads_out = ".." in path.parts and bool(folders)
+    return "://" in name or path.is_absolute() or leads_out or name[1:3] in {":/", ":\\"}
+
+
+def _split_of(path: Path) -> str:
+    return split_of(f"{path.parent.name} {path.stem}")

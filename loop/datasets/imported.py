@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
 from pathlib import Path
 
 from connectors.errors import ImageRejected
-from connectors.images import inspect
+from connectors.images import ImageInfo, inspect
 from loop.base.errors import LoopError
 
 PixelBox = tuple[int, float, float, float, float]
@@ -18,6 +19,24 @@ PixelBox = tuple[int, float, float, float, float]
 
 SLACK = 0.01
 SMALLEST_SIDE = 10
+SMALLEST_BOX = 1.0
+"""px a side; what is smaller shows nothing."""
+LOSSES = frozenset(
+    [
+        "image",
+        "missing_image",
+        "label",
+        "number",
+        "class",
+        "degenerate",
+        "outside",
+        "size",
+        "crowd",
+        "orphan",
+        "unclaimed",
+    ]
+)
+"""Codes of problems that lose labels."""
 
 
 class DatasetError(LoopError):
@@ -30,13 +49,21 @@ class Problem:
 
     line: 1-based line or object of the label file, 0 for the whole file.
     code: image, missing_image, label, number, class, degenerate, outside, clipped, duplicate, size,
-    crowd, split, metadata.
+    crowd, orphan, unclaimed, unlabeled, rotated, stretched, split, key,
+    metadata.
+    count: how many labels or images it stands for; 0 where nothing was lost.
     """
 
     path: Path
     line: int
     code: str
     message: str
+    count: int = 1
+
+    @property
+    def lost(self) -> int:
+        """Labels or images that are not in what was read."""
+        return self.count if self.code in LOSSES else 0
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else str(self.path)
@@ -48,7 +75,7 @@ class ImportedImage:
     """One readable image.
 
     split: train, val or test.
-    boxes: empty for a background, None where nobody labeled it.
+    boxes: empty for a background, None where nobody labeled it or none of its labels could be read.
     sequence: the folder it lay in, below the folder that was named; None when it lay there
     directly.
     """
@@ -79,6 +106,17 @@ class ImportedDataset:
         return sum(len(image.boxes or ()) for image in self.images)
 
     @property
+    def lost(self) -> int:
+        """Labels and images that were there and could not be used."""
+        return sum(problem.lost for problem in self.problems)
+
+    @property
+    def share_lost(self) -> float:
+        """Of all labels and backgrounds that were there."""
+        backgrounds = sum(image.boxes == [] for image in self.images)
+        return self.lost / max(1, self.lost + self.boxes + backgrounds)
+
+    @property
     def fingerprint(self) -> str:
         """The same wherever the dataset lies; another one as soon as a class, an image, its split
         or a box is another.
@@ -100,12 +138,37 @@ class Report:
 
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, path: Path, line: int, code: str, message: str) -> None:
-        self.problems.append(Problem(path, line, code, message))
+    def add(self, path: Path, line: int, code: str, message: str, count: int = 1) -> None:
+        self.problems.append(Problem(path, line, code, message, count))
+
+    @property
+    def first(self) -> str:
+        """The first problem in brackets, "" where there is none: for an error's text."""
+        return f" (first problem: {self.problems[0]})" if self.problems else ""
 
 
-def image_size(path: Path, report: Report, max_pixels: int) -> tuple[int, int] | None:
-    """(width, height) px by the file's header, or None with the reason reported."""
+@dataclass(slots=True)
+class LabelReport:
+    """What is said of the label of one image. lost: boxes of it that could not be used."""
+
+    report: Report
+    path: Path
+    lost: int = 0
+
+    def add(self, line: int, code: str, message: str) -> None:
+        self.report.add(self.path, line, code, message)
+        self.lost += code in LOSSES
+
+    def known(self, found: Iterable[tuple[int, PixelBox]]) -> list[PixelBox] | None:
+        """The boxes of (line, box) pairs, each once. None, which is unlabeled, where none is left of
+        a label that had some: what could not be read is no background.
+        """
+        boxes = without_duplicates(found, self.add)
+        return None if self.lost and not boxes else boxes
+
+
+def image_info(path: Path, report: Report, max_pixels: int) -> ImageInfo | None:
+    """What the file's header says, or None with the reason reported."""
     try:
         info = inspect(path.read_bytes(), max_pixels)
     except ImageRejected as error:
@@ -114,10 +177,52 @@ def image_size(path: Path, report: Report, max_pixels: int) -> tuple[int, int] |
         report.add(path, 0, "image", f"left out, it cannot be read: {error}")
     else:
         if min(info.width, info.height) >= SMALLEST_SIDE:
-            return info.width, info.height
+            return info
         size = f"{info.width}x{info.height}"
         report.add(path, 0, "image", f"left out: expected at least {SMALLEST_SIDE} px a side, got {size}")
     return None
+
+
+Turn = Callable[[Sequence[float]], list[float]]
+
+
+def turn_of(info: ImageInfo, said: tuple[int, int] | None) -> Turn | None:
+    """How corners in px of the picture as an annotation knows it become corners of the upright one.
+
+    said: (width, height) px that the annotation gives; None where it gives none.
+    None where the picture has neither this size nor, before its EXIF rotation, had it.
+    """
+    upright = info.width, info.height
+    if said is None or said == upright:
+        return list
+    if info.exif.orientation < 5 or said != upright[::-1]:
+        return None
+    return partial(_turned, orientation=info.exif.orientation, width=said[0], height=said[1])
+
+
+def tell_rotation(path: Path, info: ImageInfo, said: tuple[int, int] | None, report: Report) -> None:
+    """Reports a rotation of which the annotation's size does not tell whether it was applied when
+    the boxes were drawn.
+    """
+    orientation = info.exif.orientation
+    if orientation != 1 and said is not None and (orientation < 5 or info.width == info.height):
+        report.add(
+            path,
+            0,
+            "rotated",
+            f"EXIF turns it (orientation {orientation}), and its size does not tell whether its boxes were"
+            " drawn before that; they are taken as drawn on the upright picture",
+        )
+
+
+def _turned(xyxy: Sequence[float], *, orientation: int, width: float, height: float) -> list[float]:
+    """Corners of the stored picture of width x height px on the upright one."""
+    x1, y1, x2, y2 = xyxy
+    if orientation in (5, 6):
+        across = (y1, y2) if orientation == 5 else (height - y2, height - y1)
+        return [across[0], x1, across[1], x2]
+    across = (height - y2, height - y1) if orientation == 7 else (y1, y2)
+    return [across[0], width - x2, across[1], width - x1]
 
 
 def checked_box(
@@ -135,6 +240,10 @@ def checked_box(
     x1, y1, x2, y2 = xyxy
     if x2 <= x1 or y2 <= y1:
         report("degenerate", f"box left out: it has no area, {_show(xyxy)} px")
+        return None
+    if min(x2 - x1, y2 - y1) < SMALLEST_BOX:
+        fractions = ": fractions of the picture where pixels are expected?" if max(xyxy) <= 1 else ""
+        report("degenerate", f"box left out: it is smaller than a pixel, {_show(xyxy)} px{fractions}")
         return None
     if (
         min(x1 + SLACK * width, y1 + SLACK * height) < 0

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from connectors.images import MAX_PIXELS
 from loop.datasets.coco import coco_files, read_coco
+from loop.datasets.cvat import read_cvat
 from loop.datasets.imported import DatasetError, ImportedDataset
-from loop.datasets.voc import read_voc
+from loop.datasets.label_studio import read_label_studio
+from loop.datasets.labelme import read_labelme
+from loop.datasets.sniffed import Kind, kind_below, kind_of_file, looks_like
+from loop.datasets.voc import read_voc, read_voc_beside
 from loop.datasets.yolo import read_yolo
+from loop.datasets.yolo_folder import class_lists, has_labels, read_yolo_folder
 
 Format = Literal["auto", "yolo", "coco", "voc"]
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a list in place of a name, or a name in place of a number, ends in."""
 SHOWN = 200
+NAMES: dict[Kind, str] = {
+    "yolo": "YOLO",
+    "coco": "COCO",
+    "voc": "VOC",
+    "yolo_folder": "YOLO",
+    "label_studio": "Label Studio",
+    "cvat": "CVAT",
+    "voc_beside": "labelImg",
+    "labelme": "labelme",
+}
+ACCEPTED = (
+    "a YOLO data.yaml or folder with classes.txt, a COCO .json, a VOC folder, an export of Label Studio"
+    " (JSON, YOLO, COCO) or CVAT (YOLO 1.1, CVAT for images), a folder of labelImg or labelme, or one zipped"
+)
 
 
 def read_dataset(
@@ -22,54 +42,76 @@ def read_dataset(
 ) -> ImportedDataset:
     """Reads a labeled dataset; nothing is written and nothing beyond image headers is decoded.
 
-    path: a YOLO data.yaml, a COCO JSON, a folder that holds one of them, or a VOC folder.
-    images: the image folder of a COCO JSON, where it is not beside it.
+    path: a YOLO data.yaml, a COCO JSON, a folder that holds one of them, a VOC folder, or what
+    Label Studio, CVAT, labelImg and labelme write.
+    images: the image folder of a JSON, where it is not beside it.
     Bad boxes and images are left out and reported in `problems`.
-    Raises DatasetError when there is nothing usable.
+    Raises DatasetError when there is nothing usable, naming what it looks like.
     """
-    kind = _detect(path) if format == "auto" else format
+    if format not in ("auto", "yolo", "coco", "voc"):
+        raise DatasetError(
+            f"expected format auto, yolo, coco or voc, got {format!r}; leave it out to have it detected"
+        )
+    kind, place = _detect(path) if format == "auto" else (format, path)
     try:
-        return _read(kind, path, images, max_pixels)
+        return _reader((kind, place), images)(max_pixels)
     except UNEXPECTED as error:
         raise DatasetError(
-            f"{path}: expected a {kind.upper()} dataset as its documentation has it, got something else in it"
+            f"{path}: expected a {NAMES[kind]} dataset as its documentation has it, got something else in it"
             f" ({type(error).__name__}: {str(error)[:SHOWN]}); export it again"
         ) from error
 
 
-def _read(kind: str, path: Path, images: Path | None, max_pixels: int) -> ImportedDataset:
-    if kind == "yolo":
-        return read_yolo(_yaml_of(path), max_pixels)
+def _reader(found: tuple[Kind, Path], images: Path | None) -> Callable[[int], ImportedDataset]:
+    kind, path = found
     if kind == "coco":
-        return read_coco(path, max_pixels, images)
-    if kind == "voc":
-        return read_voc(path, max_pixels)
-    raise DatasetError(
-        f"expected format auto, yolo, coco or voc, got {kind!r}; leave it out to have it detected"
-    )
+        return lambda most: read_coco(path, most, images)
+    if kind == "label_studio":
+        return lambda most: read_label_studio(path, most, images)
+    if kind == "yolo":
+        return lambda most: read_yolo(_yaml_of(path), most)
+    readers = {
+        "voc": read_voc,
+        "voc_beside": read_voc_beside,
+        "cvat": read_cvat,
+        "labelme": read_labelme,
+        "yolo_folder": read_yolo_folder,
+    }
+    return lambda most: readers[kind](path, most)
 
 
-def _detect(path: Path) -> Format:
+def _detect(path: Path) -> tuple[Kind, Path]:
     if not path.exists():
         raise DatasetError(f"expected a dataset, got nothing at {path}; check the path")
     if path.is_file():
-        kinds: dict[str, Format] = {".yaml": "yolo", ".yml": "yolo", ".json": "coco"}
-        kind = kinds.get(path.suffix.lower())
-        if kind is None:
-            raise DatasetError(
-                f"expected a data.yaml, a COCO .json or a folder, got {path.name}; name one of them"
-            )
-        return kind
-    if (path / "Annotations").is_dir() and (path / "JPEGImages").is_dir():
-        return "voc"
-    if list(path.glob("*.yaml")) or list(path.glob("*.yml")):
-        return "yolo"
-    if coco_files(path):
-        return "coco"
+        if kind := kind_of_file(path):
+            return kind, path.parent if kind in ("yolo_folder", "voc_beside") else path
+        raise DatasetError(
+            f"expected a data.yaml, a COCO .json or a folder, got {path.name}{looks_like(path)};"
+            f" give {ACCEPTED}"
+        )
+    if found := _detect_below(path):
+        return found
+    inside = [each for each in path.iterdir() if not each.name.startswith(".")]
+    if len(inside) == 1 and inside[0].is_dir():
+        return _detect(inside[0])
     raise DatasetError(
-        f"expected a data.yaml, a COCO JSON, or Annotations/ beside JPEGImages/, got none of them in {path}; "
-        "name the file itself"
+        "expected a data.yaml, a COCO JSON, or Annotations/ beside JPEGImages/, got none of them in"
+        f" {path}{looks_like(path)}; give {ACCEPTED}"
     )
+
+
+def _detect_below(path: Path) -> tuple[Kind, Path] | None:
+    if (path / "Annotations").is_dir() and (path / "JPEGImages").is_dir():
+        return "voc", path
+    if list(path.glob("*.yaml")) or list(path.glob("*.yml")):
+        return "yolo", path
+    if coco_files(path):
+        return "coco", path
+    found = kind_below(path)
+    if class_lists(path) and (found is None or has_labels(path)):
+        return "yolo_folder", path
+    return found
 
 
 def _yaml_of(path: Path) -> Path:

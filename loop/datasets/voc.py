@@ -1,33 +1,24 @@
-"""Pascal VOC layout: Annotations/*.xml, JPEGImages/, ImageSets/Main/*.txt."""
+"""Pascal VOC layout: Annotations/*.xml, JPEGImages/, ImageSets/Main/*.txt; or XML beside images, as
+labelImg writes it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
 from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
-from loop.datasets.imported import (
-    DatasetError,
-    ImportedDataset,
-    ImportedImage,
-    PixelBox,
-    Report,
-    checked_box,
-    image_size,
-    without_duplicates,
-)
+from connectors.data_yaml import SUFFIXES, files_below
+from connectors.files import is_file
+from loop.datasets.image_files import ImageFiles
+from loop.datasets.imported import DatasetError, ImportedDataset, Report
+from loop.datasets.named import Annotated, NamedObject, assembled, tell_unlabeled
+from loop.datasets.splits import split_of
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG")
-
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    number: int
-    name: str
-    corners: list[float] | None
+_SPLITS = ("test", "val", "train", "trainval")
 
 
 def read_voc(path: Path, max_pixels: int) -> ImportedDataset:
@@ -35,8 +26,9 @@ def read_voc(path: Path, max_pixels: int) -> ImportedDataset:
     order.
 
     An image without an annotation has boxes None: nobody labeled it. Corners are taken as written,
-    for today's tools count pixels from 0. Raises DatasetError when a folder is missing or nothing
-    is usable.
+    for today's tools count pixels from 0. Where the size that the XML gives is that of the picture
+    before its EXIF rotation, the boxes are turned with it. Raises DatasetError when a folder is
+    missing or nothing is usable.
     """
     for name in ("Annotations", "JPEGImages"):
         if not (path / name).is_dir():
@@ -44,57 +36,110 @@ def read_voc(path: Path, max_pixels: int) -> ImportedDataset:
                 f"expected a VOC folder with {name}/, got none in {path}; name the folder above it"
             )
     report = Report()
-    splits = _splits(path, report)
-    objects = {stem: _objects(path / "Annotations" / f"{stem}.xml", report) for stem in splits}
-    classes = tuple(sorted({one.name for found in objects.values() for one in found or ()}))
-    if not classes:
+    images = {
+        file.relative_to(path / "JPEGImages").with_suffix("").as_posix(): file
+        for file in ImageFiles(path / "JPEGImages").all
+    }
+    labels = {
+        file.relative_to(path / "Annotations").with_suffix("").as_posix(): file
+        for file in _xml_files(path / "Annotations")
+    }
+    splits = _listed(path / "ImageSets" / "Main", report) or dict.fromkeys(sorted(images), "train")
+    found = []
+    for stem, split in splits.items():
+        label = labels.get(stem, path / "Annotations" / f"{stem}.xml")
+        read = _read(label, report)
+        if (image := images.get(stem)) is None:
+            report.add(path / "JPEGImages" / stem, 0, "missing_image", f"left out: no image file for {stem}")
+        else:
+            found.append(Annotated(label, image, split, *read))
+    _tell_unlisted(path, [file for stem, file in labels.items() if stem not in splits], report)
+    if not any(each.objects for each in found):
         raise DatasetError(
-            f"{path}: expected objects in Annotations/*.xml, got none; is this the right folder?"
+            f"{path}: expected objects in Annotations/*.xml, got none{report.first};"
+            " name the folder that holds the labeled images"
         )
-    images = [
-        image
-        for stem, split in splits.items()
-        if (image := _image(path, stem, split, objects[stem], classes, report, max_pixels)) is not None
-    ]
-    if not images:
-        raise DatasetError(f"{path}: expected images in JPEGImages/ with the annotations' names, found none")
-    return ImportedDataset(classes, images, report.problems, ordered=False)
+    return assembled(found, path, report, max_pixels)
 
 
-def _splits(path: Path, report: Report) -> dict[str, str]:
-    """Stem to split; without lists everything is train. A stem in two lists stays with evaluation."""
-    out: dict[str, str] = {}
-    for split in ("test", "val", "train", "trainval"):
-        listing = path / "ImageSets" / "Main" / f"{split}.txt"
-        if not listing.is_file():
+def read_voc_beside(path: Path, max_pixels: int) -> ImportedDataset:
+    """path: a folder with VOC files anywhere below it, their images below it too, as labelImg writes
+    them. The split is the one that a folder's name says, otherwise train.
+
+    An image without an XML is not taken. Raises DatasetError when nothing is usable.
+    """
+    report = Report()
+    files = ImageFiles(path)
+    found = []
+    for label in _xml_files(path):
+        root = _root(label, report)
+        if root is None or root.tag != "annotation":
             continue
-        for number, line in enumerate(listing.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            stem = line.split()[0] if line.split() else ""
-            if not stem:
+        image = _beside(label) or files.find(_text(root, "filename") or f"{label.stem}.jpg")
+        if image is None:
+            report.add(label, 0, "missing_image", f"left out: no image file for {label.stem}")
+            continue
+        below = label.relative_to(path)
+        found.append(Annotated(label, image, split_of(below.parent.as_posix()), *_contents(root)))
+    tell_unlabeled(path, files, found, report)
+    return assembled(found, path, report, max_pixels)
+
+
+def _xml_files(folder: Path) -> Iterable[Path]:
+    return (file for file in files_below(folder) if file.suffix.lower() == ".xml")
+
+
+def _beside(label: Path) -> Path | None:
+    names = (label.with_suffix(suffix) for suffix in sorted(SUFFIXES))
+    return next(
+        (file for name in names for file in (name, name.with_suffix(name.suffix.upper())) if is_file(file)),
+        None,
+    )
+
+
+def _listed(folder: Path, report: Report) -> dict[str, str]:
+    """Stem to split by the lists of a folder; a stem in two of them stays with evaluation."""
+    out: dict[str, str] = {}
+    usual = [file for split in _SPLITS if (file := folder / f"{split}.txt").is_file()]
+    for listing in usual or sorted(folder.glob("*.txt")):
+        split = split_of(listing.stem)
+        for number, line in enumerate(
+            listing.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1
+        ):
+            words = line.split()
+            if not words:
                 continue
-            if stem in {".", ".."} or "/" in stem or "\\" in stem:
-                report.add(listing, number, "missing_image", f"left out: expected a plain name, got {stem!r}")
+            path = PurePosixPath(words[0].replace("\\", "/"))
+            if path.is_absolute() or ".." in path.parts or str(path) == ".":
+                report.add(
+                    listing, number, "missing_image", f"left out: expected a plain name, got {words[0]!r}"
+                )
                 continue
-            owner = out.setdefault(stem, "train" if split == "trainval" else split)
-            if split == "train" and owner != "train":
+            stem = str(path.with_suffix("")) if path.suffix.lower() in SUFFIXES else str(path)
+            owner = out.setdefault(stem, split)
+            if split == "train" and owner != "train" and listing.stem != "trainval":
                 report.add(
                     listing, number, "split", f"{stem} is listed in train and {owner}: kept in {owner} only"
                 )
-    if out:
-        return out
-    return {
-        file.stem: "train" for file in sorted((path / "JPEGImages").iterdir()) if file.suffix in _SUFFIXES
-    }
+    return out
 
 
-def _objects(path: Path, report: Report) -> list[_Object] | None:
-    """The objects of one annotation file, None when there is none that can be read."""
-    if not path.is_file():
-        report.add(path, 0, "label", "no annotation: the image counts as unlabeled")
-        return None
+def _tell_unlisted(path: Path, labels: Sequence[Path], report: Report) -> None:
+    if labels:
+        report.add(
+            path,
+            0,
+            "unclaimed",
+            f"{len(labels)} annotations belong to no image that is listed or there, such as {labels[0].name};"
+            " add them to ImageSets/Main, or put their images into JPEGImages",
+            len(labels),
+        )
+
+
+def _root(path: Path, report: Report) -> Element | None:
     try:
         root: Element = fromstring(path.read_bytes())
-    except (ParseError, DefusedXmlException, OSError, ValueError) as error:
+    except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:
         report.add(
             path,
             0,
@@ -102,18 +147,42 @@ def _objects(path: Path, report: Report) -> list[_Object] | None:
             f"annotation left out, it cannot be read: {error}; the image counts as unlabeled",
         )
         return None
-    return [
-        _Object(number, (one.findtext("name") or "").strip(), _corners(one))
+    return root
+
+
+def _read(path: Path, report: Report) -> tuple[tuple[int, int] | None, list[NamedObject] | None]:
+    """Size and objects of one annotation file, None when there is none that can be read."""
+    if not path.is_file():
+        report.add(path, 0, "label", "no annotation: the image counts as unlabeled", 0)
+        return None, None
+    root = _root(path, report)
+    return (None, None) if root is None else _contents(root)
+
+
+def _contents(root: Element) -> tuple[tuple[int, int] | None, list[NamedObject]]:
+    objects = [
+        NamedObject(
+            number,
+            _text(one, "name"),
+            _corners(one),
+            "expected xmin, ymin, xmax, ymax as numbers",
+        )
         for number, one in enumerate(root.findall("object"), start=1)
-        if _named(one, number, path, report)
     ]
+    return _size(root), objects
 
 
-def _named(one: Element, number: int, path: Path, report: Report) -> bool:
-    if (one.findtext("name") or "").strip():
-        return True
-    report.add(path, number, "class", f"object {number}: box left out: it has no name")
-    return False
+def _text(one: Element, name: str) -> str:
+    return (one.findtext(name) or "").strip()
+
+
+def _size(root: Element) -> tuple[int, int] | None:
+    """None where it is not said, or as 0."""
+    try:
+        width, height = (int(float(_text(root, f"size/{side}"))) for side in ("width", "height"))
+    except (ValueError, OverflowError):
+        return None
+    return (width, height) if width and height else None
 
 
 def _corners(one: Element) -> list[float] | None:
@@ -121,42 +190,3 @@ def _corners(one: Element) -> list[float] | None:
         return [float(one.findtext(f"bndbox/{k}") or "") for k in ("xmin", "ymin", "xmax", "ymax")]
     except ValueError:
         return None
-
-
-def _image(
-    path: Path,
-    stem: str,
-    split: str,
-    objects: list[_Object] | None,
-    classes: tuple[str, ...],
-    report: Report,
-    max_pixels: int,
-) -> ImportedImage | None:
-    file = next((f for s in _SUFFIXES if (f := path / "JPEGImages" / f"{stem}{s}").is_file()), None)
-    if file is None:
-        report.add(path / "JPEGImages" / stem, 0, "missing_image", f"left out: no image file for {stem}")
-        return None
-    size = image_size(file, report, max_pixels)
-    if size is None:
-        return None
-    label = path / "Annotations" / f"{stem}.xml"
-    boxes = None if objects is None else _boxes(objects, classes, size, label, report)
-    return ImportedImage(file, split, boxes, *size)
-
-
-def _boxes(
-    objects: list[_Object], classes: tuple[str, ...], size: tuple[int, int], path: Path, report: Report
-) -> list[PixelBox]:
-    found = []
-    for one in objects:
-
-        def say(code: str, text: str, one: _Object = one) -> None:
-            report.add(path, one.number, code, f"object {one.number} ({one.name}): {text}")
-
-        if one.corners is None:
-            say("number", "box left out: expected xmin, ymin, xmax, ymax as numbers")
-            continue
-        box = checked_box(classes.index(one.name), one.corners, size, say)
-        if box is not None:
-            found.append((one.number, box))
-    return without_duplicates(found, lambda line, code, text: report.add(path, line, code, text))

@@ -2,107 +2,144 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from connectors.data_yaml import SPLITS, ListedImage, MissingImage, images_of, label_path, read_data_yaml
+from connectors.data_yaml import DataYaml, ListedImage, MissingImage, images_of, label_path, read_data_yaml
 from connectors.errors import DataYamlError
-from loop.datasets.imported import (
-    DatasetError,
-    ImportedDataset,
-    ImportedImage,
-    PixelBox,
-    Report,
-    checked_box,
-    image_size,
-    without_duplicates,
-)
+from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Report, image_info
+from loop.datasets.label_files import LabelFolders, read_labels, tell_unclaimed
+
+Place = list[ListedImage | MissingImage]
 
 
 def read_yolo(path: Path, max_pixels: int) -> ImportedDataset:
-    """path: the data.yaml. An image without a label file is a background, as for the trainer.
+    """path: the data.yaml. An image without a label file is a background, as for the trainer; where
+    no image of a folder has one, all of them are unlabeled.
 
-    Raises DatasetError when the YAML, a named folder or list is missing or says nothing usable.
+    Label files and images that no split names are reported. Raises DatasetError when the YAML, a
+    named folder or list is missing or says nothing usable.
     """
     report = Report()
     try:
         data = read_data_yaml(path)
-        images = [
-            image
-            for split in SPLITS
-            for found in images_of(data, split)
-            if (image := _image(found, split, len(data.names), report, max_pixels)) is not None
-        ]
+        places = {split: _places(data, split) for split in data.places}
     except DataYamlError as error:
         raise DatasetError(str(error)) from error
+    _tell_keys(data, report)
+    folders = LabelFolders()
+    images = read_places(places, len(data.names), data.keypoints, folders, report, max_pixels)
     if not images:
         raise DatasetError(
             f"{path}: expected images under {', '.join(data.places)}, none can be "
-            f"read{_first(report)}; check the folders named in it"
+            f"read{report.first}; check the folders named in it"
         )
-    return ImportedDataset(data.names, _once(images, report), report.problems)
+    images = certain_backgrounds(once(images, report), folders, data.root, report)
+    return ImportedDataset(data.names, images, report.problems)
 
 
-def _image(
-    found: ListedImage | MissingImage, split: str, classes: int, report: Report, max_pixels: int
-) -> ImportedImage | None:
-    if isinstance(found, MissingImage):
-        report.add(found.listing, found.line, "missing_image", f"left out: no file at {found.name}")
-        return None
-    size = image_size(found.path, report, max_pixels)
-    if size is None:
-        return None
-    labels = label_path(found.path)
-    boxes = _read_labels(labels, classes, size, report) if labels.is_file() else []
-    return ImportedImage(found.path, split, boxes, *size, found.folder)
-
-
-def _read_labels(path: Path, classes: int, size: tuple[int, int], report: Report) -> list[PixelBox]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        report.add(path, 0, "label", f"label file left out, it cannot be read: {error}")
-        return []
-    found = [
-        (number, box)
-        for number, line in enumerate(lines, start=1)
-        if line.strip() and (box := _read_line(line, number, path, classes, size, report)) is not None
+def read_places(
+    places: Mapping[str, Sequence[Place]],
+    classes: int,
+    keypoints: int,
+    folders: LabelFolders,
+    report: Report,
+    max_pixels: int,
+) -> list[ImportedImage]:
+    """The images of each split, by the folder or list that names them, with their labels."""
+    return [
+        image
+        for split, of_split in places.items()
+        for place in of_split
+        for image in _images(place, split, classes, keypoints, folders, report, max_pixels)
     ]
-    return without_duplicates(found, lambda line, code, text: report.add(path, line, code, text))
 
 
-def _read_line(
-    line: str, number: int, path: Path, classes: int, size: tuple[int, int], report: Report
-) -> PixelBox | None:
-    def say(code: str, text: str) -> None:
-        report.add(path, number, code, text)
-
-    try:
-        values = [float(word) for word in line.split()]
-    except ValueError:
-        say("number", f"box left out: expected numbers, got {line.strip()[:80]!r}")
-        return None
-    if len(values) != 5 and (len(values) < 7 or len(values) % 2 == 0):
-        say("label", f"box left out: expected class x y w h or a polygon, got {len(values)} numbers")
-        return None
-    if not (values[0].is_integer() and 0 <= values[0] < classes):
-        say("class", f"box left out: expected a class id 0..{classes - 1}, got {values[0]:g}")
-        return None
-    corners = _from_center(values[1:]) if len(values) == 5 else _around(values[1:])
-    width, height = size
-    scaled = [corners[0] * width, corners[1] * height, corners[2] * width, corners[3] * height]
-    return checked_box(int(values[0]), scaled, size, say)
-
-
-def _from_center(xywh: list[float]) -> list[float]:
-    x, y, w, h = xywh
-    return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
-
-
-def _around(polygon: list[float]) -> list[float]:
-    return [min(polygon[::2]), min(polygon[1::2]), max(polygon[::2]), max(polygon[1::2])]
+def certain_backgrounds(
+    images: Sequence[ImportedImage], folders: LabelFolders, root: Path, report: Report
+) -> list[ImportedImage]:
+    """The images; one without a label file is no background where label files without an image lie
+    in the folder that should hold its own.
+    """
+    if not any(image.path.is_relative_to(root) for image in images):
+        return list(images)
+    uncertain = tell_unclaimed(root, folders, report)
+    out = [
+        replace(image, boxes=None)
+        if image.boxes == [] and label_path(image.path).parent in uncertain and not folders.of(image.path)
+        else image
+        for image in images
+    ]
+    if count := sum(new is not old for new, old in zip(out, images, strict=True)):
+        report.add(
+            root,
+            0,
+            "label",
+            f"{count} images without a label file count as unlabeled, for some of those label files may be"
+            " theirs",
+            count,
+        )
+    return out
 
 
-def _once(images: list[ImportedImage], report: Report) -> list[ImportedImage]:
+def _places(data: DataYaml, split: str) -> list[Place]:
+    one_each = (replace(data, places={**data.places, split: (named,)}) for named in data.places[split])
+    return [list(images_of(one, split)) for one in one_each]
+
+
+def _tell_keys(data: DataYaml, report: Report) -> None:
+    for split in data.empty:
+        report.add(data.path, 0, "key", f"{split} is empty: no image is taken for it", 0)
+    if data.unread:
+        report.add(
+            data.path,
+            0,
+            "key",
+            f"nothing is made of {', '.join(data.unread)}; splits are train, val and test",
+            0,
+        )
+
+
+def _images(
+    place: Place,
+    split: str,
+    classes: int,
+    keypoints: int,
+    folders: LabelFolders,
+    report: Report,
+    max_pixels: int,
+) -> list[ImportedImage]:
+    for gone in (one for one in place if isinstance(one, MissingImage)):
+        if gone.line or gone.listing.is_dir():
+            report.add(gone.listing, gone.line, "missing_image", f"left out: no file at {gone.name}")
+        else:
+            report.add(gone.listing, 0, "key", f"{split}: nothing at {gone.name}, so it is left out", 0)
+    found = [one for one in place if isinstance(one, ListedImage)]
+    labels = {one.path: folders.of(one.path) for one in found}
+    unlabeled = bool(found) and not any(labels.values())
+    if unlabeled:
+        report.add(
+            found[0].path.parent,
+            0,
+            "label",
+            f"none of {len(found)} images of {split} here has a label file: they count as unlabeled; give an"
+            " empty one to each image that shows nothing",
+            len(found),
+        )
+    out = []
+    for one in found:
+        info = image_info(one.path, report, max_pixels)
+        if info is None:
+            continue
+        size = info.width, info.height
+        label = labels[one.path]
+        boxes = read_labels(label, classes, size, keypoints, report) if label else (None if unlabeled else [])
+        out.append(ImportedImage(one.path, split, boxes, *size, one.folder))
+    return out
+
+
+def once(images: list[ImportedImage], report: Report) -> list[ImportedImage]:
     """A file under two splits would leak: test keeps it before val, val before train."""
     order = {"test": 0, "val": 1, "train": 2}
     owner: dict[Path, str] = {}
@@ -121,7 +158,3 @@ def _once(images: list[ImportedImage], report: Report) -> list[ImportedImage]:
         else:
             kept.setdefault(file, image)
     return list(kept.values())
-
-
-def _first(report: Report) -> str:
-    return f" (first problem: {report.problems[0]})" if report.problems else ""

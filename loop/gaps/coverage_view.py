@@ -40,6 +40,7 @@ from loop.math.coverage.regions import Nearest
 from loop.math.statistics.shares import ENOUGH_DAYS
 from loop.project.project import Project
 from loop.project.wiring import Parts
+from loop.project.zones import unclear_line
 
 SHOWN = "shown: production has more of it than chance explains"
 SUSPECTED = "suspected: it may be chance, or a mistake of the detector; more days, or a few labels, will tell"
@@ -62,6 +63,7 @@ class CoverageView(Comparison):
     compared: the switches of `gaps` that are on.
     closing: how far what frames were chosen for is closed.
     slice_ids: by key, of every slice that is in here.
+    unclear_zone: why time of day is not compared, where it is not.
     """
 
     frames: StoredRows[FrameRow]
@@ -74,6 +76,7 @@ class CoverageView(Comparison):
     unknown_words: tuple[str, ...]
     compared: tuple[str, ...]
     closing: list[Closing]
+    unclear_zone: str = ""
 
     @property
     def embedder(self) -> int:
@@ -95,7 +98,9 @@ class CoverageView(Comparison):
             else ""
         )
         return "; ".join(
-            part for part in (producers.said(self.backlog), unread, self._unknown_frames()) if part
+            part
+            for part in (producers.said(self.backlog), unread, self._unknown_frames(), self.unclear_zone)
+            if part
         )
 
     def _unknown_frames(self) -> str:
@@ -145,7 +150,13 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         unknown_words=words.unknown,
         compared=tuple(switch for switch in SWITCHES if getattr(settings.gaps, switch)),
         closing=closing(project, found),
+        unclear_zone=_unclear_zone(project),
     )
+
+
+def _unclear_zone(project: Project) -> str:
+    with read(project.engine) as session:
+        return unclear_line(session, project.settings.frames.timezone)
 
 
 def lines(view: CoverageView) -> list[str]:

@@ -31,10 +31,11 @@ class Groups:
 
     def of(self, camera: str, capture: Capture) -> int:
         """The id of the group of a frame that is about to be stored."""
-        key = self._key(camera, capture)
+        key = self.key(camera, capture)
         return group_id(self._session, key, self._role(key))
 
-    def _key(self, camera: str, capture: Capture) -> str:
+    def key(self, camera: str, capture: Capture) -> str:
+        """What names the group that a frame belongs to."""
         if capture.captured_at is not None:
             return camera_day(camera, capture.captured_at)
         if capture.sequence:

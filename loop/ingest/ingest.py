@@ -8,14 +8,16 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from connectors.errors import ImageRejected
-from connectors.images import content_hash, decode, inspect
+from connectors.images import content_hash, decode, inspect, stretched
 from connectors.ports import Capture, Finished, FrameSource, Progress, Refused, SourceItem, Unsettled
+from connectors.times import EARLIEST, plausible
 from db.engine import read, write
 from db.frames import (
     UNKNOWN,
@@ -34,6 +36,7 @@ from loop.datasets.imported import SMALLEST_SIDE
 from loop.ingest.camera_days import Groups
 from loop.ingest.known_files import KnownFiles, key_within, unchanged
 from loop.project.wiring import NOTHING_GIVEN, Given, Parts
+from loop.project.zones import note_zones
 from loop.settings.settings import IngestRules, rules_of
 
 CHUNK = 64
@@ -47,6 +50,8 @@ class IngestReport:
     rejected: files set aside, by code.
 
     unsettled: files that were left because they are still being written.
+    stretched: of the new frames, those that had 16 bits and are stored with 8.
+    wrong_times: new frames whose time cannot be, by camera.
     notes: what is to be done about frames without camera or time.
     """
 
@@ -54,6 +59,8 @@ class IngestReport:
     known: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     unsettled: int = 0
+    stretched: int = 0
+    wrong_times: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -62,13 +69,27 @@ class IngestReport:
         head = f"{self.stored} new frames, {self.known} known already, set aside: {aside}"
         files = "1 file is" if self.unsettled == 1 else f"{self.unsettled} files are"
         left = f"{files} still being written and left for later; run `fieldloop ingest` again"
-        return [head, *([left] if self.unsettled else []), *self.notes]
+        deep = f"{self.stretched} of them had 16 bits and were stretched to 8, darkest to brightest"
+        wrong = [
+            f"camera {camera}: {count} frames show a time before {EARLIEST:%Y} or in the future, which counts"
+            " as unknown; set its clock, and give their times with `fieldloop metadata import`"
+            for camera, count in sorted(self.wrong_times.items())
+        ]
+        return [
+            head,
+            *([deep] if self.stretched else []),
+            *wrong,
+            *([left] if self.unsettled else []),
+            *self.notes,
+        ]
 
     def add(self, later: IngestReport) -> None:
         """Counts what a later pass over the same source brought; what it knew already was counted
         before.
         """
         self.stored += later.stored
+        self.stretched += later.stretched
+        self.wrong_times += later.wrong_times
         self.rejected += later.rejected
         self.unsettled = later.unsettled
 
@@ -83,6 +104,7 @@ class Accepted:
     suffix: str
     width: int
     height: int
+    stretched: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,11 +178,26 @@ def _ingest_chunk(
         for result in results
         if isinstance(result, Accepted) and result.sha256 not in known
     }
+    results = [_with_time_that_can_be(result, report, paths) for result in results]
     with write(engine) as session:
         groups = Groups(session, rules.evaluation_share)
         for result in results:
             _record(session, result, paths, groups, report)
+        accepted = (one.capture for one in results if isinstance(one, Accepted) and one.sha256 in paths)
+        note_zones(session, Origin.PRODUCTION, accepted, rules.timezone)
         record_seen(session, [seen for result in results if (seen := _to_remember(result, sightings, rules))])
+
+
+def _with_time_that_can_be(
+    result: Accepted | Rejected, report: IngestReport, stored: Mapping[str, str]
+) -> Accepted | Rejected:
+    """A time that no camera can have shown counts as unknown, and is told by camera."""
+    capture = result.capture
+    if capture.captured_at is None or plausible(capture.captured_at, datetime.now(UTC)):
+        return result
+    if isinstance(result, Accepted) and result.sha256 in stored:
+        report.wrong_times[capture.camera or UNKNOWN] += 1
+    return replace(result, capture=replace(capture, captured_at=None))
 
 
 def _to_remember(
@@ -209,6 +246,7 @@ def _record(
         )
         stored = add_frame(session, frame)
     report.stored += stored is not None
+    report.stretched += stored is not None and result.stretched
     report.known += stored is None
 
 
@@ -228,6 +266,9 @@ def _record_refused(engine: Engine, refused: Sequence[Refused], report: IngestRe
 def _record_finished(engine: Engine, finished: Sequence[Finished]) -> None:
     """Last, so that a video whose frames could not all be stored is read again."""
     with write(engine) as session:
+        for item in finished:
+            if item.whole:
+                forget_rejects(session, item.key)
         record_seen(session, [Seen(item.key, item.size, item.mtime_ns) for item in finished])
 
 
@@ -259,6 +300,9 @@ def _examine(capture: Capture, rules: IngestRules) -> Accepted | Rejected | None
         sha256 = content_hash(data)
         info = inspect(data, max_pixels=rules.max_pixels, max_bytes=rules.max_bytes)
         _check_side(info.width, info.height)
+        if deep := info.bits > 8:
+            data = stretched(data)
+            sha256, info = content_hash(data), inspect(data, rules.max_pixels, rules.max_bytes)
         decode(data, info)
     except FileNotFoundError:
         return None
@@ -267,7 +311,7 @@ def _examine(capture: Capture, rules: IngestRules) -> Accepted | Rejected | None
         return Rejected(capture, sha256, "unreadable", why)
     except ImageRejected as rejection:
         return Rejected(capture, sha256, rejection.code, str(rejection))
-    return Accepted(capture, sha256, data, info.suffix, info.width, info.height)
+    return Accepted(capture, sha256, data, info.suffix, info.width, info.height, deep)
 
 
 def _check_side(width: int, height: int) -> None:

@@ -150,8 +150,8 @@ def _unplaced_lines(found: Unplaced, counts: dict[str, int], pattern: str) -> li
         f"of {counts['production']} production frames {said.replace(' no ', ' have no ', 1)}{grouped}",
         (
             f"{'correct' if pattern else 'set'} frames.pattern ({example}), set frames.camera, or put a"
-            " sidecar beside each; frames that are in keep what they have: make the project again to take"
-            " them in anew"
+            " sidecar beside each; frames that are in keep what they have: tell theirs with"
+            " `fieldloop metadata import`"
         ),
     ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,15 +24,15 @@ import config
 from connectors.documents import parse_yaml
 from connectors.errors import ImageRejected, WeightsUnavailable
 from connectors.files import sha256_of_file, write_atomically
-from connectors.images import content_hash, decode, inspect
+from connectors.images import content_hash, decode, inspect, stretched
 from connectors.ports import Box, Capture, Progress, Purpose
 from connectors.yolo.detector import read_classes
 from connectors.yolo.start import start_detector
 from connectors.yolo.trial import try_weights
-from db.engine import write
+from db.engine import read, write
 from db.facts import claim_fact, get_fact
-from db.frames import UNKNOWN, NewFrame, add_frame, group_id, known_hashes
-from db.labels import set_label
+from db.frames import UNKNOWN, NewFrame, add_frame, frames, group_id, known_hashes
+from db.labels import labels, set_label
 from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
 from loop.base.errors import ConfigError, ProjectError
@@ -39,17 +40,25 @@ from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
 from loop.base.wording import listed
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
+from loop.datasets.usable import check_usable, each_once, problem_lines
+from loop.datasets.zipped import unpacked
 from loop.project.class_list import check_classes, mapped, shown_classes, starting_classes
 from loop.project.project import CONFIG_NAME, Project, open_project
 from loop.project.training_metadata import NOTHING_SAID, TrainingMetadata, claimed_metadata
 from loop.project.training_settings import check_training, overrides_of
 from loop.project.weights import sync_deployed
 from loop.project.wiring import build_embedder, imported_captures
+from loop.project.zones import NOT_CHOSEN, note_zones
 from loop.settings.messages import unknown_key
 from loop.settings.settings import FREE_FORM, Settings, default_values, load_settings
 
 CHUNK = 64
 few = partial(listed, most=12)
+ZONELESS = (
+    "times of {count} images have no zone and were read as UTC; if it was another, set frames.timezone before"
+    " frames with a zone come in"
+)
+NOTHING_HELD_OUT = "no image is held out: the training set names neither val nor test"
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,8 @@ class NewProject:
     training: of the images of the dataset.
     mapped: "class of the dataset=class of the weights".
     start: a detector for the classes of the dataset is begun from the weights, which may be any.
+    images: the folder of the images of a dataset whose file does not say it.
+    accept_problems: go on without labels that cannot be used, however many.
     """
 
     root: Path
@@ -73,6 +84,8 @@ class NewProject:
     training: TrainingMetadata = NOTHING_SAID
     mapped: tuple[str, ...] = ()
     start: bool = False
+    images: Path | None = None
+    accept_problems: bool = False
 
 
 Ask = Callable[[str], bool]
@@ -87,12 +100,13 @@ def unasked(said: str) -> bool:
 
 @dataclass(frozen=True)
 class CreateReport:
-    """images: by split.
-    problems: what the importer left out or mended.
+    """images, boxes: what the project now holds of the training set; images by split.
+    problems: what was left out, mended or noticed.
     with_camera, with_time: images of which it is known.
     time: about when the others were taken, UTC, where that was said.
     unseen: classes of the weights of which the training images show no object.
     started: what is said of a detector that was begun for this dataset.
+    zoneless: images whose time has no zone and was read as UTC, for nobody chose another.
     """
 
     root: Path
@@ -105,12 +119,11 @@ class CreateReport:
     time: datetime | None = None
     unseen: tuple[str, ...] = ()
     started: str = ""
+    zoneless: int = 0
 
     def lines(self) -> list[str]:
         """The report for people."""
         counts = ", ".join(f"{count} {split}" for split, count in sorted(self.images.items()))
-        noted = [f"  {problem}" for problem in self.problems[:10]]
-        more = [f"  and {len(self.problems) - 10} more"] if len(self.problems) > 10 else []
         return [
             (
                 f"imported {counts} images with {self.boxes} boxes of {len(self.classes) - len(self.unseen)}"
@@ -126,11 +139,9 @@ class CreateReport:
             ),
             *([self.started] if self.started else []),
             self._known_line(),
-            *(
-                [f"{len(self.problems)} things were left out or mended:", *noted, *more]
-                if self.problems
-                else []
-            ),
+            *([] if self.images.keys() - {"train"} else [NOTHING_HELD_OUT]),
+            *([ZONELESS.format(count=self.zoneless)] if self.zoneless else []),
+            *problem_lines(self.problems),
             f"the project is in {self.root}; its settings are in {self.root / CONFIG_NAME}",
             f"next: fieldloop ingest --project {self.root}, then analyze and gaps",
         ]
@@ -147,13 +158,18 @@ def create_project(plan: NewProject, progress: Progress, ask: Ask = unasked) -> 
     """Makes the project. Raises ProjectError, ConfigError, DatasetError, ModelError,
     WeightsUnavailable.
     """
-    dataset = mapped(read_dataset(plan.dataset), plan.mapped)
-    text = project_yaml(_chosen(plan))
-    settings = _checked_settings(text, plan.root)
-    check_training(settings.round.model_dump())
-    with TemporaryDirectory() as folder:
-        begun = _begun(plan, dataset, settings.seed, Path(folder)) if plan.start else plan
-        report = _create(begun, dataset, text, settings, progress, ask)
+    with unpacked(plan.dataset) as folder:
+        dataset = mapped(read_dataset(folder, images=plan.images), plan.mapped)
+        text = project_yaml(_chosen(plan))
+        settings = _checked_settings(text, plan.root)
+        check_training(settings.round.model_dump())
+        if not plan.start:
+            check_classes(dataset, read_classes(plan.weights))
+        if not (plan.root / CONFIG_NAME).is_file():
+            check_usable(dataset, plan.dataset, plan.accept_problems)
+        with TemporaryDirectory() as scratch:
+            begun = _begun(plan, dataset, settings.seed, Path(scratch)) if plan.start else plan
+            report = _create(begun, folder, dataset, text, settings, progress, ask)
     return replace(report, started=_said_of_start(plan, report.classes)) if plan.start else report
 
 
@@ -174,16 +190,31 @@ def _said_of_start(plan: NewProject, classes: Sequence[str]) -> str:
 
 
 def _create(
-    plan: NewProject, dataset: ImportedDataset, text: str, settings: Settings, progress: Progress, ask: Ask
+    plan: NewProject,
+    folder: Path,
+    dataset: ImportedDataset,
+    text: str,
+    settings: Settings,
+    progress: Progress,
+    ask: Ask,
 ) -> CreateReport:
+    """folder: where the dataset lies, unpacked."""
+
+    def shown(path: Path) -> Path:
+        """The path as people know it: in the zip, where it was unpacked."""
+        inside = folder != plan.dataset and path.is_relative_to(folder)
+        return plan.dataset / path.relative_to(folder) if inside else path
+
     classes = read_classes(plan.weights)
     check_classes(dataset, classes)
-    shown = shown_classes(dataset)
-    unseen = () if plan.start else tuple(name for name in classes if name not in shown)
+    labeled, twice = each_once([image for image in dataset.images if image.boxes is not None])
+    of_training = shown_classes(replace(dataset, images=labeled))
+    unseen = () if plan.start else tuple(name for name in classes if name not in of_training)
     _agree_to_forget(unseen, ask)
     said = plan.training.in_utc(settings.frames.timezone)
-    labeled = [image for image in dataset.images if image.boxes is not None]
-    known = imported_captures(plan.dataset, [image.path for image in labeled], said, settings.frames.timezone)
+    known = imported_captures(
+        folder, [image.path for image in labeled], said, settings.frames.timezone, settings.frames.columns
+    )
     _try_embedder(plan.root, settings)
     progress(0, 0, "the weights are tried")
     try_weights(plan.weights, overrides_of(settings.round.model_dump()))
@@ -191,23 +222,39 @@ def _create(
     project = open_project(plan.root, new=True)
     _claim(project, plan.weights, dataset, classes, said)
     _deploy(project, plan.weights, classes)
-    damaged = _import_images(project, labeled, known.by_path, dataset.classes, progress)
+    captures = {path: replace(one, key=str(shown(path))) for path, one in known.by_path.items()}
+    damaged = _import_images(project, labeled, captures, dataset.classes, progress)
+    timezone = settings.frames.timezone
+    with write(project.engine) as session:
+        note_zones(session, Origin.IMPORTED, captures.values(), timezone)
+    unused = [Problem(path, 0, "metadata", why) for path, why in known.unused]
+    problems = [replace(one, path=shown(one.path)) for one in (*dataset.problems, *twice, *damaged, *unused)]
+    zoneless = sum(one.zone_assumed for one in captures.values()) if timezone == NOT_CHOSEN else 0
+    report = replace(_report(project, classes, problems, said.time, unseen), zoneless=zoneless)
     project.engine.dispose()
-    unusable = {problem.path for problem in damaged}
-    usable = [image for image in labeled if image.path not in unusable]
-    splits = [image.split for image in usable]
-    counts = {split: splits.count(split) for split in sorted(set(splits))}
-    boxes = sum(len(image.boxes or ()) for image in usable)
-    captures = [known.by_path[image.path] for image in usable]
+    return report
+
+
+def _report(
+    project: Project,
+    classes: tuple[str, ...],
+    problems: list[Problem],
+    time: datetime | None,
+    unseen: tuple[str, ...],
+) -> CreateReport:
+    """Counts are of what is stored."""
+    with read(project.engine) as session:
+        stored = frames(session, origin=Origin.IMPORTED)
+        known = labels(session, (frame.seq for frame in stored))
     return CreateReport(
         project.root,
-        counts,
-        boxes,
+        dict(sorted(Counter(str(frame.split) for frame in stored).items())),
+        sum(len(label.boxes) for label in known.values()),
         classes,
-        [*dataset.problems, *damaged, *(Problem(path, 0, "metadata", why) for path, why in known.unused)],
-        sum((capture.camera or UNKNOWN) != UNKNOWN for capture in captures),
-        sum(capture.captured_at is not None for capture in captures),
-        said.time,
+        problems,
+        sum(frame.camera != UNKNOWN for frame in stored),
+        sum(frame.captured_at is not None for frame in stored),
+        time,
         unseen,
     )
 
@@ -380,8 +427,8 @@ def _import_images(
     classes: Sequence[str],
     progress: Progress,
 ) -> list[Problem]:
-    """The images that were left out because they cannot be decoded: one of them would end every
-    training.
+    """What is told of them: images that cannot be decoded are left out, for one of them would end
+    every training.
     """
     damaged: list[Problem] = []
     done = 0
@@ -399,24 +446,27 @@ def _import_chunk(
     captures: Mapping[Path, Capture],
     classes: Sequence[str],
 ) -> list[Problem]:
-    contents = [(image, image.path.read_bytes()) for image in chunk]
-    damaged = [problem for image, data in contents if (problem := _damage(image.path, data))]
-    unusable = {problem.path for problem in damaged}
-    hashed = [(image, data, content_hash(data)) for image, data in contents if image.path not in unusable]
+    read = [(image, *_to_store(image.path)) for image in chunk]
+    hashed = [(image, data, content_hash(data)) for image, data, _ in read if data]
     stored = [
         (image, sha256, store_image(store, sha256, inspect(data).suffix, data), len(data))
         for image, data, sha256 in hashed
     ]
     _record_chunk(engine, stored, captures, classes)
-    return damaged
+    return [problem for _, _, problem in read if problem]
 
 
-def _damage(path: Path, data: bytes) -> Problem | None:
+def _to_store(path: Path) -> tuple[bytes, Problem | None]:
+    """What is kept of an image, b"" where it cannot be decoded, and what is told of it."""
+    data = path.read_bytes()
     try:
+        if inspect(data).bits > 8:
+            told = "it had 16 bits and is stored with 8, stretched from its darkest to its brightest value"
+            return stretched(data), Problem(path, 0, "stretched", told, 0)
         decode(data)
     except ImageRejected as rejection:
-        return Problem(path, 0, "image", str(rejection))
-    return None
+        return b"", Problem(path, 0, "image", str(rejection))
+    return data, None
 
 
 def _record_chunk(
@@ -446,7 +496,7 @@ def _record_chunk(
                 width=image.width,
                 height=image.height,
                 bytes=size,
-                source_key=str(image.path),
+                source_key=capture.key,
             )
             seq = add_frame(session, frame)
             if seq is not None:

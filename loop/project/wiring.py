@@ -6,23 +6,23 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import config
-from connectors.errors import LabelStudioDown, ModelError, SourceError
+from connectors.errors import ImageRejected, LabelStudioDown, ModelError, SourceError
 from connectors.ports import Capture, Detector, Embedder, FrameSource, IsKnown, LabelBackend, Trainer
-from connectors.times import zone
+from connectors.times import plausible, zone
 from db.engine import read
 from db.models import deployed
 from loop.base.errors import ConfigError, ProjectError
 from loop.project.project import Project
 from loop.project.training_metadata import TrainingMetadata
 from loop.project.weights import check_weights
-from loop.settings.settings import EmbedderSettings
+from loop.settings.settings import EmbedderSettings, Frames
 
 if TYPE_CHECKING:
     from connectors.sources.pattern import PathPattern
@@ -44,6 +44,7 @@ class Given:
 
 
 NOTHING_GIVEN = Given()
+NO_COLUMNS: Mapping[str, str] = {}
 
 
 class Parts:
@@ -130,9 +131,9 @@ def build_source(
     """The configured frame source, or one for `path`; see FolderSource for `known`. Raises
     ConfigError, SourceError.
     """
-    from connectors.sources.folder import FolderSource
+    from connectors.sources.folder import VIDEO_SUFFIXES, FolderSource
     from connectors.sources.metadata import Defaults
-    from connectors.sources.video import VIDEO_SUFFIXES, VideoSource
+    from connectors.sources.video import VideoSource
 
     frames = project.settings.frames
     if not (path or frames.path):
@@ -147,11 +148,18 @@ def build_source(
         sequence=given.sequence or None,
         timezone=frames.timezone,
         started_at=given.started_at,
+        columns=frames.columns,
     )
     if where.suffix.lower() in VIDEO_SUFFIXES:
         return VideoSource(where, frames.video_every_s, defaults, frames.pattern or None, known=known)
     return FolderSource(
-        where, frames.pattern or None, defaults=defaults, settle_s=frames.settle_s, known=known
+        where,
+        frames.pattern or None,
+        defaults=defaults,
+        settle_s=frames.settle_s,
+        known=known,
+        video_every_s=frames.video_every_s,
+        follow_links=frames.follow_links,
     )
 
 
@@ -161,34 +169,46 @@ def fetch_again(project: Project, wanted: Mapping[str, str]) -> Iterator[tuple[s
     wanted: sha256 by source key: a path below the configured folder, that of an imported image, or a
     frame of a video.
     """
-    from connectors.images import content_hash
-
-    videos: dict[Path, dict[str, str]] = {}
+    videos: dict[str, dict[str, str]] = {}
+    root = resolve(project, project.settings.frames.path)
     for key, sha256 in wanted.items():
-        path = resolve(project, project.settings.frames.path) / key
+        path = root / key
         video, number, _ = key.rpartition("#")
         if number and not path.is_file():
-            videos.setdefault(Path(video), {})[key] = sha256
+            videos.setdefault(video, {})[key] = sha256
             continue
         try:
             data = path.read_bytes()
         except OSError:
             continue
-        if content_hash(data) == sha256:
-            yield key, data
-    for video_path, keys in videos.items():
-        yield from _from_video(video_path, keys)
+        if (stored := _as_stored(data, sha256)) is not None:
+            yield key, stored
+    for video, keys in videos.items():
+        yield from _from_video(root / video, video, keys)
 
 
-def _from_video(path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    """Decodes up to the last frame that is wanted."""
+def _as_stored(data: bytes, sha256: str) -> bytes | None:
+    """What ingest made of a file, where that has this hash: pictures of 16 bits are kept with 8."""
+    from connectors.images import content_hash, inspect, stretched
+
+    if content_hash(data) == sha256:
+        return data
+    try:
+        made = stretched(data) if inspect(data).bits > 8 else data
+    except ImageRejected:
+        return None
+    return made if content_hash(made) == sha256 else None
+
+
+def _from_video(path: Path, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    """Decodes up to the last frame that is wanted. name: what keys begin with."""
     from connectors.images import content_hash
     from connectors.sources.video import VideoSource
 
-    name, _, first = min(wanted).rpartition("#")
+    first = min(wanted).rpartition("#")[2]
     left = set(wanted)
     try:
-        for item in VideoSource(path, 0.0).captures(f"{name}#{int(first) - 1:08d}"):
+        for item in VideoSource(path, 0.0, key=name).captures(f"{name}#{int(first) - 1:08d}"):
             if isinstance(item, Capture) and item.key in left:
                 left.discard(item.key)
                 if content_hash(item.read()) == wanted[item.key]:
@@ -211,12 +231,17 @@ class ImportedCaptures:
 
 
 def imported_captures(
-    dataset: Path, paths: Sequence[Path], said: TrainingMetadata, timezone: str
+    dataset: Path,
+    paths: Sequence[Path],
+    said: TrainingMetadata,
+    timezone: str,
+    columns: Mapping[str, str] = NO_COLUMNS,
 ) -> ImportedCaptures:
     """Heard as of production: sidecars, the pattern, what is said of all, EXIF.
 
     dataset: what was given to read it by.
     timezone: of times without an offset.
+    columns: what sidecars call what, see Defaults.
     Raises ConfigError where the pattern is none, or fits no image.
     """
     from connectors.sources.folder import capture_of
@@ -229,7 +254,7 @@ def imported_captures(
     voices = Voices(
         root,
         _fitting(said.pattern, sorted(keys.values()), root, timezone),
-        Defaults(camera=said.camera or None, site=said.site or None, timezone=timezone),
+        Defaults(camera=said.camera or None, site=said.site or None, timezone=timezone, columns=columns),
         lambda key, problem: unused.append((root / key, problem)),
     )
     found = {
@@ -237,7 +262,51 @@ def imported_captures(
         for path, key in sorted(keys.items(), key=itemgetter(1))
     }
     voices.report_misfits()
-    return ImportedCaptures(found, unused)
+    return ImportedCaptures({path: _plausible(one, path, unused) for path, one in found.items()}, unused)
+
+
+def _plausible(capture: Capture, path: Path, unused: list[tuple[Path, str]]) -> Capture:
+    """The capture, a time that cannot be taken for unknown."""
+    if capture.captured_at is None or plausible(capture.captured_at, datetime.now(UTC)):
+        return capture
+    unused.append((path, f"its time cannot be and counts as unknown: {capture.captured_at.isoformat()}"))
+    return replace(capture, captured_at=None)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a row of a table says of a file; None where it is silent.
+
+    problem: why it says nothing.
+    """
+
+    number: int
+    file: str
+    camera: str | None
+    site: str | None
+    sequence: str | None
+    captured_at: datetime | None
+    zone_assumed: bool
+    problem: str
+
+
+def told_rows(file: Path, frames: Frames) -> Iterator[Told]:
+    """The rows of a table of frames. Raises SourceError."""
+    from connectors.sources.names import Names
+    from connectors.sources.told_after import read_told
+
+    for row in read_told(file, Names(frames.columns), zone(frames.timezone)):
+        facts = row.facts
+        yield Told(
+            row.number,
+            row.file,
+            facts.camera,
+            facts.site,
+            facts.sequence,
+            facts.captured_at,
+            facts.zone_assumed,
+            row.problem,
+        )
 
 
 def _folder_of(dataset: Path, paths: Sequence[Path]) -> Path:

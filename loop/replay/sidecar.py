@@ -14,8 +14,9 @@ from connectors.errors import SourceError
 from connectors.ports import Capture
 from connectors.sources.folder import FolderSource
 from connectors.sources.metadata import Defaults, Facts
+from connectors.sources.names import FACTS
 from connectors.sources.pattern import compile_pattern
-from connectors.sources.sidecars import COLUMNS, to_facts
+from connectors.sources.sidecars import to_facts
 from loop.datasets.imported import DatasetError
 
 NAMES = ("file", "path")
@@ -85,8 +86,8 @@ def read_beside(paths: Sequence[Path]) -> dict[Path, Known]:
 
 def _known(row: Mapping[str, str | None], name: str, path: Path) -> Known:
     try:
-        facts = to_facts({key: row.get(key) for key in COLUMNS}, UTC)
+        facts = to_facts({key: row.get(key) for key in FACTS}, UTC)
     except SourceError as error:
         raise DatasetError(f"{path}: {row[name]}: {error}; correct the value") from None
-    columns = {key: value for key, value in row.items() if key and key not in (*COLUMNS, name) and value}
+    columns = {key: value for key, value in row.items() if key and key not in (*FACTS, name) and value}
     return Known(facts, columns)

@@ -30,7 +30,7 @@ from loop.base.errors import ConfigError
 from loop.settings.conditions import load_conditions
 from loop.settings.messages import DELIMITER, PREFIX, explain, right_place, unknown_key
 from loop.settings.strategy_names import StrategyName
-from loop.settings.types import Date, Device, Devices, ImageSize, Pattern, Timezone, Url
+from loop.settings.types import Date, Device, Devices, ImageSize, Pattern, SidecarColumns, Timezone, Url
 from loop.settings.types import Schedule as Times
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ class Frames(Section):
     timezone: Timezone
     settle_s: Annotated[float, Field(ge=0)]
     video_every_s: Annotated[float, Field(gt=0)]
+    follow_links: bool
+    columns: SidecarColumns
     max_pixels: Positive
     max_bytes: Positive
 
@@ -190,17 +192,19 @@ class IngestRules:
     """What `ingest` takes: at most so many pixels and bytes an image.
 
     evaluation_share: of the camera-days, those set apart to judge.
+    timezone: in which times without a zone are read.
     """
 
     max_pixels: int
     max_bytes: int
     evaluation_share: float
+    timezone: str = "UTC"
 
 
 def rules_of(settings: Settings) -> IngestRules:
     """The rules that the settings give."""
     frames = settings.frames
-    return IngestRules(frames.max_pixels, frames.max_bytes, settings.evaluation.group_share)
+    return IngestRules(frames.max_pixels, frames.max_bytes, settings.evaluation.group_share, frames.timezone)
 
 
 def load_settings(path: Path | None, root: Path | None = None) -> Settings:
@@ -245,7 +249,7 @@ def _walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from _walk(value, f"{dotted}.")
 
 
-FREE_FORM = {"round.train"}
+FREE_FORM = {"round.train", "frames.columns"}
 FORMER = (("gate", "few_margin"),)
 """Section and name of what earlier versions had."""
 JSON_EXAMPLE = "expected JSON, for example FIELDLOOP_ROUND__TRAIN='{\"mosaic\": 0}'"

@@ -69,6 +69,14 @@ def _read(text: str, parse: Callable[[str], object]) -> str:
     return text
 
 
+def _sidecar_columns(columns: dict[str, str]) -> dict[str, str]:
+    wanted = ("file", "camera", "site", "sequence", "captured_at")
+    if other := [name for name in columns if name not in wanted]:
+        raise ValueError(f"expected {', '.join(wanted)}, each with the name of its column, got {other[0]!r}")
+    return columns
+
+
+SidecarColumns = Annotated[dict[str, str], AfterValidator(_sidecar_columns)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Schedule = Annotated[str, AfterValidator(_schedule)]

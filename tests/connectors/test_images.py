@@ -6,6 +6,7 @@ import io
 import struct
 import time
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def png_header(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     body = zlib.compress(b"\0" * 1_000_000)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def rejected_by(read: Callable[[bytes], object], data: bytes) -> ImageRejected:
+    with pytest.raises(ImageRejected) as caught:
+        read(data)
+    return caught.value
 
 
 def rejected(data: bytes) -> ImageRejected:
@@ -116,6 +123,39 @@ def test_every_color_mode_becomes_rgb_as_in_cv2(kind: str, mode: str, tmp_path: 
     pixels = images.decode(data)
     assert pixels.shape == (HEIGHT, WIDTH, 3)
     assert np.abs(pixels.astype(int) - as_cv2_sees(data, tmp_path / "a")).max() <= 4
+
+
+def deep_png(values: np.ndarray) -> bytes:
+    done, out = cv2.imencode(".png", values.astype(np.uint16))
+    assert done
+    return out.tobytes()
+
+
+@pytest.mark.parametrize("brightest", [255, 1023, 4095, 65535])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_picture_of_16_bits_is_stretched_over_8(brightest: int, channels: int, tmp_path: Path) -> None:
+    """A ramp stays a ramp, from black to white, whatever part of the 16 bits it fills."""
+    ramp = np.linspace(0, brightest, 256).round()
+    data = deep_png(np.repeat(np.tile(ramp, (40, 1))[..., None], channels, axis=2))
+    assert images.inspect(data).bits == 16
+    flat = images.stretched(data)
+    assert images.inspect(flat).bits == 8
+    seen = images.decode(flat)
+    assert np.abs(seen[0].astype(int) - np.arange(256)[:, None]).max() <= 1
+    assert np.array_equal(seen, as_cv2_sees(flat, tmp_path / "a.png"))
+
+
+def test_colors_are_stretched_alike_and_one_value_is_no_failure() -> None:
+    pixels = np.zeros((40, 40, 3), np.uint16)
+    pixels[..., 0], pixels[..., 2], pixels[:20] = 1000, 4000, 0  # blue and red, as cv2 orders them
+    assert images.decode(images.stretched(deep_png(pixels)))[30, 30].tolist() == [255, 0, 64]
+    flat = images.decode(images.stretched(deep_png(np.full((40, 40), 700))))
+    assert (flat == flat[0, 0]).all()
+
+
+def test_a_damaged_picture_of_16_bits_is_rejected() -> None:
+    data = deep_png(np.random.default_rng(0).integers(0, 4096, (40, 40)))
+    assert rejected_by(images.stretched, data[: len(data) // 2]).code in ("truncated", "corrupt")
 
 
 @pytest.mark.parametrize("channels", [1, 3])

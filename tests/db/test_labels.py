@@ -127,6 +127,21 @@ def test_boxes_are_stored_as_rows_of_name_corners_and_origin(engine: Engine) -> 
     assert stored == [["person", 1.0, 2.0, 30.13, 40.0, "manual"]]
 
 
+def test_a_box_that_is_there_twice_counts_once(engine: Engine) -> None:
+    (seq,) = stocked(engine, 1)
+    first, again = Box("person", (1, 2, 30, 40), "prediction"), Box("person", (1.001, 2, 30, 40), "manual")
+    with write(engine) as session:
+        boxes = [first, again, Box("car", (1, 2, 30, 40)), Box("person", (1, 2, 30, 41))]
+        set_label(session, seq, boxes, "train", "annotation")
+    with read(engine) as session:
+        (stored,) = session.execute(select(Label.boxes)).scalars()
+    assert stored == [
+        ["person", 1, 2, 30, 40, "prediction"],
+        ["car", 1, 2, 30, 40, "manual"],
+        ["person", 1, 2, 30, 41, "manual"],
+    ]
+
+
 def test_rows_of_boxes_that_were_stored_before_are_read(engine: Engine) -> None:
     (seq,) = stocked(engine, 1)
     rows = [["person", 1, 2.5, 30, 40.25, "prediction-changed"], ["helmet", 5, 6, 7, 8]]

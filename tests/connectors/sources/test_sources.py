@@ -16,11 +16,11 @@ from PIL import Image as Pil
 
 from connectors import images
 from connectors.errors import SourceError
-from connectors.ports import Capture, FrameSource, Refused, Unsettled
+from connectors.ports import Capture, Finished, FrameSource, Refused, Unsettled
 from connectors.sources.folder import FolderSource
 from connectors.sources.metadata import Defaults, read_time
 from connectors.sources.pattern import compile_pattern
-from connectors.sources.video import VideoSource
+from connectors.sources.video import VideoClock, VideoSource
 
 NOW = 1_000_000.0
 
@@ -203,6 +203,53 @@ def test_links_are_followed_inside_and_refused_outside(tmp_path: Path) -> None:
     assert next(iter(source.captures())) == Refused("folder", "refused_link", reports[0][1])
 
 
+def test_links_are_followed_anywhere_when_told_so_and_end_where_they_lead_back(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    put(root, "real/a.jpg")
+    put(outside, "day/b.jpg")
+    (root / "folder").symlink_to(outside)
+    (root / "out.jpg").symlink_to(outside / "day/b.jpg")
+    (root / "real/up").symlink_to(root)
+    (outside / "day/round").symlink_to(outside)
+    reports = Reports()
+    source = folder(root, report=reports, follow_links=True)
+    assert keys(source) == ["folder/day/b.jpg", "out.jpg", "real/a.jpg"]
+    assert [key for key, _ in reports] == ["folder/day/round/", "real/up/"]
+    assert refused(source) == []
+
+
+@pytest.mark.parametrize(
+    "litter",
+    [
+        "cam1/@eaDir/0.jpg/SYNOPHOTO_THUMB_XL.jpg",
+        "#recycle/old.jpg",
+        "$RECYCLE.BIN/S-1-5/$R1.jpg",
+        "lost+found/1.jpg",
+        "System Volume Information/x.jpg",
+        "@Recycle/a.jpg",
+        ".@__thumb/a.jpg",
+        "__MACOSX/cam1/0.jpg",
+        "cam1/Thumbs.db",
+    ],
+)
+def test_what_a_nas_keeps_is_passed_over(tmp_path: Path, litter: str) -> None:
+    put(tmp_path, "cam1/0.jpg")
+    put(tmp_path, "#3 north/@home/1.jpg")
+    put(tmp_path, litter)
+    assert keys(folder(tmp_path)) == ["#3 north/@home/1.jpg", "cam1/0.jpg"]
+
+
+def test_a_name_as_long_as_names_can_be_stops_nothing(tmp_path: Path) -> None:
+    long = "\u6f22" * 83 + ".jpg"
+    put(tmp_path, long, jpeg())
+    put(tmp_path, "a.jpg", jpeg())
+    put(tmp_path, "a.json", '{"camera": "gate"}')
+    assert [(each.key, each.camera) for each in captured(folder(tmp_path))] == [
+        ("a.jpg", "gate"),
+        (long, None),
+    ]
+
+
 def test_a_scan_says_all_it_found_in_the_order_of_keys(tmp_path: Path) -> None:
     for name in ("a.jpg", "c.jpg", "e.jpg"):
         put(tmp_path / "root", name)
@@ -357,6 +404,73 @@ def test_the_nearest_csv_that_knows_a_file_speaks_for_it(tmp_path: Path) -> None
     assert found == {"a.jpg": "top", "day/b.jpg": "near", "day/c.jpg": "top"}
 
 
+T = "2026-11-01T10:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        f"file;camera;captured_at\na.jpg;gate;{T}\n",
+        f"filename,camera,captured_at\na.jpg,gate,{T}\n",
+        f"File,Camera,Captured_At\na.jpg,gate,{T}\n",
+        f"file\tcamera\tcaptured_at\na.jpg\tgate\t{T}\n",
+        f"file, camera, captured_at\na.jpg, gate, {T}\n",
+        f"file,camera,captured_at\n.\\a.jpg,gate,{T}\n",
+        f"Image Path|Camera-ID|Timestamp\na.jpg|gate|{T}\n",
+        "image,device,date,time\na.jpg,gate,2026-11-01,10:00:00\n",
+        "image;device;date;time\na.jpg;gate;01.11.2026;10:00\n",
+        "image;device;datetime\na.jpg;gate;2026:11:01 10:00:00\n",
+        f"camera,file,captured_at,extra\ngate,a.jpg,{T}\n",
+    ],
+)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_are_read_as_people_write_them(tmp_path: Path, table: str, coding: str) -> None:
+    put(tmp_path, "a.jpg", jpeg())
+    put(tmp_path, "meta.csv", table.encode(coding))
+    capture = only(folder(tmp_path))
+    assert (capture.camera, capture.captured_at) == ("gate", datetime(2026, 11, 1, 10, tzinfo=UTC))
+
+
+def test_keys_of_json_are_read_as_people_write_them_or_as_a_setting_says(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", jpeg())
+    put(tmp_path, "a.json", f'{{"camera_id": "gate", "timestamp": "{T}"}}')
+    assert only(folder(tmp_path)).camera == "gate"
+    put(tmp_path, "a.json", '{"Kamera": "Tor", "cam": "wrong"}')
+    defaults = Defaults(columns={"camera": "Kamera"})
+    assert only(folder(tmp_path, defaults=defaults)).camera == "Tor"
+    put(tmp_path, "a.json", '{"cam": "wrong"}')
+    assert only(folder(tmp_path, defaults=defaults)).camera is None
+
+
+def test_what_is_not_understood_is_told_once_with_what_was_found_and_wanted(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        put(tmp_path, f"x/{name}.jpg", jpeg())
+        put(tmp_path, f"x/{name}.json", '{"Ort": "Nord", "Tor": 3}')
+        put(tmp_path, f"y/{name}.jpg", jpeg())
+    put(tmp_path, "y/meta.csv", "Bild;Ort\na.jpg;Nord\n")
+    reports = Reports()
+    assert len(keys(folder(tmp_path, report=reports))) == 4
+    assert [key for key, _ in reports] == ["x", "y/meta.csv"]
+    assert "expected one of the keys camera, site, sequence, captured_at, got Ort, Tor;" in reports[0][1]
+    assert (
+        "expected a column file and one of camera, site, sequence, captured_at, got Bild, Ort;"
+        in reports[1][1]
+    )
+    named = Defaults(columns={"file": "Bild", "site": "Ort"})
+    assert [each.site for each in captured(folder(tmp_path, defaults=named))] == [
+        "Nord",
+        "Nord",
+        "Nord",
+        None,
+    ]
+
+
+def test_labels_beside_an_image_are_no_sidecar(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", jpeg())
+    put(tmp_path, "a.json", '{"shapes": [], "imagePath": "a.jpg"}')
+    assert refused(folder(tmp_path)) == []
+
+
 def test_two_csvs_in_one_folder_are_reported_and_neither_is_used(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     put(tmp_path, "one.csv", "file,camera\na.jpg,1\n")
@@ -396,6 +510,8 @@ def test_names_are_made_fit_for_a_table(tmp_path: Path) -> None:
 
 def test_times_are_read_as_sidecars_write_them() -> None:
     assert read_time("2026-11-24T08:30:00+01:00", UTC) == datetime(2026, 11, 24, 7, 30, tzinfo=UTC)
+    for number in (1770113472, "1770113472000", 1770113472000000):
+        assert read_time(number, UTC) == datetime(2026, 2, 3, 10, 11, 12, tzinfo=UTC)
     assert read_time("86400.5", UTC) == datetime(1970, 1, 2, microsecond=500_000, tzinfo=UTC)
     for value in (True, None, "nan", "0001-01-01T00:00:00+14:00"):
         with pytest.raises(ValueError, match="expected"):
@@ -436,6 +552,18 @@ def test_a_pattern_reads_site_camera_and_time_from_the_path(tmp_path: Path) -> N
             datetime(2026, 2, 3, 10, 11, tzinfo=UTC),
         ),
         ("{camera}/{camera}_{n}.jpg", "c/c_001.jpg", None),
+        ("{camera}_{datetime:%s}.jpg", "c_1770113472.jpg", datetime(2026, 2, 3, 10, 11, 12, tzinfo=UTC)),
+        (
+            "{camera}/{datetime:%s}_{n}.jpg",
+            "c/1770113472000_7.jpg",
+            datetime(2026, 2, 3, 10, 11, 12, tzinfo=UTC),
+        ),
+        (
+            "{camera}-{time:%s}.jpg",
+            "c-1770113472.500.jpg",
+            datetime(2026, 2, 3, 10, 11, 12, 500_000, tzinfo=UTC),
+        ),
+        ("{date:%s}{camera}.png", "1770113472000000c.png", datetime(2026, 2, 3, 10, 11, 12, tzinfo=UTC)),
     ],
 )
 def test_patterns_of_many_habits(pattern: str, key: str, expected: datetime | None) -> None:
@@ -481,6 +609,7 @@ def test_a_day_that_no_calendar_has_is_reported(tmp_path: Path) -> None:
         ("{site}{camera}.jpg", r"expected a character between \{site\} and \{camera\}"),
         ("*_*_*_{n}_{n}.jpg", "expected at most 4 free fields between two slashes, got 5"),
         ("{time:%H%M}.jpg", "expected a date beside the time"),
+        ("{date:%Y-%m-%d}/{time:%s}.jpg", "expected %s to be the whole time, got '%Y-%m-%d %s'"),
         ("{date:%Y-%m-%d}/{date:%Y}.jpg", "expected each part of a time once"),
     ],
 )
@@ -532,6 +661,91 @@ def test_a_frame_comes_for_every_second_of_the_video(clip: Path) -> None:
         assert gray(capture) == pytest.approx(40 * second, abs=4)
     (sequence,) = {capture.sequence for capture in captures}
     assert re.fullmatch("gate-[0-9a-f]{8}", sequence or "")
+
+
+def test_videos_in_a_folder_come_with_its_images(clip: Path, tmp_path: Path) -> None:
+    put(tmp_path, "cam1/a.jpg", jpeg())
+    put(tmp_path, "cam1/b.mp4", clip.read_bytes())
+    put(tmp_path, "cam1/c.mov", b"no video")
+    put(tmp_path, "cam1/d.jpg", jpeg())
+    put(tmp_path, "meta.csv", "file,site\ncam1/b.mp4,north\n")
+    source = folder(tmp_path, "{camera}/*", report=Reports(), video_every_s=2.0)
+    frames = ["cam1/b.mp4#00000000", "cam1/b.mp4#00000020", "cam1/b.mp4#00000040"]
+    assert keys(source) == ["cam1/a.jpg", *frames, "cam1/d.jpg"]
+    assert refused(source) == [("cam1/c.mov", "bad_video")]
+    finished = [(item.key, item.whole) for item in source.captures() if isinstance(item, Finished)]
+    assert finished == [("cam1/b.mp4", True), ("cam1/c.mov", False)]
+    video = captured(source)[1]
+    assert (video.camera, video.site, str(video.captured_at)) == (
+        "cam1",
+        "north",
+        "2026-03-01 10:00:00+00:00",
+    )
+    assert keys(source, frames[1]) == [frames[2], "cam1/d.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "seconds", "problem"),
+    [
+        ([5.0, 5.1, 5.2, 5.3], [0, 0.1, 0.2, 0.3], ""),
+        ([5.0, 5.1, 0.0, 0.1], [0, 0.1, 0.2, 0.3], "restart or leap 1 times"),
+        ([5.0, 9800.0, 5.2, 5.3], [0, 0.1, 0.2, 0.3], "restart or leap 2 times"),
+        ([5.0, 605.0, 605.1, 605.2], [0, 600, 600.1, 600.2], ""),
+        ([5.0, 1e6, 1e6 + 0.1], [0, 0.1, 0.2], "restart or leap 1 times"),
+        ([None, None, None], [0, 0.1, 0.2], "3 frames have no time stamp; they count as 10 a second"),
+        ([5.0, None, 5.2], [0, 0.1, 0.2], "1 frames have no time stamp"),
+        ([5.0, 5.0, 5.1], [0, 0.1, 0.2], "restart or leap 1 times"),
+        ([5.0, 5.1, 99.0], [0, 0.1, 0.2], "restart or leap 1 times"),
+    ],
+)
+def test_a_clock_goes_on_whatever_time_stamps_do(
+    stamps: list[float | None], seconds: list[float], problem: str
+) -> None:
+    clock = VideoClock(0.1)
+    ticked = [clock.tick(now, after) for now, after in zip(stamps, [*stamps[1:], None], strict=True)]
+    assert ticked == pytest.approx(seconds)
+    assert problem in clock.problem if problem else clock.problem == ""
+
+
+def test_a_picture_every_five_minutes_is_no_leap() -> None:
+    clock = VideoClock(300.0)
+    assert [clock.tick(t, None) for t in (0.0, 300.0, 900.0)] == [0.0, 300.0, 900.0]
+
+
+def stream_of(path: Path, number: int, frames: int) -> bytes:
+    """An MPEG transport stream of its own, 10 frames a second."""
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(frames):
+            pixels = np.full((64, 96, 3), 40 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+def test_a_recording_that_restarts_loses_no_frame(tmp_path: Path) -> None:
+    parts = [stream_of(tmp_path / f"{n}.ts", n, 100) for n in (1, 4)]
+    (tmp_path / "both.ts").write_bytes(b"".join(parts))
+    reports = Reports()
+    captures = captured(VideoSource(tmp_path / "both.ts", every_s=1.0, report=reports))
+    assert len(captures) == 8
+    assert [round(gray(capture) / 40) for capture in captures] == [1] * 4 + [4] * 4
+    assert any("time stamps restart or leap 1 times" in problem for _, problem in reports)
+
+
+def test_a_stream_without_time_stamps_comes_by_its_frames(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "raw.mp4"), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(50):
+            pixels = np.full((64, 96, 3), 4 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    reports = Reports()
+    captures = captured(VideoSource(tmp_path / "raw.mp4", every_s=1.0, report=reports))
+    assert [round(gray(capture) / 40) for capture in captures] == [0, 1, 2, 3, 4]
+    assert reports == [("raw.mp4", "50 frames have no time stamp; they count as 10 a second")]
 
 
 def test_zero_means_every_frame_and_keys_do_not_depend_on_the_interval(clip: Path) -> None:

@@ -72,7 +72,7 @@ def run(
 def test_the_commands_are_those_of_the_loop() -> None:
     expected = (
         "demo init ingest analyze status gaps duplicates select push pull round models labelstudio serve"
-        " bench slices backup restore"
+        " bench slices backup restore metadata"
     )
     assert sorted({name[0] for name in COMMANDS}) == sorted(expected.split(" "))
 
@@ -232,7 +232,8 @@ def test_ingest_and_status_for_people_and_programs(
 ) -> None:
     code, out, _ = run(capsys, monkeypatch, "ingest", "-p", str(project), "--json")
     assert code == OK
-    assert json.loads(out) == {"known": 0, "notes": [], "rejected": {}, "stored": 5, "unsettled": 0}
+    counts = {"known": 0, "stored": 5, "unsettled": 0, "stretched": 0}
+    assert json.loads(out) == counts | {"notes": [], "rejected": {}, "wrong_times": {}}
     _, out, _ = run(capsys, monkeypatch, "ingest", "-p", str(project))
     assert out == "0 new frames, 5 known already, set aside: none\n"
     _, out, _ = run(capsys, monkeypatch, "status", "-p", str(project))

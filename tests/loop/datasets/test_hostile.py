@@ -14,6 +14,7 @@ from connectors.sources.video import VideoSource
 from loop.base.errors import ConfigError
 from loop.datasets.imported import DatasetError
 from loop.datasets.importers import read_dataset
+from loop.datasets.usable import check_usable
 from loop.settings.conditions import load_conditions
 from loop.settings.settings import load_settings
 from tests.connectors.test_documents import HOSTILE
@@ -57,7 +58,7 @@ def with_entry(where: str, **changed: Any) -> dict[str, Any]:
 def test_a_malformed_coco_file_is_a_clear_error(tmp_path: Path, changed: dict[str, Any]) -> None:
     file = coco(tmp_path, **changed)
     with pytest.raises(DatasetError, match=r"expected") as caught:
-        read_dataset(file)
+        check_usable(read_dataset(file), file, accepted=True)
     assert len(str(caught.value)) < 2000
 
 

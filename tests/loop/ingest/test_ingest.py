@@ -10,9 +10,11 @@ import os
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pil
@@ -134,6 +136,34 @@ def test_what_cannot_be_used_is_set_aside_with_its_reason_and_stops_nothing(
         assert sum(reject_counts(session).values()) == 7
     again = take_in(parts, rules)
     assert (again.stored, again.rejected.total()) == (0, 0)
+
+
+def test_a_picture_of_16_bits_is_stored_with_8_and_told(parts: FakeParts, folder: Path) -> None:
+    deep = np.linspace(0, 4095, 32 * 24).astype(np.uint16).reshape(24, 32)
+    (folder / "incoming" / "deep.png").write_bytes(cv2.imencode(".png", deep)[1].tobytes())
+    report = take_in(parts)
+    assert (report.stored, report.stretched) == (43, 1)
+    assert "1 of them had 16 bits and were stretched to 8, darkest to brightest" in report.lines()
+    (row,) = (row for row in produced(parts.project) if row.source_key == "deep.png")
+    pixels = cv2.imread(str(parts.project.store / row.path))
+    assert (int(pixels.min()), int(pixels.max())) == (0, 255)
+    assert take_in(parts) == IngestReport(known=43)
+
+
+def test_a_time_that_cannot_be_counts_as_unknown_and_is_told_by_camera(parts: FakeParts) -> None:
+    now = datetime.now(UTC)
+    times = (datetime(1970, 1, 1, tzinfo=UTC), now + timedelta(days=30), now - timedelta(hours=1), None)
+    items = [
+        Capture(f"{n}.jpg", data=picture(seed=600 + n), camera="gate", captured_at=time)
+        for n, time in enumerate(times)
+    ]
+    report = take_in(parts, RULES, *items)
+    assert report.wrong_times == {"gate": 2}
+    assert any(line.startswith("camera gate: 2 frames show a time before 2002") for line in report.lines())
+    rows = {row.source_key: row for row in produced(parts.project)}
+    assert [rows[f"{n}.jpg"].captured_at is None for n in range(4)] == [True, True, False, True]
+    assert rows["0.jpg"].group_key == "gate|undated-1"
+    assert take_in(parts, RULES, *items).wrong_times == {}
 
 
 def test_a_file_that_was_mended_is_taken(parts: FakeParts, folder: Path) -> None:

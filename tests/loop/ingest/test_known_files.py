@@ -9,12 +9,15 @@ from unittest.mock import patch
 import pytest
 
 from connectors.sources import precedence
+from db.engine import read
+from db.frames import reject_counts
 from loop.ingest import known_files
 from loop.ingest.ingest import ingest, one_pass
 from loop.ingest.known_files import KnownFiles
 from loop.project.project import open_project
 from loop.settings.settings import IngestRules, rules_of
 from tests.fakes import FakeParts, picture, quiet
+from tests.test_contracts import small_video
 
 
 @pytest.fixture
@@ -36,6 +39,20 @@ def test_known_files_are_not_offered_again(watching: FakeParts, monkeypatch: pyt
     assert ingest(watching, quiet).stored == 0
     monkeypatch.undo()
     assert len(offered(FakeParts(watching.project))) == 42
+
+
+def test_a_video_in_a_watched_folder_is_decoded_once(watching: FakeParts, folder: Path) -> None:
+    small_video(folder / "incoming" / "clip.mp4")
+    (folder / "incoming" / "bad.mp4").write_bytes(b"no video")
+    assert ingest(watching, quiet).stored == 44
+    assert [key for key in offered(watching) if "mp4" in key] == []
+    with read(watching.project.engine) as session:
+        assert reject_counts(session) == {"bad_video": 1}
+    small_video(folder / "incoming" / "bad.mp4")
+    assert offered(watching) == ["bad.mp4#00000000", "bad.mp4#00000010", "bad.mp4"]
+    ingest(watching, quiet)
+    with read(watching.project.engine) as session:
+        assert reject_counts(session) == {}
 
 
 def test_a_new_process_knows_them_too(watching: FakeParts) -> None:

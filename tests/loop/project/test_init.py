@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 
@@ -20,6 +23,7 @@ from db.models import deployed
 from db.states import Origin, Role
 from loop.base.errors import ConfigError, ProjectError
 from loop.cli.app import OK, USAGE, main
+from loop.datasets.imported import DatasetError
 from loop.project.init import NewProject, create_project
 from loop.project.project import Project, open_project
 from tests.fakes import (
@@ -334,7 +338,9 @@ def test_an_image_that_cannot_be_decoded_is_left_out_and_named(plan: NewProject)
     image = sorted((plan.dataset.parent / "images" / "train").iterdir())[0]
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) * 2 // 3])
-    report = create(plan)
+    with pytest.raises(DatasetError, match=r"11 boxes and 1 labels or images that cannot be \(8\.3%\)"):
+        create(plan)
+    report = create(replace(plan, accept_problems=True))
     assert report.images == {"train": 7, "val": 4}
     assert report.boxes == 11
     assert [(problem.path, problem.code) for problem in report.problems] == [(image, "image")]
@@ -346,8 +352,72 @@ def test_the_same_picture_in_two_splits_is_taken_once(plan: NewProject) -> None:
     picture_bytes = picture(seed=1000)
     (images / "train" / "1000.jpg").write_bytes(picture_bytes)
     (images / "val" / "2000.jpg").write_bytes(picture_bytes)
-    create(plan)
+    report = create(plan)
     assert len(imported(open_project(plan.root))) == 11
+    assert (report.images, report.boxes) == ({"train": 7, "val": 4}, 11)
+    assert [problem.code for problem in report.problems] == ["duplicate"]
+
+
+def test_labels_that_nobody_can_read_are_asked_about_before_anything_is_written(plan: NewProject) -> None:
+    label = plan.dataset.parent / "labels" / "train" / "1000.txt"
+    label.write_text("0 0.5 0.5 0.25 0.5 0.9\n")
+    with pytest.raises(DatasetError, match="got 11 boxes and 1 labels or images that cannot be") as asked:
+        create(plan)
+    assert "--accept-problems\n  1 label:" in str(asked.value)
+    assert not plan.root.exists()
+    report = create(replace(plan, accept_problems=True))
+    assert report.images == {"train": 7, "val": 4}
+
+
+def test_what_was_left_out_is_told_once_per_cause_and_missing_splits_too(plan: NewProject) -> None:
+    for name in ("1000", "1001"):
+        label = plan.dataset.parent / "labels" / "train" / f"{name}.txt"
+        label.write_text(label.read_text() * 3)
+    tree = yaml.safe_load(plan.dataset.read_text())
+    plan.dataset.write_text(yaml.safe_dump(tree | {"val": None}))
+    lines = create(replace(plan, accept_problems=True)).lines()
+    assert lines[0] == "imported 8 train images with 8 boxes of 2 classes"
+    assert "no image is held out: the training set names neither val nor test" in lines
+    assert "9 things were left out, mended or noticed:" in lines
+    assert [line.split(":")[0] for line in lines if line.startswith("  ")] == [
+        "  1 key",
+        "  4 duplicate",
+        "  4 unclaimed",
+    ]
+
+
+def test_an_image_of_16_bits_is_stored_with_8_and_told(plan: NewProject) -> None:
+    deep = np.linspace(0, 4095, 32 * 24).astype(np.uint16).reshape(24, 32)
+    image = plan.dataset.parent / "images" / "train" / "1000.jpg"
+    image.write_bytes(cv2.imencode(".png", deep)[1].tobytes())
+    report = create(plan)
+    assert [(problem.code, problem.path) for problem in report.problems] == [("stretched", image)]
+    project = open_project(plan.root)
+    with read(project.engine) as session:
+        (row,) = (row for row in frames(session) if row.source_key == str(image))
+    pixels = cv2.imread(str(project.store / row.path))
+    assert (int(pixels.min()), int(pixels.max())) == (0, 255)
+
+
+def test_a_zip_is_read_and_its_files_keep_their_names(plan: NewProject, tmp_path: Path) -> None:
+    tree = yaml.safe_load(plan.dataset.read_text())
+    plan.dataset.write_text(yaml.safe_dump(tree | {"path": "/home/somebody/dataset"}))
+    archive = shutil.make_archive(str(tmp_path / "set"), "zip", plan.dataset.parent.parent, "dataset")
+    report = create(replace(plan, dataset=Path(archive)))
+    assert (report.images, report.boxes) == ({"train": 8, "val": 4}, 12)
+    with read(open_project(plan.root).engine) as session:
+        keys = sorted(row.source_key for row in frames(session))
+    assert keys[0] == f"{archive}/images/train/1000.jpg"
+    assert create(replace(plan, dataset=Path(archive))).boxes == 12
+
+
+def test_a_damaged_zip_says_so(plan: NewProject, tmp_path: Path) -> None:
+    broken = tmp_path / "set.zip"
+    broken.write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(
+        DatasetError, match=r"set\.zip: expected a zip that can be unpacked, got: .*export it"
+    ):
+        create(replace(plan, dataset=broken))
 
 
 @pytest.mark.parametrize(("folder", "title"), [("p1", "fieldloop p1"), ("abc", "abc"), ("x" * 60, "x" * 50)])

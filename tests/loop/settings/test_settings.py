@@ -176,6 +176,10 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
             "frames: {timezone: Mars/Phobos}\n",
             r"yaml: frames\.timezone: expected a name such as .*, got 'Mars/Phobos'",
         ),
+        (
+            "frames: {columns: {kamera: Tor}}\n",
+            r"frames\.columns: expected file, camera, site, sequence, captured_at, each .*, got 'kamera'",
+        ),
         ('frames: {timezone: ""}\n', r"frames\.timezone: expected a name such as .*, got ''"),
         (
             'frames: {pattern: "{sight}/{n}.jpg"}\n',

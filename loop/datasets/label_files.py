@@ -1,0 +1,211 @@
+"""Label files of the YOLO layout: where they lie, what their lines say, and those of no image."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from connectors.data_yaml import SUFFIXES, files_below, label_path
+from connectors.files import is_file
+from loop.datasets.imported import LabelReport, PixelBox, Report, checked_box
+
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+BOX_NUMBERS = 5
+
+
+@dataclass(slots=True)
+class LabelFolders:
+    """Finds the label files of images; each folder is listed once.
+
+    claimed: what was found for an image.
+    """
+
+    claimed: set[Path] = field(default_factory=set)
+    _listed: dict[Path, dict[str, Path]] = field(default_factory=dict)
+
+    def of(self, image: Path) -> Path | None:
+        """Where the trainer looks; otherwise in a folder Labels, beside the image, or under the
+        image's whole name before .txt. None where there is none.
+        """
+        for folder in self._places(image):
+            names = self._names(folder)
+            for name in (f"{image.stem}.txt", f"{image.name}.txt"):
+                if found := names.get(name) or names.get(name.lower()):
+                    self.claimed.add(found)
+                    return found
+        return None
+
+    def _places(self, image: Path) -> Iterator[Path]:
+        yield label_path(image).parent
+        parts = image.parts
+        for place in range(len(parts) - 2, 0, -1):
+            if parts[place].lower() == "images":
+                above = Path(*parts[:place])
+                for name in ("labels", "Labels", "LABELS"):
+                    if (above / name).is_dir():
+                        yield (above / name).joinpath(*parts[place + 1 : -1])
+        yield image.parent
+
+    def _names(self, folder: Path) -> dict[str, Path]:
+        """The text files of a folder, each by its name and by that in small letters."""
+        if folder not in self._listed:
+            try:
+                files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt")
+            except OSError:
+                files = []
+            small = {file.name.lower(): file for file in reversed(files)}
+            self._listed[folder] = small | {file.name: file for file in files}
+        return self._listed[folder]
+
+
+def read_labels(
+    path: Path, classes: int, size: tuple[int, int], keypoints: int, report: Report
+) -> list[PixelBox] | None:
+    """The boxes of a label file, [] for an empty one, None where nothing of it can be read.
+
+    size: (width, height) px of the upright image.
+    keypoints: numbers of each line after its box, 0 where the layout has none.
+    """
+    try:
+        text = _decoded(path.read_bytes())
+    except (OSError, UnicodeDecodeError) as error:
+        report.add(
+            path,
+            0,
+            "label",
+            f"left out, it cannot be read: {error}; save it as UTF-8. Its image counts as unlabeled",
+        )
+        return None
+    label = LabelReport(report, path)
+    found = [
+        (number, box)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and (box := _box(line, number, classes, size, keypoints, label)) is not None
+    ]
+    return label.known(found)
+
+
+def tell_unclaimed(root: Path, folders: LabelFolders, report: Report) -> set[Path]:
+    """Reports label files below root that belong to no image of the dataset; the folders of those
+    that have no image at all.
+
+    A file whose image is there, in folders of which others are taken, is left out by a list: no
+    split names it, and that is meant.
+    """
+    taken = {file.parent for file in folders.claimed}
+    orphans: list[Path] = []
+    unnamed: list[Path] = []
+    for file in files_below(root):
+        if file.suffix.lower() != ".txt" or file in folders.claimed or not looks_like_labels(file):
+            continue
+        if not _has_image(file):
+            orphans.append(file)
+        elif file.parent not in taken:
+            unnamed.append(file)
+    if orphans:
+        report.add(
+            orphans[0],
+            0,
+            "unclaimed",
+            f"{len(orphans)} label files such as this one have no image of their name; give the images the"
+            " same names",
+            len(orphans),
+        )
+    if unnamed:
+        report.add(
+            unnamed[0].parent,
+            0,
+            "unclaimed",
+            f"{len(unnamed)} labeled images whose labels lie here are in no split; name their folder in the"
+            " data.yaml",
+            len(unnamed),
+        )
+    return {file.parent for file in orphans}
+
+
+def looks_like_labels(path: Path) -> bool:
+    """Whether the first line is a class and at least four numbers."""
+    try:
+        with path.open("rb") as file:
+            text = _decoded(file.read(4096))
+    except (OSError, UnicodeDecodeError):
+        return False
+    line = next((line.split() for line in text.replace(",", " ").splitlines() if line.strip()), [])
+    return len(line) >= BOX_NUMBERS and all(_number(word) is not None for word in line[:BOX_NUMBERS])
+
+
+def _has_image(label: Path) -> bool:
+    parts = list(label.parts)
+    places = [label.parent]
+    for place, part in enumerate(parts[:-1]):
+        if part.lower() == "labels":
+            places += [Path(*parts[:place], name, *parts[place + 1 : -1]) for name in ("images", "Images")]
+    names = (label.stem + suffix for suffix in sorted(SUFFIXES))
+    wanted = {one for name in names for one in (name, name.upper())} | {
+        label.stem + s.upper() for s in SUFFIXES
+    }
+    if Path(label.stem).suffix.lower() in SUFFIXES:
+        wanted.add(label.stem)
+    return any(is_file(place / name) for place in places if place.is_dir() for name in wanted)
+
+
+def _decoded(data: bytes) -> str:
+    coding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "utf-8")
+    text = data.decode(coding)
+    if "\0" in text:
+        raise UnicodeDecodeError(coding, data, 0, len(data), "it holds zero bytes")
+    return text
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def _box(
+    line: str, number: int, classes: int, size: tuple[int, int], keypoints: int, label: LabelReport
+) -> PixelBox | None:
+    def say(code: str, text: str) -> None:
+        label.add(number, code, text)
+
+    values = [value for word in line.split() if (value := _number(word)) is not None]
+    if len(values) != len(line.split()):
+        say("number", f"box left out: expected numbers, got {line.strip()[:80]!r}")
+        return None
+    if not (values and values[0].is_integer() and 0 <= values[0] < classes):
+        got = f"{values[0]:g}" if values else "none"
+        say("class", f"box left out: expected a class id 0..{classes - 1}, got {got}")
+        return None
+    corners = _corners(values[1:], keypoints)
+    if corners is None:
+        hint = "; six are a prediction with its confidence" if len(values) == BOX_NUMBERS + 1 else ""
+        say("label", f"box left out: expected class x y w h or a polygon, got {len(values)} numbers{hint}")
+        return None
+    width, height = size
+    scaled = [corners[0] * width, corners[1] * height, corners[2] * width, corners[3] * height]
+    return checked_box(int(values[0]), scaled, size, say)
+
+
+def _corners(values: list[float], keypoints: int) -> list[float] | None:
+    """Of x y w h, with keypoints after it or none; or around a polygon."""
+    if len(values) == 4 or (keypoints and len(values) == 4 + keypoints) or _has_visible_points(values[4:]):
+        x, y, w, h = values[:4]
+        return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
+    if keypoints or len(values) < 6 or len(values) % 2:
+        return None
+    return [min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])]
+
+
+def _has_visible_points(values: list[float]) -> bool:
+    """Whether these are keypoints x y v, v being 0, 1 or 2: no polygon has such a number at each
+    third place.
+    """
+    return len(values) >= 6 and len(values) % 3 == 0 and all(v in {0.0, 1.0, 2.0} for v in values[2::3])

@@ -1,0 +1,87 @@
+"""Whether what was read of a training set is enough to go on with, and what is told of the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Problem
+
+MOST_LOST = 0.05
+"""Of labels and backgrounds; where more cannot be used, a person is asked."""
+_ORDER = {"test": 0, "val": 1, "train": 2}
+
+
+def check_usable(dataset: ImportedDataset, source: Path, accepted: bool) -> None:
+    """Raises DatasetError where no box could be read, or more than MOST_LOST of what was there could
+    not be used and nobody accepted that.
+    """
+    causes = "".join(f"\n{line}" for line in problem_lines(dataset.problems)[1:])
+    if not dataset.boxes:
+        raise DatasetError(
+            f"{source}: expected labeled objects, got 0 boxes in {len(dataset.images)} images; mend the"
+            f" labels, or add them{causes}"
+        )
+    if dataset.share_lost > MOST_LOST and not accepted:
+        raise DatasetError(
+            f"{source}: expected labels that can be used, got {dataset.boxes} boxes and {dataset.lost} labels"
+            f" or images that cannot be ({dataset.share_lost:.1%}); mend them, or go on without them:"
+            f" --accept-problems{causes}"
+        )
+
+
+def problem_lines(problems: Sequence[Problem]) -> list[str]:
+    """What was left out, mended or noticed, for people: a head, then each cause once with its first
+    case. Empty where nothing was.
+    """
+    if not problems:
+        return []
+    causes: dict[str, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        causes[problem.code].append(problem)
+    total = sum(max(1, problem.count) for problem in problems)
+    return [f"{total} things were left out, mended or noticed:", *map(_cause, causes.values())]
+
+
+def _cause(alike: Sequence[Problem]) -> str:
+    count = sum(max(1, problem.count) for problem in alike)
+    more = f" (and {len(alike) - 1} more)" if len(alike) > 1 else ""
+    return f"  {count} {alike[0].code.replace('_', ' ')}: {alike[0]}{more}"
+
+
+def each_once(images: Sequence[ImportedImage]) -> tuple[list[ImportedImage], list[Problem]]:
+    """The images, each picture once, and what is told of the others. What is held out keeps it.
+
+    Raises OSError where an image cannot be read.
+    """
+    by_size: dict[int, list[ImportedImage]] = defaultdict(list)
+    for image in images:
+        by_size[image.path.stat().st_size].append(image)
+    owner: dict[Path, ImportedImage] = {}
+    for alike in by_size.values():
+        owner |= _owners(alike) if len(alike) > 1 else {}
+    problems = [_twice(image, owner[image.path]) for image in images if _is_other(image, owner)]
+    return [image for image in images if not _is_other(image, owner)], problems
+
+
+def _owners(images: Sequence[ImportedImage]) -> dict[Path, ImportedImage]:
+    by_content: dict[str, list[ImportedImage]] = defaultdict(list)
+    for image in images:
+        by_content[hashlib.sha256(image.path.read_bytes()).hexdigest()].append(image)
+    return {
+        image.path: min(same, key=lambda one: _ORDER[one.split])
+        for same in by_content.values()
+        for image in same
+    }
+
+
+def _is_other(image: ImportedImage, owner: dict[Path, ImportedImage]) -> bool:
+    return image.path in owner and owner[image.path].path != image.path
+
+
+def _twice(image: ImportedImage, owner: ImportedImage) -> Problem:
+    ours, theirs = sorted(image.boxes or []), sorted(owner.boxes or [])
+    differ = f"; its {len(ours)} boxes differ from the {len(theirs)} that count" if ours != theirs else ""
+    return Problem(image.path, 0, "duplicate", f"left out: the same picture as {owner.path}{differ}")

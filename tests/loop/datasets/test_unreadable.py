@@ -1,0 +1,314 @@
+"""A label that cannot be read is no background, and what nobody claimed is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from loop.datasets.imported import ImportedDataset
+from loop.datasets.importers import read_dataset
+from tests.loop.datasets.making import jpeg, write
+
+GOOD = "0 0.5 0.5 0.25 0.5\n"
+BOX = (0, 24.0, 12.0, 40.0, 36.0)
+
+
+@pytest.fixture
+def yolo(tmp_path: Path) -> Path:
+    """Three images in train; 0 and 1 are labeled, 2 is a background."""
+    for number in range(3):
+        write(tmp_path / f"images/train/{number}.jpg", jpeg(number))
+    for number in range(2):
+        write(tmp_path / f"labels/train/{number}.txt", GOOD)
+    write(tmp_path / "data.yaml", "train: images/train\nnames: [person, car]\n")
+    return tmp_path
+
+
+def boxes_of(dataset: ImportedDataset) -> dict[str, object]:
+    return {image.path.stem: image.boxes for image in dataset.images}
+
+
+def told(dataset: ImportedDataset) -> dict[str, int]:
+    """Labels and images lost, by code."""
+    lost: dict[str, int] = {}
+    for problem in dataset.problems:
+        lost[problem.code] = lost.get(problem.code, 0) + problem.lost
+    return lost
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (b"0 0.5 0.5 0.25 0.5 0.93\n", "label"),
+        (b"0 320 240 40 60\n", "outside"),
+        (b"0,0.5,0.5,0.25,0.5\n", "number"),
+        (b"0 0,5 0,5 0,25 0,5\n", "number"),
+        (b"person 0.5 0.5 0.25 0.5\n", "number"),
+        (b"7 0.5 0.5 0.25 0.5\n", "class"),
+        (b"0 0.5 0.5 0.001 0.001\n", "degenerate"),
+        ("0 0.5 0.5 0.25 0.5 # caf\u00e9".encode("latin-1"), "label"),
+        (GOOD.encode("utf-16-le"), "label"),
+    ],
+)
+def test_a_label_that_cannot_be_read_makes_no_background(yolo: Path, text: bytes, code: str) -> None:
+    write(yolo / "labels/train/1.txt", text)
+    dataset = read_dataset(yolo)
+    assert boxes_of(dataset) == {"0": [BOX], "1": None, "2": []}
+    assert told(dataset) == {code: 1}
+    assert dataset.share_lost == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("text", [GOOD.encode("utf-16"), b"\xef\xbb\xbf" + GOOD.encode()])
+def test_encodings_that_say_what_they_are_are_read(yolo: Path, text: bytes) -> None:
+    write(yolo / "labels/train/1.txt", text)
+    dataset = read_dataset(yolo)
+    assert (boxes_of(dataset)["1"], dataset.problems) == ([BOX], [])
+
+
+def test_a_label_of_which_a_part_is_read_keeps_that_part(yolo: Path) -> None:
+    write(yolo / "labels/train/1.txt", GOOD + "0 0.1 0.1 nonsense 0.1\n")
+    dataset = read_dataset(yolo)
+    assert (boxes_of(dataset)["1"], told(dataset)) == ([BOX], {"number": 1})
+
+
+def test_an_empty_label_is_a_background(yolo: Path) -> None:
+    write(yolo / "labels/train/1.txt", "\n")
+    assert boxes_of(read_dataset(yolo))["1"] == []
+
+
+@pytest.mark.parametrize("place", ["Labels/train/{}.txt", "images/train/{}.txt", "labels/train/{}.jpg.txt"])
+def test_labels_are_found_in_capitals_beside_images_and_under_whole_names(yolo: Path, place: str) -> None:
+    for number in range(2):
+        label = yolo / f"labels/train/{number}.txt"
+        write(yolo / place.format(number), label.read_bytes())
+        label.unlink()
+    (yolo / "labels/train").rmdir() if place.startswith("L") else None
+    dataset = read_dataset(yolo)
+    assert boxes_of(dataset) == {"0": [BOX], "1": [BOX], "2": []}
+    assert dataset.problems == []
+
+
+def test_images_in_capital_folders_find_their_labels(yolo: Path) -> None:
+    (yolo / "images").rename(yolo / "Images")
+    (yolo / "labels").rename(yolo / "Labels")
+    write(yolo / "data.yaml", "train: Images/train\nnames: [person, car]\n")
+    assert boxes_of(read_dataset(yolo)) == {"0": [BOX], "1": [BOX], "2": []}
+
+
+def test_labels_beside_images_in_a_folder_called_images(tmp_path: Path) -> None:
+    for number, folder in enumerate(("site-a", "site-b/images")):
+        write(tmp_path / folder / "0.jpg", jpeg(number))
+        write(tmp_path / folder / "0.txt", GOOD)
+    write(tmp_path / "data.yaml", "train: [site-a, site-b/images]\nnames: [person]\n")
+    dataset = read_dataset(tmp_path)
+    assert ([image.boxes for image in dataset.images], dataset.problems) == ([[BOX], [BOX]], [])
+
+
+def test_a_folder_without_labels_is_unlabeled(yolo: Path) -> None:
+    for number in range(4):
+        write(yolo / f"images/val/{number}.jpg", jpeg(50 + number))
+    write(yolo / "data.yaml", "train: images/train\nval: images/val\nnames: [person, car]\n")
+    dataset = read_dataset(yolo)
+    assert [image.boxes for image in dataset.images if image.split == "val"] == [None] * 4
+    assert told(dataset) == {"label": 4}
+    assert "none of 4 images of val here has a label file" in dataset.problems[0].message
+
+
+def test_label_files_without_an_image_are_counted_and_leave_no_background(yolo: Path) -> None:
+    for name in ("x", "y", "z"):
+        write(yolo / f"labels/train/{name}.txt", GOOD)
+    dataset = read_dataset(yolo)
+    assert boxes_of(dataset) == {"0": [BOX], "1": [BOX], "2": None}
+    assert told(dataset) == {"unclaimed": 3, "label": 1}
+
+
+def test_a_labeled_folder_that_no_split_names_is_told(yolo: Path) -> None:
+    for number in range(2):
+        write(yolo / f"images/more/{number}.jpg", jpeg(70 + number))
+        write(yolo / f"labels/more/{number}.txt", GOOD)
+    dataset = read_dataset(yolo)
+    assert told(dataset) == {"unclaimed": 2}
+    assert "2 labeled images whose labels lie here are in no split" in dataset.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("keys", "splits", "said"),
+    [
+        ("valid: images/val", {"train", "val"}, []),
+        ("Val: images/val", {"train", "val"}, []),
+        ("val:", {"train"}, ["val is empty: no image is taken for it"]),
+        ("val: images/val\nholdout: images/x", {"train", "val"}, ["nothing is made of holdout; splits are"]),
+        ("val: images/val\ntest: ../test/images", {"train", "val"}, ["test: nothing at ../test/images"]),
+    ],
+)
+def test_keys_that_are_empty_unknown_or_lead_nowhere_are_told(
+    yolo: Path, keys: str, splits: set[str], said: list[str]
+) -> None:
+    write(yolo / "images/val/9.jpg", jpeg(90))
+    write(yolo / "labels/val/9.txt", GOOD)
+    write(yolo / "data.yaml", f"train: images/train\n{keys}\nnames: [person, car]\n")
+    dataset = read_dataset(yolo)
+    assert {image.split for image in dataset.images} == splits
+    keyed = [problem.message for problem in dataset.problems if problem.code == "key"]
+    assert len(keyed) == len(said)
+    assert all(start in message for start, message in zip(said, keyed, strict=True))
+
+
+def test_a_link_that_leads_nowhere_is_told(yolo: Path) -> None:
+    (yolo / "images/train/2.jpg").unlink()
+    (yolo / "images/train/2.jpg").symlink_to(yolo / "gone.jpg")
+    dataset = read_dataset(yolo)
+    assert (boxes_of(dataset), told(dataset)) == ({"0": [BOX], "1": [BOX]}, {"missing_image": 1})
+
+
+def test_linked_folders_are_followed_once(yolo: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    away = tmp_path_factory.mktemp("away")
+    (yolo / "images/train").rename(away / "pictures")
+    (yolo / "images/train").symlink_to(away / "pictures")
+    (away / "pictures/again").symlink_to(away / "pictures")
+    write(yolo / "data.yaml", "train: images\nnames: [person, car]\n")
+    assert boxes_of(read_dataset(yolo)) == {"0": [BOX], "1": [BOX], "2": []}
+
+
+@pytest.mark.parametrize(
+    ("head", "tail"),
+    [
+        ("kpt_shape: [2, 2]\n", " 0.45 0.4 0.55 0.6"),
+        ("kpt_shape: [2, 3]\n", " 0.45 0.4 2 0.55 0.6 1"),
+        ("", " 0.45 0.4 2 0.55 0.6 1"),
+        ("", " 0.45 0.4 2 0.55 0.6 0 0.5 0.5 1"),
+    ],
+)
+def test_keypoints_after_a_box_leave_it_a_box(yolo: Path, head: str, tail: str) -> None:
+    write(yolo / "data.yaml", f"{head}train: images/train\nnames: [person, car]\n")
+    write(yolo / "labels/train/1.txt", f"{GOOD.strip()}{tail}\n")
+    assert boxes_of(read_dataset(yolo))["1"] == [BOX]
+
+
+def tree() -> dict:
+    """Two images; a box in the first."""
+    return {
+        "images": [
+            {"id": 1, "file_name": "a.jpg", "width": 64, "height": 48},
+            {"id": 2, "file_name": "b.jpg", "width": 64, "height": 48},
+        ],
+        "categories": [{"id": 5, "name": "person"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 5, "bbox": [24, 12, 16, 24]}],
+    }
+
+
+def coco(root: Path, content: dict, exif: bytes = b"") -> ImportedDataset:
+    for number, name in enumerate("ab"):
+        write(root / f"{name}.jpg", jpeg(number, exif=exif))
+    return read_dataset(write(root / "train.json", json.dumps(content)))
+
+
+def test_coco_ids_as_text_are_the_same_ids(tmp_path: Path) -> None:
+    content = tree()
+    content["images"][0]["id"] = "1"
+    content["annotations"][0]["category_id"] = "5"
+    assert boxes_of(coco(tmp_path, content)) == {"a": [BOX], "b": []}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"iscrowd": 1}, "crowd"),
+        ({"bbox": [0.375, 0.25, 0.25, 0.5]}, "degenerate"),
+        ({"bbox": None, "segmentation": {"counts": [1], "size": [48, 64]}}, "number"),
+        ({"category_id": None}, "class"),
+        ({"category_id": [5]}, "class"),
+    ],
+)
+def test_a_coco_image_whose_annotations_cannot_be_read_is_unlabeled(
+    tmp_path: Path, change: dict, code: str
+) -> None:
+    content = tree()
+    content["annotations"][0] |= change
+    dataset = coco(tmp_path, content)
+    assert (boxes_of(dataset), told(dataset)) == ({"a": None, "b": []}, {code: 1})
+
+
+def test_annotations_of_no_image_are_counted_once_and_leave_no_background(tmp_path: Path) -> None:
+    content = tree()
+    content["annotations"] += [content["annotations"][0] | {"image_id": n} for n in (100, 100, 101)]
+    dataset = coco(tmp_path, content)
+    assert (boxes_of(dataset), told(dataset)) == ({"a": [BOX], "b": None}, {"orphan": 3})
+
+
+def rotated() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_boxes_of_the_stored_pixels_are_turned_with_the_picture(tmp_path: Path, orientation: int) -> None:
+    """The rectangle's place is read off the upright pixels themselves."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.new("RGB", (64, 48), "white")
+    picture.paste((0, 0, 0), (8, 16, 24, 40))
+    (tmp_path / "JPEGImages").mkdir()
+    picture.save(tmp_path / "JPEGImages/a.jpg", exif=exif, quality=100)
+    corners = "<xmin>8</xmin><ymin>16</ymin><xmax>24</xmax><ymax>40</ymax>"
+    write(
+        tmp_path / "Annotations/a.xml",
+        "<annotation><size><width>64</width><height>48</height></size>"
+        f"<object><name>car</name><bndbox>{corners}</bndbox></object></annotation>",
+    )
+    (image,) = read_dataset(tmp_path).images
+    dark = decoded(tmp_path / "JPEGImages/a.jpg").mean(axis=2) < 128
+    rows, columns = dark.any(axis=1).nonzero()[0], dark.any(axis=0).nonzero()[0]
+    assert (image.width, image.height) == (48, 64)
+    assert image.boxes == [(0, columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)]
+
+
+def decoded(path: Path):
+    from connectors.images import decode
+
+    return decode(path.read_bytes())
+
+
+def test_a_coco_size_of_the_stored_pixels_turns_the_boxes(tmp_path: Path) -> None:
+    dataset = coco(tmp_path, tree(), rotated())
+    assert boxes_of(dataset) == {"a": [(0, 12.0, 24.0, 36.0, 40.0)], "b": []}
+    assert dataset.problems == []
+
+
+def test_a_rotation_that_no_size_tells_is_told(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    dataset = coco(tmp_path, tree(), exif.tobytes())
+    assert boxes_of(dataset)["a"] == [BOX]
+    assert told(dataset) == {"rotated": 0}
+
+
+def test_a_voc_size_that_is_neither_leaves_the_image_out(tmp_path: Path) -> None:
+    for name, width in (("a", 640), ("b", 64)):
+        write(tmp_path / f"JPEGImages/{name}.jpg", jpeg(width))
+        write(
+            tmp_path / f"Annotations/{name}.xml",
+            f"<annotation><size><width>{width}</width><height>48</height></size><object><name>car</name><bndbox>"
+            "<xmin>4</xmin><ymin>4</ymin><xmax>20</xmax><ymax>30</ymax></bndbox></object></annotation>",
+        )
+    dataset = read_dataset(tmp_path)
+    assert boxes_of(dataset) == {"b": [(0, 4.0, 4.0, 20.0, 30.0)]}
+    assert told(dataset) == {"size": 1}
+
+
+def test_voc_in_folders_with_lists_of_paths_and_annotations_of_no_list(tmp_path: Path) -> None:
+    xml = (
+        "<annotation><object><name>car</name><bndbox><xmin>4</xmin><ymin>4</ymin><xmax>20</xmax>"
+        "<ymax>30</ymax></bndbox></object></annotation>"
+    )
+    for number, name in enumerate(("cam1/a", "cam1/b", "cam2/a")):
+        write(tmp_path / f"JPEGImages/{name}.jpg", jpeg(number))
+        write(tmp_path / f"Annotations/{name}.xml", xml)
+    assert len(read_dataset(tmp_path).images) == 3
+    write(tmp_path / "ImageSets/Main/default.txt", "cam1/a\ncam1/b.jpg\n")
+    dataset = read_dataset(tmp_path)
+    assert ([image.path.stem for image in dataset.images], told(dataset)) == (["a", "b"], {"unclaimed": 1})
