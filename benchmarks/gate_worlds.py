@@ -5,8 +5,8 @@
 The first world is the shipped one; each seed is a world of its own, with other scenes, other bursts
 and other draws. No control groups are trained: 3 to 6 minutes a world. What a world gave is kept in
 its folder, so that a stopped run goes on; the figures of all go to
-benchmarks/results/gate/worlds.json, from which `python -m benchmarks.gate --report` writes them
-into docs/gate.md.
+benchmarks/results/gate/worlds.json, from which `python -m benchmarks.small_data` writes them
+into docs/small-data.md.
 """
 
 from __future__ import annotations

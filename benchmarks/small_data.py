@@ -2,9 +2,10 @@
 
     python -m benchmarks.small_data
 
-The results are made by `python -m benchmarks.gaps`, `benchmarks.gaps_real`, `benchmarks.regions_real`,
+The results are made by `python -m benchmarks.gate`, `benchmarks.gate_worlds`, `benchmarks.gaps`,
+`benchmarks.gaps_real`, `benchmarks.regions_real`,
 `benchmarks.near_duplicates_real`, `benchmarks.image_conditions` and `benchmarks.trust`. The page goes to
-docs/small-data.md; what holds of the gate is on docs/gate.md.
+docs/small-data.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import gaps, gaps_real, image_conditions, near_duplicates_real, regions_real, trust
+from benchmarks.gate import report as gate_report
+from benchmarks.gate.__main__ import read_results
 from benchmarks.markdown import table
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "small-data.md"
@@ -21,7 +24,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "small-data.md"
 
 def document() -> str:
     """The page, from the results alone."""
-    of_gaps = gaps.tables()
+    gate, of_gaps = read_results(), gaps.tables()
     real = json.loads(gaps_real.RESULTS.read_text(encoding="utf-8"))
     conditions = json.loads(image_conditions.RESULTS.read_text(encoding="utf-8"))
     return f"""# What holds on small data
@@ -30,13 +33,14 @@ What fieldloop says of gaps, of conditions and of what a model will get wrong re
 With few days they are easily wrong.
 So each was tried where the truth is known, on simulated worlds and on real frames.
 `python -m benchmarks.small_data` writes this page from the files in `benchmarks/results`.
-Each section names the command that measured it. Together they take about 15 minutes on two cores.
-The gate has [a page of its own](gate.md), made by `python -m benchmarks.gate`.
+Each section names the command that measured it. That of the gate takes {_minutes(gate[0])} minutes
+on two cores, the others about 15 together; the ten worlds of the demo come on top.
 
 - "Before" is what the code before these changes said of the same worlds.
 - A rate of 0.05 is one world in twenty.
 - Correlation says how alike the frames of one camera-day are, from 0 to 1.
 
+{gate_report.document(*gate)}
 ## Gaps where there are none
 
 `python -m benchmarks.gaps`. Production and training are drawn from one distribution, so no gap may be shown.
@@ -96,6 +100,12 @@ Told is the area under the ROC curve (AUROC), and how many clean frames of later
 `python -m benchmarks.trust`. Told is the mean trust, and in how many worlds there is any.
 
 {trust.table()}"""
+
+
+def _minutes(gate: dict[str, Any]) -> int:
+    """About, on two cores."""
+    seconds: float = sum(each["cpu"] for each in gate["situations"].values())
+    return round(seconds / 2 / 60)
 
 
 def _divided(real: dict[str, list[dict[str, Any]]]) -> str:

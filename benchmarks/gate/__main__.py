@@ -2,11 +2,10 @@
 
     python -m benchmarks.gate
     python -m benchmarks.gate --quick
-    python -m benchmarks.gate --report
 
-Results go to benchmarks/results/gate/now.json and the page to docs/gate.md; --report writes the page
-alone. --only NAME measures those situations anew whose names contain it. --quick takes seconds and
-writes nothing but a page on the terminal. --judge MODULE asks another function `judge`, called as the
+Results go to benchmarks/results/gate/now.json; `python -m benchmarks.small_data` makes a page of them.
+--only NAME measures those situations anew whose names contain it. --quick takes seconds and
+writes nothing but its part of the page on the terminal. --judge MODULE asks another function `judge`, called as the
 gate's is; --name BEFORE --commit HASH then say in which file it stands and of which code it is.
 """
 
@@ -26,7 +25,6 @@ from benchmarks.gate.situations import situations
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "gate"
-DOCUMENT = ROOT / "docs" / "gate.md"
 NOW, BEFORE, WORLDS = "now", "before", "worlds"
 QUICK = 0.005
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -43,26 +41,19 @@ def main() -> None:
     parser.add_argument("--judge", default=GATE, metavar="MODULE")
     parser.add_argument("--name", default=NOW, help="of the result file")
     parser.add_argument("--commit", default="", help="of the judge; the code that runs when left out")
-    parser.add_argument("--report", action="store_true", help="write the page from the results there are")
     given = parser.parse_args()
     file = RESULTS / f"{given.name}.json"
     results = {} if given.quick or not file.is_file() else json.loads(file.read_text(encoding="utf-8"))
-    if not given.report:
-        os.environ.update(ONE_THREAD)
-        share = QUICK if given.quick else given.share
-        added = _measured(given.only, share, given.judge, given.processes)
-        results = {
-            "commit": given.commit or _commit(),
-            "situations": results.get("situations", {}) | added,
-        }
+    os.environ.update(ONE_THREAD)
+    share = QUICK if given.quick else given.share
+    added = _measured(given.only, share, given.judge, given.processes)
+    results = {"commit": given.commit or _commit(), "situations": results.get("situations", {}) | added}
     if given.quick:
         print(document(results, None))
         return
-    if not given.report:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    DOCUMENT.write_text(document(*read_results()), encoding="utf-8")
-    print(DOCUMENT)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(file)
 
 
 def read_results() -> tuple[dict[str, Any], dict[str, Any] | None, list[dict[str, Any]]]:

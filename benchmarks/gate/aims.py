@@ -38,6 +38,7 @@ FIGURES = (
     Figure("broken", "shown", "enough shows the slice"),
     Figure("loose", "blocked", "not promoted"),
     Figure("power", "promoted", "promoted"),
+    Figure("power", "alone", "promoted, and no person is asked"),
 )
 
 
@@ -87,4 +88,5 @@ def aim_of(situation: Situation, figure: str) -> Aim | None:
         return Aim("at least", SURE) if promised else None
     if situation.part == "loose":
         return Aim("at least", SURE)
-    return None if situation.targeted else Aim("at least", POWER[situation.groups])
+    promised = figure == "promoted" and not situation.targeted
+    return Aim("at least", POWER[situation.groups]) if promised else None

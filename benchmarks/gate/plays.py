@@ -149,6 +149,7 @@ def _said(
     promoted = any(verdict.promote for verdict in verdicts)
     said = {
         "promoted": promoted,
+        "alone": alone,
         "blocked": not promoted,
         "fell": any(check.status == "fail" and check.name.startswith(NO_FALL) for check in checks),
         "asked": any(verdict.needs_approval for verdict in verdicts) or any(check.asks for check in checks),

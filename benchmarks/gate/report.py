@@ -1,4 +1,4 @@
-"""The page, from the results alone."""
+"""The part of the page on small data that tells of the gate, from the results alone."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from benchmarks.gate.runs import NULLS
 from benchmarks.gate.situations import GAPS, MENDED, Part, situations
 
 Results = dict[str, Any]
-HEAD = """# How often the gate is right
+HEAD = """## How often the gate is right
 
 The gate decides whether a newly trained model, the candidate, replaces the deployed one.
 Whether it decides well cannot be told from real rounds, because nobody knows which model was truly better.
 So rounds are simulated here: frames with objects are drawn, and two models whose worth is known.
 The gate sees what it would see in production, and we count how often it is right.
 
-`python -m benchmarks.gate` measured this and wrote this page; it takes some minutes on two cores ({cpu} s of CPU).
-`python -m benchmarks.gate --report` writes it again from the files in `benchmarks/results/gate`.
+`python -m benchmarks.gate` measured this; it takes some minutes on two cores ({cpu} s of CPU).
 The figures are those of commit {commit}{before}.
 
-## How to read it
+### How to read it
 
 - A group is one camera on one day. "30 x 4" means 30 groups with 4 frames each.
 - Frames of a group look alike, so 4 of them tell less than 4 frames of 4 groups.
@@ -49,7 +48,7 @@ NOT_MEASURED = "not measured"
 JUDGED_AGAIN = """The gate changed after these rounds. Their models were kept, and the verdicts here are those of the changed gate.
 """
 RISE = 0.2
-WORLDS = """## Ten real rounds: does it say yes?
+WORLDS = """### Ten real rounds: does it say yes?
 
 The demo renders a world, trains on what the loop chose, and judges the candidate on the frames that were held out.
 Each world has a seed of its own, with other scenes and other draws; 11 is the one that is shipped.
@@ -88,7 +87,7 @@ There we count whether any of the ten was promoted.
         "Two equal models: is a fall told?",
         """Nothing fell, so whoever says that something fell is wrong.
 With thirty slices there are many chances to be wrong, and all of them together must stay within one round of twenty.
-Sometimes the gate asks a person to look, because few frames seem to have fallen far.
+Sometimes the gate asks a person to look, because few frames seem to have fallen far, or a fall is likely and not certain.
 That costs a look and nothing else, so no aim is set for it.
 """,
         ("equal",),
@@ -124,11 +123,12 @@ With few frames a small gain looks like luck, and then no test can be sure.
 How far that limits the gate, the column "best possible" says.
 It is a test that knows how far luck moves AP50 in such rounds, from {NULLS} pairs of equal models; nobody has that in production.
 It knows such rounds, but not the round at hand, so the gate can now and then do better.
+Some wait for a person all the same, because a part of the frames may have fallen; the second half of the rows is without these.
 "Usual luck" is that of the rows above. "Calm" means that two trainings differ half as much.
 The aim is set for a candidate that gains .07 over all frames.
 """,
         ("power",),
-        ("promoted",),
+        ("promoted", "alone"),
     ),
 )
 COLUMNS = ("situation", "counted", "aim", "rate, 95 % interval", "rounds", "holds", "before")
@@ -198,7 +198,7 @@ def _section(section: Section, now: Results, before: Results | None) -> str:
         [[*_cells(row, now, before), *([_oracle(row, now)] if best else [])] for row in found],
     )
     moved = _moved(found, now) if {"loose", "power"} & set(section.part) else ""
-    return "\n".join([f"## {section.title}\n", section.text, table, moved]).rstrip() + "\n"
+    return "\n".join([f"### {section.title}\n", section.text, table, moved]).rstrip() + "\n"
 
 
 def _cells(row: Row, now: Results, before: Results | None) -> list[str]:
@@ -237,7 +237,7 @@ def _moved(found: list[Row], now: Results) -> str:
 def _short_of(now: Results) -> str:
     missed = list(_missed(now))
     said = "Every aim holds.\n" if not missed else "These aims do not hold:\n"
-    return "\n".join(["## What fell short\n", said, *missed, *([WHY] if missed else [])])
+    return "\n".join(["### What of the gate fell short\n", said, *missed, *([WHY] if missed else [])])
 
 
 def _missed(now: Results) -> Iterator[str]:

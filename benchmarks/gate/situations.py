@@ -62,7 +62,7 @@ def situations() -> list[Situation]:
 
 
 def _equal() -> Iterator[Situation]:
-    for groups, runs in ((15, 400), (30, 400), (60, 150)):
+    for groups, runs in ((15, 300), (30, 300), (60, 100)):
         for slices in (4, 30):
             yield Situation("equal", f"{groups} x 4, {slices} slices", runs, groups, slices=slices)
     rounded, own = Kind(rounded=True), Kind(own=0.8)
@@ -73,7 +73,7 @@ def _equal() -> Iterator[Situation]:
         yield Situation("equal", f"{at}, heavy weights", 200, groups, heavy=True)
         yield Situation("equal", f"{at}, strong camera-days", 200, groups, deployed=own, candidate=own)
         yield Situation("equal", f"{at}, without targets", 200, groups, targeted=False)
-        yield Situation("series", at, 200, groups, rounds=SERIES)
+        yield Situation("series", at, 150, groups, rounds=SERIES)
 
 
 def _broken() -> Iterator[Situation]:

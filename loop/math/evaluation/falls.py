@@ -14,7 +14,12 @@ from loop.math.evaluation.chance import Chance
 from loop.math.evaluation.compare import AP50, Difference, Slice
 from loop.math.evaluation.pair import GateSettings, Pair
 from loop.math.evaluation.verdict import NO_FALL, UNLABELED, Check, check_of, told
-from loop.math.statistics.multiple_testing import holm
+from loop.math.statistics.multiple_testing import benjamini_hochberg, holm
+
+LIKELY = 0.2
+"""False discovery rate of the falls that a person is asked about: of those that are likely and not certain,
+one in five may be chance.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +104,20 @@ def _family(pair: Pair, family: Sequence[_Fall], learned: Chance) -> list[Check]
     """Those that enough shows are tested together; the others apart, to ask a person about."""
     tested = [fall for fall in family if _enough(fall.one, pair.settings)]
     small = [fall for fall in family if fall.one.objects and fall not in tested]
-    margin = pair.settings.margin
-    p = {**_adjusted(tested, learned, margin), **_adjusted(small, learned, margin)}
-    alpha = pair.settings.alpha
+    margin, alpha = pair.settings.margin, pair.settings.alpha
+    p, p_small = ([learned.p_fall(fall.one, margin) for fall in every] for every in (tested, small))
+    certain, likely = _named(tested, holm(p) <= alpha), _named(tested, benjamini_hochberg(p) <= LIKELY)
+    steep = _named(small, holm(p_small) <= alpha)
     return [
-        _told(fall, p[fall.label] <= alpha, learned.reach(fall.one, alpha), pair.settings)
+        _told(fall, certain[fall.label], likely[fall.label], learned.reach(fall.one, alpha), pair.settings)
         if fall in tested
-        else _untold(fall, p.get(fall.label, 1.0) <= alpha, pair.settings)
+        else _untold(fall, steep.get(fall.label, False), pair.settings)
         for fall in family
     ]
 
 
-def _adjusted(tested: Sequence[_Fall], learned: Chance, margin: float) -> dict[str, float]:
-    p = holm([learned.p_fall(fall.one, margin) for fall in tested])
-    return dict(zip([fall.label for fall in tested], p.tolist(), strict=True))
+def _named(every: Sequence[_Fall], said: Bools) -> dict[str, bool]:
+    return dict(zip([fall.label for fall in every], said.tolist(), strict=True))
 
 
 def _enough(one: Difference, settings: GateSettings) -> bool:
@@ -120,9 +125,9 @@ def _enough(one: Difference, settings: GateSettings) -> bool:
     return all(has >= floor for has, floor in zip((one.frames, one.objects, one.groups), floors, strict=True))
 
 
-def _told(fall: _Fall, certain: bool, reach: float, settings: GateSettings) -> Check:
-    """certain: chance does not explain a fall beyond the margin. reach: how far above what was
-    measured the one-sided bound lies.
+def _told(fall: _Fall, certain: bool, likely: bool, reach: float, settings: GateSettings) -> Check:
+    """certain: chance does not explain a fall beyond the margin. likely: it does so poorly, and a
+    person is asked. reach: how far above what was measured the one-sided bound lies.
     """
     one, name, lost = fall.one, fall.name, -fall.one.estimate
     moved, upper = told(one, fall.measure), lost + reach
@@ -133,8 +138,8 @@ def _told(fall: _Fall, certain: bool, reach: float, settings: GateSettings) -> C
         text = f"{name} did not fall: {moved}; at most {max(upper, 0):.3f} lost"
         return check_of(fall.label, "pass", upper, settings.margin, one, text)
     seen = f"{name} may have fallen" if lost > 0 else name
-    text = f"{seen}: {moved}; up to {upper:.2f} may be lost"
-    return check_of(fall.label, "unverifiable", upper, settings.margin, one, text)
+    text = f"{seen}: {moved}; up to {upper:.2f} may be lost{'; look at it' if likely else ''}"
+    return replace(check_of(fall.label, "unverifiable", upper, settings.margin, one, text), asks=likely)
 
 
 def _untold(fall: _Fall, steep: bool, settings: GateSettings) -> Check:

@@ -15,6 +15,7 @@ from loop.math.evaluation.compare import AP50, Difference, Slice, compare, excha
 FIRST_SHARE = 7 / 8
 """Of alpha, on frames that never judged; the rest is for all later times together."""
 _NOISE_DRAWS = 128
+_ENOUGH_AS_LARGE = 16
 
 
 class GateSettings(Protocol):
@@ -62,9 +63,15 @@ class Pair:
         return compare(self.deployed, self.candidate, slices, self.groups, ious)
 
     def p_gain(self, slices: Sequence[Slice], alpha: float) -> float:
-        """By as many exchanges as a p-value of alpha needs."""
-        draws = max(self.draws, round(8 / alpha))
-        return p_gain(self.deployed, self.candidate, slices, self.groups, draws=draws, seed=self.seed)
+        """By as many exchanges as a p-value of alpha needs; by the first of them where so many
+        already give as much that it is no gain (Besag and Clifford 1991).
+        """
+        models = self.deployed, self.candidate
+        for draws in sorted({self.draws, max(self.draws, round(8 / alpha))}):
+            p = p_gain(*models, slices, self.groups, draws=draws, seed=self.seed)
+            if p * draws >= _ENOUGH_AS_LARGE and p > alpha:
+                break
+        return p
 
     def exchanged(self, slices: Sequence[Slice], ious: Sequence[float] = AP50) -> Reals:
         models = self.deployed, self.candidate

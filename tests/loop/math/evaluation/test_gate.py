@@ -246,6 +246,28 @@ def test_what_few_frames_lose_altogether_a_person_looks_at() -> None:
     assert asked >= 15
 
 
+def test_a_fall_that_is_likely_and_not_certain_a_person_looks_at() -> None:
+    """Three frames of thirty camera-days, among twenty other slices."""
+    told, asked = 0, 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        scene = world(rng, 30)
+        shown = np.flatnonzero(np.bincount(scene.image, minlength=120) > 1)
+        lost = np.isin(np.arange(120), rng.permutation(shown)[:3])
+        skill = skills(day=1.0, gaps=1.0)[scene.condition[scene.image], scene.class_id]
+        a = detector(rng, scene, skill)
+        b = detector(rng, scene, np.where(lost[scene.image], -3.0, skill))
+        conditions = many_slices(rng, scene.group, 20) | {"snow": lost}
+        labels = {"groups": scene.group.tolist(), "classes": CLASSES, "latency": STEADY, "targets": ()}
+        snow = check_of(
+            judge(a, b, **labels, conditions=conditions, seed=seed, **FAST), "no fall: condition snow"
+        )
+        told += snow.status == "fail"
+        asked += snow.status == "unverifiable" and snow.asks and snow.text.endswith("; look at it")
+    assert told + asked >= 19
+    assert asked >= 2, "it is the asking that tells them"
+
+
 def broken(skill, *, condition: int | None = None, kind: int | None = None):
     out = skill.copy()
     if condition is not None:
