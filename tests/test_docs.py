@@ -151,3 +151,19 @@ def test_the_public_ci_runs_the_checks_on_every_python_that_is_promised() -> Non
     said = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
     assert any("make check" in line for line in said)
     assert any("make docs" in line for line in said)
+
+
+def test_every_test_that_keeps_a_mistake_away_is_there() -> None:
+    rows = (ROOT / "docs" / "explanation" / "silent-mistakes.md").read_text(encoding="utf-8").splitlines()
+    kinds = [
+        row.split("|") for row in rows if row.startswith("| ") and not row.startswith(("| kind", "|---"))
+    ]
+    named = [re.findall(r"`(\w+)`", kind[4]) for kind in kinds]
+    known = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def test_(\w+)\(", file.read_text(encoding="utf-8"))
+    }
+    assert len(kinds) > 30
+    assert all(named)
+    assert [name for names in named for name in names if name not in known] == []
