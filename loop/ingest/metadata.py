@@ -14,14 +14,15 @@ from sqlalchemy.orm import Session
 from connectors.ports import Capture
 from connectors.times import EARLIEST, plausible
 from db.duplicates import forget_clusters
-from db.engine import write
+from db.engine import read, write
 from db.frame_columns import forget, frames_view
 from db.frames import FrameFacts, FrameRow, frames, group_exists, group_id, set_facts
 from db.labels import labels
 from db.states import Origin, Role
+from loop.base.errors import ConfigError
 from loop.ingest.camera_days import Groups
 from loop.project.project import Project
-from loop.project.wiring import Told, told_rows
+from loop.project.wiring import Told, told_paths, told_rows
 from loop.project.zones import note_zones
 from loop.settings.settings import rules_of
 
@@ -65,12 +66,35 @@ class MetadataReport:
 def import_metadata(project: Project, file: Path) -> MetadataReport:
     """Takes camera, site, sequence and time of frames from a table; what a row leaves empty stays.
 
-    A frame is meant by the end of its path. Rows of a video hold for all its frames, but for their
+    A frame is meant by its path, or the end of it. Rows of a video hold for all its frames, but for their
     time. Frames move to the camera-day that they now belong to. A new one gets the side of the
     labeled frames in it; one that holds something to judge with is kept for that.
     Raises SourceError, ConfigError; nothing is changed then.
     """
-    rows = list(told_rows(file, project.settings.frames))
+    return _taken(project, list(told_rows(file, project.settings.frames)))
+
+
+def import_paths(project: Project) -> MetadataReport:
+    """Takes what frames.pattern reads from the paths of production frames that are in.
+
+    Raises SourceError, ConfigError where there is no pattern, or one that fits no path; nothing is
+    changed then.
+    """
+    settings = project.settings.frames
+    if not settings.pattern:
+        raise ConfigError("expected frames.pattern, got none; set it in the settings, then do this again")
+    with read(project.engine) as session:
+        keys = sorted({_path(row) for row in frames(session, origin=Origin.PRODUCTION)})
+    rows = list(told_paths(keys, settings))
+    if keys and not rows:
+        raise ConfigError(
+            f"frames.pattern: expected a pattern of paths such as {keys[0]!r}, got {settings.pattern!r},"
+            f" which fits none of {len(keys)}; write it after these paths, * is any text in one name"
+        )
+    return _taken(project, rows)
+
+
+def _taken(project: Project, rows: Sequence[Told]) -> MetadataReport:
     unread = [f"row {row.number}: {row.problem}" for row in rows if row.problem]
     now = datetime.now(UTC)
     with write(project.engine) as session:
@@ -103,14 +127,15 @@ def _matched(rows: Sequence[Told], known: Sequence[FrameRow]) -> tuple[dict[int,
     """The row of each frame, files of no frame, and files of several."""
     by_name: dict[str, list[tuple[FrameRow, str]]] = defaultdict(list)
     for frame in known:
-        path = re.sub(r"#\d{8}$", "", frame.source_key)
+        path = _path(frame)
         by_name[path.rsplit("/", 1)[-1]].append((frame, path))
     found: dict[int, Told] = {}
     unmatched, ambiguous = [], []
     for row in rows:
         file = row.file.removeprefix("./")
         likely = by_name.get(file.rsplit("/", 1)[-1], [])
-        meant = [(frame, path) for frame, path in likely if _ends_alike(path, file)]
+        same = [(frame, path) for frame, path in likely if path == file]
+        meant = same or [(frame, path) for frame, path in likely if _ends_alike(path, file)]
         if not meant:
             unmatched.append(row.file)
         elif len({path for _, path in meant}) > 1:
@@ -118,6 +143,11 @@ def _matched(rows: Sequence[Told], known: Sequence[FrameRow]) -> tuple[dict[int,
         else:
             found |= {frame.seq: row for frame, _ in meant}
     return found, unmatched, ambiguous
+
+
+def _path(frame: FrameRow) -> str:
+    """The file of a frame: that of a video for its frames."""
+    return re.sub(r"#\d{8}$", "", frame.source_key)
 
 
 def _ends_alike(path: str, file: str) -> bool:

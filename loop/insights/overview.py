@@ -28,7 +28,8 @@ from loop.labeling.mending import Mend, lines, to_mend
 from loop.labeling.project import PROJECT_FACT
 from loop.labeling.ruling import UNSEEN
 from loop.project.project import Project, public_database_url
-from loop.project.wiring import likely_pattern
+from loop.project.wiring import likely_pattern, told_paths
+from loop.settings.settings import Frames
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _overview(project: Project) -> Overview:
             rounds=rounds(session),
             jobs=last_runs(session),
             service=_leader(session),
-            unplaced=_unplaced_lines(unplaced(session), counts, project.settings.frames.pattern),
+            unplaced=_unplaced_lines(unplaced(session), counts, project.settings.frames),
             to_mend=to_mend(session),
         )
 
@@ -129,10 +130,10 @@ def unplaced_lines(project: Project) -> list[str]:
     with read(project.engine) as session:
         found = unplaced(session)
         counts = frame_counts(session) if found.paths else {}
-        return _unplaced_lines(found, counts, project.settings.frames.pattern)
+        return _unplaced_lines(found, counts, project.settings.frames)
 
 
-def _unplaced_lines(found: Unplaced, counts: dict[str, int], pattern: str) -> list[str]:
+def _unplaced_lines(found: Unplaced, counts: dict[str, int], settings: Frames) -> list[str]:
     lacking = {"camera": found.without_camera, "time": found.without_time}
     said = " and ".join(f"{count} no {what}" for what, count in lacking.items() if count)
     if not said:
@@ -140,20 +141,31 @@ def _unplaced_lines(found: Unplaced, counts: dict[str, int], pattern: str) -> li
     grouped = (
         f"; {found.by_arrival} are grouped by order of arrival, {BLOCK} at a time" if found.by_arrival else ""
     )
+    first = f"of {counts['production']} production frames {said.replace(' no ', ' have no ', 1)}{grouped}"
+    return [first, _place_them(found, settings)]
+
+
+def _place_them(found: Unplaced, settings: Frames) -> str:
+    """What to do."""
+    told = list(told_paths(found.paths, settings)) if settings.pattern else []
+    if (found.without_camera and any(one.camera for one in told)) or (
+        found.without_time and any(one.captured_at for one in told)
+    ):
+        return (
+            "frames.pattern fits paths of frames that came before it was set: `fieldloop metadata import"
+            " --paths` reads it for them"
+        )
     likely = likely_pattern(found.paths)
     example = (
         f"the paths look like {likely!r}"
-        if likely and likely != pattern
+        if likely and likely != settings.pattern
         else "such as '{camera}/{date:%Y-%m-%d}/{time:%H%M%S}-{n}.jpg'"
     )
-    return [
-        f"of {counts['production']} production frames {said.replace(' no ', ' have no ', 1)}{grouped}",
-        (
-            f"{'correct' if pattern else 'set'} frames.pattern ({example}), set frames.camera, or put a"
-            " sidecar beside each; frames that are in keep what they have: tell theirs with"
-            " `fieldloop metadata import`"
-        ),
-    ]
+    return (
+        f"{'correct' if settings.pattern else 'set'} frames.pattern ({example}), set frames.camera, or put a"
+        " sidecar beside each; frames that are in keep what they have, until `fieldloop metadata import`"
+        " tells more: from a table, or with --paths by frames.pattern"
+    )
 
 
 def round_line(row: RoundRow) -> str:

@@ -92,12 +92,13 @@ def _check_names(of_dataset: Sequence[str], of_weights: Sequence[str]) -> None:
     raise ProjectError(
         f"expected the dataset's classes among those of the weights ({', '.join(of_weights)}), got"
         f" {'; '.join(_with_nearest(name, of_weights) for name in extra)}; rename or remove them in the"
-        " dataset, or name its class of the weights with --map"
+        " dataset, name its class of the weights with --map, or give the weights with --start for a detector"
+        " of the dataset's classes alone"
     )
 
 
 def _with_nearest(name: str, of_weights: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, of_weights, n=1, cutoff=0)
+    near = difflib.get_close_matches(name, of_weights, n=1)
     return f"{name!r}, the nearest is {near[0]!r}" if near else repr(name)
 
 

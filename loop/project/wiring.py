@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from operator import itemgetter
@@ -307,6 +307,25 @@ def told_rows(file: Path, frames: Frames) -> Iterator[Told]:
             facts.zone_assumed,
             row.problem,
         )
+
+
+def told_paths(keys: Iterable[str], frames: Frames) -> Iterator[Told]:
+    """What frames.pattern reads from those paths below the watched folder that it fits.
+
+    Raises SourceError.
+    """
+    from connectors.sources.pattern import compile_pattern
+
+    pattern, assumed = compile_pattern(frames.pattern), zone(frames.timezone)
+    for number, key in enumerate(keys, 1):
+        try:
+            facts = pattern.facts(key, assumed)
+        except ValueError as error:
+            yield Told(number, key, None, None, None, None, False, f"{key}: {error}")
+            continue
+        if facts:
+            told = facts.camera, facts.site, facts.sequence, facts.captured_at, facts.zone_assumed
+            yield Told(number, key, *told, problem="")
 
 
 def _folder_of(dataset: Path, paths: Sequence[Path]) -> Path:

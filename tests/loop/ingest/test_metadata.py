@@ -17,9 +17,11 @@ from db.labels import set_label
 from db.states import Origin, Role
 from loop.analysis.load import open_facts
 from loop.analysis.producers import producers
+from loop.base.errors import ConfigError
 from loop.gaps import arrivals
 from loop.ingest.ingest import one_pass
-from loop.ingest.metadata import MetadataReport, import_metadata
+from loop.ingest.metadata import MetadataReport, import_metadata, import_paths
+from loop.insights.overview import unplaced_lines
 from loop.project.project import Project
 from loop.settings.settings import IngestRules
 from tests.fakes import FakeParts, picture, quiet
@@ -190,3 +192,36 @@ def test_the_report_says_what_to_do() -> None:
     assert replace(full, changed={}, unread=[], unmatched=[], ambiguous=[]).lines() == [
         "no frames changed, 3 were known so already, 4 have no row"
     ]
+
+
+def test_a_pattern_that_is_set_later_is_read_from_the_paths_that_are_in(bare: FakeParts) -> None:
+    project = bare.project
+    assert unplaced_lines(project)[1].startswith("correct frames.pattern (")
+
+    def with_pattern(text: str) -> Project:
+        framed = project.settings.frames.model_copy(update={"pattern": text})
+        return replace(project, settings=project.settings.model_copy(update={"frames": framed}))
+
+    with pytest.raises(
+        ConfigError, match=r"such as 'in/0.jpg', got '\{camera\}/x-\{n\}.jpg', which fits none"
+    ):
+        import_paths(with_pattern("{camera}/x-{n}.jpg"))
+    with pytest.raises(ConfigError, match=r"expected frames.pattern, got none"):
+        import_paths(with_pattern(""))
+    later = with_pattern("{camera}/{n}.jpg")
+    assert unplaced_lines(later)[1].endswith("import --paths` reads it for them")
+    report = import_paths(later)
+    assert report.changed == {"production": 6}
+    rows = by_key(project)
+    assert {rows[f"in/{n}.jpg"].camera for n in range(6)} == {"in"}
+    assert unplaced_lines(later)[1].startswith("correct frames.pattern ("), "no path tells a time"
+    assert import_paths(later).changed == {}
+
+
+def test_a_whole_path_means_that_frame_though_another_ends_like_it(bare: FakeParts) -> None:
+    items = [Capture("x/in/0.jpg", data=picture(seed=950))]
+    one_pass(bare.project.engine, bare.project.store, Given(*items), IngestRules(10**8, 10**8, 0.25), quiet)
+    report = told(bare.project, "file,camera\nin/0.jpg,gate\nx/in/0.jpg,yard\n0.jpg,attic\n")
+    rows = by_key(bare.project)
+    assert (rows["in/0.jpg"].camera, rows["x/in/0.jpg"].camera) == ("gate", "yard")
+    assert report.ambiguous == ["0.jpg"]

@@ -200,11 +200,9 @@ def test_a_class_that_the_weights_lack_is_an_error(layout: Layout, init: Run, tm
     dataset = layout(tmp_path / "dataset", {1: "person", 2: "helmets", 3: "dog"})
     code, out, err = init(tmp_path / "project", dataset)
     assert (code, out) == (FAILED, "")
-    assert (
-        "expected the dataset's classes among those of the weights (person, helmet), got 'dog', the"
-        " nearest is " in err
-    )
-    assert "'helmets', the nearest is 'helmet'; rename or remove them in the dataset" in err
+    assert "expected the dataset's classes among those of the weights (person, helmet), got 'dog'; " in err
+    assert "; 'helmets', the nearest is 'helmet'; rename or remove them in the dataset" in err
+    assert "or give the weights with --start" in err
     assert not (tmp_path / "project").exists()
 
 
