@@ -15,7 +15,8 @@ class ChosenFrame:
 
     gap: the gap it is in, in words, with what tells that training lacks it; "" for a frame of none.
     novelty: its distance to the training set, in times of what is usual there.
-    surer: 0..1, the part of the pool in which the detector is expected to get less wrong.
+    surer: 0..1, the part of the pool in which the detector is expected to get less wrong; 0 where
+    what is expected has not shown to be so.
     values: what the strategy told of it, by name, such as `similarity`.
     """
 

@@ -23,7 +23,8 @@ def reason_lines(picked: Selection, pool: Pool, gaps: Sequence[Gap]) -> list[str
     gaps: (S,) those of its slices, in their order.
     Raises ValueError naming a component that has no sentence.
     """
-    surer, in_words = _share_below(pool.expected_loss), [gap_in_words(gap) for gap in gaps]
+    surer = _share_below(pool.expected_loss) if pool.trust else np.zeros(len(pool.expected_loss))
+    in_words = [gap_in_words(gap) for gap in gaps]
     lines = []
     for place, (row, reason) in enumerate(zip(picked.indices, picked.reasons, strict=True)):
         code = int(pool.slices[row])

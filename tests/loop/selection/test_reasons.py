@@ -26,7 +26,7 @@ def gap(name: str = "time of day: night", kind: Kind = "prompt") -> Gap:
     return replace(ranked, kind=kind)
 
 
-def pool() -> Pool:
+def pool(trust: float = 0.4) -> Pool:
     return Pool.of(
         np.eye(4),
         slices=[0, -1, -1, -1],
@@ -34,6 +34,7 @@ def pool() -> Pool:
         deficit=[0.2],
         novelty=[0.5, 2.345, 1, 0.8],
         expected_loss=[0, 0.1, 0.9, 0.1],
+        trust=trust,
     )
 
 
@@ -53,6 +54,11 @@ def test_every_frame_is_told_by_the_component_that_chose_it() -> None:
         ),
         "Chosen at random, to find what nobody expects",
     ]
+
+
+def test_a_doubt_that_means_nothing_is_not_told() -> None:
+    (line,) = reason_lines(picked((HERDING,)), pool(trust=0.0), [gap()])
+    assert line == "Stands for the most images that look like nothing labeled yet"
 
 
 def test_what_the_strategy_told_of_a_frame_is_told_of_that_frame() -> None:
