@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.data_yaml import SUFFIXES, files_below, label_path
 from connectors.files import is_file
-from loop.datasets.imported import LabelReport, PixelBox, Report, checked_box
+from loop.datasets.imported import SLACK, LabelReport, PixelBox, Report, checked_box
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -17,6 +17,12 @@ _BOMS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 BOX_NUMBERS = 5
+BESIDE = 0.25
+"""How far beside its box a keypoint may lie, in sides of the box."""
+_PREDICTIONS = {
+    6: "; six are a prediction with its confidence",
+    7: "; seven are a prediction with its confidence and track",
+}
 
 
 @dataclass(slots=True)
@@ -186,7 +192,7 @@ def _box(
         return None
     corners = _corners(values[1:], keypoints)
     if corners is None:
-        hint = "; six are a prediction with its confidence" if len(values) == BOX_NUMBERS + 1 else ""
+        hint = _PREDICTIONS.get(len(values), "")
         say("label", f"box left out: expected class x y w h or a polygon, got {len(values)} numbers{hint}")
         return None
     width, height = size
@@ -196,16 +202,45 @@ def _box(
 
 def _corners(values: list[float], keypoints: int) -> list[float] | None:
     """Of x y w h, with keypoints after it or none; or around a polygon."""
-    if len(values) == 4 or (keypoints and len(values) == 4 + keypoints) or _has_visible_points(values[4:]):
-        x, y, w, h = values[:4]
-        return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
-    if keypoints or len(values) < 6 or len(values) % 2:
+    if len(values) == 4 or (keypoints and len(values) == 4 + keypoints) or _has_visible_points(values):
+        return _around_middle(values)
+    if keypoints or len(values) < 6 or len(values) % 2 or _has_track(values):
         return None
     return [min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])]
 
 
-def _has_visible_points(values: list[float]) -> bool:
-    """Whether these are keypoints x y v, v being 0, 1 or 2: no polygon has such a number at each
-    third place.
+def _around_middle(values: Sequence[float]) -> list[float]:
+    x, y, w, h = values[:4]
+    return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
+
+
+def _has_visible_points(values: Sequence[float]) -> bool:
+    """Whether a box within the picture is followed by keypoints x y v in it. v is 0, 1 or 2; points
+    with 0 are nowhere.
+
+    Polygons along two sides of a picture have such numbers at each third place as well.
     """
-    return len(values) >= 6 and len(values) % 3 == 0 and all(v in {0.0, 1.0, 2.0} for v in values[2::3])
+    rest = values[4:]
+    if len(rest) < 6 or len(rest) % 3 or not all(v in {0.0, 1.0, 2.0} for v in rest[2::3]):
+        return False
+    left, top, right, bottom = _around_middle(values)
+    if not _within(left, top, right, bottom):
+        return False
+    across, down = BESIDE * (right - left), BESIDE * (bottom - top)
+    points = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
+    return all(
+        (v == 0 and x == y == 0)
+        or (left - across <= x <= right + across and top - down <= y <= bottom + down)
+        for x, y, v in points
+    )
+
+
+def _has_track(values: Sequence[float]) -> bool:
+    """Whether a box within the picture is followed by a confidence and the number of a track, as
+    trackers write them; a triangle that ends on the lower edge may look the same.
+    """
+    return len(values) == 6 and values[5].is_integer() and _within(*_around_middle(values))
+
+
+def _within(left: float, top: float, right: float, bottom: float) -> bool:
+    return -SLACK <= left < right <= 1 + SLACK and -SLACK <= top < bottom <= 1 + SLACK

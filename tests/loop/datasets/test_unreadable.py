@@ -188,6 +188,23 @@ def test_keypoints_after_a_box_leave_it_a_box(yolo: Path, head: str, tail: str) 
     assert boxes_of(read_dataset(yolo))["1"] == [BOX]
 
 
+def test_a_polygon_along_two_sides_is_no_box_with_keypoints(yolo: Path) -> None:
+    write(yolo / "labels/train/1.txt", "0 0.5 0 0.5 0.5 0.25 0.5 0 0.25 0.25 0\n")
+    assert boxes_of(read_dataset(yolo))["1"] == [(0, 0.0, 0.0, 32.0, 24.0)]
+
+
+def test_a_confidence_and_a_track_after_a_box_make_no_triangle(yolo: Path) -> None:
+    write(yolo / "labels/train/1.txt", "0 0.5 0.5 0.25 0.5 0.87 1\n0 0.5 0.5 0.25 0.5 0.87 12\n")
+    dataset = read_dataset(yolo)
+    assert (boxes_of(dataset)["1"], told(dataset)) == (None, {"label": 2})
+    assert "seven are a prediction with its confidence and track" in dataset.problems[0].message
+
+
+def test_a_triangle_stays_a_polygon(yolo: Path) -> None:
+    write(yolo / "labels/train/1.txt", "0 0.25 0.25 0.75 0.25 0.5 0.5\n")
+    assert boxes_of(read_dataset(yolo))["1"] == [(0, 16.0, 12.0, 48.0, 24.0)]
+
+
 def tree() -> dict:
     """Two images; a box in the first."""
     return {
