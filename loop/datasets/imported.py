@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 
 from connectors.errors import ImageRejected
-from connectors.images import ImageInfo, inspect
+from connectors.images import ImageInfo, decode, ends_well, inspect
 from loop.base.errors import LoopError
 
 PixelBox = tuple[int, float, float, float, float]
@@ -36,7 +36,9 @@ LOSSES = frozenset(
         "unclaimed",
     ]
 )
-"""Codes of problems that lose labels."""
+"""Codes of problems that lose labels or images."""
+LOST_IMAGES = frozenset(["image", "missing_image", "size"])
+"""Those that lose an image with all its labels."""
 
 
 class DatasetError(LoopError):
@@ -112,9 +114,14 @@ class ImportedDataset:
 
     @property
     def share_lost(self) -> float:
-        """Of all labels and backgrounds that were there."""
+        """Of all labels and backgrounds that were there, or of all images, whichever is more.
+
+        How many labels an image had that is not there is often not known.
+        """
         backgrounds = sum(image.boxes == [] for image in self.images)
-        return self.lost / max(1, self.lost + self.boxes + backgrounds)
+        gone = sum(problem.lost for problem in self.problems if problem.code in LOST_IMAGES)
+        of_labels = self.lost / max(1, self.lost + self.boxes + backgrounds)
+        return max(of_labels, gone / max(1, gone + len(self.images)))
 
     @property
     def fingerprint(self) -> str:
@@ -168,9 +175,15 @@ class LabelReport:
 
 
 def image_info(path: Path, report: Report, max_pixels: int) -> ImageInfo | None:
-    """What the file's header says, or None with the reason reported."""
+    """What the file's header says, or None with the reason reported.
+
+    What does not end as a whole file does is decoded, to be sure.
+    """
     try:
-        info = inspect(path.read_bytes(), max_pixels)
+        data = path.read_bytes()
+        info = inspect(data, max_pixels)
+        if not ends_well(data, info.format):
+            decode(data, info)
     except ImageRejected as error:
         report.add(path, 0, "image", f"left out ({error.code}): {error}")
     except OSError as error:

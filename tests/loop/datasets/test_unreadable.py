@@ -74,6 +74,14 @@ def test_a_label_of_which_a_part_is_read_keeps_that_part(yolo: Path) -> None:
     assert (boxes_of(dataset)["1"], told(dataset)) == ([BOX], {"number": 1})
 
 
+def test_a_picture_that_was_cut_is_known_before_anything_is_written(yolo: Path) -> None:
+    write(yolo / "images/train/1.jpg", jpeg(1)[:-200])
+    write(yolo / "images/train/2.jpg", jpeg(2) + b"a trailer of the camera" * 9)
+    dataset = read_dataset(yolo)
+    assert (boxes_of(dataset), told(dataset)) == ({"0": [BOX], "2": []}, {"image": 1})
+    assert dataset.share_lost == pytest.approx(1 / 3)
+
+
 def test_an_empty_label_is_a_background(yolo: Path) -> None:
     write(yolo / "labels/train/1.txt", "\n")
     assert boxes_of(read_dataset(yolo))["1"] == []

@@ -41,6 +41,15 @@ def test_more_than_a_twentieth_lost_asks() -> None:
     check_usable(dataset(18, bad(1)), HERE, accepted=True)
 
 
+@pytest.mark.parametrize("code", ["image", "missing_image", "size"])
+def test_more_than_a_twentieth_of_the_images_lost_asks_however_many_labels_are_left(code: str) -> None:
+    image = ImportedImage(Path("a.jpg"), "train", [BOX] * 50, 64, 48)
+    gone = [bad(0, code)]
+    check_usable(ImportedDataset(("a",), [image] * 19, gone), HERE, accepted=False)
+    with pytest.raises(DatasetError, match=r"got 900 boxes and 1 labels or images .* \(5\.3%\)"):
+        check_usable(ImportedDataset(("a",), [image] * 18, gone), HERE, accepted=False)
+
+
 def test_what_is_mended_or_noticed_does_not_ask() -> None:
     noticed = [bad(n, code) for n, code in enumerate(("clipped", "duplicate", "split", "key", "rotated"))]
     check_usable(dataset(1, *noticed), HERE, accepted=False)
