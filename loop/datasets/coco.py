@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from connectors.data_yaml import SUFFIXES
 from connectors.documents import parse_json
 from connectors.files import is_file
-from loop.datasets.image_files import ImageFiles
+from loop.datasets.image_files import ImageFiles, names_meant
 from loop.datasets.imported import (
     DatasetError,
     ImportedDataset,
@@ -27,6 +28,7 @@ from loop.datasets.imported import (
 )
 from loop.datasets.json_files import number as as_number
 from loop.datasets.splits import split_of
+from loop.datasets.usable import once
 
 PART = 1 << 20
 """Bytes read at a time to find out whether a JSON is COCO."""
@@ -53,7 +55,22 @@ def read_coco(path: Path, max_pixels: int, images: Path | None = None) -> Import
             f"{path}: expected image files as named in the JSON, found none{report.first}; "
             "put them beside the JSON, or name their folder with --images"
         )
-    return ImportedDataset(tuple(categories[c] for c in ids), found, report.problems, ordered=False)
+    _tell_unnamed(path, found, [entry for _, tree in trees for entry in tree["images"]], report)
+    return ImportedDataset(
+        tuple(categories[c] for c in ids), once(found, report), report.problems, ordered=False
+    )
+
+
+def _tell_unnamed(path: Path, found: Sequence[ImportedImage], entries: Sequence[Any], report: Report) -> None:
+    """Reports images that lie beside those of a JSON and that none names."""
+    texts = (str(entry.get("file_name", "")) for entry in entries if isinstance(entry, dict))
+    named = {name for text in texts for name in names_meant(text)}
+    folders = sorted({image.path.parent for image in found})
+    files = (file for folder in folders for file in sorted(folder.iterdir()))
+    left = [file for file in files if file.suffix.lower() in SUFFIXES and file.name.lower() not in named]
+    if left:
+        told = f"{len(left)} images such as {left[0].name} are in no JSON and are not taken"
+        report.add(path, 0, "unlabeled", told, 0)
 
 
 def coco_files(folder: Path) -> list[Path]:
@@ -166,20 +183,27 @@ def _read(
             )
     entries = [entry for entry in tree["images"] if isinstance(entry, dict)]
     files = ImageFiles(folder or _top(path))
-    out: dict[Path, ImportedImage] = {}
-    for entry in entries:
-        name = str(entry.get("file_name", ""))
-        file = _find(name, path, folder, files)
-        of_image = answers.get(_key(entry.get("id")), [])
+    located = [(entry, _find(str(entry.get("file_name", "")), path, folder, files)) for entry in entries]
+    by_file: dict[Path, list[dict[str, Any]]] = defaultdict(list)
+    for entry, file in located:
+        if file is not None:
+            by_file[file].append(entry)
+    out = []
+    for entry, file in located:
         if file is None:
             report.add(path, 0, "missing_image", f"left out: no file for {entry.get('file_name')!r}")
-        elif file in out:
-            report.add(path, 0, "duplicate", f"left out: {name!r} is listed before", len(of_image))
-        elif image := _image(entry, file, of_image, ids, path, report, max_pixels):
-            out[file] = image
+            continue
+        if entry is not by_file[file][0]:
+            told = f"{entry.get('file_name')!r} is listed before; its annotations are taken with those"
+            report.add(path, 0, "duplicate", told, 0)
+            continue
+        keys = dict.fromkeys(_key(one.get("id")) for one in by_file[file])
+        of_image = [one for key in keys for one in answers.get(key, [])]
+        if image := _image(entry, file, of_image, ids, path, report, max_pixels):
+            out.append(image)
     if _has_orphans(path, answers, {_key(entry.get("id")) for entry in entries}, report):
-        return [image if image.boxes else replace(image, boxes=None) for image in out.values()]
-    return list(out.values())
+        return [image if image.boxes else replace(image, boxes=None) for image in out]
+    return out
 
 
 def _has_orphans(path: Path, answers: Mapping[str, list[Any]], images: set[str], report: Report) -> bool:

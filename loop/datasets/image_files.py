@@ -48,6 +48,12 @@ class ImageFiles:
         return names
 
 
+def names_meant(name: str) -> set[str]:
+    """What the file that a path or an address ends with may be called, in small letters."""
+    last = (_parts(name) or [""])[-1].lower()
+    return {last, _UPLOAD.sub("", last)}
+
+
 def _parts(name: str) -> list[str]:
     """The folders and the name that a path or an address ends with."""
     address = urlsplit(name.replace("\\", "/")) if "://" in name or name.startswith("/data/") else None

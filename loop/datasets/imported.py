@@ -51,8 +51,7 @@ class Problem:
 
     line: 1-based line or object of the label file, 0 for the whole file.
     code: image, missing_image, label, number, class, degenerate, outside, clipped, duplicate, size,
-    crowd, orphan, unclaimed, unlabeled, rotated, stretched, split, key,
-    metadata.
+    crowd, orphan, unclaimed, unlabeled, shared, rotated, stretched, split, key, metadata.
     count: how many labels or images it stands for; 0 where nothing was lost.
     """
 

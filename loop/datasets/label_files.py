@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +30,10 @@ _PREDICTIONS = {
 class LabelFolders:
     """Finds the label files of images; each folder is listed once.
 
-    claimed: what was found for an image.
+    claimed: what was found, with the images that it was found for.
     """
 
-    claimed: set[Path] = field(default_factory=set)
+    claimed: dict[Path, set[Path]] = field(default_factory=lambda: defaultdict(set))
     _listed: dict[Path, dict[str, Path]] = field(default_factory=dict)
 
     def of(self, image: Path) -> Path | None:
@@ -43,7 +44,7 @@ class LabelFolders:
             names = self._names(folder)
             for name in (f"{image.stem}.txt", f"{image.name}.txt"):
                 if found := names.get(name) or names.get(name.lower()):
-                    self.claimed.add(found)
+                    self.claimed[found].add(image)
                     return found
         return None
 
@@ -95,6 +96,21 @@ def read_labels(
         if line.strip() and (box := _box(line, number, classes, size, keypoints, label)) is not None
     ]
     return label.known(found)
+
+
+def tell_shared(folders: LabelFolders, report: Report) -> None:
+    """Reports label files of several images, such as a.txt of a.jpg and of a.png."""
+    for label, images in folders.claimed.items():
+        if len(images) > 1:
+            shown = ", ".join(sorted(image.name for image in images))
+            report.add(
+                label,
+                0,
+                "shared",
+                f"it is the label of {len(images)} images, {shown}; where they show different things, give"
+                " each its own name",
+                0,
+            )
 
 
 def tell_unclaimed(root: Path, folders: LabelFolders, report: Report) -> set[Path]:

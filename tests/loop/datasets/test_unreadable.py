@@ -213,6 +213,13 @@ def test_a_triangle_stays_a_polygon(yolo: Path) -> None:
     assert boxes_of(read_dataset(yolo))["1"] == [(0, 16.0, 12.0, 48.0, 24.0)]
 
 
+def test_one_label_of_two_images_is_told(yolo: Path) -> None:
+    write(yolo / "images/train/1.png", jpeg(77))
+    (problem,) = read_dataset(yolo).problems
+    assert (problem.path.name, problem.code, problem.lost) == ("1.txt", "shared", 0)
+    assert problem.message.startswith("it is the label of 2 images, 1.jpg, 1.png; where they show")
+
+
 def tree() -> dict:
     """Two images; a box in the first."""
     return {
@@ -337,3 +344,46 @@ def test_voc_in_folders_with_lists_of_paths_and_annotations_of_no_list(tmp_path:
     write(tmp_path / "ImageSets/Main/default.txt", "cam1/a\ncam1/b.jpg\n")
     dataset = read_dataset(tmp_path)
     assert ([image.path.stem for image in dataset.images], told(dataset)) == (["a", "b"], {"unclaimed": 1})
+
+
+def coco_file(folder: Path, name: str, content: dict) -> None:
+    write(folder / name, json.dumps(content))
+    for number, image in enumerate("ab"):
+        write(folder / f"images/{image}.jpg", jpeg(number))
+
+
+def test_an_image_listed_twice_has_the_boxes_of_both(tmp_path: Path) -> None:
+    doubled = tree()
+    doubled["images"].append({"id": 3, "file_name": "a.jpg", "width": 64, "height": 48})
+    doubled["annotations"].append({"id": 2, "image_id": 3, "category_id": 5, "bbox": [0, 0, 8, 8]})
+    doubled["annotations"].append({"id": 3, "image_id": 3, "category_id": 5, "bbox": [24, 12, 16, 24]})
+    coco_file(tmp_path, "a.json", doubled)
+    dataset = read_dataset(tmp_path)
+    assert boxes_of(dataset) == {"a": [BOX, (0, 0.0, 0.0, 8.0, 8.0)], "b": []}
+    assert told(dataset) == {"duplicate": 0}
+
+
+def test_an_image_in_two_files_is_one_image_and_held_out(tmp_path: Path) -> None:
+    part = tree()
+    part["images"] = part["images"][:1]
+    part["annotations"][0]["bbox"] = [0, 0, 8, 8]
+    coco_file(tmp_path, "annotations/train.json", tree())
+    coco_file(tmp_path, "annotations/val.json", part)
+    dataset = read_dataset(tmp_path)
+    assert [(image.path.name, image.split) for image in dataset.images] == [
+        ("a.jpg", "val"),
+        ("b.jpg", "train"),
+    ]
+    assert boxes_of(dataset)["a"] == [BOX, (0, 0.0, 0.0, 8.0, 8.0)]
+    assert [problem.message for problem in dataset.problems] == [
+        "listed in train and val: kept in val only",
+        "labeled 2 times, each time otherwise: its 2 boxes are those of all",
+    ]
+
+
+def test_images_beside_those_of_a_json_are_told(tmp_path: Path) -> None:
+    coco_file(tmp_path, "a.json", tree())
+    write(tmp_path / "images/c.jpg", jpeg(5))
+    (problem,) = read_dataset(tmp_path).problems
+    assert (problem.code, problem.lost) == ("unlabeled", 0)
+    assert problem.message == "1 images such as c.jpg are in no JSON and are not taken"

@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Problem
-from loop.datasets.usable import check_usable, each_once, problem_lines
+from loop.datasets.imported import (
+    DatasetError,
+    ImportedDataset,
+    ImportedImage,
+    PixelBox,
+    Problem,
+    Report,
+)
+from loop.datasets.usable import check_usable, each_once, once, problem_lines
 from tests.loop.datasets.making import jpeg, write
 
 BOX = (0, 1.0, 1.0, 9.0, 9.0)
@@ -77,3 +84,16 @@ def test_a_picture_in_two_splits_stays_held_out_and_its_other_labels_are_told(tm
     assert [problem.message for problem in problems] == [
         f"left out: the same picture as {paths[1]}; its 2 boxes differ from the 1 that count"
     ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "boxes"),
+    [([None, None], None), ([None, []], None), ([[], []], []), ([None, [BOX]], [BOX]), ([[], [BOX]], [BOX])],
+)
+def test_a_file_named_twice_counts_once(
+    labels: list[list[PixelBox] | None], boxes: list[PixelBox] | None
+) -> None:
+    report = Report()
+    images = [ImportedImage(Path("a.jpg"), "train", label, 64, 48) for label in labels]
+    assert [image.boxes for image in once(images, report)] == [boxes]
+    assert len(report.problems) == (labels[0] == [] and labels[1] == [BOX])
