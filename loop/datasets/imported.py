@@ -213,18 +213,22 @@ def turn_of(info: ImageInfo, said: tuple[int, int] | None) -> Turn | None:
 
 
 def tell_rotation(path: Path, info: ImageInfo, said: tuple[int, int] | None, report: Report) -> None:
-    """Reports a rotation of which the annotation's size does not tell whether it was applied when
-    the boxes were drawn.
+    """Reports a rotation of which nothing tells whether it was applied when the boxes were drawn.
+
+    said: (width, height) px that the annotation gives; None where it gives none.
     """
     orientation = info.exif.orientation
-    if orientation != 1 and said is not None and (orientation < 5 or info.width == info.height):
-        report.add(
-            path,
-            0,
-            "rotated",
-            f"EXIF turns it (orientation {orientation}), and its size does not tell whether its boxes were"
-            " drawn before that; they are taken as drawn on the upright picture",
-        )
+    if orientation == 1 or (said and orientation >= 5 and info.width != info.height):
+        return
+    unsaid = "its size does not tell" if said else "no size beside its boxes tells"
+    report.add(
+        path,
+        0,
+        "rotated",
+        f"EXIF turns it (orientation {orientation}), and {unsaid} whether its boxes were drawn before that;"
+        " they are taken as drawn on the upright picture, as ultralytics does",
+        0,
+    )
 
 
 def _turned(xyxy: Sequence[float], *, orientation: int, width: float, height: float) -> list[float]:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Problem, Report
+from loop.datasets.splits import held_out
 
 MOST_LOST = 0.05
 """Of labels and backgrounds; where more cannot be used, a person is asked."""
-_ORDER = {"test": 0, "val": 1, "train": 2}
 
 
 def check_usable(dataset: ImportedDataset, source: Path, accepted: bool) -> None:
@@ -66,7 +66,8 @@ def once(images: Sequence[ImportedImage], report: Report) -> list[ImportedImage]
 
 
 def _joined(alike: Sequence[ImportedImage], report: Report) -> ImportedImage:
-    owner = min(alike, key=lambda one: _ORDER[one.split])
+    held = held_out([image.split for image in alike])
+    owner = next(image for image in alike if image.split == held)
     for image in alike:
         if image.split != owner.split:
             told = f"listed in {image.split} and {owner.split}: kept in {owner.split} only"
@@ -99,7 +100,7 @@ def _owners(images: Sequence[ImportedImage]) -> dict[Path, ImportedImage]:
     for image in images:
         by_content[hashlib.sha256(image.path.read_bytes()).hexdigest()].append(image)
     return {
-        image.path: min(same, key=lambda one: _ORDER[one.split])
+        image.path: next(one for one in same if one.split == held_out([one.split for one in same]))
         for same in by_content.values()
         for image in same
     }

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from connectors.data_yaml import DataYaml, ListedImage, MissingImage, images_of, label_path, read_data_yaml
 from connectors.errors import DataYamlError
-from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Report, image_info
+from loop.datasets.imported import (
+    DatasetError,
+    ImportedDataset,
+    ImportedImage,
+    Report,
+    image_info,
+    tell_rotation,
+)
 from loop.datasets.label_files import LabelFolders, read_labels, tell_shared, tell_unclaimed
 from loop.datasets.usable import once
 
@@ -140,5 +147,7 @@ def _images(
         size = info.width, info.height
         label = labels[one.path]
         boxes = read_labels(label, classes, size, keypoints, report) if label else (None if unlabeled else [])
+        if boxes:
+            tell_rotation(one.path, info, None, report)
         out.append(ImportedImage(one.path, split, boxes, *size, one.folder))
     return out

@@ -352,3 +352,37 @@ def test_an_ambiguous_name_is_no_image(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path)
     assert named(dataset) == {"b": TRUTH["b"]}
     assert [problem.code for problem in dataset.problems] == ["missing_image"]
+
+
+def test_tasks_of_one_image_that_contradict_each_other_leave_it_unlabeled(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    one, other = (answer(box) for box in TRUTH["a"])
+    again = [task("a", one), task("a", one), task("a"), task("b", answer(*TRUTH["b"]))]
+    assert named(read_dataset(write(tmp_path / "same.json", json.dumps(again)))) == {
+        "a": TRUTH["a"][:1],
+        "b": TRUTH["b"],
+    }
+    tasks = [*again, task("a", other)]
+    dataset = read_dataset(write(tmp_path / "other.json", json.dumps(tasks)))
+    assert {image.path.name: image.boxes is None for image in dataset.images} == {
+        "a.jpg": True,
+        "b.jpg": False,
+    }
+    assert [problem.message for problem in dataset.problems if problem.lost] == [
+        "3 annotations of it contradict each other; it counts as unlabeled"
+    ]
+
+
+def test_shapes_of_cvat_that_are_no_box_are_counted_and_tags_are_told(tmp_path: Path) -> None:
+    cvat_xml(tmp_path)
+    label = tmp_path / "annotations.xml"
+    new = '<tag label="car"/><cuboid label="car"/><something label="car" points="1,1"/></image>'
+    write(label, label.read_text().replace("</image>", new, 1))
+    dataset = read_dataset(tmp_path)
+    assert named(dataset) == TRUTH
+    assert [(problem.code, problem.lost) for problem in dataset.problems] == [
+        ("key", 0),
+        ("number", 1),
+        ("number", 1),
+    ]
+    assert dataset.problems[0].message.startswith("1 images have tags, of which nothing is made")

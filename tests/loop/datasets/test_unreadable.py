@@ -387,3 +387,41 @@ def test_images_beside_those_of_a_json_are_told(tmp_path: Path) -> None:
     (problem,) = read_dataset(tmp_path).problems
     assert (problem.code, problem.lost) == ("unlabeled", 0)
     assert problem.message == "1 images such as c.jpg are in no JSON and are not taken"
+
+
+def test_a_rotation_is_told_where_no_size_stands_beside_the_boxes(yolo: Path, tmp_path: Path) -> None:
+    write(yolo / "images/train/0.jpg", jpeg(0, exif=rotated()))
+    write(yolo / "images/train/2.jpg", jpeg(2, exif=rotated()))
+    (problem,) = read_dataset(yolo).problems
+    assert (problem.path.name, problem.code, problem.lost) == ("0.jpg", "rotated", 0)
+    assert "they are taken as drawn on the upright picture, as ultralytics does" in problem.message
+    unsized = tree()
+    del unsized["images"][0]["width"]
+    assert told(coco(tmp_path / "coco", unsized, rotated())) == {"rotated": 0}
+
+
+XML = (
+    "<annotation><filename>a.png</filename><object><name>car</name><bndbox><xmin>4</xmin><ymin>4</ymin>"
+    "<xmax>20</xmax><ymax>30</ymax></bndbox></object></annotation>"
+)
+
+
+@pytest.mark.parametrize(("images", "labels"), [("JPEGImages", "Annotations"), (".", ".")])
+def test_of_pictures_of_one_name_the_one_that_the_xml_names_is_taken(
+    tmp_path: Path, images: str, labels: str
+) -> None:
+    for seed, name in enumerate(("a.jpg", "a.png")):
+        write(tmp_path / images / name, jpeg(seed))
+    write(tmp_path / labels / "a.xml", XML)
+    dataset = read_dataset(tmp_path)
+    assert [image.path.name for image in dataset.images] == ["a.png"]
+    assert dataset.problems[0].message == "taken for a.xml; of the same name and not taken: a.jpg"
+
+
+def test_an_xml_means_the_picture_of_its_own_folders(tmp_path: Path) -> None:
+    for seed, name in enumerate(("one", "two")):
+        write(tmp_path / name / "JPEGImages/a.png", jpeg(seed))
+        write(tmp_path / name / "Annotations/a.xml", XML)
+    dataset = read_dataset(tmp_path)
+    assert [image.path.parts[-3] for image in dataset.images] == ["one", "two"]
+    assert dataset.problems == []
