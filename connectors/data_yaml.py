@@ -208,7 +208,7 @@ def _root(tree: Mapping[str, Any], path: Path, places: Mapping[str, tuple[str, .
             return path.parent
         raise DataYamlError(
             f"{path}: expected the folder of 'path: {named}', got nothing at {root}; "
-            "a relative path starts at the YAML's folder"
+            "correct it, or take it out where the images lie beside the YAML"
         )
     return root
 

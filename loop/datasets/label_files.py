@@ -135,8 +135,8 @@ def tell_unclaimed(root: Path, folders: LabelFolders, report: Report) -> set[Pat
             orphans[0],
             0,
             "unclaimed",
-            f"{len(orphans)} label files such as this one have no image of their name; give the images the"
-            " same names",
+            f"{len(orphans)} label files such as this one have no image of their name; put their images"
+            " there, under the same names",
             len(orphans),
         )
     if unnamed:
@@ -145,7 +145,7 @@ def tell_unclaimed(root: Path, folders: LabelFolders, report: Report) -> set[Pat
             0,
             "unclaimed",
             f"{len(unnamed)} labeled images whose labels lie here are in no split; name their folder in the"
-            " data.yaml",
+            " data.yaml, or each image in the list of a split",
             len(unnamed),
         )
     return {file.parent for file in orphans}

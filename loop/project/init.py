@@ -269,8 +269,8 @@ def _agree_to_forget(unseen: Sequence[str], ask: Ask) -> None:
     ):
         raise ProjectError(
             f"expected agreement that {few(unseen)} will be forgotten, got none, and nothing was made; add"
-            " training images of them, name them as the weights do with --map, or begin a detector for the"
-            " classes of the dataset alone with --start"
+            " training images of them, name them as the weights do with --map, or give the weights to"
+            " --start in place of --weights: that begins a detector for the classes of the dataset alone"
         )
 
 
@@ -394,7 +394,7 @@ def _claim(
         if (kept := claimed_metadata(session, said, made)) != said.text:
             raise ProjectError(
                 f"expected what was said of the training set when this project was made ({kept}), got "
-                f"{said.text}; leave out --train-..., or remove {project.root} and make it anew"
+                f"{said.text}; leave out --train-..., and tell the rest with `fieldloop metadata import`"
             )
         claim_fact(session, "project", secrets.token_hex(8))
 
