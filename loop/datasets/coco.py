@@ -45,10 +45,10 @@ def read_coco(path: Path, max_pixels: int, images: Path | None = None) -> Import
     files = [path] if path.is_file() else coco_files(path)
     if not files:
         raise DatasetError(f"expected a COCO JSON, got none in {path}; name the annotation file")
-    trees = [(file, _load(file)) for file in files]
-    categories = _categories(trees)
-    ids = {category: number for number, category in enumerate(sorted(categories))}
     report = Report()
+    trees = _trees(files, report)
+    categories = _categories(trees, report)
+    ids = {category: number for number, category in enumerate(sorted(categories))}
     found = [one for file, tree in trees for one in _read(file, tree, ids, images, report, max_pixels)]
     if not found:
         raise DatasetError(
@@ -98,26 +98,47 @@ def _looks_like_coco(path: Path) -> bool:
     return True
 
 
+def _trees(files: Sequence[Path], report: Report) -> list[tuple[Path, dict[str, Any]]]:
+    """What the files hold; one that is no detection, such as captions, is told where another is."""
+    loaded = [(file, _load(file)) for file in files]
+    lacking = {
+        file: [key for key in ("images", "annotations", "categories") if not isinstance(tree.get(key), list)]
+        for file, tree in loaded
+    }
+    if all(lacking.values()):
+        missing = next(iter(lacking.values()))
+        raise DatasetError(
+            f"{files[0]}: expected lists images, annotations and categories, got no {', '.join(missing)}; "
+            "export it as COCO for object detection"
+        )
+    for file, missing in lacking.items():
+        if missing:
+            report.add(file, 0, "key", f"nothing is made of it: it has no {', '.join(missing)}", 0)
+    return [(file, tree) for file, tree in loaded if not lacking[file]]
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         tree = parse_json(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: expected COCO JSON, got {error}; mend the file") from None
-    lists = tree if isinstance(tree, dict) else {}
-    missing = [k for k in ("images", "annotations", "categories") if not isinstance(lists.get(k), list)]
-    if missing:
-        raise DatasetError(
-            f"{path}: expected lists images, annotations and categories, got no {', '.join(missing)}; "
-            "export it as COCO for object detection"
-        )
-    return lists
+    return tree if isinstance(tree, dict) else {}
 
 
-def _categories(trees: list[tuple[Path, dict[str, Any]]]) -> dict[int, str]:
+def _categories(trees: list[tuple[Path, dict[str, Any]]], report: Report) -> dict[int, str]:
     names: dict[int, str] = {}
     for path, tree in trees:
-        for category in tree["categories"]:
-            number, name = _category(category, path)
+        found = [one for category in tree["categories"] if (one := _category(category)) is not None]
+        broken = [category for category in tree["categories"] if _category(category) is None]
+        if broken and not found:
+            raise DatasetError(
+                f"{path}: expected categories with a whole id and a name, got {broken[0]!r:.60}; mend the"
+                " JSON"
+            )
+        for category in broken:
+            told = f"category left out: expected a whole id and a name, got {category!r:.60}"
+            report.add(path, 0, "key", told, 0)
+        for number, name in found:
             if names.setdefault(number, name) != name:
                 raise DatasetError(
                     f"{path}: expected category {number} to be {names[number]!r} in every split, got"
@@ -134,18 +155,16 @@ def _categories(trees: list[tuple[Path, dict[str, Any]]]) -> dict[int, str]:
     return names
 
 
-def _category(category: Any, path: Path) -> tuple[int, str]:
+def _category(category: Any) -> tuple[int, str] | None:
     try:
         return int(category["id"]), str(category["name"])
-    except (KeyError, TypeError, ValueError):
-        raise DatasetError(
-            f"{path}: expected categories with a whole id and a name, got {category!r}; mend the JSON"
-        ) from None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _umbrellas(trees: list[tuple[Path, dict[str, Any]]]) -> set[int]:
     """Unused categories that are only the supercategory of all others, as some exports add."""
-    entries = [c for _, tree in trees for c in tree["categories"]]
+    entries = [c for _, tree in trees for c in tree["categories"] if _category(c) is not None]
     used = {
         _key(a.get("category_id")) for _, tree in trees for a in tree["annotations"] if isinstance(a, dict)
     }
@@ -181,9 +200,12 @@ def _read(
             report.add(
                 path, number, "label", f"annotation {number}: expected an object, got {annotation!r:.60}"
             )
+    for entry in tree["images"]:
+        if not isinstance(entry, dict):
+            told = f"image left out: expected an object with a file_name, got {entry!r:.60}"
+            report.add(path, 0, "missing_image", told)
     entries = [entry for entry in tree["images"] if isinstance(entry, dict)]
-    files = ImageFiles(folder or _top(path))
-    located = [(entry, _find(str(entry.get("file_name", "")), path, folder, files)) for entry in entries]
+    located = _located(entries, path, folder)
     by_file: dict[Path, list[dict[str, Any]]] = defaultdict(list)
     for entry, file in located:
         if file is not None:
@@ -204,6 +226,18 @@ def _read(
     if _has_orphans(path, answers, {_key(entry.get("id")) for entry in entries}, report):
         return [image if image.boxes else replace(image, boxes=None) for image in out]
     return out
+
+
+def _located(
+    entries: Sequence[dict[str, Any]], path: Path, folder: Path | None
+) -> list[tuple[dict[str, Any], Path | None]]:
+    """Every entry with its file; where none lies in a usual place, each is looked for by its name."""
+    files = ImageFiles(folder or _top(path))
+    names = [str(entry.get("file_name", "")) for entry in entries]
+    found = [_find(name, path, folder, files) for name in names]
+    if not any(found):
+        found = [files.find(name) if ".." not in PurePosixPath(name).parts else None for name in names]
+    return list(zip(entries, found, strict=True))
 
 
 def _has_orphans(path: Path, answers: Mapping[str, list[Any]], images: set[str], report: Report) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from loop.datasets.imported import ImportedDataset
+from loop.datasets.imported import DatasetError, ImportedDataset
 from loop.datasets.importers import read_dataset
 from tests.loop.datasets.making import jpeg, write
 
@@ -425,3 +425,45 @@ def test_an_xml_means_the_picture_of_its_own_folders(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path)
     assert [image.path.parts[-3] for image in dataset.images] == ["one", "two"]
     assert dataset.problems == []
+
+
+def test_what_is_broken_in_a_json_is_told_and_stops_nothing_else(tmp_path: Path) -> None:
+    broken = tree()
+    broken["categories"] += [None, {"id": 7}]
+    broken["images"] += ["c.jpg"]
+    broken["annotations"] += [None]
+    coco_file(tmp_path, "a.json", broken)
+    dataset = read_dataset(tmp_path)
+    assert (dataset.classes, boxes_of(dataset)) == (("person",), {"a": [BOX], "b": []})
+    assert told(dataset) == {"key": 0, "missing_image": 1, "label": 1}
+    assert [problem.message for problem in dataset.problems] == [
+        "category left out: expected a whole id and a name, got None",
+        "category left out: expected a whole id and a name, got {'id': 7}",
+        "annotation 2: expected an object, got None",
+        "image left out: expected an object with a file_name, got 'c.jpg'",
+    ]
+
+
+def test_captions_and_keypoints_beside_the_boxes_of_coco(tmp_path: Path) -> None:
+    captions = {key: value for key, value in tree().items() if key != "categories"}
+    coco_file(tmp_path, "annotations/captions_train.json", captions)
+    coco_file(tmp_path, "annotations/instances_train.json", tree())
+    coco_file(tmp_path, "annotations/person_keypoints_train.json", tree())
+    dataset = read_dataset(tmp_path)
+    assert boxes_of(dataset) == {"a": [BOX], "b": []}
+    assert [problem.message for problem in dataset.problems] == [
+        "nothing is made of it: it has no categories"
+    ]
+
+
+def test_images_in_folders_that_the_json_does_not_name(tmp_path: Path) -> None:
+    coco_file(tmp_path / "in", "a.json", tree())
+    for number, name in enumerate("ab"):
+        (tmp_path / f"in/images/{name}.jpg").unlink()
+        write(tmp_path / f"apart/cam{number}/{name}.jpg", jpeg(number))
+    with pytest.raises(DatasetError, match="name their folder with --images"):
+        read_dataset(tmp_path / "in")
+    assert boxes_of(read_dataset(tmp_path / "in", images=tmp_path / "apart")) == {"a": [BOX], "b": []}
+    write(tmp_path / "apart/cam2/a.jpg", jpeg(9))
+    dataset = read_dataset(tmp_path / "in", images=tmp_path / "apart")
+    assert (boxes_of(dataset), told(dataset)["missing_image"]) == ({"b": []}, 1)
