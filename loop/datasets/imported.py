@@ -140,9 +140,10 @@ class ImportedDataset:
 
 @dataclass(slots=True)
 class Report:
-    """Collects problems while reading."""
+    """Collects problems while reading. ids: numbers of classes that label files name, known or not."""
 
     problems: list[Problem] = field(default_factory=list)
+    ids: set[int] = field(default_factory=set)
 
     def add(self, path: Path, line: int, code: str, message: str, count: int = 1) -> None:
         self.problems.append(Problem(path, line, code, message, count))

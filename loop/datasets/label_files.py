@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import codecs
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.data_yaml import SUFFIXES, files_below, label_path
+from connectors.documents import decoded
 from connectors.files import is_file
-from loop.datasets.imported import SLACK, LabelReport, PixelBox, Report, checked_box
+from loop.datasets.imported import SLACK, DatasetError, LabelReport, PixelBox, Report, checked_box
 
-_BOMS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+NOT_READ = frozenset([".gif", ".jfif", ".jpe", ".jxl", ".pgm", ".pnm", ".ppm", ".tga"])
+"""Of pictures that the trainer does not take for images."""
 BOX_NUMBERS = 5
 BESIDE = 0.25
 """How far beside its box a keypoint may lie, in sides of the box."""
@@ -98,6 +95,15 @@ def read_labels(
     return label.known(found)
 
 
+def check_counted_from_0(names: Sequence[str], where: Path, report: Report) -> None:
+    """Raises DatasetError where the ids in label files are those of classes counted from 1."""
+    if len(names) in report.ids and 0 not in report.ids:
+        raise DatasetError(
+            f"{where}: expected class ids 0..{len(names) - 1} in the label files, got {len(names)} and no 0;"
+            " they seem to be counted from 1: subtract 1 from each, or put a name for 0 before the others"
+        )
+
+
 def tell_shared(folders: LabelFolders, report: Report) -> None:
     """Reports label files of several images, such as a.txt of a.jpg and of a.png."""
     for label, images in folders.claimed.items():
@@ -123,13 +129,25 @@ def tell_unclaimed(root: Path, folders: LabelFolders, report: Report) -> set[Pat
     taken = {file.parent for file in folders.claimed}
     orphans: list[Path] = []
     unnamed: list[Path] = []
+    unread: list[Path] = []
     for file in files_below(root):
         if file.suffix.lower() != ".txt" or file in folders.claimed or not looks_like_labels(file):
             continue
-        if not _has_image(file):
-            orphans.append(file)
+        if not _image_of(file, SUFFIXES):
+            picture = _image_of(file, NOT_READ)
+            unread += [picture] if picture else []
+            orphans += [] if picture else [file]
         elif file.parent not in taken:
             unnamed.append(file)
+    if unread:
+        report.add(
+            unread[0],
+            0,
+            "image",
+            f"{len(unread)} labeled pictures such as this one are of a kind that is not read; convert them to"
+            " JPEG or PNG",
+            len(unread),
+        )
     if orphans:
         report.add(
             orphans[0],
@@ -162,26 +180,24 @@ def looks_like_labels(path: Path) -> bool:
     return len(line) >= BOX_NUMBERS and all(_number(word) is not None for word in line[:BOX_NUMBERS])
 
 
-def _has_image(label: Path) -> bool:
+def _image_of(label: Path, suffixes: Iterable[str]) -> Path | None:
+    """The picture with one of these endings that a label file would be of."""
     parts = list(label.parts)
     places = [label.parent]
     for place, part in enumerate(parts[:-1]):
         if part.lower() == "labels":
             places += [Path(*parts[:place], name, *parts[place + 1 : -1]) for name in ("images", "Images")]
-    names = (label.stem + suffix for suffix in sorted(SUFFIXES))
-    wanted = {one for name in names for one in (name, name.upper())} | {
-        label.stem + s.upper() for s in SUFFIXES
-    }
-    if Path(label.stem).suffix.lower() in SUFFIXES:
-        wanted.add(label.stem)
-    return any(is_file(place / name) for place in places if place.is_dir() for name in wanted)
+    wanted = [label.stem + end for suffix in sorted(suffixes) for end in (suffix, suffix.upper())]
+    if Path(label.stem).suffix.lower() in suffixes:
+        wanted.append(label.stem)
+    files = (place / name for place in places if place.is_dir() for name in wanted)
+    return next((file for file in files if is_file(file)), None)
 
 
 def _decoded(data: bytes) -> str:
-    coding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "utf-8")
-    text = data.decode(coding)
+    text = decoded(data)
     if "\0" in text:
-        raise UnicodeDecodeError(coding, data, 0, len(data), "it holds zero bytes")
+        raise UnicodeDecodeError("utf-8", data, 0, len(data), "it holds zero bytes")
     return text
 
 
@@ -202,6 +218,8 @@ def _box(
     if len(values) != len(line.split()):
         say("number", f"box left out: expected numbers, got {line.strip()[:80]!r}")
         return None
+    if values and values[0].is_integer():
+        label.report.ids.add(int(values[0]))
     if not (values and values[0].is_integer() and 0 <= values[0] < classes):
         got = f"{values[0]:g}" if values else "none"
         say("class", f"box left out: expected a class id 0..{classes - 1}, got {got}")

@@ -16,7 +16,13 @@ from loop.datasets.imported import (
     image_info,
     tell_rotation,
 )
-from loop.datasets.label_files import LabelFolders, read_labels, tell_shared, tell_unclaimed
+from loop.datasets.label_files import (
+    LabelFolders,
+    check_counted_from_0,
+    read_labels,
+    tell_shared,
+    tell_unclaimed,
+)
 from loop.datasets.usable import once
 
 Place = list[ListedImage | MissingImage]
@@ -43,6 +49,7 @@ def read_yolo(path: Path, max_pixels: int) -> ImportedDataset:
             f"{path}: expected images under {', '.join(data.places)}, none can be "
             f"read{report.first}; check the folders named in it"
         )
+    check_counted_from_0(data.names, path, report)
     images = certain_backgrounds(images, folders, data.root, report)
     return ImportedDataset(data.names, images, report.problems)
 

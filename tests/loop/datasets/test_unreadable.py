@@ -467,3 +467,24 @@ def test_images_in_folders_that_the_json_does_not_name(tmp_path: Path) -> None:
     write(tmp_path / "apart/cam2/a.jpg", jpeg(9))
     dataset = read_dataset(tmp_path / "in", images=tmp_path / "apart")
     assert (boxes_of(dataset), told(dataset)["missing_image"]) == ({"b": []}, 1)
+
+
+def test_labels_of_pictures_that_are_not_read_say_so(yolo: Path) -> None:
+    (yolo / "images/train/1.jpg").rename(yolo / "images/train/1.GIF")
+    dataset = read_dataset(yolo)
+    assert (boxes_of(dataset), told(dataset)) == ({"0": [BOX], "2": []}, {"image": 1})
+    assert dataset.problems[0].path.name == "1.GIF"
+    assert "are of a kind that is not read; convert them to JPEG or PNG" in dataset.problems[0].message
+
+
+@pytest.mark.parametrize("layout", ["data.yaml", "classes.txt"])
+def test_ids_that_count_from_1_are_refused(yolo: Path, layout: str) -> None:
+    (yolo / "data.yaml").rename(yolo / layout)
+    if layout == "classes.txt":
+        write(yolo / layout, "person\ncar\n")
+    for number in range(2):
+        write(yolo / f"labels/train/{number}.txt", f"{number + 1} 0.5 0.5 0.25 0.5\n")
+    with pytest.raises(DatasetError, match=r"class ids 0\.\.1 in the label files, got 2 and no 0; they seem"):
+        read_dataset(yolo)
+    write(yolo / "labels/train/2.txt", GOOD)
+    assert told(read_dataset(yolo)) == {"class": 1}
