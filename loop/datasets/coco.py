@@ -338,8 +338,8 @@ def _boxes(
 def _corners(annotation: dict[str, Any]) -> list[float] | None:
     """From bbox, or around the polygons where there is none."""
     try:
-        if annotation.get("bbox"):
-            x, y, w, h = (float(v) for v in annotation["bbox"])
+        if given := annotation.get("bbox"):
+            x, y, w, h = (float(v) for v in given) if isinstance(given, list) else ()
             return [x, y, x + w, y + h]
         points = [float(v) for polygon in annotation["segmentation"] for v in polygon]
         return [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]

@@ -431,16 +431,17 @@ def test_what_is_broken_in_a_json_is_told_and_stops_nothing_else(tmp_path: Path)
     broken = tree()
     broken["categories"] += [None, {"id": 7}]
     broken["images"] += ["c.jpg"]
-    broken["annotations"] += [None]
+    broken["annotations"] += [None, {"image_id": 1, "category_id": 5, "bbox": "1234"}]
     coco_file(tmp_path, "a.json", broken)
     dataset = read_dataset(tmp_path)
     assert (dataset.classes, boxes_of(dataset)) == (("person",), {"a": [BOX], "b": []})
-    assert told(dataset) == {"key": 0, "missing_image": 1, "label": 1}
+    assert told(dataset) == {"key": 0, "missing_image": 1, "label": 1, "number": 1}
     assert [problem.message for problem in dataset.problems] == [
         "category left out: expected a whole id and a name, got None",
         "category left out: expected a whole id and a name, got {'id': 7}",
         "annotation 2: expected an object, got None",
         "image left out: expected an object with a file_name, got 'c.jpg'",
+        "annotation 3: box left out: expected bbox [x, y, w, h], got '1234'",
     ]
 
 
