@@ -339,7 +339,9 @@ def _corners(annotation: dict[str, Any]) -> list[float] | None:
     """From bbox, or around the polygons where there is none."""
     try:
         if given := annotation.get("bbox"):
-            x, y, w, h = (float(v) for v in given) if isinstance(given, list) else ()
+            if not isinstance(given, list):
+                return None
+            x, y, w, h = (float(v) for v in given)
             return [x, y, x + w, y + h]
         points = [float(v) for polygon in annotation["segmentation"] for v in polygon]
         return [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]
