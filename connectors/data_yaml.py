@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from connectors.documents import parse_yaml
+from connectors.documents import decoded, parse_yaml
 from connectors.errors import DataYamlError
 from connectors.files import is_file
 from connectors.litter import is_litter
@@ -97,9 +97,7 @@ def images_of(data: DataYaml, split: str) -> Iterator[ListedImage | MissingImage
     Raises DataYamlError where a place is not there.
     """
     for named in data.places.get(split, ()):
-        place = data.root / named
-        if not place.exists() and named.startswith("../"):
-            place = data.root / named[3:]  # as the trainer does for exports that were meant to lie elsewhere
+        place = _found(data.root, named) or data.root / named
         if place.is_dir():
             yield from _in_folder(place)
         elif place.suffix.lower() in SUFFIXES and place.is_file():
@@ -129,7 +127,7 @@ def label_path(image: Path) -> Path:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        tree = parse_yaml(path.read_text(encoding="utf-8-sig"))
+        tree = parse_yaml(decoded(path.read_bytes()))
     except FileNotFoundError:
         raise DataYamlError(f"expected a data.yaml, got no file at {path}; check the path") from None
     except (ValueError, OSError) as error:
@@ -175,6 +173,11 @@ def _names(tree: Mapping[str, Any], path: Path) -> tuple[str, ...]:
         raise DataYamlError(
             f"{path}: expected 'names' as a list or a dict of ids, got {names!r}; list the detector's classes"
         )
+    if unquoted := [name for name in names if name is None or isinstance(name, bool)]:
+        raise DataYamlError(
+            f"{path}: expected class names, got {unquoted[0]!r}, which is what YAML makes of words such as"
+            " no, yes, on, off and null; put them in quotes"
+        )
     out = tuple(str(name).strip() for name in names)
     if len(set(out)) != len(out) or not all(out):
         raise DataYamlError(
@@ -204,13 +207,50 @@ def _root(tree: Mapping[str, Any], path: Path, places: Mapping[str, tuple[str, .
         return path.parent
     root = path.parent / Path(str(named)).expanduser()
     if not root.is_dir():
-        if all((path.parent / place).exists() for of_split in places.values() for place in of_split):
+        needed = [split for split in places if split != "test"] or [*places]  # exporters name tests at random
+        if all(_found(path.parent, place) for split in needed for place in places[split]):
             return path.parent
         raise DataYamlError(
             f"{path}: expected the folder of 'path: {named}', got nothing at {root}; "
-            "a relative path starts at the YAML's folder"
+            "correct it, or take it out where the images lie beside the YAML"
         )
     return root
+
+
+def _found(root: Path, named: str) -> Path | None:
+    """What a name leads to: from the root; with ../ before it, as the trainer does, from the root for
+    exports that were meant to lie elsewhere; or, for a path of another machine, by its last folders.
+    """
+    if _is_there(root / named):
+        return root / named
+    path = PurePosixPath(named.replace("\\", "/"))
+    if path.parts[:1] == ("..",) and ".." not in path.parts[1:]:
+        below = root.joinpath(*path.parts[1:])
+        return below if _is_there(below) else None
+    if path.is_absolute() or named[1:2] == ":":
+        return _by_its_end(root, path)
+    return root / path if _is_there(root / path) else None
+
+
+def _is_there(path: Path) -> bool:
+    """False for a name that is longer than names can be."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _by_its_end(root: Path, path: PurePosixPath) -> Path | None:
+    """What lies below the root under as many of the last names of the path as possible: two or more,
+    or one below a folder called as the root is.
+    """
+    names = path.parts
+    ends = [names[start:] for start in range(len(names) - 1)]
+    if len(names) > 1 and names[-2] == root.name:
+        ends.append(names[-1:])
+    return next(
+        (root.joinpath(*end) for end in ends if ".." not in end and _is_there(root.joinpath(*end))), None
+    )
 
 
 def _keypoints(shape: Any, path: Path) -> int:
@@ -249,7 +289,9 @@ def _in_folder(folder: Path) -> Iterator[ListedImage | MissingImage]:
 
 
 def _in_list(listing: Path, root: Path) -> Iterator[ListedImage | MissingImage]:
-    """As the trainer reads it: `./` starts at the list's folder; other relative paths at the root."""
+    """As the trainer reads it: `./` starts at the list's folder; other relative paths at the root. What
+    is not there may be meant by the end of its path.
+    """
     text = listing.read_text(encoding="utf-8-sig", errors="replace")
     for number, line in enumerate(text.splitlines(), start=1):
         name = line.strip()
@@ -258,4 +300,6 @@ def _in_list(listing: Path, root: Path) -> Iterator[ListedImage | MissingImage]:
         file = (listing.parent if name.startswith("./") else root) / name
         if not is_file(file):
             file = listing.parent / name
+        if not is_file(file):
+            file = _by_its_end(root, PurePosixPath(name.replace("\\", "/"))) or file
         yield ListedImage(file) if is_file(file) else MissingImage(listing, number, name)

@@ -6,6 +6,7 @@ parser itself falls over.
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any
 
@@ -16,8 +17,14 @@ MAX_DEPTH = 64
 MAX_VALUES = 200_000
 """Of YAML, each value counted as often as aliases repeat it."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _BEGIN = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
 _END = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
+
+
+def decoded(data: bytes) -> str:
+    """Text in UTF-8, or in the encoding that its byte order mark says. Raises UnicodeDecodeError."""
+    return data.decode(next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8"))
 
 
 def parse_yaml(text: str) -> Any:

@@ -35,6 +35,8 @@ MAX_RATIO = 100
 """Of the longer side to the shorter one. What resizes the shorter side to a fixed size would make
 billions of pixels of a line that is one pixel wide.
 """
+END_BYTES = 64
+"""Of a file, that hold the mark of its end."""
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 
 
@@ -82,6 +84,19 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTE
     width, height = header.size if exif.orientation < 5 else header.size[::-1]
     deep = kind == "PNG" and data[12:16] == b"IHDR" and data[24] == 16
     return ImageInfo(kind, width, height, exif, 16 if deep else 8)
+
+
+def ends_well(data: bytes, format: str) -> bool:
+    """Whether the end of a file, its header being sound, is that of a whole one; no pixel is decoded.
+
+    Other bytes may follow a whole picture: then it says no all the same.
+    """
+    if format == "JPEG":
+        return b"\xff\xd9" in data[-END_BYTES:]
+    if format == "PNG":
+        return b"IEND\xaeB`\x82" in data[-END_BYTES:]
+    place, before = (4, 8) if format == "WEBP" else (2, 0)
+    return len(data) >= before + int.from_bytes(data[place : place + 4], "little")
 
 
 def decode(data: bytes, info: ImageInfo | None = None) -> Image:

@@ -37,6 +37,15 @@ def plausible(moment: datetime, now: datetime) -> bool:
     return EARLIEST <= moment <= now + AHEAD
 
 
+def unclear_hour(moment: datetime | None, name: str) -> bool:
+    """Whether clocks of the zone of this name show the moment's hour twice, as they are set back."""
+    if moment is None:
+        return False
+    shown = moment.astimezone(zone(name))
+    before, after = (shown.replace(fold=fold).utcoffset() for fold in (0, 1))
+    return before != after
+
+
 def since_1970(number: float) -> datetime:
     """The time of a number since 1970, by its size in seconds, milliseconds or microseconds.
 

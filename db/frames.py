@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import delete, func, or_, select, text, update
@@ -227,6 +229,18 @@ def frame_counts(session: Session) -> dict[str, int]:
         if origin == Origin.PRODUCTION:
             counts[role] += count
     return counts
+
+
+def days_by_camera(session: Session) -> dict[str, dict[date, int]]:
+    """Production frames by camera and UTC day, of those with a time."""
+    counted = select(Frame.group_id, func.count().label("count")).where(Frame.origin == Origin.PRODUCTION)
+    of = counted.group_by(Frame.group_id).subquery()  # first: groups are few
+    found: dict[str, dict[date, int]] = defaultdict(dict)
+    for key, count in session.execute(select(Group.key, of.c.count).join(of, of.c.group_id == Group.id)):
+        camera, _, day = key.rpartition("|")
+        with suppress(ValueError):  # the group of a sequence, or of frames without a time
+            found[camera][date.fromisoformat(day)] = count
+    return dict(found)
 
 
 @dataclass(frozen=True, slots=True)

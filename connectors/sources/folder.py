@@ -61,6 +61,18 @@ VIDEO_SUFFIXES = frozenset(
         ".wmv",
         ".flv",
         ".3gp",
+        ".asf",
+        ".vob",
+        ".ogv",
+        ".mxf",
+        ".dav",
+        ".h264",
+        ".264",
+        ".h265",
+        ".265",
+        ".hevc",
+        ".mjpeg",
+        ".mjpg",
     ]
 )
 REPORTS_REMEMBERED = 10_000

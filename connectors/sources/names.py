@@ -95,7 +95,9 @@ def read_table(path: Path) -> Iterator[dict[str, str]]:
             if any(cell.strip() for cell in row):
                 yield dict(zip(header, row, strict=False))
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise SourceError(f"expected a CSV in UTF-8, got: {error}") from error
+        raise SourceError(
+            f"expected a CSV in UTF-8, got: {error}; save it again as UTF-8, in Excel as 'CSV UTF-8'"
+        ) from error
 
 
 def _plain(name: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 from pathlib import Path
 
@@ -138,11 +138,29 @@ class CsvSidecars:
                 self._report(key, expected(header))
                 return None
             name = columns.pop("file")
-            table = ((str(value_of(row, name) or ""), _row(row, columns)) for row in rows)
-            return {posixpath.normpath(file.replace("\\", "/")): row for file, row in table if file}
+            named = ((str(value_of(row, name) or ""), _row(row, columns)) for row in rows)
+            table, differ = _one_each((file, row) for file, row in named if file)
+            if differ:
+                self._report(
+                    key,
+                    f"{len(differ)} files such as {min(differ)} have rows that contradict each other; none of"
+                    " these is used",
+                )
+            return table
         except (SourceError, OSError) as error:
             self._report(key, str(error))
             return None
+
+
+def _one_each(rows: Iterable[tuple[str, Row]]) -> tuple[dict[str, Row], set[str]]:
+    """The row of each file, and the files of which rows differ."""
+    table: dict[str, Row] = {}
+    differ: set[str] = set()
+    for name, row in rows:
+        file = posixpath.normpath(name.replace("\\", "/"))
+        if table.setdefault(file, row) != row:
+            differ.add(file)
+    return {file: row for file, row in table.items() if file not in differ}, differ
 
 
 def _is_csv(entry: os.DirEntry[str]) -> bool:

@@ -45,6 +45,9 @@ def read_told(path: Path, names: Names, assumed: tzinfo) -> Iterator[ToldRow]:
     if "file" not in columns or not columns.keys() & set(FACTS):
         raise SourceError(f"{path}: {expected(header)}")
     for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            yield ToldRow(number, "", Facts(), f"expected an object, got {row!r:.60}")
+            continue
         file = str(value_of(row, columns["file"]) or "").replace("\\", "/")
         said = {fact: value_of(row, columns[fact]) for fact in FACTS if fact in columns}
         try:
@@ -58,11 +61,12 @@ def _table(path: Path) -> tuple[list[str], Iterator[Mapping[str, Any]]]:
     return list(next(rows)), rows
 
 
-def _json(path: Path) -> tuple[list[str], Iterator[Mapping[str, Any]]]:
+def _json(path: Path) -> tuple[list[str], Iterator[Any]]:
     try:
         content = parse_json(path.read_text("utf-8-sig"))
     except ValueError as error:
         raise SourceError(f"expected JSON, got: {error}") from error
-    if not isinstance(content, list) or not content or not all(isinstance(row, dict) for row in content):
+    rows = [row for row in content if isinstance(row, dict)] if isinstance(content, list) else []
+    if not rows:
         raise SourceError("expected a JSON list of objects, one a frame")
-    return list(dict.fromkeys(key for row in content for key in row)), iter(content)
+    return list(dict.fromkeys(key for row in rows for key in row)), iter(content)

@@ -48,6 +48,9 @@ def bench_replay(
             show_default="the one carried for the demo",
         ),
     ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="The folder of the images, where they lie apart from a JSON.")
+    ] = None,
     sidecar: Annotated[
         Path | None,
         typer.Option(help="CSV: file, camera, site, sequence, captured_at; further columns are slices."),
@@ -89,6 +92,7 @@ def bench_replay(
     given = given_settings(set_ or ()) | {
         "rounds": rounds, "budget": budget, "pattern": pattern, "device": device,
         "weights": weights and str(weights.absolute()), "sidecar": sidecar and str(sidecar.absolute()),
+        "images": images and str(images.absolute()),
         "labeled": labeled or None, "test": test or None,
     }  # fmt: skip
     try:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from connectors.data_yaml import SUFFIXES
 from connectors.documents import parse_json
 from connectors.files import is_file
-from loop.datasets.image_files import ImageFiles
+from loop.datasets.image_files import ImageFiles, names_meant
 from loop.datasets.imported import (
     DatasetError,
     ImportedDataset,
@@ -27,6 +28,7 @@ from loop.datasets.imported import (
 )
 from loop.datasets.json_files import number as as_number
 from loop.datasets.splits import split_of
+from loop.datasets.usable import once
 
 PART = 1 << 20
 """Bytes read at a time to find out whether a JSON is COCO."""
@@ -43,17 +45,32 @@ def read_coco(path: Path, max_pixels: int, images: Path | None = None) -> Import
     files = [path] if path.is_file() else coco_files(path)
     if not files:
         raise DatasetError(f"expected a COCO JSON, got none in {path}; name the annotation file")
-    trees = [(file, _load(file)) for file in files]
-    categories = _categories(trees)
-    ids = {category: number for number, category in enumerate(sorted(categories))}
     report = Report()
+    trees = _trees(files, report)
+    categories = _categories(trees, report)
+    ids = {category: number for number, category in enumerate(sorted(categories))}
     found = [one for file, tree in trees for one in _read(file, tree, ids, images, report, max_pixels)]
     if not found:
         raise DatasetError(
             f"{path}: expected image files as named in the JSON, found none{report.first}; "
             "put them beside the JSON, or name their folder with --images"
         )
-    return ImportedDataset(tuple(categories[c] for c in ids), found, report.problems, ordered=False)
+    _tell_unnamed(path, found, [entry for _, tree in trees for entry in tree["images"]], report)
+    return ImportedDataset(
+        tuple(categories[c] for c in ids), once(found, report), report.problems, ordered=False
+    )
+
+
+def _tell_unnamed(path: Path, found: Sequence[ImportedImage], entries: Sequence[Any], report: Report) -> None:
+    """Reports images that lie beside those of a JSON and that none names."""
+    texts = (str(entry.get("file_name", "")) for entry in entries if isinstance(entry, dict))
+    named = {name for text in texts for name in names_meant(text)}
+    folders = sorted({image.path.parent for image in found})
+    files = (file for folder in folders for file in sorted(folder.iterdir()))
+    left = [file for file in files if file.suffix.lower() in SUFFIXES and file.name.lower() not in named]
+    if left:
+        told = f"{len(left)} images such as {left[0].name} are in no JSON and are not taken"
+        report.add(path, 0, "unlabeled", told, 0)
 
 
 def coco_files(folder: Path) -> list[Path]:
@@ -81,26 +98,47 @@ def _looks_like_coco(path: Path) -> bool:
     return True
 
 
+def _trees(files: Sequence[Path], report: Report) -> list[tuple[Path, dict[str, Any]]]:
+    """What the files hold; one that is no detection, such as captions, is told where another is."""
+    loaded = [(file, _load(file)) for file in files]
+    lacking = {
+        file: [key for key in ("images", "annotations", "categories") if not isinstance(tree.get(key), list)]
+        for file, tree in loaded
+    }
+    if all(lacking.values()):
+        missing = next(iter(lacking.values()))
+        raise DatasetError(
+            f"{files[0]}: expected lists images, annotations and categories, got no {', '.join(missing)}; "
+            "export it as COCO for object detection"
+        )
+    for file, missing in lacking.items():
+        if missing:
+            report.add(file, 0, "key", f"nothing is made of it: it has no {', '.join(missing)}", 0)
+    return [(file, tree) for file, tree in loaded if not lacking[file]]
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         tree = parse_json(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: expected COCO JSON, got {error}; mend the file") from None
-    lists = tree if isinstance(tree, dict) else {}
-    missing = [k for k in ("images", "annotations", "categories") if not isinstance(lists.get(k), list)]
-    if missing:
-        raise DatasetError(
-            f"{path}: expected lists images, annotations and categories, got no {', '.join(missing)}; "
-            "export it as COCO for object detection"
-        )
-    return lists
+    return tree if isinstance(tree, dict) else {}
 
 
-def _categories(trees: list[tuple[Path, dict[str, Any]]]) -> dict[int, str]:
+def _categories(trees: list[tuple[Path, dict[str, Any]]], report: Report) -> dict[int, str]:
     names: dict[int, str] = {}
     for path, tree in trees:
-        for category in tree["categories"]:
-            number, name = _category(category, path)
+        found = [one for category in tree["categories"] if (one := _category(category)) is not None]
+        broken = [category for category in tree["categories"] if _category(category) is None]
+        if broken and not found:
+            raise DatasetError(
+                f"{path}: expected categories with a whole id and a name, got {broken[0]!r:.60}; mend the"
+                " JSON"
+            )
+        for category in broken:
+            told = f"category left out: expected a whole id and a name, got {category!r:.60}"
+            report.add(path, 0, "key", told, 0)
+        for number, name in found:
             if names.setdefault(number, name) != name:
                 raise DatasetError(
                     f"{path}: expected category {number} to be {names[number]!r} in every split, got"
@@ -117,18 +155,16 @@ def _categories(trees: list[tuple[Path, dict[str, Any]]]) -> dict[int, str]:
     return names
 
 
-def _category(category: Any, path: Path) -> tuple[int, str]:
+def _category(category: Any) -> tuple[int, str] | None:
     try:
         return int(category["id"]), str(category["name"])
-    except (KeyError, TypeError, ValueError):
-        raise DatasetError(
-            f"{path}: expected categories with a whole id and a name, got {category!r}; mend the JSON"
-        ) from None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _umbrellas(trees: list[tuple[Path, dict[str, Any]]]) -> set[int]:
     """Unused categories that are only the supercategory of all others, as some exports add."""
-    entries = [c for _, tree in trees for c in tree["categories"]]
+    entries = [c for _, tree in trees for c in tree["categories"] if _category(c) is not None]
     used = {
         _key(a.get("category_id")) for _, tree in trees for a in tree["annotations"] if isinstance(a, dict)
     }
@@ -164,22 +200,44 @@ def _read(
             report.add(
                 path, number, "label", f"annotation {number}: expected an object, got {annotation!r:.60}"
             )
+    for entry in tree["images"]:
+        if not isinstance(entry, dict):
+            told = f"image left out: expected an object with a file_name, got {entry!r:.60}"
+            report.add(path, 0, "missing_image", told)
     entries = [entry for entry in tree["images"] if isinstance(entry, dict)]
-    files = ImageFiles(folder or _top(path))
-    out: dict[Path, ImportedImage] = {}
-    for entry in entries:
-        name = str(entry.get("file_name", ""))
-        file = _find(name, path, folder, files)
-        of_image = answers.get(_key(entry.get("id")), [])
+    located = _located(entries, path, folder)
+    by_file: dict[Path, list[dict[str, Any]]] = defaultdict(list)
+    for entry, file in located:
+        if file is not None:
+            by_file[file].append(entry)
+    out = []
+    for entry, file in located:
         if file is None:
             report.add(path, 0, "missing_image", f"left out: no file for {entry.get('file_name')!r}")
-        elif file in out:
-            report.add(path, 0, "duplicate", f"left out: {name!r} is listed before", len(of_image))
-        elif image := _image(entry, file, of_image, ids, path, report, max_pixels):
-            out[file] = image
+            continue
+        if entry is not by_file[file][0]:
+            told = f"{entry.get('file_name')!r} is listed before; its annotations are taken with those"
+            report.add(path, 0, "duplicate", told, 0)
+            continue
+        keys = dict.fromkeys(_key(one.get("id")) for one in by_file[file])
+        of_image = [one for key in keys for one in answers.get(key, [])]
+        if image := _image(entry, file, of_image, ids, path, report, max_pixels):
+            out.append(image)
     if _has_orphans(path, answers, {_key(entry.get("id")) for entry in entries}, report):
-        return [image if image.boxes else replace(image, boxes=None) for image in out.values()]
-    return list(out.values())
+        return [image if image.boxes else replace(image, boxes=None) for image in out]
+    return out
+
+
+def _located(
+    entries: Sequence[dict[str, Any]], path: Path, folder: Path | None
+) -> list[tuple[dict[str, Any], Path | None]]:
+    """Every entry with its file; where none lies in a usual place, each is looked for by its name."""
+    files = ImageFiles(folder or _top(path))
+    names = [str(entry.get("file_name", "")) for entry in entries]
+    found = [_find(name, path, folder, files) for name in names]
+    if not any(found):
+        found = [files.find(name) if ".." not in PurePosixPath(name).parts else None for name in names]
+    return list(zip(entries, found, strict=True))
 
 
 def _has_orphans(path: Path, answers: Mapping[str, list[Any]], images: set[str], report: Report) -> bool:
@@ -280,8 +338,10 @@ def _boxes(
 def _corners(annotation: dict[str, Any]) -> list[float] | None:
     """From bbox, or around the polygons where there is none."""
     try:
-        if annotation.get("bbox"):
-            x, y, w, h = (float(v) for v in annotation["bbox"])
+        if given := annotation.get("bbox"):
+            if not isinstance(given, list):
+                return None
+            x, y, w, h = (float(v) for v in given)
             return [x, y, x + w, y + h]
         points = [float(v) for polygon in annotation["segmentation"] for v in polygon]
         return [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]

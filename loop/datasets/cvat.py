@@ -16,7 +16,8 @@ from loop.datasets.json_files import number, positive
 from loop.datasets.named import Annotated, NamedObject, assembled, tell_unlabeled
 from loop.datasets.splits import split_of
 
-_SHAPES = ("box", "polygon", "polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
+_OF_THE_IMAGE = ("tag", "attribute")
+"""What says something of the image as a whole."""
 
 
 def read_cvat(path: Path, max_pixels: int) -> ImportedDataset:
@@ -42,6 +43,9 @@ def read_cvat(path: Path, max_pixels: int) -> ImportedDataset:
         split = split_of(entry.get("subset") or Path(name).parent.as_posix())
         size = positive(entry.attrib, "width", "height")
         found.append(Annotated(path, image, split, size, list(_objects(entry))))
+    if tags := sum(entry.find("tag") is not None for entry in root.findall("image")):
+        told = f"{tags} images have tags, of which nothing is made; boxes alone count"
+        report.add(path, 0, "key", told, 0)
     tell_unlabeled(path, files, found, report)
     if not found:
         raise DatasetError(
@@ -65,7 +69,7 @@ def _root(path: Path) -> Element:
 
 
 def _objects(entry: Element) -> Iterator[NamedObject]:
-    shapes = (one for one in entry if one.tag in _SHAPES)
+    shapes = (one for one in entry if one.tag not in _OF_THE_IMAGE)
     for place, shape in enumerate(shapes, start=1):
         problem = f"expected a box, polygon or ellipse with its places as numbers, got a {shape.tag}"
         yield NamedObject(place, (shape.get("label") or "").strip(), _corners(shape), problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -25,19 +26,20 @@ class ImageFiles:
         """Every image file below the folder."""
         return tuple(path for path in files_below(self.root) if path.suffix.lower() in SUFFIXES)
 
-    def find(self, name: str) -> Path | None:
+    def find(self, name: str, near: Path | None = None) -> Path | None:
         """The file below the folder whose path ends as `name` does, by as many folders as any does.
 
-        None where there is none, or several end alike.
+        near: of several that end alike, the one that shares most folders with this path.
+        None where there is none, or several are alike.
         """
         wanted = _parts(name)
         if not wanted:
             return None
         last = wanted[-1].lower()
         found = self._by_name.get(last) or self._by_name.get(_UPLOAD.sub("", last)) or []
-        shared = [_shared(path, wanted) for path in found]
-        best = max(shared, default=0)
-        nearest = [path for path, count in zip(found, shared, strict=True) if count == best]
+        nearest = _most(found, lambda path: _shared(path.parts[-2::-1], wanted[-2::-1]))
+        if near is not None:
+            nearest = _most(nearest, lambda path: _shared(path.parts, near.parts))
         return nearest[0] if len(nearest) == 1 else None
 
     @cached_property
@@ -46,6 +48,12 @@ class ImageFiles:
         for path in self.all:
             names[path.name.lower()].append(path)
         return names
+
+
+def names_meant(name: str) -> set[str]:
+    """What the file that a path or an address ends with may be called, in small letters."""
+    last = (_parts(name) or [""])[-1].lower()
+    return {last, _UPLOAD.sub("", last)}
 
 
 def _parts(name: str) -> list[str]:
@@ -57,11 +65,15 @@ def _parts(name: str) -> list[str]:
     return [part for part in path.parts if part not in {"/", ".."}]
 
 
-def _shared(path: Path, wanted: list[str]) -> int:
-    """How many of the last folders above the file are those wanted."""
-    count = 0
-    for ours, theirs in zip(reversed(path.parts[:-1]), reversed(wanted[:-1]), strict=False):
-        if ours.lower() != theirs.lower():
-            break
-        count += 1
-    return count
+def _most(paths: Sequence[Path], count: Callable[[Path], int]) -> list[Path]:
+    """Those of which the count is the highest."""
+    best = max((count(path) for path in paths), default=0)
+    return [path for path in paths if count(path) == best]
+
+
+def _shared(ours: Sequence[str], theirs: Sequence[str]) -> int:
+    """How many names they begin with alike."""
+    pairs = zip(ours, theirs, strict=False)
+    return next(
+        (place for place, (a, b) in enumerate(pairs) if a.lower() != b.lower()), min(len(ours), len(theirs))
+    )

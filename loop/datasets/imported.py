@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 
 from connectors.errors import ImageRejected
-from connectors.images import ImageInfo, inspect
+from connectors.images import ImageInfo, decode, ends_well, inspect
 from loop.base.errors import LoopError
 
 PixelBox = tuple[int, float, float, float, float]
@@ -36,7 +36,9 @@ LOSSES = frozenset(
         "unclaimed",
     ]
 )
-"""Codes of problems that lose labels."""
+"""Codes of problems that lose labels or images."""
+LOST_IMAGES = frozenset(["image", "missing_image", "size"])
+"""Those that lose an image with all its labels."""
 
 
 class DatasetError(LoopError):
@@ -49,8 +51,7 @@ class Problem:
 
     line: 1-based line or object of the label file, 0 for the whole file.
     code: image, missing_image, label, number, class, degenerate, outside, clipped, duplicate, size,
-    crowd, orphan, unclaimed, unlabeled, rotated, stretched, split, key,
-    metadata.
+    crowd, orphan, unclaimed, unlabeled, shared, rotated, stretched, split, key, metadata.
     count: how many labels or images it stands for; 0 where nothing was lost.
     """
 
@@ -112,9 +113,14 @@ class ImportedDataset:
 
     @property
     def share_lost(self) -> float:
-        """Of all labels and backgrounds that were there."""
+        """Of all labels and backgrounds that were there, or of all images, whichever is more.
+
+        How many labels an image had that is not there is often not known.
+        """
         backgrounds = sum(image.boxes == [] for image in self.images)
-        return self.lost / max(1, self.lost + self.boxes + backgrounds)
+        gone = sum(problem.lost for problem in self.problems if problem.code in LOST_IMAGES)
+        of_labels = self.lost / max(1, self.lost + self.boxes + backgrounds)
+        return max(of_labels, gone / max(1, gone + len(self.images)))
 
     @property
     def fingerprint(self) -> str:
@@ -134,9 +140,10 @@ class ImportedDataset:
 
 @dataclass(slots=True)
 class Report:
-    """Collects problems while reading."""
+    """Collects problems while reading. ids: numbers of classes that label files name, known or not."""
 
     problems: list[Problem] = field(default_factory=list)
+    ids: set[int] = field(default_factory=set)
 
     def add(self, path: Path, line: int, code: str, message: str, count: int = 1) -> None:
         self.problems.append(Problem(path, line, code, message, count))
@@ -168,9 +175,15 @@ class LabelReport:
 
 
 def image_info(path: Path, report: Report, max_pixels: int) -> ImageInfo | None:
-    """What the file's header says, or None with the reason reported."""
+    """What the file's header says, or None with the reason reported.
+
+    What does not end as a whole file does is decoded, to be sure.
+    """
     try:
-        info = inspect(path.read_bytes(), max_pixels)
+        data = path.read_bytes()
+        info = inspect(data, max_pixels)
+        if not ends_well(data, info.format):
+            decode(data, info)
     except ImageRejected as error:
         report.add(path, 0, "image", f"left out ({error.code}): {error}")
     except OSError as error:
@@ -201,18 +214,22 @@ def turn_of(info: ImageInfo, said: tuple[int, int] | None) -> Turn | None:
 
 
 def tell_rotation(path: Path, info: ImageInfo, said: tuple[int, int] | None, report: Report) -> None:
-    """Reports a rotation of which the annotation's size does not tell whether it was applied when
-    the boxes were drawn.
+    """Reports a rotation of which nothing tells whether it was applied when the boxes were drawn.
+
+    said: (width, height) px that the annotation gives; None where it gives none.
     """
     orientation = info.exif.orientation
-    if orientation != 1 and said is not None and (orientation < 5 or info.width == info.height):
-        report.add(
-            path,
-            0,
-            "rotated",
-            f"EXIF turns it (orientation {orientation}), and its size does not tell whether its boxes were"
-            " drawn before that; they are taken as drawn on the upright picture",
-        )
+    if orientation == 1 or (said and orientation >= 5 and info.width != info.height):
+        return
+    unsaid = "its size does not tell" if said else "no size beside its boxes tells"
+    report.add(
+        path,
+        0,
+        "rotated",
+        f"EXIF turns it (orientation {orientation}), and {unsaid} whether its boxes were drawn before that;"
+        " they are taken as drawn on the upright picture, as ultralytics does",
+        0,
+    )
 
 
 def _turned(xyxy: Sequence[float], *, orientation: int, width: float, height: float) -> list[float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from connectors.images import MAX_PIXELS
+from connectors.litter import is_litter
 from loop.datasets.coco import coco_files, read_coco
 from loop.datasets.cvat import read_cvat
 from loop.datasets.imported import DatasetError, ImportedDataset
@@ -92,7 +93,7 @@ def _detect(path: Path) -> tuple[Kind, Path]:
         )
     if found := _detect_below(path):
         return found
-    inside = [each for each in path.iterdir() if not each.name.startswith(".")]
+    inside = [each for each in path.iterdir() if not (each.name.startswith(".") or is_litter(each.name))]
     if len(inside) == 1 and inside[0].is_dir():
         return _detect(inside[0])
     raise DatasetError(

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.data_yaml import SUFFIXES, files_below, label_path
+from connectors.documents import decoded
 from connectors.files import is_file
-from loop.datasets.imported import LabelReport, PixelBox, Report, checked_box
+from loop.datasets.imported import SLACK, DatasetError, LabelReport, PixelBox, Report, checked_box
 
-_BOMS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+NOT_READ = frozenset([".gif", ".jfif", ".jpe", ".jxl", ".pgm", ".pnm", ".ppm", ".tga"])
+"""Of pictures that the trainer does not take for images."""
 BOX_NUMBERS = 5
+BESIDE = 0.25
+"""How far beside its box a keypoint may lie, in sides of the box."""
+_PREDICTIONS = {
+    6: "; six are a prediction with its confidence",
+    7: "; seven are a prediction with its confidence and track",
+}
 
 
 @dataclass(slots=True)
 class LabelFolders:
     """Finds the label files of images; each folder is listed once.
 
-    claimed: what was found for an image.
+    claimed: what was found, with the images that it was found for.
     """
 
-    claimed: set[Path] = field(default_factory=set)
+    claimed: dict[Path, set[Path]] = field(default_factory=lambda: defaultdict(set))
     _listed: dict[Path, dict[str, Path]] = field(default_factory=dict)
 
     def of(self, image: Path) -> Path | None:
@@ -37,7 +41,7 @@ class LabelFolders:
             names = self._names(folder)
             for name in (f"{image.stem}.txt", f"{image.name}.txt"):
                 if found := names.get(name) or names.get(name.lower()):
-                    self.claimed.add(found)
+                    self.claimed[found].add(image)
                     return found
         return None
 
@@ -91,6 +95,30 @@ def read_labels(
     return label.known(found)
 
 
+def check_counted_from_0(names: Sequence[str], where: Path, report: Report) -> None:
+    """Raises DatasetError where the ids in label files are those of classes counted from 1."""
+    if len(names) in report.ids and 0 not in report.ids:
+        raise DatasetError(
+            f"{where}: expected class ids 0..{len(names) - 1} in the label files, got {len(names)} and no 0;"
+            " they seem to be counted from 1: subtract 1 from each, or put a name for 0 before the others"
+        )
+
+
+def tell_shared(folders: LabelFolders, report: Report) -> None:
+    """Reports label files of several images, such as a.txt of a.jpg and of a.png."""
+    for label, images in folders.claimed.items():
+        if len(images) > 1:
+            shown = ", ".join(sorted(image.name for image in images))
+            report.add(
+                label,
+                0,
+                "shared",
+                f"it is the label of {len(images)} images, {shown}; where they show different things, give"
+                " each its own name",
+                0,
+            )
+
+
 def tell_unclaimed(root: Path, folders: LabelFolders, report: Report) -> set[Path]:
     """Reports label files below root that belong to no image of the dataset; the folders of those
     that have no image at all.
@@ -101,20 +129,32 @@ def tell_unclaimed(root: Path, folders: LabelFolders, report: Report) -> set[Pat
     taken = {file.parent for file in folders.claimed}
     orphans: list[Path] = []
     unnamed: list[Path] = []
+    unread: list[Path] = []
     for file in files_below(root):
         if file.suffix.lower() != ".txt" or file in folders.claimed or not looks_like_labels(file):
             continue
-        if not _has_image(file):
-            orphans.append(file)
+        if not _image_of(file, SUFFIXES):
+            picture = _image_of(file, NOT_READ)
+            unread += [picture] if picture else []
+            orphans += [] if picture else [file]
         elif file.parent not in taken:
             unnamed.append(file)
+    if unread:
+        report.add(
+            unread[0],
+            0,
+            "image",
+            f"{len(unread)} labeled pictures such as this one are of a kind that is not read; convert them to"
+            " JPEG or PNG",
+            len(unread),
+        )
     if orphans:
         report.add(
             orphans[0],
             0,
             "unclaimed",
-            f"{len(orphans)} label files such as this one have no image of their name; give the images the"
-            " same names",
+            f"{len(orphans)} label files such as this one have no image of their name; put their images"
+            " there, under the same names",
             len(orphans),
         )
     if unnamed:
@@ -123,7 +163,7 @@ def tell_unclaimed(root: Path, folders: LabelFolders, report: Report) -> set[Pat
             0,
             "unclaimed",
             f"{len(unnamed)} labeled images whose labels lie here are in no split; name their folder in the"
-            " data.yaml",
+            " data.yaml, or each image in the list of a split",
             len(unnamed),
         )
     return {file.parent for file in orphans}
@@ -140,26 +180,24 @@ def looks_like_labels(path: Path) -> bool:
     return len(line) >= BOX_NUMBERS and all(_number(word) is not None for word in line[:BOX_NUMBERS])
 
 
-def _has_image(label: Path) -> bool:
+def _image_of(label: Path, suffixes: Iterable[str]) -> Path | None:
+    """The picture with one of these endings that a label file would be of."""
     parts = list(label.parts)
     places = [label.parent]
     for place, part in enumerate(parts[:-1]):
         if part.lower() == "labels":
             places += [Path(*parts[:place], name, *parts[place + 1 : -1]) for name in ("images", "Images")]
-    names = (label.stem + suffix for suffix in sorted(SUFFIXES))
-    wanted = {one for name in names for one in (name, name.upper())} | {
-        label.stem + s.upper() for s in SUFFIXES
-    }
-    if Path(label.stem).suffix.lower() in SUFFIXES:
-        wanted.add(label.stem)
-    return any(is_file(place / name) for place in places if place.is_dir() for name in wanted)
+    wanted = [label.stem + end for suffix in sorted(suffixes) for end in (suffix, suffix.upper())]
+    if Path(label.stem).suffix.lower() in suffixes:
+        wanted.append(label.stem)
+    files = (place / name for place in places if place.is_dir() for name in wanted)
+    return next((file for file in files if is_file(file)), None)
 
 
 def _decoded(data: bytes) -> str:
-    coding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "utf-8")
-    text = data.decode(coding)
+    text = decoded(data)
     if "\0" in text:
-        raise UnicodeDecodeError(coding, data, 0, len(data), "it holds zero bytes")
+        raise UnicodeDecodeError("utf-8", data, 0, len(data), "it holds zero bytes")
     return text
 
 
@@ -180,13 +218,15 @@ def _box(
     if len(values) != len(line.split()):
         say("number", f"box left out: expected numbers, got {line.strip()[:80]!r}")
         return None
+    if values and values[0].is_integer():
+        label.report.ids.add(int(values[0]))
     if not (values and values[0].is_integer() and 0 <= values[0] < classes):
         got = f"{values[0]:g}" if values else "none"
         say("class", f"box left out: expected a class id 0..{classes - 1}, got {got}")
         return None
     corners = _corners(values[1:], keypoints)
     if corners is None:
-        hint = "; six are a prediction with its confidence" if len(values) == BOX_NUMBERS + 1 else ""
+        hint = _PREDICTIONS.get(len(values), "")
         say("label", f"box left out: expected class x y w h or a polygon, got {len(values)} numbers{hint}")
         return None
     width, height = size
@@ -196,16 +236,45 @@ def _box(
 
 def _corners(values: list[float], keypoints: int) -> list[float] | None:
     """Of x y w h, with keypoints after it or none; or around a polygon."""
-    if len(values) == 4 or (keypoints and len(values) == 4 + keypoints) or _has_visible_points(values[4:]):
-        x, y, w, h = values[:4]
-        return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
-    if keypoints or len(values) < 6 or len(values) % 2:
+    if len(values) == 4 or (keypoints and len(values) == 4 + keypoints) or _has_visible_points(values):
+        return _around_middle(values)
+    if keypoints or len(values) < 6 or len(values) % 2 or _has_track(values):
         return None
     return [min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])]
 
 
-def _has_visible_points(values: list[float]) -> bool:
-    """Whether these are keypoints x y v, v being 0, 1 or 2: no polygon has such a number at each
-    third place.
+def _around_middle(values: Sequence[float]) -> list[float]:
+    x, y, w, h = values[:4]
+    return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
+
+
+def _has_visible_points(values: Sequence[float]) -> bool:
+    """Whether a box within the picture is followed by keypoints x y v in it. v is 0, 1 or 2; points
+    with 0 are nowhere.
+
+    Polygons along two sides of a picture have such numbers at each third place as well.
     """
-    return len(values) >= 6 and len(values) % 3 == 0 and all(v in {0.0, 1.0, 2.0} for v in values[2::3])
+    rest = values[4:]
+    if len(rest) < 6 or len(rest) % 3 or not all(v in {0.0, 1.0, 2.0} for v in rest[2::3]):
+        return False
+    left, top, right, bottom = _around_middle(values)
+    if not _within(left, top, right, bottom):
+        return False
+    across, down = BESIDE * (right - left), BESIDE * (bottom - top)
+    points = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
+    return all(
+        (v == 0 and x == y == 0)
+        or (left - across <= x <= right + across and top - down <= y <= bottom + down)
+        for x, y, v in points
+    )
+
+
+def _has_track(values: Sequence[float]) -> bool:
+    """Whether a box within the picture is followed by a confidence and the number of a track, as
+    trackers write them; a triangle that ends on the lower edge may look the same.
+    """
+    return len(values) == 6 and values[5].is_integer() and _within(*_around_middle(values))
+
+
+def _within(left: float, top: float, right: float, bottom: float) -> bool:
+    return -SLACK <= left < right <= 1 + SLACK and -SLACK <= top < bottom <= 1 + SLACK

@@ -46,6 +46,9 @@ def read_label_studio(path: Path, max_pixels: int, images: Path | None = None) -
     files = ImageFiles(images or path.parent)
     found = []
     for place, task in enumerate(tasks, start=1):
+        if not isinstance(task, dict):
+            report.add(path, place, "label", f"task {place}: left out: expected an object, got {task!r:.60}")
+            continue
         names = list(_names(task))
         image = next((file for name in names if (file := files.find(name)) is not None), None)
         if image is None:
@@ -65,11 +68,12 @@ def read_label_studio(path: Path, max_pixels: int, images: Path | None = None) -
 
 
 def is_label_studio(tree: Any) -> bool:
-    """Whether a JSON is a list of tasks, in either form."""
-    if not isinstance(tree, list) or not tree or not all(isinstance(task, dict) for task in tree):
+    """Whether a JSON is a list of tasks, in either form; a few of its entries may be broken."""
+    tasks = [task for task in tree if isinstance(task, dict)] if isinstance(tree, list) else []
+    if not tasks or len(tasks) < len(tree) / 2:
         return False
-    return all("data" in task for task in tree) or all(
-        "annotation_id" in task and any(True for _ in _names(task)) for task in tree
+    return all("data" in task for task in tasks) or all(
+        "annotation_id" in task and any(True for _ in _names(task)) for task in tasks
     )
 
 

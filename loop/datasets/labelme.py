@@ -64,7 +64,7 @@ def _image(label: Path, name: str, files: ImageFiles) -> Path | None:
     beside = label.parent / name.replace("\\", "/").rsplit("/", 1)[-1] if name else label
     if beside != label and is_file(beside):
         return beside
-    return files.find(name) or next(
+    return files.find(name, near=label) or next(
         (file for file in files.all if file.stem == label.stem and file.parent == label.parent), None
     )
 

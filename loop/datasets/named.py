@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loop.datasets.image_files import ImageFiles
@@ -20,6 +21,7 @@ from loop.datasets.imported import (
     tell_rotation,
     turn_of,
 )
+from loop.datasets.splits import held_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,44 @@ def assembled(found: Sequence[Annotated], source: Path, report: Report, max_pixe
             f"{source}: expected labeled objects, got none in {len(found)} annotations{report.first}; "
             "give a dataset that is labeled"
         )
-    images = [image for each in found if (image := _image(each, classes, report, max_pixels)) is not None]
+    images = [
+        image
+        for each in _one_each(found, report)
+        if (image := _image(each, classes, report, max_pixels)) is not None
+    ]
     if not images:
         raise DatasetError(
             f"{source}: expected images that can be used, got none{report.first}; put the images beside"
             " their annotations"
         )
     return ImportedDataset(classes, images, report.problems, ordered=False)
+
+
+def _one_each(found: Sequence[Annotated], report: Report) -> list[Annotated]:
+    """One annotation of each image; nobody labeled it where several contradict each other."""
+    by_image: dict[Path, list[Annotated]] = defaultdict(list)
+    for each in found:
+        by_image[each.image.resolve()].append(each)
+    return [_agreed(alike, report) for alike in by_image.values()]
+
+
+def _agreed(alike: Sequence[Annotated], report: Report) -> Annotated:
+    held = held_out([each.split for each in alike])
+    labeled = [replace(each, split=held) for each in alike if each.objects is not None] or alike[:1]
+    if any(each.split != held for each in alike):
+        report.add(alike[0].image, 0, "split", f"it is in several splits: kept in {held} only")
+    if len({_said(each) for each in labeled}) > 1:
+        told = f"{len(labeled)} annotations of it contradict each other; it counts as unlabeled"
+        report.add(labeled[0].image, 0, "label", told)
+        return replace(labeled[0], objects=None)
+    return labeled[0]
+
+
+def _said(each: Annotated) -> tuple[object, ...]:
+    """What it says of its image, the same for two that differ by less than half a pixel."""
+    objects = each.objects or ()
+    places = sorted(f"{one.name} {[round(v) for v in one.corners or ()]}" for one in objects)
+    return each.size, *places
 
 
 def tell_unlabeled(source: Path, files: ImageFiles, found: Sequence[Annotated], report: Report) -> None:

@@ -20,16 +20,22 @@ LOOKED_AT = 50
 """Files of one kind in a folder that are opened to find out what it is."""
 LARGEST_JSON = 50_000_000
 """Bytes of a JSON that is read whole only to find out what it is."""
+_AS_USUAL = "export it as YOLO or COCO"
+_UNPACK = "unpack it, and name the folder"
 _NOT_READ = (
-    (".tfrecord", "TFRecord", "YOLO or COCO"),
-    (".tfrecords", "TFRecord", "YOLO or COCO"),
-    (".ndjson", "Labelbox or Ultralytics NDJSON", "YOLO or COCO"),
-    (".jsonl", "JSON lines", "YOLO or COCO"),
-    (".parquet", "a Parquet table", "YOLO or COCO"),
-    (".mat", "MATLAB", "YOLO or COCO"),
-    (".csv", "a CSV of boxes", "YOLO or COCO"),
-    (".tsv", "a TSV of boxes", "YOLO or COCO"),
-    (".rec", "MXNet RecordIO", "YOLO or COCO"),
+    (".tfrecord", "TFRecord", _AS_USUAL),
+    (".tfrecords", "TFRecord", _AS_USUAL),
+    (".ndjson", "Labelbox or Ultralytics NDJSON", _AS_USUAL),
+    (".jsonl", "JSON lines", _AS_USUAL),
+    (".parquet", "a Parquet table", _AS_USUAL),
+    (".mat", "MATLAB", _AS_USUAL),
+    (".csv", "a CSV of boxes", _AS_USUAL),
+    (".tsv", "a TSV of boxes", _AS_USUAL),
+    (".rec", "MXNet RecordIO", _AS_USUAL),
+    *(
+        (ending, "an archive", _UNPACK)
+        for ending in (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+    ),
 )
 
 
@@ -71,7 +77,7 @@ def _unread(path: Path) -> tuple[str, str] | None:
     suffix = path.suffix.lower()
     for ending, name, instead in _NOT_READ:
         if suffix == ending:
-            return name, f"export it as {instead}"
+            return name, instead
     if suffix == ".json":
         return _unread_json(_tree(path))
     if suffix == ".txt":

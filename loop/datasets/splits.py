@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 WORDS = {
     "train": "train",
@@ -13,6 +14,14 @@ WORDS = {
     "test": "test",
     "testing": "test",
 }
+
+
+_HELD_OUT = ("test", "val", "train")
+
+
+def held_out(splits: Iterable[str]) -> str:
+    """The one of several splits that keeps a file: it would leak from what is held out otherwise."""
+    return min(splits, key=_HELD_OUT.index)
 
 
 def split_of(text: str) -> str:

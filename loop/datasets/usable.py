@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Problem
+from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Problem, Report
+from loop.datasets.splits import held_out
 
 MOST_LOST = 0.05
 """Of labels and backgrounds; where more cannot be used, a person is asked."""
-_ORDER = {"test": 0, "val": 1, "train": 2}
 
 
 def check_usable(dataset: ImportedDataset, source: Path, accepted: bool) -> None:
@@ -51,6 +52,34 @@ def _cause(alike: Sequence[Problem]) -> str:
     return f"  {count} {alike[0].code.replace('_', ' ')}: {alike[0]}{more}"
 
 
+def once(images: Sequence[ImportedImage], report: Report) -> list[ImportedImage]:
+    """The images, each file once, with all its boxes. A file under two splits would leak: test keeps
+    it before val, val before train.
+
+    Of several labels that differ all boxes are taken, which is told; a file of which a label could
+    not be read, and no other has a box, stays unlabeled.
+    """
+    by_file: dict[Path, list[ImportedImage]] = defaultdict(list)
+    for image in images:
+        by_file[image.path.resolve()].append(image)
+    return [alike[0] if len(alike) == 1 else _joined(alike, report) for alike in by_file.values()]
+
+
+def _joined(alike: Sequence[ImportedImage], report: Report) -> ImportedImage:
+    held = held_out([image.split for image in alike])
+    owner = next(image for image in alike if image.split == held)
+    for image in alike:
+        if image.split != owner.split:
+            told = f"listed in {image.split} and {owner.split}: kept in {owner.split} only"
+            report.add(image.path, 0, "split", told)
+    labels = [image.boxes for image in alike if image.boxes is not None]
+    boxes = list(dict.fromkeys(box for label in labels for box in label))
+    if any(set(label) != set(boxes) for label in labels):
+        told = f"labeled {len(labels)} times, each time otherwise: its {len(boxes)} boxes are those of all"
+        report.add(owner.path, 0, "duplicate", told, 0)
+    return replace(owner, boxes=boxes if boxes or len(labels) == len(alike) else None)
+
+
 def each_once(images: Sequence[ImportedImage]) -> tuple[list[ImportedImage], list[Problem]]:
     """The images, each picture once, and what is told of the others. What is held out keeps it.
 
@@ -71,7 +100,7 @@ def _owners(images: Sequence[ImportedImage]) -> dict[Path, ImportedImage]:
     for image in images:
         by_content[hashlib.sha256(image.path.read_bytes()).hexdigest()].append(image)
     return {
-        image.path: min(same, key=lambda one: _ORDER[one.split])
+        image.path: next(one for one in same if one.split == held_out([one.split for one in same]))
         for same in by_content.values()
         for image in same
     }

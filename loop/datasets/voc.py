@@ -4,6 +4,7 @@ labelImg writes it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, ParseError
@@ -36,10 +37,9 @@ def read_voc(path: Path, max_pixels: int) -> ImportedDataset:
                 f"expected a VOC folder with {name}/, got none in {path}; name the folder above it"
             )
     report = Report()
-    images = {
-        file.relative_to(path / "JPEGImages").with_suffix("").as_posix(): file
-        for file in ImageFiles(path / "JPEGImages").all
-    }
+    images: dict[str, list[Path]] = defaultdict(list)
+    for file in ImageFiles(path / "JPEGImages").all:
+        images[file.relative_to(path / "JPEGImages").with_suffix("").as_posix()].append(file)
     labels = {
         file.relative_to(path / "Annotations").with_suffix("").as_posix(): file
         for file in _xml_files(path / "Annotations")
@@ -49,9 +49,10 @@ def read_voc(path: Path, max_pixels: int) -> ImportedDataset:
     for stem, split in splits.items():
         label = labels.get(stem, path / "Annotations" / f"{stem}.xml")
         read = _read(label, report)
-        if (image := images.get(stem)) is None:
+        if stem not in images:
             report.add(path / "JPEGImages" / stem, 0, "missing_image", f"left out: no image file for {stem}")
         else:
+            image = images[stem][0] if len(images[stem]) == 1 else _meant(label, images[stem], report)
             found.append(Annotated(label, image, split, *read))
     _tell_unlisted(path, [file for stem, file in labels.items() if stem not in splits], report)
     if not any(each.objects for each in found):
@@ -75,7 +76,9 @@ def read_voc_beside(path: Path, max_pixels: int) -> ImportedDataset:
         root = _root(label, report)
         if root is None or root.tag != "annotation":
             continue
-        image = _beside(label) or files.find(_text(root, "filename") or f"{label.stem}.jpg")
+        image = _beside(label, report) or files.find(
+            _text(root, "filename") or f"{label.stem}.jpg", near=label
+        )
         if image is None:
             report.add(label, 0, "missing_image", f"left out: no image file for {label.stem}")
             continue
@@ -85,16 +88,28 @@ def read_voc_beside(path: Path, max_pixels: int) -> ImportedDataset:
     return assembled(found, path, report, max_pixels)
 
 
+def _meant(label: Path, images: Sequence[Path], report: Report) -> Path:
+    """Of images that share a name but for its end, the one that the XML names, else the first; the
+    others are told.
+    """
+    root = _root(label, Report()) if label.is_file() else None
+    named = "" if root is None else PurePosixPath(_text(root, "filename").replace("\\", "/")).name
+    image = next((one for one in images if one.name == named), images[0])
+    others = ", ".join(one.name for one in images if one != image)
+    report.add(image, 0, "shared", f"taken for {label.name}; of the same name and not taken: {others}", 0)
+    return image
+
+
 def _xml_files(folder: Path) -> Iterable[Path]:
     return (file for file in files_below(folder) if file.suffix.lower() == ".xml")
 
 
-def _beside(label: Path) -> Path | None:
+def _beside(label: Path, report: Report) -> Path | None:
     names = (label.with_suffix(suffix) for suffix in sorted(SUFFIXES))
-    return next(
-        (file for name in names for file in (name, name.with_suffix(name.suffix.upper())) if is_file(file)),
-        None,
-    )
+    found = [
+        file for name in names for file in (name, name.with_suffix(name.suffix.upper())) if is_file(file)
+    ]
+    return _meant(label, found, report) if len(found) > 1 else next(iter(found), None)
 
 
 def _listed(folder: Path, report: Report) -> dict[str, str]:

@@ -8,8 +8,22 @@ from pathlib import Path
 
 from connectors.data_yaml import DataYaml, ListedImage, MissingImage, images_of, label_path, read_data_yaml
 from connectors.errors import DataYamlError
-from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Report, image_info
-from loop.datasets.label_files import LabelFolders, read_labels, tell_unclaimed
+from loop.datasets.imported import (
+    DatasetError,
+    ImportedDataset,
+    ImportedImage,
+    Report,
+    image_info,
+    tell_rotation,
+)
+from loop.datasets.label_files import (
+    LabelFolders,
+    check_counted_from_0,
+    read_labels,
+    tell_shared,
+    tell_unclaimed,
+)
+from loop.datasets.usable import once
 
 Place = list[ListedImage | MissingImage]
 
@@ -35,7 +49,8 @@ def read_yolo(path: Path, max_pixels: int) -> ImportedDataset:
             f"{path}: expected images under {', '.join(data.places)}, none can be "
             f"read{report.first}; check the folders named in it"
         )
-    images = certain_backgrounds(once(images, report), folders, data.root, report)
+    check_counted_from_0(data.names, path, report)
+    images = certain_backgrounds(images, folders, data.root, report)
     return ImportedDataset(data.names, images, report.problems)
 
 
@@ -47,13 +62,17 @@ def read_places(
     report: Report,
     max_pixels: int,
 ) -> list[ImportedImage]:
-    """The images of each split, by the folder or list that names them, with their labels."""
-    return [
+    """The images of each split, by the folder or list that names them, with their labels; each file
+    once.
+    """
+    found = [
         image
         for split, of_split in places.items()
         for place in of_split
         for image in _images(place, split, classes, keypoints, folders, report, max_pixels)
     ]
+    tell_shared(folders, report)
+    return once(found, report)
 
 
 def certain_backgrounds(
@@ -135,26 +154,7 @@ def _images(
         size = info.width, info.height
         label = labels[one.path]
         boxes = read_labels(label, classes, size, keypoints, report) if label else (None if unlabeled else [])
+        if boxes:
+            tell_rotation(one.path, info, None, report)
         out.append(ImportedImage(one.path, split, boxes, *size, one.folder))
     return out
-
-
-def once(images: list[ImportedImage], report: Report) -> list[ImportedImage]:
-    """A file under two splits would leak: test keeps it before val, val before train."""
-    order = {"test": 0, "val": 1, "train": 2}
-    owner: dict[Path, str] = {}
-    for image in sorted(images, key=lambda one: order[one.split]):
-        owner.setdefault(image.path.resolve(), image.split)
-    kept: dict[Path, ImportedImage] = {}
-    for image in images:
-        file = image.path.resolve()
-        if owner[file] != image.split:
-            report.add(
-                image.path,
-                0,
-                "split",
-                f"listed in {image.split} and {owner[file]}: kept in {owner[file]} only",
-            )
-        else:
-            kept.setdefault(file, image)
-    return list(kept.values())

@@ -13,9 +13,9 @@ from connectors.data_yaml import ListedImage, files_below
 from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import DatasetError, ImportedDataset, Report
 from loop.datasets.json_files import load_json
-from loop.datasets.label_files import LabelFolders, looks_like_labels
+from loop.datasets.label_files import LabelFolders, check_counted_from_0, looks_like_labels
 from loop.datasets.splits import names_split, split_of
-from loop.datasets.yolo import Place, certain_backgrounds, once, read_places
+from loop.datasets.yolo import Place, certain_backgrounds, read_places
 
 _LISTS = frozenset(["classes.txt", "obj.names", "predefined_classes.txt", "labels.names", "coco.names"])
 
@@ -52,7 +52,8 @@ def read_yolo_folder(path: Path, max_pixels: int) -> ImportedDataset:
             places[split][image.parent].append(ListedImage(image, _sequence(image, path)))
     folders = LabelFolders()
     by_split: Mapping[str, list[Place]] = {split: list(of.values()) for split, of in places.items()}
-    images = once(read_places(by_split, len(names), 0, folders, report, max_pixels), report)
+    images = read_places(by_split, len(names), 0, folders, report, max_pixels)
+    check_counted_from_0(names, path, report)
     images = certain_backgrounds(images, folders, path, report)
     return ImportedDataset(names, images, report.problems, ordered=False)
 

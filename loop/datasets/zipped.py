@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from connectors.litter import is_litter
 from loop.datasets.imported import DatasetError
 
 
@@ -17,15 +18,19 @@ from loop.datasets.imported import DatasetError
 def unpacked(path: Path) -> Iterator[Path]:
     """The folder that a zip holds, in a folder that goes away again; any other path as it is.
 
-    Names that lead out of the zip are not followed. Raises DatasetError where the zip is damaged,
-    locked, or larger than the space that is left.
+    Names that lead out of the zip are not followed; backslashes of Windows part folders. A
+    DatasetError of what is done with the folder names the zip in its place. Raises DatasetError where
+    the zip is damaged, locked, or larger than the space that is left.
     """
     if path.suffix.lower() != ".zip" or not path.is_file():
         yield path
         return
     with TemporaryDirectory(prefix="fieldloop-") as folder:
         _unpack(path, Path(folder))
-        yield _only_folder(Path(folder))
+        try:
+            yield _only_folder(Path(folder))
+        except DatasetError as error:
+            raise DatasetError(str(error).replace(folder, str(path))) from error
 
 
 def _unpack(path: Path, folder: Path) -> None:
@@ -38,7 +43,9 @@ def _unpack(path: Path, folder: Path) -> None:
                     f"{path}: expected at most {free:,} bytes in it, for so many are free in {folder.parent},"
                     f" got {size:,}; unpack it yourself and name the folder, or set TMPDIR"
                 )
-            archive.extractall(folder)
+            for info in archive.infolist():
+                info.filename = info.filename.replace("\\", "/")
+                archive.extract(info, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
         raise DatasetError(
             f"{path}: expected a zip that can be unpacked, got: {error}; export it again, or unpack it"
@@ -48,5 +55,5 @@ def _unpack(path: Path, folder: Path) -> None:
 
 def _only_folder(folder: Path) -> Path:
     """The folder in which all lies, where a zip has one above its files."""
-    inside = [each for each in folder.iterdir() if each.name != "__MACOSX"]
+    inside = [each for each in folder.iterdir() if not (each.name.startswith(".") or is_litter(each.name))]
     return _only_folder(inside[0]) if len(inside) == 1 and inside[0].is_dir() else folder

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from connectors.errors import ImageRejected
 from connectors.images import content_hash, decode, inspect, stretched
 from connectors.ports import Capture, Finished, FrameSource, Progress, Refused, SourceItem, Unsettled
-from connectors.times import EARLIEST, plausible
+from connectors.times import EARLIEST, plausible, unclear_hour
 from db.engine import read, write
 from db.frames import (
     UNKNOWN,
@@ -34,6 +34,7 @@ from db.states import Origin
 from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
 from loop.datasets.imported import SMALLEST_SIDE
 from loop.ingest.camera_days import Groups
+from loop.ingest.clocks import ClockSteps
 from loop.ingest.known_files import KnownFiles, key_within, unchanged
 from loop.project.wiring import NOTHING_GIVEN, Given, Parts
 from loop.project.zones import note_zones
@@ -52,6 +53,8 @@ class IngestReport:
     unsettled: files that were left because they are still being written.
     stretched: of the new frames, those that had 16 bits and are stored with 8.
     wrong_times: new frames whose time cannot be, by camera.
+    twice: of the new frames, those whose time has no zone and lies in an hour that clocks show twice.
+    clocks: cameras whose times go back.
     notes: what is to be done about frames without camera or time.
     """
 
@@ -61,6 +64,8 @@ class IngestReport:
     unsettled: int = 0
     stretched: int = 0
     wrong_times: Counter[str] = field(default_factory=Counter)
+    twice: int = 0
+    clocks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -70,6 +75,10 @@ class IngestReport:
         files = "1 file is" if self.unsettled == 1 else f"{self.unsettled} files are"
         left = f"{files} still being written and left for later; run `fieldloop ingest` again"
         deep = f"{self.stretched} of them had 16 bits and were stretched to 8, darkest to brightest"
+        summer = (
+            f"{self.twice} frames have a time without a zone in the hour that clocks show twice as they are"
+            " set back; it counts as the first of the two"
+        )
         wrong = [
             f"camera {camera}: {count} frames show a time before {EARLIEST:%Y} or in the future, which counts"
             " as unknown; set its clock, and give their times with `fieldloop metadata import`"
@@ -79,6 +88,8 @@ class IngestReport:
             head,
             *([deep] if self.stretched else []),
             *wrong,
+            *self.clocks,
+            *([summer] if self.twice else []),
             *([left] if self.unsettled else []),
             *self.notes,
         ]
@@ -90,6 +101,8 @@ class IngestReport:
         self.stored += later.stored
         self.stretched += later.stretched
         self.wrong_times += later.wrong_times
+        self.twice += later.twice
+        self.clocks += later.clocks
         self.rejected += later.rejected
         self.unsettled = later.unsettled
 
@@ -151,21 +164,27 @@ def one_pass(
     Files are written before their rows, so a stop in between leaves a file that the next run
     overwrites with the same bytes. Raises SourceError when the source itself cannot be read.
     """
-    report = IngestReport()
+    report, steps = IngestReport(), ClockSteps()
     for chunk in chunked_by_size(source.captures(), CHUNK, _bytes_of, BATCH_BYTES):
         if captures := [item for item in chunk if isinstance(item, Capture)]:
-            _ingest_chunk(engine, store, captures, rules, report)
+            _ingest_chunk(engine, store, captures, rules, report, steps)
         if refused := [item for item in chunk if isinstance(item, Refused)]:
             _record_refused(engine, refused, report)
         report.unsettled += sum(isinstance(item, Unsettled) for item in chunk)
         if finished := [item for item in chunk if isinstance(item, Finished)]:
             _record_finished(engine, finished)
         progress(report.stored + report.known + report.rejected.total(), 0, "frames")
+    report.clocks = steps.lines()
     return report
 
 
 def _ingest_chunk(
-    engine: Engine, store: Path, chunk: Sequence[Capture], rules: IngestRules, report: IngestReport
+    engine: Engine,
+    store: Path,
+    chunk: Sequence[Capture],
+    rules: IngestRules,
+    report: IngestReport,
+    steps: ClockSteps,
 ) -> None:
     sightings = {capture.key: seen for capture in chunk if (seen := _sighting(capture))}
     same = unchanged(engine, sightings.values(), rules)
@@ -183,7 +202,10 @@ def _ingest_chunk(
         groups = Groups(session, rules.evaluation_share)
         for result in results:
             _record(session, result, paths, groups, report)
-        accepted = (one.capture for one in results if isinstance(one, Accepted) and one.sha256 in paths)
+        accepted = [one.capture for one in results if isinstance(one, Accepted) and one.sha256 in paths]
+        for capture in accepted:
+            steps.see(capture)
+            report.twice += capture.zone_assumed and unclear_hour(capture.captured_at, rules.timezone)
         note_zones(session, Origin.PRODUCTION, accepted, rules.timezone)
         record_seen(session, [seen for result in results if (seen := _to_remember(result, sightings, rules))])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class MetadataReport:
     unread: rows that could not be used, with the reason.
     unmatched: files that the rows name and no frame came from.
     ambiguous: files whose name several frames end with.
+    contradicted: files of which several rows say different things; none of them is taken.
     without_row: frames that no row names.
     """
 
@@ -45,6 +46,7 @@ class MetadataReport:
     unmatched: list[str]
     ambiguous: list[str]
     without_row: int
+    contradicted: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -54,6 +56,7 @@ class MetadataReport:
             ("rows could not be read", self.unread),
             ("files are none of the frames", self.unmatched),
             ("files may be several frames; give more of their path", self.ambiguous),
+            ("files have rows that contradict each other; keep one of them", self.contradicted),
         ):
             if listed:
                 more = ", ..." if len(listed) > SHOWN else ""
@@ -99,7 +102,7 @@ def _taken(project: Project, rows: Sequence[Told]) -> MetadataReport:
     now = datetime.now(UTC)
     with write(project.engine) as session:
         known = frames(session)
-        found, unmatched, ambiguous = _matched([row for row in rows if not row.problem], known)
+        found, unmatched, ambiguous, contradicted = _matched([row for row in rows if not row.problem], known)
         told = {row.seq: _merged(row, found[row.seq], now, unread) for row in known if row.seq in found}
         changes = [
             (row, told[row.seq])
@@ -119,17 +122,28 @@ def _taken(project: Project, rows: Sequence[Told]) -> MetadataReport:
     for row, _ in changes:
         changed[row.origin] += 1
     return MetadataReport(
-        dict(changed), len(told) - len(changes), unread, unmatched, ambiguous, len(known) - len(told)
+        dict(changed),
+        len(told) - len(changes),
+        unread,
+        unmatched,
+        ambiguous,
+        len(known) - len(told) - len(contradicted),
+        list(dict.fromkeys(contradicted.values())),
     )
 
 
-def _matched(rows: Sequence[Told], known: Sequence[FrameRow]) -> tuple[dict[int, Told], list[str], list[str]]:
-    """The row of each frame, files of no frame, and files of several."""
+def _matched(
+    rows: Sequence[Told], known: Sequence[FrameRow]
+) -> tuple[dict[int, Told], list[str], list[str], dict[int, str]]:
+    """The row of each frame, files of no frame, files of several, and the file of each frame of which
+    rows differ.
+    """
     by_name: dict[str, list[tuple[FrameRow, str]]] = defaultdict(list)
     for frame in known:
         path = _path(frame)
         by_name[path.rsplit("/", 1)[-1]].append((frame, path))
     found: dict[int, Told] = {}
+    contradicted: dict[int, str] = {}
     unmatched, ambiguous = [], []
     for row in rows:
         file = row.file.removeprefix("./")
@@ -140,9 +154,16 @@ def _matched(rows: Sequence[Told], known: Sequence[FrameRow]) -> tuple[dict[int,
             unmatched.append(row.file)
         elif len({path for _, path in meant}) > 1:
             ambiguous.append(row.file)
+        elif any(_said(found.get(frame.seq, row)) != _said(row) for frame, _ in meant):
+            contradicted |= {frame.seq: row.file for frame, _ in meant}
         else:
             found |= {frame.seq: row for frame, _ in meant}
-    return found, unmatched, ambiguous
+    kept = {seq: row for seq, row in found.items() if seq not in contradicted}
+    return kept, unmatched, ambiguous, contradicted
+
+
+def _said(row: Told) -> tuple[object, ...]:
+    return row.camera, row.site, row.sequence, row.captured_at
 
 
 def _path(frame: FrameRow) -> str:

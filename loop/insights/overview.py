@@ -12,7 +12,7 @@ from connectors.ports import Purpose
 from db.engine import read
 from db.errors import StateError
 from db.facts import get_fact
-from db.frames import Unplaced, frame_counts, reject_counts, rejects, unplaced
+from db.frames import Unplaced, days_by_camera, frame_counts, reject_counts, rejects, unplaced
 from db.labels import count_labels
 from db.leases import RunRow, last_runs, lease
 from db.models import ModelRow, deployed, models
@@ -24,6 +24,7 @@ from loop.analysis.producers import Analyzed, progress
 from loop.base.errors import ProjectError
 from loop.base.lease import holder_alive
 from loop.ingest.camera_days import BLOCK
+from loop.ingest.clocks import doubtful_lines
 from loop.labeling.mending import Mend, lines, to_mend
 from loop.labeling.project import PROJECT_FACT
 from loop.labeling.ruling import UNSEEN
@@ -39,7 +40,7 @@ class Overview:
     frames: counts in all, by origin, by role.
     rejects: files set aside, by code.
     service: the process that leads, None when no `fieldloop serve` runs.
-    unplaced: what to do about frames without camera or time.
+    unplaced: what to do about frames without camera or time, or with a time that is in doubt.
     to_mend: answers that are no label until a person mends them.
     """
 
@@ -95,7 +96,10 @@ def _overview(project: Project) -> Overview:
             rounds=rounds(session),
             jobs=last_runs(session),
             service=_leader(session),
-            unplaced=_unplaced_lines(unplaced(session), counts, project.settings.frames),
+            unplaced=[
+                *_unplaced_lines(unplaced(session), counts, project.settings.frames),
+                *doubtful_lines(days_by_camera(session)),
+            ],
             to_mend=to_mend(session),
         )
 
@@ -124,13 +128,16 @@ def overview_lines(view: Overview) -> list[str]:
 
 
 def unplaced_lines(project: Project) -> list[str]:
-    """How many frames have no camera or no time, what that means and what to do; empty when all
-    have both.
+    """How many frames have no camera or no time, or a time that is in doubt, what that means and what
+    to do; empty when all have both.
     """
     with read(project.engine) as session:
         found = unplaced(session)
         counts = frame_counts(session) if found.paths else {}
-        return _unplaced_lines(found, counts, project.settings.frames)
+        return [
+            *_unplaced_lines(found, counts, project.settings.frames),
+            *doubtful_lines(days_by_camera(session)),
+        ]
 
 
 def _unplaced_lines(found: Unplaced, counts: dict[str, int], settings: Frames) -> list[str]:

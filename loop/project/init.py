@@ -106,6 +106,7 @@ class CreateReport:
     time: about when the others were taken, UTC, where that was said.
     unseen: classes of the weights of which the training images show no object.
     started: what is said of a detector that was begun for this dataset.
+    empty: images that show no object.
     zoneless: images whose time has no zone and was read as UTC, for nobody chose another.
     """
 
@@ -120,6 +121,7 @@ class CreateReport:
     unseen: tuple[str, ...] = ()
     started: str = ""
     zoneless: int = 0
+    empty: int = 0
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -129,6 +131,7 @@ class CreateReport:
                 f"imported {counts} images with {self.boxes} boxes of {len(self.classes) - len(self.unseen)}"
                 " classes"
             ),
+            *([f"{self.empty} of these images show no object"] if self.empty else []),
             *(
                 [
                     f"the weights also know {few(self.unseen)}, which the training images do not show: a"
@@ -256,6 +259,7 @@ def _report(
         sum(frame.captured_at is not None for frame in stored),
         time,
         unseen,
+        empty=sum(not label.boxes for label in known.values()),
     )
 
 
@@ -269,8 +273,8 @@ def _agree_to_forget(unseen: Sequence[str], ask: Ask) -> None:
     ):
         raise ProjectError(
             f"expected agreement that {few(unseen)} will be forgotten, got none, and nothing was made; add"
-            " training images of them, name them as the weights do with --map, or begin a detector for the"
-            " classes of the dataset alone with --start"
+            " training images of them, name them as the weights do with --map, or give the weights to"
+            " --start in place of --weights: that begins a detector for the classes of the dataset alone"
         )
 
 
@@ -394,7 +398,7 @@ def _claim(
         if (kept := claimed_metadata(session, said, made)) != said.text:
             raise ProjectError(
                 f"expected what was said of the training set when this project was made ({kept}), got "
-                f"{said.text}; leave out --train-..., or remove {project.root} and make it anew"
+                f"{said.text}; leave out --train-..., and tell the rest with `fieldloop metadata import`"
             )
         claim_fact(session, "project", secrets.token_hex(8))
 

@@ -232,7 +232,7 @@ class Bench:
             data.name,
             data.digest,
             settings_hash(self.settings, base, self._tools.embedder.name),
-            self.settings.model_dump(mode="json", exclude={"weights", "sidecar", "device"}),
+            self.settings.model_dump(mode="json", exclude={"weights", "images", "sidecar", "device"}),
             base[:16],
             self._tools.embedder.name,
             data.classes,

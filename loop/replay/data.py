@@ -83,7 +83,7 @@ def load_data(dataset: Path, settings: ReplaySettings, name: str = "") -> Replay
     """Reads, groups and divides a labeled dataset. Raises DatasetError that says what was expected,
     what was found and what to do.
     """
-    read = read_dataset(dataset)
+    read = read_dataset(dataset, images=Path(settings.images) if settings.images else None)
     root = (dataset if dataset.is_dir() else dataset.parent).resolve()
     _check_boxes(read, dataset)
     known = _known(read, root, settings)

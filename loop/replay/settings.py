@@ -16,7 +16,7 @@ from loop.base.errors import ConfigError
 from loop.selection.sampler_pool import Cost
 
 FILE = "replay.yaml"
-PLACES = frozenset({"weights", "embedder", "sidecar", "device"})
+PLACES = frozenset({"weights", "embedder", "images", "sidecar", "device"})
 """Where things lie and where they run: what they are counts by content."""
 RECIPE: dict[str, object] = {
     "nbs": 8,
@@ -44,6 +44,7 @@ class ReplaySettings(BaseModel):
     """weights: the base checkpoint of every training, seen from the YAML's folder.
     embedder: "small", a folder or an open_clip name.
 
+    images: their folder, where they lie apart from a JSON that names them.
     sidecar: a CSV with a column file (or path), relative to the CSV; camera, site, sequence and
     captured_at have their meaning, every other column is a slice.
     pattern: of the path below the dataset's folder, where there is no sidecar.
@@ -75,6 +76,7 @@ class ReplaySettings(BaseModel):
     weights: str = ""
     embedder: str = "small"
     device: str = "cpu"
+    images: str = ""
     sidecar: str = ""
     pattern: str = ""
     ungrouped: bool = False
@@ -125,7 +127,7 @@ def read_settings(dataset: Path, file: Path | None, given: Mapping[str, object])
     source = file or (folder / FILE if (folder / FILE).is_file() else None)
     content = _read(source) if source else {}
     home = (source.parent if source else folder).absolute()
-    for key in ("weights", "sidecar"):
+    for key in ("weights", "images", "sidecar"):
         if content.get(key):
             content[key] = str(home / Path(str(content[key])).expanduser())
     if isinstance(given.get("train"), dict):

@@ -90,6 +90,43 @@ def test_exports_that_were_meant_to_lie_elsewhere_are_found(data: Path) -> None:
     assert names(data) == ["images/train/a.jpg", "images/train/cam1/b.PNG"]
 
 
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"path": "/content/drive/set-1", "train": "images/train", "test": "images/test"},
+        {"path": "/content/drive/set-1", "train": "../images/train", "test": "../images/test"},
+        {"train": "/home/joe/set-1/images/train"},
+        {"train": "C:\\sets\\images\\train"},
+        {"train": "images\\train"},
+        {"train": "/elsewhere/list.txt", "path": "."},
+    ],
+)
+def test_places_of_another_machine_are_found_by_their_ends(data: Path, tree: dict[str, str]) -> None:
+    root = data.parent
+    lines = ["data/images/train/a.jpg", "/mnt/nas/set/images/train/cam1/b.PNG", "D:\\x\\images\\gone.jpg"]
+    place(root, "elsewhere/list.txt", "\n".join(lines).encode())
+    written(root, names=["a"], **tree)
+    assert names(data) == ["images/train/a.jpg", "images/train/cam1/b.PNG"]
+
+
+def test_a_place_that_is_not_there_is_never_taken_for_the_folder_above_it(data: Path) -> None:
+    (data.parent / "valid").mkdir()
+    for gone in ("../images/valid", "/home/joe/images/valid", "../nothing/images"):
+        written(data.parent, train="images/train", val=gone, names=["a"])
+        with pytest.raises(DataYamlError, match="got nothing at"):
+            names(data, "val")
+
+
+def test_a_place_in_a_folder_called_as_the_root_is(data: Path) -> None:
+    written(data.parent, train=f"/home/joe/{data.parent.name}/images", names=["a"])
+    assert names(data) == ["images/train/a.jpg", "images/train/cam1/b.PNG", "images/val/c.heic"]
+
+
+def test_a_yaml_in_utf_16_is_read(data: Path) -> None:
+    data.write_bytes(data.read_text().encode("utf-16"))
+    assert read_data_yaml(data).names == ("person", "car")
+
+
 @pytest.mark.parametrize("named", ["names: {0: person, 1: car}", "names: [person, car]\nnc: 2"])
 def test_classes_are_a_list_or_a_dict_of_ids(data: Path, named: str) -> None:
     data.write_text(f"\ufeffvalidation: images/val\n{named}\n", encoding="utf-8")
@@ -111,6 +148,11 @@ def test_classes_are_a_list_or_a_dict_of_ids(data: Path, named: str) -> None:
         ("train: images/train\nnames: {0: a, 2: b}", r"expected names with ids 0\.\.1, got 0, 2"),
         ("train: images/train\nnames: {x: a}", r"expected names with ids 0\.\.0, got x"),
         ("train: images/train\nnames: [a, ' a']", "expected distinct class names, got a, a"),
+        (
+            "train: images/train\nnames: [yes, car]",
+            "expected class names, got True, which is what YAML makes",
+        ),
+        ("train: images/train\nnames: [car, ~]", "expected class names, got None"),
         ("train: 3\nnames: [a]", "expected a path under 'train', got 3"),
         ("path: nowhere\ntrain: x\nnames: [a]", "expected the folder of 'path: nowhere', got nothing"),
         ("train: !!python/object/apply:os.system [ls]\nnames: [a]", "expected YAML, got could not determine"),

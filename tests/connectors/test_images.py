@@ -183,6 +183,13 @@ def test_other_truncated_images_are_rejected(kind: str) -> None:
     assert rejected(whole[: len(whole) // 2]).code in ("truncated", "corrupt")
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+def test_a_cut_file_does_not_end_well(kind: str) -> None:
+    whole = encoded(scene(), kind)
+    assert images.ends_well(whole, kind)
+    assert not any(images.ends_well(whole[: int(len(whole) * part)], kind) for part in (0.5, 0.9, 0.99))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP"])
 def test_an_image_cut_anywhere_is_rejected_and_nothing_else_happens(kind: str) -> None:
     whole = encoded(scene(), kind)

@@ -471,6 +471,18 @@ def test_labels_beside_an_image_are_no_sidecar(tmp_path: Path) -> None:
     assert refused(folder(tmp_path)) == []
 
 
+def test_rows_of_one_file_that_contradict_each_other_are_told(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg")
+    put(tmp_path, "b.jpg")
+    put(tmp_path, "m.csv", "file,camera\na.jpg,1\n.\\a.jpg,2\nb.jpg,3\nb.jpg,3\n")
+    reports = Reports()
+    found = [item.camera for item in folder(tmp_path, report=reports).captures() if isinstance(item, Capture)]
+    assert found == [None, "3"]
+    assert reports == [
+        ("m.csv", "1 files such as a.jpg have rows that contradict each other; none of these is used")
+    ]
+
+
 def test_two_csvs_in_one_folder_are_reported_and_neither_is_used(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     put(tmp_path, "one.csv", "file,camera\na.jpg,1\n")

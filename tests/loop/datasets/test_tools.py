@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from loop.datasets.imported import DatasetError, ImportedDataset
 from loop.datasets.importers import read_dataset
+from loop.datasets.zipped import unpacked
 from tests.loop.datasets.making import jpeg, write
 
 W, H = 64, 48
@@ -352,3 +354,88 @@ def test_an_ambiguous_name_is_no_image(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path)
     assert named(dataset) == {"b": TRUTH["b"]}
     assert [problem.code for problem in dataset.problems] == ["missing_image"]
+
+
+def test_tasks_of_one_image_that_contradict_each_other_leave_it_unlabeled(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    one, other = (answer(box) for box in TRUTH["a"])
+    again = [task("a", one), task("a", one), task("a"), task("b", answer(*TRUTH["b"]))]
+    assert named(read_dataset(write(tmp_path / "same.json", json.dumps(again)))) == {
+        "a": TRUTH["a"][:1],
+        "b": TRUTH["b"],
+    }
+    tasks = [*again, task("a", other)]
+    dataset = read_dataset(write(tmp_path / "other.json", json.dumps(tasks)))
+    assert {image.path.name: image.boxes is None for image in dataset.images} == {
+        "a.jpg": True,
+        "b.jpg": False,
+    }
+    assert [problem.message for problem in dataset.problems if problem.lost] == [
+        "3 annotations of it contradict each other; it counts as unlabeled"
+    ]
+
+
+def test_shapes_of_cvat_that_are_no_box_are_counted_and_tags_are_told(tmp_path: Path) -> None:
+    cvat_xml(tmp_path)
+    label = tmp_path / "annotations.xml"
+    new = '<tag label="car"/><cuboid label="car"/><something label="car" points="1,1"/></image>'
+    write(label, label.read_text().replace("</image>", new, 1))
+    dataset = read_dataset(tmp_path)
+    assert named(dataset) == TRUTH
+    assert [(problem.code, problem.lost) for problem in dataset.problems] == [
+        ("key", 0),
+        ("number", 1),
+        ("number", 1),
+    ]
+    assert dataset.problems[0].message.startswith("1 images have tags, of which nothing is made")
+
+
+def test_a_broken_task_is_told_and_stops_no_other(tmp_path: Path) -> None:
+    label_studio_json(tmp_path)
+    (file,) = tmp_path.glob("*.json")
+    file.write_text(json.dumps([*json.loads(file.read_text()), None]))
+    dataset = read_dataset(tmp_path)
+    assert named(dataset) == TRUTH
+    assert [problem.message for problem in dataset.problems] == [
+        "task 3: left out: expected an object, got None"
+    ]
+
+
+def zipped(file: Path, folder: Path, part: str = "/", *litter: str) -> Path:
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            info = zipfile.ZipInfo()
+            info.filename = path.relative_to(folder.parent).as_posix().replace("/", part)
+            archive.writestr(info, path.read_bytes())
+        for name in litter:
+            archive.writestr(name, b"x")
+    return file
+
+
+@pytest.mark.parametrize("part", ["/", "\\"])
+def test_a_zip_of_windows_or_of_a_mac_is_read_as_it_is_meant(tmp_path: Path, part: str) -> None:
+    folder = label_studio_yolo(tmp_path / "a set")
+    zip_file = zipped(
+        tmp_path / "a.zip", folder, part, ".DS_Store", "__MACOSX/a set/._classes.txt", "Thumbs.db"
+    )
+    with unpacked(zip_file) as place:
+        assert {path.name for path in place.iterdir()} == {"images", "labels", "classes.txt", "notes.json"}
+        assert named(read_dataset(place)) == TRUTH
+    assert not place.exists()
+
+
+def test_a_zip_within_a_zip_is_named_where_it_lies(tmp_path: Path) -> None:
+    write(tmp_path / "set/inner.zip", b"PK")
+    file = zipped(tmp_path / "outer.zip", tmp_path / "set")
+    with pytest.raises(DatasetError) as refused, unpacked(file) as place:
+        read_dataset(place)
+    assert (
+        f"got none of them in {file}/set, which looks like an archive: unpack it, and name the folder"
+        in str(refused.value)
+    )
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.7z", "a.rar", "a.zip"])
+def test_an_archive_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DatasetError, match="looks like an archive: unpack it, and name the folder"):
+        read_dataset(write(tmp_path / name, b"x"))

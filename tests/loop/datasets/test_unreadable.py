@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from loop.datasets.imported import ImportedDataset
+from loop.datasets.imported import DatasetError, ImportedDataset
 from loop.datasets.importers import read_dataset
 from tests.loop.datasets.making import jpeg, write
 
@@ -72,6 +72,14 @@ def test_a_label_of_which_a_part_is_read_keeps_that_part(yolo: Path) -> None:
     write(yolo / "labels/train/1.txt", GOOD + "0 0.1 0.1 nonsense 0.1\n")
     dataset = read_dataset(yolo)
     assert (boxes_of(dataset)["1"], told(dataset)) == ([BOX], {"number": 1})
+
+
+def test_a_picture_that_was_cut_is_known_before_anything_is_written(yolo: Path) -> None:
+    write(yolo / "images/train/1.jpg", jpeg(1)[:-200])
+    write(yolo / "images/train/2.jpg", jpeg(2) + b"a trailer of the camera" * 9)
+    dataset = read_dataset(yolo)
+    assert (boxes_of(dataset), told(dataset)) == ({"0": [BOX], "2": []}, {"image": 1})
+    assert dataset.share_lost == pytest.approx(1 / 3)
 
 
 def test_an_empty_label_is_a_background(yolo: Path) -> None:
@@ -186,6 +194,30 @@ def test_keypoints_after_a_box_leave_it_a_box(yolo: Path, head: str, tail: str) 
     write(yolo / "data.yaml", f"{head}train: images/train\nnames: [person, car]\n")
     write(yolo / "labels/train/1.txt", f"{GOOD.strip()}{tail}\n")
     assert boxes_of(read_dataset(yolo))["1"] == [BOX]
+
+
+def test_a_polygon_along_two_sides_is_no_box_with_keypoints(yolo: Path) -> None:
+    write(yolo / "labels/train/1.txt", "0 0.5 0 0.5 0.5 0.25 0.5 0 0.25 0.25 0\n")
+    assert boxes_of(read_dataset(yolo))["1"] == [(0, 0.0, 0.0, 32.0, 24.0)]
+
+
+def test_a_confidence_and_a_track_after_a_box_make_no_triangle(yolo: Path) -> None:
+    write(yolo / "labels/train/1.txt", "0 0.5 0.5 0.25 0.5 0.87 1\n0 0.5 0.5 0.25 0.5 0.87 12\n")
+    dataset = read_dataset(yolo)
+    assert (boxes_of(dataset)["1"], told(dataset)) == (None, {"label": 2})
+    assert "seven are a prediction with its confidence and track" in dataset.problems[0].message
+
+
+def test_a_triangle_stays_a_polygon(yolo: Path) -> None:
+    write(yolo / "labels/train/1.txt", "0 0.25 0.25 0.75 0.25 0.5 0.5\n")
+    assert boxes_of(read_dataset(yolo))["1"] == [(0, 16.0, 12.0, 48.0, 24.0)]
+
+
+def test_one_label_of_two_images_is_told(yolo: Path) -> None:
+    write(yolo / "images/train/1.png", jpeg(77))
+    (problem,) = read_dataset(yolo).problems
+    assert (problem.path.name, problem.code, problem.lost) == ("1.txt", "shared", 0)
+    assert problem.message.startswith("it is the label of 2 images, 1.jpg, 1.png; where they show")
 
 
 def tree() -> dict:
@@ -312,3 +344,148 @@ def test_voc_in_folders_with_lists_of_paths_and_annotations_of_no_list(tmp_path:
     write(tmp_path / "ImageSets/Main/default.txt", "cam1/a\ncam1/b.jpg\n")
     dataset = read_dataset(tmp_path)
     assert ([image.path.stem for image in dataset.images], told(dataset)) == (["a", "b"], {"unclaimed": 1})
+
+
+def coco_file(folder: Path, name: str, content: dict) -> None:
+    write(folder / name, json.dumps(content))
+    for number, image in enumerate("ab"):
+        write(folder / f"images/{image}.jpg", jpeg(number))
+
+
+def test_an_image_listed_twice_has_the_boxes_of_both(tmp_path: Path) -> None:
+    doubled = tree()
+    doubled["images"].append({"id": 3, "file_name": "a.jpg", "width": 64, "height": 48})
+    doubled["annotations"].append({"id": 2, "image_id": 3, "category_id": 5, "bbox": [0, 0, 8, 8]})
+    doubled["annotations"].append({"id": 3, "image_id": 3, "category_id": 5, "bbox": [24, 12, 16, 24]})
+    coco_file(tmp_path, "a.json", doubled)
+    dataset = read_dataset(tmp_path)
+    assert boxes_of(dataset) == {"a": [BOX, (0, 0.0, 0.0, 8.0, 8.0)], "b": []}
+    assert told(dataset) == {"duplicate": 0}
+
+
+def test_an_image_in_two_files_is_one_image_and_held_out(tmp_path: Path) -> None:
+    part = tree()
+    part["images"] = part["images"][:1]
+    part["annotations"][0]["bbox"] = [0, 0, 8, 8]
+    coco_file(tmp_path, "annotations/train.json", tree())
+    coco_file(tmp_path, "annotations/val.json", part)
+    dataset = read_dataset(tmp_path)
+    assert [(image.path.name, image.split) for image in dataset.images] == [
+        ("a.jpg", "val"),
+        ("b.jpg", "train"),
+    ]
+    assert boxes_of(dataset)["a"] == [BOX, (0, 0.0, 0.0, 8.0, 8.0)]
+    assert [problem.message for problem in dataset.problems] == [
+        "listed in train and val: kept in val only",
+        "labeled 2 times, each time otherwise: its 2 boxes are those of all",
+    ]
+
+
+def test_images_beside_those_of_a_json_are_told(tmp_path: Path) -> None:
+    coco_file(tmp_path, "a.json", tree())
+    write(tmp_path / "images/c.jpg", jpeg(5))
+    (problem,) = read_dataset(tmp_path).problems
+    assert (problem.code, problem.lost) == ("unlabeled", 0)
+    assert problem.message == "1 images such as c.jpg are in no JSON and are not taken"
+
+
+def test_a_rotation_is_told_where_no_size_stands_beside_the_boxes(yolo: Path, tmp_path: Path) -> None:
+    write(yolo / "images/train/0.jpg", jpeg(0, exif=rotated()))
+    write(yolo / "images/train/2.jpg", jpeg(2, exif=rotated()))
+    (problem,) = read_dataset(yolo).problems
+    assert (problem.path.name, problem.code, problem.lost) == ("0.jpg", "rotated", 0)
+    assert "they are taken as drawn on the upright picture, as ultralytics does" in problem.message
+    unsized = tree()
+    del unsized["images"][0]["width"]
+    assert told(coco(tmp_path / "coco", unsized, rotated())) == {"rotated": 0}
+
+
+XML = (
+    "<annotation><filename>a.png</filename><object><name>car</name><bndbox><xmin>4</xmin><ymin>4</ymin>"
+    "<xmax>20</xmax><ymax>30</ymax></bndbox></object></annotation>"
+)
+
+
+@pytest.mark.parametrize(("images", "labels"), [("JPEGImages", "Annotations"), (".", ".")])
+def test_of_pictures_of_one_name_the_one_that_the_xml_names_is_taken(
+    tmp_path: Path, images: str, labels: str
+) -> None:
+    for seed, name in enumerate(("a.jpg", "a.png")):
+        write(tmp_path / images / name, jpeg(seed))
+    write(tmp_path / labels / "a.xml", XML)
+    dataset = read_dataset(tmp_path)
+    assert [image.path.name for image in dataset.images] == ["a.png"]
+    assert dataset.problems[0].message == "taken for a.xml; of the same name and not taken: a.jpg"
+
+
+def test_an_xml_means_the_picture_of_its_own_folders(tmp_path: Path) -> None:
+    for seed, name in enumerate(("one", "two")):
+        write(tmp_path / name / "JPEGImages/a.png", jpeg(seed))
+        write(tmp_path / name / "Annotations/a.xml", XML)
+    dataset = read_dataset(tmp_path)
+    assert [image.path.parts[-3] for image in dataset.images] == ["one", "two"]
+    assert dataset.problems == []
+
+
+def test_what_is_broken_in_a_json_is_told_and_stops_nothing_else(tmp_path: Path) -> None:
+    broken = tree()
+    broken["categories"] += [None, {"id": 7}]
+    broken["images"] += ["c.jpg"]
+    broken["annotations"] += [None, {"image_id": 1, "category_id": 5, "bbox": "1234"}]
+    coco_file(tmp_path, "a.json", broken)
+    dataset = read_dataset(tmp_path)
+    assert (dataset.classes, boxes_of(dataset)) == (("person",), {"a": [BOX], "b": []})
+    assert told(dataset) == {"key": 0, "missing_image": 1, "label": 1, "number": 1}
+    assert [problem.message for problem in dataset.problems] == [
+        "category left out: expected a whole id and a name, got None",
+        "category left out: expected a whole id and a name, got {'id': 7}",
+        "annotation 2: expected an object, got None",
+        "image left out: expected an object with a file_name, got 'c.jpg'",
+        "annotation 3: box left out: expected bbox [x, y, w, h], got '1234'",
+    ]
+
+
+def test_captions_and_keypoints_beside_the_boxes_of_coco(tmp_path: Path) -> None:
+    captions = {key: value for key, value in tree().items() if key != "categories"}
+    coco_file(tmp_path, "annotations/captions_train.json", captions)
+    coco_file(tmp_path, "annotations/instances_train.json", tree())
+    coco_file(tmp_path, "annotations/person_keypoints_train.json", tree())
+    dataset = read_dataset(tmp_path)
+    assert boxes_of(dataset) == {"a": [BOX], "b": []}
+    assert [problem.message for problem in dataset.problems] == [
+        "nothing is made of it: it has no categories"
+    ]
+
+
+def test_images_in_folders_that_the_json_does_not_name(tmp_path: Path) -> None:
+    coco_file(tmp_path / "in", "a.json", tree())
+    for number, name in enumerate("ab"):
+        (tmp_path / f"in/images/{name}.jpg").unlink()
+        write(tmp_path / f"apart/cam{number}/{name}.jpg", jpeg(number))
+    with pytest.raises(DatasetError, match="name their folder with --images"):
+        read_dataset(tmp_path / "in")
+    assert boxes_of(read_dataset(tmp_path / "in", images=tmp_path / "apart")) == {"a": [BOX], "b": []}
+    write(tmp_path / "apart/cam2/a.jpg", jpeg(9))
+    dataset = read_dataset(tmp_path / "in", images=tmp_path / "apart")
+    assert (boxes_of(dataset), told(dataset)["missing_image"]) == ({"b": []}, 1)
+
+
+def test_labels_of_pictures_that_are_not_read_say_so(yolo: Path) -> None:
+    (yolo / "images/train/1.jpg").rename(yolo / "images/train/1.GIF")
+    dataset = read_dataset(yolo)
+    assert (boxes_of(dataset), told(dataset)) == ({"0": [BOX], "2": []}, {"image": 1})
+    assert dataset.problems[0].path.name == "1.GIF"
+    assert "are of a kind that is not read; convert them to JPEG or PNG" in dataset.problems[0].message
+
+
+@pytest.mark.parametrize("layout", ["data.yaml", "classes.txt"])
+def test_ids_that_count_from_1_are_refused(yolo: Path, layout: str) -> None:
+    (yolo / "data.yaml").rename(yolo / layout)
+    if layout == "classes.txt":
+        write(yolo / layout, "person\ncar\n")
+    for number in range(2):
+        write(yolo / f"labels/train/{number}.txt", f"{number + 1} 0.5 0.5 0.25 0.5\n")
+    with pytest.raises(DatasetError, match=r"class ids 0\.\.1 in the label files, got 2 and no 0; they seem"):
+        read_dataset(yolo)
+    write(yolo / "labels/train/2.txt", GOOD)
+    assert told(read_dataset(yolo)) == {"class": 1}

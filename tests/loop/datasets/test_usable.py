@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Problem
-from loop.datasets.usable import check_usable, each_once, problem_lines
+from loop.datasets.imported import (
+    DatasetError,
+    ImportedDataset,
+    ImportedImage,
+    PixelBox,
+    Problem,
+    Report,
+)
+from loop.datasets.usable import check_usable, each_once, once, problem_lines
 from tests.loop.datasets.making import jpeg, write
 
 BOX = (0, 1.0, 1.0, 9.0, 9.0)
@@ -41,6 +48,15 @@ def test_more_than_a_twentieth_lost_asks() -> None:
     check_usable(dataset(18, bad(1)), HERE, accepted=True)
 
 
+@pytest.mark.parametrize("code", ["image", "missing_image", "size"])
+def test_more_than_a_twentieth_of_the_images_lost_asks_however_many_labels_are_left(code: str) -> None:
+    image = ImportedImage(Path("a.jpg"), "train", [BOX] * 50, 64, 48)
+    gone = [bad(0, code)]
+    check_usable(ImportedDataset(("a",), [image] * 19, gone), HERE, accepted=False)
+    with pytest.raises(DatasetError, match=r"got 900 boxes and 1 labels or images .* \(5\.3%\)"):
+        check_usable(ImportedDataset(("a",), [image] * 18, gone), HERE, accepted=False)
+
+
 def test_what_is_mended_or_noticed_does_not_ask() -> None:
     noticed = [bad(n, code) for n, code in enumerate(("clipped", "duplicate", "split", "key", "rotated"))]
     check_usable(dataset(1, *noticed), HERE, accepted=False)
@@ -68,3 +84,16 @@ def test_a_picture_in_two_splits_stays_held_out_and_its_other_labels_are_told(tm
     assert [problem.message for problem in problems] == [
         f"left out: the same picture as {paths[1]}; its 2 boxes differ from the 1 that count"
     ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "boxes"),
+    [([None, None], None), ([None, []], None), ([[], []], []), ([None, [BOX]], [BOX]), ([[], [BOX]], [BOX])],
+)
+def test_a_file_named_twice_counts_once(
+    labels: list[list[PixelBox] | None], boxes: list[PixelBox] | None
+) -> None:
+    report = Report()
+    images = [ImportedImage(Path("a.jpg"), "train", label, 64, 48) for label in labels]
+    assert [image.boxes for image in once(images, report)] == [boxes]
+    assert len(report.problems) == (labels[0] == [] and labels[1] == [BOX])

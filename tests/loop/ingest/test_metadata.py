@@ -120,6 +120,24 @@ def test_rows_of_a_video_hold_for_its_frames_but_not_their_time(parts: FakeParts
     assert {rows[item.key].captured_at for item in items} == {NOON}
 
 
+def test_rows_that_contradict_each_other_are_told_and_not_taken(bare: FakeParts) -> None:
+    report = told(
+        bare.project,
+        "file,camera\n0.jpg,gate\nin/0.jpg,yard\n1.jpg,gate\n1.jpg,gate\n2.jpg,a\n2.jpg,b\n2.jpg,a\n",
+    )
+    rows = by_key(bare.project)
+    assert [rows[f"in/{n}.jpg"].camera for n in range(3)] == ["unknown", "gate", "unknown"]
+    assert report.contradicted == ["in/0.jpg", "2.jpg"]
+    assert report.without_row == len(rows) - 3
+    assert "2 files have rows that contradict each other; keep one of them: in/0.jpg, 2.jpg" in report.lines()
+
+
+def test_a_row_of_a_json_that_is_no_object_stops_no_other(bare: FakeParts) -> None:
+    report = told(bare.project, '[3, {"file": "0.jpg", "camera": "gate"}]', "told.json")
+    assert report.changed == {"production": 1}
+    assert report.unread == ["row 1: expected an object, got 3"]
+
+
 @pytest.mark.parametrize("role", list(Role))
 def test_a_new_camera_day_gets_the_side_of_its_labeled_frames(bare: FakeParts, role: Role) -> None:
     with write(bare.project.engine) as session:

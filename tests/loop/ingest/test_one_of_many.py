@@ -99,9 +99,9 @@ def test_files_are_read_a_few_at_a_time(parts: FakeParts, monkeypatch: pytest.Mo
     sizes: list[int] = []
     work = ingestion._ingest_chunk
 
-    def watched(engine, store, chunk, rules, report) -> None:  # type: ignore[no-untyped-def]
+    def watched(engine, store, chunk, *rest) -> None:  # type: ignore[no-untyped-def]
         sizes.append(sum(len(capture.read()) for capture in chunk))
-        work(engine, store, chunk, rules, report)
+        work(engine, store, chunk, *rest)
 
     monkeypatch.setattr(ingestion, "_ingest_chunk", watched)
     monkeypatch.setattr(ingestion, "BATCH_BYTES", 5000)

@@ -347,6 +347,15 @@ def test_an_image_that_cannot_be_decoded_is_left_out_and_named(plan: NewProject)
     assert len(imported(open_project(plan.root))) == 11
 
 
+def test_images_that_show_no_object_are_counted(plan: NewProject) -> None:
+    labels = plan.dataset.parent / "labels" / "train"
+    (labels / "1000.txt").write_text("")
+    (labels / "1001.txt").unlink()
+    report = create(plan)
+    assert (report.images, report.boxes, report.empty) == ({"train": 8, "val": 4}, 10, 2)
+    assert "2 of these images show no object" in report.lines()
+
+
 def test_the_same_picture_in_two_splits_is_taken_once(plan: NewProject) -> None:
     images = plan.dataset.parent / "images"
     picture_bytes = picture(seed=1000)

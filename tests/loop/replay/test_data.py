@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image as Pil
 
 from loop.base.errors import ConfigError
 from loop.datasets.imported import DatasetError
 from loop.replay.data import ReplayData, load_data
 from loop.replay.settings import given_settings, read_settings, settings_hash
 from loop.replay.split import LABELED, POOL, TEST, TUNING
-from tests.loop.replay.toy import PER_DAY, make_dataset
+from tests.loop.replay.toy import PER_DAY, SIDE, make_dataset
 
 
 def loaded(root: Path, **given: object) -> ReplayData:
@@ -326,3 +328,24 @@ def test_a_form_is_the_same_wherever_it_lies_and_for_however_many_rounds(toy: Pa
         (settings, "a", "other"),
     ]
     assert settings_hash(settings, "a", "clip") not in [settings_hash(*other) for other in others]
+
+
+def test_images_may_lie_apart_from_a_json_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    picture = np.full((SIDE, SIDE, 3), 90, np.uint8)
+    for number in range(20):
+        Pil.fromarray(picture + number).save(tmp_path / f"images/{number}.png")
+    boxes = [{"id": n, "image_id": n, "category_id": 0, "bbox": [4, 4, 9, 9]} for n in range(20)]
+    tree = {
+        "images": [{"id": n, "file_name": f"{n}.png"} for n in range(20)],
+        "categories": [{"id": 0, "name": "red"}],
+        "annotations": boxes,
+    }
+    (tmp_path / "apart").mkdir()
+    file = tmp_path / "apart/a.json"
+    file.write_text(json.dumps(tree))
+    given = {"ungrouped": True, "budget": 2, "rounds": 1}
+    with pytest.raises(DatasetError, match="name their folder with --images"):
+        load_data(file, read_settings(file, None, given))
+    there = given | {"images": str(tmp_path / "images")}
+    assert len(load_data(file, read_settings(file, None, there)).frames) == 20
