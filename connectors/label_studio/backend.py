@@ -36,7 +36,7 @@ MADE = "Made by fieldloop."
 MARK = re.compile(r"\s*\[fieldloop ([0-9a-f]+)\]")
 ANSWER = (
     "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,created_at,lead_time,"
-    "parent_prediction,parent_annotation,updated_by,total_annotations,cancelled_annotations"
+    "parent_prediction,parent_annotation,import_id,updated_by,total_annotations,cancelled_annotations"
 )
 Json = dict[str, Any]
 

@@ -132,6 +132,8 @@ BARE = {
         ({"lead_time": 0, "parent_prediction": 7}, "prediction", True),
         ({"lead_time": 2.5, "parent_prediction": 7}, "manual", False),
         ({"lead_time": None, "parent_annotation": 8}, "manual", True),
+        ({"lead_time": None, "import_id": 3}, "manual", True),
+        ({"lead_time": 2.5, "import_id": 3}, "manual", False),
         ({"lead_time": None}, "manual", False),
     ],
 )
