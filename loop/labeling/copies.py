@@ -16,13 +16,15 @@ from db.tasks import TaskRow
 
 
 def repeated(answer: Annotation, project_id: int, known: Sequence[AnswerRow]) -> AnswerRow | None:
-    """The latest stored state of another answer that says exactly what this imported one says.
+    """The latest stored state of another answer that says exactly what this imported one says; None
+    where this one is stored itself.
 
     known: all that is stored of its task.
     """
-    same = (row for row in known if same_content(row, answer.cancelled, answer.result))
-    others = [row for row in same if not _is_of(row, answer, project_id)] if answer.imported else []
-    return max(others, key=lambda row: row.updated_at, default=None)
+    same = [row for row in known if same_content(row, answer.cancelled, answer.result)]
+    if not answer.imported or any(_is_of(row, answer, project_id) for row in same):
+        return None
+    return max(same, key=lambda row: row.updated_at, default=None)
 
 
 def as_first_given(answer: Annotation, project_id: int, known: Sequence[AnswerRow]) -> Annotation:
