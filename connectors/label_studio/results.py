@@ -64,12 +64,12 @@ def to_pixels(value: Mapping[str, object], width: int, height: int) -> Corners |
 def task_payload(task: LabelTask, image_url: str) -> Json:
     """One task as the import API takes it: data, and the model's boxes as one prediction.
 
-    The prediction's score is 1 - priority, because Label Studio hands out the lowest score first.
+    Each box has the model's confidence as its score. The prediction has none, because the model says
+    none of an image as a whole.
     """
     regions = (_region(task, index, box) for index, box in enumerate(task.predictions))
     prediction = {
         "model_version": task.model_version or NO_VERSION,
-        "score": 1.0 - min(max(task.priority, 0.0), 1.0),
         "result": [region for region in regions if region is not None],
     }
     return {"data": _data(task, image_url), "predictions": [prediction]}
