@@ -325,6 +325,8 @@ class LabelBackend(Protocol):
     def mark_of(self, project_id: int) -> str:
         """Whose project it is: the mark of a fieldloop project, "" where it has none. Raises
         ProjectGone.
+
+        A mark is hexadecimal digits, and behind a blank the number of the last push where it has one.
         """
 
     def set_mark(self, project_id: int, mark: str) -> None:

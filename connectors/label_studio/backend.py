@@ -33,7 +33,7 @@ PAGE = 200
 QUERY_KEYS = 1000
 QUERY_CHARACTERS = 6000
 MADE = "Made by fieldloop."
-MARK = re.compile(r"\s*\[fieldloop ([0-9a-f]+)\]")
+MARK = re.compile(r"\s*\[fieldloop ([0-9a-f]+(?: [0-9]+)?)\]")
 ANSWER = (
     "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,created_at,lead_time,"
     "parent_prediction,parent_annotation,import_id,updated_by,total_annotations,cancelled_annotations"

@@ -38,7 +38,14 @@ from loop.base.files import chunked
 from loop.labeling.adoption import adopt, may_be_ours
 from loop.labeling.copies import as_first_given, copies, is_older, kept_of, outdoes, repeated, stands_there
 from loop.labeling.mending import Mend, to_mend
-from loop.labeling.project import holding_project, label_studio_project, remember_address, require_ours
+from loop.labeling.project import (
+    holding_project,
+    is_restored,
+    label_studio_project,
+    note_restored,
+    remember_address,
+    require_ours,
+)
 from loop.labeling.ruling import rule
 from loop.project.project import Project
 from loop.project.wiring import Parts
@@ -69,6 +76,7 @@ class PullReport:
     quarantined.
     kept: numbers of tasks of which Label Studio shows an older state than we hold, as after a backup
     was restored; their labels stay.
+    restored: the whole project is older than our last push into it.
     again: tasks that such a server lacks, to be made again by the next push.
     compared: all answers were compared by what they hold.
     follows: where open tasks go with the next push, "" where they are.
@@ -85,6 +93,7 @@ class PullReport:
     waiting: list[datetime] = field(default_factory=list)
     unseen: int = 0
     kept: set[int] = field(default_factory=set)
+    restored: bool = False
     again: int = 0
     compared: bool = False
     follows: str = ""
@@ -104,7 +113,11 @@ class PullReport:
         if self.adopted:
             said.append(f"{self.adopted} tasks taken back that stood in Label Studio alone")
         if self.kept:
-            said.append(_kept(self.kept, self.again))
+            said.append(_kept(self.kept))
+        elif self.restored:
+            said.append("Label Studio is older than our last push, as after a backup was restored")
+        if self.again:
+            said.append(f"{self.again} tasks that it lacks are made again by the next push")
         return [
             "; ".join(said),
             *([self.follows] if self.follows else []),
@@ -143,8 +156,9 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
     remember_address(project, backend.url)
     backend.check(external, project.classes)
     report = PullReport(follows=_follows(external, label_studio_project(project)))
+    report.restored = is_restored(project, backend, external)
     watermark = _watermark(engine, external)
-    report.compared = everything or _comparison_due(project, external, watermark, begun)
+    report.compared = everything or report.restored or _comparison_due(project, external, watermark, begun)
     since = watermark - OVERLAP if watermark and not report.compared else None
     changed = _follow_all(engine, external, backend.answers(external, since), report, progress)
     missing, elsewhere = _reconcile(engine, backend, external, [seen.key for seen in changed if seen.answers])
@@ -161,6 +175,8 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
         report.standing = to_mend(session)
         if report.compared:
             set_fact(session, f"{COMPARED}_{external}", begun.isoformat())
+    if report.restored:
+        note_restored(project, backend, external)
     return report
 
 
@@ -169,12 +185,11 @@ def anything_to_pull(parts: Parts) -> bool:
     return label_studio_project(parts.project) is not None
 
 
-def _kept(numbers: Collection[int], again: int) -> str:
+def _kept(numbers: Collection[int]) -> str:
     shown = ", ".join(str(number) for number in sorted(numbers)[:10])
     return (
         f"{len(numbers)} tasks kept as they are: Label Studio shows an older state of them than we"
         f" fetched, as after a backup was restored (tasks {shown}); answer or skip them there to change them"
-        + (f"; {again} tasks that it lacks are made again by the next push" if again else "")
     )
 
 
@@ -418,7 +433,7 @@ def _point_at(engine: Engine, elsewhere: Sequence[tuple[TaskRow, int]]) -> None:
 
 def _part_with(session: Session, missing: Sequence[int], report: PullReport) -> None:
     """What a person deleted is cancelled; what a restored backup lacks is made again."""
-    if report.kept:
+    if report.kept or report.restored:
         report.again = move(session, missing, WAITING, TaskStatus.PENDING, problem="")
     else:
         report.deleted = move(session, missing, WAITING, TaskStatus.CANCELLED, problem="")
