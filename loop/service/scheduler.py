@@ -25,6 +25,7 @@ from db.errors import StateError
 from db.leases import last_runs, note_run
 from db.tables import utcnow
 from loop.base.errors import LoopError, Waiting
+from loop.labeling.mending import log_what_stands
 from loop.project.wiring import Parts
 from loop.service.dates import missed_date, remember_date
 from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
@@ -73,6 +74,7 @@ class Service:
         self.pulse = Pulse(parts.project, stop)
         self._running: set[str] = set()
         self._ended_at: dict[str, float] = {}
+        self._away_since: dict[str, float] = {}
         self._told: tuple[str, ...] = ()
         self._unrecorded: dict[str, str] = {}
         self.scheduler = SteadyScheduler(
@@ -83,9 +85,11 @@ class Service:
 
     def start(self) -> None:
         """Schedules every job that has a trigger; those of an interval run at once too, and those
-        of a date that passed while no service ran, unless the settings only want it said.
+        of a date that passed while no service ran, unless the settings only want it said. What a
+        person must mend is told again.
         """
         self._recall()
+        log_what_stands(self.parts.project)
         for job in self.jobs:
             trigger = self.triggers.get(job.name)
             if trigger is None:
@@ -123,8 +127,8 @@ class Service:
         }
 
     def problems(self) -> list[str]:
-        """What is not well, a sentence each: the schedule, disk and database, jobs that failed last or
-        have not run for three of their intervals.
+        """What is not well, a sentence each: the schedule, disk and database, jobs that failed last,
+        have not run for three of their intervals, or have found no Label Studio for as long.
         """
         alive = [] if self.alive() else ["expected the scheduler to run, got a dead one; start it again"]
         scheduled = [job for job in self.jobs if job.name in self.triggers]
@@ -146,13 +150,16 @@ class Service:
             return f"{job.name} failed: {state.detail}"
         if job.name in self._unrecorded:
             return f"{job.name}: what it did could not be recorded: {self._unrecorded[job.name]}"
-        trigger, ended = self.triggers[job.name], self._ended_at.get(job.name)
-        if job.name in self._running or ended is None or not isinstance(trigger, IntervalTrigger):
+        trigger, now = self.triggers[job.name], time.monotonic()
+        every = trigger.interval_length if isinstance(trigger, IntervalTrigger) else 0.0
+        late = LATE_INTERVALS * every + LATE_GRACE_S
+        away = now - self._away_since.get(job.name, now)
+        if away > late:
+            return f"{job.name} has waited for Label Studio for {away:.0f} s: {state.detail}"
+        silent = now - self._ended_at.get(job.name, now)
+        if job.name in self._running or not every or silent <= late:
             return ""
-        silent = time.monotonic() - ended
-        if silent <= LATE_INTERVALS * trigger.interval_length + LATE_GRACE_S:
-            return ""
-        return f"{job.name}: expected a run every {trigger.interval_length:g} s, got none for {silent:.0f} s"
+        return f"{job.name}: expected a run every {every:g} s, got none for {silent:.0f} s"
 
     def shut_down(self) -> bool:
         """Asks every job to stop; False when one did not within STOP_WITHIN_S: it may be killed
@@ -172,6 +179,13 @@ class Service:
         finally:
             self._running.discard(job.name)
             self._ended_at[job.name] = time.monotonic()
+
+    def found_studio(self, name: str, answers: bool) -> None:
+        """Whether Label Studio answered a job that asked it, or that had no need to."""
+        if answers:
+            self._away_since.pop(name, None)
+        else:
+            self._away_since.setdefault(name, time.monotonic())
 
     def recorded(self, name: str, failure: str = "") -> None:
         """Whether the latest line of a job reached the ledger; a failure is logged once."""
@@ -251,11 +265,13 @@ def run_job(service: Service, job: Job) -> None:
 
 def _attempt(service: Service, job: Job, progress: Progress) -> tuple[str, str]:
     before = service.states[job.name]
+    answers = True
     try:
         return "done", job.run(service.parts, progress)
     except Stopping:
         return "stopped", "asked to stop; it goes on at the next start"
     except (LabelStudioDown, Waiting) as error:
+        answers = not isinstance(error, LabelStudioDown)
         outcome, detail = "waiting", str(error)
     except (LoopError, ConnectorError, StateError, OSError) as error:
         outcome, detail = "failed", str(error)
@@ -264,6 +280,8 @@ def _attempt(service: Service, job: Job, progress: Progress) -> tuple[str, str]:
         if (before.outcome, before.detail) != (outcome, detail):
             log.exception("%s failed", job.name)
         return outcome, detail
+    finally:
+        service.found_studio(job.name, answers)
     if (before.outcome, before.detail) != (outcome, detail):
         log.warning("%s: %s %s", job.name, "waits:" if outcome == "waiting" else "failed:", detail)
     return outcome, detail

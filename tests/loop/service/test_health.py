@@ -19,7 +19,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 from connectors.ports import Progress
 from db.engine import write
 from db.facts import set_fact
-from loop.base.errors import ConfigError
+from loop.base.errors import ConfigError, Waiting
+from loop.labeling.pull import pull
 from loop.project.project import open_project
 from loop.project.wiring import Parts
 from loop.service import pulse as pulses
@@ -161,6 +162,32 @@ def test_a_job_that_failed_last_is_not_ok_until_it_works(
     assert served.health()["ok"]
     told = [record.message for record in caplog.records if record.message.startswith(("not", "all"))]
     assert told == ["not well: push failed: label_studio.url: wrong", "all is well again"]
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_label_studio_that_stays_away_is_not_ok_until_it_answers(pushed: FakeParts) -> None:
+    job = Job("pull", "schedule.pull", "io", lambda parts, progress: str(pull(parts, progress).foreign or ""))
+    served = Service(pushed, threading.Event(), (job,))
+    pushed.server.down = True
+    for passed_s, ok in ((0, True), (180, True), (180, False)):
+        run_job(served, job)
+        served._away_since["pull"] -= passed_s
+        assert served.health()["ok"] is ok
+    (said,) = served.problems()
+    assert said.startswith("pull has waited for Label Studio for 360 s: expected an answer, got none; start")
+    pushed.server.down = False
+    run_job(served, job)
+    assert served.problems() == []
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_job_that_waits_for_other_work_waits_for_no_label_studio(parts: FakeParts) -> None:
+    def wait(parts: Parts, progress: Progress) -> str:
+        raise Waiting("expected another to end first")
+
+    served = serving(parts, wait)
+    run_job(served, served.jobs[0])
+    assert (served.states["push"].outcome, served._away_since, served.problems()) == ("waiting", {}, [])
 
 
 @pytest.mark.usefixtures("alive")
