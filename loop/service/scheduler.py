@@ -1,7 +1,8 @@
 """The scheduler of `fieldloop serve`: it runs the jobs and keeps a ledger of what came of them.
 
 The job store is memory. What an interval would have done while the service was down is not owed,
-because every job takes up whatever there is. A date that passed meanwhile is made up once, or said.
+because every job takes up whatever there is. A date that passed meanwhile, or that the clock leapt
+over, is made up once, or said.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Service:
         self._told: tuple[str, ...] = ()
         self._unrecorded: dict[str, str] = {}
         self.scheduler = SteadyScheduler(
+            self._makes_up_leap,
             executors={name: ThreadPoolExecutor(size) for name, size in EXECUTORS.items()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
@@ -204,6 +206,15 @@ class Service:
         if trigger is not None and not isinstance(trigger, IntervalTrigger):
             remember_date(self.parts.project.engine, job.name, self._schedule(job), trigger, utcnow())
 
+    def _makes_up_leap(self, name: str) -> bool:
+        """Whether a job runs now whose date the clock leapt over; never raises, for the schedule's sake."""
+        job = next(job for job in self.jobs if job.name == name)
+        try:
+            return self._makes_up(job, self.triggers[name])
+        except Exception:
+            log.exception("whether a date of %s was missed could not be read; it is made up", name)
+            return True
+
     def _makes_up(self, job: Job, trigger: BaseTrigger) -> bool:
         """Whether a date of this job was missed and is to be made up. One that is only said is on
         record, and the next one is waited for.
@@ -213,7 +224,8 @@ class Service:
         made_up = self.parts.project.settings.missed_dates == "make_up"
         if due is not None:
             what = "it is made up now" if made_up else "it waits for its next date (missed_dates)"
-            detail = f"its date {due:%Y-%m-%d %H:%M} UTC passed while no service ran; {what}"
+            asleep = "while no service ran" if not self.scheduler.running else "as the clock was set"
+            detail = f"its date {due:%Y-%m-%d %H:%M} UTC passed {asleep}; {what}"
             log.warning("%s: %s", job.name, detail)
             if not made_up:
                 self.note(job.name, outcome=MISSED, detail=detail)

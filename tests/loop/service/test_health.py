@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import apscheduler.schedulers.base as base
@@ -64,6 +64,7 @@ def wall_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(base, "datetime", Moved)
     monkeypatch.setattr(steady, "datetime", Moved)
     monkeypatch.setattr(steady.time, "time", lambda: real() + set_by[0])
+    monkeypatch.setattr(schedulers, "utcnow", lambda: Moved.now(UTC))
     return set_by
 
 
@@ -103,6 +104,59 @@ def test_a_date_is_the_next_one_by_the_new_clock(folder: Path, wall_clock: list[
 
     until(lambda: ahead_s() <= 86400)
     assert ahead_s() > 0
+    assert served.shut_down()
+    parts.project.engine.dispose()
+
+
+@pytest.mark.parametrize("missed", ["make_up", "say"])
+def test_a_date_that_the_clock_leaps_over_is_made_up_once_or_said(
+    folder: Path, wall_clock: list[float], caplog: pytest.LogCaptureFixture, missed: str
+) -> None:
+    with_settings(folder, schedule__push="0 6 * * *")
+    file = folder / "project" / "fieldloop.yaml"
+    file.write_text(file.read_text() + f"missed_dates: {missed}\n")
+    ran: list[float] = []
+
+    def run(parts: Parts, progress: Progress) -> str:
+        ran.append(time.monotonic())
+        return "3 tasks made"
+
+    parts = FakeParts(open_project(folder / "project"))
+    served = serving(parts, run)
+    served.start()
+    assert not ran
+    wall_clock[0] = 86400
+    served.scheduler.wakeup()
+    until(lambda: bool(served.states["push"].outcome))
+    until(lambda: served.scheduler.get_job("push").next_run_time.timestamp() > steady.time.time())
+    made_up = missed == "make_up"
+    assert (len(ran), served.states["push"].outcome) == ((1, "done") if made_up else (0, "missed"))
+    what = "it is made up now" if made_up else "it waits for its next date (missed_dates)"
+    assert f"06:00 UTC passed as the clock was set; {what}" in caplog.text
+    assert served.shut_down()
+    parts.project.engine.dispose()
+
+
+def test_a_clock_that_is_set_back_while_jobs_are_due_is_soon_seen(
+    folder: Path, wall_clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_settings(folder, schedule__push="1s")
+    parts = FakeParts(open_project(folder / "project"))
+    served = serving(parts)
+    process = steady.BackgroundScheduler._process_jobs
+
+    def set_back_meanwhile(scheduler: steady.SteadyScheduler) -> float | None:
+        if served.states["push"].checked_at:
+            wall_clock[0] = -HOURS
+        wait: float | None = process(scheduler)
+        return wait
+
+    monkeypatch.setattr(steady.BackgroundScheduler, "_process_jobs", set_back_meanwhile)
+    monkeypatch.setattr(steady, "LOOK_S", 0.1)
+    served.start()
+    until(lambda: wall_clock[0] < 0)
+    before = served.states["push"].checked_at
+    until(lambda: served.states["push"].checked_at not in (None, before))
     assert served.shut_down()
     parts.project.engine.dispose()
 
@@ -169,7 +223,7 @@ def test_a_label_studio_that_stays_away_is_not_ok_until_it_answers(pushed: FakeP
     job = Job("pull", "schedule.pull", "io", lambda parts, progress: str(pull(parts, progress).foreign or ""))
     served = Service(pushed, threading.Event(), (job,))
     pushed.server.down = True
-    for passed_s, ok in ((0, True), (180, True), (180, False)):
+    for passed_s, ok in ((0, True), (90, True), (270, False)):
         run_job(served, job)
         served._away_since["pull"] -= passed_s
         assert served.health()["ok"] is ok
