@@ -128,6 +128,7 @@ class Annotation:
     ground_truth: a person marked it as the right one of its task.
     unseen: nobody looked at the image for it: predictions that were accepted in bulk, or the answer
     to another task that was spread over this one.
+    imported: it came with an import of tasks, so time and author are those of the import.
     unknown_classes: names in the answer that are not in the class list and, in brackets, whatever
     else is no box with an area; such an answer must not become labels.
     """
@@ -145,6 +146,7 @@ class Annotation:
     unknown_classes: Sequence[str] = ()
     ground_truth: bool = False
     unseen: bool = False
+    imported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +325,8 @@ class LabelBackend(Protocol):
     def mark_of(self, project_id: int) -> str:
         """Whose project it is: the mark of a fieldloop project, "" where it has none. Raises
         ProjectGone.
+
+        A mark is hexadecimal digits, and behind a blank the number of the last push where it has one.
         """
 
     def set_mark(self, project_id: int, mark: str) -> None:

@@ -99,16 +99,16 @@ def stored_state(
     result: Sequence[Any],
 ) -> AnswerRow | None:
     """The row of that very state of an answer: of its time, and with what it holds."""
-    content = json.dumps(result, sort_keys=True)
     for row in rows:
-        same = (row.external_project, row.external_id, row.cancelled) == (
-            external_project,
-            external_id,
-            cancelled,
-        )
-        if same and _same_time(row, updated_at) and json.dumps(row.result, sort_keys=True) == content:
+        same = (row.external_project, row.external_id) == (external_project, external_id)
+        if same and _same_time(row, updated_at) and same_content(row, cancelled, result):
             return row
     return None
+
+
+def same_content(row: AnswerRow, cancelled: bool, result: Sequence[Any]) -> bool:
+    """Whether the stored state says exactly this, whenever and by whom."""
+    return row.cancelled == cancelled and _text(row.result) == _text(result)
 
 
 def answers(session: Session, task_ids: Iterable[int] | None = None) -> list[AnswerRow]:
@@ -191,6 +191,10 @@ def count_labels(
     if rule is not None:
         statement = statement.where(Label.rule == rule)
     return int(session.execute(statement).scalar_one())
+
+
+def _text(result: Sequence[Any]) -> str:
+    return json.dumps(result, sort_keys=True)
 
 
 def _same_time(row: AnswerRow, updated_at: datetime) -> bool:

@@ -269,8 +269,9 @@ class TestLabelBackend:
         title = f"marked {datetime.now(UTC):%H%M%S%f}"
         number = desk.backend.ensure_project(title, CLASSES, "", None, "0a" * 16).external_id
         assert desk.backend.mark_of(number) == "0a" * 16
-        desk.backend.set_mark(number, "0b" * 16)
-        assert desk.backend.mark_of(number) == "0b" * 16
+        for mark in ("0b" * 16, "0b" * 16 + " 12"):
+            desk.backend.set_mark(number, mark)
+            assert desk.backend.mark_of(number) == mark
         other = desk.backend.ensure_project(title, CLASSES, "", None, "0c" * 16).external_id
         assert other != number
         for made in (number, other):

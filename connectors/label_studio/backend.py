@@ -33,10 +33,10 @@ PAGE = 200
 QUERY_KEYS = 1000
 QUERY_CHARACTERS = 6000
 MADE = "Made by fieldloop."
-MARK = re.compile(r"\s*\[fieldloop ([0-9a-f]+)\]")
+MARK = re.compile(r"\s*\[fieldloop ([0-9a-f]+(?: [0-9]+)?)\]")
 ANSWER = (
     "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,created_at,lead_time,"
-    "parent_prediction,parent_annotation,updated_by,total_annotations,cancelled_annotations"
+    "parent_prediction,parent_annotation,import_id,updated_by,total_annotations,cancelled_annotations"
 )
 Json = dict[str, Any]
 
@@ -133,7 +133,8 @@ class LabelStudio:
         """Creates one task each, whether or not they exist already; look with `find` before. Task
         ids by key.
 
-        Boxes are cut at the image's border. A task that Label Studio refuses holds up no other: the
+        Made in the order of their priority, in which Label Studio hands them out. Boxes are cut at the
+        image's border. A task that Label Studio refuses holds up no other: the
         rest are made before LabelStudioError names it. After LabelStudioDown a batch may have
         arrived or not.
         """
@@ -141,8 +142,9 @@ class LabelStudio:
         self._require(project, [*{box.class_name: 0 for task in tasks for box in task.predictions}])
         made: dict[str, int] = {}
         refused: dict[str, str] = {}
-        for begin in range(0, len(tasks), BATCH):
-            batch = tasks[begin : begin + BATCH]
+        first = sorted(tasks, key=lambda task: -task.priority)
+        for begin in range(0, len(first), BATCH):
+            batch = first[begin : begin + BATCH]
             urls = self._images.urls(project_id, [task.image for task in batch])
             payload = [task_payload(task, url) for task, url in zip(batch, urls, strict=True)]
             self._import(project_id, payload, made, refused)
@@ -222,7 +224,7 @@ class LabelStudio:
                 expert_instruction=instructions,
                 show_instruction=bool(instructions),
                 show_collab_predictions=True,
-                sampling="Uncertainty sampling",
+                sampling="Sequential sampling",
                 maximum_annotations=1,
                 request_options=WRITE,
             )
@@ -292,7 +294,7 @@ class LabelStudio:
                 self._import(project_id, part, made, refused)
 
     def _set_model_version(self, project: Json, tasks: Sequence[LabelTask]) -> None:
-        # Only predictions of the project's version take part in the order in which tasks are handed out.
+        # Only boxes of the project's version are shown to who labels one task after the other.
         version = (tasks[-1].model_version or NO_VERSION) if tasks else project["model_version"]
         if version != project["model_version"]:
             with self._asking("the model version", project["id"]) as client:

@@ -64,12 +64,12 @@ def to_pixels(value: Mapping[str, object], width: int, height: int) -> Corners |
 def task_payload(task: LabelTask, image_url: str) -> Json:
     """One task as the import API takes it: data, and the model's boxes as one prediction.
 
-    The prediction's score is 1 - priority, because Label Studio hands out the lowest score first.
+    Each box has the model's confidence as its score. The prediction has none, because the model says
+    none of an image as a whole.
     """
     regions = (_region(task, index, box) for index, box in enumerate(task.predictions))
     prediction = {
         "model_version": task.model_version or NO_VERSION,
-        "score": 1.0 - min(max(task.priority, 0.0), 1.0),
         "result": [region for region in regions if region is not None],
     }
     return {"data": _data(task, image_url), "predictions": [prediction]}
@@ -82,15 +82,16 @@ def parse_annotation(
 
     raw, task: as the API gives them, task["data"] as `task_payload` made it.
 
-    A browser counts the seconds that a person took; what came of a prediction or of another answer
-    in none is unseen, and its boxes are predictions.
+    A browser counts the seconds that a person took; what came of a prediction, of another answer or
+    of a backup's in none is unseen, and boxes of a prediction are predictions.
     A region that is no box of our classes never raises and is never dropped in silence:
     unknown_classes says what is wrong.
     """
     result = cast(list[Json], raw.get("result") or [])
     data = cast(Json, task["data"])
+    imported = raw.get("import_id") is not None
     unseen = not _number(raw.get("lead_time")) and bool(
-        raw.get("parent_prediction") or raw.get("parent_annotation")
+        raw.get("parent_prediction") or raw.get("parent_annotation") or imported
     )
     untouched: BoxOrigin = "prediction" if unseen and raw.get("parent_prediction") else "manual"
     boxes, problems = _boxes(result, data, classes, untouched)
@@ -108,6 +109,7 @@ def parse_annotation(
         unknown_classes=tuple(problems),
         ground_truth=bool(raw.get("ground_truth")),
         unseen=unseen,
+        imported=imported,
     )
 
 

@@ -2,7 +2,8 @@
 ours in it.
 
 Numbers begin at 1 on every server, so a number alone says nothing: the mark says whose a project
-is. The server only says where to look.
+is. The server only says where to look. Behind the mark stands the number of the last push, so that an
+older state of the project, as after a backup was restored, is known to be one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ PROJECT_FACT = "label_studio_project"
 SERVER_FACT = "label_studio_server"
 ADDRESS_FACT = "label_studio_address"
 MARK_FACT = "label_studio_mark"
+PUSHES_FACT = "label_studio_pushes"
 OWN_SERVER = "our own server"
 WITNESSES = 200
 """So many of our tasks are looked for in a project without a mark."""
@@ -74,6 +76,27 @@ def remember_address(project: Project, address: str) -> None:
         set_fact(session, ADDRESS_FACT, address)
 
 
+def note_push(project: Project, backend: LabelBackend, number: int) -> None:
+    """The project holds what one more push made. There first: stopped in between, it looks newer."""
+    pushes = _pushes(project, number) + 1
+    backend.set_mark(number, f"{mark_of_ours(project)} {pushes}")
+    with write(project.engine) as session:
+        set_fact(session, f"{PUSHES_FACT}_{number}", str(pushes))
+
+
+def note_restored(project: Project, backend: LabelBackend, number: int) -> None:
+    """What the project lacks since a backup of it was restored is dealt with."""
+    backend.set_mark(number, f"{mark_of_ours(project)} {_pushes(project, number)}")
+
+
+def is_restored(project: Project, backend: LabelBackend, number: int) -> bool:
+    """Whether the project is older than our last push into it. A mark without a number, as a person
+    writes it, says nothing.
+    """
+    _, _, pushes = backend.mark_of(number).partition(" ")
+    return bool(pushes) and int(pushes) < _pushes(project, number)
+
+
 def require_ours(project: Project, backend: LabelBackend, number: int) -> None:
     """Returns where that project is ours. One without a mark gets ours, if it holds our tasks or if
     we have none in any project of that number.
@@ -83,7 +106,7 @@ def require_ours(project: Project, backend: LabelBackend, number: int) -> None:
     """
     ours = mark_of_ours(project)
     try:
-        found = backend.mark_of(number)
+        found = backend.mark_of(number).partition(" ")[0]
     except ProjectGone as error:
         if _moved(project):
             raise _stranger(project, number, "no project of that number") from error
@@ -107,6 +130,11 @@ def _adopt(project: Project, backend: LabelBackend, number: int, mark: str) -> N
     elif _moved(project):
         raise _stranger(project, number, "one without our mark")
     backend.set_mark(number, mark)
+
+
+def _pushes(project: Project, number: int) -> int:
+    with read(project.engine) as session:
+        return int(get_fact(session, f"{PUSHES_FACT}_{number}") or 0)
 
 
 def _moved(project: Project) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -20,7 +20,6 @@ from connectors.ports import Annotation, LabelBackend, Progress, Purpose, TaskAn
 from db.engine import read, write
 from db.facts import get_fact, set_fact
 from db.labels import (
-    SAME_TIME,
     AnswerRow,
     LabelRow,
     answers,
@@ -31,14 +30,22 @@ from db.labels import (
     set_rule,
     stored_state,
 )
-from db.states import TaskStatus
+from db.states import OPEN_TASKS, TaskStatus
 from db.tables import utcnow
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError, PurposeError
 from loop.base.files import chunked
 from loop.labeling.adoption import adopt, may_be_ours
+from loop.labeling.copies import as_first_given, copies, is_older, kept_of, outdoes, repeated, stands_there
 from loop.labeling.mending import Mend, to_mend
-from loop.labeling.project import holding_project, label_studio_project, remember_address, require_ours
+from loop.labeling.project import (
+    holding_project,
+    is_restored,
+    label_studio_project,
+    note_restored,
+    remember_address,
+    require_ours,
+)
 from loop.labeling.ruling import rule
 from loop.project.project import Project
 from loop.project.wiring import Parts
@@ -49,7 +56,8 @@ COMPARED = "pull_compared"
 CHUNK = 500
 WAITING = (TaskStatus.CONFIRMED, TaskStatus.QUARANTINED)
 ANSWERED = (TaskStatus.DONE, TaskStatus.SKIPPED, TaskStatus.QUARANTINED)
-ANSWERABLE = (TaskStatus.PENDING, TaskStatus.SENT, TaskStatus.CONFIRMED, *ANSWERED)
+ANSWERABLE = (*TaskStatus,)
+"""Whatever became of a task, an answer to it counts; also to one that was deleted and imported again."""
 
 
 @dataclass
@@ -68,6 +76,7 @@ class PullReport:
     quarantined.
     kept: numbers of tasks of which Label Studio shows an older state than we hold, as after a backup
     was restored; their labels stay.
+    restored: the whole project is older than our last push into it.
     again: tasks that such a server lacks, to be made again by the next push.
     compared: all answers were compared by what they hold.
     follows: where open tasks go with the next push, "" where they are.
@@ -84,6 +93,7 @@ class PullReport:
     waiting: list[datetime] = field(default_factory=list)
     unseen: int = 0
     kept: set[int] = field(default_factory=set)
+    restored: bool = False
     again: int = 0
     compared: bool = False
     follows: str = ""
@@ -103,7 +113,11 @@ class PullReport:
         if self.adopted:
             said.append(f"{self.adopted} tasks taken back that stood in Label Studio alone")
         if self.kept:
-            said.append(_kept(self.kept, self.again))
+            said.append(_kept(self.kept))
+        elif self.restored:
+            said.append("Label Studio is older than our last push, as after a backup was restored")
+        if self.again:
+            said.append(f"{self.again} tasks that it lacks are made again by the next push")
         return [
             "; ".join(said),
             *([self.follows] if self.follows else []),
@@ -142,12 +156,14 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
     remember_address(project, backend.url)
     backend.check(external, project.classes)
     report = PullReport(follows=_follows(external, label_studio_project(project)))
+    report.restored = is_restored(project, backend, external)
     watermark = _watermark(engine, external)
-    report.compared = everything or _comparison_due(project, external, watermark, begun)
+    report.compared = everything or report.restored or _comparison_due(project, external, watermark, begun)
     since = watermark - OVERLAP if watermark and not report.compared else None
     changed = _follow_all(engine, external, backend.answers(external, since), report, progress)
-    missing = _reconcile(engine, backend, external, [seen.key for seen in changed if seen.answers])
-    if missing and since is not None:
+    missing, elsewhere = _reconcile(engine, backend, external, [seen.key for seen in changed if seen.answers])
+    _point_at(engine, elsewhere)
+    if elsewhere or (missing and since is not None):
         report.compared, report.foreign, report.waiting = True, 0, []
         _follow_all(engine, external, backend.answers(external, None), report, progress)
     with write(engine) as session:
@@ -159,6 +175,8 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
         report.standing = to_mend(session)
         if report.compared:
             set_fact(session, f"{COMPARED}_{external}", begun.isoformat())
+    if report.restored:
+        note_restored(project, backend, external)
     return report
 
 
@@ -167,12 +185,11 @@ def anything_to_pull(parts: Parts) -> bool:
     return label_studio_project(parts.project) is not None
 
 
-def _kept(numbers: Collection[int], again: int) -> str:
+def _kept(numbers: Collection[int]) -> str:
     shown = ", ".join(str(number) for number in sorted(numbers)[:10])
     return (
         f"{len(numbers)} tasks kept as they are: Label Studio shows an older state of them than we"
         f" fetched, as after a backup was restored (tasks {shown}); answer or skip them there to change them"
-        + (f"; {again} tasks that it lacks are made again by the next push" if again else "")
     )
 
 
@@ -258,8 +275,9 @@ def _unsettled(session: Session, project_id: int, chunk: Sequence[TaskAnswers]) 
 def _settled(
     project_id: int, seen: TaskAnswers, task: TaskRow, known: Sequence[AnswerRow], label: LabelRow | None
 ) -> bool:
-    stored = {one.external_id: _stored(known, project_id, one) for one in seen.answers}
-    ruling = rule(seen.answers, judges=_judges(task.purpose))
+    given = [as_first_given(one, project_id, known) for one in seen.answers]
+    stored = {one.external_id: _stored(known, project_id, one) for one in given}
+    ruling = rule(given, judges=_judges(task.purpose))
     stands = (task.status, task.problem, task.external_project, task.external_id)
     if not all(stored.values()) or stands != (
         ruling.status,
@@ -286,33 +304,52 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         report.foreign += len(seen.answers)
         report.waiting += [seen.updated_at] if may_be_ours(seen.key) else []
         return
-    new = [one for one in seen.answers if _record(session, task, project_id, one)]
     known = answers(session, [task.id])
-    if not new and _is_older(task, seen, project_id, known):
+    seen = replace(seen, answers=[as_first_given(one, project_id, known) for one in seen.answers])
+    new = [
+        one
+        for one in seen.answers
+        if not repeated(one, project_id, known) and _record(session, task, project_id, one)
+    ]
+    known = answers(session, [task.id])
+    there = stands_there(task, project_id, seen.external_task_id)
+    if there and not new and is_older(seen, project_id, known):
         report.kept.add(seen.external_task_id)
         return
     ruling = rule(seen.answers, judges=_judges(task.purpose))
     answer, status = ruling.answer, ruling.status
-    if not _decides(task, project_id, seen, answer, known):
+    if there and answer is None and task.status not in ANSWERED:
         return
-    if answer in new:
-        report.answers[status] += 1
-        report.unseen += answer.unseen
+    if not there and not outdoes(answer, project_id, known):
+        return
+    if task.status is TaskStatus.CANCELLED and not _may_stand_again(session, task, status):
+        return
+    changed = answer in new or status is not task.status
     if ruling.problem and (answer in new or ruling.problem != task.problem):
         report.unknown.update(ruling.unknown)
         report.to_mend.append(f"task {seen.external_task_id}: {ruling.problem}")
     row = _stored(known, project_id, answer) if answer else None
     if answer and row and status is TaskStatus.DONE:
-        _set_label(session, task, answer, row.id, ruling.rule)
+        changed |= _set_label(session, task, answer, row.id, ruling.rule)
     else:
         report.revoked += delete_label(session, task.id)
-    there = {
+    if answer and changed:
+        report.answers[status] += 1
+        report.unseen += answer.unseen
+    there_now = {
         "external_project": project_id,
         "external_id": seen.external_task_id,
         "problem": ruling.problem,
     }
     if (status, seen.external_task_id, ruling.problem) != (task.status, task.external_id, task.problem):
-        move(session, [task.id], ANSWERABLE, status, **there)
+        move(session, [task.id], ANSWERABLE, status, **there_now)
+
+
+def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> bool:
+    """Whether a task that was deleted may count again, as in a copy that was imported: of a frame one
+    task alone is open.
+    """
+    return status not in OPEN_TASKS or not tasks(session, status=OPEN_TASKS, frames=[task.frame])
 
 
 def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation) -> bool:
@@ -331,38 +368,11 @@ def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation
     return recorded is not None
 
 
-def _decides(
-    task: TaskRow,
-    project_id: int,
-    seen: TaskAnswers,
-    answer: Annotation | None,
-    known: Sequence[AnswerRow],
-) -> bool:
-    """The task we know of decides, also by what it lost; a copy of it only by an answer that none
-    of the known outdoes.
-    """
-    if (task.external_project, task.external_id) == (project_id, seen.external_task_id):
-        return answer is not None or task.status in ANSWERED
-    return answer is not None and all(
-        row.cancelled or (row.updated_at <= answer.updated_at and not answer.cancelled) for row in known
-    )
-
-
-def _is_older(task: TaskRow, seen: TaskAnswers, project_id: int, known: Sequence[AnswerRow]) -> bool:
-    """Whether we hold a later state of the task than the server: deleting an answer, too, moves the
-    time of its task.
-    """
-    if (task.external_project, task.external_id) != (project_id, seen.external_task_id):
-        return False
-    held = max((row.updated_at for row in known if row.external_project == project_id), default=None)
-    there = max([seen.updated_at, *(one.updated_at for one in seen.answers)])
-    return held is not None and there < held - SAME_TIME
-
-
 def _stored(known: Sequence[AnswerRow], project_id: int, answer: Annotation) -> AnswerRow | None:
-    return stored_state(
+    own = stored_state(
         known, project_id, answer.external_id, answer.updated_at, answer.cancelled, answer.result
     )
+    return own or repeated(answer, project_id, known)
 
 
 def _judges(purpose: Purpose) -> bool:
@@ -375,42 +385,55 @@ def _judges(purpose: Purpose) -> bool:
             assert_never(purpose)
 
 
-def _set_label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int, rule: str) -> None:
+def _set_label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int, rule: str) -> bool:
+    """Whether the label is of another answer than before."""
     held = labels(session, [task.frame]).get(task.frame)
     if held is None or held.annotation_id != annotation_id:
         set_label(session, task.frame, answer.boxes, task.purpose, "annotation", annotation_id, rule)
-    elif held.rule != rule:
+        return True
+    if held.rule != rule:
         set_rule(session, task.frame, rule)
+    return False
 
 
 def _reconcile(
     engine: Engine, backend: LabelBackend, project_id: int, answered: Collection[str]
-) -> list[int]:
-    """Tasks that wait for a person and are not there any more. Removes copies that an import left
-    which arrived after it was given up.
+) -> tuple[list[int], list[tuple[TaskRow, int]]]:
+    """Tasks that wait for a person and are not there any more; and those of which another number
+    alone is there, with that number. Removes copies that an import left which arrived after it was
+    given up.
     """
     with read(engine) as session:
         waiting = tasks(session, status=WAITING)
         looked_at = {task.key: task for task in waiting if task.external_project == project_id}
         looked_at |= tasks_by_keys(session, answered)
-    missing = []
+    missing: list[int] = []
+    elsewhere: list[tuple[TaskRow, int]] = []
     for chunk in chunked(looked_at.values(), 1000):
         there = backend.find(project_id, [task.key for task in chunk])
-        if copies := [extra for task in chunk for extra in _copies(task, there.get(task.key, []))]:
-            backend.remove(project_id, copies)
+        if extra := [number for task in chunk for number in copies(task, there.get(task.key, []))]:
+            backend.remove(project_id, extra)
         missing += [task.id for task in chunk if task.key not in there]
-    return missing
+        elsewhere += [
+            (task, number)
+            for task in chunk
+            if task.external_project == project_id
+            and (number := kept_of(task, there.get(task.key, []))) not in (None, task.external_id)
+        ]
+    return missing, elsewhere
+
+
+def _point_at(engine: Engine, elsewhere: Sequence[tuple[TaskRow, int]]) -> None:
+    """A task that was deleted, and of which a backup was imported, is followed where it is now."""
+    if elsewhere:
+        with write(engine) as session:
+            for task, number in elsewhere:
+                move(session, [task.id], task.status, task.status, external_id=number)
 
 
 def _part_with(session: Session, missing: Sequence[int], report: PullReport) -> None:
     """What a person deleted is cancelled; what a restored backup lacks is made again."""
-    if report.kept:
+    if report.kept or report.restored:
         report.again = move(session, missing, WAITING, TaskStatus.PENDING, problem="")
     else:
         report.deleted = move(session, missing, WAITING, TaskStatus.CANCELLED, problem="")
-
-
-def _copies(task: TaskRow, ids: Sequence[int]) -> list[int]:
-    """All but the one that we know; where we know none of them, but the oldest."""
-    kept = task.external_id if task.external_id in ids else min(ids, default=None)
-    return [number for number in ids if number != kept]

@@ -25,7 +25,14 @@ from db.tasks import TaskRow, move, tasks
 from loop.base.errors import ConfigError, PurposeError
 from loop.base.files import chunked
 from loop.base.lease import exclusive
-from loop.labeling.project import holding_project, mark_of_ours, remember_project, require_ours
+from loop.labeling.project import (
+    holding_project,
+    is_restored,
+    mark_of_ours,
+    note_push,
+    remember_project,
+    require_ours,
+)
 from loop.labeling.renewal import renew_project
 from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
@@ -98,7 +105,10 @@ def push(
         report = _ensure_project(project, backend)
         report.renewed = renewed
         _resolve_sent(project.engine, backend, report, settle)
+        restored = is_restored(project, backend, report.project_id)
         _send_pending(project, backend, report, progress)
+        if report.pushed and not restored:
+            note_push(project, backend, report.project_id)
         return report
 
 

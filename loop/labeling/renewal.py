@@ -11,7 +11,7 @@ from db.engine import write
 from db.facts import set_fact
 from db.states import TaskStatus
 from db.tasks import move, tasks
-from loop.labeling.project import PROJECT_FACT, holding_project
+from loop.labeling.project import PROJECT_FACT, PUSHES_FACT, holding_project
 from loop.labeling.pull import WATERMARK, pull
 from loop.project.wiring import Parts
 
@@ -36,7 +36,8 @@ def renew_project(parts: Parts, progress: Progress, target: int = 0, give_up: bo
     with write(parts.project.engine) as session:
         set_fact(session, PROJECT_FACT, "")
         # The next project may have the same number, on another server.
-        set_fact(session, f"{WATERMARK}_{former}", "")
+        for fact in (WATERMARK, PUSHES_FACT):
+            set_fact(session, f"{fact}_{former}", "")
         waiting = [task.id for task in tasks(session, status=OVER_THERE)]
         again = move(session, waiting, OVER_THERE, TaskStatus.PENDING, problem="")
     return f"{said}; {again} open tasks go to {f'project {target}' if target else 'a new project'}"

@@ -1,7 +1,8 @@
 """The scheduler of `fieldloop serve`: it runs the jobs and keeps a ledger of what came of them.
 
 The job store is memory. What an interval would have done while the service was down is not owed,
-because every job takes up whatever there is. A date that passed meanwhile is made up once, or said.
+because every job takes up whatever there is. A date that passed meanwhile, or that the clock leapt
+over, is made up once, or said.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from db.errors import StateError
 from db.leases import last_runs, note_run
 from db.tables import utcnow
 from loop.base.errors import LoopError, Waiting
+from loop.labeling.mending import log_what_stands
 from loop.project.wiring import Parts
 from loop.service.dates import missed_date, remember_date
 from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
@@ -73,9 +75,11 @@ class Service:
         self.pulse = Pulse(parts.project, stop)
         self._running: set[str] = set()
         self._ended_at: dict[str, float] = {}
+        self._away_since: dict[str, float] = {}
         self._told: tuple[str, ...] = ()
         self._unrecorded: dict[str, str] = {}
         self.scheduler = SteadyScheduler(
+            self._makes_up_leap,
             executors={name: ThreadPoolExecutor(size) for name, size in EXECUTORS.items()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
@@ -83,9 +87,11 @@ class Service:
 
     def start(self) -> None:
         """Schedules every job that has a trigger; those of an interval run at once too, and those
-        of a date that passed while no service ran, unless the settings only want it said.
+        of a date that passed while no service ran, unless the settings only want it said. What a
+        person must mend is told again.
         """
         self._recall()
+        log_what_stands(self.parts.project)
         for job in self.jobs:
             trigger = self.triggers.get(job.name)
             if trigger is None:
@@ -123,8 +129,8 @@ class Service:
         }
 
     def problems(self) -> list[str]:
-        """What is not well, a sentence each: the schedule, disk and database, jobs that failed last or
-        have not run for three of their intervals.
+        """What is not well, a sentence each: the schedule, disk and database, jobs that failed last,
+        have not run for three of their intervals, or have found no Label Studio for as long.
         """
         alive = [] if self.alive() else ["expected the scheduler to run, got a dead one; start it again"]
         scheduled = [job for job in self.jobs if job.name in self.triggers]
@@ -146,13 +152,16 @@ class Service:
             return f"{job.name} failed: {state.detail}"
         if job.name in self._unrecorded:
             return f"{job.name}: what it did could not be recorded: {self._unrecorded[job.name]}"
-        trigger, ended = self.triggers[job.name], self._ended_at.get(job.name)
-        if job.name in self._running or ended is None or not isinstance(trigger, IntervalTrigger):
+        trigger, now = self.triggers[job.name], time.monotonic()
+        every = trigger.interval_length if isinstance(trigger, IntervalTrigger) else 0.0
+        late = LATE_INTERVALS * every + LATE_GRACE_S
+        away = now - self._away_since.get(job.name, now)
+        if away > late:
+            return f"{job.name} has waited for Label Studio for {away:.0f} s: {state.detail}"
+        silent = now - self._ended_at.get(job.name, now)
+        if job.name in self._running or not every or silent <= late:
             return ""
-        silent = time.monotonic() - ended
-        if silent <= LATE_INTERVALS * trigger.interval_length + LATE_GRACE_S:
-            return ""
-        return f"{job.name}: expected a run every {trigger.interval_length:g} s, got none for {silent:.0f} s"
+        return f"{job.name}: expected a run every {every:g} s, got none for {silent:.0f} s"
 
     def shut_down(self) -> bool:
         """Asks every job to stop; False when one did not within STOP_WITHIN_S: it may be killed
@@ -173,6 +182,13 @@ class Service:
             self._running.discard(job.name)
             self._ended_at[job.name] = time.monotonic()
 
+    def found_studio(self, name: str, answers: bool) -> None:
+        """Whether Label Studio answered a job that asked it, or that had no need to."""
+        if answers:
+            self._away_since.pop(name, None)
+        else:
+            self._away_since.setdefault(name, time.monotonic())
+
     def recorded(self, name: str, failure: str = "") -> None:
         """Whether the latest line of a job reached the ledger; a failure is logged once."""
         if not failure:
@@ -190,6 +206,15 @@ class Service:
         if trigger is not None and not isinstance(trigger, IntervalTrigger):
             remember_date(self.parts.project.engine, job.name, self._schedule(job), trigger, utcnow())
 
+    def _makes_up_leap(self, name: str) -> bool:
+        """Whether a job runs now whose date the clock leapt over; never raises, for the schedule's sake."""
+        job = next(job for job in self.jobs if job.name == name)
+        try:
+            return self._makes_up(job, self.triggers[name])
+        except Exception:
+            log.exception("whether a date of %s was missed could not be read; it is made up", name)
+            return True
+
     def _makes_up(self, job: Job, trigger: BaseTrigger) -> bool:
         """Whether a date of this job was missed and is to be made up. One that is only said is on
         record, and the next one is waited for.
@@ -199,7 +224,8 @@ class Service:
         made_up = self.parts.project.settings.missed_dates == "make_up"
         if due is not None:
             what = "it is made up now" if made_up else "it waits for its next date (missed_dates)"
-            detail = f"its date {due:%Y-%m-%d %H:%M} UTC passed while no service ran; {what}"
+            asleep = "while no service ran" if not self.scheduler.running else "as the clock was set"
+            detail = f"its date {due:%Y-%m-%d %H:%M} UTC passed {asleep}; {what}"
             log.warning("%s: %s", job.name, detail)
             if not made_up:
                 self.note(job.name, outcome=MISSED, detail=detail)
@@ -251,11 +277,13 @@ def run_job(service: Service, job: Job) -> None:
 
 def _attempt(service: Service, job: Job, progress: Progress) -> tuple[str, str]:
     before = service.states[job.name]
+    answers = True
     try:
         return "done", job.run(service.parts, progress)
     except Stopping:
         return "stopped", "asked to stop; it goes on at the next start"
     except (LabelStudioDown, Waiting) as error:
+        answers = not isinstance(error, LabelStudioDown)
         outcome, detail = "waiting", str(error)
     except (LoopError, ConnectorError, StateError, OSError) as error:
         outcome, detail = "failed", str(error)
@@ -264,6 +292,8 @@ def _attempt(service: Service, job: Job, progress: Progress) -> tuple[str, str]:
         if (before.outcome, before.detail) != (outcome, detail):
             log.exception("%s failed", job.name)
         return outcome, detail
+    finally:
+        service.found_studio(job.name, answers)
     if (before.outcome, before.detail) != (outcome, detail):
         log.warning("%s: %s %s", job.name, "waits:" if outcome == "waiting" else "failed:", detail)
     return outcome, detail

@@ -83,7 +83,7 @@ def test_a_payload_passes_the_sdks_own_check() -> None:
         LabelInterface(label_config(["person", "car"])).validate_prediction(prediction, return_errors=True)
         == []
     )
-    assert prediction["score"] == pytest.approx(0.2)
+    assert "score" not in prediction
     assert [region["score"] for region in prediction["result"]] == [0.4, 1.0]
 
 
@@ -102,7 +102,7 @@ def test_a_task_tells_why_and_where_and_keeps_its_key() -> None:
         "width": 320,
         "height": 240,
     }
-    assert payload["predictions"] == [{"model_version": "v1", "score": 0.5, "result": []}]
+    assert payload["predictions"] == [{"model_version": "v1", "result": []}]
 
 
 def test_an_answer_keeps_origin_confidence_times_and_person() -> None:
@@ -132,6 +132,8 @@ BARE = {
         ({"lead_time": 0, "parent_prediction": 7}, "prediction", True),
         ({"lead_time": 2.5, "parent_prediction": 7}, "manual", False),
         ({"lead_time": None, "parent_annotation": 8}, "manual", True),
+        ({"lead_time": None, "import_id": 3}, "manual", True),
+        ({"lead_time": 2.5, "import_id": 3}, "manual", False),
         ({"lead_time": None}, "manual", False),
     ],
 )

@@ -164,6 +164,38 @@ def test_a_restored_backup_takes_no_label_and_no_task_away(pushed: FakeParts) ->
     assert label_of(restored, key) == ()
 
 
+def test_a_backup_from_before_the_last_push_deletes_no_task(pushed: FakeParts) -> None:
+    key = a_key(pushed)
+    pushed.server.answer(key, [HAT])
+    pull(pushed)
+    backup = copy.deepcopy(pushed.server)
+    select(pushed, quiet, budget=4)
+    push(pushed)
+    restored = FakeParts(pushed.project, backup)
+    report = pull(restored)
+    assert (report.again, report.deleted, report.kept, report.compared) == (4, 0, set(), True)
+    assert report.lines()[0] == (
+        "no new answers; Label Studio is older than our last push, as after a backup was restored; 4 tasks"
+        " that it lacks are made again by the next push"
+    )
+    assert label_of(restored, key) == (HAT,)
+    assert not pull(restored).restored
+    assert push(restored).pushed == 4
+    backup.delete_task(rows(restored, TaskStatus.CONFIRMED)[-1].key)
+    report = pull(restored)
+    assert (report.again, report.deleted, report.restored) == (0, 1, False)
+
+
+def test_a_push_before_the_pull_leaves_the_older_state_to_be_seen(pushed: FakeParts) -> None:
+    backup = copy.deepcopy(pushed.server)
+    select(pushed, quiet, budget=4)
+    push(pushed)
+    select(pushed, quiet, budget=2)
+    restored = FakeParts(pushed.project, backup)
+    assert push(restored).pushed == 2
+    assert (pull(restored).again, push(restored).pushed) == (4, 4)
+
+
 def test_a_task_that_a_person_deleted_is_cancelled_and_nothing_stands_to_mend(pushed: FakeParts) -> None:
     waiting, wrong, done = pushed.server.task_keys()[:3]
     pushed.server.answer(wrong, [Box("hat", HAT.xyxy)])

@@ -66,6 +66,16 @@ def test_it_stands_until_it_is_mended(pushed: FakeParts, caplog: pytest.LogCaptu
     assert "Answers to mend" not in page.get("/").text
 
 
+def test_a_service_that_starts_tells_what_stands(pushed: FakeParts, caplog: pytest.LogCaptureFixture) -> None:
+    pushed.server.answer(a_key(pushed), [Box("hat", HAT.xyxy)])
+    pull(pushed)
+    (one,) = standing(pushed)
+    served = Service(pushed, threading.Event(), ())
+    served.start()
+    assert served.shut_down()
+    assert f"mend in Label Studio, no label until then: {one.line()}" in caplog.text
+
+
 def test_a_reason_that_changes_is_told_anew(pushed: FakeParts) -> None:
     key = a_key(pushed)
     wrong = pushed.server.answer(key, [Box("hat", HAT.xyxy)])

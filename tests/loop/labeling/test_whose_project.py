@@ -121,7 +121,7 @@ def test_a_changed_number_is_followed_with_open_tasks_and_last_answers(
     assert (label_of(changed, early), label_of(changed, late)) == ((HAT,), ())
     assert pushing_report.pushed == 10
     assert {task.external_project for task in rows(changed, TaskStatus.CONFIRMED)} == {7000}
-    assert changed.server.marks[7000] == mark_of_ours(changed.project)
+    assert changed.server.marks[7000] == f"{mark_of_ours(changed.project)} 1"
     assert (push(changed).renewed, pull(changed).follows) == ("", "")
 
 
@@ -174,5 +174,5 @@ def test_answers_that_cannot_be_had_any_more_are_given_up_on_purpose(
         " 12 open tasks go to a new project"
     )
     assert {task.project for task in elsewhere.server.tasks} == {report.project_id}
-    assert elsewhere.server.marks == {1: "", report.project_id: mark_of_ours(elsewhere.project)}
+    assert elsewhere.server.marks == {1: "", report.project_id: f"{mark_of_ours(elsewhere.project)} 1"}
     assert row(elsewhere, elsewhere.server.task_keys()[0]).status is TaskStatus.CONFIRMED

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import apscheduler.schedulers.base as base
@@ -19,7 +19,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 from connectors.ports import Progress
 from db.engine import write
 from db.facts import set_fact
-from loop.base.errors import ConfigError
+from loop.base.errors import ConfigError, Waiting
+from loop.labeling.pull import pull
 from loop.project.project import open_project
 from loop.project.wiring import Parts
 from loop.service import pulse as pulses
@@ -63,6 +64,7 @@ def wall_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(base, "datetime", Moved)
     monkeypatch.setattr(steady, "datetime", Moved)
     monkeypatch.setattr(steady.time, "time", lambda: real() + set_by[0])
+    monkeypatch.setattr(schedulers, "utcnow", lambda: Moved.now(UTC))
     return set_by
 
 
@@ -102,6 +104,59 @@ def test_a_date_is_the_next_one_by_the_new_clock(folder: Path, wall_clock: list[
 
     until(lambda: ahead_s() <= 86400)
     assert ahead_s() > 0
+    assert served.shut_down()
+    parts.project.engine.dispose()
+
+
+@pytest.mark.parametrize("missed", ["make_up", "say"])
+def test_a_date_that_the_clock_leaps_over_is_made_up_once_or_said(
+    folder: Path, wall_clock: list[float], caplog: pytest.LogCaptureFixture, missed: str
+) -> None:
+    with_settings(folder, schedule__push="0 6 * * *")
+    file = folder / "project" / "fieldloop.yaml"
+    file.write_text(file.read_text() + f"missed_dates: {missed}\n")
+    ran: list[float] = []
+
+    def run(parts: Parts, progress: Progress) -> str:
+        ran.append(time.monotonic())
+        return "3 tasks made"
+
+    parts = FakeParts(open_project(folder / "project"))
+    served = serving(parts, run)
+    served.start()
+    assert not ran
+    wall_clock[0] = 86400
+    served.scheduler.wakeup()
+    until(lambda: bool(served.states["push"].outcome))
+    until(lambda: served.scheduler.get_job("push").next_run_time.timestamp() > steady.time.time())
+    made_up = missed == "make_up"
+    assert (len(ran), served.states["push"].outcome) == ((1, "done") if made_up else (0, "missed"))
+    what = "it is made up now" if made_up else "it waits for its next date (missed_dates)"
+    assert f"06:00 UTC passed as the clock was set; {what}" in caplog.text
+    assert served.shut_down()
+    parts.project.engine.dispose()
+
+
+def test_a_clock_that_is_set_back_while_jobs_are_due_is_soon_seen(
+    folder: Path, wall_clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_settings(folder, schedule__push="1s")
+    parts = FakeParts(open_project(folder / "project"))
+    served = serving(parts)
+    process = steady.BackgroundScheduler._process_jobs
+
+    def set_back_meanwhile(scheduler: steady.SteadyScheduler) -> float | None:
+        if served.states["push"].checked_at:
+            wall_clock[0] = -HOURS
+        wait: float | None = process(scheduler)
+        return wait
+
+    monkeypatch.setattr(steady.BackgroundScheduler, "_process_jobs", set_back_meanwhile)
+    monkeypatch.setattr(steady, "LOOK_S", 0.1)
+    served.start()
+    until(lambda: wall_clock[0] < 0)
+    before = served.states["push"].checked_at
+    until(lambda: served.states["push"].checked_at not in (None, before))
     assert served.shut_down()
     parts.project.engine.dispose()
 
@@ -161,6 +216,32 @@ def test_a_job_that_failed_last_is_not_ok_until_it_works(
     assert served.health()["ok"]
     told = [record.message for record in caplog.records if record.message.startswith(("not", "all"))]
     assert told == ["not well: push failed: label_studio.url: wrong", "all is well again"]
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_label_studio_that_stays_away_is_not_ok_until_it_answers(pushed: FakeParts) -> None:
+    job = Job("pull", "schedule.pull", "io", lambda parts, progress: str(pull(parts, progress).foreign or ""))
+    served = Service(pushed, threading.Event(), (job,))
+    pushed.server.down = True
+    for passed_s, ok in ((0, True), (90, True), (270, False)):
+        run_job(served, job)
+        served._away_since["pull"] -= passed_s
+        assert served.health()["ok"] is ok
+    (said,) = served.problems()
+    assert said.startswith("pull has waited for Label Studio for 360 s: expected an answer, got none; start")
+    pushed.server.down = False
+    run_job(served, job)
+    assert served.problems() == []
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_job_that_waits_for_other_work_waits_for_no_label_studio(parts: FakeParts) -> None:
+    def wait(parts: Parts, progress: Progress) -> str:
+        raise Waiting("expected another to end first")
+
+    served = serving(parts, wait)
+    run_job(served, served.jobs[0])
+    assert (served.states["push"].outcome, served._away_since, served.problems()) == ("waiting", {}, [])
 
 
 @pytest.mark.usefixtures("alive")
