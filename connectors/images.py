@@ -298,7 +298,7 @@ def _stretching(pixels: NDArray[np.uint16]) -> Image:
 def _quantile(counts: NDArray[np.int64], share: float) -> float:
     """Of whole numbers that occur so often, between the two nearest as `np.quantile` takes it."""
     until = np.cumsum(counts)
-    place = share * (until[-1] - 1)
+    place = share * (int(until[-1]) - 1)
     nearest = np.searchsorted(until, [math.floor(place), math.ceil(place)], side="right")
     below, above = int(nearest[0]), int(nearest[1])
     return below + (above - below) * (place - math.floor(place))

@@ -25,6 +25,7 @@ from db.errors import StateError
 from db.leases import last_runs, note_run
 from db.tables import utcnow
 from loop.base.errors import LoopError, Waiting
+from loop.base.moments import shown
 from loop.project.wiring import Parts
 from loop.service.dates import missed_date, remember_date
 from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
@@ -228,7 +229,8 @@ class Service:
         made_up = self.parts.project.settings.missed_dates == "make_up"
         if due is not None:
             what = "it is made up now" if made_up else "it waits for its next date (missed_dates)"
-            detail = f"its date {due:%Y-%m-%d %H:%M} UTC passed while no service ran; {what}"
+            date = shown(due, self.parts.project.settings.frames.timezone)
+            detail = f"its date {date} passed while no service ran; {what}"
             log.warning("%s: %s", job.name, detail)
             if not made_up:
                 self.note(job.name, outcome=MISSED, detail=detail)

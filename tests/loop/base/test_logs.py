@@ -41,11 +41,11 @@ def test_several_lines_are_set_in_where_they_are_meant() -> None:
 
 def test_the_terminal_gets_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     say("kept \x1b[31m")
-    emit(None, False, lambda: ["set aside a\x07\rb"])
+    emit(None, False, lambda: ["set aside a\x07\rb", "new\nline.jpg"])
     with pytest.raises(SystemExit):
         fail("bad\x1b[0m", 1)
     out, err = capsys.readouterr()
-    assert (out, err) == ("set aside a\\x07\\rb\n", "kept \\x1b[31m\nerror bad\\x1b[0m\n")
+    assert (out, err) == ("set aside a\\x07\\rb\nnew\\nline.jpg\n", "kept \\x1b[31m\nerror bad\\x1b[0m\n")
 
 
 @pytest.fixture
