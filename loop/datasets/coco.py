@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -11,6 +11,7 @@ from typing import Any
 
 from connectors.documents import parse_json
 from connectors.files import is_file
+from loop.base.wording import listed
 from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import (
     DatasetError,
@@ -28,6 +29,7 @@ from loop.datasets.imported import (
 from loop.datasets.json_files import number as as_number
 from loop.datasets.splits import split_of
 
+MOST_LISTED = 10
 PART = 1 << 20
 """Bytes read at a time to find out whether a JSON is COCO."""
 
@@ -111,10 +113,15 @@ def _categories(trees: list[tuple[Path, dict[str, Any]]]) -> dict[int, str]:
     if not names:
         raise DatasetError(f"{trees[0][0]}: expected categories, got none; add the class list")
     if len(set(names.values())) != len(names):
+        doubles = listed(_doubles(names), MOST_LISTED)
         raise DatasetError(
-            f"{trees[0][0]}: expected distinct category names, got {sorted(names.values())}; rename"
+            f"{trees[0][0]}: expected distinct category names, got {doubles} more than once; rename them"
         )
     return names
+
+
+def _doubles(names: Mapping[int, str]) -> list[str]:
+    return sorted(name for name, times in Counter(names.values()).items() if times > 1)
 
 
 def _category(category: Any, path: Path) -> tuple[int, str]:
@@ -129,6 +136,8 @@ def _category(category: Any, path: Path) -> tuple[int, str]:
 def _umbrellas(trees: list[tuple[Path, dict[str, Any]]]) -> set[int]:
     """Unused categories that are only the supercategory of all others, as some exports add."""
     entries = [c for _, tree in trees for c in tree["categories"]]
+    if len({_key(c["id"]) for c in entries}) < 2:
+        return set()
     used = {
         _key(a.get("category_id")) for _, tree in trees for a in tree["annotations"] if isinstance(a, dict)
     }
@@ -136,7 +145,6 @@ def _umbrellas(trees: list[tuple[Path, dict[str, Any]]]) -> set[int]:
         int(one["id"])
         for one in entries
         if _key(one["id"]) not in used
-        and len({_key(c["id"]) for c in entries}) > 1
         and all(c.get("supercategory") == one["name"] for c in entries if c["id"] != one["id"])
     }
 
@@ -172,7 +180,7 @@ def _read(
         file = _find(name, path, folder, files)
         of_image = answers.get(_key(entry.get("id")), [])
         if file is None:
-            report.add(path, 0, "missing_image", f"left out: no file for {entry.get('file_name')!r}")
+            report.add(path, 0, "missing_image", f"left out: no file for {entry.get('file_name')!r:.200}")
         elif file in out:
             report.add(path, 0, "duplicate", f"left out: {name!r} is listed before", len(of_image))
         elif image := _image(entry, file, of_image, ids, path, report, max_pixels):
@@ -254,6 +262,7 @@ def _boxes(
     label: LabelReport,
 ) -> list[tuple[int, PixelBox]]:
     classes = {_key(category): number for category, number in ids.items()}
+    known = listed([str(category) for category in sorted(ids)], MOST_LISTED)
     found = []
     for number, annotation in answers:
 
@@ -265,7 +274,7 @@ def _boxes(
             continue
         category = annotation.get("category_id")
         if (class_id := classes.get(_key(category))) is None:
-            say("class", f"box left out: expected a category id of {sorted(ids)}, got {category!r:.60}")
+            say("class", f"box left out: expected a category id of {known}, got {category!r:.60}")
             continue
         xyxy = _corners(annotation)
         if xyxy is None:
