@@ -215,7 +215,7 @@ def _is_name(value: Any) -> bool:
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(f"{name:.60}" for name in names[:MOST_LISTED]) + more
+    return ", ".join(f"{name:.60}" or "''" for name in names[:MOST_LISTED]) + more
 
 
 def _root(tree: Mapping[str, Any], path: Path, places: Mapping[str, tuple[str, ...]]) -> Path:

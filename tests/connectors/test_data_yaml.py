@@ -111,6 +111,7 @@ def test_classes_are_a_list_or_a_dict_of_ids(data: Path, named: str) -> None:
         ("train: images/train\nnames: {0: a, 2: b}", r"expected names with ids 0\.\.1, got 0, 2"),
         ("train: images/train\nnames: {x: a}", r"expected names with ids 0\.\.0, got x"),
         ("train: images/train\nnames: [a, ' a']", "expected distinct class names, got a, a"),
+        ("train: images/train\nnames: [a, '']", "expected distinct class names, got ''; rename"),
         ("train: images/train\nnames: [a, no]", "expected class names as text, got False; put quotes"),
         ("train: images/train\nnames: [a, null]", "expected class names as text, got None"),
         ("train: images/train\nnames: [a, {b: c}]", "expected class names as text, got {'b': 'c'}"),
