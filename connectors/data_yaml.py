@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +21,8 @@ SUFFIXES = frozenset({
     ".jpg", ".mpo", ".pfm", ".png", ".tif", ".tiff", ".webp",
 })  # fmt: skip
 """Of files that the trainer takes for images."""
+MOST_LISTED = 10
+"""Names in one message."""
 _ALSO = {"validation": "val", "valid": "val", "training": "train", "testing": "test"}
 """What others call the splits."""
 _KEYS = frozenset([
@@ -171,18 +175,19 @@ def _names(tree: Mapping[str, Any], path: Path) -> tuple[str, ...]:
         names = _by_id(names, path)
     if not isinstance(names, list) or not names:
         raise DataYamlError(
-            f"{path}: expected 'names' as a list or a dict of ids, got {names!r}; list the detector's classes"
+            f"{path}: expected 'names' as a list or a dict of ids, got {names!r:.200}; list the"
+            " detector's classes"
         )
-    if unquoted := [name for name in names if name is None or isinstance(name, bool)]:
+    if wrong := [name for name in names if not _is_name(name)]:
         raise DataYamlError(
-            f"{path}: expected class names, got {unquoted[0]!r}, which is what YAML makes of words such as"
-            " no, yes, on, off and null; put them in quotes"
+            f"{path}: expected class names as text, got {wrong[0]!r:.60}; put quotes around it if it is one:"
+            " YAML makes something else of words such as no, yes, on, off and null"
         )
     out = tuple(str(name).strip() for name in names)
     if len(set(out)) != len(out) or not all(out):
-        raise DataYamlError(
-            f"{path}: expected distinct class names, got {', '.join(out)}; rename the doubles"
-        )
+        times = Counter(out)
+        doubles = _listed([name for name in out if times[name] > 1 or not name])
+        raise DataYamlError(f"{path}: expected distinct class names, got {doubles}; rename the doubles")
     if isinstance(count, int) and count != len(out):
         raise DataYamlError(
             f"{path}: expected nc: {len(out)} for its {len(out)} names, got {count}; mend one of them"
@@ -192,12 +197,24 @@ def _names(tree: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 
 def _by_id(names: Mapping[Any, Any], path: Path) -> list[Any]:
     if {str(key) for key in names} != {str(number) for number in range(len(names))}:
-        ids = ", ".join(map(str, sorted(names, key=str)))
+        ids = _listed([str(key) for key in sorted(names, key=str)])
         raise DataYamlError(
             f"{path}: expected names with ids 0..{len(names) - 1}, got {ids}; number the classes from 0"
         )
     by_id = {int(key): name for key, name in names.items()}
     return [by_id[number] for number in range(len(by_id))]
+
+
+def _is_name(value: Any) -> bool:
+    """YAML takes yes, no, on and off for truth, and an empty place for nothing."""
+    if isinstance(value, bool) or value is None or isinstance(value, list | dict):
+        return False
+    return not isinstance(value, float) or isfinite(value)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(f"{name:.60}" or "''" for name in names[:MOST_LISTED]) + more
 
 
 def _root(tree: Mapping[str, Any], path: Path, places: Mapping[str, tuple[str, ...]]) -> Path:

@@ -36,7 +36,8 @@ def write_atomically(path: Path, data: bytes | str, *, private: bool = False) ->
 def draft_of(path: Path, *, private: bool = False) -> Iterator[Path]:
     """An empty file beside `path` to write to.
 
-    It is moved to `path` at the end of the block, and removed where the block raises.
+    It is moved to `path` at the end of the block, and removed where the block raises. An OSError names
+    `path` where it names no file, as that of a full disk does not.
     For code that writes a file by its name; else as `write_atomically`.
     """
     make_folder(path.parent)
@@ -45,8 +46,10 @@ def draft_of(path: Path, *, private: bool = False) -> Iterator[Path]:
     try:
         yield draft
         move_durably(draft, path)
-    except BaseException:
+    except BaseException as error:
         draft.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None and error.errno is not None:
+            error.filename = str(path)
         raise
 
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 from PIL import Image as Pil
 from PIL import ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -37,6 +39,8 @@ billions of pixels of a line that is one pixel wide.
 """
 END_BYTES = 64
 """Of a file, that hold the mark of its end."""
+STRIP_PIXELS = 1 << 20
+"""Of a picture that are converted at once."""
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 
 
@@ -126,9 +130,11 @@ def stretched(data: bytes) -> bytes:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     if pixels is None:
         raise ImageRejected("corrupt", "expected a sound PNG of 16 bits, got one that cannot be decoded")
-    low, high = np.percentile(pixels, [0.1, 99.9])
-    span = max(float(high - low), 1.0)
-    flat = ((pixels.astype(np.float32) - low) * (255 / span)).clip(0, 255).round().astype(np.uint8)
+    deep = np.asarray(pixels, dtype=np.uint16)
+    table = _stretching(deep)
+    flat = np.empty(deep.shape, np.uint8)
+    for rows in _strips(*deep.shape[:2]):
+        flat[rows] = table[deep[rows]]
     done, encoded = cv2.imencode(".png", flat)
     if not done:
         raise ImageRejected("corrupt", "expected a picture that can be written with 8 bits, got none")
@@ -204,7 +210,9 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
         )
     if width * height > max_pixels:
         raise ImageRejected(
-            "oversized", f"expected at most {max_pixels:,} pixels, got {width}x{height} = {width * height:,}"
+            "oversized",
+            f"expected at most {max_pixels:,} pixels, got {width}x{height} = {width * height:,}; scale it"
+            " down",
         )
 
 
@@ -276,12 +284,45 @@ def _decode_any(data: bytes, kind: str) -> Image:
 
 
 def _rgb(image: Pil.Image) -> Image:
+    """By strips, since a conversion of the whole would need its memory several times."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for rows in _strips(image.height, image.width):
+        pixels[rows] = _rgb_part(image.crop((0, rows.start, image.width, rows.stop)))
+    return pixels
+
+
+def _rgb_part(image: Pil.Image) -> Image:
     if image.mode.startswith("I"):
         gray = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
-    return np.array(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _stretching(pixels: NDArray[np.uint16]) -> Image:
+    """(65536,) uint8: what each value of 16 bits becomes. See `stretched`."""
+    counts = np.zeros(1 << 16, np.int64)
+    for rows in _strips(*pixels.shape[:2]):
+        counts += np.bincount(pixels[rows].ravel(), minlength=1 << 16)
+    low, high = _quantile(counts, 0.001), _quantile(counts, 0.999)
+    levels = np.arange(1 << 16, dtype=np.float64)
+    return ((levels - low) * (255 / max(high - low, 1.0))).clip(0, 255).round().astype(np.uint8)
+
+
+def _quantile(counts: NDArray[np.int64], share: float) -> float:
+    """Of whole numbers that occur so often, between the two nearest as `np.quantile` takes it."""
+    until = np.cumsum(counts)
+    place = share * (int(until[-1]) - 1)
+    nearest = np.searchsorted(until, [math.floor(place), math.ceil(place)], side="right")
+    below, above = int(nearest[0]), int(nearest[1])
+    return below + (above - below) * (place - math.floor(place))
+
+
+def _strips(height: int, width: int) -> Iterator[slice]:
+    """Rows of a picture in order, about STRIP_PIXELS at a time."""
+    rows = max(1, STRIP_PIXELS // width)
+    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
 
 
 _TURN: dict[int, Callable[[Image], Image]] = {

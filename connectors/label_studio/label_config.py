@@ -58,7 +58,7 @@ def label_config(classes: Sequence[str]) -> str:
     )
     return f"""<View>
   <Header value="$reason" size="4"/>
-  <Header value="priority $priority{GAP}$site{GAP}$camera{GAP}$captured_at" size="6"/>
+  <Header value="priority $priority{GAP}$site{GAP}$camera{GAP}$captured_at{GAP}$file" size="6"/>
   <RectangleLabels name="{CONTROL}" toName="{IMAGE}" canRotate="false" showInline="true">
 {labels}
   </RectangleLabels>

@@ -130,7 +130,7 @@ def _data(task: LabelTask, image_url: str) -> Json:
         "image": image_url,
         "reason": task.reason,
         "priority": round(task.priority, 4),
-        **{name: task.meta.get(name, "") for name in ("site", "camera", "captured_at")},
+        **{name: task.meta.get(name, "") for name in ("site", "camera", "captured_at", "file")},
         "purpose": task.purpose,
         KEY: task.key,
         "width": task.width,

@@ -226,7 +226,7 @@ def _decode(store: Path, frame: FrameRow, max_pixels: int) -> Image | None:
         data = (store / frame.path).read_bytes()
         return decode(data, inspect(data, max_pixels=max_pixels))
     except (OSError, ImageRejected) as error:
-        log.info("frame %d (%s) cannot be decoded: %s", frame.seq, frame.path, error)
+        log.info("%s (%s) cannot be decoded: %s", frame.source_key, frame.path, error)
         return None
 
 
@@ -286,7 +286,7 @@ def _record(run: Run, found: Sequence[tuple[Work, Any]], damaged: Sequence[Frame
 def _record_unreadable(session: Session, frame: FrameRow) -> None:
     reason = f"expected the stored image {frame.path}, got a file that is missing or damaged; copy it back"
     if add_reject(session, frame.source_key, frame.content_hash, "unreadable", reason):
-        log.warning("frame %d: %s", frame.seq, reason)
+        log.warning("%s: %s", frame.source_key, reason)
 
 
 @contextmanager

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import time
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from loop.base.printable import printable
 
@@ -57,6 +59,35 @@ class Counted(logging.Filter):
                 record.args = None
         seen.count += 1
         return seen.count <= MOST_ALIKE
+
+
+class UntilFull(logging.Filter):
+    """Lets nothing more through once the file that a stream writes to holds FILE_BYTES; the last line
+    names the log that goes on. A terminal, a pipe and the journal take all.
+    """
+
+    def __init__(self, stream: TextIO, goes_on: Path) -> None:
+        super().__init__()
+        self._stream, self._goes_on = stream, goes_on
+        self._told = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        full = _size_of_file(self._stream) >= FILE_BYTES
+        if full and not self._told:
+            size = f"{FILE_BYTES / 1e6:g} MB"
+            self._stream.write(f"this file holds {size} and takes no more; {self._goes_on} goes on\n")
+            self._stream.flush()
+        self._told = full
+        return not full
+
+
+def _size_of_file(stream: TextIO) -> int:
+    """0 for what is no file."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 class RotatingLog(RotatingFileHandler):

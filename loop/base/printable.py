@@ -21,6 +21,14 @@ def printable(text: str, line_ends: bool = False) -> str:
     return "".join(_shown(character, line_ends) for character in text)
 
 
+def set_in(text: str) -> list[str]:
+    """The lines of a text that has several on purpose, such as the end of a log; those after the first
+    are set in.
+    """
+    first, *more = text.split("\n")
+    return [first, *(f"  {line}" for line in more)]
+
+
 def _shown(character: str, line_ends: bool) -> str:
     if character in KEPT or unicodedata.category(character) not in UNSAFE:
         return character

@@ -174,12 +174,14 @@ def told_by_step() -> Progress:
 
 
 def emit(result: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:
-    """The result of a command on stdout: JSON, or lines for people."""
+    """The result of a command on stdout: JSON, or lines for people; one that a file name breaks in two
+    is shown whole.
+    """
     if as_json:
         typer.echo(json.dumps(plain(result), indent=2, sort_keys=True))
     else:
         for line in lines():
-            typer.echo(printable(line, line_ends=True))
+            typer.echo(printable(line))
 
 
 def moment(text: str) -> datetime:

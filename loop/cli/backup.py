@@ -9,10 +9,12 @@ import typer
 
 from connectors.errors import ConnectorError
 from loop.base.errors import LoopError
+from loop.base.moments import shown
 from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit, opened, progress_bar
 
 if TYPE_CHECKING:
     from loop.project.backup import Backup
+    from loop.project.wiring import Parts
 
 
 @app.command(epilog="Example: fieldloop backup /backup/helmets-2026-11-30.tar --project helmets")
@@ -24,9 +26,10 @@ def backup(
     """Save the whole project in one file, also while it runs, and check that file."""
     from loop.project.backup import back_up
 
+    place = opened(project).project
     with progress_bar("backup") as progress:
-        made = back_up(opened(project).project, target, progress)
-    emit(made, as_json, made.lines)
+        made = back_up(place, target, progress)
+    emit(made, as_json, lambda: made.lines(place.settings.frames.timezone))
 
 
 @app.command(epilog="Example: fieldloop restore /backup/helmets-2026-11-30.tar helmets")
@@ -40,16 +43,21 @@ def restore(
 
     with progress_bar("restore") as progress:
         found = take_back(file, directory, progress)
-    fetched = _fetched(directory, found)
-    emit({"backup": found, "fetched": fetched}, as_json, lambda: [*found.lines(), *fetched])
+    parts = opened(directory)
+    fetched = _fetched(parts, found)
+    emit(
+        {"backup": found, "fetched": fetched},
+        as_json,
+        lambda: [*found.lines(parts.project.settings.frames.timezone), *fetched],
+    )
 
 
-def _fetched(directory: Path, found: Backup) -> list[str]:
+def _fetched(parts: Parts, found: Backup) -> list[str]:
     """What came of fetching the answers that are younger than the backup."""
     from loop.labeling.pull import anything_to_pull, pull
 
-    parts = opened(directory)
-    since = f"answers given in Label Studio after {found.made_at:%Y-%m-%d %H:%M} UTC are not in it"
+    made_at = shown(found.made_at, parts.project.settings.frames.timezone)
+    since = f"answers given in Label Studio after {made_at} are not in it"
     if not anything_to_pull(parts):
         return ["nothing was before labelers then: there are no answers to fetch"]
     try:

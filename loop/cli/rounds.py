@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loop.base.errors import RoundError
+from loop.base.moments import shown
+from loop.base.printable import set_in
 from loop.cli.app import (
     BUSY,
     FAILED,
@@ -105,7 +107,7 @@ def round_show(
         )
 
     def lines() -> list[str]:
-        brief = [f"round {row.id}: {round_line(row)}" for row in found]
+        brief = [line for row in found for line in set_in(f"round {row.id}: {round_line(row)}")]
         if number is None:
             return brief or ["no round yet"]
         if trained := trained_line(found[0].settings):
@@ -137,13 +139,15 @@ def models_list(project: ProjectOption = HERE, as_json: JsonOption = False) -> N
     from db.engine import read
     from db.models import models as all_models
 
-    with read(opened(project).project.engine) as session:
+    place = opened(project).project
+    with read(place.engine) as session:
         found = all_models(session)
+    timezone = place.settings.frames.timezone
     emit(
         found,
         as_json,
         lambda: [
-            f"{row.id:>3}  {row.sha256[:16]}  {row.status:<10} {row.created_at:%Y-%m-%d %H:%M}  {row.path}"
+            f"{row.id:>3}  {row.sha256[:16]}  {row.status:<10} {shown(row.created_at, timezone)}  {row.path}"
             for row in found
         ],
     )
@@ -174,7 +178,7 @@ def models_show(
                 f"  {row.status}, from {'model ' + str(row.parent_id) if row.parent_id else 'the team'},"
                 f" classes: {', '.join(row.classes)}"
             ),
-            *(f"  round {r.id}: {round_line(r)}" for r in judged),
+            *(line for r in judged for line in set_in(f"  round {r.id}: {round_line(r)}")),
         ],
     )
 
@@ -237,6 +241,6 @@ def _run(parts: Parts, as_json: bool) -> None:
         row = rounds.run(parts, progress)
     if row is None:
         fail("another process is working on this round; see `fieldloop round show`", BUSY)
-    emit(row, as_json, lambda: [f"round {row.id}: {round_line(row)}"])
+    emit(row, as_json, lambda: set_in(f"round {row.id}: {round_line(row)}"))
     if row.error:
         fail(row.error, FAILED)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from loop.base.logs import RotatingLog
+from loop.base.logs import RotatingLog, UntilFull
 from loop.cli.app import HERE, ProjectOption, app, opened, say
 
 OURS = ("loop", "connectors", "db", "samplers")
@@ -34,7 +34,10 @@ def serve(
     from loop.service.process import serve as lead
 
     parts = opened(project, watching=True)
-    logging.getLogger().addHandler(RotatingLog(parts.project.logs / "serve.log"))
+    path = parts.project.logs / "serve.log"
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(UntilFull(sys.stderr, path))
+    logging.getLogger().addHandler(RotatingLog(path))
     _end(lead(parts, stop, say, label_studio))
 
 

@@ -32,8 +32,9 @@ def slices(
     from loop.insights.slices import all_slices, lines
     from loop.project.project import open_project
 
-    found = all_slices(open_project(project), every)
-    emit(found, as_json, lambda: lines(found))
+    place = open_project(project)
+    found = all_slices(place, every)
+    emit(found, as_json, lambda: lines(found, place.settings.frames.timezone))
 
 
 @slices_app.command("name", epilog='Example: fieldloop slices name 12 "wet ramp"')
@@ -47,8 +48,9 @@ def slices_name(
     from loop.insights.slices import give_name, lines
     from loop.project.project import open_project
 
-    found = give_name(open_project(project), number, name)
-    emit(found, as_json, lambda: lines([found]))
+    place = open_project(project)
+    found = give_name(place, number, name)
+    emit(found, as_json, lambda: lines([found], place.settings.frames.timezone))
 
 
 @slices_app.command("retire", epilog="Example: fieldloop slices retire 12")
@@ -57,8 +59,9 @@ def slices_retire(number: SliceId, project: ProjectOption = HERE, as_json: JsonO
     from loop.insights.slices import lines, retire
     from loop.project.project import open_project
 
-    found = retire(open_project(project), number)
-    emit(found, as_json, lambda: lines([found]))
+    place = open_project(project)
+    found = retire(place, number)
+    emit(found, as_json, lambda: lines([found], place.settings.frames.timezone))
 
 
 @slices_app.command("restore", epilog="Example: fieldloop slices restore 12")
@@ -67,5 +70,6 @@ def slices_restore(number: SliceId, project: ProjectOption = HERE, as_json: Json
     from loop.insights.slices import lines, retire
     from loop.project.project import open_project
 
-    found = retire(open_project(project), number, again=True)
-    emit(found, as_json, lambda: lines([found]))
+    place = open_project(project)
+    found = retire(place, number, again=True)
+    emit(found, as_json, lambda: lines([found], place.settings.frames.timezone))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -12,6 +12,7 @@ from typing import Any
 from connectors.data_yaml import SUFFIXES
 from connectors.documents import parse_json
 from connectors.files import is_file
+from loop.base.wording import listed
 from loop.datasets.image_files import ImageFiles, names_meant
 from loop.datasets.imported import (
     DatasetError,
@@ -30,6 +31,7 @@ from loop.datasets.json_files import number as as_number
 from loop.datasets.splits import split_of
 from loop.datasets.usable import once
 
+MOST_LISTED = 10
 PART = 1 << 20
 """Bytes read at a time to find out whether a JSON is COCO."""
 
@@ -149,10 +151,15 @@ def _categories(trees: list[tuple[Path, dict[str, Any]]], report: Report) -> dic
     if not names:
         raise DatasetError(f"{trees[0][0]}: expected categories, got none; add the class list")
     if len(set(names.values())) != len(names):
+        doubles = listed(_doubles(names), MOST_LISTED)
         raise DatasetError(
-            f"{trees[0][0]}: expected distinct category names, got {sorted(names.values())}; rename"
+            f"{trees[0][0]}: expected distinct category names, got {doubles} more than once; rename them"
         )
     return names
+
+
+def _doubles(names: Mapping[int, str]) -> list[str]:
+    return sorted(name for name, times in Counter(names.values()).items() if times > 1)
 
 
 def _category(category: Any) -> tuple[int, str] | None:
@@ -165,6 +172,8 @@ def _category(category: Any) -> tuple[int, str] | None:
 def _umbrellas(trees: list[tuple[Path, dict[str, Any]]]) -> set[int]:
     """Unused categories that are only the supercategory of all others, as some exports add."""
     entries = [c for _, tree in trees for c in tree["categories"] if _category(c) is not None]
+    if len({_key(c["id"]) for c in entries}) < 2:
+        return set()
     used = {
         _key(a.get("category_id")) for _, tree in trees for a in tree["annotations"] if isinstance(a, dict)
     }
@@ -172,7 +181,6 @@ def _umbrellas(trees: list[tuple[Path, dict[str, Any]]]) -> set[int]:
         int(one["id"])
         for one in entries
         if _key(one["id"]) not in used
-        and len({_key(c["id"]) for c in entries}) > 1
         and all(c.get("supercategory") == one["name"] for c in entries if c["id"] != one["id"])
     }
 
@@ -312,6 +320,7 @@ def _boxes(
     label: LabelReport,
 ) -> list[tuple[int, PixelBox]]:
     classes = {_key(category): number for category, number in ids.items()}
+    known = listed([str(category) for category in sorted(ids)], MOST_LISTED)
     found = []
     for number, annotation in answers:
 
@@ -323,7 +332,7 @@ def _boxes(
             continue
         category = annotation.get("category_id")
         if (class_id := classes.get(_key(category))) is None:
-            say("class", f"box left out: expected a category id of {sorted(ids)}, got {category!r:.60}")
+            say("class", f"box left out: expected a category id of {known}, got {category!r:.60}")
             continue
         xyxy = _corners(annotation)
         if xyxy is None:

@@ -21,6 +21,8 @@ _PREDICTIONS = {
     6: "; six are a prediction with its confidence",
     7: "; seven are a prediction with its confidence and track",
 }
+MAX_BYTES = 5_000_000
+"""Of one label file: 300,000 boxes, or 300 outlines of a thousand points."""
 
 
 @dataclass(slots=True)
@@ -77,13 +79,23 @@ def read_labels(
     keypoints: numbers of each line after its box, 0 where the layout has none.
     """
     try:
-        text = _decoded(path.read_bytes())
+        size_in_bytes = path.stat().st_size
+        text = _decoded(path.read_bytes()) if size_in_bytes <= MAX_BYTES else None
     except (OSError, UnicodeDecodeError) as error:
         report.add(
             path,
             0,
             "label",
             f"left out, it cannot be read: {error}; save it as UTF-8. Its image counts as unlabeled",
+        )
+        return None
+    if text is None:
+        report.add(
+            path,
+            0,
+            "label",
+            f"left out: expected at most {MAX_BYTES:,} bytes of labels for one image, got"
+            f" {size_in_bytes:,}; see what wrote it. Its image counts as unlabeled",
         )
         return None
     label = LabelReport(report, path)

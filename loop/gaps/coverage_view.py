@@ -200,7 +200,7 @@ def _unit(view: CoverageView, gap: Gap) -> str:
 
 
 def as_json(view: CoverageView) -> dict[str, Any]:
-    """The gaps for programs; frames by path below the store."""
+    """The gaps for programs; frames by path below the store, and as their source names them."""
     return {
         "production_frames": len(view.production),
         "production_frames_to_analyze": view.backlog.waiting,
@@ -227,6 +227,7 @@ def as_json(view: CoverageView) -> dict[str, Any]:
                 "frames": len(gap.frames),
                 "also": list(gap.also),
                 "examples": [frame.path for frame in view.frames.take(gap.frames[:12])],
+                "example_files": [frame.source_key for frame in view.frames.take(gap.frames[:12])],
             }
             for gap in view.gaps
         ],

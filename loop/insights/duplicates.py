@@ -5,7 +5,7 @@ the split to the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ Found = tuple[float, int, int]
 class Pair:
     """Two frames of a camera by seq.
 
+    files: as their source names them.
     distance: between embeddings.
     reach: within which they are near-duplicates.
     same_sequence: they were taken in one sequence.
@@ -48,23 +49,34 @@ class Pair:
     distance: float
     reach: float
     same_sequence: bool
+    files: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Frames that count as one, in order of time. days: over how many groups they are spread."""
+    """Frames that count as one, in order of time.
+
+    days: over how many groups they are spread.
+    files: as their source names them.
+    """
 
     camera: str
     frames: tuple[int, ...]
     days: int
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame as a page shows it. path: of the stored image."""
+    """A frame as a page shows it.
+
+    path: of the stored image.
+    file: as its source names it.
+    """
 
     seq: int
     path: Path
+    file: str
     captured_at: datetime | None
 
 
@@ -130,7 +142,8 @@ class Survey:
             f" {counted(self.clusters, 'different view')}"
         )
         return shown + (
-            f"; {self.leaking_frames} frames outside the evaluation groups are near-duplicates of one inside"
+            f"; {counted(self.leaking_frames, 'frame')} outside the evaluation groups"
+            f" {'is a near-duplicate' if self.leaking_frames == 1 else 'are near-duplicates'} of one inside"
             if self.leaking_frames
             else ""
         )
@@ -140,7 +153,8 @@ def shots(project: Project, seqs: Sequence[int]) -> list[Shot]:
     """Those frames, in order of seq."""
     with read(project.engine) as session:
         return [
-            Shot(row.seq, project.store / row.path, row.captured_at) for row in frames(session, seqs=seqs)
+            Shot(row.seq, project.store / row.path, row.source_key, row.captured_at)
+            for row in frames(session, seqs=seqs)
         ]
 
 
@@ -166,11 +180,30 @@ def survey(project: Project, progress: Progress) -> Survey:
             ids, vectors = load_embeddings(session, embedder, placed.seq.tolist())
         found.append(_camera(learned, placed, camera_residual(vectors[np.searchsorted(ids, placed.seq)])))
         biggest = sorted([*biggest, *_clusters(placed)], key=lambda c: -len(c.frames))[:CLUSTERS]
-    return Survey(tuple(sorted(found, key=lambda each: -each.redundancy)), tuple(biggest))
+    return _with_files(
+        project, Survey(tuple(sorted(found, key=lambda each: -each.redundancy)), tuple(biggest))
+    )
+
+
+def _with_files(project: Project, found: Survey) -> Survey:
+    """With the names of all frames that it names."""
+    pairs = [pair for each in found.cameras for pair in (*each.inside, *each.outside)]
+    seqs = {seq for cluster in found.biggest for seq in cluster.frames}
+    seqs |= {seq for pair in pairs for seq in (pair.left, pair.right)}
+    with read(project.engine) as session:
+        names = {row.seq: row.source_key for row in frames(session, seqs=sorted(seqs))}
+
+    def named(of: tuple[Pair, ...]) -> tuple[Pair, ...]:
+        return tuple(replace(pair, files=(names[pair.left], names[pair.right])) for pair in of)
+
+    return Survey(
+        tuple(replace(one, inside=named(one.inside), outside=named(one.outside)) for one in found.cameras),
+        tuple(replace(one, files=tuple(names[seq] for seq in one.frames)) for one in found.biggest),
+    )
 
 
 def as_json(found: Survey) -> dict[str, Any]:
-    """For programs; frames by seq."""
+    """For programs; frames by seq and by the names of their files."""
     return {
         "frames": found.frames,
         "clusters": found.clusters,
@@ -202,14 +235,17 @@ def _line(camera: CameraRepeats) -> str:
         if known.threshold
         else "copies only: nothing to learn a threshold from"
     )
-    leaks = f", {camera.leaking} pairs across the split" if camera.leaking else ""
-    views = f"{known.frames:>7} frames, {camera.clusters:>7} views, {camera.redundancy:.1f} frames each"
+    leaks = f", {counted(camera.leaking, 'pair')} across the split" if camera.leaking else ""
+    views = (
+        f"{counted(known.frames, 'frame'):>14}, {counted(camera.clusters, 'view'):>13},"
+        f" {camera.redundancy:.1f} frames each"
+    )
     return f"  {known.camera:<20} {views} ({taught}{leaks})"
 
 
 def _told(cluster: Cluster) -> str:
-    days = f" over {cluster.days} days" if cluster.days > 1 else ""
-    return f"  the same {len(cluster.frames)} times{days}: {cluster.camera}, frame {cluster.frames[0]} and on"
+    days = f" over {counted(cluster.days, 'day')}" if cluster.days > 1 else ""
+    return f"  the same {len(cluster.frames)} times{days}: {cluster.camera}, {cluster.files[0]} and on"
 
 
 def _clusters(frames: CameraFrames) -> list[Cluster]:

@@ -23,6 +23,8 @@ from db.tasks import BatchRow, batches, task_counts
 from loop.analysis.producers import Analyzed, progress
 from loop.base.errors import ProjectError
 from loop.base.lease import holder_alive
+from loop.base.moments import SECOND, TIME_OF_DAY, shown
+from loop.base.printable import set_in
 from loop.ingest.camera_days import BLOCK
 from loop.ingest.clocks import doubtful_lines
 from loop.labeling.mending import Mend, lines, to_mend
@@ -42,6 +44,7 @@ class Overview:
     service: the process that leads, None when no `fieldloop serve` runs.
     unplaced: what to do about frames without camera or time, or with a time that is in doubt.
     to_mend: answers that are no label until a person mends them.
+    timezone: in which times are shown to people.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Overview:
     service: str | None
     unplaced: list[str]
     to_mend: list[Mend]
+    timezone: str
 
 
 def overview(project: Project) -> Overview:
@@ -101,6 +105,7 @@ def _overview(project: Project) -> Overview:
                 *doubtful_lines(days_by_camera(session)),
             ],
             to_mend=to_mend(session),
+            timezone=project.settings.frames.timezone,
         )
 
 
@@ -121,9 +126,13 @@ def overview_lines(view: Overview) -> list[str]:
         *(f"to mend    {line}" for line in lines(view.to_mend)),
         f"labels     {_counts(view.labels)}",
         f"deployed   {view.deployed.sha256[:12] if view.deployed else 'nothing'}; {len(view.models)} models",
-        *(f"round {row.id:<4} {round_line(row)}" for row in view.rounds[-3:]),
+        *(line for row in view.rounds[-3:] for line in set_in(f"round {row.id:<4} {round_line(row)}")),
         f"service    {view.service or 'not running; `fieldloop serve` starts it'}",
-        *(f"job        {name}: {run_line(run)}" for name, run in sorted(view.jobs.items())),
+        *(
+            line
+            for name, run in sorted(view.jobs.items())
+            for line in set_in(f"job        {name}: {run_line(run, view.timezone)}")
+        ),
     ]
 
 
@@ -185,13 +194,14 @@ def round_line(row: RoundRow) -> str:
     return f"{said}; decide by `fieldloop models promote {row.candidate_id}` or `fieldloop round cancel`"
 
 
-def run_line(run: RunRow) -> str:
+def run_line(run: RunRow, timezone: str) -> str:
     """One line of the ledger: what came of a job, when, and since when where that did not change."""
     ended = run.finished_at or run.started_at
     if run.outcome in ("waiting", "failed"):
-        when = f"since {run.started_at:%Y-%m-%d %H:%M:%S}, last tried at {ended:%H:%M:%S} UTC"
+        begun, tried = shown(run.started_at, timezone, SECOND), shown(ended, timezone, TIME_OF_DAY)
+        when = f"since {begun}, last tried at {tried}"
     else:
-        when = f"at {ended:%Y-%m-%d %H:%M:%S} UTC"
+        when = f"at {shown(ended, timezone, SECOND)}"
     return f"{run.outcome or 'running'} {when}" + (f": {run.detail}" if run.detail else "")
 
 

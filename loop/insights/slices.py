@@ -20,6 +20,8 @@ from db.slices import (
 )
 from db.states import SliceKind
 from loop.base.errors import ConfigError
+from loop.base.moments import DAY, shown
+from loop.base.wording import counted
 from loop.project.project import Project
 
 NOBODY = SliceTotal(0, 0, 0)
@@ -55,11 +57,11 @@ def all_slices(project: Project, every: bool = False) -> list[SliceView]:
     return sorted(kept, key=lambda view: (kinds.index(view.kind), -view.inside, view.id))
 
 
-def lines(views: Sequence[SliceView]) -> list[str]:
-    """One line each; what to do where there is none."""
+def lines(views: Sequence[SliceView], timezone: str) -> list[str]:
+    """One line each, days in this zone; what to do where there is none."""
     if not views:
         return ["no slice is known yet; `fieldloop analyze` and `fieldloop gaps` find them"]
-    return [_line(view) for view in views]
+    return [_line(view, timezone) for view in views]
 
 
 def give_name(project: Project, slice_id: int, name: str) -> SliceView:
@@ -106,10 +108,9 @@ def _view(row: SliceRow, total: SliceTotal) -> SliceView:
     )
 
 
-def _line(view: SliceView) -> str:
+def _line(view: SliceView, timezone: str) -> str:
     share = "" if view.share is None else f"{view.share:>7.1%}"
-    days = f"{view.groups} camera-day{'' if view.groups == 1 else 's'}"
-    retired = f"  retired {view.retired_at:%Y-%m-%d}" if view.retired_at else ""
-    return (
-        f"{view.id:>4}  {view.kind:<10} {view.inside:>8} frames {share:>7}  {days:<18} {view.name}{retired}"
-    )
+    days = counted(view.groups, "camera-day")
+    retired = f"  retired {shown(view.retired_at, timezone, DAY)}" if view.retired_at else ""
+    frames = counted(view.inside, "frame")
+    return f"{view.id:>4}  {view.kind:<10} {frames:>15} {share:>7}  {days:<18} {view.name}{retired}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import assert_never
 
 from sqlalchemy import Engine
@@ -25,6 +24,7 @@ from db.tasks import TaskRow, move, tasks
 from loop.base.errors import ConfigError, PurposeError
 from loop.base.files import chunked
 from loop.base.lease import exclusive
+from loop.base.moments import SECOND, shown
 from loop.labeling.project import (
     holding_project,
     is_restored,
@@ -151,7 +151,7 @@ def _send_pending(project: Project, backend: LabelBackend, report: PushReport, p
     for done, chunk in enumerate(chunked(pending, CHUNK)):
         there = _find_once(backend, report.project_id, [task.key for task in chunk])
         missing = [task for task in chunk if task.key not in there]
-        outgoing = label_tasks(engine, project.store, missing)
+        outgoing = label_tasks(project, missing)
         with write(engine) as session:
             move(session, [task.id for task in chunk], TaskStatus.PENDING, TaskStatus.SENT)
         made = backend.push(report.project_id, outgoing) if outgoing else {}
@@ -177,9 +177,9 @@ def _confirm(engine: Engine, rows: Sequence[TaskRow], external: dict[str, int], 
                 move(session, [row.id], (TaskStatus.PENDING, TaskStatus.SENT), TaskStatus.CONFIRMED, **fields)
 
 
-def label_tasks(engine: Engine, store: Path, rows: Sequence[TaskRow]) -> list[LabelTask]:
+def label_tasks(project: Project, rows: Sequence[TaskRow]) -> list[LabelTask]:
     """What Label Studio gets to see of these tasks: image, reason, and the detector's own boxes."""
-    with read(engine) as session:
+    with read(project.engine) as session:
         by_seq = {frame.seq: frame for frame in frames(session, seqs=[row.frame for row in rows])}
         drawn = {
             detector: (
@@ -197,14 +197,17 @@ def label_tasks(engine: Engine, store: Path, rows: Sequence[TaskRow]) -> list[La
             version = made_by.name
             if row.frame in found:
                 boxes = predicted_boxes(found[row.frame], made_by.details["classes"])
-        result.append(_label_task(store, row, by_seq[row.frame], boxes, version))
+        result.append(_label_task(project, row, by_seq[row.frame], boxes, version))
     return result
 
 
-def _label_task(store: Path, row: TaskRow, frame: FrameRow, boxes: Sequence[Box], version: str) -> LabelTask:
+def _label_task(
+    project: Project, row: TaskRow, frame: FrameRow, boxes: Sequence[Box], version: str
+) -> LabelTask:
+    timezone = project.settings.frames.timezone
     return LabelTask(
         key=row.key,
-        image=store / frame.path,
+        image=project.store / frame.path,
         width=frame.width,
         height=frame.height,
         priority=row.priority,
@@ -215,7 +218,8 @@ def _label_task(store: Path, row: TaskRow, frame: FrameRow, boxes: Sequence[Box]
         meta={
             "camera": frame.camera,
             "site": frame.site,
-            "captured_at": frame.captured_at.isoformat() if frame.captured_at else "",
+            "file": frame.source_key,
+            "captured_at": shown(frame.captured_at, timezone, SECOND) if frame.captured_at else "",
         },
     )
 

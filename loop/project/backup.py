@@ -31,6 +31,7 @@ from db.saved import counts, files_named, forget_the_present, save_copy
 from db.tables import utcnow
 from db.trouble import damage
 from loop.base.errors import ProjectError
+from loop.base.moments import SECOND, shown
 from loop.project.project import CONFIG_NAME, Project
 
 MANIFEST = "backup.json"
@@ -54,12 +55,12 @@ class Backup:
     bytes: int
     counts: dict[str, int]
 
-    def lines(self) -> list[str]:
-        """For people."""
+    def lines(self, timezone: str) -> list[str]:
+        """For people, the time in this zone."""
         held = ", ".join(f"{count} {what}" for what, count in self.counts.items())
         return [
             f"{self.file}: {self.files} files, {self.bytes / 1e6:.1f} MB, checked; {held}",
-            f"state of {self.made_at:%Y-%m-%d %H:%M:%S} UTC",
+            f"state of {shown(self.made_at, timezone, SECOND)}",
         ]
 
 

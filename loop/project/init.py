@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +54,7 @@ from loop.settings.messages import unknown_key
 from loop.settings.settings import FREE_FORM, Settings, default_values, load_settings
 
 CHUNK = 64
+PASSED_THROUGH = 0o011
 few = partial(listed, most=12)
 ZONELESS = (
     "times of {count} images have no zone and were read as UTC; if it was another, set frames.timezone before"
@@ -364,7 +366,12 @@ def _checked_settings(text: str, root: Path) -> Settings:
 
 
 def _write_config(root: Path, text: str, private: bool) -> None:
-    """private: a database's address may hold its password."""
+    """private: a database's address may hold its password.
+
+    A folder that is new can be passed through by all, whatever the umask: other programs read the
+    deployed weights in it.
+    """
+    ours = not root.exists()
     target = root / CONFIG_NAME
     if target.is_file() and target.read_text(encoding="utf-8") != text:
         raise ProjectError(
@@ -372,6 +379,8 @@ def _write_config(root: Path, text: str, private: bool) -> None:
             " settings; edit that file or choose another folder"
         )
     write_atomically(target, text, private=private)
+    if ours:
+        root.chmod(stat.S_IMODE(root.stat().st_mode) | PASSED_THROUGH)
 
 
 def _claim(

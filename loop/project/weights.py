@@ -5,6 +5,7 @@ models/deployed.pt holds those of the deployed one.
 
 from __future__ import annotations
 
+import stat
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from db.models import ModelRow, deployed
 from loop.base.errors import ProjectError
 from loop.project.project import Project
 
-READABLE = 0o444
+READABLE, WRITABLE = 0o444, 0o022
+"""For all; for others than the owner. Whoever changes weights runs code where they are loaded."""
+PASSABLE = 0o055
 
 
 def sync_deployed(project: Project) -> None:
     """Makes models/deployed.pt the deployed model's bytes, whatever a stop left there, for all to
-    read: other programs do.
+    read, as other programs do, and for its owner alone to write.
 
     Raises ProjectError where they would have to be copied from a file that was changed.
     """
@@ -31,8 +34,10 @@ def sync_deployed(project: Project) -> None:
     if not target.is_file() or sha256_of_file(target) != current.sha256:
         check_weights(project, current)
         write_atomically(target, (project.root / current.path).read_bytes())
-    if target.stat().st_mode & READABLE != READABLE:
+    if target.stat().st_mode & (READABLE | WRITABLE) != READABLE:
         target.chmod(0o644)
+    if (folder := target.parent.stat().st_mode) & PASSABLE != PASSABLE:
+        target.parent.chmod(stat.S_IMODE(folder) | PASSABLE)
 
 
 def check_weights(project: Project, row: ModelRow) -> None:

@@ -37,7 +37,7 @@ def mend(project: Project, rows: Sequence[FrameRow]) -> dict[int, str]:
     for key, data in fetch_again(project, {key: row.content_hash for key, row in by_key.items()}):
         row = by_key[key]
         write_atomically(project.store / row.path, data, private=True)
-        log.warning("frame %d: the stored image %s was %s; fetched again", row.seq, row.path, wrong.pop(row))
+        log.warning("%s: its stored image %s was %s; fetched again", row.source_key, row.path, wrong.pop(row))
         with write(project.engine) as session:
             forget_rejects(session, key)
     if len(wrong) > MOST_LOST * len(rows):
@@ -61,5 +61,5 @@ def _left_out(project: Project, row: FrameRow, problem: str) -> str:
     )
     with write(project.engine) as session:
         if add_reject(session, row.source_key, row.content_hash, "unreadable", reason):
-            log.warning("frame %d (%s): %s", row.seq, row.source_key, reason)
+            log.warning("%s: %s", row.source_key, reason)
     return reason

@@ -52,11 +52,13 @@ class Nearest:
     """A labeled frame.
 
     path: below the store.
+    file: as its source names it.
     similarity: cosine.
     """
 
     frame: int
     path: str
+    file: str
     similarity: float
 
 
@@ -207,7 +209,9 @@ def _nearest(found: CoverageView, pool: Pool, chosen: Ints) -> dict[int, Nearest
     similar = pool.embeddings[chosen] @ found.training.vectors[:].T
     best = similar.argmax(axis=1).astype(np.int64)
     return {
-        int(pool.ids[row]): Nearest(labeled.seq, labeled.path, float(similar[place, column]))
+        int(pool.ids[row]): Nearest(
+            labeled.seq, labeled.path, labeled.source_key, float(similar[place, column])
+        )
         for place, (row, column, labeled) in enumerate(
             zip(chosen, best, found.training_frames.take(best), strict=True)
         )

@@ -62,6 +62,7 @@ class Request:
 class Chosen:
     """One frame of a batch.
 
+    file: as its source names it.
     rank: from 0, best first.
     priority: 1 for the most valuable, falling.
     probability: to be drawn, of frames that chance chose.
@@ -70,6 +71,7 @@ class Chosen:
     frame: int
     content_hash: str
     path: str
+    file: str
     camera: str
     purpose: Purpose
     rank: int
@@ -113,7 +115,7 @@ class SelectReport:
             f"{train} frames to train on and {len(self.chosen) - train} to evaluate with, by {self.strategy}"
             f" (seed {self.seed})"
         )
-        rows = [f"{item.rank + 1:>4}  {item.camera:<18} {item.reason}" for item in self.chosen]
+        rows = [f"{item.rank + 1:>4}  {item.camera:<18} {item.reason} ({item.file})" for item in self.chosen]
         return [
             head,
             *note,
@@ -302,6 +304,7 @@ def _chosen(
         frame=frame.seq,
         content_hash=frame.content_hash,
         path=frame.path,
+        file=frame.source_key,
         camera=frame.camera,
         purpose=part.purpose,
         rank=rank,

@@ -26,6 +26,9 @@ from loop.settings.settings import Settings, value_of
 from loop.settings.triggers import parse_trigger
 from loop.web.pages.gaps import write as write_gaps
 
+EPOCH_S = 86400.0
+"""A training says a word after each epoch, and one of many images on a CPU lasts hours."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -36,6 +39,7 @@ class Job:
     run: does it; answers what it did, "" for nothing.
     wakes: the job that has work once this one did something.
     title: what a page calls it, "" for its name.
+    silent_s: so long it may run without a word of its progress; after that it counts as hanging.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Job:
     run: Callable[[Parts, Progress], str]
     wakes: str = ""
     title: str = ""
+    silent_s: float = 1800.0
 
 
 def triggers_of(settings: Settings, jobs: Iterable[Job]) -> dict[str, BaseTrigger]:
@@ -112,7 +117,7 @@ JOBS = (
     Job("select", "schedule.select", "selection", _select, wakes="push"),
     Job("push", "schedule.push", "io", _push),
     Job("pull", "schedule.pull", "io", _pull),
-    Job("round", "schedule.round", "training", rounds.step_or_start),
+    Job("round", "schedule.round", "training", rounds.step_or_start, silent_s=EPOCH_S),
     Job("round_at", "round.at", "io", _round_at, wakes="round", title="round by date"),
 )
 EXECUTORS = {"io": 3, "inference": 1, "selection": 1, "training": 1}

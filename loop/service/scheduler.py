@@ -26,6 +26,7 @@ from db.errors import StateError
 from db.leases import last_runs, note_run
 from db.tables import utcnow
 from loop.base.errors import LoopError, Waiting
+from loop.base.moments import shown
 from loop.labeling.mending import log_what_stands
 from loop.project.wiring import Parts
 from loop.service.dates import missed_date, remember_date
@@ -63,6 +64,16 @@ class State:
     title: str = ""
 
 
+@dataclass(frozen=True)
+class Unrecorded:
+    """A line of the ledger that could not be written, and why."""
+
+    started_at: datetime
+    outcome: str
+    detail: str
+    why: str
+
+
 class Service:
     """The scheduler of one project. Start it while holding the lease `serve`. Raises ConfigError."""
 
@@ -74,10 +85,10 @@ class Service:
         self.states = {job.name: State(title=job.title) for job in jobs}
         self.pulse = Pulse(parts.project, stop)
         self._running: set[str] = set()
-        self._ended_at: dict[str, float] = {}
+        self._heard_at: dict[str, float] = {}
         self._away_since: dict[str, float] = {}
         self._told: tuple[str, ...] = ()
-        self._unrecorded: dict[str, str] = {}
+        self._unrecorded: dict[str, Unrecorded] = {}
         self.scheduler = SteadyScheduler(
             self._makes_up_leap,
             executors={name: ThreadPoolExecutor(size) for name, size in EXECUTORS.items()},
@@ -98,7 +109,7 @@ class Service:
                 continue
             at_once = isinstance(trigger, IntervalTrigger) or self._makes_up(job, trigger)
             first = {"next_run_time": datetime.now(UTC)} if at_once else {}
-            self._ended_at[job.name] = time.monotonic()
+            self._heard_at[job.name] = time.monotonic()
             self.scheduler.add_job(
                 run_job, trigger, args=[self, job], id=job.name, executor=job.executor, **first
             )
@@ -129,7 +140,7 @@ class Service:
         }
 
     def problems(self) -> list[str]:
-        """What is not well, a sentence each: the schedule, disk and database, jobs that failed last,
+        """What is not well, a sentence each: the schedule, disk and database, jobs that failed last, hang,
         have not run for three of their intervals, or have found no Label Studio for as long.
         """
         alive = [] if self.alive() else ["expected the scheduler to run, got a dead one; start it again"]
@@ -151,15 +162,17 @@ class Service:
         if state.outcome == "failed":
             return f"{job.name} failed: {state.detail}"
         if job.name in self._unrecorded:
-            return f"{job.name}: what it did could not be recorded: {self._unrecorded[job.name]}"
+            return f"{job.name}: what it did could not be recorded: {self._unrecorded[job.name].why}"
         trigger, now = self.triggers[job.name], time.monotonic()
         every = trigger.interval_length if isinstance(trigger, IntervalTrigger) else 0.0
         late = LATE_INTERVALS * every + LATE_GRACE_S
         away = now - self._away_since.get(job.name, now)
         if away > late:
             return f"{job.name} has waited for Label Studio for {away:.0f} s: {state.detail}"
-        silent = now - self._ended_at.get(job.name, now)
-        if job.name in self._running or not every or silent <= late:
+        silent = now - self._heard_at.get(job.name, now)
+        if job.name in self._running:
+            return _hangs(job, silent) if silent > job.silent_s else ""
+        if not every or silent <= late:
             return ""
         return f"{job.name}: expected a run every {every:g} s, got none for {silent:.0f} s"
 
@@ -175,12 +188,13 @@ class Service:
 
     def run(self, job: Job, progress: Progress) -> tuple[str, str]:
         """Does the job; (outcome, detail)."""
+        self._heard_at[job.name] = time.monotonic()
         self._running.add(job.name)
         try:
             return _attempt(self, job, progress)
         finally:
             self._running.discard(job.name)
-            self._ended_at[job.name] = time.monotonic()
+            self._heard_at[job.name] = time.monotonic()
 
     def found_studio(self, name: str, answers: bool) -> None:
         """Whether Label Studio answered a job that asked it, or that had no need to."""
@@ -189,13 +203,29 @@ class Service:
         else:
             self._away_since.setdefault(name, time.monotonic())
 
-    def recorded(self, name: str, failure: str = "") -> None:
-        """Whether the latest line of a job reached the ledger; a failure is logged once."""
-        if not failure:
+    def heard(self, name: str, now: str) -> None:
+        """What a running job says of itself."""
+        self._heard_at[name] = time.monotonic()
+        self.note(name, now=now)
+
+    def record(self, name: str, started_at: datetime, outcome: str, detail: str) -> None:
+        """A line in the ledger. One that cannot be written is logged once, and tried again after the
+        next run of its job.
+        """
+        try:
+            with write(self.parts.project.engine) as session:
+                note_run(session, name, started_at, outcome, detail, repeated=outcome != "done")
             self._unrecorded.pop(name, None)
-        elif self._unrecorded.get(name) != failure:
-            self._unrecorded[name] = failure
-            log.error("the run of %s could not be recorded: %s", name, failure)
+        except Exception as error:
+            before, why = self._unrecorded.get(name), f"{type(error).__name__}: {error}"
+            self._unrecorded[name] = Unrecorded(started_at, outcome, detail, why)
+            if before is None or before.why != why:
+                log.error("the run of %s could not be recorded: %s", name, why)
+
+    def record_again(self, name: str) -> None:
+        """The line that could not be written, where there is one."""
+        if found := self._unrecorded.get(name):
+            self.record(name, found.started_at, found.outcome, found.detail)
 
     def note(self, name: str, **changes: Any) -> None:
         self.states[name] = replace(self.states[name], **changes)
@@ -225,11 +255,12 @@ class Service:
         if due is not None:
             what = "it is made up now" if made_up else "it waits for its next date (missed_dates)"
             asleep = "while no service ran" if not self.scheduler.running else "as the clock was set"
-            detail = f"its date {due:%Y-%m-%d %H:%M} UTC passed {asleep}; {what}"
+            date = shown(due, self.parts.project.settings.frames.timezone)
+            detail = f"its date {date} passed {asleep}; {what}"
             log.warning("%s: %s", job.name, detail)
             if not made_up:
                 self.note(job.name, outcome=MISSED, detail=detail)
-                _ledger(self, job, now, MISSED, detail)
+                self.record(job.name, now, MISSED, detail)
         if due is None or not made_up:
             remember_date(engine, job.name, self._schedule(job), trigger, now)
         return due is not None and made_up
@@ -255,7 +286,7 @@ def run_job(service: Service, job: Job) -> None:
         return
 
     def progress(done: int, total: int, what: str) -> None:
-        service.note(job.name, now=f"{done}/{total} {what}" if total else f"{done} {what}")
+        service.heard(job.name, f"{done}/{total} {what}" if total else f"{done} {what}")
         if service.stop.is_set():
             raise Stopping
 
@@ -268,9 +299,10 @@ def run_job(service: Service, job: Job) -> None:
         detail = WELL_AGAIN
     service.note(job.name, now="", checked_at=utcnow())
     if not detail:
+        service.record_again(job.name)
         return
     service.note(job.name, outcome=outcome, detail=detail)
-    _ledger(service, job, started_at, outcome, detail)
+    service.record(job.name, started_at, outcome, detail)
     if outcome == "done" and job.wakes and detail != WELL_AGAIN:
         service.wake(job.wakes)
 
@@ -306,13 +338,12 @@ def _wait_for_next_date(service: Service, job: Job) -> None:
         log.exception("the next date of %s could not be recorded", job.name)
 
 
-def _ledger(service: Service, job: Job, started_at: datetime, outcome: str, detail: str) -> None:
-    try:
-        with write(service.parts.project.engine) as session:
-            note_run(session, job.name, started_at, outcome, detail, repeated=outcome != "done")
-        service.recorded(job.name)
-    except Exception as error:
-        service.recorded(job.name, f"{type(error).__name__}: {error}")
+def _hangs(job: Job, silent_s: float) -> str:
+    return (
+        f"{job.name}: expected to hear of it within {job.silent_s / 60:g} min while it runs, got nothing for"
+        f" {silent_s / 60:.0f} min: it hangs; see whether what it reads answers (a disk, a camera, a server),"
+        " then stop the service and start it again"
+    )
 
 
 def _kind(problem: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from loop.base.jsonable import plain
 from loop.insights.overview import overview, round_line
 from loop.project.project import Project
 from loop.project.training_settings import trained_line
+from loop.web.environment import page_environment
 from loop.web.guard import Guard, token_for
 
 Health = Callable[[], dict[str, Any]]
@@ -30,7 +31,7 @@ def build_app(project: Project, health: Health) -> Starlette:
     token.
     """
     token = token_for(project.settings.web.host)
-    pages = _templates()
+    pages = page_environment(project.settings.frames.timezone)
 
     def status(request: Request) -> Response:
         return _page(pages, "status.html", project, health)
@@ -77,11 +78,3 @@ def _page(
         view=view, health=health(), round_line=round_line, trained_line=trained_line
     )
     return HTMLResponse(text, status_code)
-
-
-def _templates() -> Environment:
-    """All of them in memory, so that a page can be shown when no more files can be opened."""
-    pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape(), auto_reload=False)
-    for name in pages.list_templates(extensions=["html"]):
-        pages.get_template(name)
-    return pages

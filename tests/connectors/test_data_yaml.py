@@ -148,11 +148,19 @@ def test_classes_are_a_list_or_a_dict_of_ids(data: Path, named: str) -> None:
         ("train: images/train\nnames: {0: a, 2: b}", r"expected names with ids 0\.\.1, got 0, 2"),
         ("train: images/train\nnames: {x: a}", r"expected names with ids 0\.\.0, got x"),
         ("train: images/train\nnames: [a, ' a']", "expected distinct class names, got a, a"),
+        ("train: images/train\nnames: [a, '']", "expected distinct class names, got ''; rename"),
         (
             "train: images/train\nnames: [yes, car]",
-            "expected class names, got True, which is what YAML makes",
+            "expected class names as text, got True.*YAML makes something else of words",
         ),
-        ("train: images/train\nnames: [car, ~]", "expected class names, got None"),
+        ("train: images/train\nnames: [a, no]", "expected class names as text, got False; put quotes"),
+        ("train: images/train\nnames: [car, ~]", "expected class names as text, got None"),
+        ("train: images/train\nnames: [a, {b: c}]", "expected class names as text, got {'b': 'c'}"),
+        ("train: images/train\nnames: [a, .nan]", "expected class names as text, got nan"),
+        (
+            f"train: images/train\nnames: {['x'] * 5000}",
+            "got x, x, x, x, x, x, x, x, x, x and 4990 more; rename",
+        ),
         ("train: 3\nnames: [a]", "expected a path under 'train', got 3"),
         ("path: nowhere\ntrain: x\nnames: [a]", "expected the folder of 'path: nowhere', got nothing"),
         ("train: !!python/object/apply:os.system [ls]\nnames: [a]", "expected YAML, got could not determine"),
@@ -162,6 +170,11 @@ def test_what_cannot_be_used_says_what_is_wrong(data: Path, text: str, message: 
     data.write_text(text)
     with pytest.raises(DataYamlError, match=message):
         read_data_yaml(data)
+
+
+def test_numbers_are_names(data: Path) -> None:
+    data.write_text("train: images/train\nnames: [3, 0.5, '007']\n")
+    assert read_data_yaml(data).names == ("3", "0.5", "007")
 
 
 def test_what_is_not_there_is_named(data: Path) -> None:

@@ -96,6 +96,13 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_beside_it(
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"before")]
 
 
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    """The system names none where a write fails."""
+    with pytest.raises(OSError) as caught, files.draft_of(tmp_path / "a.jpg"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a.jpg")
+
+
 def test_a_draft_that_is_given_up_is_gone(tmp_path: Path) -> None:
     def give_up() -> None:
         with draft_of(tmp_path / "a") as draft:

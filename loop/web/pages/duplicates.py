@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 
 from connectors.files import write_atomically
+from loop.base.moments import SECOND, shown
 from loop.insights.duplicates import CameraRepeats, Cluster, Pair, Shot, Survey, shots
 from loop.project.project import Project
+from loop.web.environment import page_environment
 from loop.web.thumbnails import thumbnail
 
 STRIP = 10
@@ -28,6 +29,7 @@ class Picture:
 
     data: str
     caption: str
+    file: str
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,16 @@ def write(project: Project, found: Survey, path: Path) -> None:
 
 def render(project: Project, found: Survey) -> str:
     """The page as HTML."""
-    pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape())
-    shown = [camera for camera in found.cameras if camera.inside or camera.outside][:CAMERAS]
-    taken = _pictures(project, found.biggest, shown)
+    pages = page_environment(project.settings.frames.timezone)
+    compared = [camera for camera in found.cameras if camera.inside or camera.outside][:CAMERAS]
+    taken = _pictures(project, found.biggest, compared)
     return pages.get_template("duplicates.html").render(
         name=project.settings.name,
         made=datetime.now(UTC),
         found=found,
         most=max((camera.redundancy for camera in found.cameras), default=1.0),
         strips=[Strip(each, [taken[seq] for seq in spread(each.frames)]) for each in found.biggest],
-        pairs=[(camera, _cards(camera.inside, taken), _cards(camera.outside, taken)) for camera in shown],
+        pairs=[(camera, _cards(camera.inside, taken), _cards(camera.outside, taken)) for camera in compared],
     )
 
 
@@ -92,10 +94,12 @@ def _pictures(
         seq for each in cameras for pair in (*each.inside, *each.outside) for seq in (pair.left, pair.right)
     }
     return {
-        shot.seq: Picture(thumbnail(shot.path, width=WIDTH), _caption(shot))
+        shot.seq: Picture(
+            thumbnail(shot.path, width=WIDTH), _caption(shot, project.settings.frames.timezone), shot.file
+        )
         for shot in shots(project, sorted(wanted))
     }
 
 
-def _caption(shot: Shot) -> str:
-    return f"{shot.captured_at:%Y-%m-%d %H:%M:%S}" if shot.captured_at else f"frame {shot.seq}"
+def _caption(shot: Shot, timezone: str) -> str:
+    return shown(shot.captured_at, timezone, SECOND) if shot.captured_at else "no time"

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 
 from connectors.files import write_atomically
 from connectors.ports import Box
 from loop.base.arrays import Ints
+from loop.base.moments import shown
 from loop.gaps.coverage_view import CoverageView, certainty
 from loop.gaps.space_map import SpaceMap, space_map
 from loop.math.boxes.drawn import predicted_boxes
@@ -22,6 +22,7 @@ from loop.math.coverage.facets import UNKNOWN, Facet
 from loop.math.coverage.gaps import Gap
 from loop.math.coverage.projection import sample_rows
 from loop.project.project import Project
+from loop.web.environment import page_environment
 from loop.web.thumbnails import thumbnail
 
 EXAMPLES = 6
@@ -46,18 +47,29 @@ COLORS = (
 
 
 @dataclass(frozen=True)
+class Example:
+    """One frame of a gap.
+
+    picture: a data URI, "" for a file that cannot be read.
+    taken: by which camera, and when.
+    """
+
+    picture: str
+    taken: str
+    file: str
+
+
+@dataclass(frozen=True)
 class GapCard:
     """One gap as the page shows it.
 
-    scale: the share that a full bar means.
     certainty: how well its share is known, for people.
     """
 
     gap: Gap
     color: str
-    scale: float
     certainty: str
-    pictures: list[tuple[str, str]]
+    pictures: list[Example]
 
 
 @dataclass(frozen=True)
@@ -80,10 +92,9 @@ def write(project: Project, view: CoverageView, path: Path) -> None:
 
 def render(project: Project, view: CoverageView) -> str:
     """The page as HTML."""
-    pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape())
+    pages = page_environment(project.settings.frames.timezone)
     cards = [
-        _card(project.store, view, gap, COLORS[i % len(COLORS)])
-        for i, gap in enumerate(view.gaps[:SHOWN_GAPS])
+        _card(project, view, gap, COLORS[i % len(COLORS)]) for i, gap in enumerate(view.gaps[:SHOWN_GAPS])
     ]
     sampled = _sampled(view)
     found = _map(project, view, sampled)
@@ -135,14 +146,14 @@ def examples(view: CoverageView, rows: Sequence[int], most: int = EXAMPLES) -> l
     return (spread + [int(row) for row in rows if int(row) not in spread])[:most]
 
 
-def _card(store: Path, view: CoverageView, gap: Gap, color: str) -> GapCard:
+def _card(project: Project, view: CoverageView, gap: Gap, color: str) -> GapCard:
     pictures = []
     rows = examples(view, gap.frames[:LOOKED_AT].tolist())
     for row, frame in zip(rows, view.frames.take(np.array(rows, dtype=np.int64)), strict=True):
-        when = f"{frame.captured_at:%Y-%m-%d %H:%M}" if frame.captured_at else ""
-        pictures.append((thumbnail(store / frame.path, _boxes(view, row)), f"{frame.camera} {when}".strip()))
-    most = gap.interval[1] if gap.interval else gap.production_share
-    return GapCard(gap, color, max(most, gap.training_share, 1e-9) * 1.1, certainty(view, gap), pictures)
+        when = shown(frame.captured_at, project.settings.frames.timezone) if frame.captured_at else ""
+        picture = thumbnail(project.store / frame.path, _boxes(view, row))
+        pictures.append(Example(picture, f"{frame.camera} {when}".strip(), frame.source_key))
+    return GapCard(gap, color, certainty(view, gap), pictures)
 
 
 def _boxes(view: CoverageView, row: int) -> list[Box]:

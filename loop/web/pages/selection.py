@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from jinja2 import Environment, PackageLoader, select_autoescape
-
 from connectors.files import write_atomically
+from loop.base.moments import shown
 from loop.gaps.coverage_view import CoverageView
 from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 from loop.selection.explanation import told_boxes
 from loop.selection.select import Chosen, SelectReport
+from loop.web.environment import page_environment
 from loop.web.thumbnails import thumbnail
 
 SHOWN = 200
@@ -32,6 +32,7 @@ class FrameCard:
     nearest: str
     similarity: float
     when: str
+    nearest_file: str
 
 
 def check_writable(path: Path) -> None:
@@ -50,27 +51,28 @@ def write(project: Project, view: CoverageView, report: SelectReport, path: Path
 
 def render(project: Project, view: CoverageView, report: SelectReport) -> str:
     """The page as HTML: one file, dark and light."""
-    pages = Environment(loader=PackageLoader("loop.web"), autoescape=select_autoescape())
+    pages = page_environment(project.settings.frames.timezone)
     place = {seq: i for i, seq in enumerate(view.production.seq.tolist())}
-    shown = report.chosen[:SHOWN]
+    carded = report.chosen[:SHOWN]
     return pages.get_template("selection.html").render(
         name=project.settings.name,
         made=datetime.now(UTC),
         report=report,
         of=report.explanation,
         told_boxes=told_boxes,
-        cards=[_card(project.store, view, report, item, place[item.frame]) for item in shown],
-        left_out=len(report.chosen) - len(shown),
+        cards=[_card(project, view, report, item, place[item.frame]) for item in carded],
+        left_out=len(report.chosen) - len(carded),
     )
 
 
-def _card(store: Path, view: CoverageView, report: SelectReport, item: Chosen, row: int) -> FrameCard:
-    frame = view.frames[row]
+def _card(project: Project, view: CoverageView, report: SelectReport, item: Chosen, row: int) -> FrameCard:
+    frame, store, timezone = view.frames[row], project.store, project.settings.frames.timezone
     near = report.explanation.nearest.get(item.frame) if report.explanation else None
     return FrameCard(
         item,
         thumbnail(store / frame.path, predicted_boxes(view.detections[row], view.classes)),
         thumbnail(store / near.path, width=SMALL) if near else "",
         near.similarity if near else 0.0,
-        f"{frame.captured_at:%Y-%m-%d %H:%M}" if frame.captured_at else "",
+        shown(frame.captured_at, timezone) if frame.captured_at else "",
+        near.file if near else "",
     )

@@ -37,11 +37,11 @@ def test_the_sdk_reads_the_config_and_its_classes() -> None:
     assert interface.get_control("label").tag == "RectangleLabels"
 
 
-def test_the_labeler_sees_reason_priority_place_and_time() -> None:
+def test_the_labeler_sees_reason_priority_place_time_and_file() -> None:
     headers = [
         header.get("value") for header in ElementTree.fromstring(label_config(["a"])).findall("Header")
     ]
-    assert headers == ["$reason", "priority $priority\u2003$site\u2003$camera\u2003$captured_at"]
+    assert headers == ["$reason", "priority $priority\u2003$site\u2003$camera\u2003$captured_at\u2003$file"]
 
 
 @given(st.integers(1, 200))

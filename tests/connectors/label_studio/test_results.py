@@ -94,6 +94,7 @@ def test_a_task_tells_why_and_where_and_keeps_its_key() -> None:
         "site": "",
         "camera": "",
         "captured_at": "",
+        "file": "",
         "image": "/u",
         KEY: "k9",
         "reason": "rare class",

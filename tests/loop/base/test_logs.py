@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from loop.base import logs
-from loop.base.logs import RotatingLog, set_up
+from loop.base.logs import RotatingLog, UntilFull, set_up
 from loop.base.printable import printable
 from loop.cli.app import emit, fail, say
 
@@ -41,11 +41,11 @@ def test_several_lines_are_set_in_where_they_are_meant() -> None:
 
 def test_the_terminal_gets_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     say("kept \x1b[31m")
-    emit(None, False, lambda: ["set aside a\x07\rb"])
+    emit(None, False, lambda: ["set aside a\x07\rb", "new\nline.jpg"])
     with pytest.raises(SystemExit):
         fail("bad\x1b[0m", 1)
     out, err = capsys.readouterr()
-    assert (out, err) == ("set aside a\\x07\\rb\n", "kept \\x1b[31m\nerror bad\\x1b[0m\n")
+    assert (out, err) == ("set aside a\\x07\\rb\nnew\\nline.jpg\n", "kept \\x1b[31m\nerror bad\\x1b[0m\n")
 
 
 @pytest.fixture
@@ -114,3 +114,36 @@ def test_a_full_disk_does_not_stop_what_is_logged(
     logger.addHandler(handler)
     logger.warning("no room")
     assert capsys.readouterr().err == ""
+
+
+def test_a_file_of_stderr_takes_so_much_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logger: logging.Logger
+) -> None:
+    monkeypatch.setattr(logs, "FILE_BYTES", 2_000)
+    path = tmp_path / "stderr"
+    with path.open("a", encoding="utf-8") as stream:
+        handler = logging.StreamHandler(stream)
+        handler.addFilter(UntilFull(stream, tmp_path / "serve.log"))
+        logger.addHandler(handler)
+        for number in range(1000):
+            logger.warning("line %d", number)
+        kept = path.read_text().splitlines()
+        assert kept[:2] == ["line 0", "line 1"]
+        assert kept[-1] == f"this file holds 0.002 MB and takes no more; {tmp_path / 'serve.log'} goes on"
+        assert path.stat().st_size < 2_200
+        os.truncate(path, 0)
+        logger.warning("cut by somebody")
+    assert path.read_text() == "cut by somebody\n"
+
+
+def test_what_is_no_file_takes_all(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "FILE_BYTES", 10)
+    source, sink = os.pipe()
+    with os.fdopen(source) as reader, os.fdopen(sink, "w") as stream:
+        handler = logging.StreamHandler(stream)
+        handler.addFilter(UntilFull(stream, Path("serve.log")))
+        logger.addHandler(handler)
+        logger.warning("a line of more than ten bytes")
+        logger.warning("another one")
+        stream.close()
+        assert reader.read() == "a line of more than ten bytes\nanother one\n"

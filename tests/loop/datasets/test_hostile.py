@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from connectors.sources.video import VideoSource
 from loop.base.errors import ConfigError
 from loop.datasets.imported import DatasetError
 from loop.datasets.importers import read_dataset
+from loop.datasets.label_files import MAX_BYTES
 from loop.datasets.usable import check_usable
 from loop.settings.conditions import load_conditions
 from loop.settings.settings import load_settings
@@ -72,6 +74,34 @@ def test_deep_coco_is_a_clear_error(tmp_path: Path) -> None:
     file.write_text('{"images": ' + "[" * 100_000)
     with pytest.raises(DatasetError, match=r"expected COCO JSON, got .*within one another"):
         read_dataset(file)
+
+
+def test_very_many_categories_are_read_soon_and_told_in_short(tmp_path: Path) -> None:
+    many = [{"id": number, "name": f"c{number}"} for number in range(100_000)]
+    strange = [SOUND["annotations"][0] | {"category_id": -1}] * 1000
+    file = coco(tmp_path, categories=many, annotations=SOUND["annotations"] + strange)
+    begun = time.process_time()
+    found = read_dataset(file)
+    assert time.process_time() - begun < 4
+    assert (len(found.classes), found.boxes, len(found.problems)) == (100_000, 1, 1000)
+    assert max(len(str(problem)) for problem in found.problems) < 300
+    assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 99990 more, got -1" in str(found.problems[0])
+
+
+@pytest.mark.parametrize("text", ["0 0.5 0.5 0.1 0.1\n", "0 " + "0.5 " * 5000])
+def test_an_endless_label_file_is_left_out_and_said(tmp_path: Path, text: str) -> None:
+    for number, labels in enumerate(("0 0.5 0.5 0.5 0.5\n", text * (MAX_BYTES // len(text) + 1))):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(tmp_path / f"{number}.jpg")
+        (tmp_path / f"{number}.txt").write_text(labels)
+    data = tmp_path / "data.yaml"
+    data.write_text("train: .\nnames: [a]\n")
+    begun = time.process_time()
+    found = read_dataset(data)
+    assert time.process_time() - begun < 1
+    assert [image.boxes and len(image.boxes) for image in found.images] == [1, None]
+    (problem,) = found.problems
+    assert (problem.path.name, problem.code) == ("1.txt", "label")
+    assert "expected at most 5,000,000 bytes of labels for one image, got 5," in str(problem)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -93,7 +93,7 @@ def test_the_biggest_clusters_are_of_frames_of_one_leader(labeled: FakeParts, fo
         assert len({leader[seq] for seq in cluster.frames}) == 1
 
 
-def test_it_is_told_in_lines_and_as_json(found: Survey) -> None:
+def test_it_is_told_in_lines_and_as_json(labeled: FakeParts, found: Survey) -> None:
     lines = found.lines()
     assert lines[0] == found.summary()
     assert re.fullmatch(
@@ -105,13 +105,18 @@ def test_it_is_told_in_lines_and_as_json(found: Survey) -> None:
         r"  \S+ +\d+ frames, +\d+ views, \d+\.\d frames each \((within \d\.\d{3}|copies only: nothing to"
         r" learn a threshold from)(, \d+ pairs across the split)?\)"
     )
-    told = r"  the same \d+ times( over \d+ days)?: \S+, frame \d+ and on"
+    told = r"  the same \d+ times( over \d+ days)?: \S+, \S+\.jpg and on"
     count = len(found.cameras)
     assert all(re.fullmatch(camera, line) for line in lines[1 : 1 + count])
     assert all(re.fullmatch(told, line) for line in lines[1 + count :])
     tree = json.loads(json.dumps(plain(as_json(found))))
     assert tree["frames"] == sum(each["frames"] for each in tree["cameras"]) == found.frames
     assert len(tree["biggest"]) == len(found.biggest)
+    with read(labeled.project.engine) as session:
+        names = {row.seq: row.source_key for row in frames(session)}
+    for cluster, line in zip(tree["biggest"][:3], lines[1 + count :], strict=True):
+        assert cluster["files"] == [names[seq] for seq in cluster["frames"]]
+        assert line.endswith(f", {cluster['files'][0]} and on")
 
 
 def test_before_the_first_analysis_it_says_what_to_do(parts: FakeParts, tmp_path: Path) -> None:

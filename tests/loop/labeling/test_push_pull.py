@@ -45,7 +45,8 @@ def test_every_task_shows_image_boxes_reason_and_priority(pushed: FakeParts) -> 
         assert made.task.image.read_bytes() == (pushed.project.store / frame.path).read_bytes()
         assert (made.task.reason, made.task.priority) == (known.reason, known.priority)
         assert made.task.meta["camera"] == frame.camera
-        assert made.task.meta["captured_at"] == frame.captured_at.isoformat()  # type: ignore[union-attr]
+        assert made.task.meta["captured_at"] == f"{frame.captured_at:%Y-%m-%d %H:%M:%S} UTC"
+        assert made.task.meta["file"] == frame.source_key
         assert made.task.model_version == pushed.detector().name
     (box,) = server.of(a_key(pushed)).task.predictions
     assert (box.class_name, box.origin) == ("person", "prediction")

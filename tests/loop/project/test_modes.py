@@ -15,7 +15,7 @@ from loop.web.pages import gaps
 from tests.fakes import FakeParts, make_project, quiet
 
 
-@pytest.fixture(params=[0o022, 0o077, 0o002])
+@pytest.fixture(params=[0o022, 0o077, 0o002, 0o000])
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     former = os.umask(request.param)
     yield request.param
@@ -28,13 +28,23 @@ def mode(path: Path) -> int:
 
 def test_deployed_weights_are_for_all_and_the_database_for_one(tmp_path: Path, umask: int) -> None:
     project = make_project(tmp_path / "project")
-    assert mode(project.deployed_weights) & 0o444 == 0o444
+    assert mode(project.deployed_weights) == 0o644
+    assert mode(project.root) & 0o011 == 0o011
+    assert mode(project.deployed_weights.parent) & 0o055 == 0o055
     project.deployed_weights.chmod(0o600)
     sync_deployed(project)
     assert mode(project.deployed_weights) == 0o644
     database = project.root / "fieldloop.db"
     assert {mode(path) for path in project.root.glob("fieldloop.db*")} == {0o600}, database
     assert {mode(path) for path in project.store.rglob("*.jpg")} == {0o600}
+    project.engine.dispose()
+
+
+def test_a_folder_that_somebody_closed_stays_closed(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    root.mkdir(mode=0o700)
+    project = make_project(root)
+    assert mode(root) == 0o700
     project.engine.dispose()
 
 

@@ -17,8 +17,9 @@ import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
 from connectors.ports import Progress
-from db.engine import write
+from db.engine import read, write
 from db.facts import set_fact
+from db.leases import last_runs
 from loop.base.errors import ConfigError, Waiting
 from loop.labeling.pull import pull
 from loop.project.project import open_project
@@ -169,9 +170,9 @@ def test_a_job_that_has_not_run_for_three_intervals_is_not_ok(
     trigger = served.triggers["push"]
     assert isinstance(trigger, IntervalTrigger)
     now = time.monotonic()
-    served._ended_at["push"] = now - 3 * trigger.interval_length
+    served._heard_at["push"] = now - 3 * trigger.interval_length
     assert served.health()["ok"]
-    served._ended_at["push"] = now - 3 * trigger.interval_length - schedulers.LATE_GRACE_S - 1
+    served._heard_at["push"] = now - 3 * trigger.interval_length - schedulers.LATE_GRACE_S - 1
     found = served.health()
     assert not found["ok"]
     assert found["problems"][0].startswith("push: expected a run every ")
@@ -184,13 +185,64 @@ def test_a_job_that_runs_long_is_not_late(parts: FakeParts) -> None:
     seen: list[bool] = []
 
     def run(parts: Parts, progress: Progress) -> str:
-        served._ended_at["push"] = -1e9
+        trigger = served.triggers["push"]
+        assert isinstance(trigger, IntervalTrigger)
+        served._heard_at["push"] -= 3 * trigger.interval_length + schedulers.LATE_GRACE_S + 1
         seen.append(served.health()["ok"])
         return ""
 
     served = serving(parts, run)
     run_job(served, served.jobs[0])
     assert seen == [True]
+
+
+@pytest.mark.usefixtures("alive")
+@pytest.mark.parametrize("schedule", ["1s", "0 6 * * *"])
+def test_a_job_that_says_nothing_while_it_runs_hangs(folder: Path, schedule: str) -> None:
+    with_settings(folder, schedule__push=schedule)
+    parts = FakeParts(open_project(folder / "project"))
+    seen: list[list[str]] = []
+
+    def run(parts: Parts, progress: Progress) -> str:
+        for silent_s in (1700, 1900):
+            served._heard_at["push"] = time.monotonic() - silent_s
+            seen.append(served.problems())
+        progress(1, 2, "tasks")
+        seen.append(served.problems())
+        return ""
+
+    served = serving(parts, run)
+    run_job(served, served.jobs[0])
+    assert (seen[0], seen[2], served.problems()) == ([], [], [])
+    (hangs,) = seen[1]
+    assert hangs.startswith(
+        "push: expected to hear of it within 30 min while it runs, got nothing for 32 min: it hangs; see"
+    )
+    parts.project.engine.dispose()
+
+
+@pytest.mark.usefixtures("alive")
+def test_what_could_not_be_recorded_is_recorded_later(
+    parts: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps the service unwell, and nothing else may happen for days."""
+
+    def full(*given: object, **more: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    left = ["5 tasks made", ""]
+    served = serving(parts, lambda parts, progress: left.pop(0))
+    with monkeypatch.context() as patched:
+        patched.setattr(schedulers, "note_run", full)
+        run_job(served, served.jobs[0])
+    assert served.problems() == [
+        "push: what it did could not be recorded: OSError: [Errno 28] No space left on device"
+    ]
+    run_job(served, served.jobs[0])
+    assert served.problems() == []
+    with read(parts.project.engine) as session:
+        recorded = last_runs(session)["push"]
+    assert (recorded.outcome, recorded.detail) == ("done", "5 tasks made")
 
 
 @pytest.mark.usefixtures("alive")

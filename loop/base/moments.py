@@ -1,0 +1,25 @@
+"""Times as people read them: in the project's zone, which stands beside them.
+
+A camera burns the clock of its place into its pictures, and whoever looks at both compares them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from connectors.times import zone
+
+MINUTE = "%Y-%m-%d %H:%M %Z"
+SECOND = "%Y-%m-%d %H:%M:%S %Z"
+TIME_OF_DAY = "%H:%M:%S %Z"
+DAY = "%Y-%m-%d"
+
+
+def shown(moment: datetime, timezone: str, form: str = MINUTE) -> str:
+    """2026-11-24 08:30 CET.
+
+    moment: aware.
+    timezone: the setting frames.timezone.
+    Raises SourceError for a zone that is none.
+    """
+    return moment.astimezone(zone(timezone)).strftime(form)
