@@ -37,9 +37,7 @@ def init(
     ],
     weights: Annotated[
         Path | None,
-        typer.Option(
-            help="The deployed YOLO weights: a .pt file of ultralytics."
-        ),
+        typer.Option(help="The deployed YOLO weights: a .pt file of ultralytics."),
     ] = None,
     start: Annotated[
         Path | None,
