@@ -47,10 +47,8 @@ STRONG = {
     "hsv_h": 0.03,
     "hsv_s": 0.7,
     "hsv_v": 0.6,
-    "mosaic": 0.5,
     "scale": 0.5,
     "translate": 0.2,
-    "mixup": 0.1,
     "rect": False,
 }
 RENDERED_FORM: dict[str, object] = {

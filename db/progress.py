@@ -18,7 +18,7 @@ from db.tables import Frame, Producer, Reject
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """production: frames that can be decoded.
+    """production: frames that can be decoded, of production or of the other origin that was asked for.
     analyzed: those of them that embedder and detector have seen.
     """
 
@@ -55,13 +55,19 @@ def count_seen(session: Session, kind: str, producer: int, frames: int) -> int:
     return frames - session.execute(select(func.count()).where(marker == 0)).scalar_one()
 
 
-def backlog(session: Session, embedder: int, detector: int, until: datetime | None = None) -> Backlog:
-    """What of production, or of what came in by then, these two have seen; files that cannot be
+def backlog(
+    session: Session,
+    embedder: int,
+    detector: int,
+    until: datetime | None = None,
+    origin: Origin = Origin.PRODUCTION,
+) -> Backlog:
+    """What of an origin, or of what came in by then, these two have seen; files that cannot be
     decoded are left out.
     """
-    wanted = [Frame.origin == Origin.PRODUCTION]
+    wanted = [Frame.origin == origin]
     if until is None:
-        total = frame_counts(session)[Origin.PRODUCTION]
+        total = frame_counts(session)[origin]
     else:
         wanted.append(Frame.ingested_at <= until)
         total = session.execute(select(func.count()).select_from(Frame).where(*wanted)).scalar_one()

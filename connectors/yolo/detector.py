@@ -1,16 +1,18 @@
 """A YOLO detector of any class list, through ultralytics.
 
-Loading a checkpoint unpickles it, which runs whatever code it holds: only weights that the user
-trusts belong here.
+A checkpoint is a pickle. It may name the parts of torch and ultralytics alone; whatever else it names
+is refused before it runs.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from connectors.yolo.environment import import_ultralytics, unchanged_process
 
 CHUNK = 8
 """Images per forward pass."""
+FOREIGN = re.compile(r"(?:GLOBAL|[Uu]nsupported (?:class|global)) `?([\w.]+)")
 KINDS = {
     "RTDETRDetectionModel": "RT-DETR",
     "WorldModel": "YOLO-World",
@@ -86,7 +89,7 @@ def load_detector(
     threads: int = 0,
     class_scores: bool = True,
 ) -> YoloDetector:
-    """The detector of a checkpoint (`.pt`) that the user trusts.
+    """The detector of a checkpoint (`.pt`).
 
     imgsz: longer side in px.
     conf: boxes below are dropped.
@@ -107,7 +110,7 @@ def load_detector(
 
 
 def read_classes(weights: Path) -> tuple[str, ...]:
-    """Class names by class id of a checkpoint that the user trusts. Raises as `load_detector` does."""
+    """Class names by class id of a checkpoint. Raises as `load_detector` does."""
     return load_model(weights)[1]
 
 
@@ -149,10 +152,7 @@ def load_model(weights: Path) -> tuple[Any, tuple[str, ...]]:
         try:
             model, _ = load_checkpoint(str(weights))
         except Exception as error:
-            raise ModelError(
-                f"{weights}: expected an ultralytics checkpoint, got a file that does not load "
-                f"({_first_line(error)}); copy it again, or export it again from the training run"
-            ) from error
+            raise ModelError(f"{weights}: {_unloadable(error)}") from error
     task = getattr(model, "task", None)
     if task != "detect":
         raise ModelError(
@@ -180,6 +180,22 @@ def _check_kind(weights: Path, model: Any) -> None:
             f"{weights}: expected a YOLO detector with classes of its own, got {KINDS.get(kind, kind)}, which"
             " cannot be fine-tuned here; give the weights of a YOLO detector, such as yolo11n.pt"
         )
+
+
+def _unloadable(error: Exception) -> str:
+    """Why a checkpoint is not taken, and whether it named what would run as code."""
+    cause = error.__cause__
+    refused = cause if isinstance(cause, UnpicklingError | EOFError | LookupError) else error
+    if named := FOREIGN.search(str(refused)):
+        return (
+            f"expected a checkpoint of torch's and ultralytics' own parts, got one that names {named[1]},"
+            " which loading would run; nothing of it was run. Take no weights of strangers; save your own"
+            " again, without parts of other packages"
+        )
+    return (
+        f"expected an ultralytics checkpoint, got a file that does not load ({_first_line(refused)}); copy it"
+        " again, or export it again from the training run"
+    )
 
 
 def _check_file(weights: Path) -> None:

@@ -8,26 +8,37 @@ from collections.abc import Iterator
 from typing import Any
 
 TOLD = (
-    "imgsz", "seed", "nbs", "lrf", "cos_lr", "warmup_epochs", "warmup_momentum", "warmup_bias_lr", "box",
-    "cls", "cls_pw", "dfl", "freeze", "multi_scale", "rect", "single_cls", "fraction", "val", "close_mosaic",
-    "deterministic", "cls_remap", "max_det",
+    "imgsz", "seed", "nbs", "lrf", "cos_lr", "warmup_momentum", "warmup_bias_lr", "box", "cls", "cls_pw",
+    "dfl", "multi_scale", "rect", "single_cls", "fraction", "val", "close_mosaic", "deterministic",
+    "cls_remap", "max_det",
 )  # fmt: skip
 """Settings that hold as ultralytics' arguments have them once it is set up."""
+OF_EVALUATION = ("conf", "iou", "agnostic_nms")
+"""Likewise, as the arguments of its validator have them."""
+OF_SEVERAL = ("mosaic", "mixup", "cutmix")
+"""What is made of several images, and ends before the last `close_mosaic` epochs."""
 
 
 def effective_settings(trainer: Any) -> dict[str, Any]:
     """By ultralytics' names, of a BaseTrainer that is ready for its first epoch; ready for JSON.
 
-    weight_decay: for a nominal batch (nbs). classes: their names by id.
+    weight_decay: for a nominal batch (nbs). classes: their names by id. images: lines of the training
+    list, of which a step takes as many as there are where these are fewer than a batch.
     """
-    names = trainer.data["names"]
+    names, args = trainer.data["names"], trainer.args
+    judged = {name: getattr(trainer.validator.args, name) for name in OF_EVALUATION} if args.val else {}
     return {
         **{name: _plain(getattr(trainer.args, name)) for name in TOLD if hasattr(trainer.args, name)},
         **optimizer_settings(trainer),
         **augmentation(trainer.train_loader.dataset),
+        **({} if _mixes(args.close_mosaic, trainer.epochs) else dict.fromkeys(OF_SEVERAL, 0.0)),
+        **judged,
+        "warmup_epochs": warmed_up(args.warmup_epochs, trainer.epochs),
+        "freeze": frozen_layers(trainer.model, args.freeze),
+        "images": len(trainer.train_loader.dataset),
         "batch": trainer.batch_size,
         "epochs": trainer.epochs,
-        "patience": trainer.stopper.patience,
+        "patience": trainer.args.patience,
         "amp": _plain(trainer.args.amp) if trainer.amp else False,
         "classes": [names[number] for number in sorted(names)],
     }
@@ -40,14 +51,45 @@ def optimizer_settings(trainer: Any) -> dict[str, Any]:
     groups = trainer.optimizer.param_groups
     first = groups[0]
     accumulate = max(round(trainer.args.nbs / trainer.batch_size), 1)
+    # while a run warms up, its optimizer holds what the momentum is just now
+    momentum = trainer.args.momentum if _warms_up(trainer) else first.get("momentum")
     decays = [group["weight_decay"] for group in groups if group.get("param_group") in ("weight", "muon")]
     return {
         "optimizer": type(trainer.optimizer).__name__,
         # MuSGD takes three times the rate for a part of the head
         "lr0": float(min(group.get("initial_lr", group["lr"]) for group in groups)),
-        "momentum": float(first["betas"][0] if "betas" in first else first["momentum"]),
+        "momentum": float(first["betas"][0] if "betas" in first else momentum),
         "weight_decay": float(max(decays)) * trainer.args.nbs / (trainer.batch_size * accumulate),
     }
+
+
+def warmed_up(asked: float, epochs: int) -> float:
+    """Over how many of so many epochs the learning rate rises: never over the last."""
+    return min(asked, max(epochs - 1, 0))
+
+
+def _warms_up(trainer: Any) -> bool:
+    batches = len(trainer.train_loader)
+    return bool(trainer.start_epoch * batches <= trainer._get_warmup_iterations(batches))
+
+
+def _mixes(close_mosaic: int, epochs: int) -> bool:
+    """Whether there is an epoch before the last `close_mosaic` ones; 0 and less leave all."""
+    return close_mosaic <= 0 or close_mosaic < epochs
+
+
+def frozen_layers(model: Any, asked: Any) -> Any:
+    """Of the layers that were to be frozen, a count or their numbers and names, those that there are;
+    None where what was asked is neither.
+    """
+    layers = len(model.model)
+    if isinstance(asked, bool) or not isinstance(asked, int | list):
+        return None
+    if isinstance(asked, int):
+        return min(max(asked, 0), layers)
+    numbers = {str(number) for number in range(layers)}
+    names = [name for name, _ in model.named_parameters()]
+    return [one for one in asked if str(one) in numbers or any(f"model.{one}." in name for name in names)]
 
 
 def augmentation(dataset: Any) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""ultralytics kept in bounds: no network, no telemetry, no installs, no change to threads or dice."""
+"""ultralytics kept in bounds: no network, no telemetry, no installs, no code of a checkpoint, no change
+to threads or dice.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,8 @@ from typing import Any
 CANCELLED = 75  # exit code of a training process that was asked to stop and left its last whole epoch
 NO_ROOM = 74  # that of one whose disk is full; its last whole epoch is left, too
 FULL_BELOW = 1 << 20
+SAFE_LOAD = "ULTRALYTICS_SAFE_LOAD"
+"""1: a checkpoint may be made of torch's and ultralytics' own parts alone. Who sets 0 lets it run code."""
 INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
@@ -23,6 +27,7 @@ def environment(config_dir: Path) -> dict[str, str]:
         "YOLO_AUTOINSTALL": "False",
         "YOLO_VERBOSE": "False",
         "YOLO_CONFIG_DIR": str(config_dir),
+        SAFE_LOAD: os.environ.get(SAFE_LOAD, "1"),
     }
 
 
@@ -48,12 +53,27 @@ def import_ultralytics() -> Any:
         import ultralytics
 
         silence(ultralytics.settings)
+        take_files_as_given()
     return ultralytics
 
 
 def silence(settings: Any) -> None:
     """Turns telemetry and trackers off in memory; the settings file is not touched."""
     dict.update(settings, {"sync": False, **dict.fromkeys(INTEGRATIONS, False)})
+
+
+def take_files_as_given() -> None:
+    """Weights are the file that was named: ultralytics would look for yolov5nu.pt on the network where
+    yolov5n.pt is asked for, and drop the quotes of a path.
+    """
+    from ultralytics.utils import downloads
+
+    downloads.attempt_download_asset = _as_given
+
+
+def _as_given(file: str | Path, *others: object, **more: object) -> str:
+    del others, more
+    return str(file)
 
 
 @contextmanager

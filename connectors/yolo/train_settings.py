@@ -40,6 +40,8 @@ IGNORED = frozenset({
     # of segmentation, classification, pose, rotated boxes and depth
     "angle", "auto_augment", "copy_paste", "copy_paste_mode", "dgrad", "dlam", "dlog", "dropout", "erasing",
     "kobj", "mask_ratio", "overlap_mask", "pose", "rle",
+    # of a second model to learn from, and of loggers
+    "dis", "profile",
     # of validation files, prediction, drawing, export and tracking
     "augment", "dnn", "dynamic", "embed", "format", "line_width", "nms", "opset", "optimize", "retina_masks",
     "save_conf", "save_crop", "save_frames", "save_json", "save_txt", "show", "show_boxes", "show_conf",
@@ -48,14 +50,44 @@ IGNORED = frozenset({
 """Settings that ultralytics knows and that the training of a detector never reads."""
 NOTHING_ASKED: Mapping[str, tuple[object, ...]] = {"classes": (None,), "fraction": (None, 1)}
 """Values by which a setting changes nothing; of the others, none, false, 0 and no text."""
-OF_EVALUATION = frozenset({"agnostic_nms", "conf", "iou", "patience"})
+OF_EVALUATION = frozenset({"agnostic_nms", "conf", "iou", "max_det", "patience"})
 """Settings that count only where every epoch is evaluated."""
 DEFAULTS: Mapping[str, object] = {"optimizer": "AdamW", "warmup_bias_lr": 0.0}
 """What is asked for where nothing else is said. ultralytics' own choice of an optimizer throws lr0
 away, and its biases begin at a rate of .1 whatever lr0 is.
 """
+OPTIMIZERS = ("AdamW", "SGD", "MuSGD", "Adam", "Adamax", "NAdam", "RAdam", "RMSProp")
 ADAM = frozenset({"adam", "adamax", "adamw", "nadam", "radam"})
 WHOLE_PRECISION = ("fp32", False)
+IN_MEMORY = (True, False, "ram")
+CLOSE_MOSAIC = 10
+"""For so many epochs at the end ultralytics mixes no images where nothing else is asked for."""
+
+
+def check_run(overrides: Mapping[str, object], epochs: int, device: str) -> None:
+    """As `check_overrides`, for a run of so many epochs on a device: "cpu", or GPUs."""
+    check_overrides(overrides)
+    for name, value in overrides.items():
+        if value and (why := _objection_of_run(name, value, overrides, epochs, device)):
+            raise TrainingFailed(f"training settings: expected no {name!r} among them, got one; {why}")
+
+
+def _objection_of_run(
+    name: str, value: object, overrides: Mapping[str, object], epochs: int, device: str
+) -> str:
+    closed = overrides.get("close_mosaic", CLOSE_MOSAIC)
+    if name in ("mosaic", "mixup", "cutmix") and isinstance(closed, int) and closed >= epochs:
+        return (
+            f"of {epochs} epochs the last {closed} mix no images, so none does; set close_mosaic to fewer, or"
+            " leave it out"
+        )
+    if device != "cpu":
+        return ""
+    if name == "amp" and value not in WHOLE_PRECISION:
+        return "the CPU trains in whole precision; leave it out"
+    if name in ("channels_last", "workers"):
+        return "on the CPU ultralytics does not follow it; leave it out"
+    return ""
 
 
 def check_overrides(overrides: Mapping[str, object]) -> None:
@@ -83,6 +115,15 @@ def _objection(name: str, value: object, overrides: Mapping[str, object]) -> str
     optimizer = str(overrides.get("optimizer", DEFAULTS["optimizer"]))
     if name == "optimizer" and optimizer.lower() == "auto":
         return "'auto' chooses its own learning rate and throws lr0 away; name one, such as AdamW or SGD"
+    if name == "optimizer" and optimizer.lower() not in map(str.lower, OPTIMIZERS):
+        return f"ultralytics has none that is called {value!r}; name one of {', '.join(OPTIMIZERS)}"
+    if name == "cache" and value is not None and value not in IN_MEMORY:
+        return "images can be kept in memory alone, and no files beside them; set true, or leave it out"
+    if name == "freeze" and not _freezable(value):
+        return (
+            f"{value!r} says no layers; set how many from the first on, or a list of their numbers, or of"
+            " names such as 23.cv2"
+        )
     if name == "warmup_momentum" and optimizer.lower() in ADAM:
         return f"{optimizer} does not read it; leave it out, or choose SGD"
     if value in NOTHING_ASKED.get(name, (None, False, "")):
@@ -94,6 +135,12 @@ def _objection(name: str, value: object, overrides: Mapping[str, object]) -> str
     if name in OF_EVALUATION and not overrides.get("val"):
         return "it counts only where every epoch is evaluated; set val: true too, or leave it out"
     return ""
+
+
+def _freezable(value: object) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(one, int | str) and not isinstance(one, bool) for one in value)
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 
 
 def differences(asked: Mapping[str, object], effective: Mapping[str, object]) -> list[str]:
@@ -126,7 +173,8 @@ def in_words(effective: Mapping[str, object]) -> str:
     head = [str(effective.get("optimizer")), f"learning rate {_brief(effective.get('lr0'))}"]
     parts = head + [f"{name} {_brief(effective[name])}" for name in SHOWN if name in effective]
     classes = effective.get("classes")
-    return ", ".join(parts + ([f"{len(classes)} classes"] if isinstance(classes, list) else []))
+    counts = [f"{effective['images']} images"] if "images" in effective else []
+    return ", ".join(parts + counts + ([f"{len(classes)} classes"] if isinstance(classes, list) else []))
 
 
 SHOWN = ("momentum", "weight_decay", "batch", "epochs", "imgsz", "mosaic", "fliplr", "scale", "translate")

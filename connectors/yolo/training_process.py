@@ -4,7 +4,6 @@ its run folder.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import fcntl
 import hashlib
@@ -22,18 +21,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ultralytics.cfg import get_cfg
 from ultralytics.data import dataset as label_cache
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT, LOGGER, RANK, SETTINGS, __version__
+from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, SETTINGS, __version__
 from ultralytics.utils.patches import torch_load
 
 from connectors.files import draft_of, write_atomically
 from connectors.yolo.class_names import class_names
-from connectors.yolo.effective import effective_settings
-from connectors.yolo.environment import CANCELLED, NO_ROOM, is_full, silence
+from connectors.yolo.effective import effective_settings, warmed_up
+from connectors.yolo.environment import CANCELLED, NO_ROOM, is_full, silence, take_files_as_given
 from connectors.yolo.train_settings import DEFAULTS, differences
+from connectors.yolo.train_values import refused_values
 
 FAILED = 1
 CANDIDATE, RESULT, ERROR, PROGRESS = "candidate.pt", "result.json", "error.json", "progress.jsonl"
@@ -189,34 +188,28 @@ def train(spec: dict[str, Any], run_dir: Path) -> None:
 
 
 def checked_settings(spec: dict[str, Any], run_dir: Path) -> dict[str, Any]:
-    """Everything ultralytics is told. Raises BadSettings with the nearest name that exists."""
-    for name in spec["overrides"]:
-        if name not in DEFAULT_CFG_DICT:
-            nearest = difflib.get_close_matches(name, DEFAULT_CFG_DICT, 1, 0.3)
-            raise BadSettings(
-                f"training settings: expected names that ultralytics knows, got {name!r}; "
-                f"the nearest is {nearest[0] if nearest else 'lr0'!r}"
-            )
+    """Everything ultralytics is told. Raises BadSettings where it would not take it."""
     on_cpu = spec["device"] == "cpu"
+    of_spec = {name: spec[name] for name in ("epochs", "imgsz", "batch", "seed", "device")}
+    asked = {**DEFAULTS, **of_spec, **spec["overrides"]}
     settings = {
         "task": "detect", "mode": "train", "model": spec["weights"], "data": spec["dataset"],
         "save_dir": str(run_dir / "ultralytics"), "exist_ok": True, "val": False, "plots": False,
         "amp": False if on_cpu else "bf16" if torch.cuda.is_bf16_supported() else False,
-        **DEFAULTS,
-        **{name: spec[name] for name in ("epochs", "imgsz", "batch", "seed", "device")},
-        **spec["overrides"],
+        **asked,
     }  # fmt: skip
-    try:
-        get_cfg(overrides=settings)
-    except (TypeError, ValueError, SyntaxError) as error:
-        raise BadSettings(f"training settings: {error}; mend the value and train again") from error
+    if why := refused_values(asked):
+        raise BadSettings(why)
     return settings
 
 
 def asked_settings(spec: dict[str, Any]) -> dict[str, Any]:
     """What a run was asked for, by ultralytics' names."""
     of_spec = {name: spec[name] for name in ("epochs", "imgsz", "batch", "seed", "classes")}
-    return {**DEFAULTS, **of_spec, **spec["overrides"]}
+    asked = {**DEFAULTS, **spec["overrides"], **of_spec}
+    if "warmup_epochs" in asked:
+        asked["warmup_epochs"] = warmed_up(asked["warmup_epochs"], spec["epochs"])
+    return asked
 
 
 def completed_epochs(last: Path, run_dir: Path) -> tuple[int, bool]:
@@ -237,8 +230,9 @@ def completed_epochs(last: Path, run_dir: Path) -> tuple[int, bool]:
 
 def ended_early(checkpoint: dict[str, Any]) -> bool:
     """Whether so many epochs brought nothing better that the run is over."""
+    args = checkpoint["train_args"]
     waited = checkpoint["epoch"] + 1 - checkpoint["stopper"]["best_epoch"]
-    return bool(checkpoint["train_args"]["val"]) and waited >= checkpoint["train_args"]["patience"]
+    return bool(args["val"] and args["patience"]) and waited >= args["patience"]
 
 
 def finish(last: Path, run_dir: Path, digest: str, started: float) -> None:
@@ -367,5 +361,6 @@ def _unwritten(prefix: str, path: Path, content: dict[str, Any], version: str) -
 label_cache.load_dataset_cache_file = _unread
 label_cache.save_dataset_cache_file = _unwritten
 silence(SETTINGS)
+take_files_as_given()
 if RANK != -1:
     die_with(os.getppid())

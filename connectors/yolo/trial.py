@@ -63,6 +63,7 @@ def _try_training(
     tree = {"path": str(folder), "train": "images", "val": "images", "names": list(classes)}
     (folder / "data.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
     asked = {name: value for name, value in overrides.items() if name not in OF_THE_MACHINE}
+    asked["close_mosaic"] = 0  # one epoch is all there is
     spec = TrainSpec(
         folder / "data.yaml", weights, folder / "run", 1, 0, SIDE, IMAGES, threads=0, overrides=asked
     )

@@ -15,6 +15,7 @@ from db.engine import read, write
 from db.facts import get_fact, set_fact
 from db.models import deployed
 from db.progress import Backlog, backlog, count_seen, find_producer, has_producer
+from db.states import Origin
 from loop.project.project import Project
 from loop.project.wiring import Parts, deployed_weights, files_of_embedder
 from loop.settings.settings import Settings
@@ -115,13 +116,13 @@ def known_detector(session: Session, settings: Settings, sha256: str) -> int | N
     return None if made is None else int(made)
 
 
-def backlog_of(parts: Parts, until: datetime | None = None) -> Backlog:
-    """How much of production, or of what came in by then, the current models have analyzed. Raises
+def backlog_of(parts: Parts, until: datetime | None = None, origin: Origin = Origin.PRODUCTION) -> Backlog:
+    """How much of an origin, or of what came in by then, the current models have analyzed. Raises
     ModelError, ProjectError.
     """
     made = producers(parts)
     with read(parts.project.engine) as session:
-        return backlog(session, made.embedder, made.detector, until)
+        return backlog(session, made.embedder, made.detector, until, origin)
 
 
 def said(found: Backlog) -> str:

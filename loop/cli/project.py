@@ -37,9 +37,7 @@ def init(
     ],
     weights: Annotated[
         Path | None,
-        typer.Option(
-            help="The deployed YOLO weights. Only weights that you trust: loading them runs their code."
-        ),
+        typer.Option(help="The deployed YOLO weights: a .pt file of ultralytics."),
     ] = None,
     start: Annotated[
         Path | None,

@@ -7,7 +7,8 @@ from typing import Any
 
 from connectors.errors import TrainingFailed
 from connectors.ports import TrainResult
-from connectors.yolo.train_settings import check_overrides, in_words
+from connectors.yolo.train_settings import check_run, in_words
+from connectors.yolo.train_values import refused_values
 from loop.base.errors import ConfigError
 
 
@@ -24,9 +25,11 @@ def overrides_of(settings: Mapping[str, Any]) -> dict[str, object]:
 def check_training(settings: Mapping[str, Any]) -> None:
     """Raises ConfigError for a setting of a round that its training would not follow."""
     try:
-        check_overrides(overrides_of(settings))
+        check_run(overrides_of(settings), settings["epochs"], settings["device"])
     except TrainingFailed as error:
         raise ConfigError(f"round.train: {error}") from error
+    if settings["train"] and (why := refused_values(overrides_of(settings))):
+        raise ConfigError(f"round.train: {why}")
 
 
 def recorded(result: TrainResult) -> dict[str, Any]:

@@ -60,17 +60,21 @@ def freeze_dataset(project: Project, embedder: int, row: RoundRow) -> int:
 
 
 def ensure_analyzed(parts: Parts, row: RoundRow, progress: Progress, analyze: bool) -> None:
-    """What had come in when the round was opened is analyzed by the current models, here and now
-    where `analyze` says so.
+    """The training set, and what had come in when the round was opened, is analyzed by the current
+    models, here and now where `analyze` says so.
 
     Raises Waiting where that is somebody else's work, ModelError where a model cannot do it.
     """
-    if not backlog_of(parts, row.created_at).waiting:
+
+    def waiting() -> bool:
+        return any(backlog_of(parts, row.created_at, origin).waiting for origin in Origin)
+
+    if not waiting():
         return
     report = arrivals.analyze(parts, progress) if analyze else None
     if report is not None and report.failures:
         raise ModelError("; ".join(f"{kind}: {why}" for kind, why in report.failures.items()))
-    if backlog_of(parts, row.created_at).waiting:
+    if waiting():
         raise Waiting(
             f"expected everything that had come in when round {row.id} was opened to be analyzed by the"
             " current models, got a part; `fieldloop serve` goes on by itself when it is, or run `fieldloop"

@@ -40,7 +40,7 @@ from db.rounds import (
     update_progress,
 )
 from db.states import OPEN_ROUNDS, ModelStatus, RoundStatus
-from loop.analysis.producers import producers
+from loop.analysis.producers import backlog_of, producers
 from loop.base.errors import LoopError, ProjectError, RoundError, RoundHeld
 from loop.base.lease import exclusive
 from loop.gaps import coverage_view
@@ -340,11 +340,12 @@ def train_spec(project: Project, row: RoundRow, data: Path, weights: Path) -> Tr
 
 
 def _judge(parts: Parts, row: RoundRow, progress: Progress) -> Next:
+    """Without frames of production there are no conditions; classes and held-out images judge."""
     project = parts.project
     with read(project.engine) as session:
         base, candidate = model(session, row.base_model_id), model(session, _set(row.candidate_id))
     made = producers(parts)
-    if not are_recorded(project, made):
+    if not are_recorded(project, made) and backlog_of(parts).analyzed:
         coverage_view.build(parts, progress)
     verdict = judge_candidate(
         project,

@@ -109,7 +109,7 @@ class RoundSettings(Section):
     imgsz: ImageSize
     batch: Positive
     optimizer: Literal["AdamW", "SGD", "MuSGD", "Adam", "Adamax", "NAdam", "RAdam", "RMSProp"]
-    lr0: Annotated[float, Field(gt=0)]
+    lr0: Annotated[float, Field(gt=0, le=1)]
     device: Devices
     replay: Annotated[int, Field(ge=0)]
     new_repeats: Positive

@@ -11,10 +11,19 @@ import torch
 import yaml
 from PIL import Image as PilImage
 
-from connectors.errors import TrainingFailed
+from connectors.errors import TrainingCancelled, TrainingFailed
 from connectors.ports import Progress, TrainResult, TrainSpec
-from connectors.yolo.detector import load_detector, read_classes
-from connectors.yolo.train_settings import IGNORED, REFUSED, check_overrides, differences, in_words
+from connectors.yolo.detector import load_detector, load_model, read_classes
+from connectors.yolo.effective import OF_EVALUATION, OF_SEVERAL, PERSPECTIVE, TOLD, frozen_layers
+from connectors.yolo.train_settings import (
+    IGNORED,
+    REFUSED,
+    check_overrides,
+    check_run,
+    differences,
+    in_words,
+)
+from connectors.yolo.train_values import refused_values
 from connectors.yolo.trainer import YoloTrainer
 
 BASE = Path(__file__).parents[3] / "demo" / "assets" / "detector" / "base.pt"
@@ -44,6 +53,17 @@ QUICK: dict[str, object] = {"nbs": 8, "mosaic": 0.0, "warmup_epochs": 0.0}
             {"optimizer": "NAdam", "warmup_momentum": 0.5},
             "no 'warmup_momentum' .*; NAdam does not read it; leave it out, or choose SGD",
         ),
+        ({"optimizer": "lion"}, "no 'optimizer' .*; ultralytics has none that is called 'lion'; name one of"),
+        ({"dis": 3.0}, "no 'dis' .*; the training of a detector does not read it"),
+        ({"profile": True}, "no 'profile' .*; the training of a detector does not read it"),
+        ({"max_det": 50}, "no 'max_det' .*; it counts only where every epoch is evaluated"),
+        ({"cache": "disk"}, "no 'cache' .*; images can be kept in memory alone, and no files beside them"),
+        ({"cache": 3}, "no 'cache' .*; images can be kept in memory alone"),
+        ({"freeze": "backbone"}, "no 'freeze' .*; 'backbone' says no layers; set how many from the first on"),
+        ({"freeze": 2.0}, r"no 'freeze' .*; 2\.0 says no layers"),
+        ({"freeze": True}, "no 'freeze' .*; True says no layers"),
+        ({"freeze": -1}, "no 'freeze' .*; -1 says no layers"),
+        ({"freeze": [0, 1.5]}, r"no 'freeze' .*; \[0, 1\.5\] says no layers"),
     ],
 )
 def test_what_would_do_nothing_or_something_else_is_refused(overrides: dict[str, object], said: str) -> None:
@@ -55,6 +75,79 @@ def test_what_asks_for_nothing_does_no_harm() -> None:
     check_overrides({"erasing": 0.0, "single_cls": False, "copy_paste": 0, "fraction": 1.0, "classes": None})
     check_overrides({"val": True, "patience": 5, "iou": 0.6})
     check_overrides({"optimizer": "SGD", "warmup_momentum": 0.5})
+    check_overrides({"optimizer": "rmsprop", "freeze": [0, "23.cv2"], "cache": "ram"})
+    check_run({"workers": 0, "amp": False, "mosaic": 0.0, "freeze": 0, "cache": None}, 1, "cpu")
+    check_run({"workers": 4, "amp": True, "mosaic": 0.5, "close_mosaic": 2}, 3, "0")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            {"mosaic": 0.5},
+            "no 'mosaic' .*; of 10 epochs the last 10 mix no images, so none does; set close_mosaic to fewer",
+        ),
+        ({"mixup": 0.1, "close_mosaic": 12}, "no 'mixup' .*; of 10 epochs the last 12 mix no images"),
+        ({"amp": True}, "no 'amp' .*; the CPU trains in whole precision"),
+        ({"amp": "bf16"}, "no 'amp' .*; the CPU trains in whole precision"),
+        ({"workers": 4}, "no 'workers' .*; on the CPU ultralytics does not follow it"),
+        ({"channels_last": True}, "no 'channels_last' .*; on the CPU ultralytics does not follow it"),
+    ],
+)
+def test_what_a_run_of_ten_epochs_on_the_cpu_would_not_do_is_refused(
+    overrides: dict[str, object], said: str
+) -> None:
+    with pytest.raises(TrainingFailed, match=f"^training settings: expected {said}"):
+        check_run(overrides, 10, "cpu")
+
+
+def test_every_setting_of_ultralytics_is_taken_recorded_or_refused() -> None:
+    """With a value of its own kind, each is refused, or stands in what is recorded of a run."""
+    from connectors.yolo.environment import import_ultralytics
+
+    import_ultralytics()
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    def refused(name: str) -> bool:
+        try:
+            check_overrides({name: 1, "val": name != "val"} if name not in BY_KIND else {name: BY_KIND[name]})
+        except TrainingFailed:
+            return True
+        return False
+
+    augmented = {*OF_SEVERAL, *PERSPECTIVE, "flipud", "fliplr", "bgr", "hsv_h", "hsv_s", "hsv_v"}
+    of_optimizer = {"optimizer", "lr0", "momentum", "weight_decay", "warmup_epochs"}
+    told = {*TOLD, *OF_EVALUATION, *augmented, *of_optimizer, "patience", "amp", "freeze"}
+    of_the_machine = {"cache", "channels_last", "compile", "plots", "save_period", "verbose", "workers"}
+    assert {name for name in DEFAULT_CFG_DICT if not refused(name)} - told == of_the_machine
+
+
+BY_KIND: dict[str, object] = {"optimizer": "SGD", "cache": True}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"lr": 0.1}, "expected names that ultralytics knows, got 'lr'; the nearest is 'lr"),
+        ({"mosaic": None}, "'mosaic=None' is invalid. 'mosaic' must not be None; mend the value"),
+        ({"mosaic": 2.0}, "'mosaic=2.0' is an invalid value"),
+        ({"close_mosaic": "x"}, "'close_mosaic=x' is of invalid type str"),
+        ({"patience": 0, "cos_lr": True}, ""),
+    ],
+)
+def test_what_ultralytics_would_not_take_is_said_before_a_round(
+    overrides: dict[str, object], said: str
+) -> None:
+    assert refused_values(overrides).removeprefix("training settings: ").startswith(said)
+    assert bool(refused_values(overrides)) == bool(said)
+
+
+def test_layers_that_are_not_there_are_not_told_as_frozen() -> None:
+    model, _ = load_model(BASE)
+    layers = len(model.model)
+    assert frozen_layers(model, [0, layers, "23.cv2", "99.cv2"]) == [0, "23.cv2"]
+    assert (frozen_layers(model, 3), frozen_layers(model, 99)) == (3, layers)
+    assert (frozen_layers(model, None), frozen_layers(model, "backbone")) == (None, None)
 
 
 def test_every_name_that_is_refused_is_one_of_ultralytics() -> None:
@@ -189,3 +282,23 @@ def test_with_evaluation_the_best_epoch_counts_and_the_run_ends_early(
     (tmp_path / "run" / "result.json").unlink()
     again = train(longer, tmp_path / "run", lr0=0.01, val=True, patience=1)
     assert (again.sha256, again.epochs) == (result.sha256, 2), "a run that ended early does not go on"
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_while_it_warmed_up_goes_on_as_asked(spec: TrainSpec, tmp_path: Path) -> None:
+    """Its optimizer holds the momentum of that moment. Nothing is mixed in so few epochs."""
+    asked: dict[str, object] = {"optimizer": "SGD", "lr0": 0.01, "momentum": 0.9, "freeze": 2}
+    run = replace(
+        spec,
+        run_dir=tmp_path / "run",
+        epochs=3,
+        overrides={**asked, "warmup_epochs": 9, "patience": 0, "val": True},
+    )
+    done: list[int] = []
+    with pytest.raises(TrainingCancelled):
+        YoloTrainer(0.05).train(run, lambda epoch, *_: done.append(epoch), lambda: 1 in done)
+    result = YoloTrainer().train(run, lambda epoch, *_: done.append(epoch), lambda: False)
+    assert (result.epochs, max(done)) == (3, 3)
+    assert result.settings.items() >= asked.items()
+    kept = ("warmup_epochs", "mosaic", "mixup", "images", "patience")
+    assert [result.settings[name] for name in kept] == [2, 0.0, 0.0, 8, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -88,6 +90,44 @@ def test_a_setting_that_no_trainer_knows_is_found_when_weights_are_tried() -> No
         match=r"base\.pt: expected one training step to work .*: training settings: expected names that",
     ):
         try_weights(BASE, {"lr": 0.1})
+
+
+class Touch:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("where", ["in its place", "beside the model", "without an archive"])
+def test_no_code_of_a_checkpoint_is_run(where: str, tmp_path: Path) -> None:
+    trap, path = Touch(tmp_path / "ran"), tmp_path / "strange.pt"
+    if where == "without an archive":
+        path.write_bytes(pickle.dumps(trap, 2))
+    else:
+        beside = (
+            torch.load(BASE, map_location="cpu", weights_only=False) if where == "beside the model" else {}
+        )
+        torch.save({**beside, "more" if beside else "model": trap}, path)
+    with pytest.raises(
+        ModelError, match=r"strange\.pt: expected (a checkpoint of torch's|an ultralytics)"
+    ) as told:
+        read_classes(path)
+    assert not (tmp_path / "ran").exists()
+    if where != "without an archive":
+        assert "got one that names posix.system, which loading would run; nothing of it was run" in str(
+            told.value
+        )
+
+
+@pytest.mark.parametrize("name", ["yolov5n.pt", "yolov3.pt", "o'brien's best.pt", "yolov8n.pt"])
+def test_weights_are_the_file_that_was_given(name: str, tmp_path: Path) -> None:
+    """Whatever ultralytics offers under that name."""
+    (tmp_path / name).write_bytes(BASE.read_bytes())
+    assert read_classes(tmp_path / name) == NAMES
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from connectors.ports import Box, Purpose
 from db.engine import read, write
 from db.labels import labels, set_label
 from db.models import models
+from db.progress import backlog
 from db.rounds import dataset, dataset_members, round_by_id
 from db.slices import retire_slice, slices
 from db.states import ModelStatus, Origin, Role, RoundStatus
@@ -53,6 +54,18 @@ from tests.loop.judged import (
     with_gate,
     with_round,
 )
+
+
+def test_a_round_without_production_is_judged_by_the_imported_held_out_images(parts: FakeParts) -> None:
+    """A detector that was just started has its first round before any frame came in."""
+    row = run(started(parts))
+    assert (row.status, row.error) == (RoundStatus.REJECTED, None), "both find all in daylight"
+    assert row.verdict is not None
+    names = {check["name"] for check in row.verdict["checks"]}
+    assert {"no fall: class person", "no fall: class helmet"} <= names
+    with read(parts.project.engine) as session:
+        made = producers(parts)
+        assert backlog(session, made.embedder, made.detector, origin=Origin.IMPORTED).waiting == 0
 
 
 def test_a_better_candidate_is_promoted(labeled: FakeParts) -> None:
