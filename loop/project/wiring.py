@@ -309,6 +309,13 @@ def told_rows(file: Path, frames: Frames) -> Iterator[Told]:
         )
 
 
+def seconds_in_video(path: Path) -> dict[int, float]:
+    """Seconds since the first frame of a video, by the number of each frame. Raises SourceError."""
+    from connectors.sources.video import VideoSource
+
+    return VideoSource(path, 0.0).seconds()
+
+
 def _folder_of(dataset: Path, paths: Sequence[Path]) -> Path:
     """The folder of the dataset, or what holds all its images where some lie elsewhere."""
     folder = dataset if dataset.is_dir() else dataset.parent
