@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from connectors.data_yaml import files_below
 from connectors.images import MAX_PIXELS
 from connectors.litter import is_litter
 from loop.datasets.coco import coco_files, read_coco
@@ -22,6 +24,8 @@ Format = Literal["auto", "yolo", "coco", "voc"]
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a list in place of a name, or a name in place of a number, ends in."""
 SHOWN = 200
+SEVERAL = 3
+"""Of datasets below a folder that are shown."""
 NAMES: dict[Kind, str] = {
     "yolo": "YOLO",
     "coco": "COCO",
@@ -96,6 +100,12 @@ def _detect(path: Path) -> tuple[Kind, Path]:
     inside = [each for each in path.iterdir() if not (each.name.startswith(".") or is_litter(each.name))]
     if len(inside) == 1 and inside[0].is_dir():
         return _detect(inside[0])
+    if below := list(islice((file for file in files_below(path) if file.name == "data.yaml"), SEVERAL)):
+        names = ", ".join(file.relative_to(path).as_posix() for file in below)
+        raise DatasetError(
+            f"expected one dataset, got {path}, below which lie {names}; name one of them, or write a"
+            " data.yaml above them that names the folders of all"
+        )
     raise DatasetError(
         "expected a data.yaml, a COCO JSON, or Annotations/ beside JPEGImages/, got none of them in"
         f" {path}{looks_like(path)}; give {ACCEPTED}"

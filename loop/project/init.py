@@ -40,7 +40,7 @@ from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
 from loop.base.wording import listed
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
-from loop.datasets.usable import check_usable, each_once, problem_lines
+from loop.datasets.usable import check_trains, check_usable, each_once, problem_lines
 from loop.datasets.zipped import unpacked
 from loop.project.class_list import check_classes, mapped, shown_classes, starting_classes
 from loop.project.project import CONFIG_NAME, Project, open_project
@@ -211,6 +211,7 @@ def _create(
     classes = read_classes(plan.weights)
     check_classes(dataset, classes)
     labeled, twice = each_once([image for image in dataset.images if image.boxes is not None])
+    check_trains(labeled, [*dataset.problems, *twice], plan.dataset)
     of_training = shown_classes(replace(dataset, images=labeled))
     unseen = () if plan.start else tuple(name for name in classes if name not in of_training)
     _agree_to_forget(unseen, ask)

@@ -356,6 +356,16 @@ def test_images_that_show_no_object_are_counted(plan: NewProject) -> None:
     assert "2 of these images show no object" in report.lines()
 
 
+def test_a_set_of_which_nothing_is_left_to_train_on_is_refused(plan: NewProject) -> None:
+    tree = yaml.safe_load(plan.dataset.read_text())
+    plan.dataset.write_text(yaml.safe_dump(tree | {"val": tree["train"]}))
+    with pytest.raises(
+        DatasetError, match=r"expected labeled images to train on, got none: all 8 are in val.*\n  8 split: "
+    ):
+        create(replace(plan, accept_problems=True))
+    assert not plan.root.exists()
+
+
 def test_the_same_picture_in_two_splits_is_taken_once(plan: NewProject) -> None:
     images = plan.dataset.parent / "images"
     picture_bytes = picture(seed=1000)
