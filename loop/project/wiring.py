@@ -116,7 +116,8 @@ def deployed_weights(project: Project) -> tuple[str, Path]:
         model = deployed(session)
     if model is None:
         raise ProjectError(
-            "expected a deployed model, found none; make the project again with `fieldloop init`"
+            "expected a deployed model, found none; run `fieldloop init` again as before, it goes on where it"
+            " was stopped"
         )
     check_weights(project, model)
     return model.sha256, project.root / model.path
