@@ -58,6 +58,10 @@ ZONELESS = (
     "times of {count} images have no zone and were read as UTC; if it was another, set frames.timezone before"
     " frames with a zone come in"
 )
+TOLD_LATER = (
+    "what was not understood of where and when they were taken can be mended and told now:"
+    " `fieldloop metadata import FILE`"
+)
 NOTHING_HELD_OUT = "no image is held out: the training set names neither val nor test"
 
 
@@ -142,6 +146,7 @@ class CreateReport:
             ),
             *([self.started] if self.started else []),
             self._known_line(),
+            *([TOLD_LATER] if any(one.code == "metadata" for one in self.problems) else []),
             *([] if self.images.keys() - {"train"} else [NOTHING_HELD_OUT]),
             *([ZONELESS.format(count=self.zoneless)] if self.zoneless else []),
             *problem_lines(self.problems),

@@ -24,6 +24,7 @@ from db.states import Origin, Role
 from loop.base.errors import ConfigError, ProjectError
 from loop.cli.app import OK, USAGE, main
 from loop.datasets.imported import DatasetError
+from loop.ingest.metadata import import_metadata
 from loop.project.init import NewProject, create_project
 from loop.project.project import Project, open_project
 from tests.fakes import (
@@ -345,6 +346,18 @@ def test_an_image_that_cannot_be_decoded_is_left_out_and_named(plan: NewProject)
     assert report.boxes == 11
     assert [(problem.path, problem.code) for problem in report.problems] == [(image, "image")]
     assert len(imported(open_project(plan.root))) == 11
+
+
+def test_metadata_that_is_not_understood_can_be_told_later(plan: NewProject) -> None:
+    table = plan.dataset.parent / "meta.csv"
+    rows = "".join(f"images/train/{1000 + n}.jpg;Tor\n" for n in range(8))
+    table.write_text(f"Datei;Kamera\n{rows}")
+    report = create(plan)
+    assert (report.with_camera, [problem.code for problem in report.problems]) == (0, ["metadata"])
+    (line,) = (line for line in report.lines() if "`fieldloop metadata import FILE`" in line)
+    assert line.startswith("what was not understood of where and when they were taken")
+    (plan.root / "fieldloop.yaml").write_text("frames: {columns: {file: Datei, camera: Kamera}}\n")
+    assert import_metadata(open_project(plan.root), table).changed == {"imported": 8}
 
 
 def test_images_that_show_no_object_are_counted(plan: NewProject) -> None:
