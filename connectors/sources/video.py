@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,19 +84,37 @@ class VideoSource:
         """See FrameSource. Raises SourceError when the file is no video or none of it can be
         decoded.
         """
-        if not self.path.exists():
-            raise SourceError(f"{self.path}: expected a video, got no such file; check the path")
+        self._check_there()
         finished = self._finished()
         if self._known and self._known(finished.key, finished.size, finished.mtime_ns):
             return
+        with self._opened() as container:
+            yield from self._read(container, after)
+        if after is None and self._key is None:
+            yield finished
+
+    def seconds(self) -> dict[int, float]:
+        """Seconds since the first frame, by the number of each frame; the whole video is decoded.
+
+        Raises SourceError as `captures` does.
+        """
+        self._check_there()
+        with self._opened() as container:
+            timed = self._frames(container, self._video_stream(container))
+            return {number: seconds for number, (seconds, _) in enumerate(timed)}
+
+    def _check_there(self) -> None:
+        if not self.path.exists():
+            raise SourceError(f"{self.path}: expected a video, got no such file; check the path")
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
         try:
             # Titles come in any encoding, and a path that is not absolute may look like a protocol.
             with av.open(str(self.path.absolute()), metadata_errors="replace") as container:
-                yield from self._read(container, after)
+                yield container
         except (av.error.FFmpegError, OSError) as error:
             raise self._unreadable(error.strerror or str(error)) from error
-        if after is None and self._key is None:
-            yield finished
 
     def _finished(self) -> Finished:
         found = self.path.stat()

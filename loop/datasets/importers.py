@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from connectors.data_yaml import files_below
 from connectors.images import MAX_PIXELS
 from connectors.litter import is_litter
 from loop.datasets.coco import coco_files, read_coco
 from loop.datasets.cvat import read_cvat
-from loop.datasets.imported import DatasetError, ImportedDataset
+from loop.datasets.imported import DatasetError, ImportedDataset, Problem
 from loop.datasets.label_studio import read_label_studio
 from loop.datasets.labelme import read_labelme
 from loop.datasets.sniffed import Kind, kind_below, kind_of_file, looks_like
@@ -22,6 +25,8 @@ Format = Literal["auto", "yolo", "coco", "voc"]
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a list in place of a name, or a name in place of a number, ends in."""
 SHOWN = 200
+SEVERAL = 3
+"""Of datasets below a folder that are shown."""
 NAMES: dict[Kind, str] = {
     "yolo": "YOLO",
     "coco": "COCO",
@@ -55,7 +60,8 @@ def read_dataset(
         )
     kind, place = _detect(path) if format == "auto" else (format, path)
     try:
-        return _reader((kind, place), images)(max_pixels)
+        dataset = _reader((kind, place), images)(max_pixels)
+        return replace(dataset, problems=[*_not_read(kind, place), *dataset.problems])
     except UNEXPECTED as error:
         raise DatasetError(
             f"{path}: expected a {NAMES[kind]} dataset as its documentation has it, got something else in it"
@@ -96,19 +102,45 @@ def _detect(path: Path) -> tuple[Kind, Path]:
     inside = [each for each in path.iterdir() if not (each.name.startswith(".") or is_litter(each.name))]
     if len(inside) == 1 and inside[0].is_dir():
         return _detect(inside[0])
+    if below := list(islice((file for file in files_below(path) if file.name == "data.yaml"), SEVERAL)):
+        names = ", ".join(file.relative_to(path).as_posix() for file in below)
+        raise DatasetError(
+            f"expected one dataset, got {path}, below which lie {names}; name one of them, or write a"
+            " data.yaml above them that names the folders of all"
+        )
     raise DatasetError(
         "expected a data.yaml, a COCO JSON, or Annotations/ beside JPEGImages/, got none of them in"
         f" {path}{looks_like(path)}; give {ACCEPTED}"
     )
 
 
+def _not_read(kind: Kind, place: Path) -> list[Problem]:
+    """What is told of layouts that a folder holds beside the one that is read."""
+    others = [other for other in _layouts(place) if other != kind] if place.is_dir() else []
+    return [
+        Problem(
+            place,
+            0,
+            "key",
+            f"read as {NAMES[kind]}; it also holds a {NAMES[other]} dataset, of which nothing is read: name"
+            " its file to read that",
+            0,
+        )
+        for other in others
+    ]
+
+
+def _layouts(folder: Path) -> list[Kind]:
+    """The layouts that the names in a folder tell, the one that is read first."""
+    voc = (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir()
+    yolo = any(folder.glob("*.yaml")) or any(folder.glob("*.yml"))
+    there: tuple[tuple[Kind, bool], ...] = (("voc", voc), ("yolo", yolo), ("coco", bool(coco_files(folder))))
+    return [kind for kind, is_there in there if is_there]
+
+
 def _detect_below(path: Path) -> tuple[Kind, Path] | None:
-    if (path / "Annotations").is_dir() and (path / "JPEGImages").is_dir():
-        return "voc", path
-    if list(path.glob("*.yaml")) or list(path.glob("*.yml")):
-        return "yolo", path
-    if coco_files(path):
-        return "coco", path
+    if layouts := _layouts(path):
+        return layouts[0], path
     found = kind_below(path)
     if class_lists(path) and (found is None or has_labels(path)):
         return "yolo_folder", path

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from connectors.data_yaml import files_below
 from connectors.documents import parse_json
+from loop.datasets.imported import DatasetError
 from loop.datasets.label_files import looks_like_labels
 from loop.datasets.label_studio import is_label_studio
 from loop.datasets.labelme import is_labelme
@@ -18,6 +19,7 @@ Kind = Literal["yolo", "coco", "voc", "yolo_folder", "voc_beside", "cvat", "labe
 HEAD = 4096
 LOOKED_AT = 50
 """Files of one kind in a folder that are opened to find out what it is."""
+SHOWN = 3
 LARGEST_JSON = 50_000_000
 """Bytes of a JSON that is read whole only to find out what it is."""
 _AS_USUAL = "export it as YOLO or COCO"
@@ -52,15 +54,25 @@ def kind_of_file(path: Path) -> Kind | None:
 
 
 def kind_below(folder: Path) -> tuple[Kind, Path] | None:
-    """The layout of a folder by the files below it, and the path to read it by."""
-    for file in _some(folder, ".xml"):
-        kind = _kind_of_xml(file)
-        if kind:
-            return kind, folder if kind == "voc_beside" else file
-    for file in _some(folder, ".json"):
-        kind = _kind_of_json(file)
-        if kind:
-            return kind, folder if kind == "labelme" else file
+    """The layout of a folder by the files below it, and the path to read it by.
+
+    Raises DatasetError where several files are each a dataset of their own.
+    """
+    for suffix, kind_of, many in ((".xml", _kind_of_xml, "voc_beside"), (".json", _kind_of_json, "labelme")):
+        found: list[tuple[Kind, Path]] = []
+        for file in _some(folder, suffix):
+            kind = kind_of(file)
+            if kind == many:
+                return kind, folder
+            found += [(kind, file)] if kind else []
+        if len(found) > 1:
+            shown = ", ".join(file.relative_to(folder).as_posix() for _, file in found[:SHOWN])
+            raise DatasetError(
+                f"{folder}: expected one file with annotations, got {len(found)}: {shown}; name one of them,"
+                " or put what they say into one"
+            )
+        if found:
+            return found[0]
     return None
 
 

@@ -33,6 +33,19 @@ def check_usable(dataset: ImportedDataset, source: Path, accepted: bool) -> None
         )
 
 
+def check_trains(images: Sequence[ImportedImage], problems: Sequence[Problem], source: Path) -> None:
+    """Raises DatasetError where no labeled image is left to train on, for every one is held out.
+
+    images: labeled ones, each picture once.
+    """
+    if not any(image.split == "train" for image in images):
+        causes = "".join(f"\n{line}" for line in problem_lines(problems)[1:])
+        raise DatasetError(
+            f"{source}: expected labeled images to train on, got none: all {len(images)} are in val or test;"
+            f" hold out other images than those of train{causes}"
+        )
+
+
 def problem_lines(problems: Sequence[Problem]) -> list[str]:
     """What was left out, mended or noticed, for people: a head, then each cause once with its first
     case. Empty where nothing was.

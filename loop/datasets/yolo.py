@@ -142,8 +142,9 @@ def _images(
             found[0].path.parent,
             0,
             "label",
-            f"none of {len(found)} images of {split} here has a label file: they count as unlabeled; give an"
-            " empty one to each image that shows nothing",
+            f"none of {len(found)} images of {split} here has a label file, beside it or, for one"
+            " below a folder images, at the same place below labels: they count as unlabeled; give an empty"
+            " one to each image that shows nothing",
             len(found),
         )
     out = []

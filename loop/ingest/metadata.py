@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from connectors.data_yaml import SUFFIXES
+from connectors.errors import SourceError
 from connectors.ports import Capture
 from connectors.times import EARLIEST, plausible
 from db.duplicates import forget_clusters
@@ -22,7 +24,7 @@ from db.states import Origin, Role
 from loop.base.errors import ConfigError
 from loop.ingest.camera_days import Groups
 from loop.project.project import Project
-from loop.project.wiring import Told, told_paths, told_rows
+from loop.project.wiring import Told, seconds_in_video, told_paths, told_rows
 from loop.project.zones import note_zones
 from loop.settings.settings import rules_of
 
@@ -69,9 +71,10 @@ class MetadataReport:
 def import_metadata(project: Project, file: Path) -> MetadataReport:
     """Takes camera, site, sequence and time of frames from a table; what a row leaves empty stays.
 
-    A frame is meant by its path, or the end of it. Rows of a video hold for all its frames, but for their
-    time. Frames move to the camera-day that they now belong to. A new one gets the side of the
-    labeled frames in it; one that holds something to judge with is kept for that.
+    A frame is meant by its path, or the end of it. Rows of a video hold for all its frames; their time
+    is that of the first frame, and holds for frames without one while the video is there. Frames move to
+    the camera-day that they now belong to. A new one gets the side of the labeled frames in it; one
+    that holds something to judge with is kept for that.
     Raises SourceError, ConfigError; nothing is changed then.
     """
     return _taken(project, list(told_rows(file, project.settings.frames)))
@@ -100,10 +103,13 @@ def import_paths(project: Project) -> MetadataReport:
 def _taken(project: Project, rows: Sequence[Told]) -> MetadataReport:
     unread = [f"row {row.number}: {row.problem}" for row in rows if row.problem]
     now = datetime.now(UTC)
+    seconds = _seconds_in_videos(project, rows, unread)
     with write(project.engine) as session:
         known = frames(session)
         found, unmatched, ambiguous, contradicted = _matched([row for row in rows if not row.problem], known)
-        told = {row.seq: _merged(row, found[row.seq], now, unread) for row in known if row.seq in found}
+        told = {
+            row.seq: _merged(row, found[row.seq], now, unread, seconds) for row in known if row.seq in found
+        }
         changes = [
             (row, told[row.seq])
             for row in known
@@ -168,7 +174,7 @@ def _said(row: Told) -> tuple[object, ...]:
 
 def _path(frame: FrameRow) -> str:
     """The file of a frame: that of a video for its frames."""
-    return re.sub(r"#\d{8}$", "", frame.source_key)
+    return _video_of(frame) or frame.source_key
 
 
 def _ends_alike(path: str, file: str) -> bool:
@@ -176,9 +182,49 @@ def _ends_alike(path: str, file: str) -> bool:
     return f"/{path}".endswith(f"/{file.lstrip('/')}") or f"/{file}".endswith(f"/{path.lstrip('/')}")
 
 
-def _merged(frame: FrameRow, row: Told, now: datetime, unread: list[str]) -> Capture:
-    """What is known of a frame once a row was heard."""
-    taken = row.captured_at if "#" not in frame.source_key else None
+def _seconds_in_videos(project: Project, rows: Sequence[Told], unread: list[str]) -> dict[str, float]:
+    """By the key of each frame of a video that has no time while a row tells when the video begins.
+
+    unread: hears of rows whose time cannot be used.
+    """
+    dated = [row for row in rows if row.captured_at and not row.problem]
+    of_videos = [row for row in dated if Path(row.file).suffix.lower() not in SUFFIXES]
+    if not of_videos:
+        return {}
+    with read(project.engine) as session:
+        known = [frame for frame in frames(session, origin=Origin.PRODUCTION) if _video_of(frame)]
+    found, *_ = _matched(of_videos, known)
+    timed = [frame for frame in known if frame.seq in found and frame.captured_at]
+    timeless = [frame for frame in known if frame.seq in found and not frame.captured_at]
+    for number in sorted({found[frame.seq].number for frame in timed}):
+        unread.append(f"row {number}: the frames of this video have a time and keep it")
+    seconds: dict[str, float] = {}
+    for video in sorted({_video_of(frame) for frame in timeless}):
+        row = next(found[frame.seq] for frame in timeless if _video_of(frame) == video)
+        folder = Path(project.settings.frames.path or ".")
+        try:
+            within = seconds_in_video(folder / video)
+        except SourceError as error:
+            unread.append(f"row {row.number}: the times within the video are not known: {error}")
+            continue
+        seconds |= {f"{video}#{number:08d}": passed for number, passed in within.items()}
+    return seconds
+
+
+def _video_of(frame: FrameRow) -> str:
+    """The key of the video that a frame is of, "" where it is of none."""
+    found = re.fullmatch(r"(.*)#\d{8}", frame.source_key)
+    return found[1] if found else ""
+
+
+def _merged(
+    frame: FrameRow, row: Told, now: datetime, unread: list[str], seconds: Mapping[str, float]
+) -> Capture:
+    """What is known of a frame once a row was heard. seconds: within videos, by key."""
+    taken = row.captured_at
+    if taken and _video_of(frame):
+        passed = None if frame.captured_at else seconds.get(frame.source_key)
+        taken = None if passed is None else taken + timedelta(seconds=passed)
     if taken is not None and not plausible(taken, now):
         unread.append(f"row {row.number}: a time before {EARLIEST:%Y} or in the future, {taken.isoformat()}")
         taken = None

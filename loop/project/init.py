@@ -41,7 +41,7 @@ from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
 from loop.base.wording import listed
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
-from loop.datasets.usable import check_usable, each_once, problem_lines
+from loop.datasets.usable import check_trains, check_usable, each_once, problem_lines
 from loop.datasets.zipped import unpacked
 from loop.project.class_list import check_classes, mapped, shown_classes, starting_classes
 from loop.project.project import CONFIG_NAME, Project, open_project
@@ -59,6 +59,10 @@ few = partial(listed, most=12)
 ZONELESS = (
     "times of {count} images have no zone and were read as UTC; if it was another, set frames.timezone before"
     " frames with a zone come in"
+)
+TOLD_LATER = (
+    "what was not understood of where and when they were taken can be mended and told now:"
+    " `fieldloop metadata import FILE`"
 )
 NOTHING_HELD_OUT = "no image is held out: the training set names neither val nor test"
 
@@ -144,6 +148,7 @@ class CreateReport:
             ),
             *([self.started] if self.started else []),
             self._known_line(),
+            *([TOLD_LATER] if any(one.code == "metadata" for one in self.problems) else []),
             *([] if self.images.keys() - {"train"} else [NOTHING_HELD_OUT]),
             *([ZONELESS.format(count=self.zoneless)] if self.zoneless else []),
             *problem_lines(self.problems),
@@ -213,6 +218,7 @@ def _create(
     classes = read_classes(plan.weights)
     check_classes(dataset, classes)
     labeled, twice = each_once([image for image in dataset.images if image.boxes is not None])
+    check_trains(labeled, [*dataset.problems, *twice], plan.dataset)
     of_training = shown_classes(replace(dataset, images=labeled))
     unseen = () if plan.start else tuple(name for name in classes if name not in of_training)
     _agree_to_forget(unseen, ask)

@@ -116,7 +116,8 @@ def deployed_weights(project: Project) -> tuple[str, Path]:
         model = deployed(session)
     if model is None:
         raise ProjectError(
-            "expected a deployed model, found none; make the project again with `fieldloop init`"
+            "expected a deployed model, found none; run `fieldloop init` again as before, it goes on where it"
+            " was stopped"
         )
     check_weights(project, model)
     return model.sha256, project.root / model.path
@@ -326,6 +327,13 @@ def told_paths(keys: Iterable[str], frames: Frames) -> Iterator[Told]:
         if facts:
             told = facts.camera, facts.site, facts.sequence, facts.captured_at, facts.zone_assumed
             yield Told(number, key, *told, problem="")
+
+
+def seconds_in_video(path: Path) -> dict[int, float]:
+    """Seconds since the first frame of a video, by the number of each frame. Raises SourceError."""
+    from connectors.sources.video import VideoSource
+
+    return VideoSource(path, 0.0).seconds()
 
 
 def _folder_of(dataset: Path, paths: Sequence[Path]) -> Path:

@@ -17,10 +17,11 @@ from loop.settings.settings import default_values
 ROOT = Path(__file__).parents[3]
 PARTS = ("connectors", "db", "demo", "loop", "samplers")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z](?![\w-])")
-TYPED = re.compile(r"(?:`|next: |Example: )fieldloop ([^`,;]*)")
+TYPED = re.compile(r"(?:`|: )fieldloop ([^`,;]*)")
 SECTIONS = sorted({key.partition(".")[0] for key in default_values() if "." in key})
 SETTING = re.compile(rf"(?<![\w./-])(?:{'|'.join(SECTIONS)})\.[a-z_0-9]+(?![\w(/])")
 FILES = (".csv", ".html")
+PAGE = re.compile(r"docs/[\w/.-]+\.md")
 OF_COMMAND = {
     "loop/datasets/usable": ["init"],
     "loop/datasets": ["init", "bench replay"],
@@ -102,7 +103,8 @@ def wrong_advice(message: Message) -> list[str]:
     known = set().union(*(COMMANDS[place] for place in places), {"--project"})
     wrong += [option for option in OPTION.findall(bare) if option not in known]
     settings = [one for one in SETTING.findall(message.text) if not one.endswith(FILES)]
-    return wrong + [one for one in settings if one not in default_values()]
+    wrong += [one for one in settings if one not in default_values()]
+    return wrong + [page for page in PAGE.findall(message.text) if not (ROOT / page).is_file()]
 
 
 def test_what_messages_name_is_there() -> None:
@@ -132,6 +134,8 @@ def test_what_is_not_there_is_found() -> None:
         ("give --imagez", ["--imagez"]),
         ("give --like", ["--like"]),
         ("set frames.zone", ["frames.zone"]),
+        ("stop it with: fieldloop stop --now", ["fieldloop stop --now", " --now"]),
+        ("see docs/howto/nothing.md", ["docs/howto/nothing.md"]),
         ("run `fieldloop models promote {x}` or set frames.timezone, with --images", []),
     ):
         (message,) = messages_of(source.replace("{text}", text), "loop/datasets/a.py")

@@ -355,3 +355,10 @@ def test_real_yolo_with_lists(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path)
     assert len(dataset.images) == 4225
     assert dataset.boxes + sum(p.code != "clipped" for p in dataset.problems) == 4310
+
+
+def test_of_several_datasets_below_a_folder_one_is_to_be_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / name / "data.yaml", "train: images\nnames: [person]\n")
+    with pytest.raises(DatasetError, match=r"below which lie a/data\.yaml, b/data\.yaml; name one of them"):
+        read_dataset(tmp_path)

@@ -439,3 +439,27 @@ def test_a_zip_within_a_zip_is_named_where_it_lies(tmp_path: Path) -> None:
 def test_an_archive_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(DatasetError, match="looks like an archive: unpack it, and name the folder"):
         read_dataset(write(tmp_path / name, b"x"))
+
+
+@pytest.mark.parametrize("writer", [cvat_xml, label_studio_json])
+def test_of_several_exports_in_a_folder_one_is_to_be_named(tmp_path: Path, writer: Writer) -> None:
+    for name in ("one", "two"):
+        writer(tmp_path / name)
+    with pytest.raises(
+        DatasetError, match=r"expected one file with annotations, got 2: one/.*, two/.*; name"
+    ):
+        read_dataset(tmp_path)
+
+
+def test_a_second_layout_in_a_folder_is_told(tmp_path: Path) -> None:
+    labelimg_voc(tmp_path)
+    for name in TRUTH:
+        for folder, end in (("JPEGImages", "jpg"), ("Annotations", "xml")):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / f"{name}.{end}").rename(tmp_path / folder / f"{name}.{end}")
+    write(tmp_path / "data.yaml", "train: JPEGImages\nnames: [car]\n")
+    dataset = read_dataset(tmp_path)
+    assert named(dataset) == TRUTH
+    assert [problem.message for problem in dataset.problems] == [
+        "read as VOC; it also holds a YOLO dataset, of which nothing is read: name its file to read that"
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,14 @@ from loop.analysis.load import open_facts
 from loop.analysis.producers import producers
 from loop.base.errors import ConfigError
 from loop.gaps import arrivals
-from loop.ingest.ingest import one_pass
+from loop.ingest.ingest import ingest, one_pass
 from loop.ingest.metadata import MetadataReport, import_metadata, import_paths
 from loop.insights.overview import unplaced_lines
 from loop.project.project import Project
 from loop.settings.settings import IngestRules
 from tests.fakes import FakeParts, picture, quiet
 from tests.loop.ingest.test_ingest import Given
+from tests.test_contracts import small_video
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -118,6 +119,32 @@ def test_rows_of_a_video_hold_for_its_frames_but_not_their_time(parts: FakeParts
     rows = by_key(parts.project)
     assert {rows[item.key].camera for item in items} == {"gate"}
     assert {rows[item.key].captured_at for item in items} == {NOON}
+
+
+def test_a_row_of_a_video_tells_when_its_frames_were_taken(parts: FakeParts, tmp_path: Path) -> None:
+    video = small_video(tmp_path / "a.mp4")
+    ingest(parts, quiet, str(video))
+    report = told(parts.project, "file,camera,captured_at\na.mp4,gate,2026-04-01T00:00:00Z\n")
+    times = {
+        row.source_key[-8:]: row.captured_at for key, row in by_key(parts.project).items() if "a.mp4#" in key
+    }
+    begin = datetime(2026, 4, 1, tzinfo=UTC)
+    assert times == {"00000000": begin, "00000010": begin + timedelta(seconds=1)}
+    assert (report.changed, report.unread) == ({"production": 2}, [])
+    again = told(parts.project, "file,captured_at\na.mp4,2026-05-01T00:00:00Z\n")
+    assert again.unread == ["row 1: the frames of this video have a time and keep it"]
+    assert again.changed == {}
+
+
+def test_a_video_that_is_gone_is_named(parts: FakeParts, tmp_path: Path) -> None:
+    video = small_video(tmp_path / "a.mp4")
+    ingest(parts, quiet, str(video))
+    video.unlink()
+    report = told(parts.project, "file,camera,captured_at\na.mp4,gate,2026-04-01T00:00:00Z\n")
+    assert report.changed == {"production": 2}
+    (line,) = report.unread
+    assert line.startswith("row 1: the times within the video are not known: ")
+    assert "expected a video, got no such file" in line
 
 
 def test_rows_that_contradict_each_other_are_told_and_not_taken(bare: FakeParts) -> None:

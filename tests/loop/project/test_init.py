@@ -24,6 +24,7 @@ from db.states import Origin, Role
 from loop.base.errors import ConfigError, ProjectError
 from loop.cli.app import OK, USAGE, main
 from loop.datasets.imported import DatasetError
+from loop.ingest.metadata import import_metadata
 from loop.project.init import NewProject, create_project
 from loop.project.project import Project, open_project
 from tests.fakes import (
@@ -347,6 +348,18 @@ def test_an_image_that_cannot_be_decoded_is_left_out_and_named(plan: NewProject)
     assert len(imported(open_project(plan.root))) == 11
 
 
+def test_metadata_that_is_not_understood_can_be_told_later(plan: NewProject) -> None:
+    table = plan.dataset.parent / "meta.csv"
+    rows = "".join(f"images/train/{1000 + n}.jpg;Tor\n" for n in range(8))
+    table.write_text(f"Datei;Kamera\n{rows}")
+    report = create(plan)
+    assert (report.with_camera, [problem.code for problem in report.problems]) == (0, ["metadata"])
+    (line,) = (line for line in report.lines() if "`fieldloop metadata import FILE`" in line)
+    assert line.startswith("what was not understood of where and when they were taken")
+    (plan.root / "fieldloop.yaml").write_text("frames: {columns: {file: Datei, camera: Kamera}}\n")
+    assert import_metadata(open_project(plan.root), table).changed == {"imported": 8}
+
+
 def test_images_that_show_no_object_are_counted(plan: NewProject) -> None:
     labels = plan.dataset.parent / "labels" / "train"
     (labels / "1000.txt").write_text("")
@@ -354,6 +367,16 @@ def test_images_that_show_no_object_are_counted(plan: NewProject) -> None:
     report = create(plan)
     assert (report.images, report.boxes, report.empty) == ({"train": 8, "val": 4}, 10, 2)
     assert "2 of these images show no object" in report.lines()
+
+
+def test_a_set_of_which_nothing_is_left_to_train_on_is_refused(plan: NewProject) -> None:
+    tree = yaml.safe_load(plan.dataset.read_text())
+    plan.dataset.write_text(yaml.safe_dump(tree | {"val": tree["train"]}))
+    with pytest.raises(
+        DatasetError, match=r"expected labeled images to train on, got none: all 8 are in val.*\n  8 split: "
+    ):
+        create(replace(plan, accept_problems=True))
+    assert not plan.root.exists()
 
 
 def test_the_same_picture_in_two_splits_is_taken_once(plan: NewProject) -> None:
