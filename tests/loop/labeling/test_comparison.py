@@ -114,12 +114,29 @@ def test_a_clock_that_was_ahead_hides_no_answer(pushed: FakeParts) -> None:
     assert label_of(pushed, second) == (HAT,)
 
 
-def test_a_clock_that_went_back_hides_an_answer_until_all_are_compared(pushed: FakeParts) -> None:
+def test_a_clock_that_is_set_back_hides_no_answer(pushed: FakeParts) -> None:
+    key, other = pushed.server.task_keys()[:2]
+    given = pushed.server.answer(key, [HAT])
+    pull(pushed)
+    pushed.server.now -= timedelta(days=3)
+    pushed.server.answer(key, [], again=given)
+    report = pull(pushed)
+    assert (report.answers, report.compared, report.kept) == ({TaskStatus.DONE: 1}, True, set())
+    assert label_of(pushed, key) == ()
+    pushed.server.answer(other, [HAT])
+    report = pull(pushed)
+    assert (report.answers, report.compared) == ({TaskStatus.DONE: 1}, False)
+    pushed.server.now += timedelta(days=3)
+    assert (pull(pushed).answers, pull(pushed).compared) == ({}, False)
+
+
+def test_a_clock_that_was_put_right_again_hides_an_answer_until_all_are_compared(pushed: FakeParts) -> None:
     key = a_key(pushed)
     given = pushed.server.answer(key, [HAT])
     pull(pushed)
     pushed.server.now -= timedelta(days=3)
     pushed.server.answer(key, [], again=given)
+    pushed.server.now += timedelta(days=3)
     assert pull(pushed).answers == {}
     report = compare(pushed)
     assert (report.answers, report.kept) == ({TaskStatus.DONE: 1}, set())
