@@ -78,7 +78,9 @@ def test_a_rename_to_an_unknown_class_waits_for_a_person(pushed: FakeParts) -> N
     given = pushed.server.answer(key, [HAT])
     pull(pushed)
     rewritten(pushed.server, given, [Box("hat", HAT.xyxy)])
-    assert compare(pushed).to_mend == [f"task {given.external_task_id}: hat"]
+    assert compare(pushed).to_mend == [
+        f"task {given.external_task_id}: unknown class hat: choose one that the model knows"
+    ]
     assert label_of(pushed, key) is None
 
 
