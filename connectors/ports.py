@@ -305,10 +305,17 @@ class Detector(Protocol):
 
 
 class LabelBackend(Protocol):
-    """Where people label. url: its address for a browser, without a slash at the end."""
+    """Where people label.
+
+    url: its address for a browser, without a slash at the end.
+    clock: its own time at its last answer, None where it does not say.
+    """
 
     @property
     def url(self) -> str: ...
+
+    @property
+    def clock(self) -> datetime | None: ...
 
     def ensure_project(
         self,

@@ -382,6 +382,10 @@ class FakeLabelStudio:
     def url(self) -> str:
         return "http://studio"
 
+    @property
+    def clock(self) -> datetime:
+        return self.server.now
+
     def mark_of(self, project_id: int) -> str:
         self._call("mark_of", project_id)
         self._project(project_id)

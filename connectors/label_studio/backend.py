@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+import httpx
+
 from connectors.errors import LabelStudioError
 from connectors.label_studio import label_config as config
-from connectors.label_studio.client import WRITE, Rejected, connect, translated
+from connectors.label_studio.client import WRITE, Rejected, connect, time_of, translated
 from connectors.label_studio.images import Images, LocalFiles, Uploads
 from connectors.label_studio.results import (
     KEY,
@@ -59,7 +61,8 @@ class LabelStudio:
         timeout: float = 60.0,
     ) -> None:
         self._url = url.rstrip("/")
-        self._client = connect(self._url, token, timeout)
+        self._clock: datetime | None = None
+        self._client = connect(self._url, token, timeout, self._heard)
         self._close = weakref.finalize(self, self._client._client_wrapper.httpx_client.httpx_client.close)
         self._images = self._image_way(images, document_root)
         self._classes: dict[int, tuple[str, ...]] = {}
@@ -72,6 +75,11 @@ class LabelStudio:
     def url(self) -> str:
         """Its address, without a slash at the end."""
         return self._url
+
+    @property
+    def clock(self) -> datetime | None:
+        """The server's time at its last answer, to the second; None before one, or without a Date."""
+        return self._clock
 
     def close(self) -> None:
         """Gives the connections back; done by itself when the object goes away."""
@@ -182,6 +190,9 @@ class LabelStudio:
             with self._asking("deleting a task", project_id) as client:
                 for task_id in untouched:
                     client.tasks.delete(str(task_id), request_options=WRITE)
+
+    def _heard(self, response: httpx.Response) -> None:
+        self._clock = time_of(response)
 
     @contextmanager
     def _asking(self, what: str, project_id: int | None = None) -> Iterator[Any]:

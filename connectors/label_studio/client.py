@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -24,9 +26,11 @@ class Rejected(LabelStudioError):
     """400: this request will never be accepted as it is."""
 
 
-def connect(url: str, token: str, timeout: float) -> Client:
+def connect(url: str, token: str, timeout: float, heard: Callable[[httpx.Response], None]) -> Client:
     """A client for a legacy token or a personal access token (which it refreshes itself). Speaks
     with nobody yet.
+
+    heard: told of every response.
     """
     _require_url(url)
     if not token.isascii() or not token.isprintable() or not token.strip():
@@ -35,7 +39,12 @@ def connect(url: str, token: str, timeout: float) -> Client:
             f" {'none' if not token.strip() else 'other characters'}; next: copy it once more"
         )
     # A proxy of the environment cannot reach a loopback server.
-    http = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=not _is_loopback(url))
+    http = httpx.Client(
+        timeout=timeout,
+        follow_redirects=False,
+        trust_env=not _is_loopback(url),
+        event_hooks={"response": [heard]},
+    )
     with translated(url, "the token's expiry"):
         return Client(base_url=url, api_key=token.strip(), httpx_client=http, max_retries=0)
 
@@ -59,6 +68,15 @@ def translated(url: str, what: str, project_id: int | None = None) -> Iterator[N
             f"expected {what} from Label Studio at {url}, got no connection ({error}); "
             "next: start it (`fieldloop labelstudio start`) or mend the URL; the work stays queued"
         ) from error
+
+
+def time_of(response: httpx.Response) -> datetime | None:
+    """The server's clock when it answered, to the second; None where it does not say."""
+    try:
+        time = parsedate_to_datetime(response.headers.get("date", ""))
+    except ValueError:
+        return None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def post_files(

@@ -158,7 +158,9 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
     report = PullReport(follows=_follows(external, label_studio_project(project)))
     report.restored = is_restored(project, backend, external)
     watermark = _watermark(engine, external)
-    report.compared = everything or report.restored or _comparison_due(project, external, watermark, begun)
+    clock = min(begun, backend.clock or begun)
+    set_back = watermark is None or watermark > clock
+    report.compared = everything or report.restored or set_back or _comparison_due(project, external, begun)
     since = watermark - OVERLAP if watermark and not report.compared else None
     changed = _follow_all(engine, external, backend.answers(external, since), report, progress)
     missing, elsewhere = _reconcile(engine, backend, external, [seen.key for seen in changed if seen.answers])
@@ -170,7 +172,7 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
         _part_with(session, missing, report)
         close_batches(session)
         reopen_batches(session)
-        if read_until := _read_until(watermark, begun, changed, report.waiting):
+        if read_until := _read_until(watermark, clock, changed, report.waiting):
             set_fact(session, f"{WATERMARK}_{external}", read_until.isoformat())
         report.standing = to_mend(session)
         if report.compared:
@@ -209,26 +211,24 @@ def _watermark(engine: Engine, project_id: int) -> datetime | None:
 
 
 def _read_until(
-    watermark: datetime | None, begun: datetime, changed: Sequence[TaskAnswers], waiting: Sequence[datetime]
+    watermark: datetime | None, clock: datetime, changed: Sequence[TaskAnswers], waiting: Sequence[datetime]
 ) -> datetime | None:
-    """The new watermark, None where it stays. Not later than our own clock: theirs may have been
+    """The new watermark, None where it stays. Not later than their clock and ours: theirs may have been
     ahead, and is put right. Answers that wait for their frames hold it back, also to before it.
     """
     if not changed and not waiting:
         return None
-    newest = max((seen.updated_at for seen in changed), default=begun)
-    until = min([newest, begun, *waiting])
-    moves = watermark is None or watermark > begun or bool(waiting) or until > watermark
+    newest = max((seen.updated_at for seen in changed), default=clock)
+    until = min([newest, clock, *waiting])
+    moves = watermark is None or watermark > clock or bool(waiting) or until > watermark
     return until if moves else None
 
 
-def _comparison_due(project: Project, external: int, watermark: datetime | None, now: datetime) -> bool:
-    """Also where a clock went back: a time that is yet to come says nothing."""
+def _comparison_due(project: Project, external: int, now: datetime) -> bool:
+    """Also where our clock went back: a comparison that is yet to come says nothing."""
     hours = project.settings.label_studio.compare_h
     with read(project.engine) as session:
         fact = get_fact(session, f"{COMPARED}_{external}")
-    if watermark is None or watermark > now:
-        return True
     if not hours:
         return False
     last = datetime.fromisoformat(fact) if fact else None

@@ -58,7 +58,7 @@ def rule(given: Sequence[Annotation], judges: bool) -> Ruling:
     each = _latest_of_each(counting)
     answer = max(each, key=_time)
     unknown = tuple(sorted({name for one in each for name in one.unknown_classes}))
-    problem = ", ".join(unknown) or _contradiction(each) or _unlooked_at(answer, judges)
+    problem = in_words(unknown) or _contradiction(each) or _unlooked_at(answer, judges)
     if problem:
         return Ruling(TaskStatus.QUARANTINED, answer, "", problem, unknown)
     return Ruling(TaskStatus.DONE, answer, _name(answer, counting, each))
@@ -76,6 +76,16 @@ def same_objects(one: Sequence[Box], other: Sequence[Box]) -> bool:
     kinds = np.array([[a.class_name == b.class_name for b in other] for a in one])
     fits = (overlap >= SAME) & kinds
     return bool(fits[linear_sum_assignment(fits, maximize=True)].all())
+
+
+def in_words(unknown: Sequence[str]) -> str:
+    """What is wrong with names that are not ours and, in brackets, with what is no box; "" for none."""
+    shapes = [name[1:-1] for name in unknown if name.startswith("[") and name.endswith("]")]
+    names = [name for name in unknown if name[1:-1] not in shapes]
+    said = [f"unknown class {', '.join(names)}: choose one that the model knows"] if names else []
+    if shapes:
+        said.append(f"not an upright box of one class ({', '.join(shapes)}): draw it again")
+    return "; ".join(said)
 
 
 def _strongest(standing: Sequence[Annotation]) -> list[Annotation]:

@@ -5,6 +5,7 @@ up.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from label_studio_sdk.core.api_error import ApiError
 
 from connectors.errors import LabelStudioDown, LabelStudioError, ProjectGone, TokenRefused
 from connectors.label_studio.backend import QUERY_CHARACTERS, QUERY_KEYS, LabelStudio, _chunks
-from connectors.label_studio.client import Rejected, translated
+from connectors.label_studio.client import Rejected, time_of, translated
 from connectors.label_studio.images import LocalFiles
 
 URL = "http://127.0.0.1:9"
@@ -158,3 +159,16 @@ def test_keys_are_looked_up_in_portions_that_fit_a_request_line(length: int) -> 
     assert [key for chunk in chunks for key in chunk] == keys
     assert max(map(len, chunks)) <= QUERY_KEYS
     assert all(len(chunk) == 1 or len(quote(json.dumps(chunk))) <= QUERY_CHARACTERS for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Mon, 30 Nov 2026 14:06:37 GMT", datetime(2026, 11, 30, 14, 6, 37, tzinfo=UTC)),
+        ("Mon, 30 Nov 2026 15:06:37 +0100", datetime(2026, 11, 30, 14, 6, 37, tzinfo=UTC)),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_the_clock_of_the_server_is_what_its_answer_says(said: str | None, expected: datetime | None) -> None:
+    assert time_of(httpx.Response(200, headers={"Date": said} if said else {})) == expected

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,12 @@ def test_a_project_is_made_once(backend: LabelStudio, project: LabelProject, lab
     assert backend.ensure_project("another title", CLASSES, "", project.external_id) == project
     tabs = label_studio.call("GET", "dm/views/", params={"project": project.external_id})
     assert [tab["data"]["title"] for tab in tabs] == ["To label, most valuable first", "Labeled", "Skipped"]
+
+
+def test_the_server_tells_its_clock(backend: LabelStudio, project: LabelProject) -> None:
+    backend.check(project.external_id, CLASSES)
+    assert backend.clock is not None
+    assert abs((datetime.now(UTC) - backend.clock).total_seconds()) < 30
 
 
 def test_a_project_has_classes_instructions_and_order(project: LabelProject, label_studio: Studio) -> None:

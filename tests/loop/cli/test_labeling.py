@@ -57,7 +57,8 @@ def test_pull_says_how_many_labels_were_revoked(
     number = desk.server.of(third).id
     assert pulled().splitlines() == [
         "1 quarantined, 1 skipped; 1 labels revoked",
-        f"mend in Label Studio, no label until then: task {number}: hat",
+        f"mend in Label Studio, no label until then: task {number}: unknown class hat: choose one that the"
+        " model knows",
     ]
     assert json.loads(pulled("--json"))["revoked"] == 0
     fourth = desk.server.task_keys()[3]
@@ -65,7 +66,8 @@ def test_pull_says_how_many_labels_were_revoked(
         desk.server.delete_task(key)
     assert pulled().splitlines() == [
         "no new answers; 2 tasks cancelled: they were deleted in Label Studio",
-        f"mend in Label Studio, no label until then: task {number}: hat",
+        f"mend in Label Studio, no label until then: task {number}: unknown class hat: choose one that the"
+        " model knows",
     ]
 
 

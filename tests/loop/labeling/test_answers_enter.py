@@ -47,10 +47,13 @@ def test_what_people_do_is_what_is_trained_on(real: FakeParts, label_studio: Stu
     assert report.answers == {TaskStatus.DONE: 5, TaskStatus.SKIPPED: 1, TaskStatus.QUARANTINED: 2}
     assert sorted(report.to_mend) == sorted(
         [
-            f"task {malformed.external_id}: [person box whose x is 'abc'; expected a number]",
             (
-                f"task {flat.external_id}: [person box without area inside the image: x 10, y 10, width 0,"
-                " height 50 (percent)]"
+                f"task {malformed.external_id}: not an upright box of one class (person box whose x is"
+                " 'abc'; expected a number): draw it again"
+            ),
+            (
+                f"task {flat.external_id}: not an upright box of one class (person box without area"
+                " inside the image: x 10, y 10, width 0, height 50 (percent)): draw it again"
             ),
         ]
     )

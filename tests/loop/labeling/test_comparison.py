@@ -78,7 +78,9 @@ def test_a_rename_to_an_unknown_class_waits_for_a_person(pushed: FakeParts) -> N
     given = pushed.server.answer(key, [HAT])
     pull(pushed)
     rewritten(pushed.server, given, [Box("hat", HAT.xyxy)])
-    assert compare(pushed).to_mend == [f"task {given.external_task_id}: hat"]
+    assert compare(pushed).to_mend == [
+        f"task {given.external_task_id}: unknown class hat: choose one that the model knows"
+    ]
     assert label_of(pushed, key) is None
 
 
@@ -114,12 +116,29 @@ def test_a_clock_that_was_ahead_hides_no_answer(pushed: FakeParts) -> None:
     assert label_of(pushed, second) == (HAT,)
 
 
-def test_a_clock_that_went_back_hides_an_answer_until_all_are_compared(pushed: FakeParts) -> None:
+def test_a_clock_that_is_set_back_hides_no_answer(pushed: FakeParts) -> None:
+    key, other = pushed.server.task_keys()[:2]
+    given = pushed.server.answer(key, [HAT])
+    pull(pushed)
+    pushed.server.now -= timedelta(days=3)
+    pushed.server.answer(key, [], again=given)
+    report = pull(pushed)
+    assert (report.answers, report.compared, report.kept) == ({TaskStatus.DONE: 1}, True, set())
+    assert label_of(pushed, key) == ()
+    pushed.server.answer(other, [HAT])
+    report = pull(pushed)
+    assert (report.answers, report.compared) == ({TaskStatus.DONE: 1}, False)
+    pushed.server.now += timedelta(days=3)
+    assert (pull(pushed).answers, pull(pushed).compared) == ({}, False)
+
+
+def test_a_clock_that_was_put_right_again_hides_an_answer_until_all_are_compared(pushed: FakeParts) -> None:
     key = a_key(pushed)
     given = pushed.server.answer(key, [HAT])
     pull(pushed)
     pushed.server.now -= timedelta(days=3)
     pushed.server.answer(key, [], again=given)
+    pushed.server.now += timedelta(days=3)
     assert pull(pushed).answers == {}
     report = compare(pushed)
     assert (report.answers, report.kept) == ({TaskStatus.DONE: 1}, set())

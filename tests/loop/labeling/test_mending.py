@@ -23,6 +23,8 @@ from loop.web.app import build_app
 from tests.fakes import FakeParts
 from tests.loop.desk import HAT, a_key, pull, push, row
 
+REASON = "unknown class hat: choose one that the model knows"
+
 
 def standing(parts: FakeParts) -> list[Mend]:
     with read(parts.project.engine) as session:
@@ -42,8 +44,8 @@ def test_it_stands_until_it_is_mended(pushed: FakeParts, caplog: pytest.LogCaptu
     run_job(Service(pushed, threading.Event(), (job,)), job)
     number = pushed.server.of(key).id
     url = f"http://studio/projects/1/data?task={number}"
-    expected = Mend(number, url, file_of(pushed, key), "hat")
-    said = f"task {number} ({expected.file}): hat; {url}"
+    expected = Mend(number, url, file_of(pushed, key), REASON)
+    said = f"task {number} ({expected.file}): {REASON}; {url}"
     assert f"mend in Label Studio, no label until then: {said}" in caplog.text
     for _ in range(2):
         pull(pushed)
@@ -58,7 +60,7 @@ def test_it_stands_until_it_is_mended(pushed: FakeParts, caplog: pytest.LogCaptu
     assert f'<a href="{url}">task {number}</a>' in text
     assert "Answers to mend" in text
     assert page.get("/api/status").json()["to_mend"] == [
-        {"task": number, "url": url, "file": expected.file, "reason": "hat"}
+        {"task": number, "url": url, "file": expected.file, "reason": REASON}
     ]
     pushed.server.answer(key, [HAT], again=wrong)
     pull(pushed)
@@ -81,8 +83,10 @@ def test_a_reason_that_changes_is_told_anew(pushed: FakeParts) -> None:
     wrong = pushed.server.answer(key, [Box("hat", HAT.xyxy)])
     pull(pushed)
     pushed.server.answer(key, [Box("cap", HAT.xyxy)], again=wrong)
-    assert pull(pushed).to_mend == [f"task {pushed.server.of(key).id}: cap"]
-    assert [one.reason for one in standing(pushed)] == ["cap"]
+    assert pull(pushed).to_mend == [
+        f"task {pushed.server.of(key).id}: unknown class cap: choose one that the model knows"
+    ]
+    assert [one.reason for one in standing(pushed)] == [REASON.replace(" hat:", " cap:")]
 
 
 def test_of_many_the_first_are_shown_and_the_rest_counted(pushed: FakeParts) -> None:

@@ -351,7 +351,9 @@ def test_an_unknown_class_is_quarantined_until_it_is_mended(pushed: FakeParts) -
     wrong = pushed.server.answer(key, [Box("hat", HAT.xyxy), HAT])
     report = pull(pushed)
     assert (report.answers, report.unknown) == ({TaskStatus.QUARANTINED: 1}, {"hat"})
-    assert report.to_mend == [f"task {pushed.server.of(key).id}: hat"]
+    assert report.to_mend == [
+        f"task {pushed.server.of(key).id}: unknown class hat: choose one that the model knows"
+    ]
     assert label_of(pushed, key) is None
     assert row(pushed, key).status is TaskStatus.QUARANTINED
     pushed.server.answer(key, [HAT], again=wrong)

@@ -11,7 +11,7 @@ from db.engine import read
 from db.labels import labels
 from db.states import TaskStatus
 from loop.insights.overview import overview
-from loop.labeling.ruling import same_objects
+from loop.labeling.ruling import in_words, same_objects
 from tests.fakes import FakeParts
 from tests.loop.desk import HAT, a_key, label_of, pull, row
 
@@ -105,6 +105,23 @@ def test_predictions_accepted_in_bulk_are_counted_and_never_judge(pushed: FakePa
     pushed.server.accept(evaluation)
     pull(pushed)
     assert (row(pushed, evaluation).status, rule_of(pushed, evaluation)) == (TaskStatus.DONE, "only answer")
+
+
+@pytest.mark.parametrize(
+    ("unknown", "said"),
+    [
+        ([], ""),
+        (["cap", "hat"], "unknown class cap, hat: choose one that the model knows"),
+        (["[polygonlabels]"], "not an upright box of one class (polygonlabels): draw it again"),
+        (
+            ["[rotated car]", "hat"],
+            "unknown class hat: choose one that the model knows; not an upright box of one class (rotated"
+            " car): draw it again",
+        ),
+    ],
+)
+def test_what_is_no_box_of_ours_is_said_in_words(unknown: list[str], said: str) -> None:
+    assert in_words(unknown) == said
 
 
 def test_objects_are_the_same_in_any_order_and_each_has_one_partner() -> None:
