@@ -76,8 +76,10 @@ def why_fewer(asked: Asked, rules: Rules, camera_days: int) -> list[str]:
     found = f"{len(asked.chosen)} of {asked.wanted}" if len(asked.chosen) else "no"
     if (asked.eligible & ~rules.engaged).sum() == 0:
         return [f"{found} {side.called} frames: all {total} are labeled or queued already"]
-    counts = ", ".join(f"{count} {why}" for why, count in _left_out(asked, rules).items() if count)
-    return [f"{found} {side.called} frames: of {total} {side.own}, {counts}"]
+    counts = [f"{count} {why}" for why, count in _left_out(asked, rules).items() if count]
+    if not counts:
+        return [f"{found} {side.called} frames: no more are {side.own}"]
+    return [f"{found} {side.called} frames: of {total} {side.own}, {', '.join(counts)}"]
 
 
 def _side(purpose: Purpose) -> _Side:

@@ -39,6 +39,13 @@ def test_every_frame_is_counted_by_its_first_reason() -> None:
     ]
 
 
+def test_where_all_there_are_were_chosen_the_sentence_ends_there() -> None:
+    few = Asked(Purpose.TRAIN, 8, np.arange(10) < 2, np.array([0, 1]))
+    assert why_fewer(few, rules(), 3) == ["2 of 8 training frames: no more are in the pool"]
+    judging = replace(few, purpose=Purpose.EVALUATION)
+    assert why_fewer(judging, rules(), 3) == ["2 of 8 evaluation frames: no more are kept for evaluation"]
+
+
 def test_what_resembles_a_frame_that_judges_is_counted() -> None:
     judged = replace(rules(), judging=np.array([3, 4]))
     assert why_fewer(asked(8, 0, 2), judged, 3) == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,37 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from loop.insights.overview import overview, round_line
+from loop.labeling.mending import Mend
 from loop.project.project import Project
+from loop.project.training_settings import trained_line
 from loop.service.jobs import JOBS
 from loop.service.process import listen
 from loop.service.scheduler import State
 from loop.settings.settings import Web
 from loop.web.app import build_app
+from loop.web.environment import page_environment
 from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
 PAGES = ("/", "/gaps", "/models")
 WIDTHS = (390, 1280)
+LONG = "Ueberwachungskamera_Nordeingang_Parkhaus-Ebene-3"
+BROKEN = """() => {
+    const broken = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const text = texts.currentNode;
+        for (const word of text.data.matchAll(/(?<!\\S)[A-Za-z]{3,16}(?!\\S)/g)) {
+            const range = document.createRange();
+            range.setStart(text, word.index);
+            range.setEnd(text, word.index + word[0].length);
+            if (new Set(Array.from(range.getClientRects(), box => Math.round(box.top))).size > 1)
+                broken.push(word[0]);
+        }
+    }
+    return broken;
+}"""
+"""Words of letters alone, none very long, that stand on several lines."""
 SHOTS = os.environ.get("TEST_SHOTS", "")
 
 
@@ -74,6 +95,41 @@ def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width:
         name = f"{path.strip('/') or 'status'}-{width}-{scheme}.png"
         page.screenshot(path=Path(SHOTS) / name, full_page=True)
     page.close()
+
+
+@pytest.mark.parametrize("width", [390, 641, 900, 1280])
+def test_no_word_is_broken_in_its_middle(browser: Browser, full: Project, width: int) -> None:
+    """However long the names beside it are."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    for name in ("status.html", "models.html"):
+        page.set_content(with_long_names(full, name))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.querySelectorAll('td').length") > 6
+        assert page.evaluate(BROKEN) == []
+    page.set_content(f"<p style='width: 3rem; overflow-wrap: anywhere'>{LONG[:14]}</p>")
+    assert page.evaluate(BROKEN) == [LONG[:14]]
+    page.close()
+
+
+def with_long_names(project: Project, name: str) -> str:
+    checks = [
+        {"name": f"no fall: {LONG}", "status": "unverifiable", "text": "too few frames, 3 groups are needed"},
+        {"name": "no fall: class extinguisher", "status": "fail", "text": f"of {LONG} nothing is known"},
+    ]
+    view = overview(project)
+    judged = replace(view.rounds[0], verdict={"checks": checks, "reasons": [f"{LONG} fell"]})
+    shown = replace(
+        view,
+        rounds=[judged],
+        to_mend=[Mend(4711, "http://localhost/", f"{LONG}/{LONG}.jpg", "unknown class; rename it")],
+        recent_rejects=[{"file": LONG * 3 + ".jpg", "reason": "expected an image, got a file of 0 bytes"}],
+    )
+    pages = page_environment("Europe/Berlin")
+    return (
+        pages.get_template(name)
+        .render(view=shown, health=health(), round_line=round_line, trained_line=trained_line)
+        .replace('http-equiv="refresh"', "")
+    )
 
 
 def test_a_click_leads_from_page_to_page(browser: Browser, address: str) -> None:
