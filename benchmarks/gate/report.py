@@ -90,9 +90,12 @@ There we count whether any of the ten was promoted.
 With thirty slices there are many chances to be wrong, and all of them together must stay within one round of twenty.
 Sometimes the gate asks a person to look, because few frames seem to have fallen far.
 That costs a look and nothing else, so no aim is set for it.
-These figures are from before a person was asked about a class that no frame shows. In 9 of these rounds no frame shows a forklift, all
-of 15 groups. Asking about it adds 5 rounds: 0.048 becomes 0.055 with 4 slices, 0.515 becomes 0.520 with heavy weights, and 0.025 becomes
-0.030 without targets. None of the 9 is promoted. In all other tables of this page the rule changes nothing.
+These figures are from before two rules. A person is now asked about a class that no frame shows. In 9 of these rounds no frame shows a
+forklift, all of 15 groups. Asking about it adds 5 rounds: 0.048 becomes 0.055 with 4 slices, 0.515 becomes 0.520 with heavy weights, and
+0.025 becomes 0.030 without targets. None of the 9 is promoted.
+A person is also asked about a class of which the candidate finds nothing any more. That is so, by luck, in 17 of 1,400 rounds of 15 groups
+and in 1 of 1,700 rounds of more. Where the candidate is truly better, it is so in 4 of 1,000 rounds of 15 groups and in none of 1,000 of 30.
+Where it had truly forgotten the class, 40 of 74 candidates were promoted before, and all 40 wait for a person now.
 """,
         ("equal",),
         ("fell", "asked"),

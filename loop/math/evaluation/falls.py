@@ -102,12 +102,25 @@ def _family(pair: Pair, family: Sequence[_Fall], learned: Chance) -> list[Check]
     margin = pair.settings.margin
     p = {**_adjusted(tested, learned, margin), **_adjusted(small, learned, margin)}
     alpha = pair.settings.alpha
-    return [
+    checks = [
         _told(fall, p[fall.label] <= alpha, learned.reach(fall.one, alpha), pair.settings)
         if fall in tested
         else _untold(fall, p.get(fall.label, 1.0) <= alpha, pair.settings)
         for fall in family
     ]
+    return [_gone(fall, check, margin) for fall, check in zip(family, checks, strict=True)]
+
+
+def _gone(fall: _Fall, check: Check, margin: float) -> Check:
+    """A class of which the deployed model found something, and the candidate nothing: a person is
+    asked, for few objects never show that chance does not explain it.
+    """
+    one = fall.one
+    gone = fall.of_class and fall.measure == "AP50" and one.before > margin and one.after == 0
+    if not gone or check.status == "fail":
+        return check
+    text = f"{fall.name} is found no more: {told(one)}; look at it, because it may be forgotten"
+    return replace(check, text=text, asks=True)
 
 
 def _adjusted(tested: Sequence[_Fall], learned: Chance, margin: float) -> dict[str, float]:
