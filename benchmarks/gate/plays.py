@@ -8,8 +8,8 @@ from zlib import crc32
 
 import numpy as np
 
-from benchmarks.gate.situations import BROKEN, FLAT, GAPS, HIGH, LOW, Situation
-from benchmarks.gate.worlds import CLASSES, Scene, detections, scene_of
+from benchmarks.gate.situations import BROKEN, FLAT, GAPS, GONE, HIGH, LOW, Situation
+from benchmarks.gate.worlds import CLASSES, RATES, Scene, detections, scene_of
 from loop.base.arrays import Bools, Reals
 from loop.math.boxes.matching import COCO_IOUS
 from loop.math.evaluation.ap import Matches
@@ -95,11 +95,13 @@ def case_of(rng: np.random.Generator, situation: Situation, step: float) -> Case
     lost = _lost(rng, situation, scene)
     mended = (low if gaps else np.ones(scene.frames, dtype=np.bool_)) & ~lost
     usual = np.where(low & ~lost, LOW, HIGH) if gaps else np.full(scene.frames, FLAT)
-    after = np.where(lost, BROKEN, usual + np.where(mended, step, 0.0))
+    after = np.where(lost, BROKEN, usual + np.where(mended, step, 0.0))[scene.image]
+    if situation.told == "class":
+        after[scene.class_id == RATES.argmin()] = GONE
     named = bool(lost.any()) and situation.told in ("condition", "target")
     masks = scene.masks | ({_LOST: lost} if named else {})
     targets = (*gaps, _LOST) if named and situation.told == "target" else gaps
-    return Case(scene, masks, targets, mended, lost, usual[scene.image], after[scene.image])
+    return Case(scene, masks, targets, mended, lost, usual[scene.image], after)
 
 
 def rise_of(case: Case, deployed: Matches, candidate: Matches) -> float:

@@ -97,7 +97,8 @@ That costs a look and nothing else, so no aim is set for it.
         "A part of the frames is broken",
         f"""The candidate truly gains {MENDED} AP50 on the gaps, but finds almost nothing in one part of the frames.
 It must not be promoted without a person.
-The broken part is three frames in a hundred, or everything of one camera.
+The broken part is three frames in a hundred, everything of one camera, or a rare class that is forgotten altogether.
+A class of few objects can be lost without any test showing it, so a person is asked where a class is found no more.
 Where it is three in a hundred, few frames may show it, sometimes too few to tell anything.
 So the rate is told of all rounds, and of those in which enough frames, objects and groups show it.
 A candidate may also be held up because its gain was not shown; so we count as well how often the loss itself was noticed.

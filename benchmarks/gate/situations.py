@@ -8,8 +8,8 @@ from typing import Literal
 
 from benchmarks.gate.worlds import Kind
 
-HIGH, LOW, BROKEN = 2.2, -0.5, -3.0
-"""Skill where all is well, on a gap, and on a slice that a training broke."""
+HIGH, LOW, BROKEN, GONE = 2.2, -0.5, -3.0, -20.0
+"""Skill where all is well, on a gap, on a slice that a training broke, and of a class that it forgot."""
 FLAT = 0.5
 """Skill everywhere, of a detector that no gap sticks out of."""
 GAPS = 3
@@ -19,7 +19,7 @@ MENDED = 0.3
 """AP50 that is gained on the gaps while something else breaks."""
 
 Part = Literal["equal", "series", "broken", "loose", "power"]
-Told = Literal["condition", "target", "camera", "nothing"]
+Told = Literal["condition", "target", "camera", "class", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,9 @@ class Situation:
     rise: AP50 that the candidate truly gains on the gaps, or over all frames without targets.
     deployed, candidate: how the two trainings answer.
     heavy: frames have log-normal weights, sigma 1.5.
-    broken: share of frames that the candidate broke, where told is not "camera".
-    told: as what the gate knows of these; "camera": the first camera is broken, a slice like others.
+    broken: share of frames that the candidate broke, where told is not "camera" or "class".
+    told: as what the gate knows of these; "camera": the first camera is broken, a slice like others;
+    "class": the rarest class is forgotten.
     rounds: candidates one after the other on the same frames.
     """
 
@@ -84,6 +85,10 @@ def _broken() -> Iterator[Situation]:
             "broken", f"{at}, a target", runs, groups, frames, rise=MENDED, broken=0.03, told="target"
         )
         yield Situation("broken", f"{at}, a camera", runs // 2, groups, frames, rise=MENDED, told="camera")
+    for groups, frames in ((15, 4), (30, 4), (30, 10)):
+        yield Situation(
+            "broken", f"{groups} x {frames}, a class", 100, groups, frames, rise=MENDED, told="class"
+        )
     yield Situation(
         "broken", "30 x 10, nobody named it", 60, 30, 10, rise=MENDED, broken=0.03, told="nothing"
     )

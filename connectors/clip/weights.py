@@ -7,7 +7,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from connectors.errors import ModelError, WeightsUnavailable
 
 CONFIG = "open_clip_config.json"
 PROBE_SECONDS = 5.0
+TELLING = ("embed_dim", "image_size", "layers", "width", "patch_size", "timm_model_name")
 ADVICE = (
     "copy a folder with open_clip_config.json and open_clip_model.safetensors to this machine and "
     'set embedder.model to its path, or to "small" for the carried one'
@@ -113,9 +114,9 @@ def _colors(values: Any, least: float = 0.0) -> bool:
     return numbers and len(values) == 3 and all(least <= value <= 1 for value in values)
 
 
-def _of_file(file: Path) -> dict[str, Any]:
-    """How images are prepared for a weights file: what the configuration beside it says. Raises
-    ModelError.
+def _of_file(file: Path, model: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """How images are prepared for a weights file of this architecture: what the configuration beside it
+    says. Raises ModelError, also where that is of another one.
     """
     config = file.parent / CONFIG
     try:
@@ -129,8 +130,31 @@ def _of_file(file: Path) -> dict[str, Any]:
         raise ModelError(
             f"{config}: expected JSON; got {short(error)}; copy the file that was published with the weights"
         ) from error
-    prepared = preprocessing(content if isinstance(content, dict) else {}, str(config))
+    content = content if isinstance(content, dict) else {}
+    prepared = preprocessing(content, str(config))
+    if unlike := _unlike(content.get("model_cfg"), architecture):
+        raise ModelError(
+            f"{config}: expected the configuration of {model}, got that of another model ({unlike}), and"
+            f" images would be prepared for that one; copy the {CONFIG} that was published with {file.name}"
+        )
     return {key: value for key, value in prepared.items() if key != "size"}  # the architecture says it
+
+
+def _unlike(stated: Any, architecture: Mapping[str, Any]) -> str:
+    """In what the vision tower of a configuration parts from that of an architecture, "" where it does
+    not, or does not say.
+    """
+    ours, theirs = _told(architecture), _told(stated if isinstance(stated, Mapping) else {})
+    parted = [name for name in TELLING if name in ours.keys() & theirs.keys() and ours[name] != theirs[name]]
+    return ", ".join(f"{name} {theirs[name]!r}, not {ours[name]!r}" for name in parted)
+
+
+def _told(model_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    vision = model_cfg.get("vision_cfg")
+    return {
+        **(vision if isinstance(vision, Mapping) else {}),
+        **{name: model_cfg[name] for name in ("embed_dim",) if name in model_cfg},
+    }
 
 
 def _architecture(model: str, pretrained: str | None, cache_dir: Path | None, trust_pickle: bool) -> Source:
@@ -149,7 +173,7 @@ def _architecture(model: str, pretrained: str | None, cache_dir: Path | None, tr
                 f"embedder.pretrained: expected a .safetensors file; got {pretrained!r}, which may run code "
                 "when loaded; convert it, or set trust_pickle if you made it yourself"
             )
-        prepared = _of_file(Path(pretrained))
+        prepared = _of_file(Path(pretrained), model, config)
         return Source(model, pretrained, f"{model}/{Path(pretrained).name}", config, preprocess=prepared)
     raise ModelError(
         f"embedder.pretrained: expected a tag of {model} ({', '.join(tags) or 'it has none'}) or a weights "

@@ -26,6 +26,9 @@ RESERVED = {
     "seed": "seed",
 }
 """Settings that have a place of their own in the spec."""
+PLACES = {name: f", round.{name} of a project" for name in ("batch", "device", "epochs", "imgsz")} | {
+    "seed": ", seed of a project"
+}
 FIXED = frozenset({"cfg", "exist_ok", "mode", "pretrained", "save", "split", "task"})
 REFUSED = {
     "classes": "it trains objects of the other classes as background; leave it out",
@@ -109,7 +112,7 @@ def check_overrides(overrides: Mapping[str, object]) -> None:
 def _objection(name: str, value: object, overrides: Mapping[str, object]) -> str:
     """Why a setting cannot be taken, "" where it can. One that asks for nothing does no harm."""
     if name in RESERVED:
-        return f"set {RESERVED[name]!r} of the spec"
+        return f"set {RESERVED[name]!r} of the spec" + PLACES.get(name, "")
     if name in FIXED:
         return "the trainer decides it: leave it out"
     optimizer = str(overrides.get("optimizer", DEFAULTS["optimizer"]))

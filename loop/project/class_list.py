@@ -32,7 +32,14 @@ def mapped(dataset: ImportedDataset, pairs: Sequence[str]) -> ImportedDataset:
     """
     if not pairs:
         return dataset
-    names = dict(_pair(text, dataset.classes) for text in pairs)
+    given = [_pair(text, dataset.classes) for text in pairs]
+    names = dict(given)
+    if other := [(name, one) for name, one in given if names[name] != one]:
+        name, one = other[0]
+        raise ProjectError(
+            f"--map: expected one class of the weights for each of the dataset, got {name}={one} and"
+            f" {name}={names[name]}; keep one of them"
+        )
     renamed = [names.get(name, name) for name in dataset.classes]
     classes = tuple(dict.fromkeys(renamed))
     numbers = [classes.index(name) for name in renamed]

@@ -9,8 +9,8 @@ from benchmarks.gate.chances import wilson
 from benchmarks.gate.plays import case_of
 from benchmarks.gate.report import SECTIONS, lines
 from benchmarks.gate.runs import measured, step_of
-from benchmarks.gate.situations import BROKEN, FLAT, HIGH, LOW, Situation, situations
-from benchmarks.gate.worlds import Kind, detections, scene_of
+from benchmarks.gate.situations import BROKEN, FLAT, GONE, HIGH, LOW, Situation, situations
+from benchmarks.gate.worlds import RATES, Kind, detections, scene_of
 from loop.math.evaluation.ap import average_precision
 
 
@@ -72,6 +72,10 @@ def test_a_case_is_what_it_says() -> None:
     unnamed = case_of(rng, Situation("broken", "x", 1, 60, 10, broken=0.05, told="nothing"), 1.0)
     assert unnamed.lost.any()
     assert "lost" not in unnamed.masks
+    forgot = case_of(rng, Situation("broken", "x", 1, 60, rise=0.3, told="class"), 1.0)
+    rare = forgot.scene.class_id == RATES.argmin()
+    assert set(forgot.after[rare]) == {GONE}
+    assert (forgot.after[~rare] >= forgot.before[~rare]).all()
     camera = case_of(rng, Situation("broken", "x", 1, 60, told="camera"), 1.0)
     np.testing.assert_array_equal(camera.lost, next(iter(camera.masks.values())))
 

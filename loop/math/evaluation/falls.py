@@ -108,12 +108,25 @@ def _family(pair: Pair, family: Sequence[_Fall], learned: Chance) -> list[Check]
     p, p_small = ([learned.p_fall(fall.one, margin) for fall in every] for every in (tested, small))
     certain, likely = _named(tested, holm(p) <= alpha), _named(tested, benjamini_hochberg(p) <= LIKELY)
     steep = _named(small, holm(p_small) <= alpha)
-    return [
+    checks = [
         _told(fall, certain[fall.label], likely[fall.label], learned.reach(fall.one, alpha), pair.settings)
         if fall in tested
         else _untold(fall, steep.get(fall.label, False), pair.settings)
         for fall in family
     ]
+    return [_gone(fall, check, margin) for fall, check in zip(family, checks, strict=True)]
+
+
+def _gone(fall: _Fall, check: Check, margin: float) -> Check:
+    """A class of which the deployed model found something, and the candidate nothing: a person is
+    asked, for few objects never show that chance does not explain it.
+    """
+    one = fall.one
+    gone = fall.of_class and fall.measure == "AP50" and one.before > margin and one.after == 0
+    if not gone or check.status == "fail":
+        return check
+    text = f"{fall.name} is found no more: {told(one)}; look at it, because it may be forgotten"
+    return replace(check, text=text, asks=True)
 
 
 def _named(every: Sequence[_Fall], said: Bools) -> dict[str, bool]:

@@ -5,7 +5,8 @@ paired test over groups at all of alpha that is left; all held-out frames only a
 where no gap can be tested. Then nothing may have fallen: no class and no condition by AP50, no class and not
 the whole by mAP50-95. What too few frames, objects or groups show is called unverifiable: nothing
 is claimed of it. What was to be mended and is held out nowhere stands first, and a person decides;
-so does a person where no held-out object shows a class at all, which may have been forgotten.
+so does a person where no held-out object shows a class at all, or the candidate finds none of one
+that was found: it may have been forgotten.
 """
 
 from __future__ import annotations

@@ -218,6 +218,18 @@ def test_a_weights_file_that_does_not_say_how_images_are_prepared_is_refused(
         load_embedder("MobileCLIP-S1", str(alone))
 
 
+def test_a_configuration_of_another_model_says_nothing_of_a_weights_file(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Of two models in one folder, one has the configuration."""
+    (tmp_path / "ViT-B-32.safetensors").write_bytes((folder / "open_clip_model.safetensors").read_bytes())
+    (tmp_path / weights.CONFIG).write_bytes((folder / weights.CONFIG).read_bytes())
+    with pytest.raises(
+        ModelError, match=r"expected the configuration of ViT-B-32, got that of another model \(embed_dim "
+    ):
+        load_embedder("ViT-B-32", str(tmp_path / "ViT-B-32.safetensors"))
+
+
 @pytest.mark.parametrize(
     "prepared",
     [

@@ -160,6 +160,10 @@ def test_a_class_of_another_name_is_mapped(layout: Layout, init: Run, tmp_path: 
             "workers=person",
             "--map: expected a class of the dataset (hat, worker), got 'workers', the nearest",
         ),
+        (
+            "hat=person",
+            "--map: expected one class of the weights for each of the dataset, got hat=helmet and",
+        ),
         ("worker=persons", "expected the dataset's classes among those of the weights (person, helmet), got"),
     ],
 )

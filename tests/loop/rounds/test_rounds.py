@@ -105,7 +105,7 @@ def test_the_optimizer_is_named_where_nobody_names_one() -> None:
     [
         ({"optimizer": "auto"}, "'auto' chooses its own learning rate and throws lr0 away"),
         ({"single_cls": True}, "it makes one class of all"),
-        ({"epochs": 3}, "set 'epochs' of the spec"),
+        ({"epochs": 3}, "set 'epochs' of the spec, round.epochs of a project"),
     ],
 )
 def test_a_round_that_its_training_would_not_follow_is_not_opened(

@@ -440,6 +440,32 @@ def test_a_class_that_no_held_out_object_shows_asks_a_person() -> None:
     assert not any(check.asks for check in verdict(1, 30, skills(gaps=BLIND), BETTER).checks)
 
 
+def test_a_class_that_is_found_no_more_asks_a_person_however_few_objects_show_it() -> None:
+    rng = np.random.default_rng(4)
+    scene = world(rng, 30)
+    a, b = detector(rng, scene, skills(gaps=BLIND)), detector(rng, scene, BETTER)
+    kept = b.class_id != CLASSES.index("forklift")
+    forgot = replace(
+        b,
+        image=b.image[kept],
+        class_id=b.class_id[kept],
+        confidence=b.confidence[kept],
+        hit=b.hit[:, kept],
+    )
+    labels = {"groups": scene.group.tolist(), "classes": CLASSES, "conditions": scene.masks, "targets": GAPS}
+    out = judge(a, forgot, **labels, latency=STEADY, seed=4, **FAST)
+    check = check_of(out, "no fall: class forklift")
+    assert (out.promote, out.needs_approval, check.asks) == (True, True, True)
+    assert (check.status, check.after) == ("unverifiable", 0.0)
+    assert check.before is not None
+    assert check.before > USUAL.margin
+    assert check.text.startswith(f"class forklift is found no more: AP50 {check.before:.3f} -> 0.000")
+    assert check.text in out.reasons
+    assert not judge(a, b, **labels, latency=STEADY, seed=4, **FAST).needs_approval
+    found_none = judge(forgot, forgot, **labels, latency=STEADY, seed=4, **FAST)
+    assert not check_of(found_none, "no fall: class forklift").asks, "nothing was lost"
+
+
 def test_many_classes_that_nothing_shows_are_one_sentence() -> None:
     rng = np.random.default_rng(0)
     scene = world(rng, 20)
