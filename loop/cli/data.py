@@ -57,7 +57,7 @@ def ingest(
     with progress_bar("ingest") as progress:
         given = Given(camera, site, sequence, started_at)
         report = ingestion.ingest(place, progress, path or None, until_whole=True, given=given)
-    report.notes = unplaced_lines(place.project)
+    report.notes += unplaced_lines(place.project)
     emit(report, as_json, report.lines)
 
 

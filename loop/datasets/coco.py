@@ -213,7 +213,8 @@ def _read(
             told = f"image left out: expected an object with a file_name, got {entry!r:.60}"
             report.add(path, 0, "missing_image", told)
     entries = [entry for entry in tree["images"] if isinstance(entry, dict)]
-    located = _located(entries, path, folder)
+    files = ImageFiles(folder or _top(path))
+    located = _located(entries, path, folder, files)
     by_file: dict[Path, list[dict[str, Any]]] = defaultdict(list)
     for entry, file in located:
         if file is not None:
@@ -221,7 +222,8 @@ def _read(
     out = []
     for entry, file in located:
         if file is None:
-            report.add(path, 0, "missing_image", f"left out: no file for {entry.get('file_name')!r}")
+            name = str(entry.get("file_name", ""))
+            report.add(path, 0, "missing_image", f"left out: {files.missing(name)}")
             continue
         if entry is not by_file[file][0]:
             told = f"{entry.get('file_name')!r} is listed before; its annotations are taken with those"
@@ -237,10 +239,9 @@ def _read(
 
 
 def _located(
-    entries: Sequence[dict[str, Any]], path: Path, folder: Path | None
+    entries: Sequence[dict[str, Any]], path: Path, folder: Path | None, files: ImageFiles
 ) -> list[tuple[dict[str, Any], Path | None]]:
     """Every entry with its file; where none lies in a usual place, each is looked for by its name."""
-    files = ImageFiles(folder or _top(path))
     names = [str(entry.get("file_name", "")) for entry in entries]
     found = [_find(name, path, folder, files) for name in names]
     if not any(found):

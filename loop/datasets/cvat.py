@@ -38,7 +38,7 @@ def read_cvat(path: Path, max_pixels: int) -> ImportedDataset:
         name = entry.get("name") or ""
         image = files.find(name)
         if image is None:
-            report.add(path, 0, "missing_image", f"left out: no file for {name!r}")
+            report.add(path, 0, "missing_image", f"left out: {files.missing(name)}")
             continue
         split = split_of(entry.get("subset") or Path(name).parent.as_posix())
         size = positive(entry.attrib, "width", "height")

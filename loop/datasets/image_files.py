@@ -42,6 +42,11 @@ class ImageFiles:
             nearest = _most(nearest, lambda path: _shared(path.parts, near.parts))
         return nearest[0] if len(nearest) == 1 else None
 
+    def missing(self, name: str) -> str:
+        """Why no file was found for what an annotation calls its image."""
+        alike = sum(len(self._by_name.get(one, ())) for one in names_meant(name))
+        return f"no file for {name!r}" if alike < 2 else f"{alike} files may be meant by {name!r}"
+
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
         names: dict[str, list[Path]] = defaultdict(list)

@@ -52,7 +52,7 @@ def read_label_studio(path: Path, max_pixels: int, images: Path | None = None) -
         names = list(_names(task))
         image = next((file for name in names if (file := files.find(name)) is not None), None)
         if image is None:
-            report.add(path, place, "missing_image", f"task {place}: left out: no file for {_first(names)}")
+            report.add(path, place, "missing_image", f"task {place}: left out: {_missing(names, files)}")
             continue
         result = _result(task, place, path, report)
         size = next((size for region in result or () if (size := _size(region)) is not None), None)
@@ -85,8 +85,8 @@ def _names(task: Mapping[str, Any]) -> Iterator[str]:
             yield text
 
 
-def _first(names: Sequence[str]) -> str:
-    return repr(names[0]) if names else "a task that names no image"
+def _missing(names: Sequence[str], files: ImageFiles) -> str:
+    return files.missing(names[0]) if names else "no file for a task that names no image"
 
 
 def _result(task: Mapping[str, Any], place: int, path: Path, report: Report) -> list[Any] | None:
@@ -104,11 +104,22 @@ def _result(task: Mapping[str, Any], place: int, path: Path, report: Report) -> 
     if not chosen:
         unlabeled("nobody answered it" if not answers else "it was skipped", 0)
         return None
+    shown = {_shown_on(region) for one in chosen for region in one["result"]} - {None}
+    if len(shown) > 1:
+        unlabeled(f"its regions lie on several images ({', '.join(sorted(map(str, shown)))})", 1)
+        return None
     said = [_said(one["result"]) for one in chosen]
     if any(one != said[0] for one in said):
         unlabeled(f"{len(chosen)} answers contradict each other; mark one as ground truth", 1)
         return None
     return list(chosen[0]["result"])
+
+
+def _shown_on(region: Any) -> str | None:
+    """What the labeling interface calls the image that a region with a place lies on."""
+    if not isinstance(region, dict) or region.get("type") in _NO_GEOMETRY or not region.get("to_name"):
+        return None
+    return str(region["to_name"])
 
 
 def _said(result: Sequence[Any]) -> list[str]:

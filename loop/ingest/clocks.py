@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from connectors.ports import Capture
+from connectors.times import unclear_hour
 from db.frames import UNKNOWN
 
 FAR = timedelta(days=365)
@@ -96,15 +97,22 @@ def _begins_a_year_alone(stretch: Sequence[date], all_days: Mapping[date, int]) 
 
 
 @dataclass(slots=True)
-class ClockSteps:
-    """Watches, in the order of names, for times of one camera that go back though names count up."""
+class Clocks:
+    """Watches the new frames, in the order of names, for times of one camera that go back though names
+    count up, and for times in an hour that clocks show twice.
 
+    timezone: of times without a zone.
+    """
+
+    timezone: str = "UTC"
+    twice: int = 0
     _last: dict[tuple[str, str], tuple[tuple[int, ...], datetime]] = field(default_factory=dict)
     _steps: Counter[tuple[str, str]] = field(default_factory=Counter)
     _back: dict[tuple[str, str], list[tuple[str, datetime, datetime]]] = field(default_factory=dict)
 
     def see(self, capture: Capture) -> None:
         """One frame; they come in the order of their keys."""
+        self.twice += capture.zone_assumed and unclear_hour(capture.captured_at, self.timezone)
         if capture.captured_at is None or "#" in capture.key:
             return
         shape, numbers = re.sub(r"\d+", "#", capture.key), tuple(map(int, re.findall(r"\d+", capture.key)))
@@ -118,10 +126,15 @@ class ClockSteps:
 
     def lines(self) -> list[str]:
         """What was seen, for people."""
-        return [
+        back = [
             f"camera {series[0]}: its times go back {len(found)} times while names count up, first at"
             f" {found[0][0]} from {found[0][1]:%Y-%m-%d %H:%M} to {found[0][2]:%Y-%m-%d %H:%M} UTC; if its"
             " clock was wrong, tell the times with `fieldloop metadata import`"
             for series, found in sorted(self._back.items())
             if self._steps[series] >= FEWEST_STEPS and len(found) <= MOST_BACK * self._steps[series] + 1
-        ][:SHOWN]
+        ]
+        autumn = (
+            f"{self.twice} frames have a time without a zone in the hour that clocks show twice as they are"
+            " set back; it counts as the first of the two"
+        )
+        return [*back[:SHOWN], *([autumn] if self.twice else [])]

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from connectors.errors import ImageRejected
 from connectors.images import content_hash, decode, inspect, stretched
 from connectors.ports import Capture, Finished, FrameSource, Progress, Refused, SourceItem, Unsettled
-from connectors.times import EARLIEST, plausible, unclear_hour
+from connectors.times import EARLIEST, plausible
 from db.engine import read, write
 from db.frames import (
     UNKNOWN,
@@ -34,7 +34,7 @@ from db.states import Origin
 from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
 from loop.datasets.imported import SMALLEST_SIDE
 from loop.ingest.camera_days import Groups
-from loop.ingest.clocks import ClockSteps
+from loop.ingest.clocks import Clocks
 from loop.ingest.known_files import KnownFiles, key_within, unchanged
 from loop.project.wiring import NOTHING_GIVEN, Given, Parts
 from loop.project.zones import note_zones
@@ -53,9 +53,7 @@ class IngestReport:
     unsettled: files that were left because they are still being written.
     stretched: of the new frames, those that had 16 bits and are stored with 8.
     wrong_times: new frames whose time cannot be, by camera.
-    twice: of the new frames, those whose time has no zone and lies in an hour that clocks show twice.
-    clocks: cameras whose times go back.
-    notes: what is to be done about frames without camera or time.
+    notes: what is in doubt, and what is to be done about frames without camera or time.
     """
 
     stored: int = 0
@@ -64,8 +62,6 @@ class IngestReport:
     unsettled: int = 0
     stretched: int = 0
     wrong_times: Counter[str] = field(default_factory=Counter)
-    twice: int = 0
-    clocks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -75,10 +71,6 @@ class IngestReport:
         files = "1 file is" if self.unsettled == 1 else f"{self.unsettled} files are"
         left = f"{files} still being written and left for later; run `fieldloop ingest` again"
         deep = f"{self.stretched} of them had 16 bits and were stretched to 8, darkest to brightest"
-        summer = (
-            f"{self.twice} frames have a time without a zone in the hour that clocks show twice as they are"
-            " set back; it counts as the first of the two"
-        )
         wrong = [
             f"camera {camera}: {count} frames show a time before {EARLIEST:%Y} or in the future, which counts"
             " as unknown; set its clock, and give their times with `fieldloop metadata import`"
@@ -88,8 +80,6 @@ class IngestReport:
             head,
             *([deep] if self.stretched else []),
             *wrong,
-            *self.clocks,
-            *([summer] if self.twice else []),
             *([left] if self.unsettled else []),
             *self.notes,
         ]
@@ -101,8 +91,7 @@ class IngestReport:
         self.stored += later.stored
         self.stretched += later.stretched
         self.wrong_times += later.wrong_times
-        self.twice += later.twice
-        self.clocks += later.clocks
+        self.notes += later.notes
         self.rejected += later.rejected
         self.unsettled = later.unsettled
 
@@ -164,17 +153,17 @@ def one_pass(
     Files are written before their rows, so a stop in between leaves a file that the next run
     overwrites with the same bytes. Raises SourceError when the source itself cannot be read.
     """
-    report, steps = IngestReport(), ClockSteps()
+    report, clocks = IngestReport(), Clocks(rules.timezone)
     for chunk in chunked_by_size(source.captures(), CHUNK, _bytes_of, BATCH_BYTES):
         if captures := [item for item in chunk if isinstance(item, Capture)]:
-            _ingest_chunk(engine, store, captures, rules, report, steps)
+            _ingest_chunk(engine, store, captures, rules, report, clocks)
         if refused := [item for item in chunk if isinstance(item, Refused)]:
             _record_refused(engine, refused, report)
         report.unsettled += sum(isinstance(item, Unsettled) for item in chunk)
         if finished := [item for item in chunk if isinstance(item, Finished)]:
             _record_finished(engine, finished)
         progress(report.stored + report.known + report.rejected.total(), 0, "frames")
-    report.clocks = steps.lines()
+    report.notes = clocks.lines()
     return report
 
 
@@ -184,7 +173,7 @@ def _ingest_chunk(
     chunk: Sequence[Capture],
     rules: IngestRules,
     report: IngestReport,
-    steps: ClockSteps,
+    clocks: Clocks,
 ) -> None:
     sightings = {capture.key: seen for capture in chunk if (seen := _sighting(capture))}
     same = unchanged(engine, sightings.values(), rules)
@@ -204,8 +193,7 @@ def _ingest_chunk(
             _record(session, result, paths, groups, report)
         accepted = [one.capture for one in results if isinstance(one, Accepted) and one.sha256 in paths]
         for capture in accepted:
-            steps.see(capture)
-            report.twice += capture.zone_assumed and unclear_hour(capture.captured_at, rules.timezone)
+            clocks.see(capture)
         note_zones(session, Origin.PRODUCTION, accepted, rules.timezone)
         record_seen(session, [seen for result in results if (seen := _to_remember(result, sightings, rules))])
 

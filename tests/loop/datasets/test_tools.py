@@ -354,6 +354,7 @@ def test_an_ambiguous_name_is_no_image(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path)
     assert named(dataset) == {"b": TRUTH["b"]}
     assert [problem.code for problem in dataset.problems] == ["missing_image"]
+    assert dataset.problems[0].message.startswith("left out: 2 files may be meant by '/label-studio/data/")
 
 
 def test_tasks_of_one_image_that_contradict_each_other_leave_it_unlabeled(tmp_path: Path) -> None:
@@ -463,3 +464,16 @@ def test_a_second_layout_in_a_folder_is_told(tmp_path: Path) -> None:
     assert [problem.message for problem in dataset.problems] == [
         "read as VOC; it also holds a YOLO dataset, of which nothing is read: name its file to read that"
     ]
+
+
+def test_regions_on_several_images_of_a_task_are_no_label_of_the_first(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    both = answer(*TRUTH["a"])
+    for region, image in zip(both["result"], ("left", "right"), strict=True):
+        region["to_name"] = image
+    tasks = [task("a", both), task("b", answer(*TRUTH["b"]))]
+    dataset = read_dataset(write(tmp_path / "tasks.json", json.dumps(tasks)))
+    assert named(dataset) == {"a": None, "b": TRUTH["b"]}
+    (problem,) = dataset.problems
+    assert (problem.code, problem.lost) == ("label", 1)
+    assert "task 1: its regions lie on several images (left, right)" in problem.message
