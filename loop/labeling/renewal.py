@@ -51,7 +51,8 @@ def _last_pull(parts: Parts, former: int, target: int, progress: Progress) -> st
     except LabelStudioError as error:
         raise type(error)(
             f"expected to fetch the answers of project {former} before another takes its place, "
-            f"got: {error}; no new project was made. To give its answers up, run {giving_up(bool(target))}"
+            f"got: {str(error).rstrip('.')}; no new project was made. To give its answers up, run"
+            f" {giving_up(bool(target))}"
         ) from error
     report.follows = ""
     fetched = "; ".join(report.lines())

@@ -167,7 +167,9 @@ def test_answers_that_cannot_be_had_any_more_are_given_up_on_purpose(
     pushed: FakeParts, settled: Callable[..., FakeParts]
 ) -> None:
     elsewhere = settled(with_project(1), url="http://elsewhere")
-    with pytest.raises(StrangersProject, match=r"no new project was made\. To give its answers up, run"):
+    with pytest.raises(
+        StrangersProject, match=r"[^.]; no new project was made\. To give its answers up, run"
+    ):
         pushing.push(elsewhere, quiet, new_project=True)
     report = pushing.push(elsewhere, quiet, new_project=True, give_up_answers=True)
     assert report.renewed == (
