@@ -274,7 +274,7 @@ class LabelStudio:
 
     def _answers(self, task: Json, classes: Sequence[str]) -> TaskAnswers:
         given = [
-            parse_annotation(raw, task, classes, self._author(raw.get("completed_by")))
+            parse_annotation(raw, task, classes, self._author(raw.get("completed_by"), raw["id"]))
             for raw in task["annotations"]
         ]
         return TaskAnswers(int(task["id"]), str(task["data"][KEY]), parse_time(task["updated_at"]), given)
@@ -311,9 +311,10 @@ class LabelStudio:
             with self._asking("the model version", project["id"]) as client:
                 client.projects.update(project["id"], model_version=version, request_options=WRITE)
 
-    def _author(self, user_id: object) -> str:
+    def _author(self, user_id: object, answer: int) -> str:
+        """Users that were deleted are not one person."""
         if not isinstance(user_id, int):
-            return "unknown"
+            return f"deleted user of answer {answer}"
         if user_id not in self._authors:
             with self._asking("the list of users") as client:
                 self._authors |= {user.id: str(user.email) for user in client.users.list()}

@@ -128,8 +128,8 @@ def push(
         typer.Option(
             "--give-up-answers",
             help=(
-                "With --new-project, where the old project cannot be read any more: what was answered there"
-                " and not pulled is lost."
+                "With --new-project, or after label_studio.project_id was changed, where the old project"
+                " cannot be read any more: what was answered there and not pulled is lost."
             ),
         ),
     ] = False,
@@ -139,8 +139,6 @@ def push(
     """Put the chosen frames before the labelers, each exactly once."""
     from loop.labeling import push as pushing
 
-    if give_up_answers and not new_project:
-        raise typer.BadParameter("expected --new-project beside --give-up-answers; add it")
     with progress_bar("push") as progress:
         report = pushing.push(
             opened(project), progress, new_project=new_project, give_up_answers=give_up_answers

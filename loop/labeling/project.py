@@ -24,6 +24,7 @@ ADDRESS_FACT = "label_studio_address"
 MARK_FACT = "label_studio_mark"
 PUSHES_FACT = "label_studio_pushes"
 OWN_SERVER = "our own server"
+ABSENT = "no project of that number"
 WITNESSES = 200
 """So many of our tasks are looked for in a project without a mark."""
 OVER_THERE = (TaskStatus.CONFIRMED, TaskStatus.QUARANTINED, TaskStatus.DONE, TaskStatus.SKIPPED)
@@ -97,6 +98,14 @@ def is_restored(project: Project, backend: LabelBackend, number: int) -> bool:
     return bool(pushes) and int(pushes) < _pushes(project, number)
 
 
+def giving_up(follows: bool) -> str:
+    """The command that leaves a project without fetching its answers.
+
+    follows: the settings name the project that tasks go to.
+    """
+    return f"`fieldloop push {'' if follows else '--new-project '}--give-up-answers`"
+
+
 def require_ours(project: Project, backend: LabelBackend, number: int) -> None:
     """Returns where that project is ours. One without a mark gets ours, if it holds our tasks or if
     we have none in any project of that number.
@@ -109,7 +118,7 @@ def require_ours(project: Project, backend: LabelBackend, number: int) -> None:
         found = backend.mark_of(number).partition(" ")[0]
     except ProjectGone as error:
         if _moved(project):
-            raise _stranger(project, number, "no project of that number") from error
+            raise _stranger(project, number, ABSENT) from error
         raise
     if found and found != ours:
         raise _stranger(project, number, "the mark of another fieldloop project")
@@ -147,12 +156,26 @@ def _moved(project: Project) -> bool:
 def _stranger(project: Project, number: int, got: str) -> StrangersProject:
     with read(project.engine) as session:
         former = get_fact(session, SERVER_FACT) or server_name(project)
-    return StrangersProject(
-        f"expected project {number} of {former}, which carries our mark, got {got} at {server_name(project)};"
-        " nothing was read or written there, and our open tasks and last answers wait. Next: to take them"
-        f" along, set label_studio.url and label_studio.project_id back to project {number} of {former}, run"
-        " `fieldloop pull`, then set them as now and run `fieldloop push --new-project --give-up-answers`,"
-        " which gives up only what was not pulled. If this project is ours all the same, write"
+    held, configured = holding_project(project) or number, project.settings.label_studio.project_id
+    nothing = "nothing was read or written there, and our open tasks and last answers wait"
+    ours = (
+        " If this project is ours all the same, write"
         f" [fieldloop {mark_of_ours(project)}] into its description (Settings > General), in place of another"
         " mark"
     )
+    if number != held:
+        said = (
+            f"expected project {number}, which label_studio.project_id names, to be ours to fill, got {got}"
+            f" at {server_name(project)}; {nothing} in project {held} of {former}. Next: correct"
+            " label_studio.project_id; 0 stands for a new project."
+        )
+    else:
+        as_now = "label_studio.url as now, project_id to 0," if configured == held else "them as now"
+        said = (
+            f"expected project {number} of {former}, which carries our mark, got {got} at"
+            f" {server_name(project)}; {nothing}. Next: to take them along, set label_studio.url and"
+            f" label_studio.project_id back to project {number} of {former}, run `fieldloop pull`, then set"
+            f" {as_now} and run {giving_up(configured not in (0, held))}, which gives up only what was not"
+            " pulled."
+        )
+    return StrangersProject(said + ("" if got == ABSENT else ours))

@@ -82,7 +82,7 @@ def push(
     new_project: see `renew_project`; then another is made.
     Raises ConfigError where the settings name one.
     settle: how long an import may be under way.
-    give_up_answers: with new_project, of the project that is left nothing is fetched.
+    give_up_answers: of the project that is left nothing is fetched. Raises ConfigError where none is.
     """
     project = parts.project
     configured = project.settings.label_studio.project_id
@@ -91,12 +91,17 @@ def push(
             f"label_studio.project_id: expected 0 with --new-project, got {configured}; "
             "set it to 0 or to the new project"
         )
+    follows = bool(configured) and holding_project(project) not in (None, configured)
+    if give_up_answers and not (new_project or follows):
+        raise ConfigError(
+            "--give-up-answers: expected --new-project beside it, or another project in"
+            " label_studio.project_id, got neither; add one"
+        )
     backend = parts.label_backend()
     with exclusive(project.engine, "push") as mine:
         if not mine:
             return PushReport(busy=True)
         renewed = ""
-        follows = bool(configured) and holding_project(project) not in (None, configured)
         if follows:
             require_ours(project, backend, configured)
             backend.check(configured, project.classes)

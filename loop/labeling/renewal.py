@@ -11,7 +11,7 @@ from db.engine import write
 from db.facts import set_fact
 from db.states import TaskStatus
 from db.tasks import move, tasks
-from loop.labeling.project import PROJECT_FACT, PUSHES_FACT, holding_project
+from loop.labeling.project import PROJECT_FACT, PUSHES_FACT, giving_up, holding_project
 from loop.labeling.pull import WATERMARK, pull
 from loop.project.wiring import Parts
 
@@ -32,7 +32,7 @@ def renew_project(parts: Parts, progress: Progress, target: int = 0, give_up: bo
     if give_up:
         said = f"project {former} is left, and what was answered there and not pulled is given up"
     else:
-        said = _last_pull(parts, former, progress)
+        said = _last_pull(parts, former, target, progress)
     with write(parts.project.engine) as session:
         set_fact(session, PROJECT_FACT, "")
         # The next project may have the same number, on another server.
@@ -43,7 +43,7 @@ def renew_project(parts: Parts, progress: Progress, target: int = 0, give_up: bo
     return f"{said}; {again} open tasks go to {f'project {target}' if target else 'a new project'}"
 
 
-def _last_pull(parts: Parts, former: int, progress: Progress) -> str:
+def _last_pull(parts: Parts, former: int, target: int, progress: Progress) -> str:
     try:
         report = pull(parts, progress)
     except ProjectGone:
@@ -51,8 +51,8 @@ def _last_pull(parts: Parts, former: int, progress: Progress) -> str:
     except LabelStudioError as error:
         raise type(error)(
             f"expected to fetch the answers of project {former} before another takes its place, "
-            f"got: {error}; no new project was made. To give its answers up, run"
-            " `fieldloop push --new-project --give-up-answers`"
+            f"got: {str(error).rstrip('.')}; no new project was made. To give its answers up, run"
+            f" {giving_up(bool(target))}"
         ) from error
     report.follows = ""
     fetched = "; ".join(report.lines())

@@ -5,7 +5,9 @@ submitted.
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -303,6 +305,20 @@ def test_answers_that_are_no_boxes_of_our_classes_are_marked(
         "renamed": ("hard hat",),
         "rotated": ("[rotated person]",),
     }
+
+
+def test_users_that_were_deleted_are_not_one_person(
+    backend: LabelStudio, project: LabelProject, person: Person, task: Callable[..., LabelTask]
+) -> None:
+    number = backend.push(project.external_id, [task("k")])["k"]
+    given = [person.empty(number), person.accept(number)]
+    database = person.studio.document_root.with_name("data") / "label_studio.sqlite3"
+    with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        connection.execute("UPDATE task_completion SET completed_by_id = NULL WHERE task_id = ?", (number,))
+    (seen,) = backend.answers(project.external_id, None)
+    assert sorted(one.author for one in seen.answers) == sorted(
+        f"deleted user of answer {answer}" for answer in given
+    )
 
 
 def test_tasks_of_other_people_are_left_alone(

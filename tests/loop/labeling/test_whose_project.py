@@ -15,6 +15,7 @@ from connectors.ports import LabelProject
 from db.engine import read
 from db.facts import get_fact
 from db.states import TaskStatus
+from loop.base.errors import ConfigError
 from loop.labeling import push as pushing
 from loop.labeling.project import SERVER_FACT, holding_project, mark_of_ours
 from loop.project.project import open_project
@@ -166,7 +167,9 @@ def test_answers_that_cannot_be_had_any_more_are_given_up_on_purpose(
     pushed: FakeParts, settled: Callable[..., FakeParts]
 ) -> None:
     elsewhere = settled(with_project(1), url="http://elsewhere")
-    with pytest.raises(StrangersProject, match=r"no new project was made\. To give its answers up, run"):
+    with pytest.raises(
+        StrangersProject, match=r"[^.]; no new project was made\. To give its answers up, run"
+    ):
         pushing.push(elsewhere, quiet, new_project=True)
     report = pushing.push(elsewhere, quiet, new_project=True, give_up_answers=True)
     assert report.renewed == (
@@ -176,3 +179,52 @@ def test_answers_that_cannot_be_had_any_more_are_given_up_on_purpose(
     assert {task.project for task in elsewhere.server.tasks} == {report.project_id}
     assert elsewhere.server.marks == {1: "", report.project_id: f"{mark_of_ours(elsewhere.project)} 1"}
     assert row(elsewhere, elsewhere.server.task_keys()[0]).status is TaskStatus.CONFIRMED
+
+
+def test_back_on_the_first_server_the_advice_leads_there(
+    pushed: FakeParts, settled: Callable[..., FakeParts]
+) -> None:
+    elsewhere = settled(StudioServer(numbers=7), url="http://elsewhere")
+    pushing.push(elsewhere, quiet, new_project=True, give_up_answers=True)
+    back = settled(pushed.server, url="", project_id=1)
+    with pytest.raises(StrangersProject, match=r"To give its answers up, run `fieldloop push --give-up"):
+        push(back)
+    report = pushing.push(back, quiet, give_up_answers=True)
+    assert (report.project_id, report.pushed, report.found) == (1, 0, 12)
+    key = a_key(back)
+    back.server.answer(key, [HAT])
+    assert pull(back).answers == {TaskStatus.DONE: 1}
+
+
+def test_answers_are_given_up_only_where_a_project_is_left(pushed: FakeParts) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^--give-up-answers: expected --new-project beside it, or another"
+    ):
+        pushing.push(pushed, quiet, give_up_answers=True)
+
+
+@pytest.mark.parametrize(
+    ("project_id", "act", "advice"),
+    [
+        (0, push, "set them as now and run `fieldloop push --new-project --give-up-answers`, which"),
+        (
+            1,
+            push,
+            "set label_studio.url as now, project_id to 0, and run `fieldloop push --new-project --give",
+        ),
+        (5, pull, "set them as now and run `fieldloop push --give-up-answers`, which"),
+        (
+            5,
+            push,
+            "last answers wait in project 1 of our own server. Next: correct label_studio.project_id; 0",
+        ),
+    ],
+)
+def test_the_advice_can_be_followed_under_these_settings(
+    settled: Callable[..., FakeParts], project_id: int, act: Callable[[FakeParts], object], advice: str
+) -> None:
+    elsewhere = settled(StudioServer(), url="http://elsewhere", project_id=project_id)
+    with pytest.raises(StrangersProject) as error:
+        act(elsewhere)
+    assert advice in str(error.value)
+    assert "all the same" not in str(error.value)
