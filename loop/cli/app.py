@@ -116,10 +116,10 @@ def say(message: str) -> None:
 
 
 def agreed(said: str) -> bool:
-    """What a person at the terminal answers; yes, with a warning, where nobody sits at one."""
+    """What a person at the terminal answers; yes, with a warning, where nobody sits at one to be asked."""
     if sys.stdin.isatty():
         return typer.confirm(f"{said}. Go on?", err=True)
-    say(f"warning: {said}")
+    say(f"warning: {said}\nnobody is here to be asked, so it goes on; --yes agrees beforehand")
     return True
 
 

@@ -13,7 +13,7 @@ from loop.math.evaluation import chance
 from loop.math.evaluation.chance import Chance
 from loop.math.evaluation.compare import AP50, Difference, Slice
 from loop.math.evaluation.pair import GateSettings, Pair
-from loop.math.evaluation.verdict import NO_FALL, UNLABELED, Check, check_of, told
+from loop.math.evaluation.verdict import GONE, NO_FALL, UNLABELED, Check, check_of, told
 from loop.math.statistics.multiple_testing import benjamini_hochberg, holm
 
 LIKELY = 0.2
@@ -125,7 +125,7 @@ def _gone(fall: _Fall, check: Check, margin: float) -> Check:
     gone = fall.of_class and fall.measure == "AP50" and one.before > margin and one.after == 0
     if not gone or check.status == "fail":
         return check
-    text = f"{fall.name} is found no more: {told(one)}; look at it, because it may be forgotten"
+    text = f"{fall.name} {GONE}: {told(one)}; look at it, because it may be forgotten"
     return replace(check, text=text, asks=True)
 
 

@@ -25,7 +25,7 @@ from loop.math.evaluation.compare import DRAWS, Slice, group_numbers
 from loop.math.evaluation.falls import falls
 from loop.math.evaluation.gains import gains
 from loop.math.evaluation.pair import GateSettings, Pair
-from loop.math.evaluation.verdict import NO_FALL, UNLABELED, Check, Verdict
+from loop.math.evaluation.verdict import GONE, NO_FALL, UNLABELED, Check, Verdict
 
 _MIN_TIMINGS = 20
 MOST_NAMES = 8
@@ -95,14 +95,16 @@ def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -
     waits = promote and bool(asking) and settings.when_unjudged == "wait"
     told = [c for c in gained if c.status == "pass"] if better else gained[:1]
     unseen = [c for c in asking if c.text.endswith(UNLABELED)]
+    gone = [c for c in asking if GONE in c.text]
+    lost = [*_gone(gone), *_unlabeled(unseen)]
     reasons = [
         *([_waits(asking)] if waits else []),
-        *(c.text for c in asking if c not in unseen),
-        *(_unlabeled(unseen) if promote else []),
+        *(c.text for c in asking if c not in (*unseen, *gone)),
+        *(lost if promote else []),
         *(c.text for c in failed),
         *missing,
         *(c.text for c in told),
-        *([] if promote else _unlabeled(unseen)),
+        *([] if promote else lost),
     ]
     if unknown := [c for c in checks if c.status == "unverifiable" and c not in (*gained, *asking)]:
         texts = "; ".join(c.text for c in sorted(unknown, key=_lost, reverse=True))
@@ -121,6 +123,14 @@ def _unlabeled(unseen: Sequence[Check]) -> list[str]:
         return [check.text for check in unseen]
     names = listed([check.name.removeprefix(f"{NO_FALL}class ") for check in unseen], MOST_NAMES)
     return [f"no object of {len(unseen)} classes was labeled, and they may be forgotten: {names}"]
+
+
+def _gone(gone: Sequence[Check]) -> list[str]:
+    """Likewise of classes that the candidate finds no more."""
+    if len(gone) < 2:
+        return [check.text for check in gone]
+    names = listed([check.name.removeprefix(f"{NO_FALL}class ") for check in gone], MOST_NAMES)
+    return [f"{len(gone)} classes are found no more, and they may be forgotten: {names}"]
 
 
 def _missing(checks: list[Check], failed: list[Check], required: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from loop.math.evaluation.compare import Difference
 Status = Literal["pass", "fail", "unverifiable"]
 NO_FALL = "no fall: "
 UNLABELED = "no object of it was labeled"
+GONE = "is found no more"
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,9 @@ def test_a_class_that_the_dataset_lacks_is_said(layout: Layout, init: Run, tmp_p
         ),
     ]
     said = "of which the training images show no object: the first round will forget them"
-    assert f"warning: the weights know person, {said}\n" in err
+    assert (
+        f"warning: the weights know person, {said}\n  nobody is here to be asked, so it goes on; --yes" in err
+    )
     assert "warning" not in init(tmp_path / "project", dataset, "--yes")[2]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from loop.math.evaluation.ap import Matches
 from loop.math.evaluation.gate import Latency, judge
 from loop.math.evaluation.pair import GateSettings, alpha_left
 from loop.math.evaluation.verdict import Check, Verdict
@@ -440,18 +441,23 @@ def test_a_class_that_no_held_out_object_shows_asks_a_person() -> None:
     assert not any(check.asks for check in verdict(1, 30, skills(gaps=BLIND), BETTER).checks)
 
 
+def without_forklifts(one: Matches) -> Matches:
+    """Of a detector that has forgotten them."""
+    kept = one.class_id != CLASSES.index("forklift")
+    return replace(
+        one,
+        image=one.image[kept],
+        class_id=one.class_id[kept],
+        confidence=one.confidence[kept],
+        hit=one.hit[:, kept],
+    )
+
+
 def test_a_class_that_is_found_no_more_asks_a_person_however_few_objects_show_it() -> None:
     rng = np.random.default_rng(4)
     scene = world(rng, 30)
     a, b = detector(rng, scene, skills(gaps=BLIND)), detector(rng, scene, BETTER)
-    kept = b.class_id != CLASSES.index("forklift")
-    forgot = replace(
-        b,
-        image=b.image[kept],
-        class_id=b.class_id[kept],
-        confidence=b.confidence[kept],
-        hit=b.hit[:, kept],
-    )
+    forgot = without_forklifts(b)
     labels = {"groups": scene.group.tolist(), "classes": CLASSES, "conditions": scene.masks, "targets": GAPS}
     out = judge(a, forgot, **labels, latency=STEADY, seed=4, **FAST)
     check = check_of(out, "no fall: class forklift")
@@ -462,6 +468,11 @@ def test_a_class_that_is_found_no_more_asks_a_person_however_few_objects_show_it
     assert check.text.startswith(f"class forklift is found no more: AP50 {check.before:.3f} -> 0.000")
     assert check.text in out.reasons
     assert not judge(a, b, **labels, latency=STEADY, seed=4, **FAST).needs_approval
+    equal = detector(rng, scene, skills(gaps=BLIND))
+    worse = judge(a, without_forklifts(equal), **labels, latency=STEADY, seed=4, **FAST)
+    assert not worse.promote
+    assert "no more" not in worse.reasons[0], "what decides stands first"
+    assert any("forklift is found no more" in said for said in worse.reasons)
     found_none = judge(forgot, forgot, **labels, latency=STEADY, seed=4, **FAST)
     assert not check_of(found_none, "no fall: class forklift").asks, "nothing was lost"
 
