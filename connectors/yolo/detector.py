@@ -201,7 +201,8 @@ def _unloadable(error: Exception) -> str:
 def _check_file(weights: Path) -> None:
     if not weights.is_file():
         raise WeightsUnavailable(
-            f"{weights}: expected a YOLO checkpoint, got no such file; give the path of the weights"
+            f"{weights}: expected a YOLO checkpoint, got no such file; give the path of the weights, for none"
+            " are downloaded"
         )
     if weights.suffix != ".pt":
         raise ModelError(

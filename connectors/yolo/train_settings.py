@@ -174,13 +174,26 @@ def _same(name: str, wanted: object, got: object) -> bool:
 def in_words(effective: Mapping[str, object]) -> str:
     """The settings of a run in one line, the deciding ones first: AdamW, learning rate 0.001, ..."""
     head = [str(effective.get("optimizer")), f"learning rate {_brief(effective.get('lr0'))}"]
-    parts = head + [f"{name} {_brief(effective[name])}" for name in SHOWN if name in effective]
+    parts = head + [
+        f"{name} {_brief(effective[name])}" for name in SHOWN if effective.get(name) not in (None, [])
+    ]
     classes = effective.get("classes")
     counts = [f"{effective['images']} images"] if "images" in effective else []
     return ", ".join(parts + counts + ([f"{len(classes)} classes"] if isinstance(classes, list) else []))
 
 
-SHOWN = ("momentum", "weight_decay", "batch", "epochs", "imgsz", "mosaic", "fliplr", "scale", "translate")
+SHOWN = (
+    "momentum",
+    "weight_decay",
+    "batch",
+    "epochs",
+    "imgsz",
+    "mosaic",
+    "fliplr",
+    "scale",
+    "translate",
+    "freeze",
+)
 
 
 def _brief(value: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import shlex
 import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -153,7 +154,7 @@ class CreateReport:
             *([ZONELESS.format(count=self.zoneless)] if self.zoneless else []),
             *problem_lines(self.problems),
             f"the project is in {self.root}; its settings are in {self.root / CONFIG_NAME}",
-            f"next: fieldloop ingest --project {self.root}, then analyze and gaps",
+            f"next: fieldloop ingest --project {shlex.quote(str(self.root))}, then analyze and gaps",
         ]
 
     def _known_line(self) -> str:

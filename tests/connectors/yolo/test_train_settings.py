@@ -194,6 +194,8 @@ def test_the_deciding_settings_stand_first() -> None:
         "dfl": 1.5,
     }
     assert in_words(effective) == "SGD, learning rate 0.01, batch 4, 2 classes"
+    assert in_words(effective | {"freeze": None, "images": 9}).endswith("batch 4, 9 images, 2 classes")
+    assert in_words(effective | {"freeze": [0, 1]}).endswith("batch 4, freeze [0, 1], 2 classes")
 
 
 @pytest.fixture(scope="module")
