@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connectors.data_yaml import DataYaml, ListedImage, MissingImage, images_of, label_path, read_data_yaml
 from connectors.errors import DataYamlError
+from loop.base.wording import counted, either
 from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Report, image_info
 from loop.datasets.label_files import LabelFolders, read_labels, tell_unclaimed
 
@@ -76,8 +77,8 @@ def certain_backgrounds(
             root,
             0,
             "label",
-            f"{count} images without a label file count as unlabeled, for some of those label files may be"
-            " theirs",
+            f"{counted(count, 'image')} without a label file {either(count, 'counts', 'count')} as unlabeled,"
+            " for some of those label files may be theirs",
             count,
         )
     return out
@@ -123,7 +124,8 @@ def _images(
             found[0].path.parent,
             0,
             "label",
-            f"none of {len(found)} images of {split} here has a label file: they count as unlabeled; give an"
+            f"none of {counted(len(found), 'image')} of {split} here has a label file:"
+            f" {either(len(found), 'it counts', 'they count')} as unlabeled; give an"
             " empty one to each image that shows nothing",
             len(found),
         )
