@@ -18,6 +18,12 @@ STEP_S = 2.0
 """A difference between wall clock and monotonic clock that is a step, and no drift or slewing."""
 
 
+LOOK_S = 5.0
+"""At most until the clock is looked at again: set back while jobs were handed out, it would have the
+next look wait for as long as it was set back.
+"""
+
+
 class SteadyScheduler(BackgroundScheduler):  # type: ignore[misc]
     """Once the wall clock is set, jobs of an interval are due at once, and those of a date at the next
     date by the new time.
@@ -28,12 +34,13 @@ class SteadyScheduler(BackgroundScheduler):  # type: ignore[misc]
         self._offset = _offset()
 
     def _process_jobs(self) -> float | None:
-        stepped, self._offset = _offset() - self._offset, _offset()
+        offset = _offset()
+        stepped, self._offset = offset - self._offset, offset
         if abs(stepped) >= STEP_S:
             log.warning("the clock was set by %+.0f s; every job is scheduled anew", stepped)
             self._place_anew()
         wait: float | None = super()._process_jobs()
-        return wait
+        return None if wait is None else min(wait, LOOK_S)
 
     def _place_anew(self) -> None:
         now = datetime.now(UTC)
