@@ -243,10 +243,13 @@ class VideoClock:
         """What was wrong with the time stamps, "" where nothing was."""
         said = []
         if self.broken:
-            said.append(f"its time stamps restart or leap {self.broken} times; it is counted on from there")
+            times = "once" if self.broken == 1 else f"{self.broken} times"
+            said.append(f"its time stamps restart or leap {times}; it is counted on from there")
         if self.untimed:
             a_second = 1 / UNTIMED_STEP_S
-            said.append(f"{self.untimed} frames have no time stamp; they count as {a_second:g} a second")
+            one = "1 frame has no time stamp; it counts"
+            have = one if self.untimed == 1 else f"{self.untimed} frames have no time stamp; they count"
+            said.append(f"{have} as {a_second:g} a second")
         return "; ".join(said)
 
     def _passed(self, seconds: float, moment: float, following: float | None) -> float:

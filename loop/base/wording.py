@@ -10,6 +10,11 @@ def counted(number: int, one: str, more: str = "") -> str:
     return f"{number} {one if number == 1 else more or one + 's'}"
 
 
+def either(number: int, one: str, more: str) -> str:
+    """The words that go with one of a thing, or with more of them: is, are."""
+    return one if number == 1 else more
+
+
 def listed(names: Sequence[str], most: int) -> str:
     """All of them, or the first and how many more."""
     shown = ", ".join(names[:most])

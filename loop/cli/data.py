@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from loop.base.wording import counted
 from loop.cli.app import (
     BUSY,
     FAILED,
@@ -73,7 +74,7 @@ def analyze(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     emit(
         report,
         as_json,
-        lambda: [f"{report.analyzed} frames analyzed, {report.unreadable} could not be decoded"],
+        lambda: [f"{counted(report.analyzed, 'frame')} analyzed, {report.unreadable} could not be decoded"],
     )
     if report.failures:
         fail("; ".join(f"{kind} failed: {why}" for kind, why in report.failures.items()), FAILED)

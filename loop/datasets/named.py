@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from loop.base.wording import counted, either
 from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import (
     DatasetError,
@@ -62,8 +63,8 @@ def assembled(found: Sequence[Annotated], source: Path, report: Report, max_pixe
     classes = tuple(sorted({one.name for each in found for one in each.objects or () if one.name}))
     if not classes:
         raise DatasetError(
-            f"{source}: expected labeled objects, got none in {len(found)} annotations{report.first}; "
-            "give a dataset that is labeled"
+            f"{source}: expected labeled objects, got none in {counted(len(found), 'annotation')}"
+            f"{report.first}; give a dataset that is labeled"
         )
     images = [
         image
@@ -114,7 +115,8 @@ def tell_unlabeled(source: Path, files: ImageFiles, found: Sequence[Annotated], 
             source,
             0,
             "unlabeled",
-            f"{len(left)} images such as {left[0].name} have no annotation and are not taken",
+            f"{counted(len(left), 'image')} such as {left[0].name} {either(len(left), 'has', 'have')} no"
+            f" annotation and {either(len(left), 'is', 'are')} not taken",
             0,
         )
 

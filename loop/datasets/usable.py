@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from loop.base.wording import counted
 from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Problem, Report
 from loop.datasets.splits import held_out
 
@@ -22,14 +23,14 @@ def check_usable(dataset: ImportedDataset, source: Path, accepted: bool) -> None
     causes = "".join(f"\n{line}" for line in problem_lines(dataset.problems)[1:])
     if not dataset.boxes:
         raise DatasetError(
-            f"{source}: expected labeled objects, got 0 boxes in {len(dataset.images)} images; mend the"
-            f" labels, or add them{causes}"
+            f"{source}: expected labeled objects, got 0 boxes in {counted(len(dataset.images), 'image')};"
+            f" mend the labels, or add them{causes}"
         )
     if dataset.share_lost > MOST_LOST and not accepted:
         raise DatasetError(
-            f"{source}: expected labels that can be used, got {dataset.boxes} boxes and {dataset.lost} labels"
-            f" or images that cannot be ({dataset.share_lost:.1%}); mend them, or go on without them:"
-            f" --accept-problems{causes}"
+            f"{source}: expected labels that can be used, got {counted(dataset.boxes, 'box', 'boxes')} and"
+            f" {counted(dataset.lost, 'label or image', 'labels or images')} that cannot be"
+            f" ({dataset.share_lost:.1%}); mend them, or go on without them: --accept-problems{causes}"
         )
 
 
@@ -56,7 +57,8 @@ def problem_lines(problems: Sequence[Problem]) -> list[str]:
     for problem in problems:
         causes[problem.code].append(problem)
     total = sum(max(1, problem.count) for problem in problems)
-    return [f"{total} things were left out, mended or noticed:", *map(_cause, causes.values())]
+    head = f"{counted(total, 'thing was', 'things were')} left out, mended or noticed:"
+    return [head, *map(_cause, causes.values())]
 
 
 def _cause(alike: Sequence[Problem]) -> str:
@@ -125,5 +127,7 @@ def _is_other(image: ImportedImage, owner: dict[Path, ImportedImage]) -> bool:
 
 def _twice(image: ImportedImage, owner: ImportedImage) -> Problem:
     ours, theirs = sorted(image.boxes or []), sorted(owner.boxes or [])
-    differ = f"; its {len(ours)} boxes differ from the {len(theirs)} that count" if ours != theirs else ""
-    return Problem(image.path, 0, "duplicate", f"left out: the same picture as {owner.path}{differ}")
+    said = f"left out: the same picture as {owner.path}"
+    if ours != theirs:
+        said += f"; its {counted(len(ours), 'box differs', 'boxes differ')} from the {len(theirs)} that count"
+    return Problem(image.path, 0, "duplicate", said)

@@ -14,6 +14,7 @@ from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
 from connectors.data_yaml import SUFFIXES, files_below
 from connectors.files import is_file
+from loop.base.wording import counted
 from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import DatasetError, ImportedDataset, Report
 from loop.datasets.named import Annotated, NamedObject, assembled, tell_unlabeled
@@ -145,7 +146,8 @@ def _tell_unlisted(path: Path, labels: Sequence[Path], report: Report) -> None:
             path,
             0,
             "unclaimed",
-            f"{len(labels)} annotations belong to no image that is listed or there, such as {labels[0].name};"
+            f"{counted(len(labels), 'annotation belongs', 'annotations belong')} to no image that is listed"
+            f" or there, such as {labels[0].name};"
             " add them to ImageSets/Main, or put their images into JPEGImages",
             len(labels),
         )

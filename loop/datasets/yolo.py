@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connectors.data_yaml import DataYaml, ListedImage, MissingImage, images_of, label_path, read_data_yaml
 from connectors.errors import DataYamlError
+from loop.base.wording import counted, either
 from loop.datasets.imported import (
     DatasetError,
     ImportedDataset,
@@ -95,8 +96,8 @@ def certain_backgrounds(
             root,
             0,
             "label",
-            f"{count} images without a label file count as unlabeled, for some of those label files may be"
-            " theirs",
+            f"{counted(count, 'image')} without a label file {either(count, 'counts', 'count')} as unlabeled,"
+            " for some of those label files may be theirs",
             count,
         )
     return out
@@ -142,9 +143,9 @@ def _images(
             found[0].path.parent,
             0,
             "label",
-            f"none of {len(found)} images of {split} here has a label file, beside it or, for one"
-            " below a folder images, at the same place below labels: they count as unlabeled; give an empty"
-            " one to each image that shows nothing",
+            f"none of {counted(len(found), 'image')} of {split} here has a label file, beside it or, for one"
+            " below a folder images, at the same place below labels:"
+            f" {either(len(found), 'it counts', 'they count')} as unlabeled; give an empty one to each image that shows nothing",
             len(found),
         )
     out = []

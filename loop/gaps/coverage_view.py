@@ -161,7 +161,8 @@ def _unclear_zone(project: Project) -> str:
 
 def lines(view: CoverageView) -> list[str]:
     """The gaps for people: those that are shown, worst first, then those that are suspected."""
-    counts = f"{len(view.production)} production frames against {len(view.training)} training frames"
+    sides = counted(len(view.production), "production frame"), counted(len(view.training), "training frame")
+    counts = " against ".join(sides)
     head = [counts, *([view.note] if view.note else [])]
     if not view.compared:
         off = ", ".join(f"gaps.{switch}" for switch in SWITCHES)

@@ -32,6 +32,7 @@ from db.frames import (
 )
 from db.states import Origin
 from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
+from loop.base.wording import counted, either
 from loop.datasets.imported import SMALLEST_SIDE
 from loop.ingest.camera_days import Groups
 from loop.ingest.clocks import Clocks
@@ -67,20 +68,22 @@ class IngestReport:
     def lines(self) -> list[str]:
         """The report for people."""
         aside = ", ".join(f"{count} {code}" for code, count in sorted(self.rejected.items())) or "none"
-        head = f"{self.stored} new frames, {self.known} known already, set aside: {aside}"
-        files = "1 file is" if self.unsettled == 1 else f"{self.unsettled} files are"
-        left = f"{files} still being written and left for later; run `fieldloop ingest` again"
-        deep = f"{self.stretched} of them had 16 bits and were stretched to 8, darkest to brightest"
+        head = f"{counted(self.stored, 'new frame')}, {self.known} known already, set aside: {aside}"
+        are = either(self.unsettled, "is", "are")
+        left = f"{counted(self.unsettled, 'file')} {are} still being written and left for later"
+        were = either(self.stretched, "was", "were")
+        deep = f"{self.stretched} of them had 16 bits and {were} stretched to 8, darkest to brightest"
         wrong = [
-            f"camera {camera}: {count} frames show a time before {EARLIEST:%Y} or in the future, which counts"
-            " as unknown; set its clock, and give their times with `fieldloop metadata import`"
+            f"camera {camera}: {counted(count, 'frame')} {either(count, 'shows', 'show')} a time before"
+            f" {EARLIEST:%Y} or in the future, which counts as unknown; set its clock, and give their times"
+            " with `fieldloop metadata import`"
             for camera, count in sorted(self.wrong_times.items())
         ]
         return [
             head,
             *([deep] if self.stretched else []),
             *wrong,
-            *([left] if self.unsettled else []),
+            *([f"{left}; run `fieldloop ingest` again"] if self.unsettled else []),
             *self.notes,
         ]
 
@@ -138,7 +141,7 @@ def ingest(
     for _ in range(SETTLING_PASSES if until_whole else 0):
         if not report.unsettled:
             break
-        progress(0, 0, f"waiting for {report.unsettled} files that are still being written")
+        progress(0, 0, f"waiting for {counted(report.unsettled, 'file')} still being written")
         time.sleep(project.settings.frames.settle_s)
         report.add(one_pass(project.engine, project.store, source, rules, progress))
     return report

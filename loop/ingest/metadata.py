@@ -22,6 +22,7 @@ from db.frames import FrameFacts, FrameRow, frames, group_exists, group_id, set_
 from db.labels import labels
 from db.states import Origin, Role
 from loop.base.errors import ConfigError
+from loop.base.wording import counted, either
 from loop.ingest.camera_days import Groups
 from loop.project.project import Project
 from loop.project.wiring import Told, seconds_in_video, told_paths, told_rows
@@ -53,16 +54,28 @@ class MetadataReport:
     def lines(self) -> list[str]:
         """The report for people."""
         counts = ", ".join(f"{count} {origin}" for origin, count in sorted(self.changed.items())) or "no"
-        said = [f"{counts} frames changed, {self.same} were known so already, {self.without_row} have no row"]
-        for what, listed in (
-            ("rows could not be read", self.unread),
-            ("files are none of the frames", self.unmatched),
-            ("files may be several frames; give more of their path", self.ambiguous),
-            ("files have rows that contradict each other; keep one of them", self.contradicted),
+        said = [
+            f"{counts} {either(sum(self.changed.values()), 'frame', 'frames')} changed, {self.same}"
+            f" {either(self.same, 'was', 'were')} known so already, {self.without_row}"
+            f" {either(self.without_row, 'has', 'have')} no row"
+        ]
+        for one, more, named in (
+            ("row could not be read", "rows could not be read", self.unread),
+            ("file is none of the frames", "files are none of the frames", self.unmatched),
+            (
+                "file may be several frames; give more of its path",
+                "files may be several frames; give more of their path",
+                self.ambiguous,
+            ),
+            (
+                "file has rows that contradict each other; keep one of them",
+                "files have rows that contradict each other; keep one of them",
+                self.contradicted,
+            ),
         ):
-            if listed:
-                more = ", ..." if len(listed) > SHOWN else ""
-                said.append(f"{len(listed)} {what}: {', '.join(listed[:SHOWN])}{more}")
+            if named:
+                rest = ", ..." if len(named) > SHOWN else ""
+                said.append(f"{counted(len(named), one, more)}: {', '.join(named[:SHOWN])}{rest}")
         if self.changed:
             said.append("next: fieldloop analyze, then gaps: what follows from these facts is made anew")
         return said

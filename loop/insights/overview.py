@@ -25,6 +25,7 @@ from loop.base.errors import ProjectError
 from loop.base.lease import holder_alive
 from loop.base.moments import SECOND, TIME_OF_DAY, shown
 from loop.base.printable import set_in
+from loop.base.wording import counted, either
 from loop.ingest.camera_days import BLOCK
 from loop.ingest.clocks import doubtful_lines
 from loop.labeling.mending import Mend, lines, to_mend
@@ -125,7 +126,8 @@ def overview_lines(view: Overview) -> list[str]:
         f"batches    {len(view.batches)}; tasks: {_counts(view.tasks)}",
         *(f"to mend    {line}" for line in lines(view.to_mend)),
         f"labels     {_counts(view.labels)}",
-        f"deployed   {view.deployed.sha256[:12] if view.deployed else 'nothing'}; {len(view.models)} models",
+        f"deployed   {view.deployed.sha256[:12] if view.deployed else 'nothing'};"
+        f" {counted(len(view.models), 'model')}",
         *(line for row in view.rounds[-3:] for line in set_in(f"round {row.id:<4} {round_line(row)}")),
         f"service    {view.service or 'not running; `fieldloop serve` starts it'}",
         *(
@@ -151,14 +153,18 @@ def unplaced_lines(project: Project) -> list[str]:
 
 def _unplaced_lines(found: Unplaced, counts: dict[str, int], settings: Frames) -> list[str]:
     lacking = {"camera": found.without_camera, "time": found.without_time}
-    said = " and ".join(f"{count} no {what}" for what, count in lacking.items() if count)
+    said = [(count, f"no {what}") for what, count in lacking.items() if count]
     if not said:
         return []
-    grouped = (
-        f"; {found.by_arrival} are grouped by order of arrival, {BLOCK} at a time" if found.by_arrival else ""
-    )
-    first = f"of {counts['production']} production frames {said.replace(' no ', ' have no ', 1)}{grouped}"
-    return [first, _place_them(found, settings)]
+    (first, lacked), *others = said
+    has = either(first, "has", "have")
+    lacks = [f"{first} {has} {lacked}", *(f"{count} {what}" for count, what in others)]
+    are, together = either(found.by_arrival, "is", "are"), f"grouped by order of arrival, {BLOCK} at a time"
+    grouped = f"; {found.by_arrival} {are} {together}" if found.by_arrival else ""
+    return [
+        f"of {counted(counts['production'], 'production frame')} {' and '.join(lacks)}{grouped}",
+        _place_them(found, settings),
+    ]
 
 
 def _place_them(found: Unplaced, settings: Frames) -> str:

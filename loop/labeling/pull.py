@@ -35,6 +35,7 @@ from db.tables import utcnow
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError, PurposeError
 from loop.base.files import chunked
+from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
 from loop.labeling.copies import as_first_given, copies, is_older, kept_of, outdoes, repeated, stands_there
 from loop.labeling.mending import Mend, to_mend
@@ -105,36 +106,40 @@ class PullReport:
         counts = [f"{count} {status}" for status, count in sorted(self.answers.items())]
         said = [", ".join(counts) or "no new answers"]
         if self.revoked:
-            said.append(f"{self.revoked} labels revoked")
+            said.append(f"{counted(self.revoked, 'label')} revoked")
         if self.unseen:
             said.append(f"{self.unseen} accepted unseen")
         if self.deleted:
-            said.append(f"{self.deleted} tasks cancelled: they were deleted in Label Studio")
+            they = either(self.deleted, "it was", "they were")
+            said.append(f"{counted(self.deleted, 'task')} cancelled: {they} deleted in Label Studio")
         if self.adopted:
-            said.append(f"{self.adopted} tasks taken back that stood in Label Studio alone")
+            said.append(f"{counted(self.adopted, 'task')} taken back that stood in Label Studio alone")
         if self.kept:
             said.append(_kept(self.kept))
         elif self.restored:
             said.append("Label Studio is older than our last push, as after a backup was restored")
         if self.again:
-            said.append(f"{self.again} tasks that it lacks are made again by the next push")
+            again = counted(self.again, "task that it lacks is", "tasks that it lacks are")
+            said.append(f"{again} made again by the next push")
         return [
             "; ".join(said),
             *([self.follows] if self.follows else []),
             *self._foreign_lines(),
             *(
-                f"mend in Label Studio, no label until then: task {one.task}: {one.reason}"
+                f"mend in Label Studio, no label until then: task {one.task} ({one.file}): {one.reason}"
                 for one in self.standing
             ),
         ]
 
     def _foreign_lines(self) -> list[str]:
         if self.waiting:
+            wait = counted(len(self.waiting), "answered task waits", "answered tasks wait")
             return [
-                f"{len(self.waiting)} answered tasks wait for frames that the project does not have; run"
-                " `fieldloop ingest` where these still lie, then pull again"
+                f"{wait} for frames that the project does not have; run `fieldloop ingest` where these still"
+                " lie, then pull again"
             ]
-        return [f"{self.foreign} answers are of tasks that are not ours"] if self.foreign else []
+        are = either(self.foreign, "is of a task that is", "are of tasks that are")
+        return [f"{counted(self.foreign, 'answer')} {are} not ours"] if self.foreign else []
 
 
 def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullReport:
@@ -189,9 +194,12 @@ def anything_to_pull(parts: Parts) -> bool:
 
 def _kept(numbers: Collection[int]) -> str:
     shown = ", ".join(str(number) for number in sorted(numbers)[:10])
+    one = len(numbers) == 1
+    them = "it" if one else "them"
     return (
-        f"{len(numbers)} tasks kept as they are: Label Studio shows an older state of them than we"
-        f" fetched, as after a backup was restored (tasks {shown}); answer or skip them there to change them"
+        f"{counted(len(numbers), 'task')} kept as {'it is' if one else 'they are'}: Label Studio shows an"
+        f" older state of {them} than we fetched, as after a backup was restored ("
+        f"{'task' if one else 'tasks'} {shown}); answer or skip {them} there to change {them}"
     )
 
 

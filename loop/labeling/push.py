@@ -25,6 +25,7 @@ from loop.base.errors import ConfigError, PurposeError
 from loop.base.files import chunked
 from loop.base.lease import exclusive
 from loop.base.moments import SECOND, shown
+from loop.base.wording import counted, either
 from loop.labeling.project import (
     holding_project,
     is_restored,
@@ -62,7 +63,8 @@ class PushReport:
 
     def lines(self) -> list[str]:
         counts = (
-            f"{self.pushed} tasks made, {self.found} were there already, {self.waiting} may still be arriving"
+            f"{counted(self.pushed, 'task')} made, {self.found} {either(self.found, 'was', 'were')} there"
+            f" already, {self.waiting} may still be arriving"
         )
         return [*([self.renewed] if self.renewed else []), counts, f"label them at {self.url}"]
 

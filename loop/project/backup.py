@@ -32,6 +32,7 @@ from db.tables import utcnow
 from db.trouble import damage
 from loop.base.errors import ProjectError
 from loop.base.moments import SECOND, shown
+from loop.base.wording import counted
 from loop.project.project import CONFIG_NAME, Project
 
 MANIFEST = "backup.json"
@@ -57,9 +58,9 @@ class Backup:
 
     def lines(self, timezone: str) -> list[str]:
         """For people, the time in this zone."""
-        held = ", ".join(f"{count} {what}" for what, count in self.counts.items())
+        held = ", ".join(counted(count, what.removesuffix("s")) for what, count in self.counts.items())
         return [
-            f"{self.file}: {self.files} files, {self.bytes / 1e6:.1f} MB, checked; {held}",
+            f"{self.file}: {counted(self.files, 'file')}, {self.bytes / 1e6:.1f} MB, checked; {held}",
             f"state of {shown(self.made_at, timezone, SECOND)}",
         ]
 

@@ -39,7 +39,7 @@ from db.models import add_model, deploy, deployed
 from db.states import ModelStatus, Origin, Role
 from loop.base.errors import ConfigError, ProjectError
 from loop.base.files import BATCH_BYTES, chunked_by_size, store_image
-from loop.base.wording import listed
+from loop.base.wording import counted, either, listed
 from loop.datasets.imported import ImportedDataset, ImportedImage, Problem
 from loop.datasets.importers import read_dataset
 from loop.datasets.usable import check_trains, check_usable, each_once, problem_lines
@@ -58,7 +58,7 @@ CHUNK = 64
 PASSED_THROUGH = 0o011
 few = partial(listed, most=12)
 ZONELESS = (
-    "times of {count} images have no zone and were read as UTC; if it was another, set frames.timezone before"
+    "times of {images} have no zone and were read as UTC; if it was another, set frames.timezone before"
     " frames with a zone come in"
 )
 TOLD_LATER = (
@@ -135,8 +135,9 @@ class CreateReport:
         counts = ", ".join(f"{count} {split}" for split, count in sorted(self.images.items()))
         return [
             (
-                f"imported {counts} images with {self.boxes} boxes of {len(self.classes) - len(self.unseen)}"
-                " classes"
+                f"imported {counts} {either(sum(self.images.values()), 'image', 'images')} with"
+                f" {counted(self.boxes, 'box', 'boxes')} of"
+                f" {counted(len(self.classes) - len(self.unseen), 'class', 'classes')}"
             ),
             *([f"{self.empty} of these images show no object"] if self.empty else []),
             *(
@@ -151,7 +152,7 @@ class CreateReport:
             self._known_line(),
             *([TOLD_LATER] if any(one.code == "metadata" for one in self.problems) else []),
             *([] if self.images.keys() - {"train"} else [NOTHING_HELD_OUT]),
-            *([ZONELESS.format(count=self.zoneless)] if self.zoneless else []),
+            *([ZONELESS.format(images=counted(self.zoneless, "image"))] if self.zoneless else []),
             *problem_lines(self.problems),
             f"the project is in {self.root}; its settings are in {self.root / CONFIG_NAME}",
             f"next: fieldloop ingest --project {shlex.quote(str(self.root))}, then analyze and gaps",
@@ -159,7 +160,7 @@ class CreateReport:
 
     def _known_line(self) -> str:
         images = sum(self.images.values())
-        known = f"camera known of {self.with_camera} of {images} images, time of {self.with_time}"
+        known = f"camera known of {self.with_camera} of {counted(images, 'image')}, time of {self.with_time}"
         if self.time and self.with_time < images:
             return f"{known}; the others count as taken at the time of day of {self.time.isoformat()}"
         return known

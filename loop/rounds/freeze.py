@@ -23,6 +23,7 @@ from loop.analysis.near_duplicates import leak_groups
 from loop.analysis.producers import backlog_of
 from loop.base.errors import PurposeError, Waiting
 from loop.base.files import stored_problem
+from loop.base.wording import counted
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, listed_images, validate_export
 from loop.datasets.freeze import Manifest, freeze, summary
@@ -51,7 +52,7 @@ def freeze_dataset(project: Project, embedder: int, row: RoundRow) -> int:
     if problems := validate_export(out):
         listed = "; ".join(problems[:5])
         raise DatasetError(
-            f"expected a dataset that can be trained on, got {len(problems)} problems: {listed}"
+            f"expected a dataset that can be trained on, got {counted(len(problems), 'problem')}: {listed}"
         )
     members = [Member(entry.frame, entry.split, entry.repeats) for entry in manifest.entries]
     relative = str(out.relative_to(project.root))

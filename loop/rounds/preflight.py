@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from connectors.ports import Purpose
 from db.engine import read
+from db.frames import frames
 from db.labels import count_labels
 from db.models import deployed
 from db.slice_members import evaluation_members, members_among
@@ -43,7 +44,7 @@ class Aim:
 
     frames, objects, groups: held out and labeled.
     rise: of AP50 there alone that four rounds of five would show, None where none could be shown.
-    queued: frames of it that judge and wait for a label.
+    queued, files: frames of it that judge and wait for a label, and their names.
     left: frames that could yet be drawn to judge, None for a class, which the draw cannot aim at.
     """
 
@@ -55,6 +56,7 @@ class Aim:
     rise: float | None
     queued: tuple[int, ...] = ()
     left: int | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,10 +169,12 @@ def _with_more(
     producer = producer_of(row.kind, made)
     among = np.array(sorted(waiting), dtype=np.int64)
     queued = tuple(members_among(session, producer, row.id, among).tolist())
+    names = {frame.seq: frame.source_key for frame in frames(session, seqs=queued)}
+    aim = replace(aim, queued=queued, files=tuple(names[seq] for seq in queued))
     if row.kind is SliceKind.CLASS:
-        return replace(aim, queued=queued)
+        return aim
     judging = evaluation_members(session, producer, row.id)
-    return replace(aim, queued=queued, left=sum(seq not in engaged for seq in judging))
+    return replace(aim, left=sum(seq not in engaged for seq in judging))
 
 
 def _line(aim: Aim) -> str:
@@ -186,11 +190,8 @@ def _line(aim: Aim) -> str:
 def _advice(aim: Aim) -> list[str]:
     if aim.groups >= ENOUGH_GROUPS:
         return []
-    said = (
-        [f"label its {counted(len(aim.queued), 'frame')} that wait to judge ({_few(aim.queued)})"]
-        if aim.queued
-        else []
-    )
+    waiting = counted(len(aim.queued), "frame that waits", "frames that wait")
+    said = [f"label its {waiting} to judge ({listed(aim.files, SHOWN)})"] if aim.queued else []
     if aim.left:
         said.append(f"`fieldloop select` can draw {aim.left} more")
     if aim.left is None:
@@ -198,8 +199,3 @@ def _advice(aim: Aim) -> list[str]:
     if not said:
         said.append("no other frame of it lies on a camera-day that judges; it takes more days of production")
     return [f"  to judge it better: {'; then '.join(said)}"]
-
-
-def _few(seqs: Sequence[int]) -> str:
-    named = ", ".join(str(seq) for seq in seqs[:SHOWN])
-    return f"frames {named}{' …' if len(seqs) > SHOWN else ''}"

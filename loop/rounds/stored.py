@@ -12,6 +12,7 @@ from db.engine import write
 from db.frames import FrameRow, add_reject, forget_rejects
 from loop.base.errors import RoundHeld
 from loop.base.files import FRAMES, stored_problem
+from loop.base.wording import counted
 from loop.project.project import Project
 from loop.project.wiring import fetch_again
 
@@ -48,9 +49,9 @@ def mend(project: Project, rows: Sequence[FrameRow]) -> dict[int, str]:
 def _store_gone(project: Project, rows: Sequence[FrameRow], wrong: Mapping[FrameRow, str]) -> RoundHeld:
     first = next(iter(wrong))
     return RoundHeld(
-        f"expected the stored images of {len(rows)} frames, found {len(wrong)} of them missing or exchanged,"
-        f" such as {project.store / first.path}; see whether the disk of {project.store} is there, or copy"
-        " them back: the round goes on then"
+        f"expected the stored images of {counted(len(rows), 'frame')}, found {len(wrong)} of them missing or"
+        f" exchanged, such as {project.store / first.path}; see whether the disk of {project.store} is there,"
+        " or copy them back: the round goes on then"
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from connectors.ports import Purpose
 from loop.base.arrays import Bools, Ints
 from loop.base.errors import PurposeError
+from loop.base.wording import either
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,8 @@ def why_fewer(asked: Asked, rules: Rules, camera_days: int) -> list[str]:
         return [f"no {side.called} frames: {days} {side.other}; more come with more camera-days"]
     found = f"{len(asked.chosen)} of {asked.wanted}" if len(asked.chosen) else "no"
     if (asked.eligible & ~rules.engaged).sum() == 0:
-        return [f"{found} {side.called} frames: all {total} are labeled or queued already"]
+        every = either(total, "the only one is", f"all {total} are")
+        return [f"{found} {side.called} frames: {every} labeled or queued already"]
     counts = [f"{count} {why}" for why, count in _left_out(asked, rules).items() if count]
     if not counts:
         return [f"{found} {side.called} frames: no more are {side.own}"]

@@ -145,7 +145,7 @@ def lines(of: Explanation) -> list[str]:
     chosen = ", ".join(f"{count} {component}" for component, count in of.components.items())
     return [
         f"covers     {of.coverage_before:.1%} of production before, {of.coverage_after:.1%} with it",
-        f"costs      about {of.hours:.1f} hours of labeling, {of.boxes:.0f} boxes ({source})",
+        f"costs      about {of.hours:.1f} hours of labeling, {told_boxes(of.boxes)} ({source})",
         (
             f"redundant  {of.redundancy:.1%}: how far its frames are covered by each other and by what is"
             " labeled or queued"

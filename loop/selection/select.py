@@ -19,6 +19,7 @@ from loop.analysis.near_duplicates import stored_clusters
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
+from loop.base.wording import counted
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.frame_slices import NO_SLICE, FrameSlices
@@ -112,8 +113,8 @@ class SelectReport:
             return [f"nothing left to choose{why}", *note]
         train = sum(item.purpose == Purpose.TRAIN for item in self.chosen)
         head = (
-            f"{train} frames to train on and {len(self.chosen) - train} to evaluate with, by {self.strategy}"
-            f" (seed {self.seed})"
+            f"{counted(train, 'frame')} to train on and {len(self.chosen) - train} to evaluate with, by"
+            f" {self.strategy} (seed {self.seed})"
         )
         rows = [f"{item.rank + 1:>4}  {item.camera:<18} {item.reason} ({item.file})" for item in self.chosen]
         return [

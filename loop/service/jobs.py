@@ -13,6 +13,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from connectors.ports import Progress
 from loop.base.errors import ProjectError
+from loop.base.wording import counted
 from loop.gaps.arrivals import analyze
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
@@ -61,14 +62,14 @@ def _ingest(parts: Parts, progress: Progress) -> str:
     report = ingest(parts, progress)
     aside = report.rejected.total()
     left = f", {report.unsettled} still being written" if report.unsettled else ""
-    return f"{report.stored} new frames, {aside} set aside{left}" if report.stored or aside else ""
+    return f"{counted(report.stored, 'new frame')}, {aside} set aside{left}" if report.stored or aside else ""
 
 
 def _analyze(parts: Parts, progress: Progress) -> str:
     report = analyze(parts, progress)
     if report.failures:
         raise ProjectError("; ".join(f"{kind}: {why}" for kind, why in report.failures.items()))
-    return f"{report.analyzed} frames analyzed" if report.analyzed else ""
+    return f"{counted(report.analyzed, 'frame')} analyzed" if report.analyzed else ""
 
 
 def _select(parts: Parts, progress: Progress) -> str:
@@ -76,7 +77,7 @@ def _select(parts: Parts, progress: Progress) -> str:
         write_gaps(parts.project, view, parts.project.pages / "gaps.html")
 
     report = select_daily(parts, progress, show)
-    return f"{len(report.chosen)} frames chosen" if report.chosen else ""
+    return f"{counted(len(report.chosen), 'frame')} chosen" if report.chosen else ""
 
 
 def _push(parts: Parts, progress: Progress) -> str:
@@ -85,7 +86,7 @@ def _push(parts: Parts, progress: Progress) -> str:
     report = push(parts, progress)
     if not (report.pushed or report.found or report.waiting):
         return ""
-    return f"{report.pushed} tasks made, {report.waiting} may still arrive"
+    return f"{counted(report.pushed, 'task')} made, {report.waiting} may still arrive"
 
 
 def _pull(parts: Parts, progress: Progress) -> str:
@@ -95,16 +96,21 @@ def _pull(parts: Parts, progress: Progress) -> str:
     if report.to_mend or report.compared:
         log_what_stands(parts.project)
     counts = {
-        "answers": report.answers.total(),
-        "labels revoked": report.revoked,
-        "tasks deleted in Label Studio": report.deleted,
-        "to mend": len(report.to_mend),
-        "answered tasks taken back": report.adopted,
-        "answered tasks that wait for their frames": len(report.waiting),
-        "tasks kept, Label Studio shows an older state": len(report.kept),
-        "tasks to be made again": report.again,
+        ("answer", "answers"): report.answers.total(),
+        ("label revoked", "labels revoked"): report.revoked,
+        ("task deleted in Label Studio", "tasks deleted in Label Studio"): report.deleted,
+        ("to mend", "to mend"): len(report.to_mend),
+        ("answered task taken back", "answered tasks taken back"): report.adopted,
+        ("answered task that waits for its frame", "answered tasks that wait for their frames"): len(
+            report.waiting
+        ),
+        (
+            "task kept, Label Studio shows an older state",
+            "tasks kept, Label Studio shows an older state",
+        ): len(report.kept),
+        ("task to be made again", "tasks to be made again"): report.again,
     }
-    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return ", ".join(counted(count, *what) for what, count in counts.items() if count)
 
 
 def _round_at(parts: Parts, progress: Progress) -> str:

@@ -21,6 +21,12 @@ LOOK_S = 5.0
 """The clock is looked at so often, however far the next job is."""
 
 
+LOOK_S = 5.0
+"""At most until the clock is looked at again: set back while jobs were handed out, it would have the
+next look wait for as long as it was set back.
+"""
+
+
 class SteadyScheduler(BackgroundScheduler):  # type: ignore[misc]
     """Once the wall clock is set, or the machine slept, jobs of an interval are due at once, and those
     of a date at the next date by the new time.
@@ -34,7 +40,8 @@ class SteadyScheduler(BackgroundScheduler):  # type: ignore[misc]
         self._offset = _offset()
 
     def _process_jobs(self) -> float | None:
-        stepped, self._offset = _offset() - self._offset, _offset()
+        offset = _offset()
+        stepped, self._offset = offset - self._offset, offset
         if abs(stepped) >= STEP_S:
             log.warning("the clock was set by %+.0f s; every job is scheduled anew", stepped)
             self._place_anew()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loop.base.arrays import Bools
+from loop.base.wording import counted
 from loop.math.boxes.matching import COCO_IOUS
 from loop.math.evaluation import chance
 from loop.math.evaluation.chance import Chance
@@ -171,6 +172,6 @@ def _untold(fall: _Fall, steep: bool, settings: GateSettings) -> Check:
 
 def _needed(settings: GateSettings) -> str:
     return (
-        f"to tell, {settings.fall_frames} frames, {settings.fall_objects} objects and"
-        f" {settings.fall_groups} groups are needed"
+        f"to tell, {counted(settings.fall_frames, 'frame')}, {counted(settings.fall_objects, 'object')} and"
+        f" {counted(settings.fall_groups, 'group')} are needed"
     )

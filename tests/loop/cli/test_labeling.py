@@ -51,13 +51,13 @@ def test_pull_says_how_many_labels_were_revoked(
     given = {key: desk.server.answer(key, []) for key in (first, second)}
     assert pulled() == "2 done"
     desk.server.delete_answer(given[first])
-    assert pulled() == "no new answers; 1 labels revoked"
+    assert pulled() == "no new answers; 1 label revoked"
     desk.server.answer(second, [], cancelled=True, again=given[second])
     desk.server.answer(third, [Box("hat", (1.0, 2.0, 9.0, 10.0))])
-    number = desk.server.of(third).id
+    task = f"task {desk.server.of(third).id} ({desk.server.of(third).task.meta['file']})"
     assert pulled().splitlines() == [
-        "1 quarantined, 1 skipped; 1 labels revoked",
-        f"mend in Label Studio, no label until then: task {number}: unknown class hat: choose one that the"
+        "1 quarantined, 1 skipped; 1 label revoked",
+        f"mend in Label Studio, no label until then: {task}: unknown class hat: choose one that the"
         " model knows",
     ]
     assert json.loads(pulled("--json"))["revoked"] == 0
@@ -66,7 +66,7 @@ def test_pull_says_how_many_labels_were_revoked(
         desk.server.delete_task(key)
     assert pulled().splitlines() == [
         "no new answers; 2 tasks cancelled: they were deleted in Label Studio",
-        f"mend in Label Studio, no label until then: task {number}: unknown class hat: choose one that the"
+        f"mend in Label Studio, no label until then: {task}: unknown class hat: choose one that the"
         " model knows",
     ]
 
@@ -102,7 +102,7 @@ def test_the_services_ledger_tells_of_deleted_tasks_and_of_what_is_to_mend(desk:
     desk.server.answer(third, [Box("hat", (1.0, 2.0, 9.0, 10.0))])
     run_job(service, job)
     with read(desk.project.engine) as session:
-        assert last_runs(session)["pull"].detail == "1 answers, 1 to mend"
+        assert last_runs(session)["pull"].detail == "1 answer, 1 to mend"
 
 
 def test_a_page_that_cannot_be_written_stops_before_anything_is_queued(

@@ -345,7 +345,7 @@ def test_images_without_an_annotation_are_told(tmp_path: Path) -> None:
     write(tmp_path / "extra.jpg", jpeg(9))
     (problem,) = read_dataset(tmp_path).problems
     assert (problem.code, problem.lost) == ("unlabeled", 0)
-    assert problem.message == "1 images such as extra.jpg have no annotation and are not taken"
+    assert problem.message == "1 image such as extra.jpg has no annotation and is not taken"
 
 
 def test_an_ambiguous_name_is_no_image(tmp_path: Path) -> None:

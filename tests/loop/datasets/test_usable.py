@@ -32,16 +32,14 @@ def bad(line: int, code: str = "number", count: int = 1) -> Problem:
 
 
 def test_no_box_at_all_is_refused_whatever_is_accepted() -> None:
-    with pytest.raises(
-        DatasetError, match=r"got 0 boxes in 1 images; mend the labels.*\n  2 number: a.txt:1"
-    ):
+    with pytest.raises(DatasetError, match=r"got 0 boxes in 1 image; mend the labels.*\n  2 number: a.txt:1"):
         check_usable(dataset(0, bad(1), bad(2)), HERE, accepted=True)
 
 
 def test_more_than_a_twentieth_lost_asks() -> None:
     check_usable(dataset(19, bad(1)), HERE, accepted=False)
     with pytest.raises(
-        DatasetError, match=r"got 18 boxes and 1 labels or images that cannot be \(5\.3%\)"
+        DatasetError, match=r"got 18 boxes and 1 label or image that cannot be \(5\.3%\)"
     ) as asked:
         check_usable(dataset(18, bad(1)), HERE, accepted=False)
     assert "--accept-problems\n  1 number: a.txt:1: box left out" in str(asked.value)

@@ -143,7 +143,7 @@ def test_a_picture_of_16_bits_is_stored_with_8_and_told(parts: FakeParts, folder
     (folder / "incoming" / "deep.png").write_bytes(cv2.imencode(".png", deep)[1].tobytes())
     report = take_in(parts)
     assert (report.stored, report.stretched) == (43, 1)
-    assert "1 of them had 16 bits and were stretched to 8, darkest to brightest" in report.lines()
+    assert "1 of them had 16 bits and was stretched to 8, darkest to brightest" in report.lines()
     (row,) = (row for row in produced(parts.project) if row.source_key == "deep.png")
     pixels = cv2.imread(str(parts.project.store / row.path))
     assert (int(pixels.min()), int(pixels.max())) == (0, 255)

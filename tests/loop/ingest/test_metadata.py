@@ -229,9 +229,9 @@ def test_the_report_says_what_to_do() -> None:
     full = MetadataReport({"imported": 1, "production": 2}, 3, ["row 1: x"], list("abcd"), ["e"], 4)
     assert full.lines() == [
         "1 imported, 2 production frames changed, 3 were known so already, 4 have no row",
-        "1 rows could not be read: row 1: x",
+        "1 row could not be read: row 1: x",
         "4 files are none of the frames: a, b, c, ...",
-        "1 files may be several frames; give more of their path: e",
+        "1 file may be several frames; give more of its path: e",
         "next: fieldloop analyze, then gaps: what follows from these facts is made anew",
     ]
     assert replace(full, changed={}, unread=[], unmatched=[], ambiguous=[]).lines() == [

@@ -83,7 +83,7 @@ def predicted(parts: FakeParts) -> dict[TaskRow, Shown]:
     """What every task shows, those with boxes first."""
     with read(parts.project.engine) as session:
         known = tasks(session)
-    made = label_tasks(parts.project.engine, parts.project.store, known)
+    made = label_tasks(parts.project, known)
     shown = {row: [as_shown(box) for box in task.predictions] for row, task in zip(known, made, strict=True)}
     return dict(sorted(shown.items(), key=lambda item: not item[1]))
 
@@ -102,7 +102,7 @@ def number(task: TaskRow) -> int:
 
 
 def size(parts: FakeParts, task: TaskRow) -> tuple[int, int]:
-    (made,) = label_tasks(parts.project.engine, parts.project.store, [task])
+    (made,) = label_tasks(parts.project, [task])
     return made.width, made.height
 
 

@@ -171,9 +171,9 @@ def test_a_restored_backup_takes_no_label_and_no_task_away(pushed: FakeParts) ->
     assert (report.kept, report.again) == ({given.external_task_id}, 4)
     assert (report.revoked, report.deleted) == (0, 0)
     assert report.lines()[0] == (
-        "no new answers; 1 tasks kept as they are: Label Studio shows an older state of them than we fetched,"
-        f" as after a backup was restored (tasks {given.external_task_id}); answer or skip them there to"
-        " change them; 4 tasks that it lacks are made again by the next push"
+        "no new answers; 1 task kept as it is: Label Studio shows an older state of it than we fetched,"
+        f" as after a backup was restored (task {given.external_task_id}); answer or skip it there to"
+        " change it; 4 tasks that it lacks are made again by the next push"
     )
     assert label_of(restored, key) == (HAT,)
     assert push(restored).pushed == 4

@@ -339,7 +339,7 @@ def test_an_image_that_cannot_be_decoded_is_left_out_and_named(plan: NewProject)
     image = sorted((plan.dataset.parent / "images" / "train").iterdir())[0]
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) * 2 // 3])
-    with pytest.raises(DatasetError, match=r"11 boxes and 1 labels or images that cannot be \(8\.3%\)"):
+    with pytest.raises(DatasetError, match=r"11 boxes and 1 label or image that cannot be \(8\.3%\)"):
         create(plan)
     report = create(replace(plan, accept_problems=True))
     assert report.images == {"train": 7, "val": 4}
@@ -393,7 +393,7 @@ def test_the_same_picture_in_two_splits_is_taken_once(plan: NewProject) -> None:
 def test_labels_that_nobody_can_read_are_asked_about_before_anything_is_written(plan: NewProject) -> None:
     label = plan.dataset.parent / "labels" / "train" / "1000.txt"
     label.write_text("0 0.5 0.5 0.25 0.5 0.9\n")
-    with pytest.raises(DatasetError, match="got 11 boxes and 1 labels or images that cannot be") as asked:
+    with pytest.raises(DatasetError, match="got 11 boxes and 1 label or image that cannot be") as asked:
         create(plan)
     assert "--accept-problems\n  1 label:" in str(asked.value)
     assert not plan.root.exists()

@@ -108,7 +108,7 @@ def test_a_class_that_the_dataset_lacks_is_said(layout: Layout, init: Run, tmp_p
     code, out, err = init(tmp_path / "project", dataset)
     assert code == OK, err
     assert out.splitlines()[:2] == [
-        "imported 2 train images with 2 boxes of 1 classes",
+        "imported 2 train images with 2 boxes of 1 class",
         (
             "the weights also know person, which the training images do not show: a round forgets what it"
             " never sees"

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from connectors.ports import Purpose
 from db.engine import read, write
+from db.frames import frames
 from db.models import deployed
 from db.slices import NewSlice, define_slices, slices
 from db.states import Role, RoundStatus, SliceKind, TaskStatus
@@ -123,7 +124,11 @@ def test_frames_that_wait_are_targets_and_advice(labeled: FakeParts) -> None:
     assert aimed
     for one in found.aims:
         assert len(one.queued) == sum(one.slice_id in task.shows for task in waiting)
-    assert any("that wait to judge (frames " in line for line in found.lines())
+    with read(labeled.project.engine) as session:
+        names = {row.seq: row.source_key for row in frames(session)}
+    assert all(one.files == tuple(names[seq] for seq in one.queued) for one in found.aims)
+    aim = next(one for one in found.aims if one.queued)
+    assert any(f" to judge ({aim.files[0]}" in line for line in found.lines())
 
 
 def test_frames_that_waited_through_a_round_are_targets_of_the_next(labeled: FakeParts) -> None:

@@ -285,7 +285,7 @@ def test_a_dataset_that_cannot_be_trained_on_ends_the_round_before_it_trains(lab
         row = run(started(labeled))
     assert row.status is RoundStatus.FAILED
     assert row.error is not None
-    assert row.error.startswith("expected a dataset that can be trained on, got 1 problems: ")
+    assert row.error.startswith("expected a dataset that can be trained on, got 1 problem: ")
     assert labeled.fake_trainer.specs == []
 
 
