@@ -145,7 +145,8 @@ def _images(
             "label",
             f"none of {counted(len(found), 'image')} of {split} here has a label file, beside it or, for one"
             " below a folder images, at the same place below labels:"
-            f" {either(len(found), 'it counts', 'they count')} as unlabeled; give an empty one to each image that shows nothing",
+            f" {either(len(found), 'it counts', 'they count')} as unlabeled; give an empty"
+            " one to each image that shows nothing",
             len(found),
         )
     out = []

@@ -23,7 +23,9 @@ from loop.labeling.push import PushReport
 from loop.project.backup import Backup
 from loop.project.init import CreateReport
 from loop.rounds.preflight import Aim, _advice
+from loop.settings.settings import load_settings
 
+FRAMES = load_settings(None).frames.model_copy(update={"pattern": "{camera}/x/{n}.jpg"})
 WHEN = datetime(2026, 5, 1, tzinfo=UTC)
 ONE_OF_MANY = re.compile(
     r"1 (?:[a-z-]+ )?(frames|images|boxes|classes|files|rows|tasks|labels|answers|models|things|times)"
@@ -43,7 +45,7 @@ def said(count: int) -> Sequence[str]:
     few = ["a"] * count
     reports = (
         IngestReport(count, 0, Counter(), count, count, Counter({"gate": count})).lines(),
-        MetadataReport({"production": count}, count, few, few, few, count).lines(),
+        MetadataReport({"production": count}, count, few, few, few, count, few).lines(),
         PushReport(1, "http://labels", count, count, count).lines(),
         PullReport(revoked=count, deleted=count, adopted=count, kept=set(range(count)), again=count).lines(),
         PullReport(foreign=count).lines(),
@@ -53,7 +55,7 @@ def said(count: int) -> Sequence[str]:
             Path("p"), {"train": count}, count, tuple("ab"[:count]), [], count, count, zoneless=count
         ).lines(),
         problem_lines([Problem(Path("a.txt"), 1, "label", "x")] * count),
-        _unplaced_lines(Unplaced(count, count, count, ("a.jpg",)), {"production": count}, "{camera}/{n}.jpg"),
+        _unplaced_lines(Unplaced(count, count, count, ("a.jpg",)), {"production": count}, FRAMES),
         _advice(Aim("night", 1, 0, 0, 0, None, tuple(range(count)), None, tuple(few))),
         [video(count)],
     )
