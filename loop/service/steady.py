@@ -18,10 +18,6 @@ log = logging.getLogger(__name__)
 STEP_S = 2.0
 """A difference between wall clock and monotonic clock that is a step, and no drift or slewing."""
 LOOK_S = 5.0
-"""The clock is looked at so often, however far the next job is."""
-
-
-LOOK_S = 5.0
 """At most until the clock is looked at again: set back while jobs were handed out, it would have the
 next look wait for as long as it was set back.
 """

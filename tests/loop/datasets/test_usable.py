@@ -51,7 +51,7 @@ def test_more_than_a_twentieth_of_the_images_lost_asks_however_many_labels_are_l
     image = ImportedImage(Path("a.jpg"), "train", [BOX] * 50, 64, 48)
     gone = [bad(0, code)]
     check_usable(ImportedDataset(("a",), [image] * 19, gone), HERE, accepted=False)
-    with pytest.raises(DatasetError, match=r"got 900 boxes and 1 labels or images .* \(5\.3%\)"):
+    with pytest.raises(DatasetError, match=r"got 900 boxes and 1 label or image .* \(5\.3%\)"):
         check_usable(ImportedDataset(("a",), [image] * 18, gone), HERE, accepted=False)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import apscheduler.schedulers.base as base
 import pytest
-from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from connectors.ports import Progress
@@ -31,7 +30,6 @@ from loop.service import steady
 from loop.service.jobs import Job
 from loop.service.pulse import Pulse
 from loop.service.scheduler import Service, run_job
-from loop.service.steady import SteadyScheduler
 from tests.fakes import FakeParts
 from tests.loop.service.test_scheduler import set_yaml as with_settings
 from tests.loop.service.test_scheduler import until
@@ -91,24 +89,6 @@ def test_a_clock_that_is_set_stops_no_job(folder: Path, wall_clock: list[float],
     assert served.health()["ok"]
     assert served.shut_down()
     parts.project.engine.dispose()
-
-
-def test_a_clock_that_is_set_while_jobs_are_handed_out_is_noticed(
-    wall_clock: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def handed_out(scheduler: SteadyScheduler) -> float:
-        wall_clock[0] = -HOURS
-        return float(HOURS)
-
-    placed: list[bool] = []
-    monkeypatch.setattr(BackgroundScheduler, "_process_jobs", handed_out)
-    monkeypatch.setattr(SteadyScheduler, "_place_anew", lambda scheduler: placed.append(True))
-    scheduler = SteadyScheduler()
-    assert scheduler._process_jobs() == steady.LOOK_S
-    assert placed == []
-    scheduler._process_jobs()
-    scheduler._process_jobs()
-    assert placed == [True]
 
 
 def test_a_date_is_the_next_one_by_the_new_clock(folder: Path, wall_clock: list[float]) -> None:
