@@ -17,7 +17,7 @@ def start_detector(pretrained: Path, classes: Sequence[str], seed: int) -> bytes
     """A checkpoint whose body is that of `pretrained`, and whose outputs are these classes.
 
     Outputs of classes that both know by name are taken over; those of the others begin anew and
-    find nothing of use before they are trained. The same seed gives the same bytes.
+    are guessed before they are trained. The same seed gives the same bytes.
     Raises WeightsUnavailable, ModelError.
     """
     model, _ = load_model(pretrained)

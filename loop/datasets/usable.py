@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from loop.base.wording import counted
+from loop.base.wording import counted, either
 from loop.datasets.imported import DatasetError, ImportedDataset, ImportedImage, Problem, Report
 from loop.datasets.splits import held_out
 
@@ -129,5 +129,6 @@ def _twice(image: ImportedImage, owner: ImportedImage) -> Problem:
     ours, theirs = sorted(image.boxes or []), sorted(owner.boxes or [])
     said = f"left out: the same picture as {owner.path}"
     if ours != theirs:
-        said += f"; its {counted(len(ours), 'box differs', 'boxes differ')} from the {len(theirs)} that count"
+        those = f"{len(theirs)} that {either(len(theirs), 'counts', 'count')}"
+        said += f"; its {counted(len(ours), 'box differs', 'boxes differ')} from the {those}"
     return Problem(image.path, 0, "duplicate", said)

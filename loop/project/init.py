@@ -198,7 +198,8 @@ def _said_of_start(plan: NewProject, classes: Sequence[str]) -> str:
     said = f"a detector for {few(classes)} was started from {plan.weights.name}"
     if not anew:
         return f"{said}, which knows them all by name; nobody has trained it on this dataset yet"
-    return f"{said}; of {few(anew)} it knows nothing, and finds nothing of use before a round has trained it"
+    guess = "what it says of that is a guess until a round has trained it"
+    return f"{said}; {few(anew)} it has not learned: {guess}"
 
 
 def _create(

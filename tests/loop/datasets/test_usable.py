@@ -80,7 +80,7 @@ def test_a_picture_in_two_splits_stays_held_out_and_its_other_labels_are_told(tm
     kept, problems = each_once(images)
     assert kept == images[1:]
     assert [problem.message for problem in problems] == [
-        f"left out: the same picture as {paths[1]}; its 2 boxes differ from the 1 that count"
+        f"left out: the same picture as {paths[1]}; its 2 boxes differ from the 1 that counts"
     ]
 
 

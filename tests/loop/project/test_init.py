@@ -155,8 +155,8 @@ def test_a_detector_is_started_for_the_classes_of_the_dataset(
     assert (ended.value.code or OK, out.splitlines()[1]) == (
         OK,
         (
-            "a detector for forklift, drone was started from base.pt; of drone it knows nothing, and finds"
-            " nothing of use before a round has trained it"
+            "a detector for forklift, drone was started from base.pt; drone it has not learned: what it says"
+            " of that is a guess until a round has trained it"
         ),
     ), err
     project = open_project(plan.root)
