@@ -12,7 +12,7 @@ from typing import Any
 from connectors.data_yaml import SUFFIXES
 from connectors.documents import parse_json
 from connectors.files import is_file
-from loop.base.wording import listed
+from loop.base.wording import counted, listed
 from loop.datasets.image_files import ImageFiles, names_meant
 from loop.datasets.imported import (
     DatasetError,
@@ -71,7 +71,8 @@ def _tell_unnamed(path: Path, found: Sequence[ImportedImage], entries: Sequence[
     files = (file for folder in folders for file in sorted(folder.iterdir()))
     left = [file for file in files if file.suffix.lower() in SUFFIXES and file.name.lower() not in named]
     if left:
-        told = f"{len(left)} images such as {left[0].name} are in no JSON and are not taken"
+        one, more = f"image, {left[0].name}, is", f"images such as {left[0].name} are"
+        told = f"{counted(len(left), one, more)} in no JSON and not taken"
         report.add(path, 0, "unlabeled", told, 0)
 
 

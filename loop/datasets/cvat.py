@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
 from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
+from loop.base.wording import counted
 from loop.datasets.image_files import ImageFiles
 from loop.datasets.imported import DatasetError, ImportedDataset, Report
 from loop.datasets.json_files import number, positive
@@ -44,7 +45,9 @@ def read_cvat(path: Path, max_pixels: int) -> ImportedDataset:
         size = positive(entry.attrib, "width", "height")
         found.append(Annotated(path, image, split, size, list(_objects(entry))))
     if tags := sum(entry.find("tag") is not None for entry in root.findall("image")):
-        told = f"{tags} images have tags, of which nothing is made; boxes alone count"
+        told = (
+            f"{counted(tags, 'image has', 'images have')} tags, of which nothing is made; boxes alone count"
+        )
         report.add(path, 0, "key", told, 0)
     tell_unlabeled(path, files, found, report)
     if not found:

@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 from connectors.ports import Capture
 from connectors.times import unclear_hour
 from db.frames import UNKNOWN
+from loop.base.wording import counted
 
 FAR = timedelta(days=365)
 """Between the days of most frames and those of others."""
@@ -64,8 +65,8 @@ def doubtful_lines(days: Days) -> list[str]:
     """These for people, and what to do."""
     found = doubtful_days(days)
     said = [
-        f"camera {one.camera}: {one.frames} frames are of {_span(one)}, far from all others; if its clock was"
-        " wrong, tell their times with `fieldloop metadata import`"
+        f"camera {one.camera}: {counted(one.frames, 'frame is', 'frames are')} of {_span(one)}, far from all"
+        " others; if its clock was wrong, tell their times with `fieldloop metadata import`"
         for one in found[:SHOWN]
     ]
     more = len(found) - SHOWN
@@ -127,14 +128,14 @@ class Clocks:
     def lines(self) -> list[str]:
         """What was seen, for people."""
         back = [
-            f"camera {series[0]}: its times go back {len(found)} times while names count up, first at"
-            f" {found[0][0]} from {found[0][1]:%Y-%m-%d %H:%M} to {found[0][2]:%Y-%m-%d %H:%M} UTC; if its"
+            f"camera {series[0]}: its times go back {counted(len(found), 'time')} while names count up, first"
+            f" at {found[0][0]} from {found[0][1]:%Y-%m-%d %H:%M} to {found[0][2]:%Y-%m-%d %H:%M} UTC; if its"
             " clock was wrong, tell the times with `fieldloop metadata import`"
             for series, found in sorted(self._back.items())
             if self._steps[series] >= FEWEST_STEPS and len(found) <= MOST_BACK * self._steps[series] + 1
         ]
         autumn = (
-            f"{self.twice} frames have a time without a zone in the hour that clocks show twice as they are"
-            " set back; it counts as the first of the two"
+            f"{counted(self.twice, 'frame has', 'frames have')} a time without a zone in the hour that clocks"
+            " show twice as they are set back; it counts as the first of the two"
         )
         return [*back[:SHOWN], *([autumn] if self.twice else [])]

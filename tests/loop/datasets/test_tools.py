@@ -388,7 +388,7 @@ def test_shapes_of_cvat_that_are_no_box_are_counted_and_tags_are_told(tmp_path: 
         ("number", 1),
         ("number", 1),
     ]
-    assert dataset.problems[0].message.startswith("1 images have tags, of which nothing is made")
+    assert dataset.problems[0].message.startswith("1 image has tags, of which nothing is made")
 
 
 def test_a_broken_task_is_told_and_stops_no_other(tmp_path: Path) -> None:

@@ -386,7 +386,7 @@ def test_images_beside_those_of_a_json_are_told(tmp_path: Path) -> None:
     write(tmp_path / "images/c.jpg", jpeg(5))
     (problem,) = read_dataset(tmp_path).problems
     assert (problem.code, problem.lost) == ("unlabeled", 0)
-    assert problem.message == "1 images such as c.jpg are in no JSON and are not taken"
+    assert problem.message == "1 image, c.jpg, is in no JSON and not taken"
 
 
 def test_a_rotation_is_told_where_no_size_stands_beside_the_boxes(yolo: Path, tmp_path: Path) -> None:

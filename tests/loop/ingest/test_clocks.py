@@ -75,7 +75,7 @@ def test_times_that_go_back_while_names_count_up_are_told(name: str, before: int
     back = [*HOURLY[:30], *(time - timedelta(days=3) for time in HOURLY[30:])]
     (line,) = seen(back, name)
     assert line.startswith(
-        f"camera a: its times go back 1 times while names count up, first at {name.format(30)} from"
+        f"camera a: its times go back 1 time while names count up, first at {name.format(30)} from"
         f" {HOURLY[before]:%Y-%m-%d %H:%M} to 2026-10-30 14:00 UTC; "
     )
 
@@ -116,7 +116,7 @@ def test_ingest_and_status_tell_of_clocks(tmp_path: Path) -> None:
     assert report.stored == 20
     back, twice = report.notes
     assert "first at 015.jpg from 2026-11-01 22:00 to 2010-01-01 15:00 UTC" in back
-    assert twice.startswith("1 frames have a time without a zone in the hour that clocks show twice")
+    assert twice.startswith("1 frame has a time without a zone in the hour that clocks show twice")
     assert {back, twice} <= set(report.lines())
     with read(project.engine) as session:
         assert days_by_camera(session)["a"][RESET] == 5
