@@ -47,7 +47,9 @@ def main() -> None:
     os.environ.update(ONE_THREAD)
     share = QUICK if given.quick else given.share
     added = _measured(given.only, share, given.judge, given.processes)
-    results = {"commit": given.commit or _commit(), "situations": results.get("situations", {}) | added}
+    every = results.get("situations", {}) | added
+    ordered = {one.key: every[one.key] for one in situations() if one.key in every}
+    results = {"commit": given.commit or _commit(), "situations": ordered}
     if given.quick:
         print(document(results, None))
         return

@@ -40,8 +40,6 @@ Why, as far as it was looked into:
 
 - A gain of .07 is about as large as what luck does to so few frames. Where the gate comes near the best possible, only more camera-days help.
 - The gaps are often shown by fewer than 8 of 15 groups. Then the gate asks for a gain over all frames instead, where a gain on the gaps is small.
-- A condition of three frames in a hundred is shown by four or five of 120 frames. Where they lie on few camera-days, and both models are
-  unsure of them, its loss is not told from luck. With ten frames of each camera-day it always was.
 - Rates near one in twenty lie above it now and then by chance alone: many rows stand here.
 """
 NOT_MEASURED = "not measured"

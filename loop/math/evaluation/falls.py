@@ -14,7 +14,7 @@ from loop.math.evaluation import chance
 from loop.math.evaluation.chance import Chance
 from loop.math.evaluation.compare import AP50, Difference, Slice
 from loop.math.evaluation.pair import GateSettings, Pair
-from loop.math.evaluation.verdict import GONE, NO_FALL, UNLABELED, Check, check_of, told
+from loop.math.evaluation.verdict import GONE, LOOK, NO_FALL, UNLABELED, Check, check_of, told
 from loop.math.statistics.multiple_testing import benjamini_hochberg, holm
 
 LIKELY = 0.2
@@ -152,7 +152,7 @@ def _told(fall: _Fall, certain: bool, likely: bool, reach: float, settings: Gate
         text = f"{name} did not fall: {moved}; at most {max(upper, 0):.3f} lost"
         return check_of(fall.label, "pass", upper, settings.margin, one, text)
     seen = f"{name} may have fallen" if lost > 0 else name
-    text = f"{seen}: {moved}; up to {upper:.2f} may be lost{'; look at it' if likely else ''}"
+    text = f"{seen}: {moved}; up to {upper:.2f} may be lost{LOOK if likely else ''}"
     return replace(check_of(fall.label, "unverifiable", upper, settings.margin, one, text), asks=likely)
 
 

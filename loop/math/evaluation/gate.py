@@ -25,7 +25,7 @@ from loop.math.evaluation.compare import DRAWS, Slice, group_numbers
 from loop.math.evaluation.falls import falls
 from loop.math.evaluation.gains import gains
 from loop.math.evaluation.pair import GateSettings, Pair
-from loop.math.evaluation.verdict import GONE, NO_FALL, UNLABELED, Check, Verdict
+from loop.math.evaluation.verdict import GONE, LOOK, NO_FALL, UNLABELED, Check, Verdict
 
 _MIN_TIMINGS = 20
 MOST_NAMES = 8
@@ -96,10 +96,11 @@ def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -
     told = [c for c in gained if c.status == "pass"] if better else gained[:1]
     unseen = [c for c in asking if c.text.endswith(UNLABELED)]
     gone = [c for c in asking if GONE in c.text]
-    lost = [*_gone(gone), *_unlabeled(unseen)]
+    likely = [c for c in asking if c.text.endswith(LOOK)]
+    lost = [*(c.text for c in likely), *_gone(gone), *_unlabeled(unseen)]
     reasons = [
         *([_waits(asking)] if waits else []),
-        *(c.text for c in asking if c not in (*unseen, *gone)),
+        *(c.text for c in asking if c not in (*unseen, *gone, *likely)),
         *(lost if promote else []),
         *(c.text for c in failed),
         *missing,

@@ -15,6 +15,7 @@ Status = Literal["pass", "fail", "unverifiable"]
 NO_FALL = "no fall: "
 UNLABELED = "no object of it was labeled"
 GONE = "is found no more"
+LOOK = "; look at it"
 
 
 @dataclass(frozen=True, slots=True)
