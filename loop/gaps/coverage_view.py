@@ -43,7 +43,10 @@ from loop.project.wiring import Parts
 from loop.project.zones import unclear_line
 
 SHOWN = "shown: production has more of it than chance explains"
-SUSPECTED = "suspected: it may be chance, or a mistake of the detector; more days, or a few labels, will tell"
+SUSPECTED = (
+    "suspected: it may be chance, or a mistake of the detector; more days, more cameras, or a few labels"
+    " will tell"
+)
 CLOSING = "frames were chosen for these:"
 SWITCHES = ("prompts", "metadata", "measured", "regions")
 FEW_UNLIKE = 0.02
