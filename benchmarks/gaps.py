@@ -483,7 +483,7 @@ def main() -> None:
 
     results = {
         "false gaps": list(_told(false_gaps(runs(300)))),
-        "measured": list(_told(measured(runs(60)))),
+        "measured": list(_told(measured(runs(300)))),
         "power": list(_told(power(runs(300)))),
         "intervals": list(_told(intervals(runs(600)))),
         "ranking": list(_told(ranking(runs(60)))),

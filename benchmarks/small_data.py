@@ -34,7 +34,7 @@ With few days they are easily wrong.
 So each was tried where the truth is known, on simulated worlds and on real frames.
 `python -m benchmarks.small_data` writes this page from the files in `benchmarks/results`.
 Each section names the command that measured it. That of the gate takes {_minutes(gate[0])} minutes
-on two cores, the others about 6 together; the ten worlds of the demo come on top.
+on two cores, the others about 7 together; the ten worlds of the demo come on top.
 
 - "Before" is what the code before these changes said of the same worlds.
 - A rate of 0.05 is one world in twenty.
