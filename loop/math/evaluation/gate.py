@@ -97,7 +97,11 @@ def _verdict(checks: list[Check], gained: list[Check], settings: GateSettings) -
     unseen = [c for c in asking if c.text.endswith(UNLABELED)]
     gone = [c for c in asking if GONE in c.text]
     likely = [c for c in asking if c.text.endswith(LOOK)]
-    lost = [*(c.text for c in likely), *_gone(gone), *_unlabeled(unseen)]
+    lost = [
+        *(c.text for c in likely),
+        *_together(gone, "{} classes are found no more"),
+        *_together(unseen, "no object of {} classes was labeled"),
+    ]
     reasons = [
         *([_waits(asking)] if waits else []),
         *(c.text for c in asking if c not in (*unseen, *gone, *likely)),
@@ -118,20 +122,14 @@ def _waits(asking: Sequence[Check]) -> str:
     return f"it passed, but a person decides, because too little is held out of: {names}"
 
 
-def _unlabeled(unseen: Sequence[Check]) -> list[str]:
-    """Of classes that nothing shows, in one sentence, however many they are."""
-    if len(unseen) < 2:
-        return [check.text for check in unseen]
-    names = listed([check.name.removeprefix(f"{NO_FALL}class ") for check in unseen], MOST_NAMES)
-    return [f"no object of {len(unseen)} classes was labeled, and they may be forgotten: {names}"]
-
-
-def _gone(gone: Sequence[Check]) -> list[str]:
-    """Likewise of classes that the candidate finds no more."""
-    if len(gone) < 2:
-        return [check.text for check in gone]
-    names = listed([check.name.removeprefix(f"{NO_FALL}class ") for check in gone], MOST_NAMES)
-    return [f"{len(gone)} classes are found no more, and they may be forgotten: {names}"]
+def _together(classes: Sequence[Check], what: str) -> list[str]:
+    """Of classes of which the same is said, in one sentence, however many they are. what: {} for how
+    many.
+    """
+    if len(classes) < 2:
+        return [check.text for check in classes]
+    names = listed([check.name.removeprefix(f"{NO_FALL}class ") for check in classes], MOST_NAMES)
+    return [f"{what.format(len(classes))}, and they may be forgotten: {names}"]
 
 
 def _missing(checks: list[Check], failed: list[Check], required: Sequence[str]) -> list[str]:
