@@ -75,7 +75,7 @@ def embed(engine: Engine, made: dict[str, int], seqs: Sequence[int], seed: int =
         record_embeddings(session, made["embedder"], seqs, unit_vectors(len(seqs), 4, seed))
 
 
-def boxes_agree(engine: Engine, made: dict[str, int], folder: Path) -> Columns:
+def assert_boxes_agree(engine: Engine, made: dict[str, int], folder: Path) -> Columns:
     found = synced(engine, folder, boxes_view(made["detector"]))
     with read(engine) as session:
         truth = load_detections(session, made["detector"])
@@ -93,7 +93,7 @@ def boxes_agree(engine: Engine, made: dict[str, int], folder: Path) -> Columns:
     return found
 
 
-def vectors_agree(engine: Engine, made: dict[str, int], folder: Path) -> Columns:
+def assert_vectors_agree(engine: Engine, made: dict[str, int], folder: Path) -> Columns:
     found = synced(engine, folder, vectors_view(made["embedder"]))
     with read(engine) as session:
         ids, vectors = load_embeddings(session, made["embedder"])
@@ -105,7 +105,7 @@ def vectors_agree(engine: Engine, made: dict[str, int], folder: Path) -> Columns
     return found
 
 
-def frames_agree(engine: Engine, folder: Path) -> Columns:
+def assert_frames_agree(engine: Engine, folder: Path) -> Columns:
     found = synced(engine, folder, frames_view())
     with read(engine) as session:
         truth = {row.seq: row for row in frames(session)}
@@ -136,7 +136,7 @@ def test_frames_with_and_without_time_sequence_and_site(engine: Engine, tmp_path
         pool, evaluation = (group_id(session, str(role), role) for role in (Role.POOL, Role.EVALUATION))
         add_frame(session, new_frame(pool, 0))
         add_frame(session, replace(new_frame(evaluation, 1), camera="ramp", captured_at=NOON))
-    first = frames_agree(engine, tmp_path)
+    first = assert_frames_agree(engine, tmp_path)
     assert [ROLES[role] for role in first["role"]] == [Role.POOL, Role.EVALUATION]
     with write(engine) as session:
         later = NOON + timedelta(seconds=0.25)
@@ -144,7 +144,7 @@ def test_frames_with_and_without_time_sequence_and_site(engine: Engine, tmp_path
             session, replace(new_frame(pool, 2, Origin.IMPORTED), sequence="a burst", captured_at=later)
         )
         add_frame(session, replace(new_frame(pool, 3), sequence="another", site="ramp"))
-    found = frames_agree(engine, tmp_path)
+    found = assert_frames_agree(engine, tmp_path)
     assert found.made == first.made
     assert found["captured_at"][2] == later.timestamp()
 
@@ -155,19 +155,19 @@ def test_names_are_coded_alike_when_the_view_is_made_anew(engine: Engine, tmp_pa
         group = group_id(session, "a", Role.POOL)
         for number, camera in enumerate("abca"):
             add_frame(session, replace(new_frame(group, number), camera=camera))
-    frames_agree(engine, tmp_path)
+    assert_frames_agree(engine, tmp_path)
     with write(engine) as session:
         for seq, camera in enumerate("cdbd", start=1):
             session.execute(update(Frame).where(Frame.seq == seq).values(camera=camera))
-    frames_agree(engine, tmp_path)
+    assert_frames_agree(engine, tmp_path)
 
 
 def test_vectors_that_come_in_are_added(engine: Engine, made: dict[str, int], tmp_path: Path) -> None:
     seqs = stocked(engine, 30)
     embed(engine, made, seqs[:20])
-    first = vectors_agree(engine, made, tmp_path)
+    first = assert_vectors_agree(engine, made, tmp_path)
     embed(engine, made, seqs[20:], seed=1)
-    found = vectors_agree(engine, made, tmp_path)
+    found = assert_vectors_agree(engine, made, tmp_path)
     assert (found.made, len(first)) == (first.made, 20)
 
 
@@ -176,14 +176,14 @@ def test_facts_that_come_in_late_are_added(engine: Engine, made: dict[str, int],
     seqs = stocked(engine, 30)
     embed(engine, made, seqs[10:20])
     detect(engine, made, seqs[10:20], (found_in(seq % 3, seed=seq) for seq in seqs[10:20]))
-    before = vectors_agree(engine, made, tmp_path), boxes_agree(engine, made, tmp_path)
+    before = assert_vectors_agree(engine, made, tmp_path), assert_boxes_agree(engine, made, tmp_path)
     late = [*seqs[:10:2], *seqs[25:]]
     embed(engine, made, late, seed=1)
     detect(engine, made, late, (found_in(seq % 4, seed=seq) for seq in late))
-    after = vectors_agree(engine, made, tmp_path), boxes_agree(engine, made, tmp_path)
+    after = assert_vectors_agree(engine, made, tmp_path), assert_boxes_agree(engine, made, tmp_path)
     assert [each.made for each in after] == [each.made for each in before]
     embed(engine, made, seqs[1:10:2], seed=2)
-    vectors_agree(engine, made, tmp_path)
+    assert_vectors_agree(engine, made, tmp_path)
 
 
 def test_many_rows_come_in_chunks(
@@ -198,19 +198,19 @@ def test_many_rows_come_in_chunks(
     assert [done for done, _, _ in told] == [7, 14, 21, 28, 35, 40]
     assert {(total, what) for _, total, what in told} == {(40, "rows of frames")}
     assert len(found) == 40
-    vectors_agree(engine, made, tmp_path)
-    boxes_agree(engine, made, tmp_path)
+    assert_vectors_agree(engine, made, tmp_path)
+    assert_boxes_agree(engine, made, tmp_path)
 
 
 def test_frames_without_boxes_at_first(engine: Engine, made: dict[str, int], tmp_path: Path) -> None:
     """Nothing tells then how many classes there are."""
     seqs = stocked(engine, 12)
     detect(engine, made, seqs[:4], (found_in(0, scored=seq % 2 > 0) for seq in seqs[:4]))
-    assert "class_scores" not in boxes_agree(engine, made, tmp_path)
+    assert "class_scores" not in assert_boxes_agree(engine, made, tmp_path)
     detect(engine, made, seqs[4:8], (found_in(2, scored=False, seed=seq) for seq in seqs[4:8]))
-    assert "class_scores" not in boxes_agree(engine, made, tmp_path)
+    assert "class_scores" not in assert_boxes_agree(engine, made, tmp_path)
     detect(engine, made, seqs[8:], (found_in(1 + seq % 2, seed=seq) for seq in seqs[8:]))
-    found = boxes_agree(engine, made, tmp_path)
+    found = assert_boxes_agree(engine, made, tmp_path)
     assert found["scored"][4:].tolist() == [0] * 4 + [1] * 4
     assert found["class_scores"].shape == (found["count"].sum(), 2)
 
@@ -218,9 +218,9 @@ def test_frames_without_boxes_at_first(engine: Engine, made: dict[str, int], tmp
 def test_scores_of_some_frames_only(engine: Engine, made: dict[str, int], tmp_path: Path) -> None:
     seqs = stocked(engine, 12)
     detect(engine, made, seqs[:6], (found_in(seq % 3, seq % 2 > 0, seed=seq) for seq in seqs[:6]))
-    boxes_agree(engine, made, tmp_path)
+    assert_boxes_agree(engine, made, tmp_path)
     detect(engine, made, seqs[6:], (found_in(2, False, seed=seq) for seq in seqs[6:]))
-    boxes_agree(engine, made, tmp_path)
+    assert_boxes_agree(engine, made, tmp_path)
 
 
 def test_scores_that_do_not_fit_are_told_by_frame(
@@ -243,7 +243,7 @@ def test_scores_that_do_not_fit_are_told_by_frame(
 def test_vectors_of_different_lengths_are_told(engine: Engine, made: dict[str, int], tmp_path: Path) -> None:
     seqs = stocked(engine, 3)
     embed(engine, made, seqs[:2])
-    vectors_agree(engine, made, tmp_path)
+    assert_vectors_agree(engine, made, tmp_path)
     with write(engine) as session:
         record_embeddings(session, made["embedder"], seqs[2:], unit_vectors(1, 5))
     with pytest.raises(StateError, match="vectors of one producer differ in length; embed again"):
@@ -276,16 +276,16 @@ def test_a_database_restored_from_a_backup(engine: Engine, made: dict[str, int],
     seqs = stocked(engine, 300)
     embed(engine, made, seqs)
     detect(engine, made, seqs, (found_in(seq % 3, seed=seq) for seq in seqs))
-    before = vectors_agree(engine, made, tmp_path), boxes_agree(engine, made, tmp_path)
+    before = assert_vectors_agree(engine, made, tmp_path), assert_boxes_agree(engine, made, tmp_path)
     for table in (Embedding, Detection):
         forgotten(engine, seqs[280:], table)
-    assert len(vectors_agree(engine, made, tmp_path)) == 280
+    assert len(assert_vectors_agree(engine, made, tmp_path)) == 280
     embed(engine, made, seqs[280:290], seed=5)
-    vectors_agree(engine, made, tmp_path)
+    assert_vectors_agree(engine, made, tmp_path)
     forgotten(engine, seqs[285:290])
     embed(engine, made, seqs[285:300], seed=6)
     detect(engine, made, seqs[280:], (found_in(seq % 3, seed=seq + 1000) for seq in seqs[280:]))
-    after = vectors_agree(engine, made, tmp_path), boxes_agree(engine, made, tmp_path)
+    after = assert_vectors_agree(engine, made, tmp_path), assert_boxes_agree(engine, made, tmp_path)
     assert not {each.made for each in before} & {each.made for each in after}
 
 
@@ -296,12 +296,12 @@ def test_a_restored_database_that_agrees_where_it_is_asked(
     monkeypatch.setattr(frame_columns, "SAMPLE", 1)
     seqs = stocked(engine, 30)
     embed(engine, made, seqs[:20])
-    vectors_agree(engine, made, tmp_path)
+    assert_vectors_agree(engine, made, tmp_path)
     forgotten(engine, seqs[5:8])
     embed(engine, made, seqs[20:], seed=2)
     with monkeypatch.context() as patched:
         patched.setattr(np.random, "default_rng", Zeros)
-        vectors_agree(engine, made, tmp_path)
+        assert_vectors_agree(engine, made, tmp_path)
 
 
 class Zeros:
@@ -313,10 +313,10 @@ def test_another_database_with_the_same_ids(engine: Engine, made: dict[str, int]
     """The same frames with as many boxes each: only how sure the detector is differs."""
     seqs = stocked(engine, 20)
     detect(engine, made, seqs, (found_in(2, scored=False, sure=0.9) for _ in seqs))
-    boxes_agree(engine, made, tmp_path)
+    assert_boxes_agree(engine, made, tmp_path)
     forgotten(engine, seqs, Detection)
     detect(engine, made, seqs, (found_in(2, scored=False, sure=0.2) for _ in seqs))
-    boxes_agree(engine, made, tmp_path)
+    assert_boxes_agree(engine, made, tmp_path)
 
 
 Damage = Callable[[Path], object]
@@ -340,14 +340,17 @@ def test_a_damaged_view_is_made_anew(lite: Engine, tmp_path: Path, damage: str) 
     seqs = stocked(lite, 30)
     embed(lite, made, seqs[:20])
     detect(lite, made, seqs[:20], (found_in(seq % 3, seed=seq) for seq in seqs[:20]))
-    held = vectors_agree(lite, made, tmp_path)["frame"], boxes_agree(lite, made, tmp_path)["frame"]
+    held = (
+        assert_vectors_agree(lite, made, tmp_path)["frame"],
+        assert_boxes_agree(lite, made, tmp_path)["frame"],
+    )
     for name in (f"vectors-{made['embedder']}", f"boxes-{made['detector']}"):
         if damage == "other rows":
             (tmp_path / name / "frame").unlink()
         DAMAGES[damage](tmp_path / name)
     embed(lite, made, seqs[20:])
-    vectors_agree(lite, made, tmp_path)
-    boxes_agree(lite, made, tmp_path)
+    assert_vectors_agree(lite, made, tmp_path)
+    assert_boxes_agree(lite, made, tmp_path)
     if damage != "a short file":
         assert [each.tolist() for each in held] == [seqs[:20]] * 2
 
@@ -359,14 +362,14 @@ def test_a_full_disk_leaves_what_was_known(
         made = {"embedder": producer_id(session, "embedder", "one")}
     seqs = stocked(lite, 30)
     embed(lite, made, seqs[:20])
-    before = vectors_agree(lite, made, tmp_path)
+    before = assert_vectors_agree(lite, made, tmp_path)
     embed(lite, made, seqs[20:], seed=1)
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", lambda number: (_ for _ in ()).throw(OSError("full")))
         with pytest.raises(OSError, match="full"):
             synced(lite, tmp_path, vectors_view(made["embedder"]))
     assert before["frame"].tolist() == seqs[:20]
-    assert vectors_agree(lite, made, tmp_path).made == before.made
+    assert assert_vectors_agree(lite, made, tmp_path).made == before.made
 
 
 def test_another_detector_and_back(engine: Engine, made: dict[str, int], tmp_path: Path) -> None:
@@ -376,12 +379,12 @@ def test_another_detector_and_back(engine: Engine, made: dict[str, int], tmp_pat
     seqs = stocked(engine, 10)
     detect(engine, made, seqs, (found_in(2, seed=seq) for seq in seqs))
     detect(engine, other, seqs[:6], (found_in(1, seed=seq) for seq in seqs[:6]))
-    first = boxes_agree(engine, made, tmp_path)
-    assert len(boxes_agree(engine, other, tmp_path)) == 6
+    first = assert_boxes_agree(engine, made, tmp_path)
+    assert len(assert_boxes_agree(engine, other, tmp_path)) == 6
     assert not (tmp_path / f"boxes-{made['detector']}").exists()
     assert first["confidence"].shape == (20,)
     detect(engine, made, stocked_more(engine, 2), [found_in(1), found_in(0)])
-    assert len(boxes_agree(engine, made, tmp_path)) == 12
+    assert len(assert_boxes_agree(engine, made, tmp_path)) == 12
 
 
 def stocked_more(engine: Engine, count: int) -> list[int]:
@@ -418,4 +421,4 @@ def test_processes_and_threads_that_sync_at_once(
         list(pool.map(work, range(20, 200, 20)))
     child.join(60)
     assert child.exitcode == 0
-    assert len(vectors_agree(engine, made, tmp_path / "views")) == 200
+    assert len(assert_vectors_agree(engine, made, tmp_path / "views")) == 200

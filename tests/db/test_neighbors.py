@@ -45,7 +45,7 @@ class World:
 
         return NearestFrames(self.folder, k, ids, lambda seqs: self.vectors[seqs], index, self.made)
 
-    def agrees(self, frames: Sequence[int], training: Sequence[int], k: int = K) -> Found:
+    def assert_agrees(self, frames: Sequence[int], training: Sequence[int], k: int = K) -> Found:
         """With every pair, looked at one by one."""
         found = self.of(frames, training, k)
         ids = np.array(training, np.int64)
@@ -78,7 +78,7 @@ def test_whatever_enters_and_leaves_they_are_those_of_a_search(
         world.vectors = world.vectors[rng.integers(0, 12, 400)]
     frames, training = set(range(0, 400, 7)), set(rng.integers(0, 400, 1 + seed % 5).tolist())
     for _ in range(8):
-        world.agrees(sorted(frames), sorted(training))
+        world.assert_agrees(sorted(frames), sorted(training))
         if rng.random() < 0.7:
             training |= set(rng.integers(0, 400, rng.integers(0, 9)).tolist())
         if rng.random() < 0.6:
@@ -92,22 +92,22 @@ def test_whatever_enters_and_leaves_they_are_those_of_a_search(
 
 def test_of_the_training_frames_themselves(world: World) -> None:
     training = list(range(0, 60, 3))
-    found = world.agrees(training, training)
+    found = world.assert_agrees(training, training)
     assert found.rows[:, 0].tolist() == list(range(20))
     for own in ([*training, 70, 71], [*training[5:], 70]):
-        world.agrees(own, own)
+        world.assert_agrees(own, own)
 
 
 def test_fewer_training_frames_than_are_wanted(world: World) -> None:
     for training in ([5], [5, 9], [9], [1, 2, 9], list(range(9)), [3]):
-        world.agrees(range(100, 130), training)
+        world.assert_agrees(range(100, 130), training)
 
 
 def test_of_no_frame_and_of_no_training_frame(world: World) -> None:
     assert world.of([], [1, 2]).rows.shape == (0, K)
-    world.agrees([5, 6], [1, 2])
+    world.assert_agrees([5, 6], [1, 2])
     assert (world.of([5, 6], []).rows == NONE).all()
-    world.agrees([5, 6], [1, 3])
+    world.assert_agrees([5, 6], [1, 3])
 
 
 def test_the_opposite_of_a_frame_is_nearer_than_none(tmp_path: Path) -> None:
@@ -120,11 +120,11 @@ def test_the_opposite_of_a_frame_is_nearer_than_none(tmp_path: Path) -> None:
 
 def test_only_what_changed_is_searched_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     frames, training = list(range(100, 200)), list(range(50))
-    first = world.agrees(frames, training)
+    first = world.assert_agrees(frames, training)
     assert world.opened == 1
-    world.agrees(frames, training)
-    world.agrees(frames, [*training, 60, 61])
-    world.agrees(frames[:30], [*training, 60, 61])
+    world.assert_agrees(frames, training)
+    world.assert_agrees(frames, [*training, 60, 61])
+    world.assert_agrees(frames[:30], [*training, 60, 61])
     assert world.opened == 1
     asked: list[int] = []
     search = NearestFrames._search
@@ -134,37 +134,37 @@ def test_only_what_changed_is_searched_for(world: World, monkeypatch: pytest.Mon
         return search(self, store, wanted)
 
     monkeypatch.setattr(NearestFrames, "_search", counted)
-    world.agrees(frames, [*training[1:], 60, 61])
+    world.assert_agrees(frames, [*training[1:], 60, 61])
     assert sum(asked) == (first.rows == 0).any(axis=1).sum() < 40
     asked.clear()
-    world.agrees([*frames, 300], [*training[1:], 60, 61])
+    world.assert_agrees([*frames, 300], [*training[1:], 60, 61])
     assert asked == [1]
 
 
 def test_frames_that_come_in_with_lower_ids(world: World) -> None:
-    world.agrees(range(200, 210), range(20))
-    world.agrees([*range(150, 155), *range(200, 212)], range(20))
-    world.agrees([150, 203, 211], range(21))
+    world.assert_agrees(range(200, 210), range(20))
+    world.assert_agrees([*range(150, 155), *range(200, 212)], range(20))
+    world.assert_agrees([150, 203, 211], range(21))
 
 
 def test_another_number_of_neighbors(world: World) -> None:
     for k in (3, 5, 3):
-        assert world.agrees(range(200, 210), range(20), k).rows.shape == (10, k)
+        assert world.assert_agrees(range(200, 210), range(20), k).rows.shape == (10, k)
 
 
 def test_other_vectors_of_the_same_frames(world: World) -> None:
     """A database that was restored, or took the place of another."""
-    world.agrees(range(200, 210), range(20))
+    world.assert_agrees(range(200, 210), range(20))
     world.vectors, world.made = unit_vectors(400, DIM, seed=9), "another"
-    world.agrees(range(200, 210), range(20))
+    world.assert_agrees(range(200, 210), range(20))
 
 
 def test_what_was_handed_out_stays(world: World) -> None:
     found = world.of(range(200, 260), range(20))
     before = found.similarity.copy(), found.rows.copy()
-    world.agrees(range(200, 300), range(5, 40))
+    world.assert_agrees(range(200, 300), range(5, 40))
     world.vectors, world.made = unit_vectors(400, DIM, seed=9), "another"
-    world.agrees(range(200, 300), range(5, 40))
+    world.assert_agrees(range(200, 300), range(5, 40))
     shutil.rmtree(world.folder)
     np.testing.assert_array_equal(found.similarity, before[0])
     np.testing.assert_array_equal(found.rows, before[1])
@@ -175,7 +175,7 @@ def test_what_was_handed_out_stays(world: World) -> None:
 def test_stopped_anywhere_it_begins_again(
     world: World, monkeypatch: pytest.MonkeyPatch, step: int, training: range
 ) -> None:
-    world.agrees(range(100, 160), range(20))
+    world.assert_agrees(range(100, 160), range(20))
     calls = iter(range(1, 99))
     sync = os.fsync
 
@@ -192,14 +192,14 @@ def test_stopped_anywhere_it_begins_again(
             pass
         else:
             assert next(calls) < step
-    world.agrees(range(100, 170), training)
+    world.assert_agrees(range(100, 170), training)
 
 
 def test_a_damaged_view_is_searched_for_again(world: World) -> None:
     for damage in ("near", "training", "rows.json"):
-        world.agrees(range(100, 160), range(20))
+        world.assert_agrees(range(100, 160), range(20))
         os.truncate(world.folder / damage, 12)
-        world.agrees(range(100, 160), range(22))
+        world.assert_agrees(range(100, 160), range(22))
 
 
 def test_two_that_search_at_once(world: World) -> None:
@@ -207,5 +207,5 @@ def test_two_that_search_at_once(world: World) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda side: world.of(*side), sides))
     for (frames, training), each in zip(sides, found, strict=True):
-        again = World(world.folder.with_name("alone-1")).agrees(frames, training)
+        again = World(world.folder.with_name("alone-1")).assert_agrees(frames, training)
         np.testing.assert_array_equal(each.rows, again.rows)
