@@ -46,7 +46,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cache-Control": "no-store",
-    "Connection": "close",
 }
 """Of every answer that does not say otherwise itself."""
 Ask = Callable[[Request, int, str], Response]

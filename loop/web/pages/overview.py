@@ -14,10 +14,7 @@ from loop.web.site import Site
 
 def routes(site: Site) -> list[Route]:
     def page(request: Request) -> Response:
-        try:
-            view = overview(site.project)
-        except ProjectError as error:
-            return site.render(request, "unreadable.html", 503, why=str(error))
+        view = overview(site.project)
         return site.render(request, "overview.html", view=view, round_line=round_line)
 
     def healthz(request: Request) -> Response:
