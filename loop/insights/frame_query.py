@@ -160,9 +160,8 @@ class FrameQuery:
                 )
             if text.strip():
                 found.setdefault(name, []).append(_read(key, text))
-        return _checked(
-            cls(**{BY_NAME[name].field: _value(BY_NAME[name], values) for name, values in found.items()})
-        )
+        named: dict[str, Any] = {BY_NAME[name].field: _value(BY_NAME[name], v) for name, v in found.items()}
+        return _checked(cls(**named))
 
     def address(self) -> str:
         """The canonical query string, "" for all frames."""
@@ -183,7 +182,7 @@ class FrameQuery:
         Raises ConfigError.
         """
         named = {_key_of(name).field: (_key_of(name), value) for name, value in changes.items()}
-        changed = {
+        changed: dict[str, Any] = {
             field: _value(key, [_read(key, str(v)) for v in _several(value)])
             for field, (key, value) in named.items()
         }
