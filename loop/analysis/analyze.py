@@ -2,8 +2,8 @@
 computed.
 
 While the models look at one batch, threads measure it, decode the next one and keep its thumbnails,
-never more than one ahead. What a batch taught is written in one transaction, so a process that is killed loses that batch
-alone.
+never more than one ahead. What a batch taught is written in one transaction, so a process that is
+killed loses that batch alone.
 """
 
 from __future__ import annotations
