@@ -16,9 +16,9 @@ from connectors.files import write_atomically
 from connectors.ports import Array, Progress, Purpose
 from db.columns import forget_others, locked
 from db.engine import read
+from db.frame_columns import synced, vectors_view
 from db.labels import labeled_ids
-from loop.analysis.load import StoredVectors, open_facts
-from loop.analysis.producers import Producers
+from loop.analysis.load import StoredVectors
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.coverage.frame_arrays import Vectors
 from loop.math.coverage.projection import aligned, place_beside, sample_rows
@@ -71,22 +71,23 @@ class SpaceMap:
         return SpaceMap(self.frames[rows], self.plane[rows], self.own[rows], self.landmark[rows], self.made)
 
 
-def map_of(project: Project, made: Producers, progress: Progress, anew: bool = False) -> SpaceMap:
+def map_of(project: Project, embedder: int, progress: Progress, anew: bool = False) -> SpaceMap:
     """The map of all frames that the embedder has seen, brought up to date and kept.
 
     anew: it is made from the frames of now, whatever it was made from.
     """
-    facts = open_facts(project, made, progress)
-    every = np.sort(facts.vectors.ids)
+    stored = synced(project.engine, project.indexes, vectors_view(embedder), progress)
+    every = np.sort(stored.ids)
+    if not len(every):
+        nobody = np.zeros(0, np.bool_)
+        return SpaceMap(every, np.zeros((0, 2), np.float32), nobody, nobody, datetime.now(UTC))
     with read(project.engine) as session:
         first = np.isin(every, labeled_ids(session, Purpose.TRAIN))
     (trained, others) = np.flatnonzero(first), np.flatnonzero(~first)
     rows = np.sort(np.concatenate(sample_rows([trained, others], [every[trained], every[others]], MOST)))
     frames = every[rows]
-    vectors = StoredVectors(facts.vectors, frames)
-    return space_map(
-        project, made.embedder, frames, vectors, project.settings.seed, first[rows], progress, anew
-    )
+    vectors = StoredVectors(stored, frames)
+    return space_map(project, embedder, frames, vectors, project.settings.seed, first[rows], progress, anew)
 
 
 def kept_map(project: Project, embedder: int) -> SpaceMap | None:
@@ -156,11 +157,9 @@ def _made_anew(
 
 def _plane_of(before: SpaceMap | None, frames: Ints, vectors: Array, seed: int) -> Reals:
     """Where there was a map, its places are where points begin, and it is turned to lie as that did."""
-    if before is None:
+    if before is None or np.count_nonzero(before.rows(frames)[1]) < 2:
         return project_plane(vectors, seed)
     rows, known = before.rows(frames)
-    if np.count_nonzero(known) < 2:
-        return project_plane(vectors, seed)
     start = before.plane[rows].astype(np.float64)
     start[~known] = place_beside(vectors[~known], vectors[known], start[known])
     return aligned(project_plane(vectors, seed, start), start[known], known)

@@ -97,7 +97,7 @@ def render(project: Project, view: CoverageView) -> str:
         _card(project, view, gap, COLORS[i % len(COLORS)]) for i, gap in enumerate(view.gaps[:SHOWN_GAPS])
     ]
     sampled = _sampled(view)
-    found = map_of(project, view.made, lambda done, total, what: None)
+    found = map_of(project, view.embedder, lambda done, total, what: None)
     return pages.get_template("gaps.html").render(
         name=project.settings.name,
         made=datetime.now(UTC),

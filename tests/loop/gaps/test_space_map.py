@@ -89,11 +89,11 @@ def test_by_hand_it_is_made_anew(parts: FakeParts) -> None:
 def test_all_analyzed_frames_are_on_the_map(parts: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
     ingest(parts, quiet)
     analyze(parts, quiet)
-    made = producers(parts)
+    made = producers(parts).embedder
     found = map_of(parts.project, made, quiet)
     rows, known = found.rows(np.array([3, 10**9]))
     assert (len(found), found.frames[rows[0]], known.tolist()) == (42 + 32, 3, [True, False])
-    kept = kept_map(parts.project, made.embedder)
+    kept = kept_map(parts.project, made)
     assert kept is not None
     np.testing.assert_array_equal(kept.plane, found.plane)
     monkeypatch.setattr(maps, "MOST", 50)
