@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, String, and_, cast, func, or_, select
 from sqlalchemy.orm import Session
@@ -72,7 +72,9 @@ def front_priority(session: Session) -> float:
 
 def cameras_of(session: Session, status: Sequence[TaskStatus]) -> list[str]:
     """The cameras whose frames have a task in one of these states, by name."""
-    of = select(Frame.camera).join(LabelTask, LabelTask.frame == Frame.seq).where(LabelTask.status.in_(status))
+    of = (
+        select(Frame.camera).join(LabelTask, LabelTask.frame == Frame.seq).where(LabelTask.status.in_(status))
+    )
     return list(session.execute(of.distinct().order_by(Frame.camera)).scalars())
 
 
@@ -116,7 +118,7 @@ def _shows(slice_id: int) -> ColumnElement[bool]:
     return or_(LabelTask.slice_id == slice_id, *(text.like(pattern) for pattern in patterns))
 
 
-def _sorting(order: Order) -> tuple[ColumnElement[object], ...]:
+def _sorting(order: Order) -> tuple[ColumnElement[Any], ...]:
     if order == "front":
         return LabelTask.pinned.desc(), LabelTask.priority.desc(), LabelTask.id.asc()
     return LabelTask.changed_at.desc(), LabelTask.id.desc()

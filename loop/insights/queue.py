@@ -97,7 +97,9 @@ class QueueQuery:
         values: dict[str, str | int] = {}
         for key, text in params.items():
             if key not in known:
-                raise ConfigError(f"expected {', '.join(known)} in the address of a queue, got {key!r}; drop it")
+                raise ConfigError(
+                    f"expected {', '.join(known)} in the address of a queue, got {key!r}; drop it"
+                )
             values[key] = _number(key, text) if isinstance(known[key], int) else text
         found = QueueQuery(**values)  # type: ignore[arg-type]
         _check(found)

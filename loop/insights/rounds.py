@@ -415,7 +415,8 @@ def _seconds_left(told: Mapping[str, Any]) -> float | None:
     begun, first, at = _moment(told.get("begun")), told.get("begun_after"), _moment(told.get("at"))
     if begun is None or at is None or first is None or told["epoch"] <= first:
         return None
-    return (at - begun).total_seconds() / (told["epoch"] - first) * (told["epochs"] - told["epoch"])
+    left: float = (told["epochs"] - told["epoch"]) / (told["epoch"] - first)
+    return left * (at - begun).total_seconds()
 
 
 def _moment(text: Any) -> datetime | None:
