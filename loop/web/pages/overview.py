@@ -21,6 +21,11 @@ def routes(site: Site) -> list[Route]:
         answer = site.worker.health()
         return JSONResponse(plain(answer), 200 if answer["ok"] else 503)
 
+    def readyz(request: Request) -> Response:
+        checks = site.worker.ready()
+        ready = not any(checks.values())
+        return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
+
     def api_status(request: Request) -> Response:
         state = {"service_state": plain(site.worker.health())}
         try:
@@ -28,4 +33,9 @@ def routes(site: Site) -> list[Route]:
         except ProjectError as error:
             return JSONResponse({"error": str(error)} | state, 503)
 
-    return [Route("/", page), Route("/healthz", healthz), Route("/api/status", api_status)]
+    return [
+        Route("/", page),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/api/status", api_status),
+    ]
