@@ -17,7 +17,7 @@ from loop.base.wording import counted
 
 MINUTE_S, HOUR_S, DAY_S, WEEK_S, MONTH_S = 60.0, 3600.0, 86400.0, 604800.0, 2592000.0
 NOW_S, OLDEST_S = MINUTE_S, 3 * MONTH_S
-TICKS = ((MINUTE_S, "now"), (HOUR_S, "1 h"), (DAY_S, "1 day"), (WEEK_S, "1 week"), (MONTH_S, "1 month"))
+TICKS = ((MINUTE_S, "now"), (HOUR_S, "1 h"), (DAY_S, "1 day"), (WEEK_S, "1 week"))
 
 
 @dataclass(frozen=True, slots=True)
