@@ -37,7 +37,14 @@ from db.slices import SliceRow, slice_by_id, slices
 from db.states import OPEN_TASKS, Origin, Role, SliceKind, TaskStatus
 from loop.base.arrays import Bools, Ints, Reals
 from loop.base.errors import ConfigError
-from loop.insights.frame_facts import Known, LabelClasses, class_key, known_producers, member_sets
+from loop.insights.frame_facts import (
+    Known,
+    LabelClasses,
+    class_key,
+    detector_of,
+    known_producers,
+    member_sets,
+)
 from loop.insights.frame_query import (
     ALIKE,
     CLEAREST,
@@ -50,6 +57,7 @@ from loop.insights.frame_query import (
     FrameQuery,
 )
 from loop.insights.frame_search import FrameSearch
+from loop.insights.model_errors import ErrorSets
 from loop.project.wiring import Parts
 
 PAGE = 60
@@ -135,6 +143,7 @@ class FrameSets:
         self.search = FrameSearch(parts.project, parts.embedder)
         self._tables = FrameTables(parts.project.engine, parts.project.indexes)
         self._labels = LabelClasses()
+        self.errors = ErrorSets(parts.project)
         self._days: tuple[FrameTable, Ints] | None = None
 
     @cached_property
@@ -273,6 +282,9 @@ class FrameSets:
             yield table.mask(labeled_frames(session)) == (query.labeled == YES)
         if query.dataset:
             yield table.mask(dataset_frames(session, query.dataset, query.split))
+        if query.model_error:
+            detector = detector_of(session, self.project, query.model)
+            yield table.mask(self.errors.of(session, detector).of(query.model_error))
         for wanted, slice_ids in ((True, query.slice), (False, query.not_slice)):
             for number in slice_ids:
                 shown = self._shows(session, slice_by_id(session, number), known).frames

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from connectors.ports import Box, Purpose
-from db.analysis import load_embeddings
+from db.analysis import load_detections, load_embeddings
 from db.engine import read, write
 from db.frames import FrameRow, NewFrame, add_frame, frames, group_id
 from db.labels import labels, set_label
@@ -24,6 +24,7 @@ from loop.gaps import coverage_view
 from loop.gaps.shown import producer_of
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import FrameSet, FrameSets, frame_sets, local_days, seconds_of
+from loop.insights.model_errors import errors_of
 from tests.fakes import CLASSES, FakeParts, quiet
 
 Meets = Callable[[FrameRow], bool]
@@ -295,3 +296,29 @@ def test_what_cannot_be_looked_for_says_why(parts: FakeParts, analyzed: FakePart
         found(analyzed, "q=xyzzy+gate")
     with pytest.raises(ConfigError, match="expected a frame that the embedder has seen, got 99999"):
         found(analyzed, "near=99999")
+
+
+def test_frames_that_the_model_errs_on(labeled: FakeParts) -> None:
+    with read(labeled.project.engine) as session:
+        seen = load_detections(session, producers(labeled).detector)
+        truth = {seq: row for seq, row in labels(session).items() if seq in seen}
+    told = {seq: errors_of(row.boxes, seen[seq], CLASSES).counts for seq, row in truth.items()}
+    assert any(missed for missed, _, _ in told.values())
+    for place, kind in enumerate(("missed", "false", "class")):
+        expected = {seq for seq, counts in told.items() if counts[place]}
+        assert set(ids(labeled, f"model_error={kind}")) == expected
+    assert set(ids(labeled, "model_error=none")) == {seq for seq, counts in told.items() if not sum(counts)}
+    wrong = set(ids(labeled, "model_error=missed&model_error=false&model_error=class"))
+    assert wrong | set(ids(labeled, "model_error=none")) == set(truth)
+    seq = ids(labeled, "model_error=none")[0]
+    with write(labeled.project.engine) as session:
+        set_label(session, seq, [Box("person", (0, 0, 3, 3)), *truth[seq].boxes], Purpose.TRAIN, "annotation")
+    assert seq in ids(labeled, "model_error=missed&model=1")
+    assert FrameSets(labeled).find(FrameQuery.parse("model_error=missed")).count == len(
+        ids(labeled, "model_error=missed")
+    )
+
+
+def test_errors_of_a_model_that_saw_nothing_are_refused(parts: FakeParts) -> None:
+    with pytest.raises(ConfigError, match="expected a model that has seen frames, got the deployed model"):
+        found(parts, "model_error=missed")
