@@ -33,6 +33,7 @@ from loop.base.errors import ProjectError
 from loop.base.wording import counted
 from loop.gaps import coverage_facts, slices
 from loop.gaps.closing import Closing, closing
+from loop.gaps.collections import read_new_sentences
 from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.gaps import Gap, LabeledScores
@@ -138,6 +139,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     progress(2, 3, "comparing")
     local = zone(settings.frames.timezone)
     known = slices.known_slices(project, loaded.made.embedder)
+    read_new_sentences(project, loaded.made, parts.embedder)
     found = compare(loaded.evidence, words, loaded.nearest, settings.gaps, local, settings.seed, known)
     slice_ids = slices.record(project, found, words.conditions, loaded.made)
     view = CoverageView(
