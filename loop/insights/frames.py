@@ -49,6 +49,7 @@ from loop.insights.frame_query import (
     YES,
     FrameQuery,
 )
+from loop.insights.space import frames_in
 from loop.math.coverage.facets import slice_key
 from loop.project.project import Project
 
@@ -256,6 +257,8 @@ class FrameSets:
             yield table.mask(task_frames(session, batches=query.batch))
         if query.labeled:
             yield table.mask(labeled_frames(session)) == (query.labeled == YES)
+        if query.area:
+            yield table.mask(frames_in(self.project, query.area))
         if query.dataset:
             yield table.mask(dataset_frames(session, query.dataset, query.split))
         for wanted, slice_ids in ((True, query.slice), (False, query.not_slice)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loop.base.arrays import Bools, Reals
 
@@ -38,7 +39,7 @@ def area_of(corners: Reals) -> str:
     return "_".join(f"{x}-{y}" for x, y in steps)
 
 
-def inside(plane: Reals, corners: Reals) -> Bools:
+def inside(plane: NDArray[np.floating], corners: Reals) -> Bools:
     """(N,) which points (N, 2) lie in a polygon (C, 2): those from which a ray crosses its line an odd
     number of times (Shimrat 1962).
     """

@@ -196,7 +196,7 @@ def _mark(layer: Bytes, found: SpaceMap, seqs: Ints, bit: int) -> None:
 
 
 def _classes(project: Project, detector: int | None, seqs: Ints) -> Bytes:
-    """(K,) the class of the surest box of each frame."""
+    """(K,) the class of the surest box of each frame, which stands first."""
     stored = None if detector is None else open_as_left(project.indexes, boxes_view(detector))
     classes = np.full(len(seqs), NO_CLASS, np.uint8)
     if stored is None:
@@ -205,11 +205,8 @@ def _classes(project: Project, detector: int | None, seqs: Ints) -> Bytes:
     boxed = np.flatnonzero(count)
     own = np.full(len(count), NO_CLASS, np.uint8)
     if len(boxed):
-        confidence, class_id = stored["confidence"], stored["class_id"]
-        highest = np.maximum.reduceat(confidence, (np.cumsum(count) - count)[boxed])
-        surest = np.flatnonzero(confidence == np.repeat(highest, count[boxed]))[::-1]
-        frame = np.repeat(np.arange(len(count)), count)
-        own[frame[surest]] = np.minimum(class_id[surest], NO_CLASS - 1).astype(np.uint8)
+        first = (np.cumsum(count) - count)[boxed]
+        own[boxed] = np.minimum(stored["class_id"][first], NO_CLASS - 1).astype(np.uint8)
     ids = stored.ids
     ordered = np.argsort(ids, kind="stable")
     place = np.minimum(np.searchsorted(ids, seqs, sorter=ordered), len(ids) - 1)
