@@ -14,15 +14,17 @@ from loop.web.site import Site
 
 def routes(site: Site) -> list[Route]:
     def page(request: Request) -> Response:
-        try:
-            view = overview(site.project)
-        except ProjectError as error:
-            return site.render(request, "unreadable.html", 503, why=str(error))
+        view = overview(site.project)
         return site.render(request, "overview.html", view=view, round_line=round_line)
 
     def healthz(request: Request) -> Response:
         answer = site.worker.health()
         return JSONResponse(plain(answer), 200 if answer["ok"] else 503)
+
+    def readyz(request: Request) -> Response:
+        checks = site.worker.ready()
+        ready = not any(checks.values())
+        return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
 
     def api_status(request: Request) -> Response:
         state = {"service_state": plain(site.worker.health())}
@@ -31,4 +33,9 @@ def routes(site: Site) -> list[Route]:
         except ProjectError as error:
             return JSONResponse({"error": str(error)} | state, 503)
 
-    return [Route("/", page), Route("/healthz", healthz), Route("/api/status", api_status)]
+    return [
+        Route("/", page),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/api/status", api_status),
+    ]
