@@ -13,10 +13,19 @@ from loop.project.wiring import Parts
 from loop.web import static_files
 from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
-from loop.web.pages import changes, gaps_file, overview, queue, rounds, sign_in
+from loop.web.pages import (
+    changes,
+    gaps_file,
+    overview,
+    queue,
+    rounds,
+    sign_in,
+    space,
+    thumbs,
+)
 from loop.web.site import Site, Worker, signer_of
 
-PAGES = (overview, gaps_file, queue, rounds, changes, sign_in)
+PAGES = (overview, gaps_file, queue, rounds, changes, sign_in, space, thumbs)
 BODIES: dict[str, int] = {}
 """Bytes of a body by the beginning of its path, where more than bodies.MOST is taken."""
 
