@@ -17,8 +17,8 @@ from datetime import datetime, tzinfo
 from string import Formatter
 
 from connectors.errors import SourceError
+from connectors.pushed import is_pushed
 from connectors.sources.metadata import CAMERA_LENGTH, SEQUENCE_LENGTH, SITE_LENGTH, Facts, clean
-from connectors.sources.pushed import is_pushed
 from connectors.times import in_utc, since_1970
 
 TEXT_FIELDS = ("site", "camera", "sequence")

@@ -10,10 +10,10 @@ from pathlib import Path
 from connectors.errors import SourceError
 from connectors.images import read_exif
 from connectors.ports import Refused
+from connectors.pushed import is_pushed
 from connectors.sources.metadata import CAMERA_LENGTH, Defaults, Facts, clean
 from connectors.sources.names import Names
 from connectors.sources.pattern import PathPattern
-from connectors.sources.pushed import is_pushed
 from connectors.sources.sidecars import (
     CsvSidecars,
     NothingUnderstood,

@@ -4,6 +4,8 @@ followed by their hash until they are stored.
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -11,6 +13,7 @@ from typing import Literal
 from connectors.errors import ImageRejected
 from connectors.images import content_hash
 from connectors.ports import Capture
+from connectors.pushed import PushedFrames
 from connectors.times import EARLIEST, plausible
 from db.engine import read
 from db.frames import frame_by_hash, reject_reason, seen_as
@@ -25,6 +28,10 @@ State = Literal["waiting", "stored", "set aside"]
 
 class HashDiffers(LoopError):
     """What came is not what was announced."""
+
+
+class NoInbox(LoopError):
+    """There is no folder that pushed frames could be put into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +53,16 @@ class Handed:
 
 
 class Inbox:
-    """Takes frames into the watched folder of one project; threads may share it. Raises ConfigError
-    where frames.path is no folder.
+    """Takes frames into the watched folder of one project; threads may share it.
+
+    Whatever it is asked raises NoInbox where frames.path is no folder.
     """
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._rules = rules_of(project.settings)
-        self._frames = build_pushed(project)
+        self._made: PushedFrames | None = None
+        self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
 
     @property
     def max_bytes(self) -> int:
@@ -62,7 +71,7 @@ class Inbox:
 
     def state_of(self, sha256: str) -> Handed | None:
         """What became of the frame of this hash, None where it is not known."""
-        key = self._frames.find(sha256)
+        key = self._frames().find(sha256)
         with read(self._project.engine) as session:
             stored_as = (key and seen_as(session, key)) or sha256
             seq = frame_by_hash(session, stored_as)
@@ -78,8 +87,8 @@ class Inbox:
 
         frame: its bytes, and what is known of it.
         sha256: what its sender says its hash is, "" for nothing.
-        On return it is on disk. Raises HashDiffers, ImageRejected, ConfigError for a time that cannot be,
-        OSError; then nothing is kept.
+        On return it is on disk. Raises NoInbox, HashDiffers, ImageRejected, OSError,
+        ConfigError for a time that cannot be; then nothing is kept.
         """
         data = frame.read()
         found = content_hash(data)
@@ -90,10 +99,20 @@ class Inbox:
         _check_time(frame)
         if known := self.state_of(found):
             return known
-        result = examined(frame, self._rules)
+        with self._decoding:
+            result = examined(frame, self._rules)
         if not isinstance(result, Accepted):
             raise _rejection(result)
-        return Handed(found, "waiting", new=self._frames.keep(found, result.suffix, frame))
+        return Handed(found, "waiting", new=self._frames().keep(found, result.suffix, frame))
+
+    def _frames(self) -> PushedFrames:
+        """Looked for until it is there, and looked at each time: a disk may be taken away."""
+        if self._made is None or not self._made.root.is_dir():
+            try:
+                self._made = build_pushed(self._project)
+            except ConfigError as error:
+                raise NoInbox(str(error)) from error
+        return self._made
 
 
 def _rejection(result: Rejected | None) -> ImageRejected:

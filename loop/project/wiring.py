@@ -25,8 +25,8 @@ from loop.project.weights import check_weights
 from loop.settings.settings import EmbedderSettings, Frames
 
 if TYPE_CHECKING:
+    from connectors.pushed import PushedFrames
     from connectors.sources.pattern import PathPattern
-    from connectors.sources.pushed import PushedFrames
 
 TOKEN = "FIELDLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105
 
@@ -475,8 +475,8 @@ def build_pushed(project: Project) -> PushedFrames:
     """Where frames that are handed over one by one are put: below the watched folder. Raises
     ConfigError where frames.path is none.
     """
+    from connectors.pushed import PushedFrames
     from connectors.sources.folder import VIDEO_SUFFIXES
-    from connectors.sources.pushed import PushedFrames
 
     frames = project.settings.frames
     where = resolve(project, frames.path)

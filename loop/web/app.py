@@ -10,13 +10,14 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from loop.base.errors import ProjectError
 from loop.base.jsonable import plain
 from loop.insights.overview import overview, round_line
 from loop.project.project import Project
 from loop.project.training_settings import trained_line
+from loop.web.api.app import PLACE, build_api
 from loop.web.environment import page_environment
 from loop.web.guard import Guard, token_for
 
@@ -62,6 +63,7 @@ def build_app(project: Project, health: Health) -> Starlette:
         Route("/gaps", gaps),
         Route("/healthz", healthz),
         Route("/api/status", api_status),
+        Mount(PLACE, build_api(project)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)])
 

@@ -16,15 +16,15 @@ import pytest
 from PIL import Image as Pil
 from sqlalchemy import select
 
+from connectors import pushed
 from connectors.errors import ImageRejected
 from connectors.images import content_hash
 from connectors.ports import Capture
-from connectors.sources import pushed
 from db.engine import read
 from db.frames import FrameRow, frames
 from db.tables import Reject
 from loop.base.errors import ConfigError
-from loop.ingest.inbox import HashDiffers, Inbox
+from loop.ingest.inbox import HashDiffers, Inbox, NoInbox
 from loop.ingest.ingest import ingest
 from loop.project.project import Project
 from tests.fakes import FakeParts, make_project, quiet
@@ -198,10 +198,8 @@ def test_sidecars_follow_the_columns_of_the_project(tmp_path: Path) -> None:
 )
 def test_without_a_folder_to_watch_it_is_refused(tmp_path: Path, path: str, got: str) -> None:
     project = make_project(tmp_path / "project", overrides=[f"frames.path={path}"])
-    with pytest.raises(
-        ConfigError, match=f"frames.path: expected a folder to put pushed frames into, .*{got}"
-    ):
-        Inbox(project)
+    with pytest.raises(NoInbox, match=f"frames.path: expected a folder to put pushed frames into, .*{got}"):
+        Inbox(project).state_of("0" * 64)
     project.engine.dispose()
 
 
