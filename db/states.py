@@ -70,3 +70,11 @@ class ModelStatus(StrEnum):
     DEPLOYED = "deployed"  # the one in production
     RETIRED = "retired"  # was deployed once
     REJECTED = "rejected"  # judged and refused
+
+
+class ReportKind(StrEnum):
+    MISSED = "missed"  # an object without a box
+    FALSE = "false"  # a box without an object
+    CLASS = "class"  # the right place, another class
+    BOX = "box"  # the right object, a bad box
+    OTHER = "other"  # what the note says

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -34,6 +35,7 @@ from db.states import (
     OPEN_TASKS,
     BatchStatus,
     ModelStatus,
+    ReportKind,
     Role,
     RoundStatus,
     SliceKind,
@@ -412,6 +414,9 @@ class LabelTask(Base):
     problem: Mapped[str] = mapped_column(
         Text, default="", server_default=""
     )  # what a person must mend in its answers
+    pinned: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # a person wants it first, whatever its priority
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     changed_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
@@ -520,3 +525,59 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(String(24), primary_key=True)
     holder: Mapped[str] = mapped_column(String(80))
     expires_at: Mapped[datetime]
+
+
+class Change(Base):
+    """What a person, or a program for one, changed: the audit log. Rows are added and never changed."""
+
+    __tablename__ = "changes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=utcnow)
+    who: Mapped[str] = mapped_column(String(120))
+    via: Mapped[str] = mapped_column(String(12))  # page, api, command
+    what: Mapped[str] = mapped_column(String(40), index=True)  # "model promoted"
+    subject: Mapped[str] = mapped_column(String(200), index=True)  # "model 3", "task 12"
+    before: Mapped[Json] = mapped_column(default=dict)
+    after: Mapped[Json] = mapped_column(default=dict)
+
+
+class IdempotentRequest(Base):
+    """The answer to a change that was asked for under a key, so that asking again changes nothing."""
+
+    __tablename__ = "idempotent_requests"
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))  # sha256 of what was asked
+    status: Mapped[int | None]  # of the answer; NULL: it is still being worked on
+    body: Mapped[str | None] = mapped_column(Text)
+    asked_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+
+
+class PageFact(Base):
+    """What a page shows, as it was computed once: a view that can be made anew, with its date."""
+
+    __tablename__ = "page_facts"
+    __table_args__ = (Index("ix_page_facts_kind", "kind", "made_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))  # coverage, bias
+    made_at: Mapped[datetime] = mapped_column(default=utcnow)
+    value: Mapped[Json]
+
+
+class Report(Base):
+    """A mistake of a model on a frame, as a person saw it."""
+
+    __tablename__ = "reports"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), index=True)
+    model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))  # whose mistake, if any
+    kind: Mapped[ReportKind] = mapped_column(String(12))
+    class_name: Mapped[str | None] = mapped_column(String(200))
+    box: Mapped[list[Any] | None]  # [x1, y1, x2, y2] in px
+    note: Mapped[str] = mapped_column(Text, default="")
+    who: Mapped[str] = mapped_column(String(120))
+    at: Mapped[datetime] = mapped_column(default=utcnow)
+    closed_at: Mapped[datetime | None]  # looked at, or taken back

@@ -21,7 +21,9 @@ ENGAGED = (*OPEN_TASKS, TaskStatus.DONE, TaskStatus.SKIPPED)
 _HAS_OPEN_TASK = (
     select(LabelTask.id).where(LabelTask.batch_id == Batch.id, LabelTask.status.in_(OPEN_TASKS)).exists()
 )
-_MOVABLE = frozenset({"external_project", "external_id", "detector", "priority", "reason", "problem"})
+_MOVABLE = frozenset(
+    {"external_project", "external_id", "detector", "priority", "reason", "problem", "pinned"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,11 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """One task as stored. problem: what a person must mend in its answers, "" for nothing."""
+    """One task as stored.
+
+    problem: what a person must mend in its answers, "" for nothing.
+    pinned: a person wants it first, whatever its priority.
+    """
 
     id: int
     frame: int
@@ -72,6 +78,7 @@ class TaskRow:
     problem: str
     created_at: datetime
     changed_at: datetime
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
