@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from connectors.errors import ConnectorError, ImageRejected, LabelStudioDown
 from loop.base.errors import ConfigError, LoopError, ProjectError, PurposeError
+from loop.changes.once import OtherRequest, UnderWay
 from loop.ingest.inbox import HashDiffers, NoInbox
 
 MEDIA_TYPE = "application/problem+json"
@@ -73,6 +74,8 @@ def problem_of(error: Exception) -> tuple[int, str] | None:
 
 _PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     HashDiffers: (422, "hash-differs"),
+    OtherRequest: (422, "key-used"),
+    UnderWay: (409, "under-way"),
     NoInbox: (409, "no-folder"),
     ConfigError: (422, "invalid"),
     PurposeError: (422, "invalid"),

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
-from starlette.requests import ClientDisconnect
 
 from connectors.ports import Capture
 from loop.ingest.inbox import Handed, Inbox
@@ -143,7 +142,7 @@ async def _body(request: Request, most: int, held: Held) -> bytes:
             held.take(len(chunk))
             count += len(chunk)
             chunks.append(chunk)
-    except (Refused, ClientDisconnect):
+    except BaseException:
         held.give_back(count)
         raise
     return b"".join(chunks)
