@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from connectors.files import is_file, write_atomically
-from connectors.images import SUFFIXES
 from connectors.ports import Capture
 
 FOLDER = "pushed-frames"
@@ -45,6 +44,8 @@ class PushedFrames:
 
     def find(self, sha256: str) -> str | None:
         """The key of the frame of this hash, None where it was not handed over or is gone again."""
+        from connectors.images import SUFFIXES
+
         keys = (key_of(sha256, suffix) for suffix in SUFFIXES.values())
         return next((key for key in keys if is_file(self.root / key)), None)
 

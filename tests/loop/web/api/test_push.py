@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +18,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from connectors import pushed
+from examples import push_frames
 from loop.ingest.ingest import ingest
 from loop.project.project import Project
 from loop.web import bounded
@@ -219,3 +223,33 @@ def test_the_description_needs_nothing_from_outside(asked: TestClient) -> None:
     assert "application/problem+json" in schema["paths"]["/frames"]["post"]["responses"]["default"]["content"]
     for path in ("/api/docs", "/api/redoc"):
         problem(asked.get(path), 404, "not-found")
+
+
+def test_the_camera_script_sends_each_picture_once(project: Project, port: int, tmp_path: Path) -> None:
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(picture(20 + number))
+    script = [sys.executable, "examples/push_frames.py", f"http://127.0.0.1:{port}", str(folder)]
+
+    def run() -> tuple[int, dict[str, int], str]:
+        ended = subprocess.run([*script, "--camera", "gate"], capture_output=True, text=True, timeout=60)
+        return ended.returncode, json.loads(ended.stdout), ended.stderr
+
+    assert run() == (0, {"sent": 3}, "")
+    (folder / "9.jpg").write_bytes(b"no picture")
+    code, counts, said = run()
+    assert (code, counts) == (1, {"known": 3, "refused": 1})
+    assert "9.jpg: expected an image" in said
+    ingest(FakeParts(project), quiet)
+    rows = production(project)
+    assert {row.camera for row in rows} == {"gate"}
+    assert len(rows) == 3
+    assert all(row.captured_at for row in rows)
+
+
+def test_the_camera_script_says_where_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push_frames, "TRIES", 1)
+    (tmp_path / "a.jpg").write_bytes(picture(30))
+    with pytest.raises(SystemExit, match=r"expected http://127.0.0.1:1/.* run this again"):
+        push_frames.main(["http://127.0.0.1:1", str(tmp_path)])
