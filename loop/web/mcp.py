@@ -11,6 +11,7 @@ from mcp_types import ToolAnnotations
 
 from connectors.errors import ConnectorError
 from loop.base.errors import LoopError
+from loop.base.state_errors import AWAY, reason_of
 from loop.insights.overview import overview
 from loop.project.project import Project
 from loop.web.api.faces import plain_json
@@ -23,6 +24,7 @@ INSTRUCTIONS = (
 READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
+REFUSALS: tuple[type[Exception], ...] = (LoopError, ConnectorError, *AWAY)
 Answer = TypeVar("Answer")
 
 
@@ -48,7 +50,7 @@ def _told(tool: Callable[..., Answer]) -> Callable[..., Answer]:
     def asked(*args: Any, **named: Any) -> Answer:
         try:
             return tool(*args, **named)
-        except (LoopError, ConnectorError) as error:
-            raise ToolError(str(error)) from error
+        except REFUSALS as error:
+            raise ToolError(reason_of(error)) from error
 
     return asked

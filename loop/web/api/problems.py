@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from connectors.errors import ConnectorError, ImageRejected, LabelStudioDown
 from loop.base.errors import ConfigError, LoopError, ProjectError, PurposeError
+from loop.base.state_errors import AWAY, CHANGED, NOT_THERE, reason_of
 from loop.changes.once import OtherRequest, UnderWay
 from loop.ingest.inbox import HashDiffers, NoInbox
 
@@ -63,6 +64,12 @@ def answer(status: int, kind: str, detail: str, headers: Mapping[str, str] | Non
     return JSONResponse(content, status, dict(headers or {}), media_type=MEDIA_TYPE)
 
 
+def kind_of(status: int) -> str:
+    """The kind of a refusal of which only the status is known."""
+    named = {413: "too-large", 429: "too-many"}
+    return named.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "-")
+
+
 def problem_of(error: Exception) -> tuple[int, str] | None:
     """(status, kind) of what the house raises, None for what nobody foresaw."""
     if isinstance(error, OSError):
@@ -83,6 +90,9 @@ _PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     LoopError: (409, "not-now"),
     LabelStudioDown: (503, "label-studio-down"),
     ConnectorError: (502, "label-studio"),
+    **dict.fromkeys(NOT_THERE, (404, "not-known")),
+    **dict.fromkeys(CHANGED, (409, "changed-meanwhile")),
+    **dict.fromkeys(AWAY, (503, "database")),
 }
 """The first that fits."""
 
@@ -109,6 +119,8 @@ def _foreseen(request: Request, error: Exception) -> JSONResponse:
 
 
 def _sentence(error: Exception) -> str:
+    if isinstance(error, AWAY):
+        return reason_of(error)
     if not isinstance(error, OSError):
         return str(error)
     what = error.strerror or error
@@ -130,9 +142,8 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    phrase = HTTPStatus(error.status_code).phrase
-    kind = phrase.lower().replace(" ", "-")
-    if error.detail != phrase:
+    kind = kind_of(error.status_code)
+    if error.detail != HTTPStatus(error.status_code).phrase:
         return answer(error.status_code, kind, str(error.detail), error.headers)
     asked = f"{request.method} {request.url.path}"
     said = f"expected a request that the API knows, got {asked}; see {_openapi(request)}"

@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from connectors.ports import Capture
 from loop.ingest.inbox import Handed, Inbox
-from loop.project.project import Project
 from loop.web.api.problems import Refused
+from loop.web.site import Site
 
 AT_ONCE = 16
 """Frames that are checked and written at once; others wait."""
@@ -64,10 +64,10 @@ class Held:
         self._held -= count
 
 
-def routes(project: Project) -> APIRouter:
+def routes(site: Site) -> APIRouter:
     """What cameras ask."""
     router = APIRouter(tags=["push of frames"])
-    inbox, held, limiter = Inbox(project), Held(HELD_BYTES), CapacityLimiter(AT_ONCE)
+    inbox, held, limiter = Inbox(site.project), Held(HELD_BYTES), CapacityLimiter(AT_ONCE)
 
     @router.post("/frames", status_code=201, openapi_extra=BODY, responses={200: {"model": PushedFrame}})
     async def push_frame(

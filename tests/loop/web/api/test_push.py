@@ -23,10 +23,9 @@ from loop.ingest.ingest import ingest
 from loop.project.project import Project
 from loop.web import bounded
 from loop.web.api import push
-from loop.web.app import build_app
 from tests.fakes import FakeParts, make_project, quiet
 from tests.loop.ingest.test_inbox import files, picture, production, watched
-from tests.loop.web.test_app import LOCAL, well
+from tests.loop.web.worker import client
 
 CAMERAS, FRAMES = 50, 6
 ASK = "/api/frames?camera=gate&site=hall&captured_at=2026-05-04T08:30:00%2B02:00"
@@ -41,13 +40,13 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 @pytest.fixture
 def asked(project: Project) -> TestClient:
-    return TestClient(build_app(project, well), base_url=LOCAL)
+    return client(project)
 
 
 @pytest.fixture
 def port(project: Project) -> Iterator[int]:
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-    pages = bounded.server(build_app(project, well))
+    pages = bounded.server(client(project).app)
     thread = threading.Thread(target=pages.run, args=([listening],))
     thread.start()
     yield listening.getsockname()[1]
@@ -162,7 +161,7 @@ def test_what_is_said_of_a_frame_is_checked(asked: TestClient, query: str, place
 
 def test_bytes_are_bounded_announced_or_not(tmp_path: Path) -> None:
     project = watched(tmp_path, "frames.max_bytes=2000")
-    asked = TestClient(build_app(project, well), base_url=LOCAL)
+    asked = client(project)
     data = picture(6)
     assert len(data) > 2000
     problem(asked.post(ASK, content=data), 413, "too-large")
@@ -175,7 +174,7 @@ def test_who_comes_when_too_much_is_on_its_way_is_asked_to_wait(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(push, "HELD_BYTES", 5000)
-    asked = TestClient(build_app(project, well), base_url=LOCAL)
+    asked = client(project)
     large, small = picture(7, kind="BMP"), picture(8)
     answer = asked.post(ASK, content=large)
     problem(answer, 503, "busy")
@@ -200,7 +199,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(
 
 def test_without_a_folder_to_watch_it_is_refused(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", overrides=["frames.path=film.mp4"])
-    asked = TestClient(build_app(project, well), base_url=LOCAL)
+    asked = client(project)
     body = problem(asked.post(ASK, content=picture(10)), 409, "no-folder")
     assert "set it to a folder" in body["next"]
     project.engine.dispose()
