@@ -13,7 +13,7 @@ from sqlalchemy import func, literal, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from connectors.ports import Array, Detections
-from db.errors import StateError, Unknown
+from db.errors import StateError
 from db.frames import FrameRow, frame_row, frame_select
 from db.sql import DIRECT, changed_rows, in_chunks, in_parts, insert_new, insert_selected
 from db.tables import Base, Detection, Embedding, Frame, Measurement, NearDuplicate, Producer, Unclustered
@@ -62,10 +62,10 @@ def add_details(session: Session, producer_id: int, details: Mapping[str, Any]) 
 
 
 def producer(session: Session, producer_id: int) -> ProducerRow:
-    """Raises Unknown when there is none of that id."""
+    """Raises StateError when there is none of that id."""
     found = session.get(Producer, producer_id)
     if found is None:
-        raise Unknown(f"expected a producer, got the unknown id {producer_id}")
+        raise StateError(f"expected a producer, got the unknown id {producer_id}")
     return ProducerRow(found.id, found.kind, found.name, dict(found.details))
 
 

@@ -5,10 +5,6 @@ class StateError(Exception):
     """Base of everything raised by db."""
 
 
-class Unknown(StateError):
-    """There is nothing of that id."""
-
-
 class Conflict(StateError):
     """Somebody else changed the row first: read it again."""
 

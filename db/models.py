@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from db.errors import Conflict, Unknown
+from db.errors import Conflict, StateError
 from db.sql import changed_rows, insert_new, table_of
 from db.states import ModelStatus
 from db.tables import Deployment, Model
@@ -57,10 +57,10 @@ def add_model(
 
 
 def model(session: Session, model_id: int) -> ModelRow:
-    """Raises Unknown when there is none of that id."""
+    """Raises StateError when there is none of that id."""
     found = [row for row in models(session) if row.id == model_id]
     if not found:
-        raise Unknown(f"expected a model, got the unknown id {model_id}; see `fieldloop models list`")
+        raise StateError(f"expected a model, got the unknown id {model_id}; see `fieldloop models list`")
     return found[0]
 
 

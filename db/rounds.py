@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from db.errors import Conflict, Unknown
+from db.errors import Conflict, StateError
 from db.sql import changed_rows, insert_new, insert_one, table_of
 from db.states import OPEN_ROUNDS, RoundStatus, TaskStatus
 from db.tables import Dataset, DatasetMember, LabelTask, Round, utcnow
@@ -83,10 +83,10 @@ def open_round(session: Session) -> RoundRow | None:
 
 
 def round_by_id(session: Session, round_id: int) -> RoundRow:
-    """Raises Unknown when there is none of that id."""
+    """Raises StateError when there is none of that id."""
     row = session.execute(select(*table_of(Round).columns).where(Round.id == round_id)).one_or_none()
     if row is None:
-        raise Unknown(f"expected a round, got the unknown id {round_id}; see `fieldloop round show`")
+        raise StateError(f"expected a round, got the unknown id {round_id}; see `fieldloop round show`")
     return _round_row(row)
 
 
@@ -129,10 +129,10 @@ def add_dataset(
 
 
 def dataset(session: Session, dataset_id: int) -> DatasetRow:
-    """Raises Unknown when there is none of that id."""
+    """Raises StateError when there is none of that id."""
     row = session.execute(select(*table_of(Dataset).columns).where(Dataset.id == dataset_id)).one_or_none()
     if row is None:
-        raise Unknown(f"expected a dataset version, got the unknown id {dataset_id}")
+        raise StateError(f"expected a dataset version, got the unknown id {dataset_id}")
     return DatasetRow(**row._mapping)
 
 

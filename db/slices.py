@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from db.errors import Unknown
+from db.errors import StateError
 from db.sql import changed_rows, in_chunks, insert_new, table_of
 from db.states import SliceKind
 from db.tables import Slice, SliceCount, utcnow
@@ -117,10 +117,10 @@ def slices(
 
 
 def slice_by_id(session: Session, slice_id: int) -> SliceRow:
-    """Raises Unknown when there is none of that id."""
+    """Raises StateError when there is none of that id."""
     found = slices(session, ids=[slice_id])
     if not found:
-        raise Unknown(f"expected the id of a slice, got {slice_id}; `fieldloop slices` lists them")
+        raise StateError(f"expected the id of a slice, got {slice_id}; `fieldloop slices` lists them")
     return found[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +12,7 @@ from starlette.routing import BaseRoute, Mount
 from loop.project.wiring import Parts
 from loop.web import static_files
 from loop.web.api.app import PLACE, bodies, build_api
+from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
 from loop.web.pages import changes, gaps_file, models, overview, sign_in
 from loop.web.site import Site, Worker, signer_of
@@ -33,7 +35,17 @@ def build_app(parts: Parts, worker: Worker) -> Starlette:
     def ask(request: Request, status: int, wrong: str) -> Response:
         return sign_in.page(site, request, status, wrong)
 
-    guard = Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site))
-    app = Starlette(routes=routes, middleware=[guard])
+    def lost(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return http_failed(site, request, error)
+
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site)),
+            Middleware(Failing, site=site),
+        ],
+        exception_handlers={HTTPException: lost},
+    )
     app.router.redirect_slashes = False
     return app

@@ -47,7 +47,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cache-Control": "no-store",
-    "Connection": "close",
 }
 """Of every answer that does not say otherwise itself."""
 Ask = Callable[[Request, int, str], Response]
@@ -109,7 +108,8 @@ class Guard:
         kept = self.signer.session_of(request.cookies.get(self.signer.cookie, ""))
         session = kept or new_session()
         scope[SESSION] = session
-        sending = _with_headers(send, "" if kept else self._set_cookie(request, session))
+        fresh = not kept and not _arrives_from_elsewhere(request)
+        sending = _with_headers(send, self._set_cookie(request, session) if fresh else "")
         most = self._most(request.url.path)
         try:
             if bodies.declared(scope) > most:

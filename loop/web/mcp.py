@@ -9,9 +9,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 
-from connectors.errors import ConnectorError
-from loop.base.errors import LoopError
-from loop.base.state_errors import AWAY, reason_of
+from loop.insights.failures import failure_of
 from loop.insights.overview import overview
 from loop.project.project import Project
 from loop.web.api.faces import plain_json
@@ -24,7 +22,6 @@ INSTRUCTIONS = (
 READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
-REFUSALS: tuple[type[Exception], ...] = (LoopError, ConnectorError, *AWAY)
 Answer = TypeVar("Answer")
 
 
@@ -50,7 +47,10 @@ def _told(tool: Callable[..., Answer]) -> Callable[..., Answer]:
     def asked(*args: Any, **named: Any) -> Answer:
         try:
             return tool(*args, **named)
-        except REFUSALS as error:
-            raise ToolError(reason_of(error)) from error
+        except Exception as error:
+            found = failure_of(error)
+            if found is None:
+                raise
+            raise ToolError(found.text) from error
 
     return asked

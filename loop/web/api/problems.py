@@ -5,6 +5,7 @@ was found, and what to do next.
 from __future__ import annotations
 
 import errno
+import logging
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -14,16 +15,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from connectors.errors import ConnectorError, ImageRejected, LabelStudioDown
-from loop.base.errors import ConfigError, LoopError, ProjectError, PurposeError
-from loop.base.state_errors import AWAY, CHANGED, NOT_THERE, reason_of
+from connectors.errors import ImageRejected
 from loop.changes.once import OtherRequest, UnderWay
 from loop.ingest.inbox import HashDiffers, NoInbox
+from loop.insights.failures import failure_of
 
+log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 FULL = {errno.ENOSPC, errno.EDQUOT}
 SAID = re.compile(r"expected (?P<expected>.+?),? (?:got|found):? (?P<got>.+?)(?:; (?P<next>.+))?$", re.DOTALL)
+UNFORESEEN = (
+    "expected an answer, got an error that nobody foresaw; the log of the service has it (logs/serve.log)"
+)
 SHOWN = 200
 """Characters of a wrong value that are said again."""
 
@@ -70,31 +75,31 @@ def kind_of(status: int) -> str:
     return named.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "-")
 
 
-def problem_of(error: Exception) -> tuple[int, str] | None:
-    """(status, kind) of what the house raises, None for what nobody foresaw."""
+def problem_of(error: Exception) -> tuple[int, str, str] | None:
+    """(status, kind, detail) of what the house raises, None for what nobody foresaw."""
     if isinstance(error, OSError):
-        return (507, "disk-full") if error.errno in FULL else (503, "cannot-write")
+        status, kind = (507, "disk-full") if error.errno in FULL else (503, "cannot-write")
+        return status, kind, _NOT_WRITTEN.format(error.strerror or error)
     if isinstance(error, ImageRejected):
-        return (413, "too-large") if error.code == "oversized" else (422, "no-frame")
-    return next((found for kind, found in _PROBLEMS.items() if isinstance(error, kind)), None)
+        status, kind = (413, "too-large") if error.code == "oversized" else (422, "no-frame")
+        return status, kind, str(error)
+    if own := next((found for one, found in _OWN.items() if isinstance(error, one)), None):
+        return *own, str(error)
+    found = failure_of(error)
+    return (*_SAID[found.status], found.text) if found else None
 
 
-_PROBLEMS: dict[type[Exception], tuple[int, str]] = {
+_NOT_WRITTEN = (
+    "expected room and leave to write, got: {}; nothing was kept, mend it and send the request again"
+)
+_OWN: dict[type[Exception], tuple[int, str]] = {
     HashDiffers: (422, "hash-differs"),
+    NoInbox: (409, "no-folder"),
     OtherRequest: (422, "key-used"),
     UnderWay: (409, "under-way"),
-    NoInbox: (409, "no-folder"),
-    ConfigError: (422, "invalid"),
-    PurposeError: (422, "invalid"),
-    ProjectError: (503, "project-unreadable"),
-    LoopError: (409, "not-now"),
-    LabelStudioDown: (503, "label-studio-down"),
-    ConnectorError: (502, "label-studio"),
-    **dict.fromkeys(NOT_THERE, (404, "not-known")),
-    **dict.fromkeys(CHANGED, (409, "changed-meanwhile")),
-    **dict.fromkeys(AWAY, (503, "database")),
 }
-"""The first that fits."""
+_SAID = {400: (422, "invalid"), 404: (404, "not-known"), 409: (409, "not-now"), 503: (503, "unavailable")}
+"""(status, kind) by the status that a page would have."""
 
 
 def answer_problems(app: FastAPI) -> None:
@@ -102,31 +107,37 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    foreseen: tuple[type[Exception], ...] = (OSError, *_PROBLEMS, ImageRejected)
-    for kind in foreseen:
-        app.add_exception_handler(kind, _foreseen)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_middleware(_Foreseen)
+
+
+class _Foreseen:
+    """Answers what the house raises; what nobody foresaw goes on into the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:
+            if begun:
+                raise
+            found = problem_of(error)
+            if found is None:
+                log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            await answer(*(found or (500, "failed", UNFORESEEN)))(scope, receive, send)
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Refused)
     return answer(error.status, error.kind, str(error), error.headers)
-
-
-def _foreseen(request: Request, error: Exception) -> JSONResponse:
-    status, kind = problem_of(error) or (500, "failed")
-    return answer(status, kind, _sentence(error))
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, AWAY):
-        return reason_of(error)
-    if not isinstance(error, OSError):
-        return str(error)
-    what = error.strerror or error
-    return (
-        f"expected room and leave to write, got: {what}; nothing was kept, mend it and send the request again"
-    )
 
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -148,11 +159,6 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     asked = f"{request.method} {request.url.path}"
     said = f"expected a request that the API knows, got {asked}; see {_openapi(request)}"
     return answer(error.status_code, kind, said, error.headers)
-
-
-def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    said = "expected an answer, got an error that nobody foresaw; it stands in the log of the service"
-    return answer(500, "failed", said)
 
 
 def _openapi(request: Request) -> str:

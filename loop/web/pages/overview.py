@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from loop.base.errors import ProjectError
 from loop.base.jsonable import plain
 from loop.insights.overview import overview, round_line
 from loop.web.site import Site
@@ -14,10 +13,7 @@ from loop.web.site import Site
 
 def routes(site: Site) -> list[Route]:
     def page(request: Request) -> Response:
-        try:
-            view = overview(site.project)
-        except ProjectError as error:
-            return site.render(request, "unreadable.html", 503, why=str(error))
+        view = overview(site.project)
         return site.render(request, "overview.html", view=view, round_line=round_line)
 
     def healthz(request: Request) -> Response:
