@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -30,15 +31,12 @@ from db.frame_sets import (
     priorities,
     task_frames,
 )
-from db.recorded_slices import open_recorded
 from db.slice_members import Members
 from db.slices import SliceRow, slice_by_id, slices
 from db.states import OPEN_TASKS, Origin, Role, SliceKind, TaskStatus
 from loop.base.arrays import Bools, Ints, Reals
 from loop.base.errors import ConfigError
-from loop.gaps.shown import CLASS, producer_of
-from loop.gaps.slices import RECORDED
-from loop.insights.frame_facts import Known, LabelClasses, known_producers
+from loop.insights.frame_facts import Known, LabelClasses, class_key, known_producers, member_sets
 from loop.insights.frame_query import (
     CLEAREST,
     NEWEST,
@@ -49,7 +47,6 @@ from loop.insights.frame_query import (
     YES,
     FrameQuery,
 )
-from loop.math.coverage.facets import slice_key
 from loop.project.project import Project
 
 PAGE = 60
@@ -133,10 +130,12 @@ class FrameSets:
     def __init__(self, project: Project) -> None:
         self.project = project
         self._tables = FrameTables(project.engine, project.indexes)
-        folder = project.indexes / "slices"
-        self._members = MemberSets(RECORDED, lambda token: open_recorded(folder, token))
         self._labels = LabelClasses()
         self._days: tuple[FrameTable, Ints] | None = None
+
+    @cached_property
+    def _members(self) -> MemberSets:
+        return member_sets(self.project)
 
     def find(self, query: FrameQuery) -> FrameSet:
         """Raises ConfigError for a camera-day, slice or frame that is none, StateError."""
@@ -278,13 +277,13 @@ class FrameSets:
         return found
 
     def _shows(self, session: Session, row: SliceRow, known: Known) -> Members:
-        made = known.of(producer_of, row.kind)
+        made = known.of(row.kind)
         return NOBODY if made is None else self._members.of(session, made, row.id)
 
     def _class(self, session: Session, table: FrameTable, name: str, known: Known) -> Bools:
         """Frames labeled with the class, and unlabeled ones on which the detector suspects it."""
         labeled = self._labels.now(session)
-        rows = [row for row in slices(session, [SliceKind.CLASS]) if row.key == slice_key(CLASS, name)]
+        rows = [row for row in slices(session, [SliceKind.CLASS]) if row.key == class_key(name)]
         found = np.zeros(len(table), np.bool_)
         for row in rows:
             found |= table.mask(self._shows(session, row, known).frames)
