@@ -17,6 +17,7 @@ from loop.cli import (  # noqa: F401  (each registers its commands)
     rounds,
     serve,
     slices,
+    tasks,
 )
 from loop.cli.app import app, main
 
