@@ -11,6 +11,7 @@ from loop.cli import (  # noqa: F401  (each registers its commands)
     demo,
     frames,
     labeling,
+    mcp,
     metadata,
     project,
     rounds,
