@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from loop.base.errors import ProjectError
 from loop.base.jsonable import plain
 from loop.base.wording import counted, either
 from loop.changes import jobs
@@ -71,19 +70,11 @@ def routes(site: Site) -> list[Route]:
         ready = not any(checks.values())
         return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
 
-    def api_status(request: Request) -> Response:
-        state = {"service_state": plain(site.worker.health())}
-        try:
-            return JSONResponse(plain(overview(site.project)) | state)
-        except ProjectError as error:
-            return JSONResponse({"error": str(error)} | state, 503)
-
     return [
         Route("/", page),
         *(Route(f"/jobs/{{job}}/{what}", changing(what), methods=["POST"]) for what in DONE),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
-        Route("/api/status", api_status),
     ]
 
 
