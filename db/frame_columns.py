@@ -133,6 +133,16 @@ def synced(engine: Engine, folder: Path, view: View, progress: Progress | None =
     return found
 
 
+def open_as_left(folder: Path, view: View) -> Columns | None:
+    """The columns of a view as they were left, without a look at the database; None where there are
+    none.
+    """
+    place = folder / view.name
+    with locked(place):
+        found = Columns(place, f"{view.name} {LAYOUT}")
+    return found if len(found) else None
+
+
 def forget(folder: Path, view: View) -> None:
     """The columns of a view are made anew when they are opened next, for rows of it were changed."""
     place = folder / view.name

@@ -163,20 +163,20 @@ def tasks(
         statement = statement.where(LabelTask.batch_id == batch)
     parts = in_parts(statement, LabelTask.frame, frames)
     ordered = [part.order_by(LabelTask.batch_id, LabelTask.rank, LabelTask.id).limit(limit) for part in parts]
-    rows = [_task_row(row) for part in ordered for row in session.execute(part)]
+    rows = [task_row(row) for part in ordered for row in session.execute(part)]
     return sorted(rows, key=lambda task: (task.batch_id, task.rank, task.id))[:limit]
 
 
 def task_by_key(session: Session, key: str) -> TaskRow | None:
     row = session.execute(select(*table_of(LabelTask).columns).where(LabelTask.key == key)).one_or_none()
-    return None if row is None else _task_row(row)
+    return None if row is None else task_row(row)
 
 
 def tasks_by_keys(session: Session, keys: Iterable[str]) -> dict[str, TaskRow]:
     """By key; an unknown key is absent."""
     statement = select(*table_of(LabelTask).columns)
     return {
-        row.key: _task_row(row)
+        row.key: task_row(row)
         for chunk in in_chunks(keys)
         for row in session.execute(statement.where(LabelTask.key.in_(chunk)))
     }
@@ -253,6 +253,6 @@ def _batch_row(row: Any) -> BatchRow:
     return BatchRow(**{**row._mapping, "status": BatchStatus(row.status)})
 
 
-def _task_row(row: Any) -> TaskRow:
+def task_row(row: Any) -> TaskRow:
     found = {"status": TaskStatus(row.status), "purpose": Purpose(row.purpose), "shows": tuple(row.shows)}
     return TaskRow(**{**row._mapping, **found})

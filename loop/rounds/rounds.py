@@ -40,6 +40,7 @@ from db.rounds import (
     update_progress,
 )
 from db.states import OPEN_ROUNDS, ModelStatus, RoundStatus
+from db.tables import utcnow
 from loop.analysis.producers import backlog_of, producers
 from loop.base.errors import LoopError, ProjectError, RoundError, RoundHeld
 from loop.base.lease import exclusive
@@ -296,10 +297,14 @@ def _train(parts: Parts, row: RoundRow, progress: Progress) -> Next:
     spec = train_spec(project, row, project.root / frozen.path / "data.yaml", project.root / base.path)
     _check_device(spec)
     deaths: dict[str, Any] = {n: v for n, v in row.progress.items() if n in ("deaths", "died_after")}
+    pace: dict[str, Any] = {}
 
     def report(done: int, total: int, what: str) -> None:
+        at = utcnow().isoformat()
+        pace.update({"begun": at, "begun_after": done} if not pace else {})
+        told = {"epoch": done, "epochs": total, "what": what, "at": at, **pace, **deaths}
         with write(project.engine) as session:
-            update_progress(session, row.id, {"epoch": done, "epochs": total, "what": what, **deaths})
+            update_progress(session, row.id, told)
         progress(done, total, what)
 
     result = parts.trainer().train(spec, report, lambda: reread(project, row.id).cancel_requested)

@@ -103,12 +103,12 @@ def _watch(
 def _start_pages(service: Service, keeper: Keeper, settings: SettingsWatch, say: Say) -> uvicorn.Server:
     web = service.parts.project.settings.web
 
-    def health() -> dict[str, Any]:
-        notes = [settings.note] if settings.note else []
-        return service.health() | {"notes": notes, "label_studio": keeper.url}
+    def around() -> dict[str, Any]:
+        return {"notes": [settings.note] if settings.note else [], "label_studio": keeper.url}
 
+    service.around = around
     listening = listen(web, say)
-    pages = server(build_app(service.parts.project, health))
+    pages = server(build_app(service.parts, service))
     threading.Thread(target=pages.run, args=([listening],), name="pages", daemon=True).start()
     host = f"[{web.host}]" if ":" in web.host else web.host
     say(f"status page: http://{host}:{listening.getsockname()[1]}/")

@@ -16,14 +16,15 @@ import pytest
 from loop.project.project import Project
 from loop.web import bounded
 from loop.web.app import build_app
+from tests.fakes import FakeParts
 from tests.loop.service.test_process import until
-from tests.loop.web.test_app import well
+from tests.loop.web.worker import FakeWorker
 
 
 @pytest.fixture
 def address(empty: Project) -> Iterator[tuple[str, int]]:
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-    pages = bounded.server(build_app(empty, well))
+    pages = bounded.server(build_app(FakeParts(empty), FakeWorker()))
     thread = threading.Thread(target=pages.run, args=([listening],))
     thread.start()
     yield ("127.0.0.1", listening.getsockname()[1])
