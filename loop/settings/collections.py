@@ -191,15 +191,12 @@ def parse_collections(document: object, source: str = "collections.yaml") -> dic
     for name, body in _fields(document, source).items():
         where = f"{source}: {name}"
         fields = _fields(body, where)
-        if unknown := [key for key in fields if key not in ("rules", "judged")]:
-            raise _wrong(where, "rules and judged", unknown[0])
+        if unknown := [key for key in fields if key != "rules"]:
+            raise _wrong(where, "rules", unknown[0])
         rules = fields.get("rules")
         if not isinstance(rules, list) or not rules:
             raise _wrong(f"{where}: rules", "a list of rules", rules)
-        judged = fields.get("judged", False)
-        if not isinstance(judged, bool):
-            raise _wrong(f"{where}: judged", "true or false", judged)
-        found[name] = Definition(tuple(rule_of(each, where) for each in rules), judged=judged)
+        found[name] = Definition(tuple(rule_of(each, where) for each in rules))
     return found
 
 
