@@ -39,7 +39,15 @@ def collections(
 @collections_app.command("show", epilog="Example: fieldloop collections show 12")
 def collections_show(number: Number, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Everything about one collection."""
-    _tell(project, number, as_json)
+    from loop.insights.collection_accuracy import accuracy_lines, measure_accuracy
+    from loop.insights.collections import details, one_collection
+    from loop.project.project import open_project
+
+    place = open_project(project)
+    found, accuracy = one_collection(place, number), measure_accuracy(place).get(number, [])
+    told = {"collection": found, "accuracy": accuracy}
+    zone = place.settings.frames.timezone
+    emit(told, as_json, lambda: [*details(found, zone), *accuracy_lines(accuracy)])
 
 
 @collections_app.command(

@@ -9,8 +9,8 @@ from datetime import date, datetime
 from sqlalchemy.orm import Session
 
 from db.engine import read
-from db.gathered import inside_by_day, labeled_inside
-from db.slices import SliceRow, SliceTotal, slice_by_id, slice_totals, slices
+from db.gathered import inside_by_day, labeled_inside, totals_of
+from db.slices import SliceRow, SliceTotal, slice_by_id, slices
 from db.states import SliceKind
 from loop.analysis.producers import current_measure
 from loop.base.moments import DAY, shown
@@ -104,7 +104,8 @@ def details(view: CollectionView, timezone: str) -> list[str]:
 
 
 def _views(session: Session, rows: Sequence[SliceRow]) -> list[CollectionView]:
-    totals, ids = slice_totals(session), [row.id for row in rows]
+    ids = [row.id for row in rows]
+    totals = totals_of(session, ids)
     measure = current_measure(session)
     growth = inside_by_day(session, ids)
     labeled = {} if measure is None else labeled_inside(session, measure, ids)
