@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
@@ -27,8 +28,10 @@ from loop.base.wording import listed
 from loop.changes.audit import Who, note
 from loop.gaps.collections import OF_COLLECTIONS, Collection, one_defined
 from loop.gaps.slices import record_collection
+from loop.insights.frame_query import FrameQuery
+from loop.insights.frames import frame_sets
 from loop.project.wiring import Parts
-from loop.settings.collections import Address, Definition, Rule, Sentence, stored_rule
+from loop.settings.collections import ADDRESS_KEYS, Address, Definition, Rule, Sentence, stored_rule
 
 MOST_EXAMPLES = 20_000
 
@@ -77,6 +80,40 @@ def make_by_examples(
     """
     examples = _known_frames(parts, seqs)
     return _make(parts, who, name, Definition(examples=examples, alike=alike, judged=True), progress)
+
+
+def make_from_frames(
+    parts: Parts,
+    who: Who,
+    name: str,
+    query_or_seqs: str | FrameQuery | Iterable[int],
+    progress: Progress = quiet,
+) -> int:
+    """The id of a new collection of what somebody looks at: a set of frames by its address, or frames
+    that were picked.
+
+    A set of cameras, sites, times and slices becomes a rule, a search for a sentence one by sentence,
+    and a search for what is like a frame, or picked frames, one by example. Any other set, such as
+    what is labeled or where the model errs, is taken as it is now. Raises ConfigError.
+    """
+    if isinstance(query_or_seqs, str):
+        query_or_seqs = FrameQuery.parse(query_or_seqs)
+    if not isinstance(query_or_seqs, FrameQuery):
+        return make_by_examples(parts, who, name, query_or_seqs, progress=progress)
+    query = query_or_seqs.but(order=None)
+    pairs = [(key, value) for key, value in query.pairs() if (key, value) != ("origin", "production")]
+    asked = {key for key, _ in pairs}
+    if asked == {"q"}:
+        return make_by_sentence(parts, who, name, query.text or "", progress)
+    if asked == {"near"}:
+        return make_by_examples(parts, who, name, [query.near or 0], progress=progress)
+    if asked and asked <= set(ADDRESS_KEYS):
+        rule = Address(urlencode(pairs))
+        if not _collections_of(parts, rule):
+            return make_by_rules(parts, who, name, [rule], progress)
+    sets = frame_sets(parts.project)
+    seqs = sets.ids(sets.find(query), MOST_EXAMPLES + 1).tolist() if asked else []
+    return make_by_examples(parts, who, name, seqs, alike=False, progress=progress)
 
 
 def change_examples(
@@ -271,10 +308,15 @@ def _check_words(parts: Parts, text: str) -> None:
         )
 
 
-def _check_slices(parts: Parts, rule: Address) -> None:
+def _collections_of(parts: Parts, rule: Address) -> list[int]:
+    """Collections among the slices that a rule names. Raises StateError for a number that is none."""
+    numbers = [int(number) for number in (*rule.values("slice"), *rule.values("not_slice"))]
     with read(parts.project.engine) as session:
-        for number in (*rule.values("slice"), *rule.values("not_slice")):
-            if slice_by_id(session, int(number)).kind is SliceKind.COLLECTION:
-                raise ConfigError(
-                    f"collection: expected slices that are no collections, got {number}; give its rules"
-                )
+        return [one for one in numbers if slice_by_id(session, one).kind is SliceKind.COLLECTION]
+
+
+def _check_slices(parts: Parts, rule: Address) -> None:
+    if found := _collections_of(parts, rule):
+        raise ConfigError(
+            f"collection: expected slices that are no collections, got {found[0]}; give its rules instead"
+        )

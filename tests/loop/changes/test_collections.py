@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from db.engine import read
 from db.errors import StateError
 from db.frames import frames
 from db.slice_members import load_counts, members
-from db.slices import slice_totals
+from db.slices import slice_totals, slices
 from db.states import Origin
 from loop.analysis.producers import producers
 from loop.base.errors import ConfigError
@@ -76,6 +77,49 @@ def test_examples_bring_those_like_them_and_stay_in(analyzed: FakeParts) -> None
     changing.change_examples(analyzed, ANN, number, remove=[bright[0], dark[0]])
     assert one_collection(analyzed.project, number).excluded == ()
     assert bright[0] not in inside(analyzed, number)
+
+
+def test_what_somebody_looks_at_becomes_a_collection(analyzed: FakeParts) -> None:
+    """A rule where frames do not leave the set by themselves, else the frames as they are now."""
+    coverage_view.build(analyzed, quiet)
+    dark = set(seqs(analyzed, dark=True))
+    with read(analyzed.project.engine) as session:
+        (night,) = [row.id for row in slices(session) if row.key == "brightness/dark"]
+    made = {
+        address: changing.make_from_frames(analyzed, ANN, f"set {place}", address)
+        for place, address in enumerate(
+            (
+                f"slice={night}&order=clearest",
+                "q=a+photo+at+night",
+                "labeled=no&camera=cam1",
+                "/frames?from=2026-03-02&to=2026-03-02",
+            )
+        )
+    }
+    by_rule, by_sentence, as_now, by_day = made.values()
+    picked = changing.make_from_frames(analyzed, ANN, "picked", sorted(dark)[:3])
+    assert inside(analyzed, by_sentence) == inside(analyzed, picked) == dark
+    assert inside(analyzed, by_rule) == inside(analyzed, night) > dark
+    found = {number: one_collection(analyzed.project, number) for number in (*made.values(), picked)}
+    assert [found[number].how for number in (*made.values(), picked)] == [
+        "rules",
+        "sentence",
+        "examples",
+        "rules",
+        "examples",
+    ]
+    assert inside(analyzed, as_now) == set(found[as_now].examples)
+    with read(analyzed.project.engine) as session:
+        rows = frames(session, origin=Origin.PRODUCTION)
+    assert inside(analyzed, as_now) == {row.seq for row in rows if row.camera == "cam1"}
+    assert inside(analyzed, by_day) == {
+        row.seq for row in rows if row.captured_at and row.captured_at.date() == date(2026, 3, 2)
+    }
+    of_another = changing.make_from_frames(analyzed, ANN, "of another", f"slice={by_rule}")
+    assert inside(analyzed, of_another) == inside(analyzed, by_rule)
+    for nothing in ("", "order=oldest", "camera=nowhere&labeled=no"):
+        with pytest.raises(ConfigError, match="expected"):
+            changing.make_from_frames(analyzed, ANN, "nothing", nothing)
 
 
 def test_frames_as_they_are_bring_no_others(analyzed: FakeParts) -> None:
