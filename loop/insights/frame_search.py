@@ -66,9 +66,16 @@ class FrameSearch:
             return vector
         return self._meant(session, producer, query.text or "")
 
-    def among(self, session: Session, producer: int, vector: Array, inside: Callable[[Ints], Bools]) -> Alike:
-        """The frames most like a vector among those that are inside."""
-        return self.scan.most_alike(session, producer, vector, inside, MOST)
+    def among(
+        self,
+        session: Session,
+        producer: int,
+        vector: Array,
+        inside: Callable[[Ints], Bools],
+        most: int | None = None,
+    ) -> Alike:
+        """The frames most like a vector among those that are inside; MOST of them for None."""
+        return self.scan.most_alike(session, producer, vector, inside, MOST if most is None else most)
 
     def _meant(self, session: Session, producer: int, sentence: str) -> Array:
         with self._lock:
