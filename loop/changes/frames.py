@@ -137,9 +137,7 @@ def take_back_sent(project: Project, who: Who, batch: int) -> int:
         if not any(row.id == batch and row.strategy == HAND for row in batches(session)):
             raise ConfigError(f"expected a batch that a person sent, got {batch}; see the page Queue")
         waiting = [task.id for task in tasks(session, status=TaskStatus.PENDING, batch=batch)]
-        moved = move(
-            session, waiting, TaskStatus.PENDING, TaskStatus.CANCELLED, problem=f"taken back by {who.name}"
-        )
+        moved = move(session, waiting, TaskStatus.PENDING, TaskStatus.CANCELLED)
         close_batches(session)
         note(
             session,

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from db.states import Origin, Role, TaskStatus
 from loop.base.errors import ConfigError
+from loop.insights.map_area import read_area
 
 PATH = "/frames"
 MOST_VALUES = 50
@@ -120,6 +121,7 @@ KEYS = (
     _choice("split", True, "its part of those dataset versions", SPLITS),
     _choice("model_error", True, "how the model errs on its label", MODEL_ERRORS),
     Key("model", "model", _number, False, "whose errors; the deployed model's when not given"),
+    Key("in", "area", read_area, False, "lies in that part of the map, by its corners: 0-0_500-0_500-400"),
     Key("q", "text", _text, False, "a sentence: the frames that look most like it"),
     Key("near", "near", _number, False, "a frame: those that look most like it"),
     _choice("order", False, "which come first", ORDERS),
@@ -155,6 +157,7 @@ class FrameQuery:
     split: tuple[str, ...] = ()
     model_error: tuple[str, ...] = ()
     model: int | None = None
+    area: str | None = None
     text: str | None = None
     near: int | None = None
     order: str | None = None

@@ -61,6 +61,7 @@ from loop.insights.frame_query import (
 )
 from loop.insights.frame_search import FrameSearch
 from loop.insights.model_errors import ErrorSets
+from loop.insights.space import frames_in
 from loop.project.wiring import Parts
 
 PAGE = 60
@@ -309,6 +310,8 @@ class FrameSets:
             yield table.mask(task_frames(session, batches=query.batch))
         if query.labeled:
             yield table.mask(labeled_frames(session)) == (query.labeled == YES)
+        if query.area:
+            yield table.mask(frames_in(self.project, query.area))
         if query.dataset:
             yield table.mask(dataset_frames(session, query.dataset, query.split))
         if query.model_error:

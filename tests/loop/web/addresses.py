@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-PAGES = ("/", "/models", "/changes", "/sign-in", "/frames", "/frames?spread=slice", "/frames/1", "/frames/40")
+PAGES = (
+    "/",
+    "/changes",
+    "/sign-in",
+    "/frames",
+    "/frames?spread=slice",
+    "/frames/1",
+    "/frames/40",
+)
 """They answer 200 for the projects of conftest."""
 FILES = ("/gaps",)
 """Files that a command or a job wrote; they bring a style of their own."""
