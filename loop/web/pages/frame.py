@@ -71,7 +71,7 @@ def routes(site: Site) -> list[Route]:
             ending=ending,
             layers=layers_of(view, shown),
             most_named=LABELED_BOXES,
-            letter=max(view.frame.width, view.frame.height) / 55,
+            letter=max(view.frame.width, view.frame.height) / 40,
             classes=site.project.classes,
             known_boxes=_known_boxes(view),
         )
