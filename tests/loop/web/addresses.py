@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-PAGES = ("/", "/rounds", "/changes", "/sign-in")
+PAGES = (
+    "/",
+    "/rounds",
+    "/changes",
+    "/sign-in",
+    "/frames",
+    "/frames?spread=slice",
+    "/frames/1",
+    "/frames/40",
+)
 """They answer 200 for the projects of conftest."""
 FILES = ("/gaps",)
 """Files that a command or a job wrote; they bring a style of their own."""
