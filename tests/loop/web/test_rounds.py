@@ -189,7 +189,7 @@ def test_a_training_shows_its_progress_and_its_curves(labeled: FakeParts) -> Non
     assert "train/&lt;b&gt;loss" in seen[2]
     done = at(parts).get("/rounds/1").text
     assert 'http-equiv="refresh"' not in done
-    assert "trained with AdamW" in done.lower().replace("adamw", "AdamW")
+    assert "It was trained with AdamW, learning rate 0.001" in done
 
 
 def test_a_curve_is_drawn_within_its_bounds() -> None:
