@@ -150,7 +150,8 @@ def test_a_refused_candidate_shows_why_and_where(labeled: FakeParts) -> None:
     text = at(labeled).get("/rounds/1").text
     first = text.split("<tbody>", 1)[1].split("</tr>", 1)[0]
     assert "class helmet" in first
-    assert ">failed<" in first
+    assert ">fell<" in first
+    assert re.search(r"better overall.*?>better<", text, re.DOTALL)
     assert "by the gate: class helmet fell" in at(labeled).get("/rounds").text
 
 
