@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-PAGES = ("/", "/rounds", "/rounds/1", "/rounds/start", "/changes", "/sign-in")
+PAGES = ("/", "/queue", "/rounds", "/rounds/1", "/rounds/start", "/changes", "/sign-in")
 """They answer 200 for the projects of conftest."""
 FILES = ("/gaps",)
 """Files that a command or a job wrote; they bring a style of their own."""
+PICTURED = ("/gaps", "/queue")
+"""They show pictures."""
