@@ -46,17 +46,17 @@ def test_the_status_page_shows_every_step(full: Project) -> None:
     assert "<b>broken" not in text
 
 
-def test_the_page_of_a_round_shows_rounds_and_checkpoints(full: Project) -> None:
+def test_the_models_page_shows_rounds_and_checkpoints(full: Project) -> None:
     text = client(full).get("/rounds").text
     assert "Round 1" in text
     assert "the team" in text
 
 
-def test_the_page_of_a_round_shows_what_a_round_was_trained_with(labeled: FakeParts) -> None:
+def test_the_models_page_shows_what_a_round_was_trained_with(labeled: FakeParts) -> None:
     row = run(started(labeled, lr0=0.02))
-    text = client(labeled.project).get(f"/rounds/{row.id}").text
+    text = client(labeled.project).get("/rounds/1").text
     assert trained_line(row.settings).startswith("trained with AdamW, learning rate 0.02, ")
-    assert trained_line(row.settings).removeprefix("trained") in text
+    assert trained_line(row.settings) in text
 
 
 def test_the_gaps_page_is_the_file(full: Project) -> None:
