@@ -7,18 +7,26 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount
 
 from loop.project.wiring import Parts
 from loop.web import static_files
+from loop.web.api.app import PLACE, bodies, build_api
 from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
-from loop.web.pages import changes, gaps_file, models, overview, sign_in, space, thumbs
+from loop.web.pages import (
+    changes,
+    gaps_file,
+    overview,
+    queue,
+    rounds,
+    sign_in,
+    space,
+    thumbs,
+)
 from loop.web.site import Site, Worker, signer_of
 
-PAGES = (overview, gaps_file, models, changes, sign_in, space, thumbs)
-BODIES: dict[str, int] = {}
-"""Bytes of a body by the beginning of its path, where more than bodies.MOST is taken."""
+PAGES = (overview, gaps_file, queue, rounds, changes, sign_in, space, thumbs)
 
 
 def build_app(parts: Parts, worker: Worker) -> Starlette:
@@ -31,6 +39,7 @@ def build_app(parts: Parts, worker: Worker) -> Starlette:
     routes: list[BaseRoute] = [*static_files.routes()]
     for page in PAGES:
         routes += page.routes(site)
+    routes.append(Mount(PLACE, build_api(site)))
 
     def ask(request: Request, status: int, wrong: str) -> Response:
         return sign_in.page(site, request, status, wrong)
@@ -42,7 +51,7 @@ def build_app(parts: Parts, worker: Worker) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(Guard, token=token, signer=signer, ask=ask, most=BODIES),
+            Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site)),
             Middleware(Failing, site=site),
         ],
         exception_handlers={HTTPException: lost},

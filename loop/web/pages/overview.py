@@ -1,4 +1,4 @@
-"""The page that a team opens in the morning; and the same for programs."""
+"""The page that a team opens in the morning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from loop.base.errors import ProjectError
 from loop.base.jsonable import plain
 from loop.insights.overview import overview, round_line
 from loop.web.site import Site
@@ -26,16 +25,4 @@ def routes(site: Site) -> list[Route]:
         ready = not any(checks.values())
         return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
 
-    def api_status(request: Request) -> Response:
-        state = {"service_state": plain(site.worker.health())}
-        try:
-            return JSONResponse(plain(overview(site.project)) | state)
-        except ProjectError as error:
-            return JSONResponse({"error": str(error)} | state, 503)
-
-    return [
-        Route("/", page),
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
-        Route("/api/status", api_status),
-    ]
+    return [Route("/", page), Route("/healthz", healthz), Route("/readyz", readyz)]
