@@ -60,8 +60,8 @@ from loop.insights.frame_query import (
     FrameQuery,
 )
 from loop.insights.frame_search import FrameSearch
+from loop.insights.lasso import frames_in
 from loop.insights.model_errors import ErrorSets
-from loop.insights.space import frames_in
 from loop.project.wiring import Parts
 
 PAGE = 60
