@@ -49,6 +49,11 @@ class Key:
     many: bool
     help: str
 
+    @property
+    def number(self) -> bool:
+        """Whether its values are whole numbers."""
+        return self.read is _number
+
 
 def _text(text: str) -> str:
     if not text.strip():
