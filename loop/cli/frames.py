@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit
+from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit, opened
 
 LISTED = 20
 
@@ -37,19 +37,18 @@ def frames(
     """Find frames: by camera, time, slice, class, task, a sentence, or a frame that looks like them."""
     from loop.insights.frame_list import counted_frames, frame_ids, listed, spread
     from loop.insights.frame_query import FrameQuery
-    from loop.project.project import open_project
 
     query = FrameQuery.parse(address)
-    place = open_project(project)
+    parts = opened(project)
     if distribution is not None:
-        told = spread(place, query, distribution)
+        told = spread(parts, query, distribution)
         emit(told, as_json, told.lines)
     elif count:
-        number = counted_frames(place, query)
+        number = counted_frames(parts, query)
         emit(number, as_json, number.lines)
     elif ids:
-        found = frame_ids(place, query, limit)
+        found = frame_ids(parts, query, limit)
         emit(found, as_json, lambda: map(str, found))
     else:
-        page = listed(place, query, limit or LISTED)
+        page = listed(parts, query, limit or LISTED)
         emit(page.as_json(), as_json, page.lines)

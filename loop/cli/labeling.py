@@ -95,7 +95,7 @@ def select(
         from loop.insights.frame_list import within_of
         from loop.insights.frame_query import FrameQuery
 
-        chosen_from = within_of(parts.project, FrameQuery.parse(within))
+        chosen_from = within_of(parts, FrameQuery.parse(within))
     if html:
         check_writable(html)
 

@@ -9,12 +9,13 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from db.frame_sets import LabelStamp, MemberSets, label_classes, label_stamp
-from db.models import deployed
+from db.models import deployed, model
 from db.progress import find_producer
 from db.recorded_slices import open_recorded
 from db.states import SliceKind
 from loop.analysis.producers import MEASURES_VERSION, Producers, known_detector, known_embedder
 from loop.base.arrays import Ints
+from loop.base.errors import ConfigError
 from loop.project.project import Project
 
 NONE = -1
@@ -45,6 +46,22 @@ def known_producers(session: Session, project: Project) -> Known:
         None if model is None else known_detector(session, project.settings, model.sha256),
         find_producer(session, "measure", MEASURES_VERSION),
     )
+
+
+def detector_of(session: Session, project: Project, model_id: int | None) -> int:
+    """The detector of a model, of the deployed one for None.
+
+    Raises ConfigError where it has seen no frame yet, StateError for a model that is none.
+    """
+    row = deployed(session) if model_id is None else model(session, model_id)
+    found = None if row is None else known_detector(session, project.settings, row.sha256)
+    if found is None:
+        which = "the deployed model" if model_id is None else f"model {model_id}"
+        raise ConfigError(
+            f"frames: model_error: expected a model that has seen frames, got {which}; run"
+            " `fieldloop analyze` once it is deployed"
+        )
+    return found
 
 
 def class_key(name: str) -> str:

@@ -11,7 +11,7 @@ from loop.insights import frame_tiles
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frame_tiles import FrameTile, tiles
 from loop.insights.frames import LONGEST_PAGE, Distribution, FrameSet, Place, frame_sets
-from loop.project.project import Project
+from loop.project.wiring import Parts
 
 if TYPE_CHECKING:
     from loop.selection.select import Within
@@ -78,22 +78,22 @@ class SpreadBar:
     address: str
 
 
-def counted_frames(project: Project, query: FrameQuery) -> FrameCount:
+def counted_frames(parts: Parts, query: FrameQuery) -> FrameCount:
     """Raises ConfigError, StateError."""
-    return _count(frame_sets(project).find(query))
+    return _count(frame_sets(parts).find(query))
 
 
-def frame_ids(project: Project, query: FrameQuery, limit: int | None = None) -> list[int]:
+def frame_ids(parts: Parts, query: FrameQuery, limit: int | None = None) -> list[int]:
     """Their numbers in the order of the set. Raises ConfigError, StateError."""
-    sets = frame_sets(project)
+    sets = frame_sets(parts)
     return [int(seq) for seq in sets.ids(sets.find(query), limit)]
 
 
-def within_of(project: Project, query: FrameQuery) -> Within:
+def within_of(parts: Parts, query: FrameQuery) -> Within:
     """The set as what a batch is chosen from. Raises ConfigError for an empty one, StateError."""
     from loop.selection.select import Within  # large, and few ask for it
 
-    sets = frame_sets(project)
+    sets = frame_sets(parts)
     found = sets.find(query)
     if not found.count:
         raise ConfigError(
@@ -103,22 +103,22 @@ def within_of(project: Project, query: FrameQuery) -> Within:
     return Within(sets.ids(found), query.address())
 
 
-def listed(project: Project, query: FrameQuery, limit: int) -> FrameList:
+def listed(parts: Parts, query: FrameQuery, limit: int) -> FrameList:
     """The first of them. Raises ConfigError, StateError."""
-    sets = frame_sets(project)
+    sets = frame_sets(parts)
     found = sets.find(query)
     places: list[Place] = []
     after: str | None = ""
     while after is not None and len(places) < limit:
         page = sets.page(found, after=after, size=min(limit - len(places), LONGEST_PAGE))
         places, after = [*places, *page.places], page.after
-    timezone = project.settings.frames.timezone
-    return FrameList(_count(found), found.order, tuple(tiles(project, places)), timezone)
+    timezone = parts.project.settings.frames.timezone
+    return FrameList(_count(found), found.order, tuple(tiles(parts.project, places)), timezone)
 
 
-def spread(project: Project, query: FrameQuery, by: str) -> Spread:
+def spread(parts: Parts, query: FrameQuery, by: str) -> Spread:
     """Over every value there is. Raises ConfigError, StateError."""
-    sets = frame_sets(project)
+    sets = frame_sets(parts)
     found = sets.find(query)
     told: Distribution = sets.distribution(found, by, most=10_000)
     bars = tuple(SpreadBar(bar.name, bar.count, bar.query.address()) for bar in told.bars)

@@ -14,10 +14,19 @@ from loop.web import static_files
 from loop.web.api.app import PLACE, bodies, build_api
 from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
-from loop.web.pages import changes, gaps_file, models, overview, sign_in
+from loop.web.pages import (
+    changes,
+    gaps_file,
+    overview,
+    queue,
+    rounds,
+    sign_in,
+    space,
+    thumbs,
+)
 from loop.web.site import Site, Worker, signer_of
 
-PAGES = (overview, gaps_file, models, changes, sign_in)
+PAGES = (overview, gaps_file, queue, rounds, changes, sign_in, space, thumbs)
 
 
 def build_app(parts: Parts, worker: Worker) -> Starlette:

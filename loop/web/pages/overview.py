@@ -20,4 +20,9 @@ def routes(site: Site) -> list[Route]:
         answer = site.worker.health()
         return JSONResponse(plain(answer), 200 if answer["ok"] else 503)
 
-    return [Route("/", page), Route("/healthz", healthz)]
+    def readyz(request: Request) -> Response:
+        checks = site.worker.ready()
+        ready = not any(checks.values())
+        return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
+
+    return [Route("/", page), Route("/healthz", healthz), Route("/readyz", readyz)]

@@ -344,7 +344,7 @@ def test_the_view_that_was_chosen_from_is_shown(analyzed: FakeParts) -> None:
 def test_a_batch_is_chosen_within_a_set_alone(analyzed: FakeParts) -> None:
     address = "role=pool&origin=production&time=known"
     query = FrameQuery.parse(address)
-    within = within_of(analyzed.project, query.but(camera=pool_camera(analyzed)))
+    within = within_of(analyzed, query.but(camera=pool_camera(analyzed)))
     free = select(analyzed, quiet, budget=8, dry_run=True)
     assert {item.frame for item in free.chosen} - set(within.frames.tolist())
     report = select(analyzed, quiet, budget=8, within=within, explain=True)
@@ -365,8 +365,8 @@ def pool_camera(parts: FakeParts) -> str:
 
 def test_a_set_of_nothing_or_of_frames_that_judge_says_so(analyzed: FakeParts) -> None:
     with pytest.raises(ConfigError, match="expected frames to choose from, found none by 'camera=nowhere'"):
-        within_of(analyzed.project, FrameQuery.parse("camera=nowhere"))
-    judging = within_of(analyzed.project, FrameQuery.parse("role=evaluation&origin=production"))
+        within_of(analyzed, FrameQuery.parse("camera=nowhere"))
+    judging = within_of(analyzed, FrameQuery.parse("role=evaluation&origin=production"))
     report = select(analyzed, quiet, budget=4, within=judging)
     assert report.chosen == []
     assert f"chosen from 0 of the {len(judging.frames)} frames" in report.lines()[1]

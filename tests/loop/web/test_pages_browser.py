@@ -84,7 +84,7 @@ def address(full: Project) -> Iterator[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("path", (*PAGES, *FILES))
+@pytest.mark.parametrize("path", [*PAGES, *FILES])
 def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width: int, scheme: Any) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     problems: list[str] = []
