@@ -13,6 +13,7 @@ from loop.insights.frame_query import KEYS, LONGEST, FrameQuery
 from loop.insights.frame_tiles import FrameTile, tiles
 from loop.insights.frames import LONGEST_PAGE, PAGE, Place, frame_sets
 from loop.project.project import Project
+from loop.project.wiring import Parts
 from loop.web.api.faces import LARGEST, Cursor, Drawn, Face, Id
 from loop.web.api.problems import Refused
 from loop.web.site import Site
@@ -87,17 +88,21 @@ class Spread(Face):
     unknown: int = Field(description="frames of which the value is not known")
 
 
-def read_frames(project: Project, query: FrameQuery, after: str = "", limit: int = PAGE) -> Frames:
-    sets = frame_sets(project)
+def read_frames(parts: Parts, query: FrameQuery, after: str = "", limit: int = PAGE) -> Frames:
+    sets = frame_sets(parts)
     found = sets.find(query)
     page = sets.page(found, after=after, size=limit)
     return Frames(
         address=query.address(),
         count=found.count,
         note=found.note,
-        frames=[shown(tile) for tile in tiles(project, page.places)],
+        frames=[shown(tile) for tile in tiles(parts.project, page.places)],
         next=page.after,
     )
+
+
+def read_spread(parts: Parts, query: FrameQuery, by: By) -> Spread:
+    return Spread.model_validate(spread(parts, query, by))
 
 
 def read_frame(project: Project, seq: int) -> Frame:
@@ -146,12 +151,12 @@ def routes(site: Site) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="how many at most")] = PAGE,
     ) -> Frames:
         """The frames of an address, such as camera=gate&class=helmet&labeled=no."""
-        return read_frames(site.project, query_of(request), after, limit)
+        return read_frames(site.parts, query_of(request), after, limit)
 
     @router.get("/frames/count", openapi_extra=addressed)
     def count(request: Request) -> FrameCount:
         """How many frames an address has."""
-        return FrameCount.model_validate(counted_frames(site.project, query_of(request)))
+        return FrameCount.model_validate(counted_frames(site.parts, query_of(request)))
 
     @router.get("/frames/ids", openapi_extra=addressed)
     def ids(
@@ -160,12 +165,12 @@ def routes(site: Site) -> APIRouter:
     ) -> FrameIds:
         """The numbers of the frames of an address, all at once."""
         query = query_of(request)
-        return FrameIds(address=query.address(), ids=frame_ids(site.project, query, limit))
+        return FrameIds(address=query.address(), ids=frame_ids(site.parts, query, limit))
 
     @router.get("/frames/spread", openapi_extra=addressed)
     def distribution(request: Request, by: By = "camera") -> Spread:
         """How the frames of an address are spread."""
-        return Spread.model_validate(spread(site.project, query_of(request), by))
+        return read_spread(site.parts, query_of(request), by)
 
     @router.get("/frames/{seq}")
     def frame(seq: Id) -> Frame:

@@ -107,7 +107,7 @@ def routes(site: Site) -> APIRouter:
         of it.
         """
         query = FrameQuery.parse(given.address)
-        within_of(site.project, query)
+        within_of(site.parts, query)
         if given.strategy and (wrong := unknown_strategy(given.strategy)):
             raise Refused(422, "invalid", f"strategy: {wrong}")
         title = f"select from {query.address() or 'all frames'}"
@@ -126,7 +126,7 @@ def _selecting(query: FrameQuery, given: NewSelection) -> Callable[[Parts, Progr
             progress,
             budget=given.budget,
             strategy=given.strategy,
-            within=within_of(parts.project, query),
+            within=within_of(parts, query),
         )
         if report.busy:
             raise Waiting("another process is selecting for this project; ask again when it is done")

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from loop.insights.frame_list import frame_ids
 from loop.insights.frame_query import FrameQuery
 from loop.project.project import Project
-from tests.fakes import make_project
+from tests.fakes import FakeParts, make_project
 from tests.loop.judged import run, started
 from tests.loop.web.api.test_push import problem
 from tests.loop.web.worker import client
@@ -39,7 +39,7 @@ def test_pages_of_a_set_have_each_of_its_frames_once(full: Project, site: TestCl
         found += [frame["seq"] for frame in page["frames"]]
         after = page["next"]
         assert page["count"] == 42
-    assert found == frame_ids(full, FrameQuery.parse(address))
+    assert found == frame_ids(FakeParts(full), FrameQuery.parse(address))
     assert found == read(site, f"/frames/ids?{address}")["ids"]
 
 
