@@ -227,6 +227,9 @@ class _Idle:
     def health(self) -> dict[str, Any]:
         return {"ok": True, "problems": [], "notes": [], "jobs": {}, "label_studio": ""}
 
+    def ready(self) -> dict[str, str]:
+        return {}
+
     def run_now(self, job: str) -> None:
         raise ConfigError(f"job: expected none, got {job!r}")
 

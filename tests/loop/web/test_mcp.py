@@ -26,6 +26,13 @@ def asked(project: Project, question: Callable[[Client], Coroutine[Any, Any, Fou
     return asyncio.run(asyncio.wait_for(ask(), 60))
 
 
+def tool_names(project: Project) -> list[str]:
+    async def question(client: Client) -> list[str]:
+        return [tool.name for tool in (await client.list_tools()).tools]
+
+    return asked(project, question)
+
+
 def test_an_agent_reads_and_changes_nothing(full: Project) -> None:
     async def question(client: Client) -> dict[str, Any]:
         tools = (await client.list_tools()).tools
