@@ -51,7 +51,7 @@ def ingest(
 ) -> None:
     """Take in production frames; what cannot be used is set aside with its reason."""
     from loop.ingest import ingest as ingestion
-    from loop.insights.overview import unplaced_lines
+    from loop.insights.placing import unplaced_lines
     from loop.project.wiring import Given
 
     place = opened(project)

@@ -42,7 +42,7 @@ def test_each_layer_shows_the_set_that_its_number_leads_to(mapped: FakeParts, la
     assert points is not None
     assert view is not None
     bit, address = LAYERS[layer]
-    sets = frame_sets(mapped.project)
+    sets = frame_sets(mapped)
     wanted = sets.ids(sets.find(FrameQuery.parse(address)))
     assert sorted(wanted.tolist()) == points.frames[(points.layer & bit) > 0].tolist()
     assert view.counts[layer] == len(wanted) > 0
@@ -73,7 +73,7 @@ def test_the_class_of_a_point_is_that_of_its_surest_box(mapped: FakeParts) -> No
 
 
 def test_a_part_of_the_map_is_a_set_of_frames(mapped: FakeParts) -> None:
-    points, view, sets = map_points(mapped.project), map_view(mapped.project), frame_sets(mapped.project)
+    points, view, sets = map_points(mapped.project), map_view(mapped.project), frame_sets(mapped)
     assert points is not None
     assert view is not None
     for cell in view.cells:
@@ -95,7 +95,7 @@ def test_what_stands_beside_the_points(mapped: FakeParts) -> None:
     assert sum(map(len, view.drawn.values())) == 74
     assert view.classes == mapped.project.classes
     for region in view.regions:
-        sets = frame_sets(mapped.project)
+        sets = frame_sets(mapped)
         assert sets.find(FrameQuery.parse(f"slice={region.slice_id}")).count == region.frames
         assert region.known
     assert view.regions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-PAGES = ("/", "/models", "/changes", "/sign-in")
+PAGES = ("/", "/rounds", "/changes", "/sign-in")
 """They answer 200 for the projects of conftest."""
 FILES = ("/gaps",)
 """Files that a command or a job wrote; they bring a style of their own."""

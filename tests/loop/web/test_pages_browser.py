@@ -25,6 +25,7 @@ from loop.service.scheduler import State
 from loop.settings.settings import Web
 from loop.web.app import build_app
 from loop.web.guard import SESSION
+from loop.web.pages.overview import aged
 from loop.web.session import Signer, new_session
 from loop.web.site import Site
 from loop.web.static_files import contents
@@ -136,7 +137,15 @@ def with_long_names(project: Project, name: str) -> str:
     site = Site(FakeParts(project), FakeWorker(said=health), Signer(b"key"))
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []})
     request.scope[SESSION] = new_session()
-    answer = site.render(request, name, view=shown, round_line=round_line, trained_line=trained_line)
+    now = datetime(2026, 5, 1, 9, tzinfo=UTC)
+    more = {
+        "aged": [aged(stage, now) for stage in shown.stages],
+        "ticks": [],
+        "now": now,
+        "first": shown.needs,
+    }
+    said = {"view": shown, "round_line": round_line, "trained_line": trained_line, "sentence": LONG}
+    answer = site.render(request, name, **said, **more)
     style = f"<style>{contents()['style.css'].decode()}</style>"
     return bytes(answer.body).decode().replace("<body>", f"{style}<body>")
 
