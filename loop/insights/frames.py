@@ -569,7 +569,7 @@ def _place(found: FrameSet, row: int) -> Place:
 
 
 def _cursor(table: FrameTable, value: float, row: int) -> str:
-    return f"{value.hex()}_{table.seq[row]}"
+    return f"{value.hex().replace('+', '')}_{table.seq[row]}"  # as it stands it fits an address
 
 
 def _read_cursor(table: FrameTable, text: str) -> tuple[float, int]:
