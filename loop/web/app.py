@@ -11,10 +11,10 @@ from starlette.routing import BaseRoute
 from loop.project.wiring import Parts
 from loop.web import static_files
 from loop.web.guard import Guard, token_for
-from loop.web.pages import changes, gaps_file, models, overview, sign_in
+from loop.web.pages import changes, collections, gaps_file, models, overview, sign_in
 from loop.web.site import Site, Worker, signer_of
 
-PAGES = (overview, gaps_file, models, changes, sign_in)
+PAGES = (overview, gaps_file, models, collections, changes, sign_in)
 BODIES: dict[str, int] = {}
 """Bytes of a body by the beginning of its path, where more than bodies.MOST is taken."""
 
