@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from db.engine import read
-from db.gathered import inside_by_day, labeled_inside, totals_of
+from db.errors import StateError
+from db.frames import FrameRow, frame_counts, frames
+from db.gathered import inside_by_day, labeled_inside, newest_members, totals_of
 from db.slices import SliceRow, SliceTotal, slice_by_id, slices
 from db.states import SliceKind
 from loop.analysis.producers import current_measure
+from loop.base.errors import ConfigError
 from loop.base.moments import DAY, shown
 from loop.base.wording import counted
 from loop.gaps.collections import COLLECTION, EXAMPLES, one_defined
@@ -20,6 +23,12 @@ from loop.project.project import Project
 from loop.settings.collections import Definition, Sentence, in_words
 
 NOBODY = SliceTotal(0, 0, 0)
+REFUSED = (ConfigError, StateError)
+"""What tells whoever asks for something that cannot be."""
+LOOKED_AT = 60
+"""Newest frames among which the clearest are shown."""
+SMALL = 20_000
+"""Frames of a project that are gathered in a second or two."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,77 @@ def one_collection(project: Project, slice_id: int) -> CollectionView:
     with read(project.engine) as session:
         one_defined(session, slice_id)
         return _views(session, [slice_by_id(session, slice_id)])[0]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A frame for a page. line: what stands below its picture."""
+
+    seq: int
+    content_hash: str
+    file: str
+    line: str = ""
+
+
+def clearest_of_newest(project: Project, slice_id: int, most: int) -> list[Example]:
+    """Of the newest frames in a collection the clearest, of different camera-days as far as there are
+    any.
+    """
+    with read(project.engine) as session:
+        measure = current_measure(session)
+        newest = [] if measure is None else newest_members(session, measure, slice_id, LOOKED_AT)
+        rows = {row.seq: row for row in frames(session, seqs=[seq for seq, _ in newest])}
+    ordered = [rows[seq] for seq, _ in sorted(newest, key=lambda each: -each[1])]
+    first = {row.group_id: row for row in reversed(ordered)}
+    apart = sorted(first.values(), key=ordered.index)
+    return [_example(row) for row in [*apart, *(row for row in ordered if row not in apart)][:most]]
+
+
+def examples_of(project: Project, seqs: Sequence[int], most: int) -> list[Example]:
+    """The first of these frames, by ascending number."""
+    with read(project.engine) as session:
+        return [_example(row) for row in frames(session, seqs=sorted(seqs)[:most])]
+
+
+def _example(row: FrameRow) -> Example:
+    return Example(row.seq, row.content_hash, row.source_key, row.camera)
+
+
+def weekly(growth: Sequence[tuple[date, int]]) -> list[tuple[date, int]]:
+    """Frames by week, named by its Monday; weeks without any are left out."""
+    found: dict[date, int] = {}
+    for day, count in growth:
+        monday = day - timedelta(days=day.weekday())
+        found[monday] = found.get(monday, 0) + count
+    return list(found.items())
+
+
+def sparkline(growth: Sequence[tuple[date, int]], width: int = 120, height: int = 28) -> str:
+    """Points of a line of all frames so far, day by day, in a drawing of that size; "" for fewer than
+    two days.
+    """
+    if len(growth) < 2:
+        return ""
+    first, days = growth[0][0], max((growth[-1][0] - growth[0][0]).days, 1)
+    total, so_far, points = sum(count for _, count in growth), 0, []
+    for day, count in growth:
+        so_far += count
+        across = (day - first).days / days * (width - 2) + 1
+        points.append(f"{across:.1f},{height - 1 - so_far / max(total, 1) * (height - 2):.1f}")
+    return " ".join(points)
+
+
+def quota_of(project: Project, view: CollectionView) -> float | None:
+    """The share or number of frames that the settings give it in each batch, None for none."""
+    quotas = project.settings.select.quotas
+    named = (given for name, given in quotas.items() if name.casefold() == view.name.casefold())
+    return next(named, quotas.get(str(view.id)))
+
+
+def is_small(project: Project) -> bool:
+    """Whether frames can be gathered while somebody waits for the page."""
+    with read(project.engine) as session:
+        return frame_counts(session)["total"] <= SMALL
 
 
 def lines(views: Sequence[CollectionView], timezone: str) -> list[str]:
