@@ -20,7 +20,9 @@ from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.base.wording import counted
+from loop.gaps import bias as ties
 from loop.gaps import coverage_view
+from loop.gaps.bias import Bias
 from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.frame_slices import NO_SLICE, FrameSlices
 from loop.project.project import Project
@@ -30,8 +32,9 @@ from loop.selection.calibration import calibrated
 from loop.selection.evaluation_draw import EvaluationDraw, SliceChance, as_setting, draw_judging
 from loop.selection.exclusions import Asked, Rules, why_fewer
 from loop.selection.explanation import Explanation
+from loop.selection.loosening import COMPONENT, NOTHING, Loosening, after, loosening
 from loop.selection.reasons import evaluation_line, reason_lines
-from loop.selection.sampler_pool import pool_of
+from loop.selection.sampler_pool import pool_of, wanted_of
 from loop.selection.search_queries import query_vectors
 from loop.settings.strategy_names import unknown_strategy
 from samplers import STRATEGIES, Pool
@@ -168,11 +171,13 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     judging = draw_judging(view, rules, asked, start.evaluation, seed)
     evaluation = _evaluation(view, judging)
     rules = replace(rules, judging=np.unique(rules.cluster[np.append(asked, evaluation.rows)]))
-    rows = np.flatnonzero(in_pool)
     taught = calibrated(project, view)
-    pool = pool_of(view, rows, rules, taught, request.queries or None)
     left = request.budget - len(evaluation)
-    train = _train(view, rows, pool, request.strategy, left, seed)
+    bias, loose = _loosened(project, view, request, rules, left, seed)
+    others = after(rules, loose)
+    rows = np.flatnonzero(others.in_pool)
+    pool = pool_of(view, rows, others, taught, request.queries or None)
+    train = _joined(_loose(view, loose), _train(view, rows, pool, request.strategy, left - len(loose), seed))
     chosen = _merged(view, train, evaluation)
     days = len(np.unique(view.production.group))
     lacking = [
@@ -184,10 +189,26 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     if request.explain:
         bought = explanation.Batch(train.rows, evaluation.rows, train.components)
         draws = np.random.default_rng([project.settings.seed, 3])  # alike for every batch
-        report.explanation = explanation.explain(view, rules, pool, bought, taught, draws)
+        before = replace(pool, wanted=wanted_of(view, rules))
+        report.explanation = explanation.explain(view, rules, before, bought, taught, draws)
+    if not request.dry_run and bias is not None:
+        ties.keep(project, bias.report)
     if chosen and not request.dry_run:
         report.batch = _keep(project, view, request, report, judging.chances)
     return report
+
+
+def _loosened(
+    project: Project, view: CoverageView, request: Request, rules: Rules, left: int, seed: int
+) -> tuple[Bias | None, Loosening]:
+    """What the share of ties between classes and places is spent on; nothing where the batch looks
+    for something else.
+    """
+    most = round(left * project.settings.select.bias_share)
+    if request.strategy == LIKE or not most:
+        return None, NOTHING
+    found = ties.find(project, view, most)
+    return found, loosening(view, found, rules, most, left - most, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,6 +288,27 @@ def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: in
         components,
         [_slice_id(view, view.frame_slices, code) for code in pool.slices[picked.indices]],
         [float(p) or None for p in picked.contributions.get("probability", np.zeros(len(components)))],
+    )
+
+
+def _loose(view: CoverageView, chosen: Loosening) -> _Part:
+    size, codes = len(chosen), view.frame_slices.code[chosen.rows]
+    slices = [_slice_id(view, view.frame_slices, code) for code in codes]
+    return _Part(chosen.rows, Purpose.TRAIN, chosen.reasons, [COMPONENT] * size, slices, [None] * size)
+
+
+def _joined(some: _Part, others: _Part) -> _Part:
+    """Both spread evenly over one order."""
+    parts = (some, others)
+    places = sorted(((i + 0.5) / len(part), n, i) for n, part in enumerate(parts) for i in range(len(part)))
+    order = [(parts[n], i) for _, n, i in places]
+    return _Part(
+        np.array([part.rows[i] for part, i in order], dtype=np.int64),
+        others.purpose,
+        [part.reasons[i] for part, i in order],
+        [part.components[i] for part, i in order],
+        [part.slices[i] for part, i in order],
+        [part.probability[i] for part, i in order],
     )
 
 

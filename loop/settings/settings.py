@@ -88,6 +88,7 @@ class Select(Section):
     daily_budget: Annotated[int, Field(ge=0)]
     share_of_new: Share
     evaluation_share: Share
+    bias_share: Share
     max_per_sequence: Positive
 
 
