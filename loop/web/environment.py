@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from loop.base.moments import MINUTE, SECOND, TIME_OF_DAY, lasting, shown
 from loop.base.printable import printable
 from loop.base.wording import counted
+from loop.insights.frame_query import frames_url
 
 
 def page_environment(timezone: str) -> Environment:
@@ -29,6 +30,7 @@ def page_environment(timezone: str) -> Environment:
         pages.filters[name] = _in_zone(timezone, form)
     pages.filters["counted"] = counted
     pages.filters["ago"] = _ago
+    pages.globals["frames_url"] = frames_url
     for name in pages.list_templates(extensions=["html"]):
         pages.get_template(name)
     return pages

@@ -9,13 +9,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.requests import Request
 
 from loop.insights.overview import overview, round_line
+from loop.insights.rounds import round_view, verdict_view
 from loop.labeling.mending import Mend
 from loop.project.project import Project
 from loop.service.jobs import JOBS
@@ -30,7 +33,7 @@ from loop.web.site import Site
 from loop.web.static_files import contents
 from tests.fakes import FakeParts
 from tests.loop.web.addresses import FILES, PAGES
-from tests.loop.web.worker import FakeWorker
+from tests.loop.web.worker import FakeWorker, browsing
 from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
@@ -55,6 +58,13 @@ BROKEN = """() => {
 LOADED = "() => Array.from(document.images).every(image => image.complete || image.loading == 'lazy')"
 WITHOUT_PICTURE = """() => Array.from(document.images)
     .filter(image => image.currentSrc && image.complete && !image.naturalWidth).map(image => image.src)"""
+STICKING_OUT = """() => Array.from(document.querySelectorAll('main *'))
+    .filter(part => part.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+        && !part.closest('.wide, .bulk, svg, nav'))
+    .map(part => part.outerHTML.slice(0, 120)).slice(0, 5)"""
+"""Parts of a page that reach beyond the window, apart from what scrolls by itself."""
+DRIVER = "GL Driver Message (OpenGL, Performance"
+"""Begins what the software renderer says of its own slowness."""
 SHOTS = os.environ.get("TEST_SHOTS", "")
 
 
@@ -91,18 +101,22 @@ def address(full: Project) -> Iterator[str]:
 def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width: int, scheme: Any) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text))
+    page.on("console", lambda said: DRIVER in said.text or problems.append(said.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("requestfailed", lambda request: problems.append(request.url[:90]))
     answer = page.goto(address + path)
     assert answer is not None
     assert answer.ok
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")  # pictures are loaded when they come near
+    page.wait_for_load_state("networkidle")
     assert problems == []
+    assert page.evaluate(STICKING_OUT) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert lightness(page) == scheme
     page.wait_for_function(LOADED)
     assert page.evaluate(WITHOUT_PICTURE) == []
     assert page.evaluate(BROKEN) == []
+    assert found_by_axe(page) == []
     if SHOTS:
         name = f"{path.strip('/') or 'status'}-{width}-{scheme}.png"
         page.screenshot(path=Path(SHOTS) / name, full_page=True)
@@ -113,25 +127,21 @@ def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width:
 def test_no_word_is_broken_in_its_middle(browser: Browser, full: Project, width: int) -> None:
     """However long the names beside it are."""
     page = browser.new_page(viewport={"width": width, "height": 900})
-    page.set_content(with_long_names(full, "overview.html"))
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("document.querySelectorAll('td').length") > 6
-    assert page.evaluate(BROKEN) == []
+    for text in (with_long_names(full), round_with_long_names(full)):
+        page.set_content(text)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.querySelectorAll('td').length") > 6
+        assert page.evaluate(BROKEN) == []
     page.set_content(f"<p style='width: 3rem; overflow-wrap: anywhere'>{LONG[:14]}</p>")
     assert page.evaluate(BROKEN) == [LONG[:14]]
     page.close()
 
 
-def with_long_names(project: Project, name: str) -> str:
-    checks = [
-        {"name": f"no fall: {LONG}", "status": "unverifiable", "text": "too few frames, 3 groups are needed"},
-        {"name": "no fall: class extinguisher", "status": "fail", "text": f"of {LONG} nothing is known"},
-    ]
+def with_long_names(project: Project) -> str:
     view = overview(project)
-    judged = replace(view.rounds[0], verdict={"checks": checks, "reasons": [f"{LONG} fell"]})
     shown = replace(
         view,
-        rounds=[judged],
+        rounds=[replace(view.rounds[0], verdict={"checks": [], "reasons": [f"{LONG} fell"]})],
         to_mend=[Mend(4711, "http://localhost/", f"{LONG}/{LONG}.jpg", "unknown class; rename it")],
         recent_rejects=[{"file": LONG * 3 + ".jpg", "reason": "expected an image, got a file of 0 bytes"}],
     )
@@ -146,9 +156,24 @@ def with_long_names(project: Project, name: str) -> str:
         "first": shown.needs,
     }
     said = {"view": shown, "round_line": round_line, "sentence": LONG}
-    answer = site.render(request, name, **said, **more)
-    style = f"<style>{contents()['style.css'].decode()}</style>"
-    return bytes(answer.body).decode().replace("<body>", f"{style}<body>")
+    answer = site.render(request, "overview.html", **said, **more)
+    return styled(bytes(answer.body).decode())
+
+
+def round_with_long_names(project: Project) -> str:
+    numbers = {"before": 0.8, "after": 0.4, "frames": 1200, "objects": 3400, "groups": 31}
+    checks = [
+        {"name": f"no fall: {LONG}", "status": "unverifiable", "text": "too few frames, 3 groups are needed"},
+        {"name": "no fall: class extinguisher", "status": "fail", "text": f"of {LONG} nothing is known"},
+    ]
+    verdict = {"promote": False, "reasons": [f"{LONG} fell"], "checks": [one | numbers for one in checks]}
+    view = replace(round_view(project, 1), verdict=verdict_view(verdict))
+    with patch("loop.web.pages.rounds.round_view", return_value=view):
+        return styled(browsing(FakeParts(project), FakeWorker(said=health)).get("/rounds/1").text)
+
+
+def styled(text: str) -> str:
+    return text.replace("<body>", f"<style>{contents()['style.css'].decode()}</style><body>")
 
 
 def test_a_click_leads_from_page_to_page(browser: Browser, address: str) -> None:
@@ -159,6 +184,12 @@ def test_a_click_leads_from_page_to_page(browser: Browser, address: str) -> None
         page.wait_for_url(f"{address}/{link.lower()}" if link != "Overview" else f"{address}/")
         assert page.locator("h1").inner_text()
     page.close()
+
+
+def found_by_axe(page: Page) -> list[str]:
+    """What axe has against a page: the rule, and the first places."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:4]]}" for one in found]
 
 
 def lightness(page: Page) -> str:
