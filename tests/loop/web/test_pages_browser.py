@@ -26,6 +26,7 @@ from loop.service.scheduler import State
 from loop.settings.settings import Web
 from loop.web.app import build_app
 from loop.web.guard import SESSION
+from loop.web.pages.overview import aged
 from loop.web.session import Signer, new_session
 from loop.web.site import Site
 from loop.web.static_files import contents
@@ -134,7 +135,15 @@ def with_long_names(project: Project) -> str:
     site = Site(FakeParts(project), FakeWorker(said=health), Signer(b"key"))
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []})
     request.scope[SESSION] = new_session()
-    answer = site.render(request, "overview.html", view=shown, round_line=round_line)
+    now = datetime(2026, 5, 1, 9, tzinfo=UTC)
+    more = {
+        "aged": [aged(stage, now) for stage in shown.stages],
+        "ticks": [],
+        "now": now,
+        "first": shown.needs,
+    }
+    said = {"view": shown, "round_line": round_line, "sentence": LONG}
+    answer = site.render(request, "overview.html", **said, **more)
     return styled(bytes(answer.body).decode())
 
 

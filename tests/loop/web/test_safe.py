@@ -345,7 +345,8 @@ def test_a_large_body_is_refused(full: Project) -> None:
 
 
 def test_a_route_may_take_more(full: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loop.web.app.BODIES", {"/sign-in": 2_000_000, "/sign-in/never": 10})
+    most = {"/sign-in": 2_000_000, "/sign-in/never": 10}
+    monkeypatch.setattr("loop.web.app.bodies", lambda site: most)
     asked = client(full)
     form = {"content-type": "application/x-www-form-urlencoded"}
     assert asked.post("/sign-in", content=b"x" * 1_900_000, headers=form).status_code == 403
