@@ -134,10 +134,17 @@ def newest_round(session: Session) -> RoundRow | None:
     return None if row is None else _round_row(row)
 
 
-def round_briefs(session: Session, limit: int, candidates: Iterable[int] = ()) -> list[RoundBrief]:
-    """The newest rounds, and those that gave one of these candidates; newest first."""
-    newest = select(Round.id).order_by(Round.id.desc()).limit(limit).scalar_subquery()
-    wanted = or_(Round.id.in_(newest), Round.candidate_id.in_(list(candidates)))
+def round_briefs(
+    session: Session, limit: int, candidates: Iterable[int] = (), before: int | None = None
+) -> list[RoundBrief]:
+    """The newest rounds, and those that gave one of these candidates; newest first.
+
+    before: of the newest, those with a smaller id.
+    """
+    newest = select(Round.id).order_by(Round.id.desc()).limit(limit)
+    if before is not None:
+        newest = newest.where(Round.id < before)
+    wanted = or_(Round.id.in_(newest.scalar_subquery()), Round.candidate_id.in_(list(candidates)))
     columns = [column for column in table_of(Round).columns if column.name in _BRIEF]
     said = Round.verdict["promote"].label("promote"), Round.verdict[("reasons", 0)].label("reason")
     rows = session.execute(select(*columns, *said).where(wanted).order_by(Round.id.desc()))

@@ -19,6 +19,7 @@ from db.rounds import (
     dataset,
     dataset_batches,
     dataset_counts,
+    open_round,
     round_briefs,
     round_by_id,
 )
@@ -276,6 +277,19 @@ def models_view(project: Project) -> ModelsView:
         len(known) - len(shown),
         many - len(newest),
     )
+
+
+def round_lines(project: Project, limit: int, before: int | None = None) -> list[RoundLine]:
+    """The newest rounds, or the newest with a smaller number than `before`; newest first."""
+    with read(project.engine) as session:
+        return [round_line_of(row) for row in round_briefs(session, limit, before=before)]
+
+
+def open_line(project: Project) -> RoundLine | None:
+    """The round that is open, None where all have ended."""
+    with read(project.engine) as session:
+        row = open_round(session)
+    return round_line_of(brief_of(row)) if row else None
 
 
 def _shown(known: Sequence[ModelRow], now: ModelRow | None) -> list[ModelRow]:
