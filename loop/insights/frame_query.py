@@ -61,6 +61,11 @@ class Choices:
     sites: tuple[str, ...]
     classes: tuple[str, ...]
 
+    @property
+    def number(self) -> bool:
+        """Whether its values are whole numbers."""
+        return self.read is _number
+
 
 def _text(text: str) -> str:
     if not text.strip():

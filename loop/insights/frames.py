@@ -60,8 +60,8 @@ from loop.insights.frame_query import (
     FrameQuery,
 )
 from loop.insights.frame_search import FrameSearch
+from loop.insights.lasso import frames_in
 from loop.insights.model_errors import ErrorSets
-from loop.insights.space import frames_in
 from loop.project.wiring import Parts
 
 PAGE = 60
@@ -569,7 +569,7 @@ def _place(found: FrameSet, row: int) -> Place:
 
 
 def _cursor(table: FrameTable, value: float, row: int) -> str:
-    return f"{value.hex()}_{table.seq[row]}"
+    return f"{value.hex().replace('+', '')}_{table.seq[row]}"  # as it stands it fits an address
 
 
 def _read_cursor(table: FrameTable, text: str) -> tuple[float, int]:

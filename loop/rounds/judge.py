@@ -192,8 +192,8 @@ def check_held_out(project: Project) -> None:
 
 
 def _judged_slices(session: Session, classes: Sequence[str], chosen_for: set[int]) -> list[SliceRow]:
-    """Classes, the slices that frames were chosen for, and conditions that a good part of
-    production shows.
+    """Classes, the slices that frames were chosen for, conditions that a good part of production
+    shows, and the collections that a user wants judged.
     """
     totals = slice_totals(session)
     known = [row for row in slices(session) if not row.retired_at]
@@ -203,7 +203,12 @@ def _judged_slices(session: Session, classes: Sequence[str], chosen_for: set[int
         total = totals.get(row.id)
         return row.kind in CONDITIONS and total is not None and total.inside >= LEAST_SHARE * total.known
 
-    return [row for row in known if row.id in chosen_for or row.id in of_classes or common(row)]
+    def wanted(row: SliceRow) -> bool:
+        return row.kind is SliceKind.COLLECTION and bool(row.definition.get("judged"))
+
+    return [
+        row for row in known if row.id in chosen_for or row.id in of_classes or common(row) or wanted(row)
+    ]
 
 
 def _names(known: Sequence[SliceRow], classes: Sequence[str]) -> dict[int, str]:

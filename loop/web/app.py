@@ -16,6 +16,7 @@ from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
 from loop.web.pages import (
     changes,
+    collections,
     frame,
     frames,
     gaps_file,
@@ -29,13 +30,14 @@ from loop.web.pages import (
 from loop.web.site import Site, Worker, signer_of
 
 PAGES = (
-    overview,
-    frames,
+    changes,
+    collections,
     frame,
+    frames,
     gaps_file,
+    overview,
     queue,
     rounds,
-    changes,
     sign_in,
     space,
     thumbs,
