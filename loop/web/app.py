@@ -66,7 +66,7 @@ def build_app(parts: Parts, worker: Worker) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site)),
+            Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site) | frames.bodies(site)),
             Middleware(Failing, site=site),
         ],
         exception_handlers={HTTPException: lost},

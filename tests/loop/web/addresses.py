@@ -18,5 +18,5 @@ PAGES = (
 """They answer 200 for the projects of conftest."""
 FILES = ("/gaps",)
 """Files that a command or a job wrote; they bring a style of their own."""
-PICTURED = ("/gaps", "/queue")
+PICTURED = ("/gaps", "/queue", "/frames", "/frames?spread=slice", "/frames/1", "/frames/40")
 """They show pictures."""
