@@ -16,7 +16,7 @@ from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
 from loop.web.pages import (
     changes,
-    gaps_file,
+    coverage,
     overview,
     queue,
     rounds,
@@ -26,7 +26,7 @@ from loop.web.pages import (
 )
 from loop.web.site import Site, Worker, signer_of
 
-PAGES = (overview, gaps_file, queue, rounds, changes, sign_in, space, thumbs)
+PAGES = (overview, coverage, queue, rounds, changes, sign_in, space, thumbs)
 
 
 def build_app(parts: Parts, worker: Worker) -> Starlette:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-PAGES = ("/", "/models", "/changes", "/sign-in")
+COVERAGE = ("/coverage", "/coverage/shares", "/coverage/crossed", "/coverage/compared", "/map")
+PAGES = ("/", "/models", *COVERAGE, "/changes", "/sign-in")
 """They answer 200 for the projects of conftest."""
-FILES = ("/gaps",)
-"""Files that a command or a job wrote; they bring a style of their own."""
+PICTURED = ("/coverage",)
+"""Those of them that show pictures of frames."""
