@@ -16,7 +16,10 @@ from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
 from loop.web.pages import (
     changes,
+    collections,
     coverage,
+    frame,
+    frames,
     overview,
     queue,
     rounds,
@@ -26,7 +29,19 @@ from loop.web.pages import (
 )
 from loop.web.site import Site, Worker, signer_of
 
-PAGES = (overview, coverage, queue, rounds, changes, sign_in, space, thumbs)
+PAGES = (
+    changes,
+    collections,
+    coverage,
+    frame,
+    frames,
+    overview,
+    queue,
+    rounds,
+    sign_in,
+    space,
+    thumbs,
+)
 
 
 def build_app(parts: Parts, worker: Worker) -> Starlette:

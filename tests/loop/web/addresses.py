@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-COVERAGE = ("/coverage", "/coverage/shares", "/coverage/crossed", "/coverage/compared", "/map")
-PAGES = ("/", "/models", *COVERAGE, "/changes", "/sign-in")
+PAGES = (
+    "/",
+    "/frames",
+    "/frames?spread=slice",
+    "/frames/1",
+    "/frames/40",
+    "/coverage",
+    "/coverage/shares",
+    "/coverage/crossed",
+    "/coverage/compared",
+    "/map",
+    "/queue",
+    "/rounds",
+    "/rounds/1",
+    "/rounds/start",
+    "/changes",
+    "/sign-in",
+)
 """They answer 200 for the projects of conftest."""
-PICTURED = ("/coverage",)
-"""Those of them that show pictures of frames."""
+PICTURED = ("/coverage", "/frames", "/frames?spread=slice", "/frames/1", "/frames/40", "/queue")
+"""They show pictures."""
