@@ -17,9 +17,9 @@ from loop.web.guard import Guard, token_for
 from loop.web.pages import (
     changes,
     collections,
+    coverage,
     frame,
     frames,
-    gaps_file,
     overview,
     queue,
     rounds,
@@ -32,9 +32,9 @@ from loop.web.site import Site, Worker, signer_of
 PAGES = (
     changes,
     collections,
+    coverage,
     frame,
     frames,
-    gaps_file,
     overview,
     queue,
     rounds,
