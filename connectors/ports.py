@@ -7,7 +7,7 @@ timezone-aware UTC datetimes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -101,7 +101,7 @@ class LabelTask:
 
     key: unique and stable over retries; it is what `LabelBackend.find` looks for.
     image: path of the stored file.
-    priority: 0..1, the largest is shown first.
+    priority: not negative, the largest is shown first.
     reason: one line a labeler understands.
     predictions: boxes already drawn.
     """
@@ -353,6 +353,19 @@ class LabelBackend(Protocol):
     def answers(self, project_id: int, since: datetime | None) -> Iterable[TaskAnswers]:
         """Tasks that were made, answered or changed at or after `since` (all when None), answers
         deleted included.
+        """
+
+    def prioritize(self, project_id: int, priorities: Mapping[int, float]) -> None:
+        """Gives tasks, by their ids, other priorities; those that are gone are left out."""
+
+    def say_of_tasks(self, project_id: int, name: str, texts: Mapping[int, str]) -> int:
+        """What tasks, by their ids, say under this name; those that are gone are left out. How many said
+        something else before.
+        """
+
+    def keep_tabs(self, project_id: int, name: str, titles: Mapping[str, str]) -> int:
+        """A tab for each of these marks, of the tasks that say the mark under this name; tabs of other
+        marks are taken away. How many were made, named otherwise or taken away.
         """
 
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:

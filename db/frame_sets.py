@@ -28,7 +28,7 @@ from db.recorded_slices import Recorded
 from db.slice_members import CHANGED, Members, together
 from db.sql import AnySelect
 from db.states import OPEN_TASKS, TaskStatus
-from db.tables import DatasetMember, Frame, Label, LabelTask, SliceMember
+from db.tables import DatasetMember, Detection, Frame, Label, LabelTask, SliceMember
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -286,3 +286,17 @@ def priorities(session: Session) -> tuple[Ids, NDArray[np.float64]]:
     statement = select(LabelTask.frame, LabelTask.priority).where(LabelTask.status.in_(OPEN_TASKS))
     rows = session.execute(statement).all()
     return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.float64)
+
+
+def detected_among(session: Session, detector: int) -> int:
+    """How many labeled frames a detector has seen."""
+    statement = select(func.count()).select_from(Label).join(Detection, Detection.frame == Label.frame)
+    return int(session.execute(statement.where(Detection.producer == detector)).scalar_one())
+
+
+def label_times(session: Session, detector: int) -> tuple[Ids, NDArray[np.float64]]:
+    """Labeled frames that a detector has seen, ascending, and when each label was set, s since 1970."""
+    statement = select(Label.frame, Label.updated_at).join(Detection, Detection.frame == Label.frame)
+    rows = session.execute(statement.where(Detection.producer == detector).order_by(Label.frame)).all()
+    times = np.array([at.timestamp() for _, at in rows], np.float64)
+    return np.array([frame for frame, _ in rows], np.int64), times

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, union, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, union, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -55,7 +55,8 @@ class NewTask:
 class TaskRow:
     """One task as stored.
 
-    problem: what a person must mend in its answers, "" for nothing.
+    problem: what a person must mend in its answers, or why one that is
+    cancelled was dropped; "" for nothing.
     pinned: a person wants it first, whatever its priority.
     """
 
@@ -217,8 +218,11 @@ def external_projects(session: Session) -> set[int]:
 
 
 def engaged_frames(session: Session) -> set[int]:
-    """Frames never to be chosen again: labeled, before a person now, answered, or skipped."""
-    asked = select(LabelTask.frame).where(LabelTask.status.in_(ENGAGED))
+    """Frames never to be chosen again: labeled, before a person now, answered, skipped, or dropped by a
+    person, which its task says.
+    """
+    dropped = and_(LabelTask.status == TaskStatus.CANCELLED, LabelTask.problem != "")
+    asked = select(LabelTask.frame).where(or_(LabelTask.status.in_(ENGAGED), dropped))
     return set(session.execute(union(asked, select(Label.frame))).scalars())
 
 

@@ -111,7 +111,7 @@ def make_from_frames(
         rule = Address(urlencode(pairs))
         if not _collections_of(parts, rule):
             return make_by_rules(parts, who, name, [rule], progress)
-    sets = frame_sets(parts.project)
+    sets = frame_sets(parts)
     seqs = sets.ids(sets.find(query), MOST_EXAMPLES + 1).tolist() if asked else []
     return make_by_examples(parts, who, name, seqs, alike=False, progress=progress)
 

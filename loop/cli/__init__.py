@@ -10,12 +10,15 @@ from loop.cli import (  # noqa: F401  (each registers its commands)
     collections,
     data,
     demo,
+    frames,
     labeling,
+    mcp,
     metadata,
     project,
     rounds,
     serve,
     slices,
+    tasks,
 )
 from loop.cli.app import app, main
 

@@ -103,7 +103,7 @@ def record(project: Project, found: Comparison, conditions: Conditions, made: Pr
         stored = _record_members(session, found, shown, ids, before)
         record_counts(session, counts, before.counts if before else None)
         set_fact(session, RECORDED, state)
-    save_recorded(_folder(project), state, Recorded(found.production.seq, stored, counts))
+    save_recorded(recorded_folder(project), state, Recorded(found.production.seq, stored, counts))
     return ids
 
 
@@ -208,7 +208,7 @@ def record_collection(parts: Parts, slice_id: int, progress: Progress) -> int:
                 token = f"{_of(made)} {secrets.token_hex(32)}"
                 set_fact(session, RECORDED, token)
         if left is not None:
-            save_recorded(_folder(project), token, _with(left, *kept))
+            save_recorded(recorded_folder(project), token, _with(left, *kept))
         return sum(len(each.rows) for each in told if each.slice.key == one.key)
 
 
@@ -292,10 +292,11 @@ def _left(project: Project, token: str, made: Producers) -> Recorded | None:
     """What the last comparison left, where it was by these producers: of frames that came in since,
     others have not seen all.
     """
-    return open_recorded(_folder(project), token) if _is_of(token, made) else None
+    return open_recorded(recorded_folder(project), token) if _is_of(token, made) else None
 
 
-def _folder(project: Project) -> Path:
+def recorded_folder(project: Project) -> Path:
+    """Where it is kept what the last comparison left."""
     return project.indexes / "slices"
 
 

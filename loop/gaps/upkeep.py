@@ -7,6 +7,7 @@ from db.engine import read, write
 from db.facts import get_fact, set_fact
 from db.labels import count_labels
 from loop.analysis import producers
+from loop.base.errors import ProjectError
 from loop.base.wording import counted
 from loop.gaps import coverage_view
 from loop.gaps.space_map import kept_map, map_of
@@ -33,6 +34,18 @@ def keep_map(parts: Parts, progress: Progress) -> str:
         return f"a map of {counted(len(found), 'frame')} made"
     new = len(found) - int(before.rows(found.frames)[1].sum())
     return f"{counted(new, 'frame')} placed on the map" if new else ""
+
+
+def make_map_anew(parts: Parts, progress: Progress) -> str:
+    """Makes the map from the frames of now, turned to lie as the one before; what was done. Raises
+    ProjectError where no frame is analyzed.
+    """
+    with read(parts.project.engine) as session:
+        embedder = producers.known_embedder(session, parts.project)
+    found = None if embedder is None else map_of(parts.project, embedder, progress, anew=True)
+    if found is None or not len(found):
+        raise ProjectError("expected analyzed frames, found none; run `fieldloop analyze` first")
+    return f"a map of {counted(len(found), 'frame')} made"
 
 
 def compare_anew(parts: Parts, progress: Progress) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.frame_sets import LabelStamp, label_classes, label_stamp
-from db.models import deployed
+from db.frame_sets import LabelStamp, MemberSets, label_classes, label_stamp
+from db.models import deployed, model
 from db.progress import find_producer
+from db.recorded_slices import open_recorded
 from db.states import SliceKind
 from loop.analysis.producers import MEASURES_VERSION, Producers, known_detector, known_embedder
 from loop.base.arrays import Ints
+from loop.base.errors import ConfigError
 from loop.project.project import Project
 
 NONE = -1
@@ -28,8 +29,10 @@ class Known:
     detector: int | None
     measure: int | None
 
-    def of(self, producer_of: Callable[[SliceKind, Producers], int], kind: SliceKind) -> int | None:
+    def of(self, kind: SliceKind) -> int | None:
         """Whose word it is that a frame shows a slice of this kind."""
+        from loop.gaps.shown import producer_of  # large, and most sets are asked for by no slice
+
         numbers = (NONE if made is None else made for made in (self.embedder, self.detector, self.measure))
         found = producer_of(kind, Producers(*numbers))
         return None if found == NONE else found
@@ -43,6 +46,38 @@ def known_producers(session: Session, project: Project) -> Known:
         None if model is None else known_detector(session, project.settings, model.sha256),
         find_producer(session, "measure", MEASURES_VERSION),
     )
+
+
+def detector_of(session: Session, project: Project, model_id: int | None) -> int:
+    """The detector of a model, of the deployed one for None.
+
+    Raises ConfigError where it has seen no frame yet, StateError for a model that is none.
+    """
+    row = deployed(session) if model_id is None else model(session, model_id)
+    found = None if row is None else known_detector(session, project.settings, row.sha256)
+    if found is None:
+        which = "the deployed model" if model_id is None else f"model {model_id}"
+        raise ConfigError(
+            f"frames: model_error: expected a model that has seen frames, got {which}; run"
+            " `fieldloop analyze` once it is deployed"
+        )
+    return found
+
+
+def class_key(name: str) -> str:
+    """The key of the slice of frames on which the detector suspects a class."""
+    from loop.gaps.shown import CLASS
+    from loop.math.coverage.facets import slice_key
+
+    return slice_key(CLASS, name)
+
+
+def member_sets(project: Project) -> MemberSets:
+    """Who shows which slice of this project."""
+    from loop.gaps.slices import RECORDED, recorded_folder
+
+    folder = recorded_folder(project)
+    return MemberSets(RECORDED, lambda token: open_recorded(folder, token))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from db.states import Origin, Role, TaskStatus
 from loop.base.errors import ConfigError
+from loop.insights.map_area import read_area
 
 PATH = "/frames"
 MOST_VALUES = 50
@@ -105,6 +106,7 @@ KEYS = (
     Key("split", "split", _one_of(*SPLITS), True, "its part of those dataset versions"),
     Key("model_error", "model_error", _one_of(*MODEL_ERRORS), True, "how the model errs on its label"),
     Key("model", "model", _number, False, "whose errors; the deployed model's when not given"),
+    Key("in", "area", read_area, False, "lies in that part of the map, by its corners: 0-0_500-0_500-400"),
     Key("q", "text", _text, False, "a sentence: the frames that look most like it"),
     Key("near", "near", _number, False, "a frame: those that look most like it"),
     Key("order", "order", _one_of(*ORDERS), False, "which come first"),
@@ -140,6 +142,7 @@ class FrameQuery:
     split: tuple[str, ...] = ()
     model_error: tuple[str, ...] = ()
     model: int | None = None
+    area: str | None = None
     text: str | None = None
     near: int | None = None
     order: str | None = None

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from connectors.ports import Array
 from connectors.times import zone
 from db.engine import read
 from db.frame_columns import ORIGINS, ROLES
@@ -30,16 +32,21 @@ from db.frame_sets import (
     priorities,
     task_frames,
 )
-from db.recorded_slices import open_recorded
 from db.slice_members import Members
 from db.slices import SliceRow, slice_by_id, slices
 from db.states import OPEN_TASKS, Origin, Role, SliceKind, TaskStatus
 from loop.base.arrays import Bools, Ints, Reals
 from loop.base.errors import ConfigError
-from loop.gaps.shown import CLASS, producer_of
-from loop.gaps.slices import RECORDED
-from loop.insights.frame_facts import Known, LabelClasses, known_producers
+from loop.insights.frame_facts import (
+    Known,
+    LabelClasses,
+    class_key,
+    detector_of,
+    known_producers,
+    member_sets,
+)
 from loop.insights.frame_query import (
+    ALIKE,
     CLEAREST,
     NEWEST,
     NO_TASK,
@@ -49,8 +56,10 @@ from loop.insights.frame_query import (
     YES,
     FrameQuery,
 )
-from loop.math.coverage.facets import slice_key
-from loop.project.project import Project
+from loop.insights.frame_search import FrameSearch
+from loop.insights.model_errors import ErrorSets
+from loop.insights.space import frames_in
+from loop.project.wiring import Parts
 
 PAGE = 60
 LONGEST_PAGE = 500
@@ -130,13 +139,17 @@ class Distribution:
 class FrameSets:
     """Finds sets of frames of one project. Safe from several threads."""
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
-        self._tables = FrameTables(project.engine, project.indexes)
-        folder = project.indexes / "slices"
-        self._members = MemberSets(RECORDED, lambda token: open_recorded(folder, token))
+    def __init__(self, parts: Parts) -> None:
+        self.project = parts.project
+        self.search = FrameSearch(parts.project, parts.embedder)
+        self._tables = FrameTables(parts.project.engine, parts.project.indexes)
         self._labels = LabelClasses()
+        self.errors = ErrorSets(parts.project)
         self._days: tuple[FrameTable, Ints] | None = None
+
+    @cached_property
+    def _members(self) -> MemberSets:
+        return member_sets(self.project)
 
     def find(self, query: FrameQuery) -> FrameSet:
         """Raises ConfigError for a camera-day, slice or frame that is none, StateError."""
@@ -146,7 +159,19 @@ class FrameSets:
             mask = self._where_and_when(table, query)
             for part in self._of_database(session, table, query, known):
                 mask &= part
-            return self._ordered(session, FrameSet(query, table, mask, query.order or NEWEST), known)
+            order = query.order or (ALIKE if query.is_search else NEWEST)
+            found = FrameSet(query, table, mask, order)
+            if query.is_search:
+                vector = self.search.vector_of(session, known.embedder, query)
+                found = self._alike(session, found, known, vector)
+            return self._ordered(session, found, known)
+
+    def find_like(self, query: FrameQuery, vector: Array) -> FrameSet:
+        """Those of a set that are most like a vector (D,) of unit norm, such as of a picture."""
+        found = self.find(query)
+        with read(self.project.engine) as session:
+            found = replace(found, order=ALIKE)
+            return self._alike(session, found, known_producers(session, self.project), vector)
 
     def page(self, found: FrameSet, after: str = "", before: str = "", size: int = PAGE) -> FramePage:
         """The frames behind the cursor `after`, or in front of `before`; the first without either.
@@ -256,8 +281,13 @@ class FrameSets:
             yield table.mask(task_frames(session, batches=query.batch))
         if query.labeled:
             yield table.mask(labeled_frames(session)) == (query.labeled == YES)
+        if query.area:
+            yield table.mask(frames_in(self.project, query.area))
         if query.dataset:
             yield table.mask(dataset_frames(session, query.dataset, query.split))
+        if query.model_error:
+            detector = detector_of(session, self.project, query.model)
+            yield table.mask(self.errors.of(session, detector).of(query.model_error))
         for wanted, slice_ids in ((True, query.slice), (False, query.not_slice)):
             for number in slice_ids:
                 shown = self._shows(session, slice_by_id(session, number), known).frames
@@ -278,19 +308,37 @@ class FrameSets:
         return found
 
     def _shows(self, session: Session, row: SliceRow, known: Known) -> Members:
-        made = known.of(producer_of, row.kind)
+        made = known.of(row.kind)
         return NOBODY if made is None else self._members.of(session, made, row.id)
 
     def _class(self, session: Session, table: FrameTable, name: str, known: Known) -> Bools:
         """Frames labeled with the class, and unlabeled ones on which the detector suspects it."""
         labeled = self._labels.now(session)
-        rows = [row for row in slices(session, [SliceKind.CLASS]) if row.key == slice_key(CLASS, name)]
+        rows = [row for row in slices(session, [SliceKind.CLASS]) if row.key == class_key(name)]
         found = np.zeros(len(table), np.bool_)
         for row in rows:
             found |= table.mask(self._shows(session, row, known).frames)
         found &= ~table.mask(labeled.frames)
         found |= table.mask(labeled.of(name))
         return found
+
+    def _alike(self, session: Session, found: FrameSet, known: Known, vector: Array) -> FrameSet:
+        """The frames of a set that are most like a vector; their similarity is their value."""
+        table, asked = found.table, found.count
+        if known.embedder is None or not asked:
+            return found
+
+        def inside(ids: Ints) -> Bools:
+            rows = table.locate(ids)
+            met: Bools = (rows >= 0) & found.mask[rows]
+            return met
+
+        alike = self.search.among(session, known.embedder, vector, inside)
+        value = np.full(len(table), LAST)
+        value[table.rows(alike.frames)] = alike.similarity
+        mask = table.mask(alike.frames)
+        note = f"the {len(alike.frames)} most alike of {asked}" if len(alike.frames) < asked else ""
+        return replace(found, mask=mask, value=value, note=note)
 
     def _ordered(self, session: Session, found: FrameSet, known: Known) -> FrameSet:
         query, table = found.query, found.table
@@ -354,12 +402,12 @@ _kept: WeakKeyDictionary[Engine, FrameSets] = WeakKeyDictionary()
 _keeping = threading.Lock()
 
 
-def frame_sets(project: Project) -> FrameSets:
+def frame_sets(parts: Parts) -> FrameSets:
     """Those of this project, the same for as long as its database is open."""
     with _keeping:
-        found = _kept.get(project.engine)
+        found = _kept.get(parts.project.engine)
         if found is None:
-            found = _kept[project.engine] = FrameSets(project)
+            found = _kept[parts.project.engine] = FrameSets(parts)
         return found
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
@@ -14,7 +13,8 @@ from db.changes import ChangeRow, changes
 from db.engine import read
 from db.models import DeploymentRow, ModelRow, deployments, models, previous_deployment
 from db.rounds import RoundRow, dataset, dataset_batches, dataset_counts, round_by_id, rounds
-from db.states import OPEN_ROUNDS, ModelStatus, RoundStatus
+from db.states import OPEN_ROUNDS, ModelStatus, Role, RoundStatus
+from loop.insights.frame_query import YES, FrameQuery
 from loop.math.evaluation.verdict import NO_FALL
 from loop.project.project import Project
 from loop.project.training_curve import Curve, training_curves
@@ -22,6 +22,8 @@ from loop.project.training_settings import trained_line
 from loop.settings.settings import RoundSettings
 
 STRICT = ", mAP50-95"
+HELD_OUT = FrameQuery(role=str(Role.EVALUATION), labeled=YES)
+"""The frames that judge."""
 LINES = 200
 """Lines of a verdict that are shown; the others are counted."""
 DECISIONS = 20
@@ -402,12 +404,11 @@ def _kind(about: str) -> Kind:
 
 
 def _address(kind: Kind, about: str, slice_id: int | None) -> str:
-    held = {"role": "evaluation", "labeled": "yes"}
     if kind == "overall":
-        return urlencode(held)
+        return HELD_OUT.address()
     if kind == "class":
-        return urlencode({"class": about.removeprefix("class "), **held})
-    return urlencode({"slice": slice_id, **held}) if slice_id is not None else ""
+        return HELD_OUT.but(class_name=about.removeprefix("class ")).address()
+    return HELD_OUT.but(slice=slice_id).address() if slice_id is not None else ""
 
 
 def _seconds_left(told: Mapping[str, Any]) -> float | None:

@@ -16,7 +16,7 @@ from db.frames import FrameRow
 from db.states import TaskStatus
 from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, tasks
 from loop.analysis.near_duplicates import stored_clusters
-from loop.base.arrays import Ints
+from loop.base.arrays import Bools, Ints
 from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.base.wording import counted
@@ -51,7 +51,21 @@ from samplers import STRATEGIES, Pool
 LIKE = "targeted"
 CONSIDERED = "considered"
 """Of a batch: how many analyzed frames it was chosen from."""
+WITHIN = "within"
+"""Of a batch: the address of the frames it was chosen from."""
 NOTHING_SOUGHT = "nothing to look for was given (--like): targeted chose as k_center does"
+
+
+@dataclass(frozen=True, eq=False)
+class Within:
+    """Frames that a batch is chosen from.
+
+    frames: (K,) int64 ids.
+    address: of the set, which the batch keeps.
+    """
+
+    frames: Ints
+    address: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,7 @@ class Request:
     seed: None takes the project's, moved on by the number of batches.
     explain: say what the batch buys.
     queries: (D,) unit vectors of what is looked for, by `targeted`.
+    within: nothing else is chosen from. None of it judges: frames that do are drawn from everything.
     """
 
     budget: int
@@ -69,6 +84,7 @@ class Request:
     dry_run: bool = False
     explain: bool = False
     queries: tuple[Array, ...] = ()
+    within: Within | None = None
 
 
 @dataclass(frozen=True)
@@ -148,11 +164,13 @@ def select(
     dry_run: bool = False,
     like: Sequence[str] = (),
     explain: bool = False,
+    within: Within | None = None,
     show: Callable[[CoverageView, SelectReport], None] = lambda view, report: None,
 ) -> SelectReport:
     """Chooses a batch and queues it in one transaction; the settings decide what is not given.
 
     like: sentences or image files that `targeted` looks for.
+    within: frames that nothing else is chosen from.
     show: is given the view that was chosen from, with what was chosen.
     Raises ProjectError when nothing is analyzed yet, ConfigError.
     """
@@ -164,7 +182,7 @@ def select(
         _check_strategy(strategy)
         queries = query_vectors(parts.embedder(), like) if like else ()
         view = coverage_view.build(parts, progress)
-        request = Request(budget or chosen.budget, strategy, seed, dry_run, explain, queries)
+        request = Request(budget or chosen.budget, strategy, seed, dry_run, explain, queries, within)
         report = select_from(parts.project, view, request)
         show(view, report)
         return report
@@ -181,14 +199,18 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     judging = draw_judging(view, rules, asked, start.evaluation, seed, judged)
     evaluation = _evaluation(view, judging)
     rules = replace(rules, judging=np.unique(rules.cluster[np.append(asked, evaluation.rows)]))
-    rows = np.flatnonzero(in_pool)
+    eligible = (
+        in_pool if request.within is None else in_pool & np.isin(view.production.seq, request.within.frames)
+    )
+    rows = np.flatnonzero(eligible)
     taught = calibrated(project, view)
     pool = pool_of(view, rows, rules, taught, request.queries or None)
     left = request.budget - len(evaluation)
-    quotas = [] if request.strategy == LIKE else quotas_of(project, view, left, start.trained)
+    sought = request.strategy == LIKE or request.within is not None
+    quotas = [] if sought else quotas_of(project, view, left, start.trained)
     first = _filled(view, quotas, rules, left, _chooser(view, request, taught, seed))
     others = after(rules, first.rows)
-    rest = np.flatnonzero(others.in_pool)
+    rest = np.flatnonzero(others.in_pool & eligible)
     open_pool = pool_of(view, rest, others, taught, request.queries or None) if len(first) else pool
     train = _train(view, rest, open_pool, request.strategy, left - len(first), seed)
     names = names_of(view, judged, quotas)
@@ -198,7 +220,8 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     lacking = [
         *([NOTHING_SOUGHT] if request.strategy == LIKE and not request.queries else []),
         *why_fewer(Asked(Purpose.EVALUATION, start.evaluation, ~in_pool, evaluation.rows), rules, days),
-        *why_fewer(Asked(Purpose.TRAIN, left, in_pool, train.rows), rules, days),
+        *_fewer_within(request, view, eligible),
+        *why_fewer(Asked(Purpose.TRAIN, left, eligible, train.rows), rules, days),
         *unmet(quotas, train.rows),
     ]
     report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
@@ -243,10 +266,21 @@ def _start(project: Project, view: CoverageView, request: Request) -> _Start:
     spent = sum(batch.budget for batch in made)
     return _Start(
         rules,
-        _share_of(request.budget, settings.evaluation_share, spent),
+        0 if request.within else _share_of(request.budget, settings.evaluation_share, spent),
         spent - _share_of(spent, settings.evaluation_share, 0),
         project.settings.seed + len(made) if request.seed is None else request.seed,
     )
+
+
+def _fewer_within(request: Request, view: CoverageView, eligible: Bools) -> list[str]:
+    """Which part of the set can be chosen from."""
+    if request.within is None:
+        return []
+    asked, left = len(request.within.frames), int(np.count_nonzero(eligible))
+    others = (
+        f"; the other {asked - left} judge models, are imported or are not analyzed" if left < asked else ""
+    )
+    return [f"chosen from {left} of the {counted(asked, 'frame')} that were given{others}"]
 
 
 def _looking_for(like: Sequence[str], strategy: str | None) -> str | None:
@@ -399,7 +433,9 @@ def _keep(
             request.strategy,
             report.seed,
             request.budget,
-            {CONSIDERED: len(view.production), "gaps": gaps} | as_setting(chances),
+            {CONSIDERED: len(view.production), "gaps": gaps}
+            | as_setting(chances)
+            | ({WITHIN: request.within.address} if request.within else {}),
         )
         add_tasks(session, batch, _tasks(view, report.chosen, batch, quotas))
         queue_batch(session, batch)

@@ -69,7 +69,7 @@ def _become_leader(
 
 def _lead(service: Service, stop: threading.Event, lost: threading.Event, say: Say, own: bool) -> int:
     keeper, settings = Keeper(service.parts, stop, say), SettingsWatch(service.parts.project)
-    pages = _start_pages(service, keeper, settings, say)
+    pages = _start_pages(service, keeper if own or keeper.url else None, settings, say)
     service.start()
     if own:
         keeper.start()
@@ -100,11 +100,15 @@ def _watch(
     return 0
 
 
-def _start_pages(service: Service, keeper: Keeper, settings: SettingsWatch, say: Say) -> uvicorn.Server:
+def _start_pages(
+    service: Service, keeper: Keeper | None, settings: SettingsWatch, say: Say
+) -> uvicorn.Server:
+    """keeper: of the Label Studio in use, None where there is none."""
     web = service.parts.project.settings.web
 
     def around() -> dict[str, Any]:
-        return {"notes": [settings.note] if settings.note else [], "label_studio": keeper.url}
+        notes = {"notes": [settings.note] if settings.note else []}
+        return notes | ({"label_studio": keeper.url} if keeper else {})
 
     service.around = around
     listening = listen(web, say)

@@ -31,6 +31,7 @@ from loop.base.errors import ConfigError, LoopError, Waiting
 from loop.base.moments import shown
 from loop.labeling.mending import log_what_stands
 from loop.project.wiring import Parts
+from loop.service import readiness
 from loop.service.asked import Asked, Stopping
 from loop.service.dates import missed_date, remember_date
 from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
@@ -186,13 +187,36 @@ class Service:
         ]
         return {"ok": not problems, "problems": problems, "notes": notes, "jobs": jobs} | around
 
+    def ready(self) -> dict[str, str]:
+        """What the work needs, each with why it is not ready, "" where it is: the database, the lease
+        of the leader, disk, and Label Studio where one is used.
+        """
+        project, stopped = self.parts.project, self.problems_of_schedule()
+        found = {
+            "database": readiness.of_database(project),
+            "disk": readiness.of_disk(project.root) or next(iter(self.pulse.problems()), ""),
+            "leader": stopped or readiness.of_leader(project),
+        }
+        url = self.around().get("label_studio")
+        if url is None:
+            return found
+        away = f"expected Label Studio to answer at {url}, got nothing" if self._away_since else ""
+        return found | {"label_studio": away if url else "expected Label Studio to run, it is away"}
+
+    def problems_of_schedule(self) -> str:
+        return "" if self.alive() else "expected the scheduler to run, got a dead one; start it again"
+
     def problems(self) -> list[str]:
         """What is not well, a sentence each: the schedule, disk and database, jobs that failed last, hang,
         have not run for three of their intervals, or have found no Label Studio for as long.
         """
-        alive = [] if self.alive() else ["expected the scheduler to run, got a dead one; start it again"]
+        dead = self.problems_of_schedule()
         scheduled = [job for job in self.jobs if job.name in self.triggers]
-        return [*alive, *self.pulse.problems(), *(why for job in scheduled if (why := self._ails(job)))]
+        return [
+            *([dead] if dead else []),
+            *self.pulse.problems(),
+            *(why for job in scheduled if (why := self._ails(job))),
+        ]
 
     def tell_problems(self) -> None:
         """A line in the log for each problem that is new, and one once all is well again."""

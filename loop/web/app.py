@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount
 
 from loop.project.wiring import Parts
 from loop.web import static_files
+from loop.web.api.app import PLACE, bodies, build_api
+from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
-from loop.web.pages import changes, collections, gaps_file, models, overview, sign_in
+from loop.web.pages import (
+    changes,
+    collections,
+    gaps_file,
+    overview,
+    queue,
+    rounds,
+    sign_in,
+    space,
+    thumbs,
+)
 from loop.web.site import Site, Worker, signer_of
 
-PAGES = (overview, gaps_file, models, collections, changes, sign_in)
-BODIES: dict[str, int] = {}
-"""Bytes of a body by the beginning of its path, where more than bodies.MOST is taken."""
+PAGES = (overview, gaps_file, queue, rounds, collections, changes, sign_in, space, thumbs)
 
 
 def build_app(parts: Parts, worker: Worker) -> Starlette:
@@ -29,11 +40,22 @@ def build_app(parts: Parts, worker: Worker) -> Starlette:
     routes: list[BaseRoute] = [*static_files.routes()]
     for page in PAGES:
         routes += page.routes(site)
+    routes.append(Mount(PLACE, build_api(site)))
 
     def ask(request: Request, status: int, wrong: str) -> Response:
         return sign_in.page(site, request, status, wrong)
 
-    guard = Middleware(Guard, token=token, signer=signer, ask=ask, most=BODIES)
-    app = Starlette(routes=routes, middleware=[guard])
+    def lost(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return http_failed(site, request, error)
+
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site)),
+            Middleware(Failing, site=site),
+        ],
+        exception_handlers={HTTPException: lost},
+    )
     app.router.redirect_slashes = False
     return app

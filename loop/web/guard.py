@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loop.base.errors import ConfigError
 from loop.web import bodies
+from loop.web.api.problems import answer, kind_of
 from loop.web.attempts import Attempts
 from loop.web.origins import SAFE, comes_from_browser, comes_from_elsewhere
 from loop.web.session import SECONDS, Session, Signer, cleaned_name, new_session
@@ -46,7 +47,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cache-Control": "no-store",
-    "Connection": "close",
 }
 """Of every answer that does not say otherwise itself."""
 Ask = Callable[[Request, int, str], Response]
@@ -108,24 +108,26 @@ class Guard:
         kept = self.signer.session_of(request.cookies.get(self.signer.cookie, ""))
         session = kept or new_session()
         scope[SESSION] = session
-        sending = _with_headers(send, "" if kept else self._set_cookie(request, session))
+        fresh = not kept and not _arrives_from_elsewhere(request)
+        sending = _with_headers(send, self._set_cookie(request, session) if fresh else "")
         most = self._most(request.url.path)
         try:
             if bodies.declared(scope) > most:
                 raise bodies.TooLarge(most)
             receive = bodies.bounded(receive, most)
             if refused := self._refusal(request, session):
-                return await refused(scope, receive, sending)
+                return await _said(request, refused)(scope, receive, sending)
             if request.method not in SAFE:
-                if bodies.is_form(scope):
+                if bodies.is_form(scope) and not request.url.path.startswith(API):
                     scope[FORM], receive = await bodies.form_and_again(scope, receive)
                 if refused := self._forged(request, session):
-                    return await refused(scope, receive, sending)
+                    return await _said(request, refused)(scope, receive, sending)
                 if request.url.path == SIGN_IN:
                     return await self._enter(request, session)(scope, receive, sending)
             await self.app(scope, receive, sending)
         except HTTPException as error:
-            await _plain(error.status_code, str(error.detail))(scope, receive, sending)
+            refused = _plain(error.status_code, str(error.detail))
+            await _said(request, refused)(scope, receive, sending)
 
     def _most(self, path: str) -> int:
         found = [(len(start), most) for start, most in self.most.items() if path.startswith(start)]
@@ -238,6 +240,14 @@ def _bearer(request: Request) -> str:
 
 def _plain(status: int, text: str) -> Response:
     return PlainTextResponse(text, status)
+
+
+def _said(request: Request, refused: Response) -> Response:
+    """The same refusal, to a program as a problem body."""
+    if not (request.url.path.startswith(API) and isinstance(refused, PlainTextResponse)):
+        return refused
+    wait = {name: refused.headers[name] for name in ("retry-after",) if name in refused.headers}
+    return answer(refused.status_code, kind_of(refused.status_code), bytes(refused.body).decode(), wait)
 
 
 def _asks_loopback(request: Request) -> bool:

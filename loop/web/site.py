@@ -62,6 +62,11 @@ class Worker(Protocol):
         "label_studio": url}; asked at every request.
         """
 
+    def ready(self) -> dict[str, str]:
+        """What the work needs by name, each with why it is not ready, "" where it is: database, disk,
+        leader, and label_studio where one is used.
+        """
+
     def run_now(self, job: str) -> None:
         """Raises ConfigError for a job that there is not."""
 

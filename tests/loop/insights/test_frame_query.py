@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +66,12 @@ def test_each_value_can_be_taken_away_alone(query: FrameQuery) -> None:
 
 def test_every_key_is_a_field_in_the_order_of_an_address() -> None:
     assert [key.field for key in KEYS] == [field.name for field in fields(FrameQuery)]
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "frames.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == {key.name for key in KEYS}
 
 
 def test_all_frames_are_the_empty_address() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from connectors.ports import Box, Purpose
+from db.analysis import load_detections, load_embeddings
 from db.engine import read, write
 from db.frames import FrameRow, NewFrame, add_frame, frames, group_id
 from db.labels import labels, set_label
@@ -23,6 +24,7 @@ from loop.gaps import coverage_view
 from loop.gaps.shown import producer_of
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import FrameSet, FrameSets, frame_sets, local_days, seconds_of
+from loop.insights.model_errors import errors_of
 from tests.fakes import CLASSES, FakeParts, quiet
 
 Meets = Callable[[FrameRow], bool]
@@ -34,11 +36,11 @@ def stored(parts: FakeParts) -> list[FrameRow]:
 
 
 def found(parts: FakeParts, address: str) -> FrameSet:
-    return frame_sets(parts.project).find(FrameQuery.parse(address))
+    return frame_sets(parts).find(FrameQuery.parse(address))
 
 
 def ids(parts: FakeParts, address: str) -> list[int]:
-    return frame_sets(parts.project).ids(found(parts, address)).tolist()
+    return frame_sets(parts).ids(found(parts, address)).tolist()
 
 
 def assert_set(parts: FakeParts, address: str, meets: Meets) -> None:
@@ -119,7 +121,7 @@ def test_the_clearest_come_first_and_say_how_clear(view: object, parts: FakePart
         shown = {row.id: members(session, producer_of(row.kind, made), row.id) for row in rows}
     number, (seqs, strength) = max(shown.items(), key=lambda item: len(item[1][0]))
     assert len(seqs) > 3
-    sets = frame_sets(parts.project)
+    sets = frame_sets(parts)
     page = sets.page(sets.find(FrameQuery.parse(f"slice={number}&order=clearest")))
     values = [place.value for place in page.places]
     assert values == sorted(values, key=lambda value: -(value or 0))
@@ -129,7 +131,7 @@ def test_the_clearest_come_first_and_say_how_clear(view: object, parts: FakePart
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "worth"])
 def test_pages_hold_each_frame_once_and_lead_back(chosen: FakeParts, order: str) -> None:
-    sets = frame_sets(chosen.project)
+    sets = frame_sets(chosen)
     group = sets.find(FrameQuery.parse(f"order={order}"))
     pages, after = [], ""
     while True:
@@ -155,7 +157,7 @@ def test_pages_hold_each_frame_once_and_lead_back(chosen: FakeParts, order: str)
 
 @pytest.mark.parametrize("cursor", ["x", "_3", "0x1p+3_", "nan_3", "0x1p+3_-4", "0x1p+3_" + "9" * 40])
 def test_what_is_no_cursor_is_refused(chosen: FakeParts, cursor: str) -> None:
-    sets = frame_sets(chosen.project)
+    sets = frame_sets(chosen)
     with pytest.raises(ConfigError, match="expected a cursor"):
         sets.page(sets.find(FrameQuery()), after=cursor)
     with pytest.raises(ConfigError, match="1 to 500"):
@@ -165,7 +167,7 @@ def test_what_is_no_cursor_is_refused(chosen: FakeParts, cursor: str) -> None:
 @pytest.mark.parametrize("by", ["camera", "site", "day", "class", "slice", "task"])
 def test_each_bar_of_a_distribution_is_a_set_of_its_size(chosen: FakeParts, by: str) -> None:
     coverage_view.build(chosen, quiet)
-    sets = frame_sets(chosen.project)
+    sets = frame_sets(chosen)
     for address in ("", "origin=production&task=queued"):
         group = sets.find(FrameQuery.parse(address))
         told = sets.distribution(group, by, most=1000)
@@ -182,7 +184,7 @@ def test_each_bar_of_a_distribution_is_a_set_of_its_size(chosen: FakeParts, by: 
 
 
 def test_what_comes_in_is_found_at_once(chosen: FakeParts) -> None:
-    sets = frame_sets(chosen.project)
+    sets = frame_sets(chosen)
     before = sets.find(FrameQuery()).count
     with write(chosen.project.engine) as session:
         group = group_id(session, "new|2026-05-01", Role.POOL)
@@ -205,7 +207,7 @@ def test_what_comes_in_is_found_at_once(chosen: FakeParts) -> None:
         set_label(session, seq, [Box("helmet", (0, 0, 1, 1))], Purpose.TRAIN, "annotation")
     assert ids(chosen, f"slice={target}") == []
     assert seq in ids(chosen, "class=helmet&labeled=yes")
-    assert FrameSets(chosen.project).find(FrameQuery()).count == before + 1
+    assert FrameSets(chosen).find(FrameQuery()).count == before + 1
 
 
 def test_metadata_that_was_corrected_is_not_stale(chosen: FakeParts) -> None:
@@ -226,7 +228,7 @@ def test_an_empty_project_has_empty_sets(parts: FakeParts) -> None:
         imported = {row.seq for row in frames(session)}
     assert set(ids(parts, "")) == imported
     assert ids(parts, "origin=production") == []
-    sets = frame_sets(parts.project)
+    sets = frame_sets(parts)
     nobody = sets.find(FrameQuery.parse("origin=production"))
     assert sets.page(nobody).places == ()
     for by in ("camera", "site", "day", "class", "slice"):
@@ -255,3 +257,68 @@ def test_a_slice_that_is_none_is_refused(chosen: FakeParts) -> None:
     with pytest.raises(StateError, match="expected the id of a slice"):
         found(chosen, "slice=999")
     assert found(chosen, f"task={TaskStatus.DONE}").count == 0
+
+
+def test_frames_like_a_sentence_are_those_and_say_how_much(analyzed: FakeParts) -> None:
+    sets = frame_sets(analyzed)
+    night = sets.find(FrameQuery.parse("q=a+dark+yard+at+night&origin=production"))
+    with read(analyzed.project.engine) as session:
+        seqs, vectors = load_embeddings(session, producers(analyzed).embedder)
+        production = {row.seq for row in frames(session, origin=Origin.PRODUCTION)}
+    truth = vectors @ analyzed.embedder().embed_text(["a dark yard at night"])[0]
+    expected = sorted(
+        ((value, seq) for value, seq in zip(truth.tolist(), seqs.tolist(), strict=True) if seq in production),
+        reverse=True,
+    )
+    places = sets.page(night, size=20).places
+    assert [place.seq for place in places] == [seq for _, seq in expected[:20]]
+    assert [place.value for place in places] == pytest.approx([value for value, _ in expected[:20]], abs=1e-3)
+    assert night.order == "alike"
+
+
+def test_a_search_holds_the_most_alike_alone(analyzed: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loop.insights.frame_search.MOST", 5)
+    sets = frame_sets(analyzed)
+    seq = ids(analyzed, "origin=production")[0]
+    near = sets.find(FrameQuery.parse(f"near={seq}&origin=production"))
+    assert near.count == 5
+    assert near.note == "the 5 most alike of 42"
+    first = sets.page(near).places[0]
+    assert (first.seq, round(first.value or 0, 2)) == (seq, 1.0)
+    assert set(
+        sets.ids(sets.find(FrameQuery.parse(f"near={seq}&origin=production&order=oldest"))).tolist()
+    ) == set(sets.ids(near).tolist())
+    assert sum(bar.count for bar in sets.distribution(near, "camera").bars) == 5
+
+
+def test_what_cannot_be_looked_for_says_why(parts: FakeParts, analyzed: FakeParts) -> None:
+    with pytest.raises(ConfigError, match="expected words that the embedder knows, got xyzzy"):
+        found(analyzed, "q=xyzzy+gate")
+    with pytest.raises(ConfigError, match="expected a frame that the embedder has seen, got 99999"):
+        found(analyzed, "near=99999")
+
+
+def test_frames_that_the_model_errs_on(labeled: FakeParts) -> None:
+    with read(labeled.project.engine) as session:
+        seen = load_detections(session, producers(labeled).detector)
+        truth = {seq: row for seq, row in labels(session).items() if seq in seen}
+    told = {seq: errors_of(row.boxes, seen[seq], CLASSES).counts for seq, row in truth.items()}
+    assert any(missed for missed, _, _ in told.values())
+    for place, kind in enumerate(("missed", "false", "class")):
+        expected = {seq for seq, counts in told.items() if counts[place]}
+        assert set(ids(labeled, f"model_error={kind}")) == expected
+    assert set(ids(labeled, "model_error=none")) == {seq for seq, counts in told.items() if not sum(counts)}
+    wrong = set(ids(labeled, "model_error=missed&model_error=false&model_error=class"))
+    assert wrong | set(ids(labeled, "model_error=none")) == set(truth)
+    seq = ids(labeled, "model_error=none")[0]
+    with write(labeled.project.engine) as session:
+        set_label(session, seq, [Box("person", (0, 0, 3, 3)), *truth[seq].boxes], Purpose.TRAIN, "annotation")
+    assert seq in ids(labeled, "model_error=missed&model=1")
+    assert FrameSets(labeled).find(FrameQuery.parse("model_error=missed")).count == len(
+        ids(labeled, "model_error=missed")
+    )
+
+
+def test_errors_of_a_model_that_saw_nothing_are_refused(parts: FakeParts) -> None:
+    with pytest.raises(ConfigError, match="expected a model that has seen frames, got the deployed model"):
+        found(parts, "model_error=missed")

@@ -29,11 +29,12 @@ from loop.web.session import Signer, new_session
 from loop.web.site import Site
 from loop.web.static_files import contents
 from tests.fakes import FakeParts
+from tests.loop.web.addresses import FILES, PAGES
 from tests.loop.web.worker import FakeWorker
 from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
-PAGES = ("/", "/gaps", "/models", "/changes", "/sign-in")
+
 WIDTHS = (390, 1280)
 LONG = "Ueberwachungskamera_Nordeingang_Parkhaus-Ebene-3"
 BROKEN = """() => {
@@ -83,7 +84,7 @@ def address(full: Project) -> Iterator[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [*PAGES, *FILES])
 def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width: int, scheme: Any) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     problems: list[str] = []

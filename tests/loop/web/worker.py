@@ -49,6 +49,7 @@ class FakeWorker:
     asked: list[tuple[str, str]] = field(default_factory=list)
     works: list[Submitted] = field(default_factory=list)
     paused: set[str] = field(default_factory=set)
+    checks: dict[str, str] = field(default_factory=lambda: {"database": "", "disk": "", "leader": ""})
 
     def health(self) -> dict[str, Any]:
         found = self.said()
@@ -57,6 +58,9 @@ class FakeWorker:
             for name, state in found["jobs"].items()
         }
         return found | {"jobs": states}
+
+    def ready(self) -> dict[str, str]:
+        return self.checks
 
     def run_now(self, job: str) -> None:
         self._ask("run_now", job)
