@@ -17,6 +17,8 @@ from loop.web.guard import Guard, token_for
 from loop.web.pages import (
     changes,
     collections,
+    frame,
+    frames,
     gaps_file,
     overview,
     queue,
@@ -27,7 +29,19 @@ from loop.web.pages import (
 )
 from loop.web.site import Site, Worker, signer_of
 
-PAGES = (overview, gaps_file, queue, rounds, collections, changes, sign_in, space, thumbs)
+PAGES = (
+    changes,
+    collections,
+    frame,
+    frames,
+    gaps_file,
+    overview,
+    queue,
+    rounds,
+    sign_in,
+    space,
+    thumbs,
+)
 
 
 def build_app(parts: Parts, worker: Worker) -> Starlette:
