@@ -7,7 +7,7 @@ timezone-aware UTC datetimes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -101,7 +101,7 @@ class LabelTask:
 
     key: unique and stable over retries; it is what `LabelBackend.find` looks for.
     image: path of the stored file.
-    priority: 0..1, the largest is shown first.
+    priority: not negative, the largest is shown first.
     reason: one line a labeler understands.
     predictions: boxes already drawn.
     """
@@ -354,6 +354,9 @@ class LabelBackend(Protocol):
         """Tasks that were made, answered or changed at or after `since` (all when None), answers
         deleted included.
         """
+
+    def prioritize(self, project_id: int, priorities: Mapping[int, float]) -> None:
+        """Gives tasks, by their ids, other priorities; those that are gone are left out."""
 
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
         """Deletes those of these tasks that nobody has answered or begun; the others stay."""

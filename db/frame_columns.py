@@ -86,6 +86,21 @@ def boxes_view(producer: int) -> View:
     )
 
 
+def corners_view(producer: int) -> View:
+    """Where the boxes of each frame lie: columns count, width and height (px) by frame; xyxy (4,) px,
+    confidence and class_id by box.
+    """
+    table = Detection
+    sides = (
+        select(side).where(Frame.seq == table.frame).scalar_subquery().label(name)
+        for name, side in (("width", Frame.width), ("height", Frame.height))
+    )
+    columns = (table.frame, table.count.label("count_"), table.xyxy, table.confidence, table.class_id, *sides)
+    return View(
+        f"corners-{producer}", select(*columns).where(table.producer == producer), table.frame, _pack_corners
+    )
+
+
 def measures_view(producer: int) -> View:
     """One column per measurement, NaN where it is not known; `notes["names"]` names them in order."""
     rows = select(Measurement.frame, Measurement.values.label("measured"))
@@ -116,6 +131,16 @@ def synced(engine: Engine, folder: Path, view: View, progress: Progress | None =
             _follow(session, view, found, progress, total)
     forget_others(place)
     return found
+
+
+def open_as_left(folder: Path, view: View) -> Columns | None:
+    """The columns of a view as they were left, without a look at the database; None where there are
+    none.
+    """
+    place = folder / view.name
+    with locked(place):
+        found = Columns(place, f"{view.name} {LAYOUT}")
+    return found if len(found) else None
 
 
 def forget(folder: Path, view: View) -> None:
@@ -281,6 +306,34 @@ def _pack_boxes(rows: Sequence[Any], notes: Mapping[str, Any]) -> Packed:
 BOXES = FRAME | {
     "count": Column("<i4"),
     "scored": Column("|i1"),
+    "confidence": Column("<f4", axis="box"),
+    "class_id": Column("<i2", axis="box"),
+}
+
+
+def _pack_corners(rows: Sequence[Any], notes: Mapping[str, Any]) -> Packed:
+    counts = np.array([row.count_ for row in rows], np.int64)
+    for row in rows:
+        if len(row.xyxy) != 16 * row.count_:
+            got = len(row.xyxy) // 16
+            raise StateError(f"frame {row.frame}: expected {row.count_} boxes, got {got}; detect it again")
+    parts = {
+        "frame": _ids(rows),
+        "count": counts,
+        "width": np.array([row.width for row in rows], np.int64),
+        "height": np.array([row.height for row in rows], np.int64),
+        "xyxy": np.frombuffer(b"".join(row.xyxy for row in rows), "<f4").reshape(-1, 4),
+        "confidence": np.frombuffer(b"".join(row.confidence for row in rows), "<f4"),
+        "class_id": np.frombuffer(b"".join(row.class_id for row in rows), "<i2"),
+    }
+    return parts, CORNERS, {}
+
+
+CORNERS = FRAME | {
+    "count": Column("<i4"),
+    "width": Column("<i4"),
+    "height": Column("<i4"),
+    "xyxy": Column("<f4", (4,), "box"),
     "confidence": Column("<f4", axis="box"),
     "class_id": Column("<i2", axis="box"),
 }

@@ -161,6 +161,11 @@ def seen_sources(session: Session, found: Iterable[Seen]) -> set[str]:
     return {row.source_key for row in rows if now[row.source_key] == (row.size, row.mtime_ns)}
 
 
+def seen_as(session: Session, source_key: str) -> str | None:
+    """The content hash that a file had when it was read last, None where it never was."""
+    return session.execute(select(Sighting.content_hash).where(Sighting.source_key == source_key)).scalar()
+
+
 def all_seen(session: Session) -> list[Seen]:
     """Every file that is remembered, as it was last read."""
     rows = session.execute(select(Sighting.source_key, Sighting.size, Sighting.mtime_ns))
@@ -176,6 +181,12 @@ def add_reject(session: Session, source_key: str, content_hash: str, code: str, 
     """Records a file that could not be used; False when this key and content are already set aside."""
     row = {"source_key": source_key, "content_hash": content_hash, "code": code, "reason": reason}
     return insert_one(session, Reject, **row) is not None
+
+
+def reject_reason(session: Session, source_key: str) -> str | None:
+    """Why the file of this key was set aside, None where it was not."""
+    statement = select(Reject.reason).where(Reject.source_key == source_key).order_by(Reject.id.desc())
+    return session.execute(statement.limit(1)).scalar()
 
 
 def known_rejects(session: Session, found: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:

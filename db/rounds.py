@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from db.errors import Conflict, StateError
 from db.sql import changed_rows, insert_new, insert_one, table_of
-from db.states import OPEN_ROUNDS, RoundStatus
-from db.tables import Dataset, DatasetMember, Round, utcnow
+from db.states import OPEN_ROUNDS, RoundStatus, TaskStatus
+from db.tables import Dataset, DatasetMember, LabelTask, Round, utcnow
 
 _SETTABLE = frozenset({"dataset_id", "candidate_id", "verdict", "progress", "error", "settings"})
 
@@ -141,6 +141,22 @@ def dataset_members(session: Session, dataset_id: int) -> list[Member]:
     columns = (DatasetMember.frame, DatasetMember.split, DatasetMember.repeats)
     statement = select(*columns).where(DatasetMember.dataset_id == dataset_id).order_by(DatasetMember.frame)
     return [Member(*row) for row in session.execute(statement)]
+
+
+def dataset_counts(session: Session, dataset_id: int) -> dict[str, int]:
+    """How many frames of a dataset version are in each split."""
+    counted = select(DatasetMember.split, func.count()).where(DatasetMember.dataset_id == dataset_id)
+    rows = session.execute(counted.group_by(DatasetMember.split).order_by(DatasetMember.split))
+    return {split: count for split, count in rows}  # noqa: C416
+
+
+def dataset_batches(session: Session, dataset_id: int) -> list[tuple[int, int]]:
+    """The batches that frames of a dataset version were chosen in, newest first, each with how many."""
+    counted = select(LabelTask.batch_id, func.count(LabelTask.frame.distinct()))
+    joined = counted.join(DatasetMember, DatasetMember.frame == LabelTask.frame)
+    meant = (DatasetMember.dataset_id == dataset_id, LabelTask.status == TaskStatus.DONE)
+    rows = session.execute(joined.where(*meant).group_by(LabelTask.batch_id))
+    return sorted(((batch, count) for batch, count in rows), reverse=True)
 
 
 def _round_row(row: Any) -> RoundRow:

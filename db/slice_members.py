@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
+from db.facts import set_fact
 from db.sql import DIRECT, Change, in_chunks, in_parts, table_of, upsert
 from db.states import Role, SliceKind
 from db.tables import Frame, Group, Slice, SliceCount, SliceMember
 
 Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]
+CHANGED = "slice_members_changed"
+"""Fact: another whenever a member of any slice was added or taken away."""
 ENOUGH = 0.1
 """By so much of itself a strength differs before it is written anew."""
 WRITTEN_AT_ONCE = 20_000
@@ -119,6 +123,8 @@ def record_members(
     left = np.ones(len(known.frames), np.bool_)
     left[place[there]] = False
     gone = left if judged is None else left & np.isin(known.frames, judged)
+    if gone.any():
+        _note_change(session)
     for chunk in in_chunks(known.frames[gone].tolist()):
         where = (
             SliceMember.slice_id == slice_id,
@@ -148,11 +154,17 @@ def _close(was: Reals, strength: Reals) -> NDArray[np.bool_]:
 
 def add_members(session: Session, producer: int, slice_id: int, new: Members) -> None:
     """These frames show the slice too."""
+    if len(new.frames):
+        _note_change(session)
     own = {"producer": producer, "slice_id": slice_id}
     for start in range(0, len(new.frames), WRITTEN_AT_ONCE):
         part = slice(start, start + WRITTEN_AT_ONCE)
         values = zip(new.frames[part].tolist(), new.strength[part].tolist(), strict=True)
         upsert(session, SliceMember, [own | {"frame": seq, "strength": value} for seq, value in values])
+
+
+def _note_change(session: Session) -> None:
+    set_fact(session, CHANGED, secrets.token_hex(8))
 
 
 def any_members(session: Session, producers: Iterable[int], frames: Ids) -> Ids:

@@ -413,7 +413,7 @@ class LabelTask(Base):
     external_id: Mapped[int | None]
     problem: Mapped[str] = mapped_column(
         Text, default="", server_default=""
-    )  # what a person must mend in its answers
+    )  # what a person must mend in its answers; of a cancelled one, why a person dropped it
     pinned: Mapped[bool] = mapped_column(
         default=False, server_default=false()
     )  # a person wants it first, whatever its priority

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, union, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, union, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -55,7 +55,8 @@ class NewTask:
 class TaskRow:
     """One task as stored.
 
-    problem: what a person must mend in its answers, "" for nothing.
+    problem: what a person must mend in its answers, or why one that is
+    cancelled was dropped; "" for nothing.
     pinned: a person wants it first, whatever its priority.
     """
 
@@ -163,20 +164,20 @@ def tasks(
         statement = statement.where(LabelTask.batch_id == batch)
     parts = in_parts(statement, LabelTask.frame, frames)
     ordered = [part.order_by(LabelTask.batch_id, LabelTask.rank, LabelTask.id).limit(limit) for part in parts]
-    rows = [_task_row(row) for part in ordered for row in session.execute(part)]
+    rows = [task_row(row) for part in ordered for row in session.execute(part)]
     return sorted(rows, key=lambda task: (task.batch_id, task.rank, task.id))[:limit]
 
 
 def task_by_key(session: Session, key: str) -> TaskRow | None:
     row = session.execute(select(*table_of(LabelTask).columns).where(LabelTask.key == key)).one_or_none()
-    return None if row is None else _task_row(row)
+    return None if row is None else task_row(row)
 
 
 def tasks_by_keys(session: Session, keys: Iterable[str]) -> dict[str, TaskRow]:
     """By key; an unknown key is absent."""
     statement = select(*table_of(LabelTask).columns)
     return {
-        row.key: _task_row(row)
+        row.key: task_row(row)
         for chunk in in_chunks(keys)
         for row in session.execute(statement.where(LabelTask.key.in_(chunk)))
     }
@@ -217,8 +218,11 @@ def external_projects(session: Session) -> set[int]:
 
 
 def engaged_frames(session: Session) -> set[int]:
-    """Frames never to be chosen again: labeled, before a person now, answered, or skipped."""
-    asked = select(LabelTask.frame).where(LabelTask.status.in_(ENGAGED))
+    """Frames never to be chosen again: labeled, before a person now, answered, skipped, or dropped by a
+    person, which its task says.
+    """
+    dropped = and_(LabelTask.status == TaskStatus.CANCELLED, LabelTask.problem != "")
+    asked = select(LabelTask.frame).where(or_(LabelTask.status.in_(ENGAGED), dropped))
     return set(session.execute(union(asked, select(Label.frame))).scalars())
 
 
@@ -253,6 +257,6 @@ def _batch_row(row: Any) -> BatchRow:
     return BatchRow(**{**row._mapping, "status": BatchStatus(row.status)})
 
 
-def _task_row(row: Any) -> TaskRow:
+def task_row(row: Any) -> TaskRow:
     found = {"status": TaskStatus(row.status), "purpose": Purpose(row.purpose), "shows": tuple(row.shows)}
     return TaskRow(**{**row._mapping, **found})

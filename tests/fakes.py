@@ -10,7 +10,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -432,6 +432,15 @@ class FakeLabelStudio:
             if since is None or task.updated_at >= since:
                 given = [_translated(answer, ours) for answer in task.answers]
                 yield TaskAnswers(task.id, task.task.key, task.updated_at, given)
+
+    def prioritize(self, project_id: int, priorities: Mapping[int, float]) -> None:
+        self._call("prioritize", len(priorities))
+        self._project(project_id)
+        self._hook("before prioritize")
+        for task in self.server.tasks:
+            if task.project == project_id and task.id in priorities:
+                task.task = replace(task.task, priority=priorities[task.id])
+        self._hook("after prioritize")
 
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
         self._call("remove", len(task_ids))

@@ -231,6 +231,7 @@ class Desk:
     answer: Callable[[int, str, bool], None]
     withdraw: Callable[[Annotation], None]
     delete: Callable[[int], None]
+    priorities: Callable[[int], dict[str, float]]
 
     def task(self, key: str, boxes: Sequence[Box] = (), priority: float = 0.5) -> LabelTask:
         return LabelTask(key, self.image, 32, 24, priority, "dark", "train", boxes, "v1")
@@ -309,6 +310,14 @@ class TestLabelBackend:
         desk.backend.remove(project, [first, second])
         assert desk.backend.find(project, ["a"]) == {"a": [second]}
 
+    def test_a_task_with_another_priority_keeps_all_else_and_one_that_is_gone_is_left_out(
+        self, desk: Desk, project: int
+    ) -> None:
+        made = desk.backend.push(project, [desk.task("a"), desk.task("b", priority=0.9)])
+        desk.backend.prioritize(project, {made["a"]: 1.25, made["b"] + 1000: 2.0})
+        assert desk.priorities(project) == {"a": 1.25, "b": 0.9}
+        assert desk.backend.find(project, ["a", "b"]) == {"a": [made["a"]], "b": [made["b"]]}
+
     def test_answers_come_with_boxes_person_and_time_and_predictions_do_not(
         self, desk: Desk, project: int
     ) -> None:
@@ -368,6 +377,7 @@ def fake_desk(folder: Path) -> Desk:
         lambda *values: void(answer(*values)),
         server.delete_answer,
         server.delete_project,
+        lambda project: {t.task.key: t.task.priority for t in server.tasks if t.project == project},
     )
 
 
@@ -385,6 +395,10 @@ def real_desk(studio: Studio) -> Desk:
         lambda task_id, key, cancelled: void(person.skip(task_id) if cancelled else person.accept(task_id)),
         lambda given: void(studio.call("DELETE", f"annotations/{given.external_id}/")),
         lambda number: void(studio.call("DELETE", f"projects/{number}")),
+        lambda number: {
+            task["data"]["fieldloop_key"]: task["data"]["priority"]
+            for task in studio.call("GET", f"tasks?project={number}&fields=all")["tasks"]
+        },
     )
 
 

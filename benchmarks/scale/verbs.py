@@ -6,6 +6,7 @@ A project's embedder and detector are given; every other connector is the produc
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from loop.rounds import rounds
 from loop.rounds.freeze import ensure_analyzed, freeze_dataset
 from loop.rounds.judge import check_held_out, held_out
 from loop.selection import select as selection
+from loop.service.scheduler import Service
 from loop.web.app import build_app
 from loop.web.pages import gaps as gaps_page
 
@@ -100,7 +102,7 @@ def look_up(parts: Parts) -> int:
 
 def pages(parts: Parts) -> dict[str, Callable[[], int]]:
     """Every page without a parameter, by path: opens it, answers the status code."""
-    app = build_app(parts.project, lambda: {"ok": True, "jobs": {}, "label_studio": ""})
+    app = build_app(parts, Service(parts, threading.Event(), ()))
     client = TestClient(app, base_url=LOCAL)
     paths = [route.path for route in app.routes if isinstance(route, Route) and "{" not in route.path]
     return {path: _opener(client, path) for path in paths}

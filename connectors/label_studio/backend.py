@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -23,9 +23,11 @@ from connectors.label_studio.images import Images, LocalFiles, Uploads
 from connectors.label_studio.results import (
     KEY,
     NO_VERSION,
+    PRIORITY,
     format_time,
     parse_annotation,
     parse_time,
+    shown_priority,
     task_payload,
 )
 from connectors.ports import LabelProject, LabelTask, TaskAnswers
@@ -180,11 +182,25 @@ class LabelStudio:
             if KEY in task["data"]:
                 yield self._answers(task, classes)
 
+    def prioritize(self, project_id: int, priorities: Mapping[int, float]) -> None:
+        """Gives tasks, by their ids, other priorities; those that are gone are left out.
+
+        The tab of what is to label follows, and who labels tasks as they are displayed. Who labels all
+        tasks gets them in the order in which they were made.
+        """
+        for chunk in _portions([*priorities]):
+            wanted = [_filter("id", "in_list", "Number", chunk)]
+            found = [*self._tasks("looking for tasks to move", project_id, wanted, "id,data", "task_only")]
+            with self._asking("the priority of a task", project_id) as client:
+                for task in found:
+                    data = {**task["data"], PRIORITY: shown_priority(priorities[int(task["id"])])}
+                    client.tasks.update(str(task["id"]), data=data, request_options=WRITE)
+
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
         """Deletes those of these tasks that nobody has answered, skipped or begun; the others stay."""
         include = "id,data,annotations,drafts,total_annotations,cancelled_annotations"
-        for begin in range(0, len(task_ids), PAGE):
-            wanted = [_filter("id", "in_list", "Number", list(task_ids[begin : begin + PAGE]))]
+        for chunk in _portions(task_ids):
+            wanted = [_filter("id", "in_list", "Number", chunk)]
             found = [*self._tasks("looking for tasks to delete", project_id, wanted, include, "all")]
             untouched = [task["id"] for task in found if not task["annotations"] and not task["drafts"]]
             with self._asking("deleting a task", project_id) as client:
@@ -329,6 +345,11 @@ def _marked(description: str, mark: str) -> str:
 
 def _filter(column: str, operator: str, kind: str, value: object) -> Json:
     return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def _portions(ids: Sequence[int]) -> Iterator[list[int]]:
+    for begin in range(0, len(ids), PAGE):
+        yield list(ids[begin : begin + PAGE])
 
 
 def _chunks(keys: Sequence[str]) -> Iterator[list[str]]:

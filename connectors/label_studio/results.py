@@ -13,6 +13,7 @@ from connectors.label_studio.label_config import CONTROL, IMAGE
 from connectors.ports import Annotation, Box, BoxOrigin, LabelTask
 
 KEY = "fieldloop_key"
+PRIORITY = "priority"
 NO_VERSION = "fieldloop"
 BOX_ORIGINS = {"prediction", "prediction-changed", "manual"}
 # What a team may add to the config beside the boxes; it says nothing about where an object is.
@@ -75,6 +76,11 @@ def task_payload(task: LabelTask, image_url: str) -> Json:
     return {"data": _data(task, image_url), "predictions": [prediction]}
 
 
+def shown_priority(priority: float) -> float:
+    """As a labeler reads it above the image."""
+    return round(priority, 4)
+
+
 def parse_annotation(
     raw: Mapping[str, object], task: Mapping[str, object], classes: Sequence[str], author: str
 ) -> Annotation:
@@ -129,7 +135,7 @@ def _data(task: LabelTask, image_url: str) -> Json:
     data: Json = {
         "image": image_url,
         "reason": task.reason,
-        "priority": round(task.priority, 4),
+        PRIORITY: shown_priority(task.priority),
         **{name: task.meta.get(name, "") for name in ("site", "camera", "captured_at", "file")},
         "purpose": task.purpose,
         KEY: task.key,

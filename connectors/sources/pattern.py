@@ -17,6 +17,7 @@ from datetime import datetime, tzinfo
 from string import Formatter
 
 from connectors.errors import SourceError
+from connectors.pushed import is_pushed
 from connectors.sources.metadata import CAMERA_LENGTH, SEQUENCE_LENGTH, SITE_LENGTH, Facts, clean
 from connectors.times import in_utc, since_1970
 
@@ -42,14 +43,14 @@ class PathPattern:
     has_time: bool
 
     def facts(self, key: str, assumed: tzinfo) -> Facts | None:
-        """What the key says, or None when it does not fit.
+        """What the key says, or None when it does not fit, or is that of a frame that was handed over.
 
         assumed: the zone of its times.
 
         A date without a time means noon of that day. Raises ValueError for a day that no calendar
         has, and for a number since 1970 that no clock shows.
         """
-        found = self.regex.fullmatch(key)
+        found = None if is_pushed(key) else self.regex.fullmatch(key)
         if found is None:
             return None
         parts = found.groupdict()

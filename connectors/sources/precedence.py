@@ -10,6 +10,7 @@ from pathlib import Path
 from connectors.errors import SourceError
 from connectors.images import read_exif
 from connectors.ports import Refused
+from connectors.pushed import is_pushed
 from connectors.sources.metadata import CAMERA_LENGTH, Defaults, Facts, clean
 from connectors.sources.names import Names
 from connectors.sources.pattern import PathPattern
@@ -103,7 +104,7 @@ class Voices:
         except ValueError as error:
             self._report(key, f"expected a time as in the pattern {self._pattern.text!r}, got: {error}")
             return Facts()
-        if facts is None:
+        if facts is None and not is_pushed(key):
             self._misfits, self._misfit = self._misfits + 1, key
         return facts or Facts()
 

@@ -1,9 +1,9 @@
 """Analyze: one decode per frame serves embedder, detector and measurements; only what is missing is
 computed.
 
-While the models look at one batch, threads measure it and decode the next one, never more than one
-ahead. What a batch taught is written in one transaction, so a process that is killed loses that batch
-alone.
+While the models look at one batch, threads measure it, decode the next one and keep its thumbnails,
+never more than one ahead. What a batch taught is written in one transaction, so a process that is
+killed loses that batch alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
@@ -35,7 +34,7 @@ from db.analysis import (
 )
 from db.engine import read, write
 from db.frames import FrameRow, add_reject
-from loop.analysis import near_duplicates, producers
+from loop.analysis import near_duplicates, producers, thumbnails
 from loop.analysis.producers import MEASURES_VERSION
 from loop.base.files import BATCH_BYTES, chunked_by_size, decoded_bytes
 from loop.base.lease import exclusive
@@ -213,7 +212,7 @@ def _next(run: Run, leave_out: set[int]) -> Batch:
     waiting = {frame.seq: frame for rows in lists.values() for frame in rows if frame.seq not in leave_out}
     frames = next(_batches([waiting[seq] for seq in sorted(waiting)], size), [])
     wanted = {name: {frame.seq for frame in rows} for name, rows in lists.items()}
-    images = run.pool.map(lambda frame: _decode(run.project.store, frame, max_pixels), frames)
+    images = run.pool.map(lambda frame: _decode(run.project, frame, max_pixels), frames)
     return Batch(frames, wanted, images)
 
 
@@ -221,13 +220,18 @@ def _batches(frames: Sequence[FrameRow], most: int) -> Iterator[list[FrameRow]]:
     return chunked_by_size(frames, most, lambda frame: decoded_bytes(frame.width, frame.height), BATCH_BYTES)
 
 
-def _decode(store: Path, frame: FrameRow, max_pixels: int) -> Image | None:
+def _decode(project: Project, frame: FrameRow, max_pixels: int) -> Image | None:
     try:
-        data = (store / frame.path).read_bytes()
-        return decode(data, inspect(data, max_pixels=max_pixels))
+        data = (project.store / frame.path).read_bytes()
+        image = decode(data, inspect(data, max_pixels=max_pixels))
     except (OSError, ImageRejected) as error:
         log.info("%s (%s) cannot be decoded: %s", frame.source_key, frame.path, error)
         return None
+    try:
+        thumbnails.keep(project, frame.content_hash, image)
+    except OSError as error:  # it is made when it is asked for
+        log.warning("%s: no thumbnail is kept: %s", frame.source_key, error)
+    return image
 
 
 def _analyze_batch(run: Run, batch: Batch) -> Batch:

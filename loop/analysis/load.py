@@ -26,6 +26,7 @@ from db.states import Origin, Role
 from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.boxes.frame_boxes import FrameBoxes
+from loop.math.coverage.box_cases import Corners
 from loop.math.coverage.comparison import hours_of
 from loop.math.coverage.frame_arrays import BLOCK, Named, Side, Vectors, blocks, doubted_cameras, sequences_of
 from loop.math.coverage.prompts import similarities
@@ -190,6 +191,33 @@ def load_frame_boxes(facts: StoredFacts, seqs: Ints) -> FrameBoxes:
         ragged("confidence", np.float32),
         ragged("class_id", np.int64),
         ragged("class_scores", np.float32) if scored else None,
+    )
+
+
+def load_corners(stored: Columns, seqs: Ints) -> Corners:
+    """Where the boxes of these frames lie, by a view of `corners_view`; a frame that the detector has
+    not seen has none.
+    """
+    there = _among(seqs, stored)
+    if not there.any():
+        nothing = Ragged(np.zeros((0, 4), np.float32), np.zeros(len(seqs) + 1, np.int64))
+        sides = np.ones(len(seqs), np.int64)
+        return Corners(nothing, np.zeros(0, np.int64), np.zeros(0), sides, sides)
+    places = stored.places(seqs[there])
+    every = np.concatenate([np.zeros(1, np.int64), np.cumsum(stored["count"], dtype=np.int64)])
+    rows = np.arange(len(stored))[places]
+    width, height = np.ones(len(seqs), np.int64), np.ones(len(seqs), np.int64)
+    width[there], height[there] = stored["width"][places], stored["height"][places]
+    taken = {name: Ragged(stored[name], every).take(rows) for name in ("xyxy", "class_id", "confidence")}
+    counts = np.zeros(len(seqs), np.int64)
+    counts[there] = taken["xyxy"].lengths
+    start = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    return Corners(
+        Ragged(taken["xyxy"].values, start),
+        taken["class_id"].values.astype(np.int64),
+        taken["confidence"].values.astype(np.float64),
+        width,
+        height,
     )
 
 

@@ -4,7 +4,21 @@ own.
 
 from __future__ import annotations
 
-from loop.cli import backup, bench, data, demo, labeling, metadata, project, rounds, serve, slices  # noqa: F401  (each registers its commands)
+from loop.cli import (  # noqa: F401  (each registers its commands)
+    backup,
+    bench,
+    data,
+    demo,
+    frames,
+    labeling,
+    mcp,
+    metadata,
+    project,
+    rounds,
+    serve,
+    slices,
+    tasks,
+)
 from loop.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -113,6 +113,23 @@ def bias(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     emit(reading.as_json(report), as_json, lambda: reading.lines(report))
 
 
+@app.command("map", epilog="Example: fieldloop map --anew")
+def map_(
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Make it from the frames of now, whatever it was made from.")
+    ] = False,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Give every analyzed frame a place on the map of the embedding space, which the pages show."""
+    from loop.gaps.upkeep import keep_map, make_map_anew
+
+    place = opened(project)
+    with progress_bar("map") as progress:
+        said = (make_map_anew if anew else keep_map)(place, progress)
+    emit({"done": said}, as_json, lambda: [said or "nothing is new; --anew makes the map anew"])
+
+
 @app.command(epilog="Example: fieldloop duplicates --html duplicates.html")
 def duplicates(
     html: Annotated[

@@ -68,6 +68,12 @@ def select(
             )
         ),
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            help="Choose only from the frames of this address, such as slice=12&camera=gate; see `frames`."
+        ),
+    ] = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Say what the batch buys: coverage, conditions, classes, hours."),
@@ -84,6 +90,12 @@ def select(
     from loop.web.pages.selection import check_writable, write
 
     parts = opened(project)
+    chosen_from = None
+    if within is not None:
+        from loop.insights.frame_list import within_of
+        from loop.insights.frame_query import FrameQuery
+
+        chosen_from = within_of(parts, FrameQuery.parse(within))
     if html:
         check_writable(html)
 
@@ -101,6 +113,7 @@ def select(
             dry_run=dry_run,
             like=like or (),
             explain=explain or html is not None,
+            within=chosen_from,
             show=show,
         )
     if report.busy:

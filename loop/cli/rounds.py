@@ -36,6 +36,9 @@ models_app = typer.Typer(
     help="Checkpoints: those made, and the one deployed.",
     epilog="Example: fieldloop models list",
 )
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="Why, for those who look later; it stands in the audit log.")
+]
 app.add_typer(round_app, name="round")
 app.add_typer(models_app, name="models")
 
@@ -45,16 +48,22 @@ def round_start(
     open_only: Annotated[
         bool, typer.Option("--open-only", help="Open it and leave the work to `fieldloop serve`.")
     ] = False,
+    chosen: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of this round alone, such as epochs=5; may be given again."),
+    ] = None,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
     """Freeze what is labeled, fine-tune the deployed model, judge the candidate."""
+    from loop.changes.audit import at_the_terminal
+    from loop.changes.rounds import start_round
     from loop.rounds import rounds
 
     parts = opened(project)
     if not as_json and rounds.current(parts.project) is None:
         _say_what_can_be_judged(parts)
-    number = rounds.start(parts)
+    number = start_round(parts, at_the_terminal(), _chosen(chosen or []))
     if not open_only:
         say(f"round {number} is open")
         _run(parts, as_json)
@@ -120,11 +129,14 @@ def round_show(
 
 
 @round_app.command("cancel", epilog="Example: fieldloop round cancel")
-def round_cancel(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+def round_cancel(
+    project: ProjectOption = HERE, as_json: JsonOption = False, reason: ReasonOption = ""
+) -> None:
     """Stop the open round; a candidate that waits for approval is rejected."""
-    from loop.rounds import rounds
+    from loop.changes.audit import at_the_terminal
+    from loop.changes.rounds import cancel_round
 
-    row = rounds.cancel(opened(project))
+    row = cancel_round(opened(project), at_the_terminal(), reason)
     ended = row.status in ("cancelled", "rejected")
     emit(
         row,
@@ -188,14 +200,16 @@ def models_promote(
     name: Annotated[str, typer.Argument(help="Its id, or the beginning of its hash.")],
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
+    reason: ReasonOption = "",
 ) -> None:
     """Deploy a checkpoint; the file models/deployed.pt is swapped atomically."""
+    from loop.changes.audit import at_the_terminal
+    from loop.changes.rounds import promote
     from loop.rounds import deploy, rounds
 
     parts = opened(project)
     row = deploy.find_model(parts.project, name)
-    if not rounds.approve(parts, row.id):
-        deploy.promote(parts.project, row.id, "by hand")
+    promote(parts, at_the_terminal(), row, reason)
     if why := rounds.refusal(parts.project, row):
         say(
             f"warning: {why}; it is deployed all the same, `fieldloop models rollback` brings the former"
@@ -205,12 +219,30 @@ def models_promote(
 
 
 @models_app.command("rollback", epilog="Example: fieldloop models rollback")
-def models_rollback(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+def models_rollback(
+    project: ProjectOption = HERE, as_json: JsonOption = False, reason: ReasonOption = ""
+) -> None:
     """Deploy the former model again."""
-    from loop.rounds import deploy
+    from loop.changes.audit import at_the_terminal
+    from loop.changes.rounds import roll_back
 
     parts = opened(project)
-    _show_deployed(parts, deploy.rollback(parts.project).id, as_json)
+    _show_deployed(parts, roll_back(parts, at_the_terminal(), reason).id, as_json)
+
+
+def _chosen(pairs: list[str]) -> dict[str, object]:
+    from connectors.documents import parse_yaml
+
+    chosen: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"expected NAME=VALUE such as epochs=5, got {pair!r}")
+        try:
+            chosen[name.strip().removeprefix("round.")] = parse_yaml(text)
+        except ValueError as error:
+            raise typer.BadParameter(f"{name}: expected a value, got {text!r}: {error}") from error
+    return chosen
 
 
 def _show_deployed(parts: Parts, model_id: int, as_json: bool) -> None:

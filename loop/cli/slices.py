@@ -45,31 +45,37 @@ def slices_name(
     as_json: JsonOption = False,
 ) -> None:
     """Call a slice by a name of your own; its history stays with it."""
-    from loop.insights.slices import give_name, lines
+    from loop.changes.audit import at_the_terminal
+    from loop.changes.slices import give_name
+    from loop.insights.slices import lines
     from loop.project.project import open_project
 
     place = open_project(project)
-    found = give_name(place, number, name)
+    found = give_name(place, at_the_terminal(), number, name)
     emit(found, as_json, lambda: lines([found], place.settings.frames.timezone))
 
 
 @slices_app.command("retire", epilog="Example: fieldloop slices retire 12")
 def slices_retire(number: SliceId, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Stop looking for a slice; what was found, labeled and judged of it stays."""
-    from loop.insights.slices import lines, retire
+    from loop.changes.audit import at_the_terminal
+    from loop.changes.slices import retire
+    from loop.insights.slices import lines
     from loop.project.project import open_project
 
     place = open_project(project)
-    found = retire(place, number)
+    found = retire(place, at_the_terminal(), number)
     emit(found, as_json, lambda: lines([found], place.settings.frames.timezone))
 
 
 @slices_app.command("restore", epilog="Example: fieldloop slices restore 12")
 def slices_restore(number: SliceId, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Look for a retired slice again."""
-    from loop.insights.slices import lines, retire
+    from loop.changes.audit import at_the_terminal
+    from loop.changes.slices import restore
+    from loop.insights.slices import lines
     from loop.project.project import open_project
 
     place = open_project(project)
-    found = retire(place, number, again=True)
+    found = restore(place, at_the_terminal(), number)
     emit(found, as_json, lambda: lines([found], place.settings.frames.timezone))

@@ -14,9 +14,11 @@ from loop.analysis.analyze import AnalyzeReport
 from loop.analysis.load import StoredFacts, load_frame_boxes, load_side, nearest, open_facts
 from loop.base.arrays import Ints
 from loop.gaps import slices
+from loop.gaps.collections import read_new_sentences
 from loop.gaps.shown import Described
 from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Words, facets_of
+from loop.math.coverage.frame_arrays import Side
 from loop.project.wiring import Parts
 
 
@@ -43,14 +45,15 @@ def _count(parts: Parts, seqs: Ints, progress: Progress) -> None:
         return
     nearest(facts, new, training, project.settings.gaps.neighbors, progress)
     words, around = stored_words(parts, facts), facts.beside(production, new)
-    day = _described(parts, facts, around, training, words)
-    slices.add(project, day.take(np.searchsorted(around, new)), words.conditions, made)
+    here, there = (load_side(facts, frames, lambda: parts.embedder().unlike) for frames in (around, training))
+    day = _described(parts, facts, here, there, words)
+    read_new_sentences(project, made, parts.embedder)
+    slices.add(project, day.take(np.searchsorted(around, new)), words.conditions, made, here)
 
 
-def _described(parts: Parts, facts: StoredFacts, seqs: Ints, training: Ints, words: Words) -> Described:
+def _described(parts: Parts, facts: StoredFacts, here: Side, there: Side, words: Words) -> Described:
     """Frames of a sequence decide together, so that all of their camera-days are described."""
     settings = parts.project.settings
-    here, there = (load_side(facts, frames, lambda: parts.embedder().unlike) for frames in (seqs, training))
     facets = facets_of(here, there, words, settings.gaps, zone(settings.frames.timezone))
-    boxes, classes = load_frame_boxes(facts, seqs), parts.project.classes
-    return Described(seqs, here.group, boxes, boxes.class_maxima(len(classes)), classes, facets)
+    boxes, classes = load_frame_boxes(facts, here.seq), parts.project.classes
+    return Described(here.seq, here.group, boxes, boxes.class_maxima(len(classes)), classes, facets)

@@ -31,8 +31,9 @@ from loop.analysis.producers import Producers
 from loop.base.arrays import Bools, Ints
 from loop.base.errors import ProjectError
 from loop.base.wording import counted
-from loop.gaps import slices
+from loop.gaps import coverage_facts, slices
 from loop.gaps.closing import Closing, closing
+from loop.gaps.collections import read_new_sentences
 from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.gaps import Gap, LabeledScores
@@ -138,10 +139,10 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     progress(2, 3, "comparing")
     local = zone(settings.frames.timezone)
     known = slices.known_slices(project, loaded.made.embedder)
+    read_new_sentences(project, loaded.made, parts.embedder)
     found = compare(loaded.evidence, words, loaded.nearest, settings.gaps, local, settings.seed, known)
     slice_ids = slices.record(project, found, words.conditions, loaded.made)
-    progress(3, 3, "done")
-    return CoverageView(
+    view = CoverageView(
         **vars(found),
         frames=stored_frames(project.engine, found.production.seq),
         training_frames=stored_frames(project.engine, found.training.seq),
@@ -155,6 +156,11 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         closing=closing(project, found),
         unclear_zone=_unclear_zone(project),
     )
+    about = {"note": view.note, "waiting": view.backlog.waiting, "compared": list(view.compared)}
+    certain = {gap.key: certainty(view, gap) for gap in view.gaps}
+    coverage_facts.record(project, view, slice_ids, view.closing, certain, about)
+    progress(3, 3, "done")
+    return view
 
 
 def _unclear_zone(project: Project) -> str:

@@ -99,7 +99,7 @@ def shown_by(
     facets = {facet.key: _of_facet(facet, rows, made) for facet in found.facets}
     options = [one for facet in found.facets for one in _of_options(facet, definitions, made)]
     asked = [OF_CLASSES, OF_REGIONS] if regions else [OF_CLASSES]
-    every = [_of_all(new, rows, made) for new in asked]
+    every = [of_all(new, rows, made) for new in asked]
     return [*facets.values(), *every, *options, *_of_classes(found, above, made), *_of_regions(regions, made)]
 
 
@@ -130,15 +130,17 @@ def counts_of(found: Described, shown: Sequence[Shown], ids: dict[str, int]) -> 
 
 
 def producer_of(kind: SliceKind, made: Producers) -> int:
-    """Whose word it is that a frame shows a slice of this kind."""
+    """Whose word it is that a frame shows a slice of this kind. A collection draws on all of them: its
+    frames are kept under the measurements, which change least.
+    """
     match kind:
         case SliceKind.PROMPT | SliceKind.REGION:
             return made.embedder
         case SliceKind.CLASS:
             return made.detector
-        case SliceKind.FACET | SliceKind.METADATA | SliceKind.MEASURED:
+        case SliceKind.FACET | SliceKind.METADATA | SliceKind.MEASURED | SliceKind.COLLECTION:
             return made.measure
-        case SliceKind.COLLECTION | SliceKind.JOINT:
+        case SliceKind.JOINT:
             raise ValueError(f"expected a kind of slice that a model decides, got {kind}")
 
 
@@ -170,7 +172,8 @@ def _of_facet(facet: Facet, every: Ints, made: Producers) -> Shown:
     return Shown(new, producer_of(SliceKind(facet.kind), made), rows, same(1, len(rows)), known)
 
 
-def _of_all(facet: NewSlice, every: Ints, made: Producers) -> Shown:
+def of_all(facet: NewSlice, every: Ints, made: Producers) -> Shown:
+    """A facet that every frame is asked for. every: (N,) rows."""
     known = np.ones(len(every), dtype=np.bool_)
     return Shown(facet, made.detector, every, same(1, len(every)), known)
 

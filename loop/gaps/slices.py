@@ -19,6 +19,7 @@ from db.slice_members import Members, add_counts, add_members, any_members, reco
 from db.slices import SliceRow, define_slices, slices
 from db.states import SliceKind
 from loop.analysis.producers import Producers
+from loop.gaps import collections
 from loop.gaps.shown import (
     ABOVE,
     CLASS,
@@ -32,6 +33,7 @@ from loop.gaps.shown import (
 )
 from loop.math.coverage.comparison import Comparison, KnownSlices
 from loop.math.coverage.facets import slice_key
+from loop.math.coverage.frame_arrays import Side
 from loop.math.coverage.region_matching import KnownRegion, keys_of_regions
 from loop.math.coverage.regions import Region
 from loop.project.project import Project
@@ -65,10 +67,16 @@ def record(project: Project, found: Comparison, conditions: Conditions, made: Pr
     by key. What did not change is neither read nor written.
     """
     described = Described.of(found)
-    shown = shown_by(described, found.regions, limits_of(described), conditions, made)
-    state = _state(found, made, shown)
+    conditioned = shown_by(described, found.regions, limits_of(described), conditions, made)
+    with read(project.engine) as session:
+        wanted = collections.defined(session)
+    gathered = _gathered(project, found, conditioned, made, wanted)
     with write(project.engine) as session:
         token = _last_recorded(session)
+        if (changed := collections.defined(session)) != wanted:
+            gathered = _gathered(project, found, conditioned, made, changed)
+        shown = [*conditioned, *gathered]
+        state = _state(found, made, shown)
         ids = define_slices(session, [one.slice for one in shown])
         if token == state:
             return ids
@@ -77,8 +85,19 @@ def record(project: Project, found: Comparison, conditions: Conditions, made: Pr
         stored = _record_members(session, found, shown, ids, before)
         record_counts(session, counts, before.counts if before else None)
         set_fact(session, RECORDED, state)
-    save_recorded(_folder(project), state, Recorded(found.production.seq, stored, counts))
+    save_recorded(recorded_folder(project), state, Recorded(found.production.seq, stored, counts))
     return ids
+
+
+def _gathered(
+    project: Project,
+    found: Comparison,
+    shown: Sequence[Shown],
+    made: Producers,
+    wanted: Sequence[collections.Collection],
+) -> list[Shown]:
+    taught = collections.taught(project, made, found.training, found.production, wanted)
+    return collections.gathered(project, made, found.production, _members_by_key(shown), taught)
 
 
 def are_recorded(project: Project, made: Producers) -> bool:
@@ -87,9 +106,11 @@ def are_recorded(project: Project, made: Producers) -> bool:
         return _is_of(get_fact(session, RECORDED) or "", made)
 
 
-def add(project: Project, came_in: Described, conditions: Conditions, made: Producers) -> None:
+def add(project: Project, came_in: Described, conditions: Conditions, made: Producers, around: Side) -> None:
     """Adds frames that came in since the last comparison to the slices that they show, and to what
     is counted. Who is in a region, the next comparison tells.
+
+    around: the frames of their camera-days, these included, by which collections are told.
     """
     with write(project.engine) as session:
         token = _last_recorded(session)
@@ -104,12 +125,42 @@ def add(project: Project, came_in: Described, conditions: Conditions, made: Prod
         if not _is_of(token, made) or not len(new) or len(known) < len(new.classes):
             return
         shown = shown_by(new, (), known, conditions, made)
+        shown += _gathered_of(project, new, shown, made, around, collections.defined(session))
         ids = define_slices(session, [one.slice for one in shown])
         for one in shown:
             if one.slice.kind is not SliceKind.FACET:
                 members = Members(new.seq[one.rows], one.strength)
                 add_members(session, one.producer, ids[one.slice.key], members)
         add_counts(session, counts_of(new, shown, ids))
+
+
+def _gathered_of(
+    project: Project,
+    new: Described,
+    shown: Sequence[Shown],
+    made: Producers,
+    around: Side,
+    wanted: Sequence[collections.Collection],
+) -> list[Shown]:
+    """By the limits that the last comparison taught. Rules look at whole camera-days, since frames of
+    a sequence decide together; slices are known of what is new.
+    """
+    place = np.searchsorted(around.seq, new.seq)
+    conditioned = {key: (place[rows], strength) for key, (rows, strength) in _members_by_key(shown).items()}
+    row = np.full(len(around), -1)
+    row[place] = np.arange(len(new))
+    found = []
+    for one in collections.gathered(project, made, around, conditioned, wanted):
+        own = row[one.rows] >= 0
+        found.append(
+            replace(one, rows=row[one.rows[own]], strength=one.strength[own], known=one.known[place])
+        )
+    return found
+
+
+def _members_by_key(shown: Sequence[Shown]) -> dict[str, collections.Showing]:
+    """Which rows show each slice but facets, and how clearly."""
+    return {one.slice.key: (one.rows, one.strength) for one in shown if one.slice.kind is not SliceKind.FACET}
 
 
 def _record_members(
@@ -143,10 +194,11 @@ def _left(project: Project, token: str, made: Producers) -> Recorded | None:
     """What the last comparison left, where it was by these producers: of frames that came in since,
     others have not seen all.
     """
-    return open_recorded(_folder(project), token) if _is_of(token, made) else None
+    return open_recorded(recorded_folder(project), token) if _is_of(token, made) else None
 
 
-def _folder(project: Project) -> Path:
+def recorded_folder(project: Project) -> Path:
+    """Where it is kept what the last comparison left."""
     return project.indexes / "slices"
 
 

@@ -22,7 +22,7 @@ from loop.settings.settings import Settings
 def words_of(embedder: Embedder, conditions: Conditions, settings: Settings) -> Words:
     """By the embedder itself."""
     sentences = _asked(conditions, settings)
-    return _words(conditions, sentences, _read(embedder, sentences), embedder.logit_scale)
+    return _words(conditions, sentences, read_sentences(embedder, sentences), embedder.logit_scale)
 
 
 def stored_words(parts: Parts, facts: StoredFacts) -> Words:
@@ -36,7 +36,7 @@ def stored_words(parts: Parts, facts: StoredFacts) -> Words:
     new = [sentence for sentence in sentences if sentence not in known]
     if new or scale is None:
         model = parts.embedder()
-        fresh, scale = _read(model, new), model.logit_scale
+        fresh, scale = read_sentences(model, new), model.logit_scale
         with write(project.engine) as session:
             if register_embedder(session, project, model) == embedder:
                 record_sentences(session, embedder, fresh)
@@ -49,7 +49,8 @@ def _asked(conditions: Conditions, settings: Settings) -> tuple[str, ...]:
     return tuple(conditions.sentences()) if settings.gaps.prompts else ()
 
 
-def _read(embedder: Embedder, sentences: list[str] | tuple[str, ...]) -> dict[str, SentenceRow]:
+def read_sentences(embedder: Embedder, sentences: list[str] | tuple[str, ...]) -> dict[str, SentenceRow]:
+    """What each means to the embedder, and which of its words it never met."""
     vectors = embedder.embed_text(sentences) if sentences else ()
     return {
         sentence: SentenceRow(vector, embedder.unknown_words([sentence]))

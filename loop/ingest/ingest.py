@@ -181,7 +181,7 @@ def _ingest_chunk(
     sightings = {capture.key: seen for capture in chunk if (seen := _sighting(capture))}
     same = unchanged(engine, sightings.values(), rules)
     report.known += len(same)
-    results = [result for capture in chunk if capture.key not in same if (result := _examine(capture, rules))]
+    results = [result for capture in chunk if capture.key not in same if (result := examined(capture, rules))]
     with read(engine) as session:
         known = known_hashes(session, [result.sha256 for result in results])
     paths = {
@@ -304,8 +304,11 @@ def _sighting(capture: Capture) -> Seen | None:
     return Seen(capture.key, stat.st_size, stat.st_mtime_ns)
 
 
-def _examine(capture: Capture, rules: IngestRules) -> Accepted | Rejected | None:
-    """None when the file went away between the scan and now: it is no frame, and no failure either."""
+def examined(capture: Capture, rules: IngestRules) -> Accepted | Rejected | None:
+    """A capture, read and decoded as a whole.
+
+    None when its file went away between the scan and now: it is no frame, and no failure either.
+    """
     sha256 = ""
     try:
         _check_size(capture, rules.max_bytes)

@@ -1,4 +1,4 @@
-"""The slices of a project with their counts, and what a user does with them."""
+"""The slices of a project with their counts."""
 
 from __future__ import annotations
 
@@ -6,20 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from db.engine import read, write
-from db.slices import (
-    NAME_LENGTH,
-    SliceRow,
-    SliceTotal,
-    name_slice,
-    restore_slice,
-    retire_slice,
-    slice_by_id,
-    slice_totals,
-    slices,
-)
+from db.engine import read
+from db.slices import SliceRow, SliceTotal, slice_by_id, slice_totals, slices
 from db.states import SliceKind
-from loop.base.errors import ConfigError
 from loop.base.moments import DAY, shown
 from loop.base.wording import counted
 from loop.project.project import Project
@@ -62,29 +51,6 @@ def lines(views: Sequence[SliceView], timezone: str) -> list[str]:
     if not views:
         return ["no slice is known yet; `fieldloop analyze` and `fieldloop gaps` find them"]
     return [_line(view, timezone) for view in views]
-
-
-def give_name(project: Project, slice_id: int, name: str) -> SliceView:
-    """Names a slice; an empty name takes back what a user gave. Raises ConfigError, StateError."""
-    cleaned = "".join(c if c.isprintable() else " " for c in name).strip()
-    if len(cleaned) > NAME_LENGTH:
-        raise ConfigError(
-            f"expected a name of at most {NAME_LENGTH} characters, got {len(cleaned)}; shorten it"
-        )
-    with write(project.engine) as session:
-        slice_by_id(session, slice_id)
-        name_slice(session, slice_id, cleaned or None)
-    return one_slice(project, slice_id)
-
-
-def retire(project: Project, slice_id: int, again: bool = False) -> SliceView:
-    """It is no longer looked for; with `again` it is. What was found and judged before stays.
-    Raises StateError.
-    """
-    with write(project.engine) as session:
-        slice_by_id(session, slice_id)
-        (restore_slice if again else retire_slice)(session, slice_id)
-    return one_slice(project, slice_id)
 
 
 def one_slice(project: Project, slice_id: int) -> SliceView:

@@ -355,9 +355,11 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
 
 def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> bool:
     """Whether a task that was deleted may count again, as in a copy that was imported: of a frame one
-    task alone is open.
+    task alone is open. One that a person dropped counts when it is answered.
     """
-    return status not in OPEN_TASKS or not tasks(session, status=OPEN_TASKS, frames=[task.frame])
+    if status not in OPEN_TASKS:
+        return True
+    return not task.problem and not tasks(session, status=OPEN_TASKS, frames=[task.frame])
 
 
 def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation) -> bool:

@@ -8,7 +8,7 @@ it is absent and old enough that no import of it can still be under way on the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import assert_never
 
@@ -26,6 +26,7 @@ from loop.base.files import chunked
 from loop.base.lease import exclusive
 from loop.base.moments import SECOND, shown
 from loop.base.wording import counted, either
+from loop.labeling.order import shown_priority
 from loop.labeling.project import (
     holding_project,
     is_restored,
@@ -35,6 +36,7 @@ from loop.labeling.project import (
     require_ours,
 )
 from loop.labeling.renewal import renew_project
+from loop.labeling.telling import Told, anything_to_tell, tell
 from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 from loop.project.wiring import Parts
@@ -51,6 +53,7 @@ class PushReport:
 
     busy: another process is pushing; nothing was done.
     renewed: what became of the Label Studio project that was left.
+    told: what Label Studio heard of tasks that were dropped or moved here.
     """
 
     project_id: int = 0
@@ -60,13 +63,15 @@ class PushReport:
     waiting: int = 0
     busy: bool = False
     renewed: str = ""
+    told: Told = field(default_factory=Told)
 
     def lines(self) -> list[str]:
         counts = (
             f"{counted(self.pushed, 'task')} made, {self.found} {either(self.found, 'was', 'were')} there"
             f" already, {self.waiting} may still be arriving"
         )
-        return [*([self.renewed] if self.renewed else []), counts, f"label them at {self.url}"]
+        told = self.told.lines()
+        return [*([self.renewed] if self.renewed else []), counts, *told, f"label them at {self.url}"]
 
 
 def push(
@@ -112,6 +117,7 @@ def push(
         report = _ensure_project(project, backend)
         report.renewed = renewed
         _resolve_sent(project.engine, backend, report, settle)
+        report.told = tell(project.engine, backend, report.project_id, settle)
         restored = is_restored(project, backend, report.project_id)
         _send_pending(project, backend, report, progress)
         if report.pushed and not restored:
@@ -120,9 +126,10 @@ def push(
 
 
 def anything_to_push(parts: Parts) -> bool:
-    """Whether a task waits to be sent, or to be found where it was sent."""
+    """Whether a task waits to be sent, or to be found where it was sent, or something of one to be told."""
     with read(parts.project.engine) as session:
-        return bool(tasks(session, status=(TaskStatus.PENDING, TaskStatus.SENT), limit=1))
+        waits = tasks(session, status=(TaskStatus.PENDING, TaskStatus.SENT), limit=1)
+        return bool(waits) or anything_to_tell(session)
 
 
 def _ensure_project(project: Project, backend: LabelBackend) -> PushReport:
@@ -217,7 +224,7 @@ def _label_task(
         image=project.store / frame.path,
         width=frame.width,
         height=frame.height,
-        priority=row.priority,
+        priority=shown_priority(row),
         reason=row.reason,
         purpose=_served(row.purpose),
         predictions=boxes,

@@ -41,6 +41,11 @@ class Project:
         return self.root / "models"
 
     @property
+    def thumbnails(self) -> Path:
+        """Small pictures of stored images, by content hash."""
+        return self.root / "thumbs"
+
+    @property
     def deployed_weights(self) -> Path:
         """For other programs: always the bytes of the deployed model, swapped atomically."""
         return self.models / "deployed.pt"

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from connectors.errors import TrainingFailed
 from connectors.ports import TrainResult
 from connectors.yolo.train_settings import check_run, in_words
 from connectors.yolo.train_values import refused_values
 from loop.base.errors import ConfigError
+from loop.settings.messages import explain
+from loop.settings.settings import RoundSettings
+
+CHOSEN = (
+    *("epochs", "imgsz", "batch", "optimizer", "lr0", "device", "replay", "new_repeats", "max_repeats"),
+    *("approval", "train"),
+)
+"""Settings of a round that may be chosen for one alone; the others say when rounds begin."""
 
 
 def overrides_of(settings: Mapping[str, Any]) -> dict[str, object]:
@@ -20,6 +30,20 @@ def overrides_of(settings: Mapping[str, Any]) -> dict[str, object]:
     """
     named = {name: settings[name] for name in ("optimizer", "lr0") if name in settings}
     return {**named, **settings["train"]}
+
+
+def with_chosen(usual: RoundSettings, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of one round: those of the project, but for what was chosen for it. Raises
+    ConfigError for what cannot be chosen, or not so.
+    """
+    for name in chosen:
+        if name not in CHOSEN:
+            raise ConfigError(f"expected a setting of one round ({', '.join(CHOSEN)}), got {name!r}; drop it")
+    settings = usual.model_dump()
+    try:
+        return RoundSettings.model_validate(settings | dict(chosen)).model_dump()
+    except ValidationError as error:
+        raise ConfigError(explain(error, "this round", set(settings))) from error
 
 
 def check_training(settings: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from loop.project.weights import check_weights
 from loop.settings.settings import EmbedderSettings, Frames
 
 if TYPE_CHECKING:
+    from connectors.pushed import PushedFrames
     from connectors.sources.pattern import PathPattern
 
 TOKEN = "FIELDLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105
@@ -468,6 +469,29 @@ def label_studio_access(project: Project) -> tuple[str, str, bool]:
             " set label_studio.url"
         )
     return server.url, server.token, True
+
+
+def build_pushed(project: Project) -> PushedFrames:
+    """Where frames that are handed over one by one are put: below the watched folder. Raises
+    ConfigError where frames.path is none.
+    """
+    from connectors.pushed import PushedFrames
+    from connectors.sources.folder import VIDEO_SUFFIXES
+
+    frames = project.settings.frames
+    where = resolve(project, frames.path)
+    if not frames.path or where.suffix.lower() in VIDEO_SUFFIXES or not where.is_dir():
+        raise ConfigError(
+            f"frames.path: expected a folder to put pushed frames into, got {_no_folder(frames.path, where)};"
+            " set it to a folder that is there, and start the service again"
+        )
+    return PushedFrames(where, frames.columns)
+
+
+def _no_folder(path: str, where: Path) -> str:
+    if not path:
+        return "nothing"
+    return f"the file {where}" if where.is_file() else f"{where}, which is not there"
 
 
 def resolve(project: Project, path: str) -> Path:

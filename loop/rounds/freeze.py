@@ -116,7 +116,7 @@ def build_manifest(
     items = [_item(frame, known[frame.seq], project.classes, groups, conditions, seen) for frame in rows]
     has_val = any(item.split in ("val", "test") and item.origin == Origin.IMPORTED for item in items)
     splits = split_groups(items, {"train": 1.0, "val": 0.0} if has_val else None, settings.seed)
-    replay = Replay(settings.round.replay, settings.round.new_repeats, settings.round.max_repeats)
+    replay = Replay(*(row.settings[name] for name in ("replay", "new_repeats", "max_repeats")))
     factors = repeats(items, splits, replay, settings.seed)
     lineage = {"replay": asdict(replay), "seed": settings.seed}
     made_for = [*[past.id for past in line[:1]], row.id]

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 from connectors.errors import (
     ModelError,
@@ -40,13 +42,14 @@ from db.rounds import (
     update_progress,
 )
 from db.states import OPEN_ROUNDS, ModelStatus, RoundStatus
+from db.tables import utcnow
 from loop.analysis.producers import backlog_of, producers
 from loop.base.errors import LoopError, ProjectError, RoundError, RoundHeld
 from loop.base.lease import exclusive
 from loop.gaps import coverage_view
 from loop.gaps.slices import are_recorded
 from loop.project.project import Project
-from loop.project.training_settings import check_training, overrides_of, recorded
+from loop.project.training_settings import check_training, overrides_of, recorded, with_chosen
 from loop.project.weights import check_weights, sync_deployed
 from loop.project.wiring import Parts, check_device, deployed_weights
 from loop.rounds.freeze import ensure_analyzed, exported_whole, freeze_dataset
@@ -67,18 +70,30 @@ class Next:
 Step = Callable[[Parts, RoundRow, Progress], Next | None]
 
 
-def start(parts: Parts) -> int:
+Also = Callable[[Session, int], object]
+"""What is done in the same transaction: also(session, number of the round)."""
+
+
+def nothing_else(session: Session, number: int) -> None:
+    """Nothing."""
+
+
+def start(parts: Parts, chosen: Mapping[str, Any] | None = None, also: Also = nothing_else) -> int:
     """Opens a round from the deployed model. Raises Conflict while another is open, ProjectError
     without a model, ConfigError for settings that no training takes.
+
+    chosen: settings by which this round differs from settings.round.
     """
     project = parts.project
     deployed_weights(project)
-    settings = project.settings.round.model_dump()
+    settings = with_chosen(project.settings.round, chosen or {})
     check_training(settings)
     with write(project.engine) as session:
         base = deployed(session)
         assert base is not None
-        return start_round(session, base.id, settings)
+        number = start_round(session, base.id, settings)
+        also(session, number)
+        return number
 
 
 def run(parts: Parts, progress: Progress, analyze: bool = True) -> RoundRow | None:
@@ -151,7 +166,7 @@ def new_labels(project: Project) -> int:
         return count_labels(session, since=since, purpose=Purpose.TRAIN, source="annotation")
 
 
-def cancel(parts: Parts) -> RoundRow:
+def cancel(parts: Parts, also: Also = nothing_else) -> RoundRow:
     """Stops the open round; one that waits for approval is rejected. Raises RoundError when none is
     open.
     """
@@ -160,21 +175,21 @@ def cancel(parts: Parts) -> RoundRow:
     if row is None:
         raise RoundError("expected an open round, found none; `fieldloop round show` lists those that ended")
     with write(project.engine) as session:
-        request_cancel(session, row.id)
+        if request_cancel(session, row.id):
+            also(session, row.id)
     with exclusive(project.engine, "round") as mine:
         if mine:
             _cancel(project, reread(project, row.id))
     return reread(project, row.id)
 
 
-def approve(parts: Parts, candidate_id: int) -> bool:
+def approve(parts: Parts, candidate_id: int, reason: str = "", also: Also = nothing_else) -> bool:
     """Promotes the candidate of a round that waits for approval; False when no round waits for it."""
     project = parts.project
     row = current(project)
     if row is None or row.status is not RoundStatus.AWAITING_APPROVAL or row.candidate_id != candidate_id:
         return False
-    _promote(project, row)
-    return True
+    return _promote(project, row, reason, also)
 
 
 def refusal(project: Project, candidate: ModelRow) -> str:
@@ -296,10 +311,14 @@ def _train(parts: Parts, row: RoundRow, progress: Progress) -> Next:
     spec = train_spec(project, row, project.root / frozen.path / "data.yaml", project.root / base.path)
     _check_device(spec)
     deaths: dict[str, Any] = {n: v for n, v in row.progress.items() if n in ("deaths", "died_after")}
+    pace: dict[str, Any] = {}
 
     def report(done: int, total: int, what: str) -> None:
+        at = utcnow().isoformat()
+        pace.update({"begun": at, "begun_after": done} if not pace else {})
+        told = {"epoch": done, "epochs": total, "what": what, "at": at, **pace, **deaths}
         with write(project.engine) as session:
-            update_progress(session, row.id, {"epoch": done, "epochs": total, "what": what, **deaths})
+            update_progress(session, row.id, told)
         progress(done, total, what)
 
     result = parts.trainer().train(spec, report, lambda: reread(project, row.id).cancel_requested)
@@ -381,7 +400,7 @@ def _promoted_or_failed(project: Project, row: RoundRow) -> Next | None:
     return None
 
 
-def _promote(project: Project, row: RoundRow) -> bool:
+def _promote(project: Project, row: RoundRow, reason: str = "", also: Also = nothing_else) -> bool:
     """Status and deployment change in one transaction; the file follows. Raises Conflict,
     ProjectError.
     """
@@ -390,7 +409,9 @@ def _promote(project: Project, row: RoundRow) -> bool:
     with write(project.engine) as session:
         moved = advance(session, row.id, RoundStatus.AWAITING_APPROVAL, RoundStatus.PROMOTED)
         if moved:
-            deploy(session, _set(row.candidate_id), f"round {row.id}", expected=row.base_model_id)
+            said = f"round {row.id}" + (f": {reason}" if reason else "")
+            deploy(session, _set(row.candidate_id), said, expected=row.base_model_id)
+            also(session, row.id)
     sync_deployed(project)
     return moved
 

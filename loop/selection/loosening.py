@@ -50,21 +50,24 @@ class _Wanted:
     reason: str
 
 
-def loosening(view: CoverageView, bias: Bias, rules: Rules, most: int, others: int, seed: int) -> Loosening:
-    """At most `most` frames of the pool, as many as even out what is labeled together with `others`
-    frames of the same batch.
+def loosening(
+    view: CoverageView, bias: Bias, rules: Rules, eligible: Bools, sizes: tuple[int, int], seed: int
+) -> Loosening:
+    """Frames of the pool that are eligible, as many as even out what is labeled.
 
-    Ties take turns by their least log-odds, and the two kinds of frames of each by how many are
-    wanted. Where a class should be shown, the
-    surest frame of each camera-day comes first; where it should not, camera-days in random order.
+    sizes: so many at most, and how many others the batch will hold.
+
+    Ties take turns by their least log-odds, and the kinds of frames of each by how many are wanted.
+    Where a class should be shown the surest frames come first, three of a camera-day; where it
+    should not, camera-days in random order.
     None is labeled, queued, a near-duplicate of another, or beyond what a sequence may give.
     """
     rng = np.random.default_rng([seed, 5])
-    open_rows = rules.in_pool & ~rules.engaged & ~np.isin(rules.cluster, rules.judging)
+    open_rows = eligible & ~rules.engaged & ~np.isin(rules.cluster, rules.judging)
     open_rows &= ~np.isin(rules.cluster, rules.cluster[rules.engaged & rules.in_pool])
     targets = [tie for tie in bias.report.ties if tie.targeted]
-    wanted = [one for tie in targets for one in _wanted(view, bias, tie, open_rows, (most, others), rng)]
-    return _taken(wanted, open_rows, rules, most)
+    wanted = [one for tie in targets for one in _wanted(view, bias, tie, open_rows, sizes, rng)]
+    return _taken(wanted, open_rows, rules, sizes[0])
 
 
 def _wanted(

@@ -16,7 +16,7 @@ from db.frames import FrameRow
 from db.states import TaskStatus
 from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, queue_batch, tasks
 from loop.analysis.near_duplicates import stored_clusters
-from loop.base.arrays import Ints
+from loop.base.arrays import Bools, Ints
 from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.base.wording import counted
@@ -42,7 +42,21 @@ from samplers import STRATEGIES, Pool
 LIKE = "targeted"
 CONSIDERED = "considered"
 """Of a batch: how many analyzed frames it was chosen from."""
+WITHIN = "within"
+"""Of a batch: the address of the frames it was chosen from."""
 NOTHING_SOUGHT = "nothing to look for was given (--like): targeted chose as k_center does"
+
+
+@dataclass(frozen=True, eq=False)
+class Within:
+    """Frames that a batch is chosen from.
+
+    frames: (K,) int64 ids.
+    address: of the set, which the batch keeps.
+    """
+
+    frames: Ints
+    address: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,7 @@ class Request:
     seed: None takes the project's, moved on by the number of batches.
     explain: say what the batch buys.
     queries: (D,) unit vectors of what is looked for, by `targeted`.
+    within: nothing else is chosen from. None of it judges: frames that do are drawn from everything.
     """
 
     budget: int
@@ -60,6 +75,7 @@ class Request:
     dry_run: bool = False
     explain: bool = False
     queries: tuple[Array, ...] = ()
+    within: Within | None = None
 
 
 @dataclass(frozen=True)
@@ -139,11 +155,13 @@ def select(
     dry_run: bool = False,
     like: Sequence[str] = (),
     explain: bool = False,
+    within: Within | None = None,
     show: Callable[[CoverageView, SelectReport], None] = lambda view, report: None,
 ) -> SelectReport:
     """Chooses a batch and queues it in one transaction; the settings decide what is not given.
 
     like: sentences or image files that `targeted` looks for.
+    within: frames that nothing else is chosen from.
     show: is given the view that was chosen from, with what was chosen.
     Raises ProjectError when nothing is analyzed yet, ConfigError.
     """
@@ -155,7 +173,7 @@ def select(
         _check_strategy(strategy)
         queries = query_vectors(parts.embedder(), like) if like else ()
         view = coverage_view.build(parts, progress)
-        request = Request(budget or chosen.budget, strategy, seed, dry_run, explain, queries)
+        request = Request(budget or chosen.budget, strategy, seed, dry_run, explain, queries, within)
         report = select_from(parts.project, view, request)
         show(view, report)
         return report
@@ -171,11 +189,14 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     judging = draw_judging(view, rules, asked, start.evaluation, seed)
     evaluation = _evaluation(view, judging)
     rules = replace(rules, judging=np.unique(rules.cluster[np.append(asked, evaluation.rows)]))
+    eligible = (
+        in_pool if request.within is None else in_pool & np.isin(view.production.seq, request.within.frames)
+    )
     taught = calibrated(project, view)
     left = request.budget - len(evaluation)
-    bias, loose = _loosened(project, view, request, rules, left, seed)
+    bias, loose = _loosened(project, view, request, rules, eligible, left, seed)
     others = after(rules, loose)
-    rows = np.flatnonzero(others.in_pool)
+    rows = np.flatnonzero(others.in_pool & eligible)
     pool = pool_of(view, rows, others, taught, request.queries or None)
     train = _joined(_loose(view, loose), _train(view, rows, pool, request.strategy, left - len(loose), seed))
     chosen = _merged(view, train, evaluation)
@@ -183,7 +204,8 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     lacking = [
         *([NOTHING_SOUGHT] if request.strategy == LIKE and not request.queries else []),
         *why_fewer(Asked(Purpose.EVALUATION, start.evaluation, ~in_pool, evaluation.rows), rules, days),
-        *why_fewer(Asked(Purpose.TRAIN, left, in_pool, train.rows), rules, days),
+        *_fewer_within(request, view, eligible),
+        *why_fewer(Asked(Purpose.TRAIN, left, eligible, train.rows), rules, days),
     ]
     report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
     if request.explain:
@@ -199,7 +221,13 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
 
 
 def _loosened(
-    project: Project, view: CoverageView, request: Request, rules: Rules, left: int, seed: int
+    project: Project,
+    view: CoverageView,
+    request: Request,
+    rules: Rules,
+    eligible: Bools,
+    left: int,
+    seed: int,
 ) -> tuple[Bias | None, Loosening]:
     """What the share of ties between classes and places is spent on; nothing where the batch looks
     for something else.
@@ -208,7 +236,7 @@ def _loosened(
     if request.strategy == LIKE or not most:
         return None, NOTHING
     found = ties.find(project, view, most)
-    return found, loosening(view, found, rules, most, left - most, seed)
+    return found, loosening(view, found, rules, eligible, (most, left - most), seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,9 +265,22 @@ def _start(project: Project, view: CoverageView, request: Request) -> _Start:
     )
     return _Start(
         rules,
-        _share_of(request.budget, settings.evaluation_share, sum(batch.budget for batch in made)),
+        0
+        if request.within
+        else _share_of(request.budget, settings.evaluation_share, sum(batch.budget for batch in made)),
         project.settings.seed + len(made) if request.seed is None else request.seed,
     )
+
+
+def _fewer_within(request: Request, view: CoverageView, eligible: Bools) -> list[str]:
+    """Which part of the set can be chosen from."""
+    if request.within is None:
+        return []
+    asked, left = len(request.within.frames), int(np.count_nonzero(eligible))
+    others = (
+        f"; the other {asked - left} judge models, are imported or are not analyzed" if left < asked else ""
+    )
+    return [f"chosen from {left} of the {counted(asked, 'frame')} that were given{others}"]
 
 
 def _looking_for(like: Sequence[str], strategy: str | None) -> str | None:
@@ -382,7 +423,9 @@ def _keep(
             request.strategy,
             report.seed,
             request.budget,
-            {CONSIDERED: len(view.production), "gaps": gaps} | as_setting(chances),
+            {CONSIDERED: len(view.production), "gaps": gaps}
+            | as_setting(chances)
+            | ({WITHIN: request.within.address} if request.within else {}),
         )
         add_tasks(session, batch, _tasks(view, report.chosen, batch))
         queue_batch(session, batch)

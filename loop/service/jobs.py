@@ -16,6 +16,7 @@ from loop.base.errors import ProjectError
 from loop.base.wording import counted
 from loop.gaps.arrivals import analyze
 from loop.gaps.coverage_view import CoverageView
+from loop.gaps.upkeep import compare_anew, keep_map
 from loop.ingest.ingest import ingest
 from loop.labeling.mending import log_what_stands
 from loop.labeling.pull import anything_to_pull, pull
@@ -121,6 +122,8 @@ JOBS = (
     Job("ingest", "schedule.ingest", "io", _ingest, wakes="analyze"),
     Job("analyze", "schedule.analyze", "inference", _analyze),
     Job("select", "schedule.select", "selection", _select, wakes="push"),
+    Job("map", "schedule.map", "selection", keep_map, title="map of the frames"),
+    Job("coverage", "schedule.coverage", "selection", compare_anew),
     Job("push", "schedule.push", "io", _push),
     Job("pull", "schedule.pull", "io", _pull),
     Job("round", "schedule.round", "training", rounds.step_or_start, silent_s=EPOCH_S),

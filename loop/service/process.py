@@ -69,7 +69,7 @@ def _become_leader(
 
 def _lead(service: Service, stop: threading.Event, lost: threading.Event, say: Say, own: bool) -> int:
     keeper, settings = Keeper(service.parts, stop, say), SettingsWatch(service.parts.project)
-    pages = _start_pages(service, keeper, settings, say)
+    pages = _start_pages(service, keeper if own or keeper.url else None, settings, say)
     service.start()
     if own:
         keeper.start()
@@ -100,15 +100,19 @@ def _watch(
     return 0
 
 
-def _start_pages(service: Service, keeper: Keeper, settings: SettingsWatch, say: Say) -> uvicorn.Server:
+def _start_pages(
+    service: Service, keeper: Keeper | None, settings: SettingsWatch, say: Say
+) -> uvicorn.Server:
+    """keeper: of the Label Studio in use, None where there is none."""
     web = service.parts.project.settings.web
 
-    def health() -> dict[str, Any]:
-        notes = [settings.note] if settings.note else []
-        return service.health() | {"notes": notes, "label_studio": keeper.url}
+    def around() -> dict[str, Any]:
+        notes = {"notes": [settings.note] if settings.note else []}
+        return notes | ({"label_studio": keeper.url} if keeper else {})
 
+    service.around = around
     listening = listen(web, say)
-    pages = server(build_app(service.parts.project, health))
+    pages = server(build_app(service.parts, service))
     threading.Thread(target=pages.run, args=([listening],), name="pages", daemon=True).start()
     host = f"[{web.host}]" if ":" in web.host else web.host
     say(f"status page: http://{host}:{listening.getsockname()[1]}/")

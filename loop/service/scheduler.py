@@ -11,6 +11,7 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,17 +24,21 @@ from connectors.errors import ConnectorError, LabelStudioDown
 from connectors.ports import Progress
 from db.engine import read, write
 from db.errors import StateError
+from db.facts import get_fact, set_fact
 from db.leases import last_runs, note_run
 from db.tables import utcnow
-from loop.base.errors import LoopError, Waiting
+from loop.base.errors import ConfigError, LoopError, Waiting
 from loop.base.moments import shown
 from loop.labeling.mending import log_what_stands
 from loop.project.wiring import Parts
+from loop.service import readiness
+from loop.service.asked import Asked, Stopping
 from loop.service.dates import missed_date, remember_date
 from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
 from loop.service.pulse import Pulse
 from loop.service.steady import SteadyScheduler
 from loop.settings.settings import value_of
+from loop.web.site import Submitted
 
 log = logging.getLogger(__name__)
 STOP_WITHIN_S = 5.0
@@ -41,12 +46,8 @@ NUMBERS = re.compile(r"\d+")
 WELL_AGAIN = "goes on"
 LATE_INTERVALS, LATE_GRACE_S = 3, 5.0
 MISSED = "missed"
-
-
-class Stopping(BaseException):
-    """The service is asked to end; no stage may take it for a failure of its own, so it is no
-    Exception.
-    """
+PAUSED = "paused_"
+"""Begins the fact that says since when a job is paused."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class State:
 
     checked_at: of its last run at all.
     title: what a page calls the job, "" for its name.
+    paused_at: since when a person keeps it from running, None where nobody does.
+    next_at: of its next run, None where that is not known.
     """
 
     now: str = ""
@@ -62,6 +65,8 @@ class State:
     detail: str = ""
     checked_at: datetime | None = None
     title: str = ""
+    paused_at: datetime | None = None
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -85,16 +90,19 @@ class Service:
         self.states = {job.name: State(title=job.title) for job in jobs}
         self.pulse = Pulse(parts.project, stop)
         self._running: set[str] = set()
+        self._beginning = threading.Lock()
         self._heard_at: dict[str, float] = {}
         self._away_since: dict[str, float] = {}
         self._told: tuple[str, ...] = ()
         self._unrecorded: dict[str, Unrecorded] = {}
+        self.around: Callable[[], dict[str, Any]] = dict
         self.scheduler = SteadyScheduler(
             self._makes_up_leap,
             executors={name: ThreadPoolExecutor(size) for name, size in EXECUTORS.items()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
         )
+        self.asked = Asked(parts, stop, self.scheduler, self.record)
 
     def start(self) -> None:
         """Schedules every job that has a trigger; those of an interval run at once too, and those
@@ -102,6 +110,7 @@ class Service:
         person must mend is told again.
         """
         self._recall()
+        self._recall_paused()
         log_what_stands(self.parts.project)
         for job in self.jobs:
             trigger = self.triggers.get(job.name)
@@ -123,29 +132,91 @@ class Service:
         if not self.stop.is_set() and isinstance(self.triggers.get(name), IntervalTrigger):
             self.scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
+    def run_now(self, job: str) -> None:
+        """Runs a job once as soon as its executor is free, paused or not; nothing where it runs
+        already. Raises ConfigError for a job that there is not.
+        """
+        found = self._job(job)
+        if self.scheduler.get_job(job) and not self.states[job].paused_at:
+            self.scheduler.modify_job(job, next_run_time=datetime.now(UTC))
+            return
+        options = {"id": f"{job} once", "executor": found.executor, "replace_existing": True}
+        self.scheduler.add_job(run_job, args=[self, found, True], **options)
+
+    def pause(self, job: str) -> None:
+        """Keeps a job from running until it is resumed, over restarts too. A run under way ends as it
+        would. Raises ConfigError.
+        """
+        self._job(job)
+        since = self.states[job].paused_at or utcnow()
+        with write(self.parts.project.engine) as session:
+            set_fact(session, PAUSED + job, since.isoformat())
+        self.note(job, paused_at=since)
+
+    def resume(self, job: str) -> None:
+        """Lets a paused job run again, at once where it runs at intervals. Raises ConfigError."""
+        self._job(job)
+        with write(self.parts.project.engine) as session:
+            set_fact(session, PAUSED + job, "")
+        self._heard_at[job] = time.monotonic()
+        self.note(job, paused_at=None)
+        self.wake(job)
+
+    def submit(self, title: str, work: Callable[[Parts, Progress], str]) -> int:
+        """Does something once in the background, one after the other; its number in `submitted`."""
+        return self.asked.submit(title, work)
+
+    def submitted(self) -> list[Submitted]:
+        """What was asked for since the start, the latest first."""
+        return self.asked.submitted()
+
     def alive(self) -> bool:
         """Whether the scheduler's own thread still runs: a dead one would leave `running` true."""
         thread = getattr(self.scheduler, "_thread", None)
         return self.scheduler.running and thread is not None and thread.is_alive()
 
     def health(self) -> dict[str, Any]:
-        """Whether all is well, what is not, and the state of each job that has a trigger; asks neither
-        database nor Label Studio.
+        """Whether all is well, what is not, what else is worth saying, and the state of each job that
+        has a trigger; asks neither database nor Label Studio.
         """
-        problems = self.problems()
-        return {
-            "ok": not problems,
-            "problems": problems,
-            "jobs": {job.name: self.states[job.name] for job in self.jobs if job.name in self.triggers},
+        problems, around = self.problems(), self.around()
+        jobs = {job.name: self._state(job.name) for job in self.jobs if job.name in self.triggers}
+        notes = [
+            *around.pop("notes", []),
+            *(_paused_note(name, job) for name, job in jobs.items() if job.paused_at),
+        ]
+        return {"ok": not problems, "problems": problems, "notes": notes, "jobs": jobs} | around
+
+    def ready(self) -> dict[str, str]:
+        """What the work needs, each with why it is not ready, "" where it is: the database, the lease
+        of the leader, disk, and Label Studio where one is used.
+        """
+        project, stopped = self.parts.project, self.problems_of_schedule()
+        found = {
+            "database": readiness.of_database(project),
+            "disk": readiness.of_disk(project.root) or next(iter(self.pulse.problems()), ""),
+            "leader": stopped or readiness.of_leader(project),
         }
+        url = self.around().get("label_studio")
+        if url is None:
+            return found
+        away = f"expected Label Studio to answer at {url}, got nothing" if self._away_since else ""
+        return found | {"label_studio": away if url else "expected Label Studio to run, it is away"}
+
+    def problems_of_schedule(self) -> str:
+        return "" if self.alive() else "expected the scheduler to run, got a dead one; start it again"
 
     def problems(self) -> list[str]:
         """What is not well, a sentence each: the schedule, disk and database, jobs that failed last, hang,
         have not run for three of their intervals, or have found no Label Studio for as long.
         """
-        alive = [] if self.alive() else ["expected the scheduler to run, got a dead one; start it again"]
+        dead = self.problems_of_schedule()
         scheduled = [job for job in self.jobs if job.name in self.triggers]
-        return [*alive, *self.pulse.problems(), *(why for job in scheduled if (why := self._ails(job)))]
+        return [
+            *([dead] if dead else []),
+            *self.pulse.problems(),
+            *(why for job in scheduled if (why := self._ails(job))),
+        ]
 
     def tell_problems(self) -> None:
         """A line in the log for each problem that is new, and one once all is well again."""
@@ -157,8 +228,22 @@ class Service:
             log.warning("all is well again")
         self._told = found
 
+    def _job(self, name: str) -> Job:
+        found = next((job for job in self.jobs if job.name == name), None)
+        if found is None:
+            names = ", ".join(job.name for job in self.jobs)
+            raise ConfigError(f"job: expected one of {names}; got {name!r}")
+        return found
+
+    def _state(self, name: str) -> State:
+        state, planned = self.states[name], self.scheduler.get_job(name)
+        due = getattr(planned, "next_run_time", None)
+        return replace(state, next_at=None if state.paused_at else due)
+
     def _ails(self, job: Job) -> str:
         state = self.states[job.name]
+        if state.paused_at:
+            return ""
         if state.outcome == "failed":
             return f"{job.name} failed: {state.detail}"
         if job.name in self._unrecorded:
@@ -189,12 +274,19 @@ class Service:
     def run(self, job: Job, progress: Progress) -> tuple[str, str]:
         """Does the job; (outcome, detail)."""
         self._heard_at[job.name] = time.monotonic()
-        self._running.add(job.name)
         try:
             return _attempt(self, job, progress)
         finally:
             self._running.discard(job.name)
             self._heard_at[job.name] = time.monotonic()
+
+    def begin(self, name: str) -> bool:
+        """Whether a run of this job may begin: one at a time does."""
+        with self._beginning:
+            if name in self._running:
+                return False
+            self._running.add(name)
+            return True
 
     def found_studio(self, name: str, answers: bool) -> None:
         """Whether Label Studio answered a job that asked it, or that had no need to."""
@@ -268,6 +360,13 @@ class Service:
     def _schedule(self, job: Job) -> str:
         return str(value_of(self.parts.project.settings, job.schedule))
 
+    def _recall_paused(self) -> None:
+        with read(self.parts.project.engine) as session:
+            found = {job.name: get_fact(session, PAUSED + job.name) for job in self.jobs}
+        for name, since in found.items():
+            if since:
+                self.note(name, paused_at=datetime.fromisoformat(since))
+
     def _recall(self) -> None:
         """What the ledger says, so that a job that failed before a restart is known to be well
         again after it.
@@ -278,11 +377,16 @@ class Service:
             self.note(name, outcome=runs[name].outcome or "", detail=runs[name].detail or "")
 
 
-def run_job(service: Service, job: Job) -> None:
+def run_job(service: Service, job: Job, even_paused: bool = False) -> None:
     """One run with its line in the ledger; never raises, so that one failure does not take the
     schedule along.
     """
     if service.stop.is_set():
+        return
+    if service.states[job.name].paused_at and not even_paused:
+        _wait_for_next_date(service, job)
+        return
+    if not service.begin(job.name):
         return
 
     def progress(done: int, total: int, what: str) -> None:
@@ -336,6 +440,10 @@ def _wait_for_next_date(service: Service, job: Job) -> None:
         service.wait_for_next_date(job)
     except Exception:
         log.exception("the next date of %s could not be recorded", job.name)
+
+
+def _paused_note(name: str, state: State) -> str:
+    return f"{state.title or name} is paused; it runs again once it is resumed on the overview"
 
 
 def _hangs(job: Job, silent_s: float) -> str:

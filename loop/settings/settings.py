@@ -137,6 +137,8 @@ class Schedule(Section):
     ingest: Times
     analyze: Times
     select: Times
+    map: Times
+    coverage: Times
     push: Times
     pull: Times
     round: Times

@@ -1,80 +1,60 @@
-"""A few read-only pages over `loop.insights.overview`. `loop.web.guard` says who may see them."""
+"""All pages of one project, with the guard before them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from jinja2 import Environment
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
 
-from loop.base.errors import ProjectError
-from loop.base.jsonable import plain
-from loop.insights.overview import overview, round_line
-from loop.project.project import Project
-from loop.project.training_settings import trained_line
-from loop.web.environment import page_environment
+from loop.project.wiring import Parts
+from loop.web import static_files
+from loop.web.api.app import PLACE, bodies, build_api
+from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
+from loop.web.pages import (
+    changes,
+    gaps_file,
+    overview,
+    queue,
+    rounds,
+    sign_in,
+    space,
+    thumbs,
+)
+from loop.web.site import Site, Worker, signer_of
 
-Health = Callable[[], dict[str, Any]]
-"""At least {"ok": bool, "problems": [sentence], "notes": [sentence], "jobs": {name: service.State},
-"label_studio": url}; asked at every request.
-"""
+PAGES = (overview, gaps_file, queue, rounds, changes, sign_in, space, thumbs)
 
 
-def build_app(project: Project, health: Health) -> Starlette:
+def build_app(parts: Parts, worker: Worker) -> Starlette:
     """The pages of one project. Raises ConfigError when they would listen beyond loopback without a
     token.
     """
-    token = token_for(project.settings.web.host)
-    pages = page_environment(project.settings.frames.timezone)
+    token = token_for(parts.project.settings.web.host)
+    signer = signer_of(parts.project, token)
+    site = Site(parts, worker, signer)
+    routes: list[BaseRoute] = [*static_files.routes()]
+    for page in PAGES:
+        routes += page.routes(site)
+    routes.append(Mount(PLACE, build_api(site)))
 
-    def status(request: Request) -> Response:
-        return _page(pages, "status.html", project, health)
+    def ask(request: Request, status: int, wrong: str) -> Response:
+        return sign_in.page(site, request, status, wrong)
 
-    def models(request: Request) -> Response:
-        return _page(pages, "models.html", project, health)
+    def lost(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return http_failed(site, request, error)
 
-    def gaps(request: Request) -> Response:
-        path = project.pages / "gaps.html"
-        if path.is_file():
-            return FileResponse(path, media_type="text/html")
-        return _page(pages, "no_gaps.html", project, health, 404)
-
-    def healthz(request: Request) -> Response:
-        answer = health()
-        return JSONResponse(plain(answer), 200 if answer["ok"] else 503)
-
-    def api_status(request: Request) -> Response:
-        state = {"service_state": plain(health())}
-        try:
-            return JSONResponse(plain(overview(project)) | state)
-        except ProjectError as error:
-            return JSONResponse({"error": str(error)} | state, 503)
-
-    routes = [
-        Route("/", status),
-        Route("/models", models),
-        Route("/gaps", gaps),
-        Route("/healthz", healthz),
-        Route("/api/status", api_status),
-    ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)])
-
-
-def _page(
-    pages: Environment, name: str, project: Project, health: Health, status_code: int = 200
-) -> HTMLResponse:
-    try:
-        view = overview(project)
-    except ProjectError as error:
-        shown = {"view": {"name": project.settings.name}, "health": health(), "why": str(error)}
-        return HTMLResponse(pages.get_template("unreadable.html").render(shown), 503)
-    text = pages.get_template(name).render(
-        view=view, health=health(), round_line=round_line, trained_line=trained_line
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site)),
+            Middleware(Failing, site=site),
+        ],
+        exception_handlers={HTTPException: lost},
     )
-    return HTMLResponse(text, status_code)
+    app.router.redirect_slashes = False
+    return app

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import orthogonal_procrustes
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from connectors.ports import Array
-from loop.base.arrays import Ints, Reals
+from loop.base.arrays import Bools, Ints, Reals
 
 FEW = 10
 BESIDE = 3
+START_SPREAD = 50.0
+"""Of first places in 0..1: about as wide as t-SNE lays them, so that they hardly move."""
 
 
-def project(vectors: Array, seed: int = 0) -> Reals:
+def project(vectors: Array, seed: int = 0, start: Reals | None = None) -> Reals:
     """(N, D) to (N, 2) in 0..1: PCA to 50 dimensions, then t-SNE (van der Maaten and Hinton 2008);
     the same seed, the same map.
 
+    start: (N, 2) where points lie at first, in 0..1; by the first two principal components where left
+    out. Groups stay about where they were (Kobak and Berens 2019).
     Takes some seconds per thousand rows: `sample_rows` first. Fewer than 10 rows are projected by
     PCA alone.
     """
@@ -31,8 +36,22 @@ def project(vectors: Array, seed: int = 0) -> Reals:
     if len(rows) < FEW or dims < 2:
         return _to_unit_square(np.column_stack([reduced, np.zeros(len(rows))])[:, :2])
     perplexity = min(30.0, (len(rows) - 1) / 3)
-    plane = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+    init = "pca" if start is None else ((start - 0.5) * START_SPREAD).astype(np.float32)
+    plane = TSNE(2, perplexity=perplexity, init=init, random_state=seed).fit_transform(reduced)
     return _to_unit_square(np.asarray(plane, dtype=np.float64))
+
+
+def aligned(plane: Reals, before: Reals, known: Bools) -> Reals:
+    """A map (N, 2) turned and mirrored so that points lie as near as can be to where they were
+    (orthogonal Procrustes, Schoenemann 1966), in 0..1.
+
+    known: (N,) points that have an old place.
+    before: (K, 2) the old places of those.
+    """
+    if np.count_nonzero(known) < 2:
+        return plane
+    turn, _ = orthogonal_procrustes(plane[known] - plane[known].mean(axis=0), before - before.mean(axis=0))
+    return _to_unit_square((plane - 0.5) @ turn)
 
 
 def place_beside(vectors: Array, known: Array, plane: Reals) -> Reals:

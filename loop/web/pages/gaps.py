@@ -16,7 +16,7 @@ from connectors.ports import Box
 from loop.base.arrays import Ints
 from loop.base.moments import shown
 from loop.gaps.coverage_view import CoverageView, certainty
-from loop.gaps.space_map import SpaceMap, space_map
+from loop.gaps.space_map import SpaceMap, map_of
 from loop.math.boxes.drawn import predicted_boxes
 from loop.math.coverage.facets import UNKNOWN, Facet
 from loop.math.coverage.gaps import Gap
@@ -97,7 +97,7 @@ def render(project: Project, view: CoverageView) -> str:
         _card(project, view, gap, COLORS[i % len(COLORS)]) for i, gap in enumerate(view.gaps[:SHOWN_GAPS])
     ]
     sampled = _sampled(view)
-    found = _map(project, view, sampled)
+    found = map_of(project, view.embedder, lambda done, total, what: None)
     return pages.get_template("gaps.html").render(
         name=project.settings.name,
         made=datetime.now(UTC),
@@ -173,25 +173,19 @@ def _gap_of(view: CoverageView) -> Ints:
     return np.where(view.frame_slices.code < SHOWN_GAPS, view.frame_slices.code, -1)
 
 
-def _map(project: Project, view: CoverageView, sampled: list[Ints]) -> SpaceMap:
-    training, *production = sampled
-    rows = np.concatenate(production)
-    seqs = np.concatenate([view.training.seq[training], view.production.seq[rows]])
-    frames, first = np.unique(seqs, return_index=True)
-    vectors = np.concatenate([view.training.vectors[training], view.production.vectors[rows]])
-    return space_map(project, view.embedder, frames, vectors[first], project.settings.seed)
-
-
 def _points(view: CoverageView, sampled: list[Ints], found: SpaceMap) -> list[tuple[float, float, str, str]]:
-    """(x, y, color or kind, title) in 0..1000; training first so that gaps lie on top."""
+    """(x, y, color or kind, title) in 0..1000 of those on the map; training first so that gaps lie on
+    top.
+    """
     training, ordinary, inside = sampled
     gap_of = _gap_of(view)
-    rows = np.concatenate([ordinary, inside])
-    seqs = np.concatenate([view.training.seq[training], view.production.seq[rows]])
-    plane = found.plane[np.searchsorted(found.frames, seqs)] * 1000
+    production = np.concatenate([ordinary, inside])
+    rows, known = found.rows(np.concatenate([view.training.seq[training], view.production.seq[production]]))
+    plane = found.plane[rows].astype(np.float64) * 1000
     kinds = [("training", "training set")] * len(training) + [("production", "production")] * len(ordinary)
     kinds += [(COLORS[gap_of[row] % len(COLORS)], view.gaps[gap_of[row]].name) for row in inside]
     return [
-        (round(float(x), 1), round(float(y), 1), kind, title)
-        for (x, y), (kind, title) in zip(plane, kinds, strict=True)
+        (round(x, 1), round(y, 1), kind, title)
+        for (x, y), (kind, title), on_map in zip(plane.tolist(), kinds, known.tolist(), strict=True)
+        if on_map
     ]

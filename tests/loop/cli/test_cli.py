@@ -72,7 +72,7 @@ def run(
 def test_the_commands_are_those_of_the_loop() -> None:
     expected = (
         "demo init ingest analyze status gaps duplicates select push pull round models labelstudio serve"
-        " bench slices backup restore metadata"
+        " map bench slices backup restore metadata tasks"
     )
     assert sorted({name[0] for name in COMMANDS}) == sorted(expected.split(" "))
 

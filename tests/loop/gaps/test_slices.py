@@ -23,15 +23,18 @@ from db.slices import SliceRow, slice_totals, slices
 from db.states import SliceKind, TaskStatus
 from db.tasks import batches, move, tasks
 from loop.analysis.analyze import analyze
+from loop.changes.audit import Who
+from loop.changes.slices import give_name, restore, retire
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
-from loop.insights.slices import all_slices, give_name, retire
+from loop.insights.slices import all_slices
 from loop.rounds import judge, rounds
 from loop.selection.select import select
 from tests.fakes import BRIGHT, MONDAY, SIZE, FakeParts, make_project, quiet, write_frames
 
 LEFT, TOP = "left", "top"
+WHO = Who("Ada", "command")
 
 
 def half_dark(side: str, seed: int) -> bytes:
@@ -157,7 +160,7 @@ def judged_as(parts: FakeParts) -> dict[int, set[str]]:
 def test_a_region_keeps_the_name_that_a_user_gave(two_kinds: FakeParts) -> None:
     before = regions_by_kind(two_kinds)
     project = two_kinds.project
-    assert give_name(project, before[TOP].id, ' <b>wet\tramp</b> "1" ').name == '<b>wet ramp</b> "1"'
+    assert give_name(project, WHO, before[TOP].id, ' <b>wet\tramp</b> "1" ').name == '<b>wet ramp</b> "1"'
     add_half_dark(project.root.parent / "incoming", TOP, 25, 3000)
     analyzed(two_kinds)
     view = coverage_view.build(two_kinds, quiet)
@@ -169,11 +172,11 @@ def test_a_region_keeps_the_name_that_a_user_gave(two_kinds: FakeParts) -> None:
 def test_a_retired_slice_is_no_gap_and_comes_back(two_kinds: FakeParts) -> None:
     before = regions_by_kind(two_kinds)
     gone = before[LEFT]
-    retire(two_kinds.project, gone.id)
+    retire(two_kinds.project, WHO, gone.id)
     assert gone.key not in keys(coverage_view.build(two_kinds, quiet))
     assert gone.id not in [each.id for each in all_slices(two_kinds.project)]
     assert gone.id in [each.id for each in all_slices(two_kinds.project, every=True)]
-    retire(two_kinds.project, gone.id, again=True)
+    restore(two_kinds.project, WHO, gone.id)
     assert gone.key in keys(coverage_view.build(two_kinds, quiet))
 
 

@@ -260,7 +260,7 @@ def test_raised_limits_take_what_was_too_large(parts: FakeParts, folder: Path) -
 def test_what_was_too_large_is_not_read_again_at_every_scan(parts: FakeParts) -> None:
     tight = IngestRules(700, 50_000_000, 0.25)
     assert take_in(parts, tight).rejected["oversized"] > 0
-    with patch.object(ingestion, "_examine", side_effect=AssertionError("read again")):
+    with patch.object(ingestion, "examined", side_effect=AssertionError("read again")):
         take_in(parts, tight)
 
 

@@ -8,7 +8,6 @@ import threading
 
 import pytest
 from sqlalchemy import update
-from starlette.testclient import TestClient
 
 from connectors.ports import Box
 from db.engine import read, write
@@ -19,9 +18,9 @@ from loop.labeling import mending
 from loop.labeling.mending import Mend, to_mend
 from loop.service.jobs import JOBS
 from loop.service.scheduler import Service, run_job
-from loop.web.app import build_app
 from tests.fakes import FakeParts
 from tests.loop.desk import HAT, a_key, pull, push, row
+from tests.loop.web.worker import client
 
 REASON = "unknown class hat: choose one that the model knows"
 
@@ -52,10 +51,7 @@ def test_it_stands_until_it_is_mended(pushed: FakeParts, caplog: pytest.LogCaptu
         push(pushed)
         assert standing(pushed) == [expected]
         assert f"to mend    {said}" in overview_lines(overview(pushed.project))
-    page = TestClient(
-        build_app(pushed.project, lambda: {"ok": True, "jobs": {}, "label_studio": ""}),
-        base_url="http://localhost:8765",
-    )
+    page = client(pushed.project)
     text = page.get("/").text
     assert f'<a href="{url}">task {number}</a>' in text
     assert "Answers to mend" in text

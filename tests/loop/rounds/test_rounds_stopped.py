@@ -23,7 +23,7 @@ from loop.ingest.ingest import ingest
 from loop.insights.overview import round_line
 from loop.rounds import rounds
 from loop.rounds.deploy import find_model
-from loop.service.scheduler import Stopping
+from loop.service.asked import Stopping
 from tests.fakes import (
     FakeParts,
     FakeTrainer,

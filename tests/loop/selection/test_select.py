@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from db.engine import read, write
+from db.frames import frames
 from db.progress import Backlog
-from db.states import BatchStatus, Role, TaskStatus
+from db.states import BatchStatus, Origin, Role, TaskStatus
 from db.tasks import batches, move, tasks
 from loop.analysis import producers
 from loop.analysis.analyze import analyze
@@ -21,6 +22,8 @@ from loop.base.lease import holder_id, take
 from loop.gaps import coverage_view
 from loop.gaps.coverage_view import CoverageView
 from loop.ingest.ingest import ingest
+from loop.insights.frame_list import within_of
+from loop.insights.frame_query import FrameQuery
 from loop.project.project import Project
 from loop.rounds import deploy
 from loop.selection import daily
@@ -336,3 +339,34 @@ def test_the_view_that_was_chosen_from_is_shown(analyzed: FakeParts) -> None:
     assert report.batch is not None
     assert len(shown) == 1
     assert len(shown[0].production) == 42
+
+
+def test_a_batch_is_chosen_within_a_set_alone(analyzed: FakeParts) -> None:
+    address = "role=pool&origin=production&time=known"
+    query = FrameQuery.parse(address)
+    within = within_of(analyzed, query.but(camera=pool_camera(analyzed)))
+    free = select(analyzed, quiet, budget=8, dry_run=True)
+    assert {item.frame for item in free.chosen} - set(within.frames.tolist())
+    report = select(analyzed, quiet, budget=8, within=within, explain=True)
+    assert report.chosen
+    assert {item.frame for item in report.chosen} <= set(within.frames.tolist())
+    assert of_purpose(report, "evaluation") == []
+    assert f"chosen from {len(within.frames)} of the {len(within.frames)} frames" in "\n".join(report.lines())
+    with read(analyzed.project.engine) as session:
+        (batch,) = batches(session)
+    assert batch.settings["within"] == within.address
+
+
+def pool_camera(parts: FakeParts) -> str:
+    with read(parts.project.engine) as session:
+        found = [row.camera for row in frames(session, role=Role.POOL, origin=Origin.PRODUCTION)]
+    return Counter(found).most_common()[-1][0]
+
+
+def test_a_set_of_nothing_or_of_frames_that_judge_says_so(analyzed: FakeParts) -> None:
+    with pytest.raises(ConfigError, match="expected frames to choose from, found none by 'camera=nowhere'"):
+        within_of(analyzed, FrameQuery.parse("camera=nowhere"))
+    judging = within_of(analyzed, FrameQuery.parse("role=evaluation&origin=production"))
+    report = select(analyzed, quiet, budget=4, within=judging)
+    assert report.chosen == []
+    assert f"chosen from 0 of the {len(judging.frames)} frames" in report.lines()[1]

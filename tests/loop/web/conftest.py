@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from starlette.testclient import TestClient
 
 from db.engine import write
 from db.leases import note_run
@@ -19,6 +20,7 @@ from loop.selection import select
 from loop.selection.select import Request
 from loop.web.pages import gaps
 from tests.fakes import FakeParts, make_project, quiet, write_frames
+from tests.loop.web.worker import FakeWorker, browsing
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +54,17 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         note_run(session, "push", utcnow(), "waiting", "Label Studio does not answer")
     yield parts.project
     parts.project.engine.dispose()
+
+
+@pytest.fixture
+def worker(full: Project) -> FakeWorker:
+    """What the pages of `site` ask of the service."""
+    return FakeWorker(FakeParts(full))
+
+
+@pytest.fixture
+def site(full: Project, worker: FakeWorker) -> TestClient:
+    """A browser at the pages of the full project, which tests share: what changes it takes `parts`
+    and `browsing` instead.
+    """
+    return browsing(FakeParts(full), worker)

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from loop.base.errors import ConfigError
 from loop.project.project import Project
 from loop.project.training_settings import trained_line
-from loop.service.scheduler import State
-from loop.settings.settings import Web
-from loop.web.app import build_app
 from loop.web.guard import TOKEN, is_loopback, token_for
 from tests.fakes import FakeParts, make_project
 from tests.loop.judged import run, started
-
-SECRET = "a" * 32
-LOCAL = "http://localhost:8765"
-
-
-def well() -> dict[str, Any]:
-    state = State("3/9 frames", "done", "3 frames", datetime(2026, 5, 1, tzinfo=UTC))
-    return {
-        "ok": True,
-        "problems": [],
-        "jobs": {"ingest": state, "push": State(), "round_at": State(title="round by date")},
-        "label_studio": "http://localhost:8080",
-    }
-
-
-def client(project: Project, health: Any = well, base_url: str = LOCAL) -> TestClient:
-    return TestClient(build_app(project, health), base_url=base_url, follow_redirects=False)
-
-
-def exposed(project: Project) -> Project:
-    """The same project, listening beyond loopback."""
-    settings = project.settings.model_copy(update={"web": Web(host="0.0.0.0", port=8765)})
-    return Project(project.root, settings, project.engine)
+from tests.loop.web.worker import OUTSIDE, SECRET, client, csrf_of, exposed, well
 
 
 @pytest.mark.parametrize("path", ["/", "/models", "/healthz", "/api/status"])
@@ -143,7 +115,7 @@ def test_without_the_token_nothing_is_shown(
     full: Project, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(TOKEN, SECRET)
-    outside = client(exposed(full), base_url="http://box.example.org")
+    outside = client(exposed(full), base_url=OUTSIDE)
     for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": "fieldloop_token=wrong"}):
         answer = outside.get(path, headers=headers)
         assert answer.status_code == 401
@@ -153,7 +125,7 @@ def test_without_the_token_nothing_is_shown(
 
 def test_the_token_in_the_address_becomes_a_cookie(full: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN, SECRET)
-    outside = client(exposed(full), base_url="http://box.example.org")
+    outside = client(exposed(full), base_url=OUTSIDE)
     entered = outside.get(f"/models?token={SECRET}")
     assert (entered.status_code, entered.headers["location"]) == (303, "/models")
     assert "HttpOnly" in entered.headers["set-cookie"]
@@ -162,14 +134,16 @@ def test_the_token_in_the_address_becomes_a_cookie(full: Project, monkeypatch: p
 
 def test_the_token_leads_to_no_other_site(full: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN, SECRET)
-    outside = client(exposed(full), base_url="http://box.example.org")
+    outside = client(exposed(full), base_url=OUTSIDE)
     answer = outside.get(f"http://box.example.org//evil.example/?token={SECRET}")
     assert answer.headers["location"] == "/evil.example/"
 
 
-def test_nothing_can_be_written(full: Project) -> None:
+def test_nothing_can_be_written_without_a_form(full: Project) -> None:
     for method in ("POST", "PUT", "DELETE"):
-        assert client(full).request(method, "/").status_code == 405
+        asked = client(full)
+        assert asked.request(method, "/").status_code == 403
+        assert asked.request(method, "/", headers={"x-csrf-token": csrf_of(asked)}).status_code == 405
 
 
 def test_files_are_not_served(full: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 import time
@@ -16,14 +17,15 @@ import pytest
 from loop.project.project import Project
 from loop.web import bounded
 from loop.web.app import build_app
+from tests.fakes import FakeParts
 from tests.loop.service.test_process import until
-from tests.loop.web.test_app import well
+from tests.loop.web.worker import FakeWorker
 
 
 @pytest.fixture
 def address(empty: Project) -> Iterator[tuple[str, int]]:
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-    pages = bounded.server(build_app(empty, well))
+    pages = bounded.server(build_app(FakeParts(empty), FakeWorker()))
     thread = threading.Thread(target=pages.run, args=([listening],))
     thread.start()
     yield ("127.0.0.1", listening.getsockname()[1])
@@ -80,6 +82,17 @@ def test_what_is_asked_slowly_is_ended(address: tuple[str, int], monkeypatch: py
 def test_one_who_reads_slowly_is_ended(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded, "ANSWER_S", 0.7)
     with socket.create_connection(address) as slow:
+        form = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100000\r\n\r\nx"
+        slow.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + form)
+        assert ended(slow, 3)
+
+
+def test_one_who_sends_slowly_what_nobody_reads_is_ended(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "IDLE_S", 0.7)
+    monkeypatch.setattr(bounded, "REQUEST_S", 0.7)
+    with socket.create_connection(address) as slow:
         slow.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nx")
         assert ended(slow, 3)
 
@@ -101,5 +114,61 @@ def test_noise_is_refused_and_leaves_no_line_in_the_log(
     assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
 
 
-def test_a_connection_is_for_one_request(address: tuple[str, int]) -> None:
-    assert health(address).headers["connection"] == "close"
+def test_a_page_and_all_its_pictures_need_one_connection(address: tuple[str, int]) -> None:
+    ask = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(address) as one:
+        for _ in range(60):
+            one.sendall(ask)
+            assert answer_of(one).startswith(b"HTTP/1.1 200")
+        one.sendall(ask * 3)
+        assert sum(answer_of(one).startswith(b"HTTP/1.1 200") for _ in range(3)) == 3
+
+
+def test_who_asks_nothing_more_is_ended(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "IDLE_S", 0.5)
+    monkeypatch.setattr(bounded, "REQUEST_S", 0.5)
+    for then in (b"", b"GET /healthz HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\nX: "):
+        with socket.create_connection(address) as idle:
+            idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert answer_of(idle).startswith(b"HTTP/1.1 200")
+            idle.sendall(then)
+            assert ended(idle, 3), then
+
+
+def test_many_idle_connections_keep_nobody_out(address: tuple[str, int]) -> None:
+    """Each has had an answer, and is kept open."""
+    with ExitStack() as held:
+        for _ in range(3 * bounded.MOST):
+            kept = held.enter_context(socket.create_connection(address))
+            kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert answer_of(kept).startswith(b"HTTP/1.1 200")
+        begun = time.monotonic()
+        assert health(address).status_code == 200
+        assert time.monotonic() - begun < 3
+        assert ended(held.enter_context(socket.create_connection(address)), 0.1) is False
+
+
+def test_a_body_that_is_too_large_is_refused_and_the_next_request_answered(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as large:
+        head = b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1500000\r\n\r\n"
+        large.sendall(head)
+        assert answer_of(large).startswith(b"HTTP/1.1 413")
+        large.sendall(b"x" * 1_500_000 + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer_of(large).startswith(b"HTTP/1.1 200")
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    """One whole answer, not a byte more."""
+    connection.settimeout(5)
+    came = b""
+    while not came.endswith(b"\r\n\r\n"):
+        byte = connection.recv(1)
+        assert byte, came
+        came += byte
+    length = re.search(rb"content-length: (\d+)", came)
+    assert length is not None
+    left = int(length[1])
+    while left:
+        part = connection.recv(left)
+        came, left = came + part, left - len(part)
+    return came

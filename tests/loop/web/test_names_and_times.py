@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from db.engine import read, write
 from db.frames import FrameRow, frames
@@ -25,10 +24,10 @@ from loop.insights.overview import overview, overview_lines
 from loop.project.project import Project
 from loop.selection.select import Request, select_from
 from loop.service.scheduler import State
-from loop.web.app import build_app
 from loop.web.pages import duplicates, gaps, selection
 from tests.fakes import FakeParts, quiet
 from tests.loop.desk import push
+from tests.loop.web.worker import client
 
 TOKYO = "Asia/Tokyo"
 
@@ -143,7 +142,7 @@ def test_status_and_its_page(parts: FakeParts, outcome: str) -> None:
     )
     idle = State(checked_at=datetime(2026, 5, 1, 20, 0, 7, tzinfo=UTC))
     health = {"ok": True, "problems": [], "jobs": {"push": idle}, "label_studio": ""}
-    web = TestClient(build_app(project, lambda: health), base_url="http://localhost")
+    web = client(project, lambda: health)
     text = web.get("/").text + web.get("/models").text
     assert "looked at 05:00:07 JST" in text
     assert "UTC" not in text
@@ -155,6 +154,6 @@ def test_what_strangers_named_moves_no_letter_of_a_page(parts: FakeParts, folder
     (folder / "incoming" / "a\x1b[31m\u202egpj.jpg").write_bytes(b"no image")
     ingest(parts, quiet)
     health = {"ok": True, "problems": [], "jobs": {}, "label_studio": ""}
-    text = TestClient(build_app(parts.project, lambda: health), base_url="http://localhost").get("/").text
+    text = client(parts.project, lambda: health).get("/").text
     assert "a\\x1b[31m\\u202egpj.jpg" in text
     assert not set("\x1b\u202e") & set(text)

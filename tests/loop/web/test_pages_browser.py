@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
+from starlette.requests import Request
 
 from loop.insights.overview import overview, round_line
 from loop.labeling.mending import Mend
@@ -23,11 +24,17 @@ from loop.service.process import listen
 from loop.service.scheduler import State
 from loop.settings.settings import Web
 from loop.web.app import build_app
-from loop.web.environment import page_environment
+from loop.web.guard import SESSION
+from loop.web.session import Signer, new_session
+from loop.web.site import Site
+from loop.web.static_files import contents
+from tests.fakes import FakeParts
+from tests.loop.web.addresses import FILES, PAGES
+from tests.loop.web.worker import FakeWorker
 from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
-PAGES = ("/", "/gaps", "/models")
+
 WIDTHS = (390, 1280)
 LONG = "Ueberwachungskamera_Nordeingang_Parkhaus-Ebene-3"
 BROKEN = """() => {
@@ -51,7 +58,7 @@ SHOTS = os.environ.get("TEST_SHOTS", "")
 def health() -> dict[str, Any]:
     idle = State("", "done", "", datetime(2026, 5, 1, 8, tzinfo=UTC))
     states = {job.name: idle for job in JOBS} | {"analyze": State("31/74 embedded")}
-    return {"ok": True, "jobs": states, "label_studio": "http://127.0.0.1:8080"}
+    return {"ok": True, "problems": [], "notes": [], "jobs": states, "label_studio": "http://127.0.0.1:8080"}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +72,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def address(full: Project) -> Iterator[str]:
     listening = listen(Web(host="127.0.0.1", port=0), lambda said: None)
-    server = uvicorn.Server(uvicorn.Config(build_app(full, health), log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(build_app(FakeParts(full), FakeWorker(said=health)), log_level="warning")
+    )
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -75,7 +84,7 @@ def address(full: Project) -> Iterator[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [*PAGES, *FILES])
 def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width: int, scheme: Any) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     problems: list[str] = []
@@ -101,7 +110,7 @@ def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width:
 def test_no_word_is_broken_in_its_middle(browser: Browser, full: Project, width: int) -> None:
     """However long the names beside it are."""
     page = browser.new_page(viewport={"width": width, "height": 900})
-    for name in ("status.html", "models.html"):
+    for name in ("overview.html", "models.html"):
         page.set_content(with_long_names(full, name))
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("document.querySelectorAll('td').length") > 6
@@ -124,20 +133,20 @@ def with_long_names(project: Project, name: str) -> str:
         to_mend=[Mend(4711, "http://localhost/", f"{LONG}/{LONG}.jpg", "unknown class; rename it")],
         recent_rejects=[{"file": LONG * 3 + ".jpg", "reason": "expected an image, got a file of 0 bytes"}],
     )
-    pages = page_environment("Europe/Berlin")
-    return (
-        pages.get_template(name)
-        .render(view=shown, health=health(), round_line=round_line, trained_line=trained_line)
-        .replace('http-equiv="refresh"', "")
-    )
+    site = Site(FakeParts(project), FakeWorker(said=health), Signer(b"key"))
+    request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []})
+    request.scope[SESSION] = new_session()
+    answer = site.render(request, name, view=shown, round_line=round_line, trained_line=trained_line)
+    style = f"<style>{contents()['style.css'].decode()}</style>"
+    return bytes(answer.body).decode().replace("<body>", f"{style}<body>")
 
 
 def test_a_click_leads_from_page_to_page(browser: Browser, address: str) -> None:
     page = browser.new_page()
     page.goto(address)
-    for link in ("Models", "Status", "Gaps"):
+    for link in ("Changes", "Overview"):
         page.get_by_role("link", name=link, exact=True).click()
-        page.wait_for_url(f"{address}/{link.lower()}" if link != "Status" else f"{address}/")
+        page.wait_for_url(f"{address}/{link.lower()}" if link != "Overview" else f"{address}/")
         assert page.locator("h1").inner_text()
     page.close()
 

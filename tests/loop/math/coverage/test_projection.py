@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from loop.math.coverage.projection import place_beside, project, sample_rows
+from loop.math.coverage.projection import aligned, place_beside, project, sample_rows
 
 
 def test_the_map_keeps_clusters_apart_and_is_deterministic() -> None:
@@ -53,3 +53,15 @@ def test_a_new_frame_lies_between_those_it_looks_like() -> None:
     (alone, between) = place_beside(new, known, plane)
     np.testing.assert_allclose(alone, [1, 1], atol=1e-4)
     np.testing.assert_allclose(between, [0.5, 0], atol=1e-4)
+
+
+def test_a_map_is_turned_and_mirrored_to_lie_as_the_one_before() -> None:
+    rng = np.random.default_rng(0)
+    before = rng.random((300, 2))
+    before[:2] = [[0, 0], [1, 1]]
+    turned = (before - 0.5) @ np.array([[0.0, 1.0], [1.0, 0.0]]) @ np.diag([-1.0, 1.0]) + 0.5
+    known = np.arange(300) < 100
+    back = aligned(turned, before[known], known)
+    assert np.abs(turned - before).max() > 0.5
+    np.testing.assert_allclose(back, before, atol=0.02)
+    np.testing.assert_array_equal(aligned(turned, before[:1], np.arange(300) < 1), turned)

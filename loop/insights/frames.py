@@ -1,0 +1,551 @@
+"""Sets of frames: how many meet a query, which come first, and how they are spread.
+
+One `FrameSets` is kept for each project for as long as the process lasts, so that a question at a
+million frames costs some passes over columns in memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from connectors.ports import Array
+from connectors.times import zone
+from db.engine import read
+from db.frame_columns import ORIGINS, ROLES
+from db.frame_sets import (
+    FrameTable,
+    FrameTables,
+    MemberSets,
+    dataset_frames,
+    labeled_frames,
+    priorities,
+    task_frames,
+)
+from db.slice_members import Members
+from db.slices import SliceRow, slice_by_id, slices
+from db.states import OPEN_TASKS, Origin, Role, SliceKind, TaskStatus
+from loop.base.arrays import Bools, Ints, Reals
+from loop.base.errors import ConfigError
+from loop.insights.frame_facts import (
+    Known,
+    LabelClasses,
+    class_key,
+    detector_of,
+    known_producers,
+    member_sets,
+)
+from loop.insights.frame_query import (
+    ALIKE,
+    CLEAREST,
+    NEWEST,
+    NO_TASK,
+    OLDEST,
+    QUEUED,
+    WORTH,
+    YES,
+    FrameQuery,
+)
+from loop.insights.frame_search import FrameSearch
+from loop.insights.model_errors import ErrorSets
+from loop.insights.space import frames_in
+from loop.project.wiring import Parts
+
+PAGE = 60
+LONGEST_PAGE = 500
+BARS = 12
+MOST_DAYS = 62
+"""Beyond so many days a distribution over time is one over months."""
+CAMERA, SITE, DAY, OF_CLASS, SLICE, TASK = DISTRIBUTIONS = ("camera", "site", "day", "class", "slice", "task")
+LAST = -np.inf
+"""Sorts behind everything."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSet:
+    """The frames that meet a query.
+
+    mask: (N,) rows of the table that are inside.
+    order: how they are ordered: newest, oldest, clearest, worth or alike.
+    value: (N,) by what, larger first, -inf where it is not known; None for time alone.
+    note: what is to be known of it, "" for nothing.
+    """
+
+    query: FrameQuery
+    table: FrameTable
+    mask: Bools
+    order: str
+    value: Reals | None = None
+    note: str = ""
+
+    @property
+    def count(self) -> int:
+        return int(np.count_nonzero(self.mask))
+
+
+@dataclass(frozen=True)
+class Place:
+    """One frame of a page. value: what it was sorted by, None where that is its time or not known."""
+
+    seq: int
+    value: float | None
+
+
+@dataclass(frozen=True)
+class FramePage:
+    """Frames of a set in its order.
+
+    after, before: cursors of the pages behind and in front of this one, None where there is none.
+    """
+
+    places: tuple[Place, ...]
+    after: str | None
+    before: str | None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """So many frames of a set have one value. query: the set of those."""
+
+    name: str
+    count: int
+    query: FrameQuery
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How a set is spread over cameras, sites, days, classes, slices or states of tasks.
+
+    bars: the most frequent first, days and months in their order. left_out: bars beyond those.
+    unknown: frames of which the value is not known; None where that cannot be.
+    """
+
+    by: str
+    bars: tuple[Bar, ...]
+    left_out: int = 0
+    unknown: Bar | None = None
+
+
+class FrameSets:
+    """Finds sets of frames of one project. Safe from several threads."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.project = parts.project
+        self.search = FrameSearch(parts.project, parts.embedder)
+        self._tables = FrameTables(parts.project.engine, parts.project.indexes)
+        self._labels = LabelClasses()
+        self.errors = ErrorSets(parts.project)
+        self._days: tuple[FrameTable, Ints] | None = None
+
+    @cached_property
+    def _members(self) -> MemberSets:
+        return member_sets(self.project)
+
+    def find(self, query: FrameQuery) -> FrameSet:
+        """Raises ConfigError for a camera-day, slice or frame that is none, StateError."""
+        table = self._tables.now()
+        with read(self.project.engine) as session:
+            known = known_producers(session, self.project)
+            mask = self._where_and_when(table, query)
+            for part in self._of_database(session, table, query, known):
+                mask &= part
+            order = query.order or (ALIKE if query.is_search else NEWEST)
+            found = FrameSet(query, table, mask, order)
+            if query.is_search:
+                vector = self.search.vector_of(session, known.embedder, query)
+                found = self._alike(session, found, known, vector)
+            return self._ordered(session, found, known)
+
+    def find_like(self, query: FrameQuery, vector: Array) -> FrameSet:
+        """Those of a set that are most like a vector (D,) of unit norm, such as of a picture."""
+        found = self.find(query)
+        with read(self.project.engine) as session:
+            found = replace(found, order=ALIKE)
+            return self._alike(session, found, known_producers(session, self.project), vector)
+
+    def page(self, found: FrameSet, after: str = "", before: str = "", size: int = PAGE) -> FramePage:
+        """The frames behind the cursor `after`, or in front of `before`; the first without either.
+
+        Raises ConfigError for what is no cursor, or no size of a page.
+        """
+        if not 1 <= size <= LONGEST_PAGE:
+            raise ConfigError(f"frames: expected 1 to {LONGEST_PAGE} frames on a page, got {size}")
+        key, table = self._key(found), found.table
+        if before:
+            value, row = _read_cursor(table, before)
+            rows = _first(-key, found.mask, (-value, row), size, reverse=True)[::-1]
+        else:
+            rows = _first(key, found.mask, _read_cursor(table, after) if after else None, size)
+        if not len(rows):
+            return FramePage((), None, None)
+        first, last = ((float(key[row]), int(row)) for row in (rows[0], rows[-1]))
+        behind = _behind(key, found.mask, last).any()
+        front = _behind(-key, found.mask, (-first[0], first[1]), reverse=True).any()
+        return FramePage(
+            tuple(_place(found, row) for row in rows.tolist()),
+            _cursor(table, *last) if behind else None,
+            _cursor(table, *first) if front else None,
+        )
+
+    def ids(self, found: FrameSet, limit: int | None = None) -> Ints:
+        """Ids of the set in its order, all of them or the first so many."""
+        key = self._key(found)
+        size = found.count if limit is None else min(limit, found.count)
+        return found.table.seq[_first(key, found.mask, None, size)] if size else np.zeros(0, np.int64)
+
+    def neighbors(self, found: FrameSet, seq: int) -> tuple[int | None, int | None]:
+        """The frames in front of and behind this one in the order of a set that it is in."""
+        rows = found.table.rows(np.array([seq], np.int64))
+        if not len(rows) or not found.mask[rows[0]]:
+            return None, None
+        key, row = self._key(found), int(rows[0])
+        behind = _first(key, found.mask, (float(key[row]), row), 1)
+        front = _first(-key, found.mask, (-float(key[row]), row), 1, reverse=True)
+        before, after = (int(found.table.seq[each[0]]) if len(each) else None for each in (front, behind))
+        return before, after
+
+    def distribution(self, found: FrameSet, by: str, most: int = BARS) -> Distribution:
+        """Raises ConfigError for what a set is not spread over."""
+        if by not in DISTRIBUTIONS:
+            raise ConfigError(f"frames: expected one of {', '.join(DISTRIBUTIONS)}, got {by!r}")
+        table, query = found.table, found.query.but(order=None) if not found.query.is_search else found.query
+        if by in (CAMERA, SITE):
+            codes, names = (table.camera, table.cameras) if by == CAMERA else (table.site, table.sites)
+            counts = np.bincount(codes[found.mask], minlength=len(names))
+            bars = [
+                Bar(name, int(n), query.but(**{by: name})) for name, n in zip(names, counts, strict=True) if n
+            ]
+            return _spread(by, bars, most)
+        if by == DAY:
+            return self._by_time(found, query)
+        with read(self.project.engine) as session:
+            if by == TASK:
+                return self._by_task(session, found, query)
+            known = known_producers(session, self.project)
+            if by == OF_CLASS:
+                bars = [
+                    Bar(
+                        name,
+                        _inside(self._class(session, table, name, known), found.mask),
+                        _and(query, OF_CLASS, name),
+                    )
+                    for name in self.project.classes
+                ]
+                return _spread(by, [bar for bar in bars if bar.count], most)
+            bars = []
+            for row in slices(session):
+                if row.retired_at is None and row.kind not in (SliceKind.FACET, SliceKind.CLASS):
+                    rows = table.rows(self._shows(session, row, known).frames)
+                    inside = int(np.count_nonzero(found.mask[rows]))
+                    if inside:
+                        bars.append(Bar(row.name, inside, _and(query, SLICE, row.id)))
+            return _spread(by, bars, most)
+
+    def _where_and_when(self, table: FrameTable, query: FrameQuery) -> Bools:
+        mask = np.ones(len(table), np.bool_)
+        for names, codes, wanted in (
+            (table.cameras, table.camera, query.camera),
+            (table.sites, table.site, query.site),
+        ):
+            if wanted:
+                mask &= _any_of(codes, [names.index(name) for name in wanted if name in names])
+        if query.origin:
+            mask &= table.origin == ORIGINS.index(Origin(query.origin))
+        if query.role:
+            mask &= table.role == ROLES.index(Role(query.role))
+        timezone = self.project.settings.frames.timezone
+        if query.since:
+            mask &= table.captured_at >= seconds_of(query.since, timezone)
+        if query.until:
+            mask &= table.captured_at < seconds_of(query.until, timezone, ends=True)
+        if query.time:
+            mask &= np.isnan(table.captured_at) == (query.time == "unknown")
+        return mask
+
+    def _of_database(
+        self, session: Session, table: FrameTable, query: FrameQuery, known: Known
+    ) -> Iterable[Bools]:
+        if query.task:
+            yield self._tasks(session, table, query)
+        elif query.batch:
+            yield table.mask(task_frames(session, batches=query.batch))
+        if query.labeled:
+            yield table.mask(labeled_frames(session)) == (query.labeled == YES)
+        if query.area:
+            yield table.mask(frames_in(self.project, query.area))
+        if query.dataset:
+            yield table.mask(dataset_frames(session, query.dataset, query.split))
+        if query.model_error:
+            detector = detector_of(session, self.project, query.model)
+            yield table.mask(self.errors.of(session, detector).of(query.model_error))
+        for wanted, slice_ids in ((True, query.slice), (False, query.not_slice)):
+            for number in slice_ids:
+                shown = self._shows(session, slice_by_id(session, number), known).frames
+                yield table.mask(shown) == wanted
+        for wanted, names in ((True, query.class_name), (False, query.not_class)):
+            for name in names:
+                yield self._class(session, table, name, known) == wanted
+
+    def _tasks(self, session: Session, table: FrameTable, query: FrameQuery) -> Bools:
+        statuses = {TaskStatus(name) for name in query.task if name not in (QUEUED, NO_TASK)}
+        if QUEUED in query.task:
+            statuses |= set(OPEN_TASKS)
+        found = np.zeros(len(table), np.bool_)
+        if statuses:
+            found |= table.mask(task_frames(session, statuses, query.batch))
+        if NO_TASK in query.task:
+            found |= ~table.mask(task_frames(session))
+        return found
+
+    def _shows(self, session: Session, row: SliceRow, known: Known) -> Members:
+        made = known.of(row.kind)
+        return NOBODY if made is None else self._members.of(session, made, row.id)
+
+    def _class(self, session: Session, table: FrameTable, name: str, known: Known) -> Bools:
+        """Frames labeled with the class, and unlabeled ones on which the detector suspects it."""
+        labeled = self._labels.now(session)
+        rows = [row for row in slices(session, [SliceKind.CLASS]) if row.key == class_key(name)]
+        found = np.zeros(len(table), np.bool_)
+        for row in rows:
+            found |= table.mask(self._shows(session, row, known).frames)
+        found &= ~table.mask(labeled.frames)
+        found |= table.mask(labeled.of(name))
+        return found
+
+    def _alike(self, session: Session, found: FrameSet, known: Known, vector: Array) -> FrameSet:
+        """The frames of a set that are most like a vector; their similarity is their value."""
+        table, asked = found.table, found.count
+        if known.embedder is None or not asked:
+            return found
+
+        def inside(ids: Ints) -> Bools:
+            rows = table.locate(ids)
+            met: Bools = (rows >= 0) & found.mask[rows]
+            return met
+
+        alike = self.search.among(session, known.embedder, vector, inside)
+        value = np.full(len(table), LAST)
+        value[table.rows(alike.frames)] = alike.similarity
+        mask = table.mask(alike.frames)
+        note = f"the {len(alike.frames)} most alike of {asked}" if len(alike.frames) < asked else ""
+        return replace(found, mask=mask, value=value, note=note)
+
+    def _ordered(self, session: Session, found: FrameSet, known: Known) -> FrameSet:
+        query, table = found.query, found.table
+        if query.order == CLEAREST:
+            shown = self._shows(session, slice_by_id(session, query.slice[0]), known)
+            return replace(found, value=_valued(table, shown.frames, shown.strength))
+        if query.order == WORTH:
+            return replace(found, value=_valued(table, *priorities(session)))
+        return found
+
+    def _key(self, found: FrameSet) -> Reals:
+        """(N,) larger first; frames of one value come newest first."""
+        if found.value is not None:
+            return found.value
+        taken = found.table.captured_at
+        return np.where(np.isnan(taken), LAST, -taken if found.order == OLDEST else taken)
+
+    def _by_time(self, found: FrameSet, query: FrameQuery) -> Distribution:
+        days = self._local_days(found.table)[found.mask]
+        dated = days[days > NO_DAY]
+        unknown = len(days) - len(dated)
+        lacking = Bar("time not known", unknown, query.but(time="unknown")) if unknown else None
+        if not len(dated):
+            return Distribution(DAY, (), 0, lacking)
+        first = int(dated.min())
+        counts = np.bincount(dated - first)
+        shown = np.flatnonzero(counts)
+        taken = [(date(1970, 1, 1) + timedelta(days=first + int(day)), int(counts[day])) for day in shown]
+        spans = [(f"{day}", day, day, n) for day, n in taken] if len(taken) <= MOST_DAYS else _months(taken)
+        bars = []
+        for place, (name, begins, ends, count) in enumerate(spans):
+            since = query.since if query.since and place == 0 else str(begins)
+            until = query.until if query.until and place == len(spans) - 1 else str(ends)
+            bars.append(Bar(name, count, query.but(**{"from": since, "to": until})))
+        return Distribution(DAY, tuple(bars), 0, lacking)
+
+    def _local_days(self, table: FrameTable) -> Ints:
+        """(N,) days since 1970 in the project's zone, NO_DAY where the time is not known."""
+        kept = self._days
+        if kept is None or kept[0] is not table:
+            kept = self._days = table, local_days(table.captured_at, self.project.settings.frames.timezone)
+        return kept[1]
+
+    def _by_task(self, session: Session, found: FrameSet, query: FrameQuery) -> Distribution:
+        bars = [
+            Bar(
+                str(status),
+                _inside(found.table.mask(task_frames(session, [status])), found.mask),
+                query.but(task=status),
+            )
+            for status in TaskStatus
+        ]
+        none = ~found.table.mask(task_frames(session))
+        bars.append(Bar("no task", _inside(none, found.mask), query.but(task=NO_TASK)))
+        return Distribution(TASK, tuple(bar for bar in bars if bar.count))
+
+
+NOBODY = Members(np.zeros(0, np.int64), np.zeros(0))
+NO_DAY = -(2**40)
+_kept: WeakKeyDictionary[Engine, FrameSets] = WeakKeyDictionary()
+_keeping = threading.Lock()
+
+
+def frame_sets(parts: Parts) -> FrameSets:
+    """Those of this project, the same for as long as its database is open."""
+    with _keeping:
+        found = _kept.get(parts.project.engine)
+        if found is None:
+            found = _kept[parts.project.engine] = FrameSets(parts)
+        return found
+
+
+def seconds_of(text: str, timezone: str, ends: bool = False) -> float:
+    """Seconds since 1970 of an ISO day or time; without an offset it is in the zone.
+
+    ends: a day counts to its end.
+    """
+    if len(text) <= len("2026-11-24"):
+        day = date.fromisoformat(text) + timedelta(days=1 if ends else 0)
+        return datetime.combine(day, time.min, zone(timezone)).timestamp()
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))).timestamp()
+
+
+def local_days(captured_at: NDArray[Any], timezone: str) -> Ints:
+    """(N,) days since 1970 in this zone of times (N,) in seconds since 1970; NO_DAY for NaN."""
+    unknown = np.isnan(captured_at)
+    if unknown.all():
+        return np.full(len(captured_at), NO_DAY, np.int64)
+    first, last = float(np.nanmin(captured_at)), float(np.nanmax(captured_at))
+    starts, offsets = _offsets(first, last, timezone)
+    taken = np.where(unknown, first, captured_at)
+    shift = offsets[0] if len(offsets) == 1 else offsets[np.searchsorted(starts, taken, side="right") - 1]
+    days: Ints = np.floor((taken + shift) / 86_400).astype(np.int64)
+    days[unknown] = NO_DAY
+    return days
+
+
+def _offsets(first: float, last: float, timezone: str) -> tuple[Reals, Reals]:
+    """From when on which offset to UTC holds, s: found to the hour, at which clocks are changed."""
+    place = zone(timezone)
+
+    def offset(seconds: float) -> float:
+        shift = datetime.fromtimestamp(seconds, UTC).astimezone(place).utcoffset()
+        return shift.total_seconds() if shift else 0.0
+
+    starts, offsets = [first], [offset(first)]
+    hour = first - first % 3600
+    for day in np.arange(hour + 86_400, last + 2 * 86_400, 86_400):
+        if offset(float(day)) != offsets[-1]:
+            for changed in np.arange(day - 86_400, day + 1, 3600):
+                if (now := offset(float(changed))) != offsets[-1]:
+                    starts.append(float(changed))
+                    offsets.append(now)
+    return np.array(starts), np.array(offsets)
+
+
+def _months(taken: Sequence[tuple[date, int]]) -> list[tuple[str, date, date, int]]:
+    """Name, first day, last day and count of each month."""
+    counts: dict[date, int] = {}
+    for day, count in taken:
+        counts[day.replace(day=1)] = counts.get(day.replace(day=1), 0) + count
+    ends = {month: (month + timedelta(days=31)).replace(day=1) - timedelta(days=1) for month in counts}
+    return [(f"{month:%Y-%m}", month, ends[month], count) for month, count in counts.items()]
+
+
+def _valued(table: FrameTable, frames: Ints, values: Reals) -> Reals:
+    """(N,) the largest value of each frame, LAST where it has none."""
+    found = np.full(len(table), LAST)
+    rows = table.locate(frames)
+    np.maximum.at(found, rows[rows >= 0], values[rows >= 0])
+    return found
+
+
+def _and(query: FrameQuery, name: str, value: str | int) -> FrameQuery:
+    """With one more value of a key of which frames need all."""
+    held = query.class_name if name == OF_CLASS else query.slice
+    return query if value in held else query.but(**{name: [*held, value]})
+
+
+def _spread(by: str, bars: list[Bar], most: int) -> Distribution:
+    ordered = sorted(bars, key=lambda bar: (-bar.count, bar.name))
+    return Distribution(by, tuple(ordered[:most]), max(len(ordered) - most, 0))
+
+
+def _any_of(codes: NDArray[Any], wanted: Sequence[int]) -> Bools:
+    found = np.zeros(len(codes), np.bool_)
+    for code in wanted:
+        found |= codes == code
+    return found
+
+
+def _inside(some: Bools, mask: Bools) -> int:
+    return int(np.count_nonzero(some & mask))
+
+
+def _behind(key: Reals, mask: Bools, cursor: tuple[float, int] | None, reverse: bool = False) -> Bools:
+    """Rows behind a cursor (value, row): larger values first, of one value larger rows first;
+    reverse: smaller rows first.
+    """
+    if cursor is None:
+        return mask
+    value, row = cursor
+    rows = np.zeros(len(key), np.bool_)
+    if reverse:
+        rows[row + 1 :] = True
+    else:
+        rows[:row] = True
+    behind: Bools = mask & ((key < value) | ((key == value) & rows))
+    return behind
+
+
+def _first(
+    key: Reals, mask: Bools, cursor: tuple[float, int] | None, size: int, reverse: bool = False
+) -> Ints:
+    """The first `size` rows of the mask behind the cursor, without sorting the others."""
+    rows = np.flatnonzero(_behind(key, mask, cursor, reverse))
+    if len(rows) > size:
+        values = key[rows]
+        least = np.partition(values, len(values) - size)[len(values) - size]
+        over = rows[values > least]
+        ties = rows[values == least]
+        left = size - len(over)
+        rows = np.concatenate([over, ties[:left] if reverse else ties[len(ties) - left :]])
+    order = np.lexsort((rows if reverse else -rows, -key[rows]))
+    ordered: Ints = rows[order]
+    return ordered
+
+
+def _place(found: FrameSet, row: int) -> Place:
+    value = LAST if found.value is None else float(found.value[row])
+    return Place(int(found.table.seq[row]), None if value == LAST else value)
+
+
+def _cursor(table: FrameTable, value: float, row: int) -> str:
+    return f"{value.hex()}_{table.seq[row]}"
+
+
+def _read_cursor(table: FrameTable, text: str) -> tuple[float, int]:
+    """Its value, and the row of its frame or of the next one."""
+    value, _, seq = text.rpartition("_")
+    try:
+        found = float.fromhex(value), int(seq)
+        if found[0] != found[0] or not 0 <= found[1] < 2**62:
+            raise ValueError
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"frames: expected a cursor of a page of this set, got {text[:80]!r}; begin at its first page"
+        ) from error
+    return found[0], int(np.searchsorted(table.seq, found[1]))

@@ -1,0 +1,263 @@
+"""What gathers frames into a collection: rules as they are stored, read and checked, and the built-in
+collections of `config/collections.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import config
+from connectors.documents import parse_yaml
+from loop.base.errors import ConfigError
+
+LONGEST_SENTENCE = 300
+"""Characters; no embedder reads more."""
+
+
+@dataclass(frozen=True)
+class OfSlice:
+    """All frames of another slice. key: its key."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Frames whose measurement lies beyond a quantile of their camera's training frames."""
+
+    measure: str
+    side: Literal["below", "above"]
+    quantile: float
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Frames with so many boxes or more."""
+
+    at_least: int
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Frames in which others cover so large a part of so large a share of the boxes."""
+
+    covered: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """Frames with a box whose ratio of sides is so many spreads from what is usual of its class."""
+
+    spreads: float
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Frames that a sentence describes better than a sentence that says nothing does."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Address:
+    """Frames that an address of the frames page names, such as `camera=gate`."""
+
+    query: str
+
+
+Rule = OfSlice | Measured | Crowd | Overlap | Orientation | Sentence | Address
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What decides who is in a collection.
+
+    rules: one that holds suffices.
+    examples: frames that are always in; those near them are too, where `alike`.
+    excluded: frames that never are.
+    judged: a round judges it, and the evaluation draw looks for it.
+    tab: it is a tab in Label Studio.
+    learned: limits that were found in the project, by rule.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    examples: tuple[int, ...] = ()
+    excluded: tuple[int, ...] = ()
+    alike: bool = True
+    judged: bool = False
+    tab: bool = False
+    learned: Mapping[str, Any] = field(default_factory=dict)
+
+
+def as_stored(definition: Definition) -> dict[str, Any]:
+    """As JSON, from which `definition_of` reads it."""
+    return {
+        "rules": [stored_rule(rule) for rule in definition.rules],
+        "examples": list(definition.examples),
+        "excluded": list(definition.excluded),
+        "alike": definition.alike,
+        "judged": definition.judged,
+        "tab": definition.tab,
+        "learned": dict(definition.learned),
+    }
+
+
+def definition_of(stored: Mapping[str, Any]) -> Definition:
+    """From what `as_stored` gave. Raises ConfigError."""
+    return Definition(
+        rules=tuple(rule_of(each) for each in stored.get("rules", ())),
+        examples=tuple(stored.get("examples", ())),
+        excluded=tuple(stored.get("excluded", ())),
+        alike=bool(stored.get("alike", True)),
+        judged=bool(stored.get("judged", False)),
+        tab=bool(stored.get("tab", False)),
+        learned=dict(stored.get("learned", {})),
+    )
+
+
+def stored_rule(rule: Rule) -> dict[str, Any]:
+    """As in `config/collections.yaml`."""
+    match rule:
+        case OfSlice(key):
+            return {"slice": key}
+        case Measured(measure, side, quantile):
+            return {"measured": measure, side: quantile}
+        case Crowd(at_least):
+            return {"crowd": at_least}
+        case Overlap(covered, share):
+            return {"overlap": covered, "share": share}
+        case Orientation(spreads):
+            return {"orientation": spreads}
+        case Sentence(text):
+            return {"sentence": text}
+        case Address(query):
+            return {"frames": query}
+
+
+def rule_of(stored: object, where: str = "rule") -> Rule:
+    """One rule, written as `stored_rule` gives it. Raises ConfigError."""
+    fields = _fields(stored, where)
+    kind = next((name for name in fields if name in READERS), None)
+    if kind is None:
+        raise _wrong(where, f"one of {', '.join(READERS)}", dict(fields))
+    read, allowed = READERS[kind]
+    if unknown := [name for name in fields if name not in (kind, *allowed)]:
+        raise _wrong(where, f"{kind}{' with ' + ', '.join(allowed) if allowed else ' alone'}", unknown[0])
+    return read(fields, f"{where}: {kind}")
+
+
+def in_words(rule: Rule) -> str:
+    """A rule for people."""
+    match rule:
+        case OfSlice(key):
+            return f"of the slice {key}"
+        case Measured(measure, side, quantile):
+            share = 1 - quantile if side == "above" else quantile
+            return f"{measure.replace('_', ' ')} as {side} as in {share:.1%} of the camera's training frames"
+        case Crowd(at_least):
+            return f"{at_least} boxes or more"
+        case Overlap(covered, share):
+            return f"{share:.0%} of the boxes or more are covered by another to {covered:.0%} or more"
+        case Orientation(spreads):
+            return f"a box with sides {spreads:g} spreads from what is usual of its class"
+        case Sentence(text):
+            return f"shows “{text}”, by CLIP"
+        case Address(query):
+            return f"of the frames {query}"
+
+
+def built_in() -> dict[str, Definition]:
+    """The collections of `config/collections.yaml` by name."""
+    text = (config.FOLDER / "collections.yaml").read_text(encoding="utf-8")
+    return parse_collections(parse_yaml(text))
+
+
+def parse_collections(document: object, source: str = "collections.yaml") -> dict[str, Definition]:
+    """Definitions by name from a parsed YAML document. Raises ConfigError."""
+    found = {}
+    for name, body in _fields(document, source).items():
+        where = f"{source}: {name}"
+        fields = _fields(body, where)
+        if unknown := [key for key in fields if key not in ("rules", "judged")]:
+            raise _wrong(where, "rules and judged", unknown[0])
+        rules = fields.get("rules")
+        if not isinstance(rules, list) or not rules:
+            raise _wrong(f"{where}: rules", "a list of rules", rules)
+        judged = fields.get("judged", False)
+        if not isinstance(judged, bool):
+            raise _wrong(f"{where}: judged", "true or false", judged)
+        found[name] = Definition(tuple(rule_of(each, where) for each in rules), judged=judged)
+    return found
+
+
+def _slice(fields: Mapping[str, Any], where: str) -> Rule:
+    return OfSlice(_text(fields["slice"], where))
+
+
+def _measured(fields: Mapping[str, Any], where: str) -> Rule:
+    if ("below" in fields) == ("above" in fields):
+        raise _wrong(where, "either below or above, a quantile of the training set", sorted(fields))
+    side: Literal["below", "above"] = "below" if "below" in fields else "above"
+    return Measured(_text(fields["measured"], where), side, _number(fields[side], where, 0, 1))
+
+
+def _crowd(fields: Mapping[str, Any], where: str) -> Rule:
+    count = fields["crowd"]
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise _wrong(where, "a whole number of boxes, 1 or more", count)
+    return Crowd(count)
+
+
+def _overlap(fields: Mapping[str, Any], where: str) -> Rule:
+    return Overlap(
+        _number(fields["overlap"], where, 0.01, 1),
+        _number(fields.get("share", 0.25), f"{where}: share", 0, 1),
+    )
+
+
+def _orientation(fields: Mapping[str, Any], where: str) -> Rule:
+    return Orientation(_number(fields["orientation"], where, 1, 100))
+
+
+def _sentence(fields: Mapping[str, Any], where: str) -> Rule:
+    return Sentence(_text(fields["sentence"], where))
+
+
+def _address(fields: Mapping[str, Any], where: str) -> Rule:
+    return Address(_text(fields["frames"], where, empty=True))
+
+
+READERS: dict[str, tuple[Callable[[Mapping[str, Any], str], Rule], tuple[str, ...]]] = {
+    "slice": (_slice, ()),
+    "measured": (_measured, ("above", "below")),
+    "crowd": (_crowd, ()),
+    "overlap": (_overlap, ("share",)),
+    "orientation": (_orientation, ()),
+    "sentence": (_sentence, ()),
+    "frames": (_address, ()),
+}
+
+
+def _fields(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise _wrong(where, "names with values", value)
+    return value
+
+
+def _text(value: object, where: str, empty: bool = False) -> str:
+    if not isinstance(value, str) or not (empty or value.strip()) or len(value) > LONGEST_SENTENCE:
+        raise _wrong(where, f"a text of at most {LONGEST_SENTENCE} characters", value)
+    return value.strip()
+
+
+def _number(value: object, where: str, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise _wrong(where, f"a number from {low:g} to {high:g}", value)
+    return float(value)
+
+
+def _wrong(where: str, expected: str, found: object) -> ConfigError:
+    return ConfigError(f"{where}: expected {expected}, got {found!r}; docs/howto/collections.md shows how")

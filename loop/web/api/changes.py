@@ -1,0 +1,55 @@
+"""GET /api/changes: the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from loop.insights.changes import page_of_changes
+from loop.project.project import Project
+from loop.web.api.faces import PAGE, Cursor, Face, Limit
+from loop.web.site import Site
+
+
+class Change(Face):
+    """Who changed what."""
+
+    id: int
+    at: datetime
+    who: str
+    via: str = Field(description="page, api or command")
+    what: str = Field(description="in the past tense, such as model promoted")
+    subject: str = Field(description="such as model 3")
+    before: dict[str, Any] = Field(description="what of it was different")
+    after: dict[str, Any]
+
+
+class Changes(Face):
+    """Newest first."""
+
+    changes: list[Change]
+    next: str | None = Field(description="`after` of the next page, null at the end")
+
+
+def read_changes(project: Project, after: str | None, subject: str, limit: int) -> Changes:
+    found = page_of_changes(project, after or "", subject, limit)
+    rows = [Change.model_validate(row) for row in found.changes]
+    return Changes(changes=rows, next=None if found.older is None else str(found.older))
+
+
+def routes(site: Site) -> APIRouter:
+    router = APIRouter(tags=["read"])
+
+    @router.get("/changes")
+    def changes(
+        after: Cursor = None,
+        subject: Annotated[str, Query(max_length=200, description="of this alone, such as model 3")] = "",
+        limit: Limit = PAGE,
+    ) -> Changes:
+        """Who changed what, and what it was before."""
+        return read_changes(site.project, after, subject, limit)
+
+    return router

@@ -1,0 +1,83 @@
+"""What all changes of the API share: they happen once under a key, and overwrite nobody's work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Header, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from loop.changes.once import Answer, claim, fingerprint_of, forget, keep
+from loop.project.project import Project
+from loop.web.api.problems import Refused
+
+KEY, LONGEST_KEY = "Idempotency-Key", 200
+REPLAYED = "Idempotency-Replayed"
+IfMatch = Annotated[
+    str | None, Header(description="the ETag that was read; when it is another by now, nothing is changed")
+]
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+PARAMETER = {
+    "name": KEY,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    "description": "any text that is new for each change; the same request under it gets the same answer",
+}
+
+
+def once_route(project: Project) -> type[APIRoute]:
+    """The class of routes that change something in this project."""
+
+    class OnceRoute(APIRoute):
+        def get_route_handler(self) -> Handler:
+            return _once(project, super().get_route_handler())
+
+    return OnceRoute
+
+
+def _once(project: Project, handler: Handler) -> Handler:
+    async def handled(request: Request) -> Response:
+        key = request.headers.get(KEY)
+        if key is None or request.method in ("GET", "HEAD"):
+            return await handler(request)
+        if not 0 < len(key) <= LONGEST_KEY:
+            raise Refused(
+                422,
+                "invalid",
+                f"{KEY}: expected 1 to {LONGEST_KEY} characters, got {len(key)}; make one with `uuidgen`",
+            )
+        asked = fingerprint_of(request.method, str(request.url.path), request.url.query, await request.body())
+        known = await run_in_threadpool(claim, project, key, asked)
+        if known is not None:
+            return Response(known.body, known.status, {REPLAYED: "true"}, "application/json")
+        try:
+            answer = await handler(request)
+        except BaseException:
+            await run_in_threadpool(forget, project, key)
+            raise
+        body = bytes(answer.body).decode()
+        await run_in_threadpool(keep, project, key, Answer(answer.status_code, body))
+        return answer
+
+    return handled
+
+
+def etag_of(value: BaseModel) -> str:
+    """Of what was read, by its content."""
+    text = json.dumps(value.model_dump(mode="json"), sort_keys=True)
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
+
+
+def check_match(if_match: str | None, now: str) -> None:
+    """Raises Refused where somebody read another version than there is now."""
+    if if_match is None or if_match.strip() == "*" or now in {tag.strip() for tag in if_match.split(",")}:
+        return
+    raise Refused(
+        412, "changed-meanwhile", f"If-Match: expected {now}, got {if_match:.200}; read it again, then decide"
+    )

@@ -1,0 +1,81 @@
+"""What is shown where a page cannot be: what was expected, what was found, what to do next."""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from loop.insights.failures import failure_of
+from loop.web.guard import API
+from loop.web.site import Site
+
+log = logging.getLogger(__name__)
+TITLES = {
+    400: "This cannot be read",
+    404: "There is no such page",
+    405: "This page takes no such request",
+    409: "This does not fit how things stand",
+    503: "The project cannot be read",
+}
+LOST = "expected a page of this address, found none; the pages are listed above"
+UNEXPECTED = (
+    "something went wrong that nobody expected; the log of the service has the details (logs/serve.log)"
+)
+
+
+class Failing:
+    """Turns every error of the pages into one that says what to do."""
+
+    def __init__(self, app: ASGIApp, site: Site) -> None:
+        self.app = app
+        self.site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            await self._told(Request(scope), error)(scope, receive, send)
+
+    def _told(self, request: Request, error: Exception) -> Response:
+        found = failure_of(error)
+        if found is None:
+            log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+            return failed(self.site, request, 500, UNEXPECTED)
+        return failed(self.site, request, found.status, found.text)
+
+
+def http_failed(site: Site, request: Request, error: HTTPException) -> Response:
+    """Addresses that are none, methods that a page does not take."""
+    text = LOST if error.status_code == 404 and error.detail == "Not Found" else str(error.detail)
+    answer = failed(site, request, error.status_code, text)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def failed(site: Site, request: Request, status: int, text: str) -> Response:
+    if request.url.path.startswith(API):
+        return PlainTextResponse(text, status)
+    title = TITLES.get(status, "This did not work")
+    return site.render(request, "failed.html", status, title=title, why=text, back=_back(request))
+
+
+def _back(request: Request) -> str:
+    """The page whose form this was, "" where it is not known."""
+    before = urlsplit(request.headers.get("referer", ""))
+    if request.method == "GET" or before.netloc != request.headers.get("host"):
+        return ""
+    return before.path + (f"?{before.query}" if before.query else "")

@@ -1,0 +1,31 @@
+"""The page that asks for the token and a name. The guard looks at what its form sends."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from loop.web.guard import SIGN_IN, session_of, token_for
+from loop.web.site import Site
+
+
+def routes(site: Site) -> list[Route]:
+    def ask(request: Request) -> Response:
+        return page(site, request)
+
+    def leave(request: Request) -> Response:
+        answer = RedirectResponse(SIGN_IN, 303)
+        answer.delete_cookie(site.signer.cookie, httponly=True, samesite="strict")
+        return answer
+
+    return [Route(SIGN_IN, ask), Route("/sign-out", leave, methods=["POST"])]
+
+
+def page(site: Site, request: Request, status: int = 200, wrong: str = "") -> Response:
+    """The form; it leads to where the request wanted to go."""
+    needs_token = bool(token_for(site.project.settings.web.host)) and not session_of(request).entered
+    wanted = request.query_params.get("next") or (request.url.path if request.url.path != SIGN_IN else "/")
+    return site.render(
+        request, "sign_in.html", status, needs_token=needs_token, wanted=wanted, wrong=wrong, bare=needs_token
+    )

@@ -1,0 +1,158 @@
+"""What every page is made with: the project, the running service, the templates, and who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from jinja2 import Environment
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from connectors.ports import Progress
+from loop.changes.audit import Who, at_the_terminal
+from loop.project.project import Project
+from loop.project.wiring import Parts
+from loop.web.environment import page_environment
+from loop.web.guard import API, form_of, session_of
+from loop.web.session import Flash, Signer, kept_key
+from loop.web.static_files import address_of
+
+NAV = (
+    ("Overview", "/"),
+    ("Coverage", "/coverage"),
+    ("Frames", "/frames"),
+    ("Collections", "/collections"),
+    ("Queue", "/queue"),
+    ("Rounds & models", "/rounds"),
+    ("Bias", "/bias"),
+    ("Changes", "/changes"),
+)
+FLASH_LETTERS = 500
+
+__all__ = ["Flash", "Site", "Submitted", "Worker", "form_of", "session_of"]
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Work that someone asked for once.
+
+    now: what it does, "" while it waits or once it ended.
+    outcome: "" until it ends; done, failed, waiting or stopped then.
+    detail: what came of it.
+    """
+
+    id: int
+    title: str
+    now: str
+    outcome: str
+    detail: str
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Worker(Protocol):
+    """The running service, as the pages use it."""
+
+    def health(self) -> dict[str, Any]:
+        """At least {"ok": bool, "problems": [sentence], "notes": [sentence], "jobs": {name: State},
+        "label_studio": url}; asked at every request.
+        """
+
+    def ready(self) -> dict[str, str]:
+        """What the work needs by name, each with why it is not ready, "" where it is: database, disk,
+        leader, and label_studio where one is used.
+        """
+
+    def run_now(self, job: str) -> None:
+        """Raises ConfigError for a job that there is not."""
+
+    def pause(self, job: str) -> None:
+        """Until it is resumed, over restarts. Raises ConfigError."""
+
+    def resume(self, job: str) -> None:
+        """Raises ConfigError."""
+
+    def submit(self, title: str, work: Callable[[Parts, Progress], str]) -> int:
+        """Does it in the background once; the number under which `submitted` shows it."""
+
+    def submitted(self) -> list[Submitted]:
+        """The latest first."""
+
+
+class Site:
+    """The pages of one project.
+
+    parts: its connectors; worker: its running service.
+    """
+
+    def __init__(self, parts: Parts, worker: Worker, signer: Signer) -> None:
+        self.parts = parts
+        self.worker = worker
+        self.signer = signer
+        self.templates = templates_of(self.project)
+        self.templates.globals["csrf"] = self.csrf
+
+    @property
+    def project(self) -> Project:
+        return self.parts.project
+
+    def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """The page. Beside `values` a template has request, name, health, who, nav, flash and the
+        functions csrf(request) and static(name).
+        """
+        said = self.signer.flash_of(request.cookies.get(self.signer.flash_cookie, ""))
+        shown = {
+            "request": request,
+            "name": self.project.settings.name,
+            "health": self.worker.health(),
+            "who": self.who(request),
+            "nav": NAV,
+            "zone": self.project.settings.frames.timezone,
+            "flash": said,
+        }
+        answer = HTMLResponse(self.templates.get_template(template).render(shown | values), status)
+        if self.signer.flash_cookie in request.cookies:
+            answer.delete_cookie(self.signer.flash_cookie, httponly=True, samesite="strict")
+        return answer
+
+    def done(
+        self, request: Request, to: str, text: str, undo: str = "", fields: Mapping[str, str] | None = None
+    ) -> RedirectResponse:
+        """After a change: back to the page `to`, which says `text` once, with a form to `undo` where
+        there is one.
+        """
+        flash = Flash(text[:FLASH_LETTERS], undo, tuple((fields or {}).items()))
+        answer = RedirectResponse("/" + to.lstrip("/\\"), 303)
+        answer.set_cookie(
+            self.signer.flash_cookie,
+            self.signer.cookie_of_flash(flash),
+            max_age=600,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        return answer
+
+    def who(self, request: Request) -> Who:
+        """Who asks, for the audit log."""
+        via = "api" if request.url.path.startswith(API) else "page"
+        return Who(session_of(request).name or at_the_terminal().name, via)
+
+    def csrf(self, request: Request) -> Markup:
+        """The hidden field that every form carries."""
+        token = self.signer.form_token(session_of(request))
+        return Markup('<input type="hidden" name="csrf" value="{}">').format(token)
+
+
+def templates_of(project: Project) -> Environment:
+    found = page_environment(project.settings.frames.timezone)
+    found.globals["static"] = address_of
+    return found
+
+
+def signer_of(project: Project, token: str) -> Signer:
+    return Signer(kept_key(project.pages / "session.key"), token)

@@ -1,0 +1,49 @@
+"""What people do with a slice is on record, and once."""
+
+from __future__ import annotations
+
+import pytest
+
+from db.changes import changes
+from db.engine import read
+from db.errors import StateError
+from loop.base.errors import ConfigError
+from loop.changes.audit import Who
+from loop.changes.slices import give_name, restore, retire
+from loop.gaps.coverage_view import CoverageView
+from tests.fakes import FakeParts
+
+ADA = Who("Ada", "page")
+
+
+def told(parts: FakeParts) -> list[tuple[str, str, str, dict[str, str], dict[str, str]]]:
+    with read(parts.project.engine) as session:
+        return [(row.who, row.what, row.subject, row.before, row.after) for row in changes(session, 10)][::-1]
+
+
+def test_naming_retiring_and_restoring_are_on_record(view: CoverageView, parts: FakeParts) -> None:
+    number = view.slice_ids[view.gaps[0].key]
+    assert give_name(parts.project, ADA, number, "the ramp").name == "the ramp"
+    assert give_name(parts.project, ADA, number, "the ramp").name == "the ramp"
+    assert retire(parts.project, ADA, number).retired_at is not None
+    assert retire(parts.project, ADA, number).retired_at is not None
+    assert restore(parts.project, ADA, number).retired_at is None
+    assert restore(parts.project, ADA, number).retired_at is None
+    assert give_name(parts.project, ADA, number, "").name == view.gaps[0].name
+    subject = f"slice {number}"
+    assert told(parts) == [
+        ("Ada", "slice named", subject, {"name": ""}, {"name": "the ramp"}),
+        ("Ada", "slice retired", subject, {}, {}),
+        ("Ada", "slice restored", subject, {}, {}),
+        ("Ada", "slice named", subject, {"name": "the ramp"}, {"name": ""}),
+    ]
+
+
+def test_what_cannot_be_is_refused_and_not_on_record(view: CoverageView, parts: FakeParts) -> None:
+    number = view.slice_ids[view.gaps[0].key]
+    with pytest.raises(ConfigError, match="at most 200 characters, got 201"):
+        give_name(parts.project, ADA, number, "x" * 201)
+    for change in (retire, restore):
+        with pytest.raises(StateError, match="expected the id of a slice, got 10000"):
+            change(parts.project, ADA, 10_000)
+    assert told(parts) == []

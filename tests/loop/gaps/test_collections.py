@@ -1,0 +1,59 @@
+"""Collections: rules gather frames, examples bring those like them, and what comes in is added."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from db.engine import read
+from db.slice_members import load_counts, members
+from db.slices import slice_totals, slices
+from db.states import SliceKind
+from loop.analysis.producers import producers
+from loop.gaps import coverage_view
+from loop.gaps.arrivals import analyze
+from loop.ingest.ingest import ingest
+from loop.settings.collections import built_in
+from tests.fakes import FakeParts, quiet, write_frames
+
+
+def member_names(parts: FakeParts) -> dict[str, list[int]]:
+    measure = producers(parts).measure
+    with read(parts.project.engine) as session:
+        rows = slices(session, [SliceKind.COLLECTION])
+        return {row.name: members(session, measure, row.id)[0].tolist() for row in rows}
+
+
+def of_key(parts: FakeParts, key: str) -> list[int]:
+    with read(parts.project.engine) as session:
+        (row,) = [row for row in slices(session) if row.key == key]
+        return members(session, producers(parts).measure, row.id)[0].tolist()
+
+
+def test_a_comparison_gathers_the_built_in_collections(analyzed: FakeParts) -> None:
+    coverage_view.build(analyzed, quiet)
+    found = member_names(analyzed)
+    assert set(found) == set(built_in())
+    assert found["night"] == of_key(analyzed, "brightness/dark")
+    assert len(found["night"]) >= 6
+    assert found["crowds"] == []
+
+
+def test_what_comes_in_is_added_as_a_comparison_would(analyzed: FakeParts) -> None:
+    coverage_view.build(analyzed, quiet)
+    before = member_names(analyzed)["night"]
+    write_frames(analyzed.project.root.parent / "incoming", bright=6, dark=6, first=500)
+    ingest(analyzed, quiet)
+    analyze(analyzed, quiet)
+    added = member_names(analyzed)
+    assert len(added["night"]) > len(before)
+    with read(analyzed.project.engine) as session:
+        counted, totals = load_counts(session), slice_totals(session)
+        ids = {row.name: row.id for row in slices(session, [SliceKind.COLLECTION])}
+    assert totals[ids["night"]].inside == len(added["night"])
+    coverage_view.build(analyzed, quiet)
+    assert member_names(analyzed) == added
+    with read(analyzed.project.engine) as session:
+        again = load_counts(session)
+    own = [np.isin(counts.slice_id, list(ids.values())) for counts in (counted, again)]
+    for name in ("group", "slice_id", "known", "inside"):
+        np.testing.assert_array_equal(getattr(counted, name)[own[0]], getattr(again, name)[own[1]])

@@ -1,0 +1,56 @@
+"""A part of the map in an address: what stands there is what is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.path import Path as Polygon
+
+from loop.base.errors import ConfigError
+from loop.insights.frame_query import FrameQuery
+from loop.insights.map_area import MOST_CORNERS, area_of, corners_of, inside
+
+
+def test_the_corners_of_an_address_are_those_that_were_drawn() -> None:
+    corners = np.array([[0, 0], [1, 0.5], [0.25, 1]])
+    assert area_of(corners) == "0-0_1000-500_250-1000"
+    np.testing.assert_array_equal(corners_of(area_of(corners)), corners)
+    query = FrameQuery.parse("in=0-0_1000-500_250-1000&camera=gate")
+    assert query.area == "0-0_1000-500_250-1000"
+    assert query.address() == "camera=gate&in=0-0_1000-500_250-1000"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0-0_1-1",
+        "a",
+        "0-0_5-5_1001-0",
+        "0-0_5-5_-1-0",
+        "0-0 5-5 1-0",
+        "0.5-0_1-1_2-0",
+        "0-0_1-1_2-0_",
+        "9" * 500,
+        "_".join(["1-1"] * (MOST_CORNERS + 1)),
+    ],
+)
+def test_what_is_no_part_of_a_map_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="in: expected 3 to 40 corners on the map such as"):
+        FrameQuery.parse({"in": text})
+
+
+def test_points_are_inside_as_another_implementation_says() -> None:
+    rng = np.random.default_rng(0)
+    plane = rng.random((5000, 2))
+    around = np.linspace(0, 2 * np.pi, 30, endpoint=False)
+    blob = 0.5 + (0.2 + 0.2 * rng.random((30, 1))) * np.column_stack([np.cos(around), np.sin(around)])
+    for corners in (rng.random((3, 2)), blob):
+        found = inside(plane, corners)
+        np.testing.assert_array_equal(found, Polygon(corners).contains_points(plane))
+        assert 0 < found.sum() < len(plane)
+
+
+def test_a_lasso_that_crosses_itself_leaves_out_what_it_goes_around_twice() -> None:
+    star = np.array([[0.5, 0.0], [0.8, 0.9], [0.0, 0.35], [1.0, 0.35], [0.2, 0.9]])
+    points = np.array([[0.5, 0.5], [0.5, 0.1], [0.02, 0.02]])
+    assert inside(points, star).tolist() == [False, True, False]
