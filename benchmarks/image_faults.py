@@ -87,6 +87,24 @@ def fogged(image: Image, dice: Dice) -> Image:
     return _image(image * through + dice.uniform(180, 235) * (1 - through))
 
 
+def reflecting(image: Image, dice: Dice) -> Image:
+    """Highlights of the sun on wet or bare metal: 3 to 8 saturated spots with a halo, on 0.5 to 4 % of
+    the frame.
+    """
+    height, width = image.shape[:2]
+    light = np.zeros((height, width), dtype=np.float32)
+    for area in dice.dirichlet(np.ones(dice.integers(3, 9))) * dice.uniform(0.005, 0.04) * height * width:
+        long, short = (
+            math.sqrt(area / math.pi) * (stretch := dice.uniform(1, 2)),
+            math.sqrt(area / math.pi) / stretch,
+        )
+        center = int(dice.uniform(0, width)), int(dice.uniform(height / 4, height))
+        axes = max(int(long), 1), max(int(short), 1)
+        cv2.ellipse(light, center, axes, dice.uniform(0, 180), 0, 360, 1.0, -1, cv2.LINE_AA)
+    halo = 0.3 * cv2.GaussianBlur(light, (0, 0), height / 60)
+    return _image(image + 255 * (light + halo)[..., None])
+
+
 def dirtied(image: Image, dice: Dice) -> Image:
     """Soft spots over 5 to 20 % of the frame: what lies behind is dimmed, blurred and tinted."""
     cover = _spots(image.shape[0], image.shape[1], dice)[..., None]
@@ -126,6 +144,7 @@ FAULTS: dict[str, Fault] = {
     "moved": moved,
     "defocused": defocused,
     "fogged": fogged,
+    "reflecting": reflecting,
     "dirtied": dirtied,
     "compressed": compressed,
     "resized": resized,

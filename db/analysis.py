@@ -141,6 +141,17 @@ def record_detections(
     _record(session, "detector", producer, seqs, [packed(each) for each in found])
 
 
+def keep_detections(
+    session: Session, producer: int, seqs: Sequence[int], found: Sequence[Detections]
+) -> None:
+    """Stores what a detector that is not the current one saw in some frames; they are not marked."""
+    keyed = [
+        {"frame": int(seq), "producer": producer, **packed(each)}
+        for seq, each in zip(seqs, found, strict=True)
+    ]
+    insert_new(session, Detection, keyed)
+
+
 def record_measurements(
     session: Session, producer: int, seqs: Sequence[int], values: Sequence[Mapping[str, SupportsFloat]]
 ) -> None:

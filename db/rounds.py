@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
 from db.errors import Conflict, StateError
@@ -141,6 +141,13 @@ def dataset_members(session: Session, dataset_id: int) -> list[Member]:
     columns = (DatasetMember.frame, DatasetMember.split, DatasetMember.repeats)
     statement = select(*columns).where(DatasetMember.dataset_id == dataset_id).order_by(DatasetMember.frame)
     return [Member(*row) for row in session.execute(statement)]
+
+
+def datasets_of(session: Session, frame: int) -> list[tuple[int, str, datetime]]:
+    """The dataset versions that a frame is in, with its split and when each was frozen."""
+    own = and_(DatasetMember.dataset_id == Dataset.id, DatasetMember.frame == frame)
+    statement = select(Dataset.id, DatasetMember.split, Dataset.created_at).join(DatasetMember, own)
+    return [(number, split, at) for number, split, at in session.execute(statement.order_by(Dataset.id))]
 
 
 def dataset_counts(session: Session, dataset_id: int) -> dict[str, int]:

@@ -261,8 +261,13 @@ def _upsert_counts(session: Session, counts: Counts, rows: Ids, change: Change |
         upsert(session, SliceCount, [dict(zip(columns, row, strict=True)) for row in values], change)
 
 
-def load_counts(session: Session, groups: Ids | None = None) -> Counts:
-    """What is counted of these groups, or everything; of all by slice and group."""
+def load_counts(
+    session: Session, groups: Ids | None = None, slice_ids: Iterable[int] | None = None
+) -> Counts:
+    """What is counted of these groups, or everything; of all by slice and group.
+
+    slice_ids: of these alone.
+    """
     table = SliceCount
     columns = (
         table.group_id,
@@ -275,6 +280,8 @@ def load_counts(session: Session, groups: Ids | None = None) -> Counts:
     statement = select(*columns).order_by(table.slice_id, table.group_id)
     if groups is not None:  # as the rows lie: by slice, then by group
         statement = statement.where(table.slice_id.in_(select(Slice.id)))
+    if slice_ids is not None:
+        statement = statement.where(table.slice_id.in_(list(slice_ids)))
     parts = in_parts(statement, table.group_id, None if groups is None else groups.tolist())
     rows = [tuple(row) for part in parts for row in session.execute(part)]
     found = np.array(rows, np.float64).reshape(-1, len(columns))

@@ -90,6 +90,12 @@ class VectorScan:
         best = best[np.lexsort((-frames[best], -every[best]))]
         return Alike(frames[best], np.clip(every[best], -1.0, 1.0))
 
+    def prepare(self, session: Session, producer: int) -> None:
+        """Sketches what is stored, where it is so much that searches need sketches."""
+        stored = self._vectors(session, producer)[0]
+        if len(stored) > self._exact:
+            self._sketches(stored, producer)
+
     def _vectors(self, session: Session, producer: int) -> tuple[Columns, Ids, Array]:
         """The columns as they are, and what came in since."""
         view = vectors_view(producer)

@@ -98,13 +98,13 @@ def _loosened(seeds: int) -> list[dict[str, Any]]:
 def tables(result: dict[str, Any]) -> str:
     """Markdown of what was measured."""
     text = ""
-    for name, head in (("null", "any finding"), ("planted", "found")):
+    for name, column in (("null", "any finding"), ("planted", "found")):
         if name in result:
             rows = [
                 [row["name"], row["worlds"], f"{row['rate']:.3f}", _between(row["interval"]), row["tested"]]
                 for row in result[name]["rows"]
             ]
-            text += markdown.table([name, "worlds", head, "95 % interval", "pairs tested"], rows) + "\n"
+            text += markdown.table([name, "worlds", column, "95 % interval", "pairs tested"], rows) + "\n"
     if "bounds" in result:
         rows = [
             [row["days"], row["worlds"], f"{row['held']:.3f}", f"{row['shown']:.3f}"]

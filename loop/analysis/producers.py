@@ -58,7 +58,7 @@ def producers(parts: Parts) -> Producers:
     with read(project.engine) as session:
         embedder = known_embedder(session, project)
         detector = known_detector(session, settings, sha256)
-        measure = find_producer(session, "measure", MEASURES_VERSION)
+        measure = current_measure(session)
     if embedder is None:
         model = parts.embedder()
         with write(project.engine) as session:
@@ -110,6 +110,11 @@ def known_embedder(session: Session, project: Project) -> int | None:
     return None if made is None else int(made)
 
 
+def current_measure(session: Session) -> int | None:
+    """The id of those who measure images now, None before their first use."""
+    return find_producer(session, "measure", MEASURES_VERSION)
+
+
 def known_detector(session: Session, settings: Settings, sha256: str) -> int | None:
     """The id of the detector of these weights without loading it, None before its first use."""
     made = get_fact(session, _detector_key(settings, sha256))
@@ -142,7 +147,7 @@ def progress(session: Session, project: Project, total: int) -> list[Analyzed]:
     model, settings = deployed(session), project.settings
     embedder = get_fact(session, _embedder_key(project))
     detector = get_fact(session, _detector_key(settings, model.sha256)) if model else None
-    measure = find_producer(session, "measure", MEASURES_VERSION)
+    measure = current_measure(session)
     found = (
         _progress(session, "embedder", embedder, settings.embedder.model, total),
         _progress(session, "detector", detector, model.sha256[:16] if model else "", total),

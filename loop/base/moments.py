@@ -23,3 +23,11 @@ def shown(moment: datetime, timezone: str, form: str = MINUTE) -> str:
     Raises SourceError for a zone that is none.
     """
     return moment.astimezone(zone(timezone)).strftime(form)
+
+
+def lasting(seconds: float) -> str:
+    """A span in its largest unit: 40 s, 3 min, 5 h, 2 days. Of less than nothing: 0 s."""
+    for unit, size, most in (("s", 1.0, 100.0), ("min", 60.0, 6000.0), ("h", 3600.0, 172800.0)):
+        if seconds < most:
+            return f"{max(0, round(seconds / size))} {unit}"
+    return f"{round(seconds / 86400)} days"

@@ -51,7 +51,7 @@ def ingest(
 ) -> None:
     """Take in production frames; what cannot be used is set aside with its reason."""
     from loop.ingest import ingest as ingestion
-    from loop.insights.overview import unplaced_lines
+    from loop.insights.placing import unplaced_lines
     from loop.project.wiring import Given
 
     place = opened(project)
@@ -102,17 +102,6 @@ def gaps(
         say(f"the page with pictures: {html}")
 
 
-@app.command(epilog="Example: fieldloop bias --json")
-def bias(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
-    """Is a class tied to a place, so that a model may learn the place? And what to collect then."""
-    from loop.insights import bias as reading
-
-    place = opened(project)
-    with progress_bar("bias") as progress:
-        report = reading.survey(place, progress)
-    emit(reading.as_json(report), as_json, lambda: reading.lines(report))
-
-
 @app.command("map", epilog="Example: fieldloop map --anew")
 def map_(
     anew: Annotated[
@@ -128,6 +117,17 @@ def map_(
     with progress_bar("map") as progress:
         said = (make_map_anew if anew else keep_map)(place, progress)
     emit({"done": said}, as_json, lambda: [said or "nothing is new; --anew makes the map anew"])
+
+
+@app.command(epilog="Example: fieldloop bias --json")
+def bias(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """Is a class tied to a place, so that a model may learn the place? And what to collect then."""
+    from loop.insights import bias as reading
+
+    place = opened(project)
+    with progress_bar("bias") as progress:
+        report = reading.survey(place, progress)
+    emit(reading.as_json(report), as_json, lambda: reading.lines(report))
 
 
 @app.command(epilog="Example: fieldloop duplicates --html duplicates.html")

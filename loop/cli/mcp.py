@@ -10,4 +10,4 @@ def mcp_server(project: ProjectOption = HERE) -> None:
     """Answer an agent that speaks the Model Context Protocol over stdin and stdout; it reads alone."""
     from loop.web.mcp import build_mcp
 
-    build_mcp(opened(project).project).run("stdio")
+    build_mcp(opened(project)).run("stdio")

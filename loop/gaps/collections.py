@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, assert_never
 
@@ -14,11 +15,13 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from connectors.ports import Array, Embedder
+from connectors.times import zone
 from db.analysis import load_embeddings, producer
 from db.engine import read, write
+from db.errors import StateError
 from db.frame_columns import corners_view, synced
 from db.sentences import load_sentences, record_sentences
-from db.slices import NewSlice, SliceRow, slices
+from db.slices import NewSlice, SliceRow, slice_by_id, slices
 from db.states import SliceKind
 from loop.analysis.load import load_corners
 from loop.analysis.producers import LOGIT_SCALE, Producers
@@ -91,10 +94,33 @@ def defined(session: Session) -> list[Collection]:
     return list((ours | {key: one for key, one in stored.items() if key not in ours}).values())
 
 
+def one_defined(session: Session, slice_id: int) -> Collection:
+    """Raises StateError where that is no collection."""
+    row = slice_by_id(session, slice_id)
+    if row.kind is not SliceKind.COLLECTION:
+        raise StateError(
+            f"expected the number of a collection, got {slice_id}, a slice of kind {row.kind};"
+            " `fieldloop collections` lists them"
+        )
+    return next(one for one in defined(session) if one.key == row.key)
+
+
 def _stored(row: SliceRow) -> Collection:
     return Collection(
         row.key, row.defined_name, definition_of(row.definition), retired=row.retired_at is not None
     )
+
+
+def slices_asked(session: Session, definition: Definition) -> list[SliceRow]:
+    """The slices that its rules name."""
+    keys = {rule.key for rule in definition.rules if isinstance(rule, OfSlice)}
+    numbers = {
+        int(number)
+        for rule in definition.rules
+        if isinstance(rule, Address)
+        for number in (*rule.values("slice"), *rule.values("not_slice"))
+    }
+    return [row for row in slices(session) if row.key in keys or row.id in numbers]
 
 
 def sentences_of(found: Sequence[Collection]) -> tuple[str, ...]:
@@ -160,6 +186,12 @@ class _Looked:
     shown: Mapping[str, Showing]
 
     @cached_property
+    def key_of(self) -> dict[int, str]:
+        """The key of each slice by its id."""
+        with read(self.project.engine) as session:
+            return {row.id: row.key for row in slices(session)}
+
+    @cached_property
     def corners(self) -> Corners:
         stored = synced(self.project.engine, self.project.indexes, corners_view(self.made.detector))
         return load_corners(stored, self.side.seq)
@@ -202,7 +234,7 @@ def _by_rule(looked: _Looked, rule: Rule, learned: Any) -> Inside:
         case Sentence(text):
             return _described(looked, text)
         case Address():
-            return nobody
+            return _at_address(looked, rule)
         case _:
             assert_never(rule)
 
@@ -212,6 +244,33 @@ def _showing(found: Showing, size: int) -> Inside:
     inside, strength = np.zeros(size, dtype=np.bool_), np.zeros(size)
     inside[rows], strength[rows] = True, clearly
     return inside, strength
+
+
+def _at_address(looked: _Looked, rule: Address) -> Inside:
+    side, timezone = looked.side, looked.project.settings.frames.timezone
+    inside = np.ones(len(side), dtype=np.bool_)
+    for key, named in (("camera", side.by_camera), ("site", side.by_site)):
+        if wanted := rule.values(key):
+            inside &= np.array([name in wanted for name in named.names], dtype=np.bool_)[named.code]
+    for since in rule.values("from"):
+        inside &= side.captured_at >= _seconds(since, timezone)
+    for until in rule.values("to"):
+        inside &= side.captured_at < _seconds(until, timezone, ends=True)
+    for key, wanted_inside in (("slice", True), ("not_slice", False)):
+        for number in rule.values(key):
+            rows, _ = looked.shown.get(looked.key_of.get(int(number), ""), (np.zeros(0, np.int64), None))
+            shows = np.zeros(len(side), dtype=np.bool_)
+            shows[rows] = True
+            inside &= shows == wanted_inside
+    return inside, inside.astype(np.float64)
+
+
+def _seconds(text: str, timezone: str, ends: bool = False) -> float:
+    """Since 1970; of a day its begin in the zone, or with `ends` its end."""
+    moment = datetime.fromisoformat(text)
+    if ends and len(text) <= len("2026-11-24"):
+        moment += timedelta(days=1)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))).timestamp()
 
 
 def _beyond(side: Side, rule: Measured, learned: Mapping[str, Any]) -> Inside:

@@ -64,12 +64,12 @@ def record(
     found: Comparison,
     slice_ids: Mapping[str, int],
     closing: Sequence[Closing],
-    certain: Mapping[str, str],
+    said: Mapping[str, Mapping[str, Any]],
     about: Mapping[str, Any],
 ) -> None:
     """Keeps what a comparison found; what is too old goes.
 
-    certain: how well the share of each gap is known, by its key.
+    said: what else pages are to say of each gap, by its key.
     about: what else pages are to say of it, as JSON values.
     """
     axes = axes_of(found.facets)
@@ -78,8 +78,7 @@ def record(
         "production": len(found.production),
         "training": len(found.training),
         "gaps": [
-            _gap(gap, slice_ids, len(found.training)) | {"certainty": certain[gap.key]}
-            for gap in found.gaps[:MOST_GAPS]
+            _gap(gap, slice_ids, len(found.training)) | dict(said[gap.key]) for gap in found.gaps[:MOST_GAPS]
         ],
         "more_gaps": max(len(found.gaps) - MOST_GAPS, 0),
         "closing": [asdict(one) for one in closing],

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ SUSPECTED = (
 )
 CLOSING = "frames were chosen for these:"
 SWITCHES = ("prompts", "metadata", "measured", "regions")
+EXAMPLES = 6
+"""Frames of each gap that pages show."""
 FEW_UNLIKE = 0.02
 """Up to this share it goes unsaid: an embedder that can tell errs on one known frame in a hundred."""
 
@@ -157,10 +160,26 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         unclear_zone=_unclear_zone(project),
     )
     about = {"note": view.note, "waiting": view.backlog.waiting, "compared": list(view.compared)}
-    certain = {gap.key: certainty(view, gap) for gap in view.gaps}
-    coverage_facts.record(project, view, slice_ids, view.closing, certain, about)
+    said = {
+        gap.key: {"certainty": certainty(view, gap), "examples": examples}
+        for gap, examples in zip(view.gaps, _examples(view), strict=True)
+    }
+    coverage_facts.record(project, view, slice_ids, view.closing, said, about)
     progress(3, 3, "done")
     return view
+
+
+def _examples(view: CoverageView) -> list[list[dict[str, Any]]]:
+    """Of each gap, the clearest frames of different groups."""
+    rows = [gap.frames[:EXAMPLES] for gap in view.gaps]
+    taken = iter(view.frames.take(np.concatenate([np.zeros(0, np.int64), *rows])))
+    return [
+        [
+            {"seq": f.seq, "content_hash": f.content_hash, "file": f.source_key}
+            for f in islice(taken, len(own))
+        ]
+        for own in rows
+    ]
 
 
 def _unclear_zone(project: Project) -> str:

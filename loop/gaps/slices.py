@@ -5,20 +5,36 @@ its counts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from sqlalchemy.orm import Session
 
+from connectors.ports import Progress, Purpose
 from db.engine import read, write
 from db.facts import claim_fact, get_fact, lock_fact, set_fact
-from db.recorded_slices import Recorded, as_stored, open_recorded, save_recorded
-from db.slice_members import Members, add_counts, add_members, any_members, record_counts, record_members
+from db.labels import labeled_ids
+from db.recorded_slices import COUNTS, Recorded, as_stored, open_recorded, save_recorded
+from db.slice_members import (
+    Counts,
+    Members,
+    add_counts,
+    add_members,
+    any_members,
+    load_counts,
+    members,
+    record_counts,
+    record_members,
+)
 from db.slices import SliceRow, define_slices, slices
 from db.states import SliceKind
+from loop.analysis.load import load_frame_boxes, load_side, open_facts
 from loop.analysis.producers import Producers
+from loop.analysis.producers import producers as producers_of
+from loop.base.arrays import Ints
 from loop.gaps import collections
 from loop.gaps.shown import (
     ABOVE,
@@ -28,6 +44,7 @@ from loop.gaps.shown import (
     Shown,
     counts_of,
     limits_of,
+    producer_of,
     region_slice,
     shown_by,
 )
@@ -37,6 +54,7 @@ from loop.math.coverage.frame_arrays import Side
 from loop.math.coverage.region_matching import KnownRegion, keys_of_regions
 from loop.math.coverage.regions import Region
 from loop.project.project import Project
+from loop.project.wiring import Parts
 from loop.settings.conditions import Conditions
 
 ORDINARY = "ordinary frames"
@@ -156,6 +174,86 @@ def _gathered_of(
             replace(one, rows=row[one.rows[own]], strength=one.strength[own], known=one.known[place])
         )
     return found
+
+
+def record_collection(parts: Parts, slice_id: int, progress: Progress) -> int:
+    """Says anew who is in a collection, by its definition as it is stored now; how many are.
+
+    Raises StateError where it is none, ProjectError while nothing is deployed.
+    """
+    project, made = parts.project, producers_of(parts)
+    facts = open_facts(project, made, progress)
+    production, _ = facts.production()
+    if not len(production):
+        return 0
+    collections.read_new_sentences(project, made, parts.embedder)
+    with read(project.engine) as session:
+        training = facts.embedded(np.array(labeled_ids(session, Purpose.TRAIN), dtype=np.int64))
+    here, there = (load_side(facts, seqs, lambda: parts.embedder().unlike) for seqs in (production, training))
+    boxes = load_frame_boxes(facts, production)
+    described = Described(production, here.group, boxes, np.zeros((len(production), 0)), (), ())
+    while True:
+        with read(project.engine) as session:
+            one = collections.one_defined(session, slice_id)
+            shown = _stored_members(session, one, production, made)
+        taught = collections.taught(project, made, there, here, [one])
+        told = collections.gathered(project, made, here, shown, taught)
+        with write(project.engine) as session:
+            token = _last_recorded(session)
+            if collections.one_defined(session, slice_id) != one:
+                continue  # somebody changed it meanwhile
+            left = _left(project, token, made)
+            kept = _record_gathered(session, described, told, made)
+            if left is not None:
+                token = f"{_of(made)} {secrets.token_hex(32)}"
+                set_fact(session, RECORDED, token)
+        if left is not None:
+            save_recorded(recorded_folder(project), token, _with(left, *kept))
+        return sum(len(each.rows) for each in told if each.slice.key == one.key)
+
+
+def _stored_members(
+    session: Session, one: collections.Collection, seqs: Ints, made: Producers
+) -> dict[str, collections.Showing]:
+    """Of the slices that its rules name, by key: rows of these frames."""
+    found = {}
+    for row in collections.slices_asked(session, one.definition):
+        frames, strength = members(session, producer_of(row.kind, made), row.id)
+        there = np.isin(frames, seqs)
+        found[row.key] = np.searchsorted(seqs, frames[there]), strength[there]
+    return found
+
+
+def _record_gathered(
+    session: Session, described: Described, told: Sequence[Shown], made: Producers
+) -> tuple[dict[tuple[int, int], Members], Counts]:
+    """What is stored now of these collections, and what is counted of them."""
+    ids = define_slices(session, [one.slice for one in told])
+    stored = {}
+    for one in told:
+        if one.slice.kind is SliceKind.COLLECTION:
+            now = Members(described.seq[one.rows], one.strength)
+            stored[made.measure, ids[one.slice.key]] = record_members(
+                session, made.measure, ids[one.slice.key], now
+            )
+    counts = counts_of(described, told, ids)
+    record_counts(session, counts, load_counts(session, slice_ids=ids.values()))
+    return stored, counts
+
+
+def _with(left: Recorded, stored: Mapping[tuple[int, int], Members], counts: Counts) -> Recorded:
+    """What a comparison left, and these collections as they are now."""
+    own = {key: _among(each, left.frames) for key, each in stored.items()}
+    others = ~np.isin(left.counts.slice_id, counts.slice_id)
+    columns = {
+        name: np.concatenate([getattr(left.counts, name)[others], getattr(counts, name)]) for name in COUNTS
+    }
+    return Recorded(left.frames, {**left.members, **own}, Counts(**columns))
+
+
+def _among(found: Members, frames: Ints) -> Members:
+    there = np.isin(found.frames, frames)
+    return Members(found.frames[there], found.strength[there])
 
 
 def _members_by_key(shown: Sequence[Shown]) -> dict[str, collections.Showing]:

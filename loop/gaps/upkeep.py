@@ -59,8 +59,16 @@ def compare_anew(parts: Parts, progress: Progress) -> str:
     now = f"{producers.producers(parts)} {backlog.analyzed} {labeled}"
     if now == before or not labeled or backlog.analyzed < max(1, MOSTLY * backlog.production):
         return ""
-    view = coverage_view.build(parts, progress)
+    found = compare(parts, progress)
     with write(project.engine) as session:
         set_fact(session, COMPARED, now)
+    return found
+
+
+def compare(parts: Parts, progress: Progress) -> str:
+    """Compares production with the training set; what was found. Raises ProjectError where there is
+    nothing to compare yet.
+    """
+    view = coverage_view.build(parts, progress)
     shown = sum(gap.shown for gap in view.gaps)
     return f"{counted(shown, 'gap')} shown, {len(view.gaps) - shown} suspected"

@@ -6,7 +6,7 @@ everywhere. Pure: what meets a query is found by `loop.insights.frames`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -42,6 +42,7 @@ class Key:
     read: the value of a text; raises ValueError with what was expected.
     many: it may come more than once.
     help: what it asks for, for people.
+    options: all values there are, where these are always the same.
     """
 
     name: str
@@ -49,6 +50,21 @@ class Key:
     read: Callable[[str], Value]
     many: bool
     help: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> bool:
+        """Whether its values are whole numbers."""
+        return self.read is _number
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The values of keys that a project has."""
+
+    cameras: tuple[str, ...]
+    sites: tuple[str, ...]
+    classes: tuple[str, ...]
 
 
 def _text(text: str) -> str:
@@ -87,6 +103,10 @@ def _one_of(*options: str) -> Callable[[str], str]:
     return read
 
 
+def _choice(name: str, many: bool, help: str, options: Sequence[str]) -> Key:
+    return Key(name, name, _one_of(*options), many, help, tuple(map(str, options)))
+
+
 KEYS = (
     Key("camera", "camera", _text, True, "taken by any of these cameras"),
     Key("site", "site", _text, True, "taken at any of these sites"),
@@ -96,20 +116,20 @@ KEYS = (
     Key("not_class", "not_class", _text, True, "has none of these classes"),
     Key("from", "since", _moment, False, "taken at that time or later, in the project's zone"),
     Key("to", "until", _moment, False, "taken before that time; a day counts to its end"),
-    Key("time", "time", _one_of("known", "unknown"), False, "whether it is known when it was taken"),
-    Key("origin", "origin", _one_of(*Origin), False, "seen by a camera, or imported"),
-    Key("role", "role", _one_of(*Role), False, "its camera-day may train, or only judges"),
-    Key("task", "task", _one_of(*TASKS), True, "state of any of its tasks; queued is any that is open"),
-    Key("labeled", "labeled", _one_of(YES, NO), False, "whether it has a label"),
+    _choice("time", False, "whether it is known when it was taken", ("known", "unknown")),
+    _choice("origin", False, "seen by a camera, or imported", tuple(Origin)),
+    _choice("role", False, "its camera-day may train, or only judges", tuple(Role)),
+    _choice("task", True, "state of any of its tasks; queued is any that is open", TASKS),
+    _choice("labeled", False, "whether it has a label", (YES, NO)),
     Key("batch", "batch", _number, True, "chosen in any of these batches"),
     Key("dataset", "dataset", _number, True, "in any of these dataset versions"),
-    Key("split", "split", _one_of(*SPLITS), True, "its part of those dataset versions"),
-    Key("model_error", "model_error", _one_of(*MODEL_ERRORS), True, "how the model errs on its label"),
+    _choice("split", True, "its part of those dataset versions", SPLITS),
+    _choice("model_error", True, "how the model errs on its label", MODEL_ERRORS),
     Key("model", "model", _number, False, "whose errors; the deployed model's when not given"),
     Key("in", "area", read_area, False, "lies in that part of the map, by its corners: 0-0_500-0_500-400"),
     Key("q", "text", _text, False, "a sentence: the frames that look most like it"),
     Key("near", "near", _number, False, "a frame: those that look most like it"),
-    Key("order", "order", _one_of(*ORDERS), False, "which come first"),
+    _choice("order", False, "which come first", ORDERS),
 )
 """In the order in which they stand in an address."""
 BY_NAME = {key.name: key for key in KEYS}

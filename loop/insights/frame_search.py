@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 
 from connectors.ports import Array, Embedder
 from db.analysis import load_embeddings
+from db.engine import read
 from db.sentences import load_sentences
+from loop.analysis.producers import known_embedder
 from loop.base.arrays import Bools, Ints
 from loop.base.errors import ConfigError, ProjectError
 from loop.insights.frame_query import FrameQuery
@@ -45,6 +47,13 @@ class FrameSearch:
 
         return VectorScan(self._project.engine, self._project.indexes)
 
+    def prepare(self) -> None:
+        """Makes what searching many vectors needs, so that the first search need not wait for it."""
+        with read(self._project.engine) as session:
+            producer = known_embedder(session, self._project)
+            if producer is not None:
+                self.scan.prepare(session, producer)
+
     def vector_of(self, session: Session, producer: int | None, query: FrameQuery) -> Array:
         """(D,) unit vector of what a query looks for.
 
@@ -66,9 +75,16 @@ class FrameSearch:
             return vector
         return self._meant(session, producer, query.text or "")
 
-    def among(self, session: Session, producer: int, vector: Array, inside: Callable[[Ints], Bools]) -> Alike:
-        """The frames most like a vector among those that are inside."""
-        return self.scan.most_alike(session, producer, vector, inside, MOST)
+    def among(
+        self,
+        session: Session,
+        producer: int,
+        vector: Array,
+        inside: Callable[[Ints], Bools],
+        most: int | None = None,
+    ) -> Alike:
+        """The frames most like a vector among those that are inside; MOST of them for None."""
+        return self.scan.most_alike(session, producer, vector, inside, MOST if most is None else most)
 
     def _meant(self, session: Session, producer: int, sentence: str) -> Array:
         with self._lock:

@@ -7,7 +7,7 @@ million frames costs some passes over columns in memory.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from connectors.ports import Array
+from connectors.ports import Array, Purpose
 from connectors.times import zone
+from db.analysis import load_embeddings
 from db.engine import read
 from db.frame_columns import ORIGINS, ROLES
 from db.frame_sets import (
@@ -32,6 +33,7 @@ from db.frame_sets import (
     priorities,
     task_frames,
 )
+from db.labels import labeled_ids
 from db.slice_members import Members
 from db.slices import SliceRow, slice_by_id, slices
 from db.states import OPEN_TASKS, Origin, Role, SliceKind, TaskStatus
@@ -54,11 +56,12 @@ from loop.insights.frame_query import (
     QUEUED,
     WORTH,
     YES,
+    Choices,
     FrameQuery,
 )
 from loop.insights.frame_search import FrameSearch
+from loop.insights.lasso import frames_in
 from loop.insights.model_errors import ErrorSets
-from loop.insights.space import frames_in
 from loop.project.wiring import Parts
 
 PAGE = 60
@@ -166,12 +169,38 @@ class FrameSets:
                 found = self._alike(session, found, known, vector)
             return self._ordered(session, found, known)
 
+    def choices(self) -> Choices:
+        """The cameras, sites and classes that there are, in order."""
+        table = self._tables.now()
+        return Choices(tuple(sorted(table.cameras)), tuple(sorted(table.sites)), self.project.classes)
+
     def find_like(self, query: FrameQuery, vector: Array) -> FrameSet:
         """Those of a set that are most like a vector (D,) of unit norm, such as of a picture."""
         found = self.find(query)
         with read(self.project.engine) as session:
             found = replace(found, order=ALIKE)
             return self._alike(session, found, known_producers(session, self.project), vector)
+
+    def nearest(self, seq: int, most: int, training: bool = False) -> list[Place]:
+        """The production frames, or those labeled to train on, that are most like a frame; not itself.
+        None where the embedder has not seen it.
+        """
+        table = self._tables.now()
+        with read(self.project.engine) as session:
+            known = known_producers(session, self.project)
+            if known.embedder is None:
+                return []
+            vector = load_embeddings(session, known.embedder, [seq])[1]
+            if not len(vector):
+                return []
+            if training:
+                mask = table.mask(np.array(labeled_ids(session, Purpose.TRAIN), np.int64))
+            else:
+                mask = table.origin == ORIGINS.index(Origin.PRODUCTION)
+            mask &= table.seq != seq
+            alike = self.search.among(session, known.embedder, vector[0], _inside_of(table, mask), most)
+        pairs = zip(alike.frames.tolist(), alike.similarity.tolist(), strict=True)
+        return [Place(frame, value) for frame, value in pairs]
 
     def page(self, found: FrameSet, after: str = "", before: str = "", size: int = PAGE) -> FramePage:
         """The frames behind the cursor `after`, or in front of `before`; the first without either.
@@ -328,12 +357,7 @@ class FrameSets:
         if known.embedder is None or not asked:
             return found
 
-        def inside(ids: Ints) -> Bools:
-            rows = table.locate(ids)
-            met: Bools = (rows >= 0) & found.mask[rows]
-            return met
-
-        alike = self.search.among(session, known.embedder, vector, inside)
+        alike = self.search.among(session, known.embedder, vector, _inside_of(table, found.mask))
         value = np.full(len(table), LAST)
         value[table.rows(alike.frames)] = alike.similarity
         mask = table.mask(alike.frames)
@@ -465,6 +489,17 @@ def _months(taken: Sequence[tuple[date, int]]) -> list[tuple[str, date, date, in
     return [(f"{month:%Y-%m}", month, ends[month], count) for month, count in counts.items()]
 
 
+def _inside_of(table: FrameTable, mask: Bools) -> Callable[[Ints], Bools]:
+    """Which of any ids are of rows of the mask."""
+
+    def inside(ids: Ints) -> Bools:
+        rows = table.locate(ids)
+        met: Bools = (rows >= 0) & mask[rows]
+        return met
+
+    return inside
+
+
 def _valued(table: FrameTable, frames: Ints, values: Reals) -> Reals:
     """(N,) the largest value of each frame, LAST where it has none."""
     found = np.full(len(table), LAST)
@@ -534,7 +569,7 @@ def _place(found: FrameSet, row: int) -> Place:
 
 
 def _cursor(table: FrameTable, value: float, row: int) -> str:
-    return f"{value.hex()}_{table.seq[row]}"
+    return f"{value.hex().replace('+', '')}_{table.seq[row]}"  # as it stands it fits an address
 
 
 def _read_cursor(table: FrameTable, text: str) -> tuple[float, int]:

@@ -12,12 +12,13 @@ from connectors.ports import Purpose
 from db.engine import read
 from db.errors import StateError
 from db.facts import get_fact
-from db.frames import Unplaced, days_by_camera, frame_counts, reject_counts, rejects, unplaced
+from db.frames import days_by_camera, frame_counts, reject_counts, rejects, unplaced
 from db.labels import count_labels
 from db.leases import RunRow, last_runs, lease
 from db.models import ModelRow, deployed, models
+from db.reports import reports
 from db.rounds import RoundRow, rounds
-from db.states import RoundStatus
+from db.states import RoundStatus, TaskStatus
 from db.tables import utcnow
 from db.tasks import BatchRow, batches, task_counts
 from loop.analysis.producers import Analyzed, progress
@@ -25,15 +26,20 @@ from loop.base.errors import ProjectError
 from loop.base.lease import holder_alive
 from loop.base.moments import SECOND, TIME_OF_DAY, shown
 from loop.base.printable import set_in
-from loop.base.wording import counted, either
-from loop.ingest.camera_days import BLOCK
+from loop.base.wording import counted
 from loop.ingest.clocks import doubtful_lines
+from loop.insights import needs
+from loop.insights.budget import Budget, budget
+from loop.insights.freshness import Stage, stages
+from loop.insights.needs import Need
+from loop.insights.placing import lines_of
 from loop.labeling.mending import Mend, lines, to_mend
 from loop.labeling.project import PROJECT_FACT
 from loop.labeling.ruling import UNSEEN
 from loop.project.project import Project, public_database_url
-from loop.project.wiring import likely_pattern, told_paths
-from loop.settings.settings import Frames
+
+REPORTS = 500
+"""Open ones that are counted; beyond that there are more."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Overview:
     unplaced: what to do about frames without camera or time, or with a time that is in doubt.
     to_mend: answers that are no label until a person mends them.
     timezone: in which times are shown to people.
+    needs: what waits for a person, the most urgent first.
+    stages: how far each has come.
     """
 
     name: str
@@ -67,6 +75,9 @@ class Overview:
     unplaced: list[str]
     to_mend: list[Mend]
     timezone: str
+    needs: list[Need]
+    stages: list[Stage]
+    budget: Budget
 
 
 def overview(project: Project) -> Overview:
@@ -81,7 +92,16 @@ def overview(project: Project) -> Overview:
 
 def _overview(project: Project) -> Overview:
     with read(project.engine) as session:
-        counts = frame_counts(session)
+        counts, tasks, all_rounds = frame_counts(session), task_counts(session), rounds(session)
+        analyzed, mend, all_batches = (
+            progress(session, project, counts["total"]),
+            to_mend(session),
+            batches(session),
+        )
+        days = days_by_camera(session)
+        lacking = lines_of(unplaced(session), counts, project.settings.frames)
+        doubtful = doubtful_lines(days)
+        due = tasks[TaskStatus.CONFIRMED]
         return Overview(
             name=project.settings.name,
             folder=str(project.root),
@@ -91,22 +111,29 @@ def _overview(project: Project) -> Overview:
             recent_rejects=[
                 {"file": row.source_key, "reason": row.reason} for row in rejects(session, limit=10)
             ],
-            analyzed=progress(session, project, counts["total"]),
-            batches=batches(session),
-            tasks={str(status): count for status, count in task_counts(session).items()},
+            analyzed=analyzed,
+            batches=all_batches,
+            tasks={str(status): count for status, count in tasks.items()},
             labels=_label_counts(session),
             label_studio_project=get_fact(session, PROJECT_FACT) or None,
             deployed=deployed(session),
             models=models(session),
-            rounds=rounds(session),
+            rounds=all_rounds,
             jobs=last_runs(session),
             service=_leader(session),
-            unplaced=[
-                *_unplaced_lines(unplaced(session), counts, project.settings.frames),
-                *doubtful_lines(days_by_camera(session)),
-            ],
-            to_mend=to_mend(session),
+            unplaced=[*lacking, *doubtful],
+            to_mend=mend,
             timezone=project.settings.frames.timezone,
+            needs=[
+                *needs.of_disk(project.root),
+                *needs.of_rounds(all_rounds),
+                *needs.of_tasks(due, mend),
+                *needs.of_cameras(days),
+                *needs.of_reports(reports(session, only_open=True, limit=REPORTS)),
+                *needs.of_places(lacking, doubtful),
+            ],
+            stages=stages(session, analyzed, all_batches, due),
+            budget=budget(session, project.settings, all_rounds, utcnow()),
         )
 
 
@@ -129,6 +156,12 @@ def overview_lines(view: Overview) -> list[str]:
         f"deployed   {view.deployed.sha256[:12] if view.deployed else 'nothing'};"
         f" {counted(len(view.models), 'model')}",
         *(line for row in view.rounds[-3:] for line in set_in(f"round {row.id:<4} {round_line(row)}")),
+        *(line for need in view.needs for line in set_in(f"needs you  {need.text}")),
+        *(f"fresh      {stage_line(stage, view.timezone)}" for stage in view.stages),
+        (
+            f"budget     {view.budget.used} of {view.budget.daily} frames chosen today,"
+            f" {view.budget.left} left; {counted(view.budget.labels_this_week, 'label')} this week"
+        ),
         f"service    {view.service or 'not running; `fieldloop serve` starts it'}",
         *(
             line
@@ -138,56 +171,11 @@ def overview_lines(view: Overview) -> list[str]:
     ]
 
 
-def unplaced_lines(project: Project) -> list[str]:
-    """How many frames have no camera or no time, or a time that is in doubt, what that means and what
-    to do; empty when all have both.
-    """
-    with read(project.engine) as session:
-        found = unplaced(session)
-        counts = frame_counts(session) if found.paths else {}
-        return [
-            *_unplaced_lines(found, counts, project.settings.frames),
-            *doubtful_lines(days_by_camera(session)),
-        ]
-
-
-def _unplaced_lines(found: Unplaced, counts: dict[str, int], settings: Frames) -> list[str]:
-    lacking = {"camera": found.without_camera, "time": found.without_time}
-    said = [(count, f"no {what}") for what, count in lacking.items() if count]
-    if not said:
-        return []
-    (first, lacked), *others = said
-    has = either(first, "has", "have")
-    lacks = [f"{first} {has} {lacked}", *(f"{count} {what}" for count, what in others)]
-    are, together = either(found.by_arrival, "is", "are"), f"grouped by order of arrival, {BLOCK} at a time"
-    grouped = f"; {found.by_arrival} {are} {together}" if found.by_arrival else ""
-    return [
-        f"of {counted(counts['production'], 'production frame')} {' and '.join(lacks)}{grouped}",
-        _place_them(found, settings),
-    ]
-
-
-def _place_them(found: Unplaced, settings: Frames) -> str:
-    """What to do."""
-    told = list(told_paths(found.paths, settings)) if settings.pattern else []
-    if (found.without_camera and any(one.camera for one in told)) or (
-        found.without_time and any(one.captured_at for one in told)
-    ):
-        return (
-            "frames.pattern fits paths of frames that came before it was set: `fieldloop metadata import"
-            " --paths` reads it for them"
-        )
-    likely = likely_pattern(found.paths)
-    example = (
-        f"the paths look like {likely!r}"
-        if likely and likely != settings.pattern
-        else "such as '{camera}/{date:%Y-%m-%d}/{time:%H%M%S}-{n}.jpg'"
-    )
-    return (
-        f"{'correct' if settings.pattern else 'set'} frames.pattern ({example}), set frames.camera, or put a"
-        " sidecar beside each; frames that are in keep what they have, until `fieldloop metadata import`"
-        " tells more: from a table, or with --paths by frames.pattern"
-    )
+def stage_line(stage: Stage, timezone: str) -> str:
+    """One stage in one line."""
+    until = shown(stage.until, timezone) if stage.until else "nothing yet"
+    said = ", ".join(part for part in (stage.what, stage.waits) if part)
+    return f"{stage.name.lower()}: {until}" + (f" ({said})" if said else "")
 
 
 def round_line(row: RoundRow) -> str:

@@ -75,6 +75,15 @@ class VerdictLine:
         """after - before."""
         return None if self.before is None or self.after is None else self.after - self.before
 
+    @property
+    def word(self) -> str:
+        """Its status for people."""
+        if self.status == "unverifiable":
+            return "not known"
+        words = {"better": ("better", "not shown"), "latency": ("held", "rose")}
+        good, bad = words.get(self.name.split(" ")[0], ("held", "fell"))
+        return good if self.status == "pass" else bad
+
 
 @dataclass(frozen=True, slots=True)
 class VerdictView:

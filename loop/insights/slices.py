@@ -46,6 +46,15 @@ def all_slices(project: Project, every: bool = False) -> list[SliceView]:
     return sorted(kept, key=lambda view: (kinds.index(view.kind), -view.inside, view.id))
 
 
+def slice_options(project: Project) -> list[tuple[int, str]]:
+    """Number and name of every slice that is looked for, but the classes, by kind and name."""
+    with read(project.engine) as session:
+        rows = [row for row in slices(session) if row.retired_at is None]
+    kinds = list(SliceKind)
+    shown = [row for row in rows if row.kind not in (SliceKind.FACET, SliceKind.CLASS)]
+    return [(row.id, row.name) for row in sorted(shown, key=lambda row: (kinds.index(row.kind), row.name))]
+
+
 def lines(views: Sequence[SliceView], timezone: str) -> list[str]:
     """One line each, days in this zone; what to do where there is none."""
     if not views:

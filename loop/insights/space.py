@@ -19,11 +19,15 @@ from db.slice_members import members
 from db.slices import slices
 from db.states import OPEN_TASKS, Origin, SliceKind
 from loop.base.arrays import Bytes, Ints
+from loop.base.errors import ConfigError
 from loop.gaps.space_map import SpaceMap, kept_map
 from loop.insights.frame_facts import known_producers
-from loop.insights.map_area import area_of, corners_of, inside
+from loop.insights.frame_query import FrameQuery
+from loop.insights.frames import frame_sets
+from loop.insights.map_area import area_of
 from loop.math.coverage.projection import sample_rows
 from loop.project.project import Project
+from loop.project.wiring import Parts
 
 PRODUCTION, TRAINING, JUDGING, QUEUED, ERRORS = 1, 2, 4, 8, 16
 LAYERS = {
@@ -122,20 +126,22 @@ class PointFrame:
     captured_at: datetime | None
 
 
-def map_points(project: Project) -> Points | None:
+def map_points(parts: Parts) -> Points | None:
     """Every point of the map; None where there is none yet."""
+    project = parts.project
     with read(project.engine) as session:
         known = known_producers(session, project)
         found = None if known.embedder is None else kept_map(project, known.embedder)
         if found is None:
             return None
         layer = _layers(project, session, found)
+    _mark(layer, found, _errors(parts), ERRORS)
     return Points(found.frames, found.plane, layer, _classes(project, known.detector, found.frames))
 
 
-def map_view(project: Project) -> MapView | None:
+def map_view(parts: Parts) -> MapView | None:
     """None where there is no map yet."""
-    points = map_points(project)
+    project, points = parts.project, map_points(parts)
     with read(project.engine) as session:
         embedder = known_producers(session, project).embedder
         found = None if embedder is None else kept_map(project, embedder)
@@ -155,17 +161,6 @@ def map_view(project: Project) -> MapView | None:
         cells=tuple(_cells(found.plane)),
         drawn=_drawn(points),
     )
-
-
-def frames_in(project: Project, area: str) -> Ints:
-    """Ids of the frames in a part of the map, ascending; none where there is no map. Raises ValueError
-    for what is no part of it.
-    """
-    corners = corners_of(area)
-    with read(project.engine) as session:
-        embedder = known_producers(session, project).embedder
-    found = None if embedder is None else kept_map(project, embedder)
-    return np.zeros(0, np.int64) if found is None else found.frames[inside(found.plane, corners)]
 
 
 def point_frame(project: Project, seq: int) -> PointFrame | None:
@@ -188,6 +183,16 @@ def _layers(project: Project, session: Session, found: SpaceMap) -> Bytes:
     _mark(layer, found, np.array(labeled_ids(session, Purpose.EVALUATION), np.int64), JUDGING)
     _mark(layer, found, task_frames(session, set(OPEN_TASKS)), QUEUED)
     return layer
+
+
+def _errors(parts: Parts) -> Ints:
+    """Labeled frames on which the deployed model errs; none before the first labels or model."""
+    sets = frame_sets(parts)
+    try:
+        found = sets.find(FrameQuery.parse(LAYERS["errors"][1]))
+    except ConfigError:
+        return np.zeros(0, np.int64)
+    return found.table.seq[found.mask]
 
 
 def _mark(layer: Bytes, found: SpaceMap, seqs: Ints, bit: int) -> None:

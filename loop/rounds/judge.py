@@ -11,7 +11,8 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from connectors.ports import Detections, Detector, Progress, Purpose
-from db.engine import read
+from db.analysis import keep_detections
+from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.labels import count_labels, labels
 from db.rounds import RoundRow, rounds
@@ -20,7 +21,7 @@ from db.slices import SliceRow, slice_totals, slices
 from db.states import OPEN_TASKS, Origin, SliceKind, TaskStatus
 from db.tasks import TaskRow, tasks
 from loop.analysis.held_out_groups import held_out_groups
-from loop.analysis.producers import Producers
+from loop.analysis.producers import Producers, register_detector
 from loop.base.arrays import Bools, Ints, Reals
 from loop.base.errors import RoundError
 from loop.base.files import BATCH_BYTES, chunked_by_size, decoded_bytes, load_image
@@ -85,9 +86,13 @@ def judge_candidate(
     candidate: Detector,
     row: RoundRow,
     progress: Progress,
+    weights: str = "",
 ) -> Verdict:
     """Runs both models over the held-out frames, in turns; those whose stored image is lost are left
-    out. Raises RoundError when there is nothing to judge on, RoundHeld when most images are gone.
+    out. What the candidate saw is kept beside what the deployed model did.
+
+    weights: sha256 of the candidate's, "" to keep nothing.
+    Raises RoundError when there is nothing to judge on, RoundHeld when most images are gone.
     """
     held = held_out(project, made, row.base_model_id, row.id)
     held = held.without(mend(project, held.rows))
@@ -98,6 +103,10 @@ def judge_candidate(
         before += deployed.detect(images)
         after += candidate.detect(images)
         progress(len(before), len(held.rows), "held-out frames")
+    if weights:
+        with write(project.engine) as session:
+            producer = register_detector(session, project.settings, weights, candidate)
+            keep_detections(session, producer, [frame.seq for frame in held.rows], after)
     verdict = judge(
         match_all(held.truths, before, len(project.classes)),
         match_all(held.truths, after, len(project.classes)),
@@ -183,8 +192,8 @@ def check_held_out(project: Project) -> None:
 
 
 def _judged_slices(session: Session, classes: Sequence[str], chosen_for: set[int]) -> list[SliceRow]:
-    """Classes, the slices that frames were chosen for, and conditions that a good part of
-    production shows.
+    """Classes, the slices that frames were chosen for, conditions that a good part of production
+    shows, and the collections that a user wants judged.
     """
     totals = slice_totals(session)
     known = [row for row in slices(session) if not row.retired_at]
@@ -194,7 +203,12 @@ def _judged_slices(session: Session, classes: Sequence[str], chosen_for: set[int
         total = totals.get(row.id)
         return row.kind in CONDITIONS and total is not None and total.inside >= LEAST_SHARE * total.known
 
-    return [row for row in known if row.id in chosen_for or row.id in of_classes or common(row)]
+    def wanted(row: SliceRow) -> bool:
+        return row.kind is SliceKind.COLLECTION and bool(row.definition.get("judged"))
+
+    return [
+        row for row in known if row.id in chosen_for or row.id in of_classes or common(row) or wanted(row)
+    ]
 
 
 def _names(known: Sequence[SliceRow], classes: Sequence[str]) -> dict[int, str]:

@@ -373,6 +373,7 @@ def _judge(parts: Parts, row: RoundRow, progress: Progress) -> Next:
         parts.detector_of(project.root / candidate.path),
         row,
         progress,
+        candidate.sha256,
     )
     status = RoundStatus.AWAITING_APPROVAL if verdict.promote else RoundStatus.REJECTED
     return Next(status, {"verdict": verdict.as_dict()})

@@ -50,13 +50,17 @@ class EvaluationDraw:
     chances: list[SliceChance]
 
 
-def draw_judging(view: CoverageView, rules: Rules, asked: Ints, budget: int, seed: int) -> EvaluationDraw:
+def draw_judging(
+    view: CoverageView, rules: Rules, asked: Ints, budget: int, seed: int, judged: Sequence[Gap] = ()
+) -> EvaluationDraw:
     """At random within strata, which are slices of conditions; what the detector believes plays no
     part.
 
     asked: rows of frames that judge already, labeled or before a person.
+    judged: collections that rounds judge, as parts of production.
     """
-    gaps, group = [gap for gap in view.gaps if gap.kind != "class"], view.production.group
+    gaps = [*(gap for gap in view.gaps if gap.kind != "class"), *judged]
+    group = view.production.group
     slices = frame_slices_of(gaps, len(group))
     held = [np.unique(group[asked[np.isin(asked, gap.frames)]]) for gap in gaps]
     needs = {code: Need(groups=_lacking(gap, rules, group, held[code])) for code, gap in enumerate(gaps)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -50,12 +50,9 @@ class _Wanted:
     reason: str
 
 
-def loosening(
-    view: CoverageView, bias: Bias, rules: Rules, eligible: Bools, sizes: tuple[int, int], seed: int
-) -> Loosening:
-    """Frames of the pool that are eligible, as many as even out what is labeled.
-
-    sizes: so many at most, and how many others the batch will hold.
+def loosening(view: CoverageView, bias: Bias, rules: Rules, most: int, others: int, seed: int) -> Loosening:
+    """At most `most` frames of the pool, as many as even out what is labeled together with `others`
+    frames of the same batch.
 
     Ties take turns by their least log-odds, and the kinds of frames of each by how many are wanted.
     Where a class should be shown the surest frames come first, three of a camera-day; where it
@@ -63,11 +60,11 @@ def loosening(
     None is labeled, queued, a near-duplicate of another, or beyond what a sequence may give.
     """
     rng = np.random.default_rng([seed, 5])
-    open_rows = eligible & ~rules.engaged & ~np.isin(rules.cluster, rules.judging)
+    open_rows = rules.in_pool & ~rules.engaged & ~np.isin(rules.cluster, rules.judging)
     open_rows &= ~np.isin(rules.cluster, rules.cluster[rules.engaged & rules.in_pool])
     targets = [tie for tie in bias.report.ties if tie.targeted]
-    wanted = [one for tie in targets for one in _wanted(view, bias, tie, open_rows, sizes, rng)]
-    return _taken(wanted, open_rows, rules, sizes[0])
+    wanted = [one for tie in targets for one in _wanted(view, bias, tie, open_rows, (most, others), rng)]
+    return _taken(wanted, open_rows, rules, most)
 
 
 def _wanted(
@@ -140,17 +137,6 @@ def _close(row: int, open_rows: Bools, rules: Rules, taken: dict[int, int]) -> N
     taken[sequence] = taken.get(sequence, 0) + 1
     if sequence != NOBODY and taken[sequence] >= rules.per_sequence:
         open_rows[rules.sequence == sequence] = False
-
-
-def after(rules: Rules, chosen: Loosening) -> Rules:
-    """The rules for the rest of the batch: those frames are as good as queued, and their sequences
-    give no more.
-    """
-    engaged = rules.engaged.copy()
-    engaged[chosen.rows] = True
-    full = np.unique(rules.sequence[chosen.rows])
-    closed = np.isin(rules.sequence, full[full != NOBODY]) & ~engaged
-    return replace(rules, engaged=engaged, in_pool=rules.in_pool & ~closed)
 
 
 def reason_of(tie: Tie, level: str, with_class: bool) -> str:

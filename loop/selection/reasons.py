@@ -44,6 +44,12 @@ def evaluation_line(condition: str) -> str:
     return f"To test the model, not to train it: chosen at random from {drawn_from}"
 
 
+def quota_line(collection: str, given: float) -> str:
+    """Of a frame that a quota chose. given: a share of the batch, or a number of frames."""
+    part = f"{given:.0%} of each batch" if given < 1 else f"{given:g} frames of each batch"
+    return f"From the collection {_shortened(collection)}, of which {part} shall be"
+
+
 def gap_in_words(gap: Gap) -> str:
     """Its name, and how rare it is in the training set: night (3.0% of new images, 0.0% of training
     images).

@@ -27,14 +27,25 @@ from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.frame_slices import NO_SLICE, FrameSlices
 from loop.project.project import Project
 from loop.project.wiring import Parts
-from loop.selection import explanation
+from loop.selection import explanation, loosening
 from loop.selection.calibration import calibrated
+from loop.selection.collected import (
+    COMPONENT,
+    Choose,
+    Quota,
+    filled,
+    judged_collections,
+    names_of,
+    quotas_of,
+    shows_of,
+    unmet,
+)
 from loop.selection.evaluation_draw import EvaluationDraw, SliceChance, as_setting, draw_judging
-from loop.selection.exclusions import Asked, Rules, why_fewer
+from loop.selection.exclusions import Asked, Rules, after, why_fewer
 from loop.selection.explanation import Explanation
-from loop.selection.loosening import COMPONENT, NOTHING, Loosening, after, loosening
+from loop.selection.loosening import NOTHING, Loosening
 from loop.selection.reasons import evaluation_line, reason_lines
-from loop.selection.sampler_pool import pool_of, wanted_of
+from loop.selection.sampler_pool import Calibrated, pool_of, wanted_of
 from loop.selection.search_queries import query_vectors
 from loop.settings.strategy_names import unknown_strategy
 from samplers import STRATEGIES, Pool
@@ -186,7 +197,8 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     rules, seed = start.rules, start.seed
     in_pool = rules.in_pool
     asked = np.setdiff1d(np.flatnonzero(rules.engaged & ~in_pool), rules.skipped)
-    judging = draw_judging(view, rules, asked, start.evaluation, seed)
+    judged = judged_collections(project, view)
+    judging = draw_judging(view, rules, asked, start.evaluation, seed, judged)
     evaluation = _evaluation(view, judging)
     rules = replace(rules, judging=np.unique(rules.cluster[np.append(asked, evaluation.rows)]))
     eligible = (
@@ -194,18 +206,25 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     )
     taught = calibrated(project, view)
     left = request.budget - len(evaluation)
-    bias, loose = _loosened(project, view, request, rules, eligible, left, seed)
-    others = after(rules, loose)
-    rows = np.flatnonzero(others.in_pool & eligible)
-    pool = pool_of(view, rows, others, taught, request.queries or None)
-    train = _joined(_loose(view, loose), _train(view, rows, pool, request.strategy, left - len(loose), seed))
-    chosen = _merged(view, train, evaluation)
+    told = request.strategy == LIKE or request.within is not None
+    quotas = [] if told else quotas_of(project, view, left, start.trained)
+    first = _filled(view, quotas, rules, left, _chooser(view, request, taught, seed))
+    others = after(rules, first.rows)
+    bias, loose = _loosened(project, view, request, others, left - len(first), seed)
+    others = after(others, loose.rows)
+    rest = np.flatnonzero(others.in_pool & eligible)
+    pool = pool_of(view, rest, others, taught, request.queries or None)
+    rated = _train(view, rest, pool, request.strategy, left - len(first) - len(loose), seed)
+    names = names_of(view, judged, quotas)
+    chosen = _merged(view, (rated, first, _loose(view, loose), evaluation), names)
+    train = _together(first, _loose(view, loose), rated)
     days = len(np.unique(view.production.group))
     lacking = [
         *([NOTHING_SOUGHT] if request.strategy == LIKE and not request.queries else []),
         *why_fewer(Asked(Purpose.EVALUATION, start.evaluation, ~in_pool, evaluation.rows), rules, days),
         *_fewer_within(request, view, eligible),
         *why_fewer(Asked(Purpose.TRAIN, left, eligible, train.rows), rules, days),
+        *unmet(quotas, train.rows),
     ]
     report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
     if request.explain:
@@ -216,35 +235,34 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     if not request.dry_run and bias is not None:
         ties.keep(project, bias.report)
     if chosen and not request.dry_run:
-        report.batch = _keep(project, view, request, report, judging.chances)
+        report.batch = _keep(project, view, request, report, judging.chances, quotas)
     return report
 
 
 def _loosened(
-    project: Project,
-    view: CoverageView,
-    request: Request,
-    rules: Rules,
-    eligible: Bools,
-    left: int,
-    seed: int,
+    project: Project, view: CoverageView, request: Request, rules: Rules, left: int, seed: int
 ) -> tuple[Bias | None, Loosening]:
     """What the share of ties between classes and places is spent on; nothing where the batch looks
     for something else.
     """
     most = round(left * project.settings.select.bias_share)
-    if request.strategy == LIKE or not most:
+    if request.strategy == LIKE or request.within is not None or not most:
         return None, NOTHING
     found = ties.find(project, view, most)
-    return found, loosening(view, found, rules, eligible, (most, left - most), seed)
+    return found, loosening.loosening(view, found, rules, most, left - most, seed)
 
 
 @dataclass(frozen=True, eq=False)
 class _Start:
-    """What holds before anything is chosen. evaluation: frames wanted to judge with."""
+    """What holds before anything is chosen.
+
+    evaluation: frames wanted to judge with.
+    trained: frames to train on that were asked for before.
+    """
 
     rules: Rules
     evaluation: int
+    trained: int
     seed: int
 
 
@@ -263,11 +281,11 @@ def _start(project: Project, view: CoverageView, request: Request) -> _Start:
         settings.max_per_sequence,
         np.flatnonzero(np.isin(seqs, refused)),
     )
+    spent = sum(batch.budget for batch in made)
     return _Start(
         rules,
-        0
-        if request.within
-        else _share_of(request.budget, settings.evaluation_share, sum(batch.budget for batch in made)),
+        0 if request.within else _share_of(request.budget, settings.evaluation_share, spent),
+        spent - _share_of(spent, settings.evaluation_share, 0),
         project.settings.seed + len(made) if request.seed is None else request.seed,
     )
 
@@ -332,24 +350,43 @@ def _train(view: CoverageView, rows: Ints, pool: Pool, strategy: str, budget: in
     )
 
 
+def _chooser(view: CoverageView, request: Request, taught: Calibrated, seed: int) -> Choose:
+    """By the strategy of the batch, among some rows alone."""
+
+    def choose(rows: Ints, rules: Rules, count: int, place: int) -> Ints:
+        pool = pool_of(view, rows, rules, taught, request.queries or None)
+        near = np.isin(rules.cluster[rows], rules.cluster[rules.engaged & rules.in_pool])
+        pool = replace(pool, excluded=pool.excluded | near)
+        picked = STRATEGIES[request.strategy](pool, count, np.random.default_rng([seed, 6, place]))
+        return rows[picked.indices]
+
+    return choose
+
+
+def _filled(view: CoverageView, quotas: Sequence[Quota], rules: Rules, budget: int, choose: Choose) -> _Part:
+    found = filled(quotas, rules, budget, choose)
+    size = len(found)
+    ids = [one.slice_id for one in found.quota]
+    return _Part(found.rows, Purpose.TRAIN, found.reasons, [COMPONENT] * size, ids, [None] * size)
+
+
 def _loose(view: CoverageView, chosen: Loosening) -> _Part:
     size, codes = len(chosen), view.frame_slices.code[chosen.rows]
     slices = [_slice_id(view, view.frame_slices, code) for code in codes]
-    return _Part(chosen.rows, Purpose.TRAIN, chosen.reasons, [COMPONENT] * size, slices, [None] * size)
-
-
-def _joined(some: _Part, others: _Part) -> _Part:
-    """Both spread evenly over one order."""
-    parts = (some, others)
-    places = sorted(((i + 0.5) / len(part), n, i) for n, part in enumerate(parts) for i in range(len(part)))
-    order = [(parts[n], i) for _, n, i in places]
     return _Part(
-        np.array([part.rows[i] for part, i in order], dtype=np.int64),
-        others.purpose,
-        [part.reasons[i] for part, i in order],
-        [part.components[i] for part, i in order],
-        [part.slices[i] for part, i in order],
-        [part.probability[i] for part, i in order],
+        chosen.rows, Purpose.TRAIN, chosen.reasons, [loosening.COMPONENT] * size, slices, [None] * size
+    )
+
+
+def _together(*parts: _Part) -> _Part:
+    """One after the other."""
+    return _Part(
+        np.concatenate([part.rows for part in parts]),
+        parts[0].purpose,
+        [reason for part in parts for reason in part.reasons],
+        [component for part in parts for component in part.components],
+        [slice_id for part in parts for slice_id in part.slices],
+        [probability for part in parts for probability in part.probability],
     )
 
 
@@ -366,13 +403,11 @@ def _slice_id(view: CoverageView, slices: FrameSlices, code: int) -> int | None:
     return None if code == NO_SLICE else view.slice_ids[slices.keys[code]]
 
 
-def _merged(view: CoverageView, train: _Part, evaluation: _Part) -> list[Chosen]:
-    """Both parts spread evenly over one order, so that a labeler who stops early has done some of
-    each.
+def _merged(view: CoverageView, parts: Sequence[_Part], names: Mapping[int, str]) -> list[Chosen]:
+    """All parts spread evenly over one order, so that a labeler who stops early has done some of
+    each. names: of slices by id.
     """
-    parts = (train, evaluation)
     places = sorted(((i + 0.5) / len(part), n, i) for n, part in enumerate(parts) for i in range(len(part)))
-    names = {view.slice_ids[gap.key]: gap.name for gap in view.gaps}
     rows = np.array([parts[n].rows[i] for _, n, i in places], dtype=np.int64)
     return [
         _chosen(frame, parts[n], i, rank, len(places), names)
@@ -407,6 +442,7 @@ def _keep(
     request: Request,
     report: SelectReport,
     chances: Sequence[SliceChance],
+    quotas: Sequence[Quota],
 ) -> int:
     gaps = [
         {
@@ -427,14 +463,16 @@ def _keep(
             | as_setting(chances)
             | ({WITHIN: request.within.address} if request.within else {}),
         )
-        add_tasks(session, batch, _tasks(view, report.chosen, batch))
+        add_tasks(session, batch, _tasks(view, report.chosen, batch, quotas))
         queue_batch(session, batch)
     return batch
 
 
-def _tasks(view: CoverageView, chosen: Sequence[Chosen], batch: int) -> list[NewTask]:
+def _tasks(
+    view: CoverageView, chosen: Sequence[Chosen], batch: int, quotas: Sequence[Quota]
+) -> list[NewTask]:
     frames = np.array([item.frame for item in chosen], dtype=np.int64)
-    shown: dict[int, list[int]] = {}
+    shown = shows_of(quotas, view.production.seq)
     for gap in view.gaps:
         for frame in np.intersect1d(view.production.seq[gap.frames], frames).tolist():
             shown.setdefault(frame, []).append(view.slice_ids[gap.key])

@@ -18,6 +18,7 @@ from loop.gaps.arrivals import analyze
 from loop.gaps.coverage_view import CoverageView
 from loop.gaps.upkeep import compare_anew, keep_map
 from loop.ingest.ingest import ingest
+from loop.insights.collection_accuracy import keep_accuracy
 from loop.labeling.mending import log_what_stands
 from loop.labeling.pull import anything_to_pull, pull
 from loop.labeling.push import anything_to_push, push
@@ -81,6 +82,11 @@ def _select(parts: Parts, progress: Progress) -> str:
     return f"{counted(len(report.chosen), 'frame')} chosen" if report.chosen else ""
 
 
+def _coverage(parts: Parts, progress: Progress) -> str:
+    done = [compare_anew(parts, progress), keep_accuracy(parts, progress)]
+    return "; ".join(each for each in done if each)
+
+
 def _push(parts: Parts, progress: Progress) -> str:
     if not anything_to_push(parts):
         return ""
@@ -123,7 +129,7 @@ JOBS = (
     Job("analyze", "schedule.analyze", "inference", _analyze),
     Job("select", "schedule.select", "selection", _select, wakes="push"),
     Job("map", "schedule.map", "selection", keep_map, title="map of the frames"),
-    Job("coverage", "schedule.coverage", "selection", compare_anew),
+    Job("coverage", "schedule.coverage", "selection", _coverage),
     Job("push", "schedule.push", "io", _push),
     Job("pull", "schedule.pull", "io", _pull),
     Job("round", "schedule.round", "training", rounds.step_or_start, silent_s=EPOCH_S),

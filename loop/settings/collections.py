@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 import config
 from connectors.documents import parse_yaml
@@ -63,9 +65,17 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Address:
-    """Frames that an address of the frames page names, such as `camera=gate`."""
+    """Frames that an address of the frames page names, such as `camera=gate`, by keys among
+    ADDRESS_KEYS: what does not change of a frame.
+    """
 
     query: str
+
+    def values(self, key: str) -> list[str]:
+        return [value for name, value in parse_qsl(self.query) if name == key]
+
+
+ADDRESS_KEYS = ("camera", "site", "slice", "not_slice", "from", "to")
 
 
 Rule = OfSlice | Measured | Crowd | Overlap | Orientation | Sentence | Address
@@ -181,15 +191,12 @@ def parse_collections(document: object, source: str = "collections.yaml") -> dic
     for name, body in _fields(document, source).items():
         where = f"{source}: {name}"
         fields = _fields(body, where)
-        if unknown := [key for key in fields if key not in ("rules", "judged")]:
-            raise _wrong(where, "rules and judged", unknown[0])
+        if unknown := [key for key in fields if key != "rules"]:
+            raise _wrong(where, "rules", unknown[0])
         rules = fields.get("rules")
         if not isinstance(rules, list) or not rules:
             raise _wrong(f"{where}: rules", "a list of rules", rules)
-        judged = fields.get("judged", False)
-        if not isinstance(judged, bool):
-            raise _wrong(f"{where}: judged", "true or false", judged)
-        found[name] = Definition(tuple(rule_of(each, where) for each in rules), judged=judged)
+        found[name] = Definition(tuple(rule_of(each, where) for each in rules))
     return found
 
 
@@ -227,7 +234,18 @@ def _sentence(fields: Mapping[str, Any], where: str) -> Rule:
 
 
 def _address(fields: Mapping[str, Any], where: str) -> Rule:
-    return Address(_text(fields["frames"], where, empty=True))
+    query = _text(fields["frames"], where)
+    pairs = parse_qsl(query)
+    if not pairs or (unknown := next((name for name, _ in pairs if name not in ADDRESS_KEYS), "")):
+        raise _wrong(
+            where, f"an address with the keys {', '.join(ADDRESS_KEYS)}", unknown if pairs else query
+        )
+    for name, value in pairs:
+        if name.endswith("slice") and not value.isdecimal():
+            raise _wrong(where, f"the number of a slice behind {name}", value)
+        if name in ("from", "to"):
+            _moment(value, where)
+    return Address(query)
 
 
 READERS: dict[str, tuple[Callable[[Mapping[str, Any], str], Rule], tuple[str, ...]]] = {
@@ -247,8 +265,15 @@ def _fields(value: object, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _text(value: object, where: str, empty: bool = False) -> str:
-    if not isinstance(value, str) or not (empty or value.strip()) or len(value) > LONGEST_SENTENCE:
+def _moment(value: str, where: str) -> None:
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        raise _wrong(where, "a day such as 2026-11-24, or a time", value) from None
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_SENTENCE:
         raise _wrong(where, f"a text of at most {LONGEST_SENTENCE} characters", value)
     return value.strip()
 

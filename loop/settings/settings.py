@@ -30,7 +30,17 @@ from loop.base.errors import ConfigError
 from loop.settings.conditions import load_conditions
 from loop.settings.messages import DELIMITER, PREFIX, explain, right_place, unknown_key
 from loop.settings.strategy_names import StrategyName
-from loop.settings.types import Date, Device, Devices, ImageSize, Pattern, SidecarColumns, Timezone, Url
+from loop.settings.types import (
+    Date,
+    Device,
+    Devices,
+    ImageSize,
+    Pattern,
+    Quotas,
+    SidecarColumns,
+    Timezone,
+    Url,
+)
 from loop.settings.types import Schedule as Times
 
 log = logging.getLogger(__name__)
@@ -88,6 +98,7 @@ class Select(Section):
     daily_budget: Annotated[int, Field(ge=0)]
     share_of_new: Share
     evaluation_share: Share
+    quotas: Quotas
     bias_share: Share
     max_per_sequence: Positive
 
@@ -252,7 +263,7 @@ def _walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from _walk(value, f"{dotted}.")
 
 
-FREE_FORM = {"round.train", "frames.columns"}
+FREE_FORM = {"round.train", "frames.columns", "select.quotas"}
 FORMER = (("gate", "few_margin"),)
 """Section and name of what earlier versions had."""
 JSON_EXAMPLE = "expected JSON, for example FIELDLOOP_ROUND__TRAIN='{\"mosaic\": 0}'"

@@ -76,6 +76,19 @@ def _sidecar_columns(columns: dict[str, str]) -> dict[str, str]:
     return columns
 
 
+def _quotas(quotas: dict[str, float]) -> dict[str, float]:
+    for name, given in quotas.items():
+        if not (0 < given < 1 or (given >= 1 and given == int(given))):
+            raise ValueError(
+                f"expected a share below 1 or a whole number of frames for {name!r}, got {given:g}"
+            )
+    shares = sum(given for given in quotas.values() if given < 1)
+    if shares > 1 + 1e-9:
+        raise ValueError(f"expected shares of at most 1 together, got {shares:g}")
+    return quotas
+
+
+Quotas = Annotated[dict[str, float], AfterValidator(_quotas)]
 SidecarColumns = Annotated[dict[str, str], AfterValidator(_sidecar_columns)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 Pattern = Annotated[str, AfterValidator(_pattern)]

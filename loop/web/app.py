@@ -15,7 +15,11 @@ from loop.web.api.app import PLACE, bodies, build_api
 from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
 from loop.web.pages import (
+    bias,
     changes,
+    collections,
+    frame,
+    frames,
     gaps_file,
     overview,
     queue,
@@ -26,7 +30,20 @@ from loop.web.pages import (
 )
 from loop.web.site import Site, Worker, signer_of
 
-PAGES = (overview, gaps_file, queue, rounds, changes, sign_in, space, thumbs)
+PAGES = (
+    bias,
+    changes,
+    collections,
+    frame,
+    frames,
+    gaps_file,
+    overview,
+    queue,
+    rounds,
+    sign_in,
+    space,
+    thumbs,
+)
 
 
 def build_app(parts: Parts, worker: Worker) -> Starlette:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from loop.base.moments import MINUTE, SECOND, TIME_OF_DAY, shown
+from loop.base.moments import MINUTE, SECOND, TIME_OF_DAY, lasting, shown
 from loop.base.printable import printable
 from loop.base.wording import counted
+from loop.insights.frame_query import frames_url
 
 
 def page_environment(timezone: str) -> Environment:
@@ -28,9 +29,15 @@ def page_environment(timezone: str) -> Environment:
     for name, form in {"minute": MINUTE, "second": SECOND, "time_of_day": TIME_OF_DAY}.items():
         pages.filters[name] = _in_zone(timezone, form)
     pages.filters["counted"] = counted
+    pages.filters["ago"] = _ago
+    pages.globals["frames_url"] = frames_url
     for name in pages.list_templates(extensions=["html"]):
         pages.get_template(name)
     return pages
+
+
+def _ago(moment: datetime) -> str:
+    return f"{lasting((datetime.now(UTC) - moment).total_seconds())} ago"
 
 
 def _in_zone(timezone: str, form: str) -> Callable[[datetime], str]:

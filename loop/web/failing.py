@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loop.insights.failures import failure_of
+from loop.web.api.problems import answer, kind_of
 from loop.web.guard import API
 from loop.web.site import Site
 
@@ -68,7 +69,7 @@ def http_failed(site: Site, request: Request, error: HTTPException) -> Response:
 
 def failed(site: Site, request: Request, status: int, text: str) -> Response:
     if request.url.path.startswith(API):
-        return PlainTextResponse(text, status)
+        return answer(status, kind_of(status), text)
     title = TITLES.get(status, "This did not work")
     return site.render(request, "failed.html", status, title=title, why=text, back=_back(request))
 

@@ -17,7 +17,7 @@ from loop.datasets.imported import Problem
 from loop.datasets.usable import problem_lines
 from loop.ingest.ingest import IngestReport
 from loop.ingest.metadata import MetadataReport
-from loop.insights.overview import _unplaced_lines
+from loop.insights.placing import lines_of
 from loop.labeling.pull import PullReport
 from loop.labeling.push import PushReport
 from loop.project.backup import Backup
@@ -55,7 +55,7 @@ def said(count: int) -> Sequence[str]:
             Path("p"), {"train": count}, count, tuple("ab"[:count]), [], count, count, zoneless=count
         ).lines(),
         problem_lines([Problem(Path("a.txt"), 1, "label", "x")] * count),
-        _unplaced_lines(Unplaced(count, count, count, ("a.jpg",)), {"production": count}, FRAMES),
+        lines_of(Unplaced(count, count, count, ("a.jpg",)), {"production": count}, FRAMES),
         _advice(Aim("night", 1, 0, 0, 0, None, tuple(range(count)), None, tuple(few))),
         [video(count)],
     )

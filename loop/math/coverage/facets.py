@@ -14,7 +14,7 @@ from loop.math.coverage.prompts import Assignment
 from loop.math.coverage.usual_frames import AGAINST_USUAL, against_usual
 from loop.settings.conditions import ENOUGH_FRAMES, Bin, PromptGroup
 
-Kind = Literal["metadata", "measured", "prompt", "class", "region"]
+Kind = Literal["metadata", "measured", "prompt", "class", "region", "collection"]
 
 NONE = -1
 """None of the options."""

@@ -51,6 +51,15 @@ class Chance:
         """How far above what was measured the one-sided 1 - alpha bound of a fall lies."""
         return float(stats.t.isf(alpha, self.freedom(one))) * self.deviation(one)
 
+    def interval(self, one: Difference, share: float = 0.95) -> tuple[float, float]:
+        """Of the difference, two-sided, by Student's t; cut where an AP would leave 0..1. Both ends are
+        NaN without objects.
+        """
+        if not one.objects:
+            return np.nan, np.nan
+        half = float(stats.t.isf((1 - share) / 2, self.freedom(one))) * self.deviation(one)
+        return max(one.estimate - half, -one.before), min(one.estimate + half, 1 - one.before)
+
     def deviation(self, one: Difference) -> float:
         """Standard deviation of a slice's difference where the models are equally good: what all
         slices tell, moderated by its own (Smyth 2004).

@@ -14,7 +14,16 @@ from loop.math.evaluation import chance
 from loop.math.evaluation.chance import Chance
 from loop.math.evaluation.compare import AP50, Difference, Slice
 from loop.math.evaluation.pair import GateSettings, Pair
-from loop.math.evaluation.verdict import GONE, LOOK, NO_FALL, UNLABELED, Check, check_of, told
+from loop.math.evaluation.verdict import (
+    GONE,
+    LOOK,
+    NO_FALL,
+    UNLABELED,
+    Check,
+    check_of,
+    told,
+    with_interval,
+)
 from loop.math.statistics.multiple_testing import benjamini_hochberg, holm
 
 LIKELY = 0.2
@@ -43,9 +52,9 @@ def falls(
     slices: Mapping[str, Slice],
     judged: Mapping[str, Difference],
     aims: Sequence[Slice],
-) -> list[Check]:
+) -> tuple[list[Check], Chance]:
     """All held-out frames and every slice by AP50; all of them, the targets together, all but the
-    targets, and every class by mAP50-95 too. Holm's over all these tests.
+    targets, and every class by mAP50-95 too. Holm's over all these tests. With what chance does.
 
     judged: by name, AP50 of overall and of every slice.
     """
@@ -61,7 +70,13 @@ def falls(
     named = {one.name for one in classes}
     family = [_Fall(name, one, of_class=name in named) for name, one in known.items()]
     family += [fall for name, every in strict for fall in _strict(pair, name, every, coco)]
-    return _family(pair, family, _learned(pair, {"overall": overall, **slices}, known, outside))
+    learned = _learned(pair, {"overall": overall, **slices}, known, outside)
+    return _family(pair, family, learned), learned
+
+
+def interval_of(pair: Pair, slices: Sequence[Slice], learned: Chance) -> tuple[float, float]:
+    """95 % interval of the difference of AP50 on these slices together; NaN without objects."""
+    return learned.interval(_measured(pair, slices, pair.compare(slices)))
 
 
 def _strict(pair: Pair, name: str, slices: Sequence[Slice], coco: Sequence[float]) -> list[_Fall]:
@@ -115,7 +130,10 @@ def _family(pair: Pair, family: Sequence[_Fall], learned: Chance) -> list[Check]
         else _untold(fall, steep.get(fall.label, False), pair.settings)
         for fall in family
     ]
-    return [_gone(fall, check, margin) for fall, check in zip(family, checks, strict=True)]
+    return [
+        with_interval(_gone(fall, check, margin), learned.interval(fall.one))
+        for fall, check in zip(family, checks, strict=True)
+    ]
 
 
 def _gone(fall: _Fall, check: Check, margin: float) -> Check:

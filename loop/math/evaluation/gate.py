@@ -22,10 +22,10 @@ from loop.base.arrays import Reals
 from loop.base.wording import counted, listed
 from loop.math.evaluation.ap import Matches
 from loop.math.evaluation.compare import DRAWS, Slice, group_numbers
-from loop.math.evaluation.falls import falls
-from loop.math.evaluation.gains import gains
+from loop.math.evaluation.falls import falls, interval_of
+from loop.math.evaluation.gains import OVERALL, gains
 from loop.math.evaluation.pair import GateSettings, Pair
-from loop.math.evaluation.verdict import GONE, LOOK, NO_FALL, UNLABELED, Check, Verdict
+from loop.math.evaluation.verdict import GONE, LOOK, NO_FALL, UNLABELED, Check, Verdict, with_interval
 
 _MIN_TIMINGS = 20
 MOST_NAMES = 8
@@ -78,9 +78,14 @@ def judge(
     pair = Pair(deployed, candidate, group_numbers(groups), looked, settings, seed, draws)
     judged = {one.name: pair.compare([one]) for one in (overall, *slices.values())}
     unseen = [_unseen(one, slices[one.name]) for one in aims if not judged[one.name].objects]
-    better = gains(pair, overall, [one for one in aims if judged[one.name].objects])
+    shown = [one for one in aims if judged[one.name].objects]
     named = {check.name for check in unseen}
-    fallen = [c for c in falls(pair, overall, slices, judged, aims) if c.name not in named]
+    every, chance = falls(pair, overall, slices, judged, aims)
+    fallen = [check for check in every if check.name not in named]
+    better = [
+        with_interval(check, interval_of(pair, [overall] if check.name == OVERALL else shown, chance))
+        for check in gains(pair, overall, shown)
+    ]
     checks = [*unseen, *better, *fallen, _latency(latency, settings)]
     return _verdict(checks, better, settings)
 

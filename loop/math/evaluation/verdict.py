@@ -21,7 +21,7 @@ LOOK = "; look at it"
 @dataclass(frozen=True, slots=True)
 class Check:
     """One line of the verdict. statistic is held against bound; before, after: AP of deployed model
-    and candidate.
+    and candidate; low, high: 95 % interval of after - before.
 
     slice_id: of the condition or class that it is about.
     asks: too little is held out to tell, and a person should look.
@@ -39,6 +39,8 @@ class Check:
     frames: int = 0
     objects: int = 0
     asks: bool = False
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,12 @@ def check_of(
         frames=one.frames,
         objects=one.objects,
     )
+
+
+def with_interval(check: Check, interval: tuple[float, float]) -> Check:
+    """The check with the interval of its difference, where that is a number."""
+    low, high = (_finite(end) for end in interval)
+    return replace(check, low=low, high=high)
 
 
 def told(one: Difference, measure: str = "AP50") -> str:

@@ -7,13 +7,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from loop.web.api import changes, push, slices, status
+from loop.web.api import changes, frames, jobs, push, queue, rounds, slices, status
 from loop.web.api.problems import MEDIA_TYPE, Problem, answer_problems
 from loop.web.guard import is_loopback
 from loop.web.site import Site
 
 PLACE = "/api"
-NOUNS = (status, slices, changes, push)
+NOUNS = (status, push, frames, slices, queue, rounds, jobs, changes)
 OVER = 1_000_000
 """Bytes over what a route takes that the guard lets through, so that the route itself says what it takes."""
 TITLE, VERSION = "fieldloop", "1"

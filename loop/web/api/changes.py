@@ -10,7 +10,7 @@ from pydantic import Field
 
 from loop.insights.changes import page_of_changes
 from loop.project.project import Project
-from loop.web.api.faces import PAGE, Cursor, Face, Limit
+from loop.web.api.faces import PAGE, After, Face, Limit
 from loop.web.site import Site
 
 
@@ -31,13 +31,13 @@ class Changes(Face):
     """Newest first."""
 
     changes: list[Change]
-    next: str | None = Field(description="`after` of the next page, null at the end")
+    next: int | None = Field(description="`after` of the next page, null at the end")
 
 
-def read_changes(project: Project, after: str | None, subject: str, limit: int) -> Changes:
-    found = page_of_changes(project, after or "", subject, limit)
+def read_changes(project: Project, after: int | None = None, subject: str = "", limit: int = PAGE) -> Changes:
+    found = page_of_changes(project, "" if after is None else str(after), subject, limit)
     rows = [Change.model_validate(row) for row in found.changes]
-    return Changes(changes=rows, next=None if found.older is None else str(found.older))
+    return Changes(changes=rows, next=found.older)
 
 
 def routes(site: Site) -> APIRouter:
@@ -45,7 +45,7 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/changes")
     def changes(
-        after: Cursor = None,
+        after: After = None,
         subject: Annotated[str, Query(max_length=200, description="of this alone, such as model 3")] = "",
         limit: Limit = PAGE,
     ) -> Changes:

@@ -22,13 +22,15 @@ IfMatch = Annotated[
     str | None, Header(description="the ETag that was read; when it is another by now, nothing is changed")
 ]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-PARAMETER = {
+_KEY = {
     "name": KEY,
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
     "description": "any text that is new for each change; the same request under it gets the same answer",
 }
+KEYED = {"parameters": [_KEY]}
+"""What the description of the API says of routes that change something."""
 
 
 def once_route(project: Project) -> type[APIRoute]:

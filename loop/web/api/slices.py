@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from loop.changes import slices as changing
 from loop.insights.slices import SliceView, all_slices, one_slice
 from loop.project.project import Project
-from loop.web.api.changing import etag_of
-from loop.web.api.faces import Face, Id
+from loop.web.api.changing import KEYED, IfMatch, check_match, etag_of, once_route
+from loop.web.api.faces import Face, Given, Id
 from loop.web.site import Site
 
 
@@ -36,6 +37,13 @@ class Slices(Face):
     slices: list[Slice]
 
 
+class SliceChange(Given):
+    """What is to be different; what is left out stays."""
+
+    name: str | None = Field(None, max_length=200, description="nothing takes back what a user gave")
+    retired: bool | None = Field(None, description="whether it is no longer looked for")
+
+
 def read_slices(project: Project, every: bool = False) -> Slices:
     return Slices(slices=[shown(view) for view in all_slices(project, every)])
 
@@ -45,18 +53,33 @@ def shown(view: SliceView) -> Slice:
 
 
 def routes(site: Site) -> APIRouter:
-    router = APIRouter(tags=["read"])
+    router = APIRouter(route_class=once_route(site.project))
 
-    @router.get("/slices")
+    @router.get("/slices", tags=["read"])
     def slices(
         every: Annotated[bool, Query(description="those retired, or that no frame shows, too")] = False,
     ) -> Slices:
         """What frames are divided by, with counts."""
         return read_slices(site.project, every)
 
-    @router.get("/slices/{number}")
+    @router.get("/slices/{number}", tags=["read"])
     def slice_by_id(number: Id, response: Response) -> Slice:
         """One slice. Its ETag goes into If-Match of a change."""
+        found = shown(one_slice(site.project, number))
+        response.headers["ETag"] = etag_of(found)
+        return found
+
+    @router.patch("/slices/{number}", tags=["change"], openapi_extra=KEYED)
+    def change(
+        request: Request, response: Response, number: Id, given: SliceChange, if_match: IfMatch = None
+    ) -> Slice:
+        """Names a slice, retires it, or restores it."""
+        check_match(if_match, etag_of(shown(one_slice(site.project, number))))
+        who = site.who(request)
+        if given.name is not None:
+            changing.give_name(site.project, who, number, given.name)
+        if given.retired is not None:
+            (changing.retire if given.retired else changing.restore)(site.project, who, number)
         found = shown(one_slice(site.project, number))
         response.headers["ETag"] = etag_of(found)
         return found

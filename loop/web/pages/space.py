@@ -24,10 +24,10 @@ ASKED_AGAIN = "private, no-cache"
 
 def routes(site: Site) -> list[Route]:
     def page(request: Request) -> Response:
-        return site.render(request, "map.html", here="/coverage", view=map_view(site.project), layers=LAYERS)
+        return site.render(request, "map.html", here="/coverage", view=map_view(site.parts), layers=LAYERS)
 
     def points(request: Request) -> Response:
-        found = map_points(site.project)
+        found = map_points(site.parts)
         body = b"" if found is None else found.body()
         headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', "Cache-Control": ASKED_AGAIN}
         if request.headers.get("if-none-match") == headers["ETag"]:

@@ -14,7 +14,8 @@ from db.engine import read
 from db.frames import days_by_camera
 from loop.ingest.clocks import Clocks, DoubtfulDays, doubtful_days, doubtful_lines
 from loop.ingest.ingest import ingest
-from loop.insights.overview import overview, unplaced_lines
+from loop.insights.overview import overview
+from loop.insights.placing import unplaced_lines
 from tests.fakes import FakeParts, make_project, picture, quiet
 
 NOVEMBER = {date(2026, 11, day): 10 for day in (1, 2, 3)}

@@ -21,7 +21,7 @@ from loop.base.errors import ConfigError
 from loop.gaps import arrivals
 from loop.ingest.ingest import ingest, one_pass
 from loop.ingest.metadata import MetadataReport, import_metadata, import_paths
-from loop.insights.overview import unplaced_lines
+from loop.insights.placing import unplaced_lines
 from loop.project.project import Project
 from loop.settings.settings import IngestRules
 from tests.fakes import FakeParts, picture, quiet

@@ -7,7 +7,8 @@ from pathlib import Path
 from connectors.sources.folder import FolderSource
 from loop.analysis.analyze import analyze
 from loop.ingest.ingest import ingest, one_pass
-from loop.insights.overview import overview, overview_lines, unplaced_lines
+from loop.insights.overview import overview, overview_lines
+from loop.insights.placing import unplaced_lines
 from loop.project.project import Project, public_database_url
 from loop.rounds import deploy
 from loop.settings.settings import IngestRules

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from db.engine import read
+from connectors.ports import Box
+from db.engine import read, write
 from db.frames import frames
+from db.labels import set_label
 from loop.analysis.analyze import analyze
 from loop.gaps import coverage_view
 from loop.gaps.upkeep import keep_map
 from loop.ingest.ingest import ingest
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
-from loop.insights.space import LAYERS, NO_CLASS, frames_in, map_points, map_view, point_frame
+from loop.insights.lasso import frames_in
+from loop.insights.space import LAYERS, NO_CLASS, map_points, map_view, point_frame
 from loop.selection import select
 from loop.selection.select import Request
 from tests.fakes import FakeParts, quiet
@@ -25,31 +28,33 @@ def mapped(parts: FakeParts) -> FakeParts:
     analyze(parts, quiet)
     view = coverage_view.build(parts, quiet)
     select.select_from(parts.project, view, Request(8, "hybrid"))
+    with write(parts.project.engine) as session:  # a box where the detector sees none
+        set_label(session, 3, [Box(parts.project.classes[0], (0.0, 0.0, 4.0, 4.0))], "train", "annotation")
     keep_map(parts, quiet)
     return parts
 
 
 def test_without_a_map_there_is_nothing(parts: FakeParts) -> None:
-    assert map_points(parts.project) is None
-    assert map_view(parts.project) is None
+    assert map_points(parts) is None
+    assert map_view(parts) is None
     assert frames_in(parts.project, "0-0_9-9_9-0").tolist() == []
     assert point_frame(parts.project, 10**6) is None
 
 
-@pytest.mark.parametrize("layer", [name for name in LAYERS if name != "errors"])
+@pytest.mark.parametrize("layer", list(LAYERS))
 def test_each_layer_shows_the_set_that_its_number_leads_to(mapped: FakeParts, layer: str) -> None:
-    points, view = map_points(mapped.project), map_view(mapped.project)
+    points, view = map_points(mapped), map_view(mapped)
     assert points is not None
     assert view is not None
     bit, address = LAYERS[layer]
-    sets = frame_sets(mapped.project)
+    sets = frame_sets(mapped)
     wanted = sets.ids(sets.find(FrameQuery.parse(address)))
     assert sorted(wanted.tolist()) == points.frames[(points.layer & bit) > 0].tolist()
     assert view.counts[layer] == len(wanted) > 0
 
 
 def test_a_point_has_ten_bytes(mapped: FakeParts) -> None:
-    points = map_points(mapped.project)
+    points = map_points(mapped)
     assert points is not None
     body, n = points.body(), len(points)
     assert (n, len(body)) == (74, 740)
@@ -63,7 +68,7 @@ def test_a_point_has_ten_bytes(mapped: FakeParts) -> None:
 
 
 def test_the_class_of_a_point_is_that_of_its_surest_box(mapped: FakeParts) -> None:
-    points = map_points(mapped.project)
+    points = map_points(mapped)
     assert points is not None
     view = coverage_view.build(mapped, quiet)
     for row, seq in enumerate(view.production.seq.tolist()):
@@ -73,7 +78,7 @@ def test_the_class_of_a_point_is_that_of_its_surest_box(mapped: FakeParts) -> No
 
 
 def test_a_part_of_the_map_is_a_set_of_frames(mapped: FakeParts) -> None:
-    points, view, sets = map_points(mapped.project), map_view(mapped.project), frame_sets(mapped.project)
+    points, view, sets = map_points(mapped), map_view(mapped), frame_sets(mapped)
     assert points is not None
     assert view is not None
     for cell in view.cells:
@@ -89,13 +94,13 @@ def test_a_part_of_the_map_is_a_set_of_frames(mapped: FakeParts) -> None:
 
 
 def test_what_stands_beside_the_points(mapped: FakeParts) -> None:
-    view = map_view(mapped.project)
+    view = map_view(mapped)
     assert view is not None
     assert (view.frames, view.points, view.added) == (74, 74, 0)
     assert sum(map(len, view.drawn.values())) == 74
     assert view.classes == mapped.project.classes
     for region in view.regions:
-        sets = frame_sets(mapped.project)
+        sets = frame_sets(mapped)
         assert sets.find(FrameQuery.parse(f"slice={region.slice_id}")).count == region.frames
         assert region.known
     assert view.regions

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from db.analysis import load_detections
 from db.engine import read, write
+from db.frames import frames
+from db.models import model
 from db.slices import NewSlice, define_slices, name_slice, slices
 from db.states import RoundStatus, SliceKind, TaskStatus
 from db.tasks import tasks
-from loop.analysis.producers import producers
+from loop.analysis.producers import known_detector, producers
+from loop.changes import collections as changing
+from loop.changes.audit import Who
 from loop.gaps import coverage_view
+from loop.insights.frame_page import frame_view
+from loop.insights.frames import FrameSets
 from loop.insights.overview import round_line
 from loop.rounds import judge, rounds
+from loop.settings.collections import Address
 from tests.fakes import FakeParts, quiet, weights
 from tests.loop.judged import (
     BASE,
@@ -103,3 +111,31 @@ def test_slices_that_a_user_called_alike_are_judged_apart(labeled: FakeParts) ->
     assert "no fall: class helmet" in by_name
     held = judge.held_out(parts.project, producers(parts), row.base_model_id)
     assert held.targets == [f"helmet (slice {one})"]
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_a_collection_is_judged_where_a_user_wants_it(labeled: FakeParts, judged: bool) -> None:
+    ann = Who("ann", "page")
+    number = changing.make_by_rules(labeled, ann, "first camera", [Address("camera=cam0")])
+    changing.set_judged(labeled, ann, number, judged)
+    row = run(started(labeled))
+    assert row.verdict is not None
+    own = [check["name"] for check in row.verdict["checks"] if check["slice_id"] == number]
+    assert own == (["no fall: condition first camera"] if judged else [])
+
+
+def test_what_a_candidate_saw_is_kept_beside_the_deployed_model(labeled: FakeParts) -> None:
+    row = run(started(labeled, weights(misses=("person", "helmet"), note="worse")))
+    assert row.status is RoundStatus.REJECTED
+    assert row.verdict is not None
+    held = row.verdict["frames"]
+    with read(labeled.project.engine) as session:
+        candidate = model(session, row.candidate_id or 0)
+        made = known_detector(session, labeled.project.settings, candidate.sha256)
+        kept = load_detections(session, made or 0, held)
+        marked = {frame.detected_by for frame in frames(session, seqs=held)}
+    assert set(kept) == set(held)
+    assert made not in marked
+    views = frame_view(FrameSets(labeled), held[0]).models
+    assert [view.kind for view in views] == ["deployed", "candidate"]
+    assert all(view.verdict for view in views)

@@ -180,6 +180,11 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
             "frames: {columns: {kamera: Tor}}\n",
             r"frames\.columns: expected file, camera, site, sequence, captured_at, each .*, got 'kamera'",
         ),
+        ("select: {quotas: {night: 1.5}}\n", r"select\.quotas: expected a share below 1 or .*, got 1\.5"),
+        (
+            "select: {quotas: {a: 0.6, b: 0.6}}\n",
+            r"select\.quotas: expected shares of at most 1 .*, got 1\.2",
+        ),
         ('frames: {timezone: ""}\n', r"frames\.timezone: expected a name such as .*, got ''"),
         (
             'frames: {pattern: "{sight}/{n}.jpg"}\n',

@@ -15,7 +15,7 @@ from tests.loop.judged import run, started
 from tests.loop.web.worker import OUTSIDE, SECRET, client, csrf_of, exposed, well
 
 
-@pytest.mark.parametrize("path", ["/", "/models", "/healthz", "/api/status"])
+@pytest.mark.parametrize("path", ["/", "/rounds", "/healthz", "/api/status"])
 def test_pages_of_an_empty_project(empty: Project, path: str) -> None:
     answer = client(empty).get(path)
     assert answer.status_code == 200
@@ -47,14 +47,14 @@ def test_the_status_page_shows_every_step(full: Project) -> None:
 
 
 def test_the_models_page_shows_rounds_and_checkpoints(full: Project) -> None:
-    text = client(full).get("/models").text
+    text = client(full).get("/rounds").text
     assert "Round 1" in text
     assert "the team" in text
 
 
 def test_the_models_page_shows_what_a_round_was_trained_with(labeled: FakeParts) -> None:
     row = run(started(labeled, lr0=0.02))
-    text = client(labeled.project).get("/models").text
+    text = client(labeled.project).get("/rounds/1").text
     assert trained_line(row.settings).startswith("trained with AdamW, learning rate 0.02, ")
     assert trained_line(row.settings) in text
 
@@ -110,7 +110,7 @@ def test_loopback_addresses_are_answered(empty: Project, base: str) -> None:
     assert client(empty, base_url=base).get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/gaps", "/models", "/healthz", "/api/status", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/gaps", "/rounds", "/healthz", "/api/status", "/nothing"])
 def test_without_the_token_nothing_is_shown(
     full: Project, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,10 +126,10 @@ def test_without_the_token_nothing_is_shown(
 def test_the_token_in_the_address_becomes_a_cookie(full: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN, SECRET)
     outside = client(exposed(full), base_url=OUTSIDE)
-    entered = outside.get(f"/models?token={SECRET}")
-    assert (entered.status_code, entered.headers["location"]) == (303, "/models")
+    entered = outside.get(f"/rounds?token={SECRET}")
+    assert (entered.status_code, entered.headers["location"]) == (303, "/rounds")
     assert "HttpOnly" in entered.headers["set-cookie"]
-    assert outside.get("/models").status_code == 200
+    assert outside.get("/rounds").status_code == 200
 
 
 def test_the_token_leads_to_no_other_site(full: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_a_database_that_cannot_be_read_is_said_on_every_page(tmp_path: Path) ->
     project.engine.dispose()
     (project.root / "fieldloop.db").write_bytes(b"noise" * 4096)
     asked = client(project)
-    for path in ("/", "/models"):
+    for path in ("/", "/rounds"):
         answer = asked.get(path)
         assert answer.status_code == 503
         assert "file is not a database; it is damaged" in answer.text

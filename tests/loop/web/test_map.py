@@ -20,7 +20,8 @@ from db.engine import read
 from db.frames import frames
 from loop.analysis.thumbnails import thumbnail
 from loop.gaps.upkeep import keep_map
-from loop.insights.space import frames_in, map_points, map_view
+from loop.insights.lasso import frames_in
+from loop.insights.space import map_points, map_view
 from loop.project.project import Project
 from loop.web.app import build_app
 from tests.fakes import FakeParts, quiet
@@ -65,7 +66,7 @@ def test_nothing_else_is_a_thumbnail(pages: TestClient, name: str) -> None:
 
 
 def test_the_map_without_scripts(pages: TestClient, mapped: Project) -> None:
-    answer, view = pages.get("/map"), map_view(mapped)
+    answer, view = pages.get("/map"), map_view(FakeParts(mapped))
     assert view is not None
     assert answer.status_code == 200
     assert len(answer.content) < 60_000
@@ -79,7 +80,7 @@ def test_the_map_without_scripts(pages: TestClient, mapped: Project) -> None:
 
 
 def test_points_are_asked_for_once_while_nothing_changes(pages: TestClient, mapped: Project) -> None:
-    points = map_points(mapped)
+    points = map_points(FakeParts(mapped))
     assert points is not None
     answer = pages.get("/map.bin")
     assert answer.content == points.body()
@@ -97,7 +98,7 @@ def test_what_stands_under_the_pointer(pages: TestClient, mapped: Project) -> No
 
 
 def test_a_region_is_named_in_place_and_on_record(pages: TestClient, mapped: Project) -> None:
-    view = map_view(mapped)
+    view = map_view(FakeParts(mapped))
     assert view is not None
     region = view.regions[0]
     answer = send(pages, f"/map/regions/{region.slice_id}/name", "/map", name="<b>the ramp</b>")
@@ -115,10 +116,10 @@ def test_a_region_is_named_in_place_and_on_record(pages: TestClient, mapped: Pro
 def test_a_map_is_made_anew_in_the_background(mapped: Project) -> None:
     worker = FakeWorker()
     pages = browsing(FakeParts(mapped), worker)
-    before = map_view(mapped)
+    before = map_view(FakeParts(mapped))
     assert before is not None
     assert send(pages, "/map/anew", "/map").status_code == 303
-    after = map_view(mapped)
+    after = map_view(FakeParts(mapped))
     assert after is not None
     assert after.made > before.made
     assert [work.title for work in worker.works] == ["a new map of the frames"]
@@ -146,7 +147,7 @@ def address(mapped: Project) -> Iterator[str]:
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="there is no Chromium")
 def test_the_map_in_a_browser(address: str, mapped: Project) -> None:
-    points = map_points(mapped)
+    points = map_points(FakeParts(mapped))
     assert points is not None
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=WEBGL)

@@ -26,13 +26,58 @@ def asked(project: Project, question: Callable[[Client], Coroutine[Any, Any, Fou
     return asyncio.run(asyncio.wait_for(ask(), 60))
 
 
-def test_an_agent_reads_where_everything_stands(full: Project) -> None:
-    async def question(client: Client) -> Any:
+def tool_names(project: Project) -> list[str]:
+    async def question(client: Client) -> list[str]:
+        return [tool.name for tool in (await client.list_tools()).tools]
+
+    return asked(project, question)
+
+
+def test_an_agent_reads_and_changes_nothing(full: Project) -> None:
+    async def question(client: Client) -> dict[str, Any]:
         tools = (await client.list_tools()).tools
         assert all(tool.annotations and tool.annotations.read_only_hint for tool in tools)
         assert all(tool.description for tool in tools)
-        return await client.call_tool("status", {})
+        assert {tool.name for tool in tools} >= {"status", "find_frames", "queue", "rounds", "models"}
+        found = {}
+        for name, arguments in ASKED.items():
+            answer = await client.call_tool(name, arguments)
+            assert not answer.is_error, (name, answer.content)
+            found[name] = answer.structured_content
+        for arguments, said in REFUSED.items():
+            refused = await client.call_tool(*arguments[:1], dict(arguments[1:]))
+            assert refused.is_error
+            assert said in str(refused.content)
+        return found
 
-    answer = asked(full, question)
-    assert not answer.is_error
-    assert answer.structured_content["frames"]["production"] == 42
+    before = (full.root / "fieldloop.db").read_bytes()
+    found = asked(full, question)
+    assert found["status"]["frames"]["production"] == 42
+    assert found["find_frames"]["count"] == 42
+    assert len(found["find_frames"]["frames"]) == 3
+    assert found["frame"]["seq"] == 40
+    assert sum(bar["count"] for bar in found["spread_frames"]["bars"]) == 42
+    assert found["queue"]["counts"]["due"] == 8
+    assert found["rounds"]["rounds"][0]["status"] == "cancelled"
+    assert found["round_detail"]["round"]["id"] == 1
+    assert found["models"]["deployed"] == 1
+    assert (full.root / "fieldloop.db").read_bytes() == before
+
+
+ASKED: dict[str, dict[str, Any]] = {
+    "status": {},
+    "find_frames": {"address": "origin=production", "limit": 3},
+    "spread_frames": {"by": "camera", "address": "/frames?origin=production"},
+    "frame": {"seq": 40},
+    "slices": {},
+    "queue": {},
+    "rounds": {},
+    "round_detail": {"number": 1},
+    "models": {},
+    "changes": {},
+}
+REFUSED = {
+    ("find_frames", ("address", "colour=red")): "got 'colour'; leave it out",
+    ("frame", ("seq", 99999)): "expected the number of a frame",
+    ("round_detail", ("number", 99)): "expected a round",
+}

@@ -143,7 +143,7 @@ def test_status_and_its_page(parts: FakeParts, outcome: str) -> None:
     idle = State(checked_at=datetime(2026, 5, 1, 20, 0, 7, tzinfo=UTC))
     health = {"ok": True, "problems": [], "jobs": {"push": idle}, "label_studio": ""}
     web = client(project, lambda: health)
-    text = web.get("/").text + web.get("/models").text
+    text = web.get("/").text + web.get("/rounds").text
     assert "looked at 05:00:07 JST" in text
     assert "UTC" not in text
 

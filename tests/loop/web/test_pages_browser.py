@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import uvicorn
@@ -16,21 +17,22 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.requests import Request
 
 from loop.insights.overview import overview, round_line
+from loop.insights.rounds import round_view, verdict_view
 from loop.labeling.mending import Mend
 from loop.project.project import Project
-from loop.project.training_settings import trained_line
 from loop.service.jobs import JOBS
 from loop.service.process import listen
 from loop.service.scheduler import State
 from loop.settings.settings import Web
 from loop.web.app import build_app
 from loop.web.guard import SESSION
+from loop.web.pages.overview import aged
 from loop.web.session import Signer, new_session
 from loop.web.site import Site
 from loop.web.static_files import contents
 from tests.fakes import FakeParts
-from tests.loop.web.addresses import FILES, PAGES
-from tests.loop.web.worker import FakeWorker
+from tests.loop.web.addresses import FILES, PAGES, PICTURED
+from tests.loop.web.worker import FakeWorker, browsing
 from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
@@ -94,12 +96,14 @@ def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width:
     answer = page.goto(address + path)
     assert answer is not None
     assert answer.ok
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")  # pictures are loaded when they come near
+    page.wait_for_load_state("networkidle")
     assert problems == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert lightness(page) == scheme
     pictures = page.evaluate("Array.from(document.images, image => image.complete && image.naturalWidth)")
     assert all(pictures)
-    assert bool(pictures) == (path == "/gaps")
+    assert bool(pictures) == (path in PICTURED)
     if SHOTS:
         name = f"{path.strip('/') or 'status'}-{width}-{scheme}.png"
         page.screenshot(path=Path(SHOTS) / name, full_page=True)
@@ -110,8 +114,8 @@ def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width:
 def test_no_word_is_broken_in_its_middle(browser: Browser, full: Project, width: int) -> None:
     """However long the names beside it are."""
     page = browser.new_page(viewport={"width": width, "height": 900})
-    for name in ("overview.html", "models.html"):
-        page.set_content(with_long_names(full, name))
+    for text in (with_long_names(full), round_with_long_names(full)):
+        page.set_content(text)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("document.querySelectorAll('td').length") > 6
         assert page.evaluate(BROKEN) == []
@@ -120,25 +124,43 @@ def test_no_word_is_broken_in_its_middle(browser: Browser, full: Project, width:
     page.close()
 
 
-def with_long_names(project: Project, name: str) -> str:
-    checks = [
-        {"name": f"no fall: {LONG}", "status": "unverifiable", "text": "too few frames, 3 groups are needed"},
-        {"name": "no fall: class extinguisher", "status": "fail", "text": f"of {LONG} nothing is known"},
-    ]
+def with_long_names(project: Project) -> str:
     view = overview(project)
-    judged = replace(view.rounds[0], verdict={"checks": checks, "reasons": [f"{LONG} fell"]})
     shown = replace(
         view,
-        rounds=[judged],
+        rounds=[replace(view.rounds[0], verdict={"checks": [], "reasons": [f"{LONG} fell"]})],
         to_mend=[Mend(4711, "http://localhost/", f"{LONG}/{LONG}.jpg", "unknown class; rename it")],
         recent_rejects=[{"file": LONG * 3 + ".jpg", "reason": "expected an image, got a file of 0 bytes"}],
     )
     site = Site(FakeParts(project), FakeWorker(said=health), Signer(b"key"))
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []})
     request.scope[SESSION] = new_session()
-    answer = site.render(request, name, view=shown, round_line=round_line, trained_line=trained_line)
-    style = f"<style>{contents()['style.css'].decode()}</style>"
-    return bytes(answer.body).decode().replace("<body>", f"{style}<body>")
+    now = datetime(2026, 5, 1, 9, tzinfo=UTC)
+    more = {
+        "aged": [aged(stage, now) for stage in shown.stages],
+        "ticks": [],
+        "now": now,
+        "first": shown.needs,
+    }
+    said = {"view": shown, "round_line": round_line, "sentence": LONG}
+    answer = site.render(request, "overview.html", **said, **more)
+    return styled(bytes(answer.body).decode())
+
+
+def round_with_long_names(project: Project) -> str:
+    numbers = {"before": 0.8, "after": 0.4, "frames": 1200, "objects": 3400, "groups": 31}
+    checks = [
+        {"name": f"no fall: {LONG}", "status": "unverifiable", "text": "too few frames, 3 groups are needed"},
+        {"name": "no fall: class extinguisher", "status": "fail", "text": f"of {LONG} nothing is known"},
+    ]
+    verdict = {"promote": False, "reasons": [f"{LONG} fell"], "checks": [one | numbers for one in checks]}
+    view = replace(round_view(project, 1), verdict=verdict_view(verdict))
+    with patch("loop.web.pages.rounds.round_view", return_value=view):
+        return styled(browsing(FakeParts(project), FakeWorker(said=health)).get("/rounds/1").text)
+
+
+def styled(text: str) -> str:
+    return text.replace("<body>", f"<style>{contents()['style.css'].decode()}</style><body>")
 
 
 def test_a_click_leads_from_page_to_page(browser: Browser, address: str) -> None:

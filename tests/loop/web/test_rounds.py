@@ -150,7 +150,8 @@ def test_a_refused_candidate_shows_why_and_where(labeled: FakeParts) -> None:
     text = at(labeled).get("/rounds/1").text
     first = text.split("<tbody>", 1)[1].split("</tr>", 1)[0]
     assert "class helmet" in first
-    assert ">failed<" in first
+    assert ">fell<" in first
+    assert re.search(r"better overall.*?>better<", text, re.DOTALL)
     assert "by the gate: class helmet fell" in at(labeled).get("/rounds").text
 
 
@@ -189,7 +190,7 @@ def test_a_training_shows_its_progress_and_its_curves(labeled: FakeParts) -> Non
     assert "train/&lt;b&gt;loss" in seen[2]
     done = at(parts).get("/rounds/1").text
     assert 'http-equiv="refresh"' not in done
-    assert "trained with AdamW" in done.lower().replace("adamw", "AdamW")
+    assert "It was trained with AdamW, learning rate 0.001" in done
 
 
 def test_a_curve_is_drawn_within_its_bounds() -> None:

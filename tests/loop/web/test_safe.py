@@ -34,7 +34,7 @@ def enter(asked: TestClient, token: str = SECRET, **fields: str) -> Any:
     found = asked.get("/sign-in")
     csrf = re.search(r'name="csrf" value="([0-9a-f]+)"', found.text)
     assert csrf is not None
-    return asked.post("/sign-in", data={"csrf": csrf[1], "token": token, "next": "/models", **fields})
+    return asked.post("/sign-in", data={"csrf": csrf[1], "token": token, "next": "/rounds", **fields})
 
 
 def cookies(answer: Any) -> dict[str, Any]:
@@ -46,14 +46,14 @@ def cookies(answer: Any) -> dict[str, Any]:
 
 def test_a_person_signs_in_with_the_token_and_a_name(beyond: Project) -> None:
     asked = client(beyond, base_url=OUTSIDE)
-    refused = asked.get("/models", headers={"accept": "text/html"})
+    refused = asked.get("/rounds", headers={"accept": "text/html"})
     assert refused.status_code == 401
     assert 'name="token"' in refused.text
-    assert 'name="next" value="/models"' in refused.text
+    assert 'name="next" value="/rounds"' in refused.text
     assert beyond.settings.name not in refused.text.replace("<title>", "").split("<main")[1]
     entered = enter(asked, name="  Anna\n Weber ")
-    assert (entered.status_code, entered.headers["location"]) == (303, "/models")
-    page = asked.get("/models")
+    assert (entered.status_code, entered.headers["location"]) == (303, "/rounds")
+    page = asked.get("/rounds")
     assert page.status_code == 200
     assert ">Anna Weber</a>" in page.text
 
@@ -86,7 +86,7 @@ def test_signing_out_ends_it(beyond: Project) -> None:
     asked = client(beyond, base_url=OUTSIDE)
     enter(asked)
     assert send(asked, "/sign-out").headers["location"] == "/sign-in"
-    assert asked.get("/models").status_code == 401
+    assert asked.get("/rounds").status_code == 401
 
 
 @pytest.mark.parametrize("change", ["another key", "another token", "cut", "of a stranger"])
@@ -113,7 +113,7 @@ def test_a_session_outlives_a_restart(beyond: Project) -> None:
     enter(before, name="Anna")
     after = client(beyond, base_url=OUTSIDE)
     after.cookies = before.cookies
-    assert ">Anna</a>" in after.get("/models").text
+    assert ">Anna</a>" in after.get("/rounds").text
 
 
 def test_an_old_session_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,12 +241,12 @@ def test_a_link_on_another_site_leads_to_the_page_of_who_is_signed_in(beyond: Pr
     """Strict cookies are kept back on the way from there, so the page is loaded once more."""
     asked = client(beyond, base_url=OUTSIDE)
     from_afar = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "accept": "text/html"}
-    answer = asked.get("/models", headers=from_afar)
+    answer = asked.get("/rounds", headers=from_afar)
     assert answer.status_code == 200
     assert '<meta http-equiv="refresh" content="0">' in answer.text
     assert "set-cookie" not in answer.headers
     enter(asked)
-    assert "Round 1" in asked.get("/models", headers=from_afar).text
+    assert "Round 1" in asked.get("/rounds", headers=from_afar).text
 
 
 # Wrong tokens
@@ -256,8 +256,8 @@ def test_wrong_tokens_are_slowed_down(beyond: Project) -> None:
     asked = client(beyond, base_url=OUTSIDE)
     tries = [
         lambda: enter(asked, "wrong"),
-        lambda: asked.get("/models?token=wrong"),
-        lambda: asked.get("/models", headers={"authorization": "Bearer wrong"}),
+        lambda: asked.get("/rounds?token=wrong"),
+        lambda: asked.get("/rounds", headers={"authorization": "Bearer wrong"}),
     ]
     for number in range(PER_ADDRESS):
         assert tries[number % 3]().status_code == 401
@@ -266,16 +266,16 @@ def test_wrong_tokens_are_slowed_down(beyond: Project) -> None:
         assert answer.status_code == 429
         assert 0 < int(answer.headers["retry-after"]) <= WINDOW_S
         assert "too many wrong tokens" in answer.text
-    assert "set-cookie" not in asked.get("/models", headers={"authorization": f"Bearer {SECRET}"}).headers
+    assert "set-cookie" not in asked.get("/rounds", headers={"authorization": f"Bearer {SECRET}"}).headers
 
 
 def test_who_is_signed_in_is_not_slowed_down(beyond: Project) -> None:
     asked = client(beyond, base_url=OUTSIDE)
     enter(asked)
     for _ in range(PER_ADDRESS + 1):
-        wrong = asked.get("/models", headers={"authorization": "Bearer wrong"})
+        wrong = asked.get("/rounds", headers={"authorization": "Bearer wrong"})
     assert wrong.status_code == 429
-    assert asked.get("/models").status_code == 200
+    assert asked.get("/rounds").status_code == 200
 
 
 def test_attempts_per_address_and_over_all() -> None:
@@ -345,7 +345,8 @@ def test_a_large_body_is_refused(full: Project) -> None:
 
 
 def test_a_route_may_take_more(full: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loop.web.app.BODIES", {"/sign-in": 2_000_000, "/sign-in/never": 10})
+    most = {"/sign-in": 2_000_000, "/sign-in/never": 10}
+    monkeypatch.setattr("loop.web.app.bodies", lambda site: most)
     asked = client(full)
     form = {"content-type": "application/x-www-form-urlencoded"}
     assert asked.post("/sign-in", content=b"x" * 1_900_000, headers=form).status_code == 403
@@ -392,11 +393,11 @@ def test_what_was_done_is_said_once(full: Project) -> None:
     asked = browsing(FakeParts(full), FakeWorker())
     said = signer.cookie_of_flash(Flash("2 <b>dropped", "/queue/undo", (("task", '"3'),)))
     asked.cookies.set(signer.flash_cookie, said, domain="localhost.local")
-    page = asked.get("/models").text
+    page = asked.get("/rounds").text
     assert "2 &lt;b&gt;dropped" in page
     assert '<form method="post" action="/queue/undo"><input type="hidden" name="csrf"' in page
     assert 'name="task" value="&#34;3"' in page
-    assert "dropped" not in asked.get("/models").text
+    assert "dropped" not in asked.get("/rounds").text
 
 
 def test_a_name_is_cut_to_a_line(full: Project) -> None:

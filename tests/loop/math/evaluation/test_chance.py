@@ -94,3 +94,22 @@ def test_what_may_be_lost_is_no_fall() -> None:
 
 def test_where_both_miss_all_or_nothing_chance_is_not_nothing() -> None:
     assert Chance(BY_GROUP, BY_OBJECT).deviation(difference(9, 9, 1.0, 1.0)) > 0
+
+
+def test_the_interval_holds_the_true_change_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    chance, true = Chance(BY_GROUP, BY_OBJECT), -0.1
+    one = difference(20, 200, 0.6, 0.6 + true)
+    told = rng.normal(true, chance.deviation(one), 2000)
+    found = [chance.interval(replace(one, after=one.before + change)) for change in told]
+    held = np.mean([low <= true <= high for low, high in found])
+    assert 0.94 <= held <= 0.97, held
+
+
+def test_an_interval_ends_where_an_ap_would_leave_its_scale() -> None:
+    low, high = Chance(BY_GROUP, BY_OBJECT).interval(difference(3, 4, 0.9, 0.95))
+    assert low > -0.9
+    assert high == pytest.approx(0.1)
+    low, high = Chance(BY_GROUP, BY_OBJECT).interval(difference(3, 4, 0.1, 0.0))
+    assert low == pytest.approx(-0.1)
+    assert np.isnan(USUAL.interval(difference(0, 0, np.nan, np.nan))).all()

@@ -506,6 +506,27 @@ def test_latency() -> None:
     assert "fewer than 20 timings" in absent.checks[-1].text
 
 
+def test_every_line_with_numbers_of_both_models_has_the_interval_of_their_difference() -> None:
+    checks = verdict(4, 16, skills(gaps=BLIND), BETTER).checks
+    numbers = [check for check in checks if check.before is not None and check.after is not None]
+    assert len(numbers) == len(checks) - 1, "all but the latency"
+    for check in numbers:
+        assert check.before is not None
+        assert check.after is not None
+        assert check.low is not None
+        assert check.high is not None
+        assert check.low <= check.after - check.before <= check.high, check.name
+    by_name = {check.name: check for check in checks}
+    overall = by_name["better overall"]
+    assert (overall.low, overall.high) == (
+        by_name["no fall: overall"].low,
+        by_name["no fall: overall"].high,
+    )
+    gaps = by_name["better on the gaps"]
+    assert gaps.low is not None
+    assert gaps.low > 0, "it is shown to be better"
+
+
 def test_a_verdict_is_json_and_repeats() -> None:
     one, two = (verdict(4, 16, skills(gaps=BLIND), BETTER) for _ in range(2))
     text = json.dumps(one.as_dict(), allow_nan=False)

@@ -11,11 +11,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from connectors import pushed
 from examples import push_frames
@@ -43,16 +45,23 @@ def asked(project: Project) -> TestClient:
     return client(project)
 
 
-@pytest.fixture
-def port(project: Project) -> Iterator[int]:
+@contextmanager
+def served(app: ASGIApp) -> Iterator[int]:
+    """The port at which the real server answers for this app."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-    pages = bounded.server(client(project).app)
+    pages = bounded.server(app)
     thread = threading.Thread(target=pages.run, args=([listening],))
     thread.start()
     yield listening.getsockname()[1]
     pages.should_exit = pages.force_exit = True
     thread.join(20)
     listening.close()
+
+
+@pytest.fixture
+def port(project: Project) -> Iterator[int]:
+    with served(client(project).app) as port:
+        yield port
 
 
 def digest(data: bytes) -> str:

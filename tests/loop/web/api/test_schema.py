@@ -34,7 +34,7 @@ CHECKS = [
     response_schema_conformance,
     negative_data_rejection,
 ]
-EXAMPLES = 20
+EXAMPLES = 10
 HOST = {"Host": "localhost"}
 SEED = 17
 

@@ -1,0 +1,185 @@
+"""How long every page takes at a million frames, and how large it is, over real HTTP.
+
+    python -m benchmarks.pages --work /data/pages [--size 1000000] [--times 20]
+    python -m benchmarks.pages --report
+
+The project is made once in --work, in minutes. Pages are asked one after another from a server in a process
+of its own, first cold, then again and again. --report writes docs/pages.md alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import uvicorn
+from starlette.routing import BaseRoute, Route
+
+from benchmarks.markdown import table
+from benchmarks.pages.world import addresses, app_of, opened, project_of
+
+RESULTS = Path(__file__).parents[1] / "results" / "pages.json"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "pages.md"
+MOST_S, MOST_BYTES = 0.3, 60_000
+SKIPPED = re.compile(r"/static|/api/|/sign-out|/metrics")
+INTRO = """# How quick the pages are
+
+`python -m benchmarks.pages --work DIR` measured this and wrote this page; `--report` writes it again.
+
+A project of {size:,} production frames: 50 cameras over a year, vectors of 512 dimensions, {labels} labels.
+The server ran in a process of its own with one thread of computing, on a machine of {cores} cores that did
+other work too (load {load:.1f}). Each address was asked {times} times, one after another, over HTTP from the
+same machine. *First* is the first time after the start, with nothing in memory. Pictures of the project come
+from a small pool.
+
+Aims: p95 at most {most} ms, HTML at most {bytes} kB. {held} of {all} addresses are within {most} ms, {small}
+of {pages} pages within {bytes} kB.{over}
+
+"""
+HEAD = ("page", "address", "p50 ms", "p95 ms", "first ms", "kB", "status")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, default=Path("runs/pages"), help="where the project is made")
+    parser.add_argument("--size", type=int, default=1_000_000)
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--report", action="store_true", help="write the page from the results there are")
+    parser.add_argument("--serve", type=int, default=0, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        return serve(given.work, given.serve)
+    if not given.report:
+        results = measure(project_of(given.work, given.size), given.size, given.times)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    DOCUMENT.write_text(document(json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
+    print(DOCUMENT)
+    return None
+
+
+def serve(folder: Path, port: int) -> None:
+    """The pages, until the process is ended."""
+    uvicorn.run(app_of(opened(folder)), host="127.0.0.1", port=port, log_level="error")
+
+
+def measure(folder: Path, size: int, times: int) -> dict[str, Any]:
+    """Every address, cold and warm."""
+    parts = opened(folder)
+    asked = plain_pages(app_of(parts).routes) | addresses(parts)
+    made = json.loads((folder / "made.json").read_text(encoding="utf-8"))
+    parts.project.engine.dispose()
+    port = _free_port()
+    command = [sys.executable, "-m", "benchmarks.pages", "--work", str(folder), "--serve", str(port)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        with httpx.Client(base_url=f"http://localhost:{port}", timeout=120) as client:
+            _await(client, server)
+            client.get("/static/style.css")
+            found = {name: timed(client, address, times) for name, address in asked.items()}
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+    return {
+        "size": size,
+        "times": times,
+        "labels": made["labels"],
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "pages": found,
+    }
+
+
+def plain_pages(routes: list[BaseRoute]) -> dict[str, str]:
+    """Every address without a parameter that can be looked at, by itself."""
+    paths = [route.path for route in routes if isinstance(route, Route) and "GET" in (route.methods or ())]
+    return {path: path for path in paths if "{" not in path and not SKIPPED.match(path)}
+
+
+def timed(client: httpx.Client, address: str, times: int) -> dict[str, Any]:
+    """Seconds of each answer but the first, the first, and what it was."""
+    took = []
+    for _ in range(times + 1):
+        begun = time.perf_counter()
+        answer = client.get(address)
+        took.append(time.perf_counter() - begun)
+    later = np.array(took[1:])
+    shown = {
+        "address": address,
+        "p50": float(np.quantile(later, 0.5)),
+        "p95": float(np.quantile(later, 0.95)),
+        "first": took[0],
+        "bytes": len(answer.content),
+        "type": answer.headers.get("content-type", "").split(";")[0],
+        "status": answer.status_code,
+    }
+    print(
+        f"{shown['p95'] * 1000:8.0f} ms  {shown['bytes']:>9,} bytes  {answer.status_code}  {address}",
+        flush=True,
+    )
+    return shown
+
+
+def document(results: dict[str, Any]) -> str:
+    """Markdown."""
+    pages = results["pages"]
+    html = [one for one in pages.values() if one["type"] == "text/html"]
+    slow = [name for name, one in pages.items() if one["p95"] > MOST_S]
+    large = [name for name, one in pages.items() if one["type"] == "text/html" and one["bytes"] > MOST_BYTES]
+    over = f" Over an aim: {', '.join(dict.fromkeys([*slow, *large]))}." if slow or large else ""
+    intro = INTRO.format(
+        **{key: results[key] for key in ("size", "times", "labels", "cores", "load")},
+        most=round(MOST_S * 1000),
+        bytes=MOST_BYTES // 1000,
+        held=len(pages) - len(slow),
+        all=len(pages),
+        small=len(html) - len(large),
+        pages=len(html),
+        over=over,
+    )
+    rows = [
+        (
+            name,
+            f"`{one['address'][:70]}`",
+            *(f"{1000 * one[key]:.0f}" for key in ("p50", "p95", "first")),
+            f"{one['bytes'] / 1000:.1f}",
+            one["status"],
+        )
+        for name, one in pages.items()
+    ]
+    return intro + table(HEAD, rows)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(client: httpx.Client, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        if server.poll() is not None:
+            raise RuntimeError("expected a server, it ended before it answered")
+        try:
+            client.get("/static/none")
+            return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise RuntimeError("expected a server to answer within a minute, got none")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""GET /api/frames?ADDRESS: sets of frames by the same address as the page, page by page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
+from loop.insights.frame_list import counted_frames, frame_ids, spread
+from loop.insights.frame_query import KEYS, LONGEST, FrameQuery
+from loop.insights.frame_tiles import FrameTile, tiles
+from loop.insights.frames import LONGEST_PAGE, PAGE, Place, frame_sets
+from loop.project.project import Project
+from loop.project.wiring import Parts
+from loop.web.api.faces import LARGEST, Cursor, Drawn, Face, Id
+from loop.web.api.problems import Refused
+from loop.web.site import Site
+
+OWN = {"after", "limit", "by"}
+"""Keys of the query string that say nothing of the set."""
+MOST_IDS = 1_000_000
+By = Literal["camera", "site", "day", "class", "slice", "task"]
+
+
+class Frame(Face):
+    """One frame."""
+
+    seq: int = Field(description="its number; /frames/SEQ is its page")
+    content_hash: str = Field(description="/thumbs/HASH.webp is its picture, small")
+    file: str = Field(description="as its source names it")
+    width: int = Field(description="px")
+    height: int = Field(description="px")
+    camera: str | None
+    site: str | None
+    captured_at: datetime | None
+    origin: str = Field(description="production or imported")
+    role: str = Field(description="whether its camera-day may train, or only judges")
+    task: str | None = Field(description="state of its newest task")
+    reason: str = Field(description="why it was chosen")
+    labeled: bool
+    boxes_of: str = Field(description="label, model, or nothing where it was seen by neither")
+    boxes: list[Drawn]
+    value: float | None = Field(description="what the set is sorted by, null where that is its time")
+
+
+class Frames(Face):
+    """Frames of a set in its order."""
+
+    address: str = Field(description="of the set, in one form for all that mean the same")
+    count: int = Field(description="of the whole set")
+    note: str = Field(description="what is to be known of it")
+    frames: list[Frame]
+    next: str | None = Field(description="`after` of the next page, null at the end")
+
+
+class FrameCount(Face):
+    """How many frames are in a set."""
+
+    address: str
+    count: int
+    note: str
+
+
+class FrameIds(Face):
+    """Numbers of frames in the order of the set."""
+
+    address: str
+    ids: list[int]
+
+
+class Bar(Face):
+    """So many frames of a set have one value."""
+
+    name: str
+    count: int
+    address: str = Field(description="of those frames")
+
+
+class Spread(Face):
+    """How a set is spread."""
+
+    address: str
+    by: str
+    count: int = Field(description="of the whole set")
+    bars: list[Bar]
+    unknown: int = Field(description="frames of which the value is not known")
+
+
+def read_frames(parts: Parts, query: FrameQuery, after: str = "", limit: int = PAGE) -> Frames:
+    sets = frame_sets(parts)
+    found = sets.find(query)
+    page = sets.page(found, after=after, size=limit)
+    return Frames(
+        address=query.address(),
+        count=found.count,
+        note=found.note,
+        frames=[shown(tile) for tile in tiles(parts.project, page.places)],
+        next=page.after,
+    )
+
+
+def read_spread(parts: Parts, query: FrameQuery, by: By) -> Spread:
+    return Spread.model_validate(spread(parts, query, by))
+
+
+def read_frame(project: Project, seq: int) -> Frame:
+    """Raises Refused where there is none."""
+    found = tiles(project, [Place(seq, None)])
+    if not found:
+        raise Refused(404, "not-known", f"expected the number of a frame, got {seq}; see /api/frames")
+    return shown(found[0])
+
+
+def shown(tile: FrameTile) -> Frame:
+    return Frame.model_validate(tile)
+
+
+def query_of(request: Request) -> FrameQuery:
+    """The set that the query string names. Raises ConfigError."""
+    pairs = [(key, value) for key, value in request.query_params.multi_items() if key not in OWN]
+    return FrameQuery.parse(pairs)
+
+
+def _parameters() -> list[dict[str, Any]]:
+    """Of an address, for the description of the API."""
+    text = {"type": "string", "maxLength": LONGEST}
+    whole = {"type": "integer", "minimum": 0, "maximum": LARGEST}
+    number = {"anyOf": [whole, {"type": "string", "pattern": r"^\s*$"}]}  # an empty value asks for nothing
+    return [
+        {
+            "name": key.name,
+            "in": "query",
+            "required": False,
+            "description": key.help,
+            "schema": number if key.number else text,
+        }
+        for key in KEYS
+    ]
+
+
+def routes(site: Site) -> APIRouter:
+    router = APIRouter(tags=["read"])
+    addressed = {"parameters": _parameters()}
+
+    @router.get("/frames", openapi_extra=addressed)
+    def frames(
+        request: Request,
+        after: Cursor = "",
+        limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="how many at most")] = PAGE,
+    ) -> Frames:
+        """The frames of an address, such as camera=gate&class=helmet&labeled=no."""
+        return read_frames(site.parts, query_of(request), after, limit)
+
+    @router.get("/frames/count", openapi_extra=addressed)
+    def count(request: Request) -> FrameCount:
+        """How many frames an address has."""
+        return FrameCount.model_validate(counted_frames(site.parts, query_of(request)))
+
+    @router.get("/frames/ids", openapi_extra=addressed)
+    def ids(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=MOST_IDS, description="how many at most")] = MOST_IDS,
+    ) -> FrameIds:
+        """The numbers of the frames of an address, all at once."""
+        query = query_of(request)
+        return FrameIds(address=query.address(), ids=frame_ids(site.parts, query, limit))
+
+    @router.get("/frames/spread", openapi_extra=addressed)
+    def distribution(request: Request, by: By = "camera") -> Spread:
+        """How the frames of an address are spread."""
+        return read_spread(site.parts, query_of(request), by)
+
+    @router.get("/frames/{seq}")
+    def frame(seq: Id) -> Frame:
+        """One frame."""
+        return read_frame(site.project, seq)
+
+    return router

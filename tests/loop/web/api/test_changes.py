@@ -1,0 +1,165 @@
+"""What the API changes, it changes as pages and commands do: once, on record, and refused with a reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from db.engine import read
+from db.tasks import task_counts
+from loop.gaps.coverage_view import CoverageView
+from loop.rounds import rounds
+from tests.fakes import FakeParts
+from tests.loop.judged import run, started
+from tests.loop.web.api.test_push import problem
+from tests.loop.web.worker import FakeWorker, browsing, client
+
+
+def post(asked: TestClient, path: str, given: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
+    return asked.post(f"/api{path}", json=given or {}, headers=headers)
+
+
+def log(asked: TestClient) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = asked.get("/api/changes").json()["changes"]
+    return found
+
+
+def test_a_slice_is_named_retired_and_restored_on_record(parts: FakeParts, view: CoverageView) -> None:
+    asked = client(parts.project)
+    number = asked.get("/api/slices?every=true").json()["slices"][0]["id"]
+    read_first = asked.get(f"/api/slices/{number}")
+    tag = {"If-Match": read_first.headers["etag"]}
+    named = asked.patch(f"/api/slices/{number}", json={"name": "dusk"}, headers=tag)
+    assert named.json()["name"] == "dusk"
+    problem(
+        asked.patch(f"/api/slices/{number}", json={"name": "dawn"}, headers=tag), 412, "changed-meanwhile"
+    )
+    assert asked.patch(f"/api/slices/{number}", json={"retired": True}).json()["retired_at"]
+    assert asked.patch(f"/api/slices/{number}", json={"retired": False}).json()["retired_at"] is None
+    assert asked.get(f"/api/slices/{number}").json()["name"] == "dusk"
+    assert [(row["what"], row["via"]) for row in log(asked)] == [
+        ("slice restored", "api"),
+        ("slice retired", "api"),
+        ("slice named", "api"),
+    ]
+    assert (log(asked)[2]["before"], log(asked)[2]["after"]) == ({"name": ""}, {"name": "dusk"})
+    problem(asked.patch("/api/slices/99999", json={"name": "x"}), 404, "not-known")
+    problem(asked.patch(f"/api/slices/{number}", json={"nme": "x"}), 422, "invalid")
+
+
+def test_tasks_are_dropped_pinned_hurried_and_that_is_undone(chosen: FakeParts) -> None:
+    asked = client(chosen.project)
+    first, second, *_ = [task["id"] for task in asked.get("/api/queue?tab=sending").json()["tasks"]]
+    dropped = post(asked, "/queue/drop", {"tasks": [first], "reason": "a mirror"}).json()
+    assert (dropped["done"], dropped["refused"]) == ([first], {})
+    again = post(asked, "/queue/drop", {"tasks": [first]}).json()
+    assert again["refused"] == {str(first): "it is dropped"}
+    assert post(asked, "/queue/undo", {"changes": dropped["changes"]}).json()["done"] == [first]
+    assert post(asked, "/queue/pin", {"tasks": [second]}).json()["done"] == [second]
+    assert asked.get("/api/queue?tab=pinned").json()["tasks"][0]["id"] == second
+    assert post(asked, "/queue/unpin", {"tasks": [second]}).json()["done"] == [second]
+    assert post(asked, "/queue/hurry", {"tasks": [second]}).json()["done"] == [second]
+    assert [row["what"] for row in log(asked)] == [
+        "task hurried",
+        "task unpinned",
+        "task pinned",
+        "task dropped, taken back",
+        "task dropped",
+    ]
+    assert log(asked)[4]["after"]["reason"] == "a mirror"
+    problem(post(asked, "/queue/drop", {"tasks": []}), 422, "invalid")
+    with read(chosen.project.engine) as session:
+        assert task_counts(session)["cancelled"] == 0
+
+
+def test_a_round_is_started_once_and_cancelled_with_its_reason(labeled: FakeParts) -> None:
+    asked = client(labeled.project)
+    key = {"Idempotency-Key": "one"}
+    begun = post(asked, "/rounds", {"settings": {"epochs": 2}}, **key)
+    assert (begun.status_code, begun.json()["words"]) == (201, "freezing its dataset")
+    assert post(asked, "/rounds", {"settings": {"epochs": 2}}, **key).json() == begun.json()
+    problem(post(asked, "/rounds"), 409, "not-now")
+    problem(post(asked, "/rounds", {"settings": {"epoch": 2}}), 422, "invalid")
+    number = begun.json()["id"]
+    told = asked.get(f"/api/rounds/{number}").json()
+    assert told["settings"]["epochs"] == 2
+    post(asked, f"/rounds/{number}/cancel", {"reason": "wrong data"})
+    assert [(row["what"], row["subject"]) for row in log(asked)] == [
+        ("round cancelled", f"round {number}"),
+        ("round started", f"round {number}"),
+    ]
+    assert log(asked)[0]["after"]["reason"] == "wrong data"
+
+
+def test_a_candidate_is_approved_with_a_reason_and_rolled_back(labeled: FakeParts) -> None:
+    row = run(started(labeled, approval="manual"))
+    asked = client(labeled.project)
+    told = asked.get(f"/api/rounds/{row.id}")
+    assert told.json()["round"]["words"] == "waits for a person", told.json()["verdict"]["reasons"]
+    problem(post(asked, f"/rounds/{row.id}/approve"), 422, "invalid")
+    stale = {"If-Match": '"0000"'}
+    problem(post(asked, f"/rounds/{row.id}/approve", {"reason": "better"}, **stale), 412, "changed-meanwhile")
+    tag = {"If-Match": told.headers["etag"]}
+    before = asked.get("/api/models").json()
+    approved = post(asked, f"/rounds/{row.id}/approve", {"reason": "better by night"}, **tag)
+    assert approved.json()["round"]["status"] == "promoted", approved.text
+    now = asked.get("/api/models").json()
+    assert (now["deployed"], now["back"]) == (row.candidate_id, before["deployed"])
+    problem(post(asked, f"/rounds/{row.id}/reject", {"reason": "late"}), 409, "not-now")
+    problem(post(asked, "/models/roll-back", {"reason": "x", "expected": before["deployed"]}), 409, "not-now")
+    back = post(asked, "/models/roll-back", {"reason": "slow", "expected": row.candidate_id}).json()
+    assert back["deployed"] == before["deployed"]
+    forth = post(asked, f"/models/{row.candidate_id}/promote", {"reason": "after all"}).json()
+    assert forth["deployed"] == row.candidate_id
+    assert [line["what"] for line in log(asked)][:3] == [
+        "model promoted",
+        "model rolled back",
+        "candidate approved",
+    ]
+    problem(post(asked, "/models/999/promote", {"reason": "x"}), 404, "not-known")
+
+
+def test_a_candidate_is_rejected_with_a_reason(labeled: FakeParts) -> None:
+    row = run(started(labeled, approval="manual"))
+    asked = client(labeled.project)
+    told = post(asked, f"/rounds/{row.id}/reject", {"reason": "misses hats"}).json()
+    assert (told["round"]["status"], told["decisions"][0]["reason"]) == ("rejected", "misses hats")
+    assert rounds.current(labeled.project) is None
+
+
+def test_jobs_are_run_paused_and_resumed(analyzed: FakeParts) -> None:
+    worker = FakeWorker()
+    asked = browsing(analyzed, worker)
+    assert post(asked, "/jobs/ingest/pause").json()["jobs"]["ingest"]["paused_at"]
+    assert post(asked, "/jobs/ingest/resume").json()["jobs"]["ingest"]["paused_at"] is None
+    assert post(asked, "/jobs/push/run").status_code == 200
+    assert worker.asked == [("pause", "ingest"), ("resume", "ingest"), ("run_now", "push")]
+    problem(post(asked, "/jobs/nothing/run"), 422, "invalid")
+
+
+def test_a_batch_is_chosen_from_an_address(analyzed: FakeParts) -> None:
+    asked = client(analyzed.project)
+    camera = asked.get("/api/frames/spread?origin=production&by=camera").json()["bars"][0]["name"]
+    given = {"address": f"camera={camera}", "budget": 3}
+    answer = post(asked, "/selections", given)
+    assert (answer.status_code, answer.json()["outcome"]) == (202, "done"), answer.text
+    assert asked.get("/api/jobs").json()["work"][0]["id"] == answer.json()["id"]
+    tasks = asked.get("/api/queue?tab=sending").json()["tasks"]
+    assert tasks
+    assert {task["camera"] for task in tasks if task["purpose"] == "train"} == {camera}
+    problem(post(asked, "/selections", {"address": "camera=nowhere"}), 422, "invalid")
+    problem(post(asked, "/selections", {"address": "", "strategy": "best"}), 422, "invalid")
+
+
+@pytest.mark.parametrize(
+    "path", ["/rounds", "/queue/drop", "/jobs/ingest/pause", "/models/roll-back", "/selections", "/frames"]
+)
+def test_a_page_of_another_site_changes_nothing(analyzed: FakeParts, path: str) -> None:
+    worker = FakeWorker()
+    asked = browsing(analyzed, worker)
+    answer = post(asked, path, {}, Origin="https://evil.example")
+    problem(answer, 403, "forbidden")
+    assert (worker.asked, log(asked)) == ([], [])

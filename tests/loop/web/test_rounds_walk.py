@@ -1,0 +1,147 @@
+"""In a real Chromium: start a round, read its verdict, approve it, roll back; and work through the queue by
+keyboard.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from loop.rounds import rounds
+from loop.service.process import listen
+from loop.settings.settings import Web
+from loop.web.app import build_app
+from tests.fakes import FakeParts, FakeTrainer, quiet, weights
+from tests.loop.desk import pull, push
+from tests.loop.judged import BASE, BETTER, in_production, sha_of, with_round
+from tests.loop.web.worker import FakeWorker, well
+from tests.studio import chromium
+
+pytestmark = pytest.mark.browser
+SHOTS = os.environ.get("TEST_SHOTS", "")
+
+
+class WorkingAtOnce(FakeWorker):
+    """Does what pages ask of it before it answers."""
+
+    def run_now(self, job: str) -> None:
+        assert isinstance(self.parts, FakeParts)
+        super().run_now(job)
+        if job == "round":
+            rounds.run(self.parts, quiet)
+        if job == "push":
+            push(self.parts)
+
+
+def idle() -> dict[str, Any]:
+    found = well()
+    return found | {"jobs": found["jobs"] | {"round": found["jobs"]["push"]}}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def served(parts: FakeParts) -> Iterator[str]:
+    worker = WorkingAtOnce(said=idle)
+    worker.parts = parts
+    listening = listen(Web(host="127.0.0.1", port=0), lambda said: None)
+    server = uvicorn.Server(uvicorn.Config(build_app(parts, worker), log_level="warning"))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def shot(page: Page, name: str) -> None:
+    if not SHOTS:
+        return
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{scheme}.png", full_page=True)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme="light")
+
+
+def decide(page: Page, summary: str, why: str, button: str) -> None:
+    page.get_by_text(summary).first.click()
+    form = page.locator("details[open] form")
+    form.get_by_label("Why").fill(why)
+    form.get_by_role("button", name=button).click()
+
+
+def test_a_round_is_started_read_approved_and_rolled_back(browser: Browser, labeled: FakeParts) -> None:
+    parts = with_round(labeled, approval="manual")
+    parts.fake_trainer = FakeTrainer(BETTER)
+    with served(parts) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/rounds")
+        page.get_by_role("link", name="Start a round").click()
+        assert "rise of AP50" in page.locator("main").inner_text()
+        shot(page, "start")
+        page.get_by_text("As in fieldloop.yaml").click()
+        page.get_by_label("epochs").fill("2")
+        page.get_by_role("button", name="Start the round").click()
+        assert page.locator("h1").inner_text() == "Round 1"
+        assert "Waits for a person" in page.locator("#standing").inner_text()
+        assert page.locator("table.verdict tbody tr").count() > 3
+        shot(page, "verdict")
+        decide(page, "Approve …", "better at night", "Approve and deploy")
+        assert "Model 2 is deployed." in page.get_by_role("status").inner_text()
+        assert in_production(parts) == sha_of(BETTER)
+        parts.fake_trainer = FakeTrainer(weights(blind_to=["helmet"]))
+        page.goto(f"{address}/rounds/start")
+        page.get_by_role("button", name="Start the round").click()
+        assert "class helmet" in page.locator("table.verdict tbody tr").first.inner_text()
+        shot(page, "refused")
+        page.goto(f"{address}/rounds")
+        shot(page, "rounds")
+        decide(page, "Roll back to model 1", "false alarms at the gate", "Roll back")
+        assert "Model 1 is back in production." in page.get_by_role("status").inner_text()
+        assert "rollback: false alarms at the gate" in page.locator("main").inner_text()
+        page.close()
+    assert in_production(parts) == sha_of(BASE)
+    (spec, _) = parts.fake_trainer.specs[0], None
+    assert spec.epochs == 3
+
+
+def test_the_queue_is_worked_through_by_keyboard_and_undone(browser: Browser, pushed: FakeParts) -> None:
+    pull(pushed)
+    with served(pushed) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/queue")
+        shot(page, "queue")
+        files = page.locator(".tile .file").all_inner_texts()
+        for key in ("j", "x", "j", "j", "Shift+X"):
+            page.keyboard.press(key)
+        assert page.locator(".tile input:checked").count() == 3
+        page.get_by_role("button", name="Drop").click()
+        assert "3 tasks dropped" in page.get_by_role("status").inner_text()
+        assert page.locator(".tile .file").all_inner_texts() == files[3:]
+        assert len(pushed.server.tasks) == 9
+        page.keyboard.press("u")
+        page.wait_for_selector("text=3 tasks taken back")
+        assert page.locator(".tile .file").all_inner_texts() == files
+        assert len(pushed.server.tasks) == 12
+        page.keyboard.press("k")
+        page.keyboard.press("x")
+        page.get_by_role("button", name="Pin").click()
+        assert page.locator(".tile .file").first.inner_text() == files[-1]
+        page.close()
