@@ -17,6 +17,7 @@ PAGES = (
     "/rounds",
     "/rounds/1",
     "/rounds/start",
+    "/bias",
     "/changes",
     "/sign-in",
 )
