@@ -18,11 +18,10 @@ PAGES = (
     "/rounds/1",
     "/rounds/start",
     "/bias",
+    "/collections",
     "/changes",
     "/sign-in",
 )
 """They answer 200 for the projects of conftest."""
-
-"""Files that a command or a job wrote; they bring a style of their own."""
 PICTURED = ("/coverage", "/frames", "/frames?spread=slice", "/frames/1", "/frames/40", "/queue")
 """They show pictures."""

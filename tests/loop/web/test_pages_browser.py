@@ -110,6 +110,7 @@ def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width:
     pictures = page.evaluate(LOADED)
     assert all(pictures)
     assert bool(pictures) == (path in PICTURED)
+    assert page.evaluate(BROKEN) == []
     if SHOTS:
         name = f"{path.strip('/') or 'status'}-{width}-{scheme}.png"
         page.screenshot(path=Path(SHOTS) / name, full_page=True)
