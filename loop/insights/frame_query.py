@@ -52,6 +52,11 @@ class Key:
     help: str
     options: tuple[str, ...] = ()
 
+    @property
+    def number(self) -> bool:
+        """Whether its values are whole numbers."""
+        return self.read is _number
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -60,11 +65,6 @@ class Choices:
     cameras: tuple[str, ...]
     sites: tuple[str, ...]
     classes: tuple[str, ...]
-
-    @property
-    def number(self) -> bool:
-        """Whether its values are whole numbers."""
-        return self.read is _number
 
 
 def _text(text: str) -> str:
