@@ -1,4 +1,4 @@
-"""ingest, analyze, gaps, duplicates."""
+"""ingest, analyze, gaps, bias, duplicates."""
 
 from __future__ import annotations
 
@@ -117,6 +117,17 @@ def map_(
     with progress_bar("map") as progress:
         said = (make_map_anew if anew else keep_map)(place, progress)
     emit({"done": said}, as_json, lambda: [said or "nothing is new; --anew makes the map anew"])
+
+
+@app.command(epilog="Example: fieldloop bias --json")
+def bias(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """Is a class tied to a place, so that a model may learn the place? And what to collect then."""
+    from loop.insights import bias as reading
+
+    place = opened(project)
+    with progress_bar("bias") as progress:
+        report = reading.survey(place, progress)
+    emit(reading.as_json(report), as_json, lambda: reading.lines(report))
 
 
 @app.command(epilog="Example: fieldloop duplicates --html duplicates.html")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -20,9 +20,8 @@ from loop.base.errors import ConfigError
 from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.gaps import Gap
 from loop.project.project import Project
-from loop.selection.exclusions import Rules
+from loop.selection.exclusions import Rules, after
 from loop.selection.reasons import quota_line
-from samplers.pool import NOBODY
 
 COMPONENT = "quota"
 Choose = Callable[[Ints, Rules, int, int], Ints]
@@ -94,17 +93,6 @@ def filled(quotas: Sequence[Quota], rules: Rules, budget: int, choose: Choose) -
             owners += [one] * len(chosen)
             now = after(rules, np.array(rows, dtype=np.int64))
     return Filled(np.array(rows, dtype=np.int64), tuple(owners))
-
-
-def after(rules: Rules, chosen: Ints) -> Rules:
-    """The rules for the rest of the batch: these frames are as good as queued, and their sequences
-    give no more.
-    """
-    engaged = rules.engaged.copy()
-    engaged[chosen] = True
-    full = np.unique(rules.sequence[chosen])
-    closed = np.isin(rules.sequence, full[full != NOBODY]) & ~engaged
-    return replace(rules, engaged=engaged, in_pool=rules.in_pool & ~closed)
 
 
 def unmet(quotas: Sequence[Quota], rows: Ints) -> list[str]:

@@ -1,8 +1,8 @@
-"""Why a batch holds fewer frames than were asked for."""
+"""What keeps frames out of a batch, and why it holds fewer than were asked for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import numpy as np
@@ -60,6 +60,17 @@ class _Side:
 
 POOL = _Side("training", "in the pool", "kept for evaluation")
 HELD_OUT = _Side("evaluation", "kept for evaluation", "in the pool")
+
+
+def after(rules: Rules, chosen: Ints) -> Rules:
+    """The rules for the rest of a batch: these rows are as good as queued, and their sequences give
+    no more.
+    """
+    engaged = rules.engaged.copy()
+    engaged[chosen] = True
+    full = np.unique(rules.sequence[chosen])
+    closed = np.isin(rules.sequence, full[full >= 0]) & ~engaged
+    return replace(rules, engaged=engaged, in_pool=rules.in_pool & ~closed)
 
 
 def why_fewer(asked: Asked, rules: Rules, camera_days: int) -> list[str]:

@@ -20,18 +20,19 @@ from loop.base.arrays import Bools, Ints
 from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
 from loop.base.wording import counted
+from loop.gaps import bias as ties
 from loop.gaps import coverage_view
+from loop.gaps.bias import Bias
 from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.frame_slices import NO_SLICE, FrameSlices
 from loop.project.project import Project
 from loop.project.wiring import Parts
-from loop.selection import explanation
+from loop.selection import explanation, loosening
 from loop.selection.calibration import calibrated
 from loop.selection.collected import (
     COMPONENT,
     Choose,
     Quota,
-    after,
     filled,
     judged_collections,
     names_of,
@@ -40,10 +41,11 @@ from loop.selection.collected import (
     unmet,
 )
 from loop.selection.evaluation_draw import EvaluationDraw, SliceChance, as_setting, draw_judging
-from loop.selection.exclusions import Asked, Rules, why_fewer
+from loop.selection.exclusions import Asked, Rules, after, why_fewer
 from loop.selection.explanation import Explanation
+from loop.selection.loosening import NOTHING, Loosening
 from loop.selection.reasons import evaluation_line, reason_lines
-from loop.selection.sampler_pool import Calibrated, pool_of
+from loop.selection.sampler_pool import Calibrated, pool_of, wanted_of
 from loop.selection.search_queries import query_vectors
 from loop.settings.strategy_names import unknown_strategy
 from samplers import STRATEGIES, Pool
@@ -202,20 +204,20 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     eligible = (
         in_pool if request.within is None else in_pool & np.isin(view.production.seq, request.within.frames)
     )
-    rows = np.flatnonzero(eligible)
     taught = calibrated(project, view)
-    pool = pool_of(view, rows, rules, taught, request.queries or None)
     left = request.budget - len(evaluation)
     told = request.strategy == LIKE or request.within is not None
     quotas = [] if told else quotas_of(project, view, left, start.trained)
     first = _filled(view, quotas, rules, left, _chooser(view, request, taught, seed))
     others = after(rules, first.rows)
+    bias, loose = _loosened(project, view, request, others, left - len(first), seed)
+    others = after(others, loose.rows)
     rest = np.flatnonzero(others.in_pool & eligible)
-    open_pool = pool_of(view, rest, others, taught, request.queries or None) if len(first) else pool
-    train = _train(view, rest, open_pool, request.strategy, left - len(first), seed)
+    pool = pool_of(view, rest, others, taught, request.queries or None)
+    rated = _train(view, rest, pool, request.strategy, left - len(first) - len(loose), seed)
     names = names_of(view, judged, quotas)
-    chosen = _merged(view, (train, first, evaluation), names)
-    train = _together(first, train)
+    chosen = _merged(view, (rated, first, _loose(view, loose), evaluation), names)
+    train = _together(first, _loose(view, loose), rated)
     days = len(np.unique(view.production.group))
     lacking = [
         *([NOTHING_SOUGHT] if request.strategy == LIKE and not request.queries else []),
@@ -228,10 +230,26 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
     if request.explain:
         bought = explanation.Batch(train.rows, evaluation.rows, train.components)
         draws = np.random.default_rng([project.settings.seed, 3])  # alike for every batch
-        report.explanation = explanation.explain(view, rules, pool, bought, taught, draws)
+        before = replace(pool, wanted=wanted_of(view, rules))
+        report.explanation = explanation.explain(view, rules, before, bought, taught, draws)
+    if not request.dry_run and bias is not None:
+        ties.keep(project, bias.report)
     if chosen and not request.dry_run:
         report.batch = _keep(project, view, request, report, judging.chances, quotas)
     return report
+
+
+def _loosened(
+    project: Project, view: CoverageView, request: Request, rules: Rules, left: int, seed: int
+) -> tuple[Bias | None, Loosening]:
+    """What the share of ties between classes and places is spent on; nothing where the batch looks
+    for something else.
+    """
+    most = round(left * project.settings.select.bias_share)
+    if request.strategy == LIKE or request.within is not None or not most:
+        return None, NOTHING
+    found = ties.find(project, view, most)
+    return found, loosening.loosening(view, found, rules, most, left - most, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,15 +370,23 @@ def _filled(view: CoverageView, quotas: Sequence[Quota], rules: Rules, budget: i
     return _Part(found.rows, Purpose.TRAIN, found.reasons, [COMPONENT] * size, ids, [None] * size)
 
 
-def _together(some: _Part, others: _Part) -> _Part:
-    """Both, one after the other."""
+def _loose(view: CoverageView, chosen: Loosening) -> _Part:
+    size, codes = len(chosen), view.frame_slices.code[chosen.rows]
+    slices = [_slice_id(view, view.frame_slices, code) for code in codes]
     return _Part(
-        np.concatenate([some.rows, others.rows]),
-        others.purpose,
-        [*some.reasons, *others.reasons],
-        [*some.components, *others.components],
-        [*some.slices, *others.slices],
-        [*some.probability, *others.probability],
+        chosen.rows, Purpose.TRAIN, chosen.reasons, [loosening.COMPONENT] * size, slices, [None] * size
+    )
+
+
+def _together(*parts: _Part) -> _Part:
+    """One after the other."""
+    return _Part(
+        np.concatenate([part.rows for part in parts]),
+        parts[0].purpose,
+        [reason for part in parts for reason in part.reasons],
+        [component for part in parts for component in part.components],
+        [slice_id for part in parts for slice_id in part.slices],
+        [probability for part in parts for probability in part.probability],
     )
 
 

@@ -99,6 +99,7 @@ class Select(Section):
     share_of_new: Share
     evaluation_share: Share
     quotas: Quotas
+    bias_share: Share
     max_per_sequence: Positive
 
 

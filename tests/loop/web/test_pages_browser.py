@@ -142,8 +142,8 @@ def with_long_names(project: Project) -> str:
         "now": now,
         "first": shown.needs,
     }
-    said = {"view": shown, "round_line": round_line, "trained_line": trained_line, "sentence": LONG}
-    answer = site.render(request, name, **said, **more)
+    said = {"view": shown, "round_line": round_line, "sentence": LONG}
+    answer = site.render(request, "overview.html", **said, **more)
     return styled(bytes(answer.body).decode())
 
 

@@ -1,0 +1,281 @@
+"""Is a class tied to a place? Its presence against where frames were taken and what they show.
+
+Frames of one camera-day resemble one another, so whole camera-days are exchanged, and not frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse, stats
+
+from loop.base.arrays import Bools, Ints, Reals
+
+UNKNOWN = -1
+ENOUGH_DAYS = 5
+"""So many groups that show a class, and as many with frames that do not, are needed to test it."""
+MOST_GROUPS = 1000
+MOST_FRAMES = 8_000
+"""The test looks at so many at most, evenly spread over each group."""
+LIKE_SIZE = 8
+"""Groups of like size are exchanged, at least so many of them with one another."""
+CLEARLY_NOT = 20
+"""Exchanges that say as much, after which no more are made (Besag and Clifford 1991)."""
+LEAST_DRAWS = 199
+ALIKE = 0.1
+"""How far frames of one group are taken to be alike, for what they weigh together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """One way of telling frames apart by where they were taken or what they show.
+
+    kind: camera, site, scene or slice.
+    levels: (K,) names. keys: (K,) what stays when they are called otherwise.
+    code: (N,) int64 index of `levels`, -1 for unknown.
+    """
+
+    kind: str
+    name: str
+    levels: tuple[str, ...]
+    keys: tuple[str, ...]
+    code: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Assessed:
+    """Of C classes by one factor, (C,) each.
+
+    p: NaN where there is too little to test.
+    phi2: mean square contingency of the frames that were looked at.
+    by_chance: what exchanged groups give in the mean.
+    """
+
+    p: Reals
+    phi2: Reals
+    by_chance: Reals
+
+
+def cramers_v(hits: Ints, totals: Ints, by_chance: float | None = None) -> float:
+    """0..1, bias-corrected Cramer's V of presence and K levels (Bergsma 2013).
+
+    hits, totals: (K,) frames of each level that show the class, and all of them.
+    by_chance: the mean square contingency that chance alone gives, which is taken off. Bergsma's
+    (K - 1) / (n - 1), where left out, holds for frames that are independent; of frames in groups it
+    is what exchanged groups give in the mean.
+    0 where fewer than two levels have frames.
+    """
+    kept = totals > 0
+    levels, size = int(kept.sum()), int(totals.sum())
+    if levels < 2 or size < 3:
+        return 0.0
+    phi2 = float(_phi2(hits[kept][:, None].astype(np.float64), totals[kept].astype(np.float64))[0])
+    usual = (levels - 1) / (size - 1) if by_chance is None else by_chance
+    corrected = levels - (levels - 1) ** 2 / (size - 1), 2 - 1 / (size - 1)
+    return float(min(np.sqrt(max(phi2 - usual, 0.0) / (min(corrected) - 1)), 1.0))
+
+
+def assessed(presence: Bools, factor: Factor, group: Ints, *, seed: int, draws: int) -> Assessed:
+    """Whether each class is tied to the factor, by exchanging what whole groups show.
+
+    presence: (N, C). group: (N,) camera-days.
+    Each group gets what another of like size shows, from anywhere in it on, and over again where it
+    is smaller, so that runs within a day stay together (Pitman 1937; cyclic shifts as Hall and
+    Jing 1996 have of series). p is the share of exchanges that give as large a mean square
+    contingency; it is told early of what is clearly not tied. At most `draws` exchanges, so p is
+    1 / (draws + 1) at least.
+    """
+    classes = presence.shape[1]
+    found = Assessed(np.full(classes, np.nan), np.full(classes, np.nan), np.full(classes, np.nan))
+    rows = np.flatnonzero(factor.code != UNKNOWN)
+    rng = np.random.default_rng(seed)
+    rows = rows[_some(group[rows], rng)]
+    code, own = np.unique(group[rows], return_inverse=True)[1], factor.code[rows]
+    levels = np.unique(own, return_inverse=True)[1]
+    if len(np.unique(levels)) < 2:
+        return found
+    shown = presence[rows].astype(np.float32)
+    open_ = np.flatnonzero(_enough(shown, code))
+    if not len(open_):
+        return found
+    return _exchanged(shown, levels, code, open_, draws, rng, found)
+
+
+def wanted_draws(tests: int, level: float) -> int:
+    """So many exchanges that one finding among so many tests can pass Benjamini and Hochberg's
+    level.
+    """
+    return max(999, int(np.ceil(2 * tests / level)))
+
+
+@dataclass(frozen=True)
+class LogOdds:
+    """How much more frequent a class is inside than elsewhere, with its 95 % interval; None where
+    too few groups are known.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+
+
+def log_odds(inside: Ints, outside: Ints) -> LogOdds:
+    """inside, outside: (G, 2) of each group, frames with and without the class within the level and
+    elsewhere.
+
+    Half a frame is added to each cell (Haldane 1956, Anscombe 1956). The variance is the jackknife's
+    over groups, but no less than independent frames have (Gart 1966), and the interval Student's
+    with the groups of the smaller side.
+    """
+    cells = np.concatenate([inside, outside], axis=1).astype(np.float64)
+    total = cells.sum(axis=0)
+    value = float(_log_ratio(total))
+    known = cells[cells.sum(axis=1) > 0]
+    sides = [int(np.count_nonzero(side.sum(axis=1))) for side in (inside, outside)]
+    if min(sides) < 2:
+        return LogOdds(value, None)
+    left = _log_ratio(total - known)
+    size = len(known)
+    variance = max(
+        (size - 1) / size * float(((left - left.mean()) ** 2).sum()), float((1 / (total + 0.5)).sum())
+    )
+    half = float(stats.t.isf(0.025, min(sides) - 1)) * variance**0.5
+    return LogOdds(value, (value - half, value + half))
+
+
+def _log_ratio(cells: Reals) -> Reals:
+    """cells: (..., 4)."""
+    each = np.log(cells + 0.5)
+    ratio: Reals = each[..., 0] - each[..., 1] - each[..., 2] + each[..., 3]
+    return ratio
+
+
+def _phi2(hits: Reals, totals: Reals) -> Reals:
+    """(C,) chi-square over n of hits (K, C) among totals (K,); 0 for a class that all or none
+    show.
+    """
+    size, all_hits = totals.sum(), hits.sum(axis=0)
+    share = all_hits / size
+    spread = (hits**2 / totals[:, None]).sum(axis=0) / size - share**2
+    variance = share * (1 - share)
+    out: Reals = np.divide(spread, variance, out=np.zeros_like(share), where=variance > 0)
+    return out
+
+
+def _some(group: Ints, rng: np.random.Generator) -> Ints:
+    """Places that are looked at, group after group, in their order."""
+    groups, code, size = np.unique(group, return_inverse=True, return_counts=True)
+    if len(groups) > MOST_GROUPS:
+        kept = np.zeros(len(groups), dtype=np.bool_)
+        kept[rng.choice(len(groups), MOST_GROUPS, replace=False)] = True
+    else:
+        kept = np.ones(len(groups), dtype=np.bool_)
+    most = max(MOST_FRAMES // max(int(kept.sum()), 1), 1)
+    order = np.argsort(code, kind="stable")
+    first = np.cumsum(size) - size
+    within = np.arange(len(group)) - first[code[order]]
+    own = size[code[order]]
+    # of n frames, `most` evenly spread: those where the rounded-down place moves on
+    taken = np.minimum(most, own)
+    even = (within * taken) // own != ((within - 1) * taken) // own
+    found: Ints = order[even & kept[code[order]]]
+    return found
+
+
+def _enough(shown: NDArray[np.float32], code: Ints) -> Bools:
+    """(C,) see ENOUGH_DAYS."""
+    groups = int(code.max()) + 1
+    size = np.bincount(code, minlength=groups)
+    hits = np.stack([np.bincount(code, column, groups) for column in shown.T])
+    enough: Bools = ((hits > 0).sum(axis=1) >= ENOUGH_DAYS) & ((hits < size).sum(axis=1) >= ENOUGH_DAYS)
+    return enough
+
+
+def _exchanged(
+    shown: NDArray[np.float32],
+    levels: Ints,
+    code: Ints,
+    open_: Ints,
+    draws: int,
+    rng: np.random.Generator,
+    found: Assessed,
+) -> Assessed:
+    weight = 1 / (1 + ALIKE * (np.bincount(code) - 1.0)[code])
+    totals: Reals = np.bincount(levels, weight).astype(np.float64)
+    inside = sparse.csr_matrix(
+        (weight.astype(np.float32), (levels, np.arange(len(levels)))), shape=(len(totals), len(levels))
+    )
+    found.phi2[open_] = _phi2((inside @ shown[:, open_]).astype(np.float64), totals)
+    blocks = Exchanges(code)
+    as_much, made = np.zeros(len(found.p)), np.zeros(len(found.p))
+    sums = np.zeros(len(found.p))
+    for _ in range(draws):
+        rows = blocks.drawn(rng)
+        drawn = _phi2((inside @ shown[np.ix_(rows, open_)]).astype(np.float64), totals)
+        as_much[open_] += drawn >= found.phi2[open_] - 1e-9
+        made[open_] += 1
+        sums[open_] += drawn
+        done = (as_much[open_] >= CLEARLY_NOT) & (made[open_] >= LEAST_DRAWS)
+        open_ = open_[~done]
+        if not len(open_):
+            break
+    told = made > 0
+    found.by_chance[told] = sums[told] / made[told]
+    found.p[told] = (as_much[told] + 1) / (made[told] + 1)
+    return found
+
+
+class Exchanges:
+    """Groups that take one another's places, those of like size. code: (N,) group from 0."""
+
+    def __init__(self, code: Ints) -> None:
+        self._order = np.argsort(code, kind="stable")
+        self._size = np.bincount(code)
+        self._first = np.cumsum(self._size) - self._size
+        self._code = code
+        self._place = np.empty(len(code), dtype=np.int64)
+        self._place[self._order] = np.arange(len(code)) - self._first[code[self._order]]
+        self._alike = like_sizes(self._size)
+
+    def drawn(self, rng: np.random.Generator) -> Ints:
+        """(N,) the row whose value each row gets."""
+        lot = rng.random(len(self._size))
+        before, after = np.lexsort((lot, self._alike)), np.argsort(self._alike, kind="stable")
+        other = np.empty(len(before), dtype=np.int64)
+        other[after] = before
+        start = rng.integers(0, self._size[other])
+        source = other[self._code]
+        rows: Ints = self._order[self._first[source] + (start[self._code] + self._place) % self._size[source]]
+        return rows
+
+
+def like_sizes(size: Ints) -> Ints:
+    """(G,) a number for each group; those that share one are within a factor of two of one another
+    in size, or are LIKE_SIZE together where fewer are.
+    """
+    octave = np.floor(np.log2(np.maximum(size, 1))).astype(np.int64)
+    classes, counts = np.unique(octave, return_counts=True)
+    number, held, numbers = 0, 0, {}
+    for place, (one, count) in enumerate(zip(classes.tolist(), counts.tolist(), strict=True)):
+        rest = int(counts[place:].sum())
+        if held >= LIKE_SIZE and rest >= LIKE_SIZE:
+            number, held = number + 1, 0
+        numbers[one] = number
+        held += count
+    return np.array([numbers[one] for one in octave.tolist()], dtype=np.int64)
+
+
+def telling_level(hits: Ints, totals: Ints, named: Sequence[bool]) -> int | None:
+    """The level that tells most of the tie, by what it adds to chi-square; None where none is named.
+
+    hits, totals: (K,). named: (K,) whether a level can stand for a place. One that shows more of the
+    class than others is preferred, unless another adds twice as much: of two places, that one shows
+    more says the same as that the other shows less.
+    """
+    share = hits.sum() / max(totals.sum(), 1)
+    above = hits / np.maximum(totals, 1) - share
+    added = totals * above**2 * np.where(above > 0, 2, 1)
+    order = [place for place in np.argsort(-added, kind="stable").tolist() if named[place] and totals[place]]
+    return order[0] if order else None
