@@ -15,11 +15,12 @@ from loop.web.api.app import PLACE, bodies, build_api
 from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
 from loop.web.pages import (
+    bias,
     changes,
     collections,
+    coverage,
     frame,
     frames,
-    gaps_file,
     overview,
     queue,
     rounds,
@@ -30,11 +31,12 @@ from loop.web.pages import (
 from loop.web.site import Site, Worker, signer_of
 
 PAGES = (
+    bias,
     changes,
     collections,
+    coverage,
     frame,
     frames,
-    gaps_file,
     overview,
     queue,
     rounds,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from loop.insights.frame_list import counted_frames, frame_ids, spread
-from loop.insights.frame_query import KEYS, LONGEST, FrameQuery
+from loop.insights.frame_query import KEYS, LONGEST, FrameQuery, Key
 from loop.insights.frame_tiles import FrameTile, tiles
 from loop.insights.frames import LONGEST_PAGE, PAGE, Place, frame_sets
 from loop.project.project import Project
@@ -21,6 +21,7 @@ from loop.web.site import Site
 OWN = {"after", "limit", "by"}
 """Keys of the query string that say nothing of the set."""
 MOST_IDS = 1_000_000
+EMPTY = {"type": "string", "pattern": r"^\s*$"}
 By = Literal["camera", "site", "day", "class", "slice", "task"]
 
 
@@ -125,19 +126,25 @@ def query_of(request: Request) -> FrameQuery:
 
 def _parameters() -> list[dict[str, Any]]:
     """Of an address, for the description of the API."""
-    text = {"type": "string", "maxLength": LONGEST}
-    whole = {"type": "integer", "minimum": 0, "maximum": LARGEST}
-    number = {"anyOf": [whole, {"type": "string", "pattern": r"^\s*$"}]}  # an empty value asks for nothing
     return [
         {
             "name": key.name,
             "in": "query",
             "required": False,
             "description": key.help,
-            "schema": number if key.number else text,
+            "schema": _schema(key),
         }
         for key in KEYS
     ]
+
+
+def _schema(key: Key) -> dict[str, Any]:
+    """An empty value asks for nothing."""
+    if key.number:
+        return {"anyOf": [{"type": "integer", "minimum": 0, "maximum": LARGEST}, EMPTY]}
+    if key.options:
+        return {"anyOf": [{"type": "string", "enum": list(key.options)}, EMPTY]}
+    return {"type": "string", "maxLength": LONGEST}
 
 
 def routes(site: Site) -> APIRouter:

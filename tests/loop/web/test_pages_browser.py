@@ -31,7 +31,7 @@ from loop.web.session import Signer, new_session
 from loop.web.site import Site
 from loop.web.static_files import contents
 from tests.fakes import FakeParts
-from tests.loop.web.addresses import FILES, PAGES, PICTURED
+from tests.loop.web.addresses import PAGES, PICTURED
 from tests.loop.web.worker import FakeWorker, browsing
 from tests.studio import chromium
 
@@ -54,6 +54,12 @@ BROKEN = """() => {
     return broken;
 }"""
 """Words of letters alone, none very long, that stand on several lines."""
+LOADED = """() => Promise.all(Array.from(document.images, async image => {
+    image.loading = "eager";
+    await image.decode();
+    return image.naturalWidth;
+}))"""
+"""The widths of all pictures, once they are there."""
 SHOTS = os.environ.get("TEST_SHOTS", "")
 
 
@@ -86,7 +92,7 @@ def address(full: Project) -> Iterator[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("path", [*PAGES, *FILES])
+@pytest.mark.parametrize("path", PAGES)
 def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width: int, scheme: Any) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     problems: list[str] = []
@@ -101,12 +107,23 @@ def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width:
     assert problems == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert lightness(page) == scheme
-    pictures = page.evaluate("Array.from(document.images, image => image.complete && image.naturalWidth)")
+    pictures = page.evaluate(LOADED)
     assert all(pictures)
     assert bool(pictures) == (path in PICTURED)
+    assert page.evaluate(BROKEN) == []
     if SHOTS:
         name = f"{path.strip('/') or 'status'}-{width}-{scheme}.png"
         page.screenshot(path=Path(SHOTS) / name, full_page=True)
+    page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_file_of_the_gaps_fits(browser: Browser, full: Project, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto((full.pages / "gaps.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert all(pictures := page.evaluate(LOADED))
+    assert pictures
     page.close()
 
 
