@@ -18,6 +18,7 @@ from db.states import Origin
 from db.tasks import tasks
 from loop.changes.audit import Who
 from loop.changes.frames import report_error
+from loop.gaps.upkeep import keep_map
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.project.wiring import Parts
@@ -35,7 +36,7 @@ def project_of(work: Path, size: int) -> Path:
     if not (folder / COMPARED).is_file():
         parts = late.opened(folder)
         verbs.gaps(parts)
-        frame_sets(parts).search.prepare()
+        keep_map(parts, verbs.quiet)
         report_error(parts.project, Who("bench", "command"), size, "missed", text="a report")
         verbs.close(parts)
         (folder / COMPARED).touch()
