@@ -16,6 +16,7 @@ from db.page_facts import PageFactRow, latest_page_fact, page_fact_by_id, page_f
 from db.slices import SliceRow, slices
 from db.tables import utcnow
 from loop.base.errors import ConfigError
+from loop.base.wording import counted
 from loop.gaps.coverage_facts import COVERAGE, CROSSED
 from loop.insights.frame_query import FrameQuery
 from loop.project.project import Project
@@ -150,6 +151,14 @@ class Coverage:
     facets: tuple[FacetView, ...]
     retired: tuple[tuple[int, str], ...]
     dates: tuple[tuple[int, datetime], ...]
+
+    @property
+    def age(self) -> str:
+        """How long ago it was made, for people."""
+        for seconds, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+            if self.age_s >= seconds:
+                return f"{counted(int(self.age_s // seconds), unit)} ago"
+        return "just now"
 
     @property
     def shown(self) -> tuple[GapView, ...]:
