@@ -346,7 +346,8 @@ def _by_example(parts: Parts, name: str, of_seq: dict[int, Frame]) -> Results:
 
 def _objects(found: Detections) -> Boxes:
     sides = (found.xyxy[:, 2:] - found.xyxy[:, :2]).min(axis=1, initial=np.inf)
-    return found.xyxy[(found.confidence >= SURE) & (sides >= LEAST_SIDE)].astype(np.float64)
+    boxes: Boxes = found.xyxy[(found.confidence >= SURE) & (sides >= LEAST_SIDE)].astype(np.float64)
+    return boxes
 
 
 def _cut_outs(shot: Shot) -> Iterator[Image]:

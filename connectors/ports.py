@@ -358,6 +358,16 @@ class LabelBackend(Protocol):
     def prioritize(self, project_id: int, priorities: Mapping[int, float]) -> None:
         """Gives tasks, by their ids, other priorities; those that are gone are left out."""
 
+    def say_of_tasks(self, project_id: int, name: str, texts: Mapping[int, str]) -> int:
+        """What tasks, by their ids, say under this name; those that are gone are left out. How many said
+        something else before.
+        """
+
+    def keep_tabs(self, project_id: int, name: str, titles: Mapping[str, str]) -> int:
+        """A tab for each of these marks, of the tasks that say the mark under this name; tabs of other
+        marks are taken away. How many were made, named otherwise or taken away.
+        """
+
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
         """Deletes those of these tasks that nobody has answered or begun; the others stay."""
 

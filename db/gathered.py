@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from db.slices import SliceTotal
 from db.sql import in_parts
-from db.tables import Group, Label, Slice, SliceCount, SliceMember
+from db.tables import Group, Label, LabelTask, Slice, SliceCount, SliceMember
 
 Ids = NDArray[np.int64]
 DAY = len("2026-11-24")
@@ -72,6 +72,12 @@ def members_among_all(
         for number, frame in session.execute(part):
             found[number].append(frame)
     return {number: np.array(seqs, np.int64) for number, seqs in found.items()}
+
+
+def tasks_stamp(session: Session) -> list[str]:
+    """Another whenever a task was made, moved or changed."""
+    count, newest = session.execute(select(func.count(LabelTask.id), func.max(LabelTask.changed_at))).one()
+    return [str(count), str(newest)]
 
 
 def newest_members(session: Session, producer: int, slice_id: int, limit: int) -> list[tuple[int, float]]:

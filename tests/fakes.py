@@ -255,6 +255,7 @@ class StudioServer:
     projects: dict[int, LabelProject] = field(default_factory=dict)
     titles: dict[int, str] = field(default_factory=dict)
     marks: dict[int, str] = field(default_factory=dict)
+    tabs: dict[int, dict[str, str]] = field(default_factory=dict)
     tasks: list[StudioTask] = field(default_factory=list)
     under_way: list[StudioTask] = field(default_factory=list)
     calls: list[tuple[str, int]] = field(default_factory=list)
@@ -441,6 +442,25 @@ class FakeLabelStudio:
             if task.project == project_id and task.id in priorities:
                 task.task = replace(task.task, priority=priorities[task.id])
         self._hook("after prioritize")
+
+    def say_of_tasks(self, project_id: int, name: str, texts: Mapping[int, str]) -> int:
+        self._call("say_of_tasks", len(texts))
+        self._project(project_id)
+        changed = [
+            task
+            for task in self.server.tasks
+            if task.id in texts and task.task.meta.get(name) != texts[task.id]
+        ]
+        for task in changed:
+            task.task = replace(task.task, meta=task.task.meta | {name: texts[task.id]})
+        return len(changed)
+
+    def keep_tabs(self, project_id: int, name: str, titles: Mapping[str, str]) -> int:
+        self._call("keep_tabs", len(titles))
+        self._project(project_id)
+        before = self.server.tabs.get(project_id, {})
+        self.server.tabs[project_id] = dict(titles)
+        return len({mark for mark in {**before, **titles} if before.get(mark) != titles.get(mark)})
 
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
         self._call("remove", len(task_ids))

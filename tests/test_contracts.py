@@ -318,6 +318,19 @@ class TestLabelBackend:
         assert desk.priorities(project) == {"a": 1.25, "b": 0.9}
         assert desk.backend.find(project, ["a", "b"]) == {"a": [made["a"]], "b": [made["b"]]}
 
+    def test_tasks_say_what_they_are_told_and_tabs_follow(self, desk: Desk, project: int) -> None:
+        made = desk.backend.push(project, [desk.task("a"), desk.task("b")])
+        texts = {made["a"]: "#7 night", made["b"]: "", made["b"] + 1000: "#7 night"}
+        assert desk.backend.say_of_tasks(project, "collections", texts) == 2
+        assert desk.backend.say_of_tasks(project, "collections", texts) == 0
+        titles = {"#7 ": "night", "#9 ": "crowds"}
+        assert desk.backend.keep_tabs(project, "collections", titles) == 2
+        assert desk.backend.keep_tabs(project, "collections", titles) == 0
+        assert desk.backend.keep_tabs(project, "collections", {"#7 ": "by night"}) == 2
+        assert desk.backend.keep_tabs(project, "collections", {}) == 1
+        with pytest.raises(ProjectGone):
+            desk.backend.say_of_tasks(project + 1000, "collections", texts)
+
     def test_answers_come_with_boxes_person_and_time_and_predictions_do_not(
         self, desk: Desk, project: int
     ) -> None:

@@ -196,6 +196,45 @@ class LabelStudio:
                     data = {**task["data"], PRIORITY: shown_priority(priorities[int(task["id"])])}
                     client.tasks.update(str(task["id"]), data=data, request_options=WRITE)
 
+    def say_of_tasks(self, project_id: int, name: str, texts: Mapping[int, str]) -> int:
+        """What tasks, by their ids, say under this name in their data; those that are gone are left out.
+        How many said something else before.
+        """
+        changed = 0
+        for chunk in _portions([*texts]):
+            wanted = [_filter("id", "in_list", "Number", chunk)]
+            found = [*self._tasks("looking at what tasks say", project_id, wanted, "id,data", "task_only")]
+            others = [task for task in found if task["data"].get(name) != texts[int(task["id"])]]
+            with self._asking("what a task says", project_id) as client:
+                for task in others:
+                    data = {**task["data"], name: texts[int(task["id"])]}
+                    client.tasks.update(str(task["id"]), data=data, request_options=WRITE)
+            changed += len(others)
+        return changed
+
+    def keep_tabs(self, project_id: int, name: str, titles: Mapping[str, str]) -> int:
+        """A tab for each of these marks, of the tasks whose data hold the mark under this name; tabs of
+        other marks are taken away, those of people stay. How many were made, named otherwise or taken
+        away.
+        """
+        changed, lacking = 0, dict(titles)
+        with self._asking("the tabs", project_id) as client:
+            for view in client.views.list(project=project_id):
+                mark = config.mark_of_tab(view.data or {}, name)
+                title = None if mark is None else lacking.pop(mark, None)
+                if mark is None or (title is not None and view.data["title"] == title):
+                    continue
+                if title is None:
+                    client.views.delete(str(view.id), request_options=WRITE)
+                else:
+                    data = config.tab_of_mark(title, name, mark)
+                    client.views.update(str(view.id), project=project_id, data=data, request_options=WRITE)
+                changed += 1
+            for mark, title in lacking.items():
+                data = config.tab_of_mark(title, name, mark)
+                client.views.create(project=project_id, data=data, request_options=WRITE)
+        return changed + len(lacking)
+
     def remove(self, project_id: int, task_ids: Sequence[int]) -> None:
         """Deletes those of these tasks that nobody has answered, skipped or begun; the others stay."""
         include = "id,data,annotations,drafts,total_annotations,cancelled_annotations"

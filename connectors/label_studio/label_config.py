@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping, Sequence
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from connectors.errors import LabelConfigMismatch
@@ -80,6 +81,25 @@ def tabs() -> list[dict[str, object]]:
         _tab("Labeled", DONE),
         _tab("Skipped", SKIPPED),
     ]
+
+
+def tab_of_mark(title: str, name: str, mark: str) -> dict[str, object]:
+    """A tab of the tasks whose data hold the mark under this name."""
+    item: dict[str, object] = {
+        "filter": f"filter:tasks:data.{name}",
+        "operator": "contains",
+        "type": "String",
+        "value": mark,
+    }
+    return _tab(title, [item])
+
+
+def mark_of_tab(data: Mapping[str, Any], name: str) -> str | None:
+    """The mark of a tab that `tab_of_mark` made, whatever else was set in it; None for another's."""
+    items = (data.get("filters") or {}).get("items") or ()
+    of_name = (item for item in items if item.get("filter") == f"filter:tasks:data.{name}")
+    marks = (str(item["value"]) for item in of_name if item.get("operator") == "contains")
+    return next((mark for mark in marks if mark.startswith("#")), None)
 
 
 def valid_title(title: str) -> str:

@@ -29,10 +29,11 @@ from loop.base.arrays import Bools, Ints, Reals
 from loop.gaps.shown import Shown, of_all
 from loop.gaps.words import read_sentences
 from loop.math.coverage.box_cases import Corners, box_counts, oddness, overlapped_share, usual_ratios
-from loop.math.coverage.facets import Limits, beyond, limits_of_bin, slice_key
+from loop.math.coverage.facets import slice_key
 from loop.math.coverage.frame_arrays import Side, Vectors
 from loop.math.coverage.likeness import Likeness, likeness
 from loop.math.coverage.prompts import assign, option_vectors, similarities, smooth_by_sequence
+from loop.math.coverage.usual_values import spreads_above, usual_values
 from loop.project.project import Project
 from loop.settings.collections import (
     Address,
@@ -49,7 +50,7 @@ from loop.settings.collections import (
     definition_of,
     stored_rule,
 )
-from loop.settings.conditions import Bin, PromptGroup
+from loop.settings.conditions import PromptGroup
 
 COLLECTION = "collection"
 OF_COLLECTIONS = NewSlice(COLLECTION, SliceKind.FACET, COLLECTION)
@@ -276,9 +277,10 @@ def _seconds(text: str, timezone: str, ends: bool = False) -> float:
 def _beyond(side: Side, rule: Measured, learned: Mapping[str, Any]) -> Inside:
     if rule.measure not in side.measures:
         return np.zeros(len(side), dtype=np.bool_), np.zeros(len(side))
-    limits = Limits(learned["overall"], learned["cameras"])
-    code, margin = beyond(_bin(rule), side.measures[rule.measure], side.by_camera, limits)
-    return code == 0, margin
+    usual = {camera: (middle, spread) for camera, (middle, spread) in learned.items()}
+    far = spreads_above(side.measures[rule.measure], side.by_camera, usual)
+    far = far if rule.side == "above" else -far
+    return far >= rule.spreads, far / rule.spreads
 
 
 def _described(looked: _Looked, text: str) -> Inside:
@@ -316,11 +318,8 @@ def _taught(looked: _Looked, production: Side, definition: Definition) -> Defini
 def _of_training(looked: _Looked, rule: Rule) -> Any:
     training = looked.side
     if isinstance(rule, Measured) and rule.measure in training.measures:
-        values = training.measures[rule.measure]
-        if np.isfinite(values).any():
-            limits = limits_of_bin(_bin(rule), values, training.by_camera)
-            cameras = {name: value for name, value in limits.own.items() if name is not None}
-            return {"overall": limits.overall, "cameras": cameras}
+        usual = usual_values(training.measures[rule.measure], training.by_camera)
+        return {camera: list(each) for camera, each in usual.items()}
     if isinstance(rule, Orientation):
         return {str(number): list(usual) for number, usual in usual_ratios(looked.corners).items()}
     return None
@@ -355,10 +354,6 @@ def _bursts(production: Side, seqs: Ints) -> Ints:
     sequence = np.where(there, production.sequence[place], -1)
     alone = -1 - np.arange(len(seqs))
     return np.where(sequence < 0, alone, sequence)
-
-
-def _bin(rule: Measured) -> Bin:
-    return Bin(rule.measure, rule.measure, rule.side, rule.quantile, per_camera=True)
 
 
 def _key(rule: Rule) -> str:

@@ -26,6 +26,7 @@ from loop.base.files import chunked
 from loop.base.lease import exclusive
 from loop.base.moments import SECOND, shown
 from loop.base.wording import counted, either
+from loop.labeling.collection_tabs import COLLECTIONS, any_tab, anything_to_keep, keep_tabs, texts_of
 from loop.labeling.order import shown_priority
 from loop.labeling.project import (
     holding_project,
@@ -53,6 +54,7 @@ class PushReport:
 
     busy: another process is pushing; nothing was done.
     renewed: what became of the Label Studio project that was left.
+    tabs: what became of the tabs of collections.
     told: what Label Studio heard of tasks that were dropped or moved here.
     """
 
@@ -64,13 +66,14 @@ class PushReport:
     busy: bool = False
     renewed: str = ""
     told: Told = field(default_factory=Told)
+    tabs: str = ""
 
     def lines(self) -> list[str]:
         counts = (
             f"{counted(self.pushed, 'task')} made, {self.found} {either(self.found, 'was', 'were')} there"
             f" already, {self.waiting} may still be arriving"
         )
-        told = self.told.lines()
+        told = [*self.told.lines(), *([self.tabs] if self.tabs else [])]
         return [*([self.renewed] if self.renewed else []), counts, *told, f"label them at {self.url}"]
 
 
@@ -120,6 +123,7 @@ def push(
         report.told = tell(project.engine, backend, report.project_id, settle)
         restored = is_restored(project, backend, report.project_id)
         _send_pending(project, backend, report, progress)
+        report.tabs = keep_tabs(project, backend, report.project_id)
         if report.pushed and not restored:
             note_push(project, backend, report.project_id)
         return report
@@ -129,7 +133,7 @@ def anything_to_push(parts: Parts) -> bool:
     """Whether a task waits to be sent, or to be found where it was sent, or something of one to be told."""
     with read(parts.project.engine) as session:
         waits = tasks(session, status=(TaskStatus.PENDING, TaskStatus.SENT), limit=1)
-        return bool(waits) or anything_to_tell(session)
+        return bool(waits) or anything_to_tell(session) or anything_to_keep(session)
 
 
 def _ensure_project(project: Project, backend: LabelBackend) -> PushReport:
@@ -202,6 +206,7 @@ def label_tasks(project: Project, rows: Sequence[TaskRow]) -> list[LabelTask]:
             )
             for detector in {row.detector for row in rows if row.detector is not None}
         }
+        texts = texts_of(session, [row.frame for row in rows]) if any_tab(session) else {}
     result = []
     for row in rows:
         boxes: list[Box] = []
@@ -211,12 +216,13 @@ def label_tasks(project: Project, rows: Sequence[TaskRow]) -> list[LabelTask]:
             version = made_by.name
             if row.frame in found:
                 boxes = predicted_boxes(found[row.frame], made_by.details["classes"])
-        result.append(_label_task(project, row, by_seq[row.frame], boxes, version))
+        said = {COLLECTIONS: texts[row.frame]} if texts else {}
+        result.append(_label_task(project, row, by_seq[row.frame], boxes, version, said))
     return result
 
 
 def _label_task(
-    project: Project, row: TaskRow, frame: FrameRow, boxes: Sequence[Box], version: str
+    project: Project, row: TaskRow, frame: FrameRow, boxes: Sequence[Box], version: str, said: dict[str, str]
 ) -> LabelTask:
     timezone = project.settings.frames.timezone
     return LabelTask(
@@ -234,6 +240,7 @@ def _label_task(
             "site": frame.site,
             "file": frame.source_key,
             "captured_at": shown(frame.captured_at, timezone, SECOND) if frame.captured_at else "",
+            **said,
         },
     )
 

@@ -27,11 +27,11 @@ class OfSlice:
 
 @dataclass(frozen=True)
 class Measured:
-    """Frames whose measurement lies beyond a quantile of their camera's training frames."""
+    """Frames whose measurement lies so many spreads from what is usual of their camera."""
 
     measure: str
     side: Literal["below", "above"]
-    quantile: float
+    spreads: float
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ def stored_rule(rule: Rule) -> dict[str, Any]:
     match rule:
         case OfSlice(key):
             return {"slice": key}
-        case Measured(measure, side, quantile):
-            return {"measured": measure, side: quantile}
+        case Measured(measure, side, spreads):
+            return {"measured": measure, side: spreads}
         case Crowd(at_least):
             return {"crowd": at_least}
         case Overlap(covered, share):
@@ -164,9 +164,8 @@ def in_words(rule: Rule) -> str:
     match rule:
         case OfSlice(key):
             return f"of the slice {key}"
-        case Measured(measure, side, quantile):
-            share = 1 - quantile if side == "above" else quantile
-            return f"{measure.replace('_', ' ')} as {side} as in {share:.1%} of the camera's training frames"
+        case Measured(measure, side, spreads):
+            return f"{measure.replace('_', ' ')} {spreads:g} spreads {side} what is usual of the camera"
         case Crowd(at_least):
             return f"{at_least} boxes or more"
         case Overlap(covered, share):
@@ -206,9 +205,9 @@ def _slice(fields: Mapping[str, Any], where: str) -> Rule:
 
 def _measured(fields: Mapping[str, Any], where: str) -> Rule:
     if ("below" in fields) == ("above" in fields):
-        raise _wrong(where, "either below or above, a quantile of the training set", sorted(fields))
+        raise _wrong(where, "either below or above, in spreads from what is usual", sorted(fields))
     side: Literal["below", "above"] = "below" if "below" in fields else "above"
-    return Measured(_text(fields["measured"], where), side, _number(fields[side], where, 0, 1))
+    return Measured(_text(fields["measured"], where), side, _number(fields[side], where, 1, 100))
 
 
 def _crowd(fields: Mapping[str, Any], where: str) -> Rule:

@@ -15,6 +15,7 @@ from loop.web.api.app import PLACE, bodies, build_api
 from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
 from loop.web.pages import (
+    bias,
     changes,
     collections,
     coverage,
@@ -30,6 +31,7 @@ from loop.web.pages import (
 from loop.web.site import Site, Worker, signer_of
 
 PAGES = (
+    bias,
     changes,
     collections,
     coverage,
@@ -66,7 +68,7 @@ def build_app(parts: Parts, worker: Worker) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site)),
+            Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site) | frames.bodies(site)),
             Middleware(Failing, site=site),
         ],
         exception_handlers={HTTPException: lost},

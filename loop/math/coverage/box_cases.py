@@ -130,7 +130,7 @@ def oddness(boxes: Corners, usual: Mapping[int, tuple[float, float]]) -> Reals:
 
 def whole(boxes: Corners) -> Corners:
     """Boxes that are not small, and that the frame's border does not cut."""
-    xyxy, row = boxes.xyxy.values, boxes.xyxy.row
+    xyxy, row = boxes.xyxy.values.reshape(-1, 4), boxes.xyxy.row
     width, height = boxes.width[row], boxes.height[row]
     inner = (xyxy[:, 0] > BORDER * width) & (xyxy[:, 2] < (1 - BORDER) * width)
     inner &= (xyxy[:, 1] > BORDER * height) & (xyxy[:, 3] < (1 - BORDER) * height)
@@ -139,6 +139,7 @@ def whole(boxes: Corners) -> Corners:
 
 def log_ratios(boxes: Corners) -> Reals:
     """(B,) log of width over height of each box."""
-    sides = boxes.xyxy.values[:, 2:] - boxes.xyxy.values[:, :2]
+    xyxy = boxes.xyxy.values.reshape(-1, 4)
+    sides = xyxy[:, 2:] - xyxy[:, :2]
     ratios: Reals = np.log(np.maximum(sides[:, 0], 1e-6) / np.maximum(sides[:, 1], 1e-6)).astype(np.float64)
     return ratios

@@ -129,14 +129,14 @@ def measured_facets(
         values, known = _compared(bin_.measure, production, training, here, there)
         if not len(values) or not np.isfinite(known).any():
             continue
-        limits = limits_of_bin(bin_, known, there)
-        outside, margin = beyond(bin_, values, here, limits)
-        inside, _ = beyond(bin_, known, there, limits)
+        limits = _limits(bin_, known, there)
+        beyond, margin = _beyond(bin_, values, here, limits)
+        inside, _ = _beyond(bin_, known, there, limits)
         if training_group is not None:
             _leave_days_out(inside, bin_, known, there, training_group, limits)
         options = (bin_.name,)
         own = (bin_.id or bin_.name,)
-        facets.append(Facet(bin_.measure, "measured", options, outside, inside, margin, option_ids=own))
+        facets.append(Facet(bin_.measure, "measured", options, beyond, inside, margin, option_ids=own))
     return facets
 
 
@@ -152,25 +152,23 @@ def _compared(
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Of a measurement. overall: for cameras without one of their own."""
+class _Limits:
+    """overall: for cameras without one of their own."""
 
     overall: float
     own: Mapping[str | None, float]
 
 
-def limits_of_bin(bin_: Bin, training: Reals, camera: Named) -> Limits:
-    """What (M,) training values and their cameras say; ENOUGH_FRAMES make a camera's own."""
+def _limits(bin_: Bin, training: Reals, camera: Named) -> _Limits:
     own: dict[str | None, float] = {}
     for code in np.unique(camera.code).tolist() if bin_.per_camera else ():
         values = training[(camera.code == code) & np.isfinite(training)]
         if len(values) >= ENOUGH_FRAMES:
             own[camera.names[code]] = float(np.quantile(values, bin_.quantile))
-    return Limits(float(np.nanquantile(training, bin_.quantile)), own)
+    return _Limits(float(np.nanquantile(training, bin_.quantile)), own)
 
 
-def beyond(bin_: Bin, values: Reals, camera: Named, limits: Limits) -> tuple[Codes, Reals]:
-    """(N,) 0 beyond the limit, NONE within, UNKNOWN for NaN; and by how much."""
+def _beyond(bin_: Bin, values: Reals, camera: Named, limits: _Limits) -> tuple[Codes, Reals]:
     by_name = [limits.own.get(name, limits.overall) for name in camera.names]
     limit = np.array(by_name, dtype=np.float64)[camera.code]
     margin = limit - values if bin_.side == "below" else values - limit
@@ -180,7 +178,7 @@ def beyond(bin_: Bin, values: Reals, camera: Named, limits: Limits) -> tuple[Cod
 
 
 def _leave_days_out(
-    inside: Codes, bin_: Bin, values: Reals, camera: Named, group: Ints, limits: Limits
+    inside: Codes, bin_: Bin, values: Reals, camera: Named, group: Ints, limits: _Limits
 ) -> None:
     """Of training frames of a large group, what the other frames of their camera tell, in place."""
     known = np.isfinite(values)
@@ -195,8 +193,8 @@ def _leave_days_out(
                 inside[inner] = UNKNOWN
                 continue
             limit = np.quantile(others, bin_.quantile)
-            past = values[inner] < limit if bin_.side == "below" else values[inner] > limit
-            inside[inner] = np.where(past, 0, NONE)
+            beyond = values[inner] < limit if bin_.side == "below" else values[inner] > limit
+            inside[inner] = np.where(beyond, 0, NONE)
 
 
 def _codes(named: Named, row: Mapping[str, int]) -> Codes:

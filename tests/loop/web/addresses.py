@@ -17,6 +17,8 @@ PAGES = (
     "/rounds",
     "/rounds/1",
     "/rounds/start",
+    "/bias",
+    "/collections",
     "/changes",
     "/sign-in",
 )
