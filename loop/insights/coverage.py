@@ -486,12 +486,13 @@ def _rows(
         for column, (_, other) in zip(_kept(column_axis), across, strict=True):
             here, there = (int(table[place][column]) for table in sides)
             unknown = place == len(sides[0]) - 1 or column == len(sides[0][0]) - 1
-            shares = [
+            of_production, of_training = (
                 None if unknown or not total else n / total
                 for n, total in zip((here, there), totals, strict=True)
-            ]
+            )
+            shade = _shade(of_production, of_training, shown_as)
             query = None if own is None or other is None else FrameQuery(slice=(own, other))
-            cells.append(Cell(here, there, *shares, unknown, _shade(*shares, shown_as), query))
+            cells.append(Cell(here, there, of_production, of_training, unknown, shade, query))
         found.append((name, own, tuple(cells)))
     return found
 
