@@ -83,10 +83,13 @@ def routes(site: Site) -> list[Route]:
         )
 
     def ask(request: Request) -> Response:
-        said, wrong = _what_can_be_judged(site)
+        """At once; what can be judged takes longer, and is fetched by the page or by its link."""
+        asked = request.query_params.get("aims") == "yes"
+        said, wrong = _what_can_be_judged(site) if asked else ([], "")
         return site.render(
             request,
             "round_start.html",
+            asked=asked,
             aims=said,
             wrong=wrong,
             settings=_asked_for(project.settings.round),
