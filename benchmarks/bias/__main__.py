@@ -15,8 +15,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +26,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks import markdown
-from benchmarks.bias.locations import bounds_hold
+from benchmarks.bias.locations import DAYS, bounds_hold
 from benchmarks.bias.project import step
 from benchmarks.bias.worlds import Case, found
 from benchmarks.scale.__main__ import commit
@@ -49,71 +50,75 @@ SEEDS = 10
 
 
 def main() -> None:
-    parts: dict[str, Callable[[int], Any]] = {
-        "null": lambda worlds: _rates(NULLS, worlds, "any"),
-        "planted": lambda worlds: _rates(PLANTED, worlds, "planted"),
-        "bounds": lambda worlds: bounds_hold(worlds),
-        "loosened": lambda worlds: _loosened(min(worlds, SEEDS)),
+    parts: dict[str, tuple[Callable[..., list[dict[str, Any]]], Sequence[Any]]] = {
+        "null": (partial(_rate, what="any"), NULLS),
+        "planted": (partial(_rate, what="planted"), PLANTED),
+        "bounds": (bounds_hold, DAYS),
+        "loosened": (_loosened, (False, True)),
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--part", choices=list(parts), help="one part alone; the others stay as they are")
-    parser.add_argument("--worlds", type=int, default=100, help="of each case")
+    parser.add_argument("--worlds", type=int, default=100, help="of each case; of loosened ten at most")
+    parser.add_argument("--case", type=int, help="of the part, one case alone, from 0")
     chosen = parser.parse_args()
     result = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     for name in [chosen.part] if chosen.part else parts:
-        start = time.process_time()
-        made = parts[name](chosen.worlds)
-        minutes = round((time.process_time() - start) / 60, 1)
-        result[name] = {"commit": commit(), "minutes": minutes, "rows": made}
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        measure, cases = parts[name]
+        rows = result.setdefault(name, {})
+        for place in range(len(cases)) if chosen.case is None else [chosen.case]:
+            start = time.process_time()
+            made = measure(cases[place], chosen.worlds)
+            spent = round(time.process_time() - start)
+            rows[str(place)] = {"commit": commit(), "seconds": spent, "rows": made}
+            RESULTS.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     print(tables(result))
 
 
-def _rates(cases: tuple[Case, ...], worlds: int, what: str) -> list[dict[str, Any]]:
-    """Of each case how many worlds have it, with the 95 % interval of Clopper and Pearson."""
+def _rate(case: Case, worlds: int, what: str) -> list[dict[str, Any]]:
+    """How many worlds have it, with the 95 % interval of Clopper and Pearson."""
+    told = [found(case, seed) for seed in range(worlds)]
+    hits = sum(bool(getattr(each, what)) for each in told)
+    low, high = stats.binomtest(hits, worlds).proportion_ci(method="exact")
+    tested = float(np.mean([each.tested for each in told]))
+    interval = [round(float(low), 3), round(float(high), 3)]
+    return [asdict(case) | {"worlds": worlds, "rate": hits / worlds, "interval": interval, "tested": tested}]
+
+
+def _loosened(blind: bool, seeds: int) -> list[dict[str, Any]]:
     rows = []
-    for case in cases:
-        told = [found(case, seed) for seed in range(worlds)]
-        hits = sum(bool(getattr(each, what)) for each in told)
-        low, high = stats.binomtest(hits, worlds).proportion_ci(method="exact")
-        tested = float(np.mean([each.tested for each in told]))
-        interval = [round(float(low), 3), round(float(high), 3)]
-        rows.append(
-            asdict(case) | {"worlds": worlds, "rate": hits / worlds, "interval": interval, "tested": tested}
-        )
+    for seed in range(min(seeds, SEEDS)):
+        with TemporaryDirectory() as folder:
+            plain = step(Path(folder) / "plain", seed, 0.0, blind)
+            loosened = step(Path(folder) / "loosened", seed, SHARE, blind)
+        rows.append({"blind": blind, "seed": seed, "plain": asdict(plain), "loosened": asdict(loosened)})
     return rows
 
 
-def _loosened(seeds: int) -> list[dict[str, Any]]:
-    rows = []
-    for blind in (False, True):
-        for seed in range(seeds):
-            with TemporaryDirectory() as folder:
-                plain = step(Path(folder) / "plain", seed, 0.0, blind)
-                loosened = step(Path(folder) / "loosened", seed, SHARE, blind)
-            rows.append({"blind": blind, "seed": seed, "plain": asdict(plain), "loosened": asdict(loosened)})
-    return rows
+def _all(result: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    cases = result.get(name, {})
+    return [row for place in sorted(cases, key=int) for row in cases[place]["rows"]]
 
 
 def tables(result: dict[str, Any]) -> str:
     """Markdown of what was measured."""
-    text = ""
+    spent = sum(case["seconds"] for part in result.values() for case in part.values())
+    text = f"{spent / 60:.0f} minutes of one core.\n\n"
     for name, column in (("null", "any finding"), ("planted", "found")):
         if name in result:
             rows = [
                 [row["name"], row["worlds"], f"{row['rate']:.3f}", _between(row["interval"]), row["tested"]]
-                for row in result[name]["rows"]
+                for row in _all(result, name)
             ]
             text += markdown.table([name, "worlds", column, "95 % interval", "pairs tested"], rows) + "\n"
     if "bounds" in result:
         rows = [
             [row["days"], row["worlds"], f"{row['held']:.3f}", f"{row['shown']:.3f}"]
-            for row in result["bounds"]["rows"]
+            for row in _all(result, "bounds")
         ]
         head = ["days of each place", "worlds", "all bounds hold", "recall .5 for .8 is shown"]
         text += markdown.table(head, rows) + "\n"
     if "loosened" in result:
-        text += markdown.table(["detector", *LOOSENED], _summary(result["loosened"]["rows"]))
+        text += markdown.table(["detector", *LOOSENED], _summary(_all(result, "loosened")))
     return text
 
 
@@ -139,9 +144,10 @@ def _summary(rows: list[dict[str, Any]]) -> list[list[Any]]:
             _halved(loosened, before, "v"),
             _halved(plain, before, "v"),
         )
-        means = [f"{np.mean([each['v'] for each in part]):.2f}" for part in (before, plain, loosened)]
+        means = [f"{np.mean([each['v'] for each in part] or [0]):.2f}" for part in (before, plain, loosened)]
         name = "half blind at site B" if blind else "sees both sites alike"
-        found.append([name, len(some), *pairs, ", ".join(means)])
+        if some:
+            found.append([name, len(some), *pairs, ", ".join(means)])
     return found
 
 

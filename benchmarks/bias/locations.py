@@ -11,22 +11,20 @@ from loop.math.bias.locations import recall_by_location
 
 PLACES = 5
 RECALL, LESS = 0.8, 0.5
+DAYS = (6, 10, 30)
 
 
-def bounds_hold(worlds: int) -> list[dict[str, Any]]:
-    """Of worlds with 6 to 30 days of each place: in how many all bounds hold where places are alike,
-    and in how many the place that is worse is shown.
+def bounds_hold(days: int, worlds: int) -> list[dict[str, Any]]:
+    """Of worlds with so many days of each place: in how many all bounds hold where places are alike, and
+    in how many the place that is worse is shown.
     """
-    rows = []
-    for days in (6, 10, 30):
-        held = shown = 0
-        for seed in range(worlds):
-            alike = recall_by_location(*drawn(days, RECALL, seed), seed=seed)
-            held += all(row.bounds is None or row.bounds[0] <= 0 <= row.bounds[1] for row in alike)
-            worse = recall_by_location(*drawn(days, LESS, seed), seed=seed)
-            shown += next(row for row in worse if row.location == 0).shown
-        rows.append({"days": days, "worlds": worlds, "held": held / worlds, "shown": shown / worlds})
-    return rows
+    held = shown = 0
+    for seed in range(worlds):
+        alike = recall_by_location(*drawn(days, RECALL, seed), seed=seed)
+        held += all(row.bounds is None or row.bounds[0] <= 0 <= row.bounds[1] for row in alike)
+        worse = recall_by_location(*drawn(days, LESS, seed), seed=seed)
+        shown += next(row for row in worse if row.location == 0).shown
+    return [{"days": days, "worlds": worlds, "held": held / worlds, "shown": shown / worlds}]
 
 
 def drawn(days: int, here: float, seed: int) -> tuple[Ints, Ints, Ints]:

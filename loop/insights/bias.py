@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from connectors.ports import Progress
-from loop.gaps import coverage_view
+from loop.gaps import counterfactual, coverage_view
 from loop.gaps.bias import find, keep, kept
 from loop.gaps.bias_report import (
     REPORTS,
@@ -16,10 +16,13 @@ from loop.gaps.bias_report import (
     PlaceRecall,
     Table,
     Tie,
+    evidence,
+    headline,
     lines,
     recall_sentence,
     sentence,
 )
+from loop.gaps.counterfactual import Counterfactual
 from loop.insights.frame_query import FrameQuery
 from loop.project.project import Project
 from loop.project.wiring import Parts
@@ -71,7 +74,8 @@ class Finding:
     """left_out: places that are not drawn. full: the share at which a bar is full."""
 
     tie: Tie
-    text: str
+    headline: str
+    evidence: str
     places: tuple[PlaceBar, ...]
     left_out: int
     full: float
@@ -111,6 +115,8 @@ class BiasView:
     heat: Heat | None
     recalls: tuple[PlaceRecall, ...]
     worse: tuple[str, ...]
+    tried: Counterfactual | None
+    tried_at: datetime | None
 
 
 def survey(parts: Parts, progress: Progress) -> BiasReport:
@@ -144,6 +150,7 @@ def bias_view(project: Project, way: str = "", scope: str = "") -> BiasView | No
     ways = tuple((f"{table.kind}|{table.name}", table.name) for table in report.tables if _told(table) > 1)
     chosen = way if way in dict(ways) else next((value for value, _ in ways), "")
     table = next((one for one in report.tables if f"{one.kind}|{one.name}" == chosen), None)
+    tried = counterfactual.kept(project)
     shown = report.shown
     return BiasView(
         made_at,
@@ -155,6 +162,8 @@ def bias_view(project: Project, way: str = "", scope: str = "") -> BiasView | No
         None if table is None else _heat(report, table, scope == "production"),
         report.recalls[:MOST_LEVELS],
         tuple(recall_sentence(row) for row in report.recalls if row.shown),
+        None if tried is None else tried[1],
+        None if tried is None else tried[0],
     )
 
 
@@ -187,7 +196,15 @@ def _finding(report: BiasReport, tie: Tie) -> Finding:
         for one in tie.collect[:MOST_LEVELS]
     )
     kept_bars = tuple(bars[:MOST_LEVELS])
-    return Finding(tie, sentence(tie), kept_bars, len(bars) - len(kept_bars), max(shares, default=1), collect)
+    return Finding(
+        tie,
+        headline(tie),
+        evidence(tie),
+        kept_bars,
+        len(bars) - len(kept_bars),
+        max(shares, default=1),
+        collect,
+    )
 
 
 def _counted(level: Level, class_name: str, showing: int, frames: int, within: dict[str, str]) -> Counted:

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from connectors.ports import Progress
 from loop.base.wording import counted
 from loop.changes.bias import decide
+from loop.gaps import counterfactual
 from loop.gaps.bias_report import place_name
 from loop.insights.bias import bias_view, survey
 from loop.project.wiring import Parts
@@ -22,8 +23,11 @@ def routes(site: Site) -> list[Route]:
         asked = request.query_params
         view = bias_view(site.project, asked.get("by", ""), asked.get("of", ""))
         share = site.project.settings.select.bias_share
-        working = [one for one in site.worker.submitted() if one.title == LOOKING and not one.outcome]
-        return site.render(request, "bias.html", here=HERE, view=view, share=share, working=working)
+        jobs = {one.title: one for one in site.worker.submitted()[::-1]}
+        looking, trying = jobs.get(LOOKING), jobs.get(TRYING)
+        return site.render(
+            request, "bias.html", here=HERE, view=view, share=share, looking=looking, trying=trying
+        )
 
     def deciding(request: Request) -> Response:
         form = form_of(request)
@@ -42,16 +46,27 @@ def routes(site: Site) -> list[Route]:
         site.worker.submit(LOOKING, _look)
         return site.done(request, HERE, "It is looked at again; the page shows it once that is done.")
 
+    def trying(request: Request) -> Response:
+        site.worker.submit(TRYING, _try)
+        return site.done(request, HERE, "Objects are tried elsewhere; the page shows it once that is done.")
+
     return [
         Route(HERE, page),
         Route(f"{HERE}/decide", deciding, methods=["POST"]),
         Route(f"{HERE}/look", looking, methods=["POST"]),
+        Route(f"{HERE}/try", trying, methods=["POST"]),
     ]
 
 
 LOOKING = "looking for classes that are tied to places"
+TRYING = "pasting objects elsewhere"
 
 
 def _look(parts: Parts, progress: Progress) -> str:
     report = survey(parts, progress)
     return f"{counted(len(report.shown), 'class')} tied to a place" if report.shown else "nothing is tied"
+
+
+def _try(parts: Parts, progress: Progress) -> str:
+    report = counterfactual.look(parts, progress)
+    return f"the detector looked at {counted(report.images, 'image')}"

@@ -18,6 +18,7 @@ from loop.changes.collections import make_from_frames
 from loop.changes.frames import select_within, send_to_desk, take_back_sent
 from loop.insights.collections import is_small
 from loop.insights.frame_list import most_alike
+from loop.insights.frame_map import set_on_map
 from loop.insights.frame_query import KEYS, PATH, Choices, FrameQuery
 from loop.insights.frame_tiles import VALUES, FrameTile, tiles
 from loop.insights.frames import CAMERA, DISTRIBUTIONS, frame_sets
@@ -25,7 +26,7 @@ from loop.insights.slices import slice_options
 from loop.project.wiring import Parts
 from loop.web.site import Site, form_of
 
-PAGE = 45
+PAGE = 42
 MOST_OPTIONS = 150
 """Values offered for one key; others are typed into the address."""
 SPREAD, AFTER, BEFORE = OWN = ("spread", "after", "before")
@@ -184,6 +185,7 @@ def _page(site: Site, request: Request, query: FrameQuery, own: dict[str, str]) 
         fields=_fields(query, sets.choices(), names),
         held=[(key, value) for key, value in query.pairs() if _many(key)],
         spread=spread,
+        on_map=set_on_map(site.project, found),
         most=max([bar.count for bar in spread.bars], default=1),
         tabs=[(by, _with(query.url(), {SPREAD: by})) for by in DISTRIBUTIONS],
         newer=_with(query.url(), kept | {BEFORE: shown.before}) if shown.before else "",

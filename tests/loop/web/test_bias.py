@@ -20,9 +20,12 @@ from loop.changes.audit import Who
 from loop.changes.bias import decide
 from loop.gaps.bias import kept
 from loop.gaps.bias_report import Tie
+from loop.gaps.counterfactual import Counterfactual, Followed, Rate, keep
 from loop.insights.bias import bias_view, survey
+from loop.web.pages.bias import TRYING
+from loop.web.site import Submitted
 from tests.fakes import quiet
-from tests.loop.web.worker import FakeWorker, browsing, send
+from tests.loop.web.worker import NOON, FakeWorker, browsing, send
 
 ANN = Who("ann", "page")
 
@@ -157,3 +160,31 @@ def test_where_nothing_was_looked_at_the_page_says_what_to_do(site: TestClient, 
     text = site.get("/bias").text
     assert "No class is tied to a place." in text or "Nothing has been looked at yet." in text
     assert 'action="/bias/look"' in text
+
+
+def test_what_was_tried_elsewhere_is_shown_with_intervals(parts: GivenParts) -> None:
+    rate, few = Rate(30, 32, (0.8, 0.99)), Rate(2, 3, None)
+    rows = (
+        Followed("forklift", "", rate, rate, Rate(9, 32, (0.1, 0.5)), 0.66, (0.4, 0.9)),
+        Followed("vest", "A", Rate(0, 0, None), few, few, 0.0, None),
+    )
+    keep(parts.project, Counterfactual("site", 105, rows, "1 object could not be read"))
+    text = browsing(parts, FakeWorker()).get("/bias").text
+    tried = text[text.index('id="tried"') :]
+    assert "105 images by site" in tried
+    assert "-66 points, between -90 and -40" in tried
+    assert tried.count("bound to its place") == 1
+    assert "vest of A" in tried
+    assert "too few camera-days to tell" in tried
+    assert "none was found before" in tried
+
+
+def test_objects_are_tried_in_the_background_and_what_failed_is_said(parts: GivenParts) -> None:
+    worker = FakeWorker()
+    worker.works.append(Submitted(1, TRYING, "", "failed", "expected labeled objects", NOON, NOON))
+    asked = browsing(parts, worker)
+    assert "Trying failed: expected labeled objects" in asked.get("/bias").text
+    worker.works.append(Submitted(2, TRYING, "7/80 objects", "", "", NOON, None))
+    text = asked.get("/bias").text
+    assert "Objects are being tried: 7/80 objects." in text
+    assert 'action="/bias/try"' not in text

@@ -20,10 +20,14 @@ from db.labels import set_label
 from db.reports import reports
 from db.states import Origin, Role, TaskStatus
 from db.tasks import batches, tasks
+from loop.analysis.producers import producers
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
 from loop.changes.frames import MOST_SENT, report_error, send_to_desk
 from loop.gaps import coverage_view
+from loop.gaps.space_map import kept_map
+from loop.gaps.upkeep import keep_map
+from loop.insights.frame_map import set_on_map
 from loop.insights.frame_page import frame_view
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
@@ -206,6 +210,24 @@ def test_what_is_looked_at_becomes_a_collection(asked: TestClient, chosen: FakeP
         frame_sets(chosen).ids(frame_sets(chosen).find(FrameQuery().but(slice=number))).tolist()
     )
     assert send(asked, "/frames/collect", "/frames", address="", name="").status_code == 400
+
+
+def test_a_set_is_drawn_on_the_map(asked: TestClient, chosen: FakeParts) -> None:
+    assert "On the map" not in asked.get("/frames").text
+    keep_map(chosen, quiet)
+    sets = frame_sets(chosen)
+    found = sets.find(FrameQuery.parse("task=queued"))
+    drawn = set_on_map(chosen.project, found)
+    assert drawn is not None
+    assert drawn.placed == found.count
+    points = [tuple(map(int, point)) for point in re.findall(r"M(\d+) (\d+)h0", drawn.own)]
+    embedder = producers(chosen).embedder
+    kept = kept_map(chosen.project, embedder)
+    assert kept is not None
+    rows, known = kept.rows(sets.ids(found))
+    assert known.all()
+    assert set(points) == {tuple(np.rint(300 * place).astype(int).tolist()) for place in kept.plane[rows]}
+    assert "12 frames of this set on the map" in asked.get("/frames?task=queued").text
 
 
 def test_a_picture_leads_to_the_frames_like_it(asked: TestClient, chosen: FakeParts) -> None:
