@@ -170,7 +170,7 @@ def test_long_verdicts_come_in_pages(labeled: FakeParts, monkeypatch: pytest.Mon
     assert asked.get("/rounds/1?from=x").status_code == 400
     classes = asked.get("/rounds/1?kind=class").text.split("<tbody>", 1)[1].split("</tbody>", 1)[0]
     assert classes.count("<tr data-item>") == 3
-    assert re.findall(r">(class|condition) ", classes) == ["class"] * 3
+    assert set(re.findall(r">(class|condition) ", classes)) == {"class"}
 
 
 def test_a_training_shows_its_progress_and_its_curves(labeled: FakeParts) -> None:
