@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -189,7 +190,8 @@ def in_words(rule: Rule) -> str:
             return ", and ".join(in_words(each) for each in rules)
 
 
-def built_in() -> dict[str, Definition]:
+@cache
+def built_in() -> Mapping[str, Definition]:
     """The collections of `config/collections.yaml` by name."""
     text = (config.FOLDER / "collections.yaml").read_text(encoding="utf-8")
     return parse_collections(parse_yaml(text))
