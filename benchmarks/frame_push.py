@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -61,6 +62,7 @@ class Sent:
 class Result:
     """What came of a run. ms: of one push, its answer read. late: frames that were sent later than a
     second after their time. left: accepted frames that are not stored; it must be 0.
+    cpu_ms_server, cpu_ms_cameras: processor time for each frame, of server with ingest, and of the cameras.
     """
 
     cameras: int
@@ -77,6 +79,8 @@ class Result:
     ms_p99: float
     ms_most: float
     frames_per_s: float
+    cpu_ms_server: float
+    cpu_ms_cameras: float
     bytes_of_a_frame: int
     cores: int
 
@@ -106,6 +110,7 @@ def measure(folder: Path, cameras: int, seconds: float, every_s: float) -> Resul
     (folder / CONFIG_NAME).write_text("frames: {path: incoming}\n", encoding="utf-8")
     project = open_project(folder, new=True)
     pictures = [_picture(number) for number in range(PICTURES)]
+    before = _cpu_s(resource.RUSAGE_SELF), _cpu_s(resource.RUSAGE_CHILDREN)
     with _running(folder) as url, ThreadPoolExecutor(cameras) as pool:
         begun = time.monotonic()
         runs = [
@@ -135,9 +140,16 @@ def measure(folder: Path, cameras: int, seconds: float, every_s: float) -> Resul
         ms_p99=round(p99, 1),
         ms_most=round(float(ms[-1]), 1),
         frames_per_s=round(len(sent) / took, 1),
+        cpu_ms_server=round(1000 * (_cpu_s(resource.RUSAGE_CHILDREN) - before[1]) / len(sent), 1),
+        cpu_ms_cameras=round(1000 * (_cpu_s(resource.RUSAGE_SELF) - before[0]) / len(sent), 1),
         bytes_of_a_frame=len(pictures[0]),
         cores=os.cpu_count() or 0,
     )
+
+
+def _cpu_s(whose: int) -> float:
+    used = resource.getrusage(whose)
+    return used.ru_utime + used.ru_stime
 
 
 def serve(folder: Path) -> None:

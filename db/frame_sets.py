@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine, func, select
+from sqlalchemy import ColumnElement, Engine, func, select
 from sqlalchemy.orm import Session
 
 from db.columns import HEADER
@@ -290,13 +290,19 @@ def priorities(session: Session) -> tuple[Ids, NDArray[np.float64]]:
 
 def detected_among(session: Session, detector: int) -> int:
     """How many labeled frames a detector has seen."""
-    statement = select(func.count()).select_from(Label).join(Detection, Detection.frame == Label.frame)
-    return int(session.execute(statement.where(Detection.producer == detector)).scalar_one())
+    statement = select(func.count()).select_from(Label).where(_seen_by(detector))
+    return int(session.execute(statement).scalar_one())
 
 
 def label_times(session: Session, detector: int) -> tuple[Ids, NDArray[np.float64]]:
     """Labeled frames that a detector has seen, ascending, and when each label was set, s since 1970."""
-    statement = select(Label.frame, Label.updated_at).join(Detection, Detection.frame == Label.frame)
-    rows = session.execute(statement.where(Detection.producer == detector).order_by(Label.frame)).all()
+    statement = select(Label.frame, Label.updated_at).where(_seen_by(detector)).order_by(Label.frame)
+    rows = session.execute(statement).all()
     times = np.array([at.timestamp() for _, at in rows], np.float64)
     return np.array([frame for frame, _ in rows], np.int64), times
+
+
+def _seen_by(detector: int) -> ColumnElement[bool]:
+    """Of labels, which are fewer than detections: the frame of one has been seen."""
+    same = Detection.frame == Label.frame, Detection.producer == detector
+    return select(Detection.frame).where(*same).exists()

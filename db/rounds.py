@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.errors import Conflict, StateError
@@ -15,6 +15,12 @@ from db.sql import changed_rows, insert_new, insert_one, table_of
 from db.states import OPEN_ROUNDS, RoundStatus, TaskStatus
 from db.tables import Dataset, DatasetMember, LabelTask, Round, utcnow
 
+_BRIEF = frozenset(
+    {
+        *("id", "status", "base_model_id", "dataset_id", "candidate_id", "progress", "error", "created_at"),
+        "changed_at",
+    }
+)
 _SETTABLE = frozenset({"dataset_id", "candidate_id", "verdict", "progress", "error", "settings"})
 
 
@@ -34,6 +40,27 @@ class RoundRow:
     error: str | None
     created_at: datetime
     changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RoundBrief:
+    """One round but for its settings and its verdict, which are long.
+
+    promote: what the gate said, None where it said nothing yet. reason: the first of its verdict, "" for
+    none.
+    """
+
+    id: int
+    status: RoundStatus
+    base_model_id: int
+    dataset_id: int | None
+    candidate_id: int | None
+    progress: dict[str, Any]
+    error: str | None
+    created_at: datetime
+    changed_at: datetime
+    promote: bool | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +120,43 @@ def round_by_id(session: Session, round_id: int) -> RoundRow:
 def rounds(session: Session) -> list[RoundRow]:
     """All rounds, oldest first."""
     return [_round_row(row) for row in session.execute(select(*table_of(Round).columns).order_by(Round.id))]
+
+
+def count_rounds(session: Session) -> int:
+    """How many rounds there are."""
+    return session.execute(select(func.count()).select_from(Round)).scalar_one()
+
+
+def newest_round(session: Session) -> RoundRow | None:
+    """The round that was opened last, None before the first."""
+    statement = select(*table_of(Round).columns).order_by(Round.id.desc()).limit(1)
+    row = session.execute(statement).one_or_none()
+    return None if row is None else _round_row(row)
+
+
+def round_briefs(
+    session: Session, limit: int, candidates: Iterable[int] = (), before: int | None = None
+) -> list[RoundBrief]:
+    """The newest rounds, and those that gave one of these candidates; newest first.
+
+    before: of the newest, those with a smaller id.
+    """
+    newest = select(Round.id).order_by(Round.id.desc()).limit(limit)
+    if before is not None:
+        newest = newest.where(Round.id < before)
+    wanted = or_(Round.id.in_(newest.scalar_subquery()), Round.candidate_id.in_(list(candidates)))
+    columns = [column for column in table_of(Round).columns if column.name in _BRIEF]
+    said = Round.verdict["promote"].label("promote"), Round.verdict[("reasons", 0)].label("reason")
+    rows = session.execute(select(*columns, *said).where(wanted).order_by(Round.id.desc()))
+    return [_brief(row) for row in rows]
+
+
+def brief_of(row: RoundRow) -> RoundBrief:
+    """The same of a whole row."""
+    values = {name: getattr(row, name) for name in _BRIEF}
+    verdict = row.verdict or {}
+    reason = next(iter(verdict.get("reasons", ())), "")
+    return RoundBrief(**values, promote=verdict.get("promote"), reason=reason)
 
 
 def advance(session: Session, round_id: int, frm: RoundStatus, to: RoundStatus, **fields: Any) -> bool:
@@ -164,6 +228,12 @@ def dataset_batches(session: Session, dataset_id: int) -> list[tuple[int, int]]:
     meant = (DatasetMember.dataset_id == dataset_id, LabelTask.status == TaskStatus.DONE)
     rows = session.execute(joined.where(*meant).group_by(LabelTask.batch_id))
     return sorted(((batch, count) for batch, count in rows), reverse=True)
+
+
+def _brief(row: Any) -> RoundBrief:
+    values = dict(row._mapping)
+    values |= {"status": RoundStatus(row.status), "reason": row.reason or ""}
+    return RoundBrief(**values | {"promote": None if row.promote is None else bool(row.promote)})
 
 
 def _round_row(row: Any) -> RoundRow:

@@ -381,6 +381,7 @@ class LabelTask(Base):
     __tablename__ = "label_tasks"
     __table_args__ = (
         UniqueConstraint("frame", "batch_id", "purpose"),
+        Index("ix_label_tasks_recent", "status", "changed_at"),
         Index(
             "one_open_task_per_frame_and_purpose",
             "frame",

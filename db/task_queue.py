@@ -53,8 +53,15 @@ def task_page(
     statement = select(*table_of(LabelTask).columns).where(*_conditions(wanted))
     if after is not None:
         statement = statement.where(_behind(order, after))
-    rows = session.execute(statement.order_by(*_sorting(order)).limit(limit))
-    return [task_row(row) for row in rows]
+    statement = statement.order_by(*_sorting(order)).limit(limit)
+    if order == "front":
+        states = [LabelTask.status.in_(wanted.status)]
+    else:  # each state in the order of its index, instead of all of them sorted
+        states = [LabelTask.status == status for status in wanted.status]
+    rows = [task_row(row) for state in states for row in session.execute(statement.where(state))]
+    if order == "recent":
+        rows.sort(key=lambda row: (row.changed_at, row.id), reverse=True)
+    return rows[:limit]
 
 
 def pinned_count(session: Session) -> int:
@@ -97,7 +104,8 @@ def tasks_by_id(session: Session, ids: Sequence[int]) -> dict[int, TaskRow]:
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [LabelTask.status.in_(wanted.status)]
+    """All but its state."""
+    found: list[ColumnElement[bool]] = []
     if wanted.pinned is not None:
         found.append(LabelTask.pinned.is_(wanted.pinned))
     if wanted.purpose is not None:
@@ -105,7 +113,8 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.batch is not None:
         found.append(LabelTask.batch_id == wanted.batch)
     if wanted.camera is not None:
-        found.append(LabelTask.frame.in_(select(Frame.seq).where(Frame.camera == wanted.camera)))
+        of = select(Frame.seq).where(Frame.seq == LabelTask.frame, Frame.camera == wanted.camera)
+        found.append(of.exists())
     if wanted.slice_id is not None:
         found.append(_shows(wanted.slice_id))
     return found

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from loop.base.jsonable import plain
 from loop.base.wording import counted
 from loop.cli.app import (
     BUSY,
@@ -119,15 +120,31 @@ def map_(
     emit({"done": said}, as_json, lambda: [said or "nothing is new; --anew makes the map anew"])
 
 
-@app.command(epilog="Example: fieldloop bias --json")
-def bias(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+@app.command(epilog="Example: fieldloop bias --counterfactual")
+def bias(
+    counterfactual: Annotated[
+        bool,
+        typer.Option(
+            "--counterfactual",
+            help="Also paste labeled objects elsewhere and paint them over: does the detector follow them?",
+        ),
+    ] = False,
+    images: Annotated[
+        int, typer.Option(min=3, help="With --counterfactual: so many images the detector looks at.")
+    ] = 240,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
     """Is a class tied to a place, so that a model may learn the place? And what to collect then."""
+    from loop.gaps import counterfactual as trying
     from loop.insights import bias as reading
 
     place = opened(project)
     with progress_bar("bias") as progress:
         report = reading.survey(place, progress)
-    emit(reading.as_json(report), as_json, lambda: reading.lines(report))
+        tried = trying.look(place, progress, images) if counterfactual else None
+    told = reading.as_json(report) | ({"counterfactual": plain(tried)} if tried else {})
+    emit(told, as_json, lambda: [*reading.lines(report), *(trying.lines(tried) if tried else [])])
 
 
 @app.command(epilog="Example: fieldloop duplicates --html duplicates.html")

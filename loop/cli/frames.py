@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,10 @@ def frames(
         str | None,
         typer.Option(help="Say how they are spread over camera, site, day, class, slice or task."),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="List those of them most like this image file."),
+    ] = None,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,5 +55,5 @@ def frames(
         found = frame_ids(parts, query, limit)
         emit(found, as_json, lambda: map(str, found))
     else:
-        page = listed(parts, query, limit or LISTED)
+        page = listed(parts, query, limit or LISTED, like)
         emit(page.as_json(), as_json, page.lines)

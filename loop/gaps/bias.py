@@ -432,7 +432,7 @@ def _each_once(ties: Sequence[Tie], known: _Known, factors: Sequence[Factor]) ->
             led.append((tie, own, []))
         else:
             same = leader[0].id == tie.id
-            name = f"{tie.scope} frames" if same else place_name(tie)
+            name = f"in {tie.scope} frames" if same else place_name(tie)
             if name not in leader[2] and name != place_name(leader[0]):
                 leader[2].append(name)
             rest.append(replace(tie, led_by=leader[0].id))

@@ -98,8 +98,10 @@ class Tie:
 
     @property
     def targeted(self) -> bool:
-        """Whether selection looks for frames that loosen it."""
-        return self.choice == "wanted" or (self.told and self.choice != "ignored")
+        """Whether selection looks for frames that loosen it: where the log-odds are clearly not 0, or a
+        person wants it.
+        """
+        return self.choice == "wanted" or (self.told and self.strength > 0 and self.choice != "ignored")
 
     @property
     def strength(self) -> float:
@@ -166,14 +168,22 @@ class BiasReport:
 
 def sentence(tie: Tie) -> str:
     """One finding in words."""
-    often, rarely = (tie.showing, tie.frames), (tie.others_showing, tie.others)
+    return f"{headline(tie)}: {evidence(tie)}"
+
+
+def headline(tie: Tie) -> str:
+    """What was found: forklift is tied to site A."""
+    return f"{tie.class_name} {'is tied to' if tie.more else 'is nearly absent from'} {place_name(tie)}"
+
+
+def evidence(tie: Tie) -> str:
+    """What it rests on."""
     seen = "labeled frames" if tie.scope == "labeled" else "production frames (labels, else detections)"
-    said = "tied to" if tie.more else "nearly absent from"
     between = f", 95 % interval {tie.interval[0]:.1f} to {tie.interval[1]:.1f}" if tie.interval else ""
     also = f"; also {listed(tie.also, 3)}" if tie.also else ""
     return (
-        f"{tie.class_name} is {said} {place_name(tie)}: in {_share(*often)} of its {seen}, in"
-        f" {_share(*rarely)} of others (log-odds {tie.odds:.1f}{between}; V {tie.v:.2f}; q {tie.q:.3f}){also}"
+        f"in {_share(tie.showing, tie.frames)} of its {seen}, in {_share(tie.others_showing, tie.others)} of"
+        f" others (log-odds {tie.odds:.1f}{between}; V {tie.v:.2f}; q {tie.q:.3f}){also}"
     )
 
 
@@ -211,8 +221,9 @@ def lines(report: BiasReport) -> list[str]:
             f"    collect {one.text}: {one.wanted} wanted, {one.available} in the pool seem to be such"
             for one in tie.collect
         ]
-        if tie.targeted:
-            found.append("    the next select looks for them (select.bias_share)")
+        looked = "the next select looks for them (select.bias_share)"
+        unclear = "no batch looks for them: the interval holds 0"
+        found.append(f"    {looked if tie.targeted else unclear}")
     pairs = counted(len(report.ties), "pair")
     tested_pairs = f"{pairs} of a class and a place {either(len(report.ties), 'was', 'were')} tested"
     none = f"no class is tied to a place: {tested_pairs}, false findings held to {FALSE_TIES:.0%}"

@@ -6,6 +6,7 @@ from connectors.ports import Progress, Purpose
 from db.engine import read, write
 from db.facts import get_fact, set_fact
 from db.labels import count_labels
+from db.vector_scan import VectorScan
 from loop.analysis import producers
 from loop.base.errors import ProjectError
 from loop.base.wording import counted
@@ -20,12 +21,15 @@ MOSTLY = 0.8
 
 
 def keep_map(parts: Parts, progress: Progress) -> str:
-    """Gives frames that came in a place on the map; what was done, "" for nothing."""
+    """Gives frames that came in a place on the map; what was done, "" for nothing. What searches among
+    many frames need is made with it.
+    """
     project = parts.project
     with read(project.engine) as session:
         embedder = producers.known_embedder(session, project)
-    if embedder is None:
-        return ""
+        if embedder is None:
+            return ""
+        VectorScan(project.engine, project.indexes).prepare(session, embedder)
     before = kept_map(project, embedder)
     found = map_of(project, embedder, progress)
     if not len(found):

@@ -333,14 +333,15 @@ def _coverage(
         compared=tuple(value["compared"]),
         gaps=tuple(_gap(gap, rows) for gap in value["gaps"]),
         more_gaps=int(value["more_gaps"]),
-        closing=tuple(
-            ClosingView(**one | {"name": _name(rows, one["slice_id"], one["name"])})
-            for one in value["closing"]
-        ),
+        closing=tuple(_closing(one, rows) for one in value["closing"]),
         facets=tuple(_facet(facet, rows) for facet in value["facets"]),
         retired=tuple(retired),
         dates=tuple(dates),
     )
+
+
+def _closing(one: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> ClosingView:
+    return ClosingView(**{**one, "name": _name(rows, one["slice_id"], one["name"])})
 
 
 def _gap(gap: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> GapView:

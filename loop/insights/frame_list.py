@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from connectors.errors import ImageRejected
+from connectors.images import decode, inspect
+from connectors.ports import Array
 from loop.base.errors import ConfigError
 from loop.base.wording import counted
 from loop.insights import frame_tiles
@@ -103,10 +107,13 @@ def within_of(parts: Parts, query: FrameQuery) -> Within:
     return Within(sets.ids(found), query.address())
 
 
-def listed(parts: Parts, query: FrameQuery, limit: int) -> FrameList:
-    """The first of them. Raises ConfigError, StateError."""
+def listed(parts: Parts, query: FrameQuery, limit: int, like: Path | None = None) -> FrameList:
+    """The first of them, or those most like a picture. Raises ConfigError, StateError, OSError."""
     sets = frame_sets(parts)
-    found = sets.find(query)
+    if like is None:
+        found = sets.find(query)
+    else:
+        found = sets.find_like(query, vector_of_picture(parts, like.read_bytes()))
     places: list[Place] = []
     after: str | None = ""
     while after is not None and len(places) < limit:
@@ -114,6 +121,26 @@ def listed(parts: Parts, query: FrameQuery, limit: int) -> FrameList:
         places, after = [*places, *page.places], page.after
     timezone = parts.project.settings.frames.timezone
     return FrameList(_count(found), found.order, tuple(tiles(parts.project, places)), timezone)
+
+
+def vector_of_picture(parts: Parts, data: bytes) -> Array:
+    """(D,) unit vector of an image file, as the embedder sees it. Raises ConfigError."""
+    try:
+        vector: Array = parts.embedder().embed([decode(data, inspect(data))])[0]
+    except ImageRejected as error:
+        raise ConfigError(f"picture: expected an image file, got one that is none ({error})") from error
+    return vector
+
+
+def most_alike(parts: Parts, data: bytes) -> Place:
+    """The frame most like a picture, with its similarity. Raises ConfigError, also before the first
+    analysis.
+    """
+    sets = frame_sets(parts)
+    found = sets.page(sets.find_like(FrameQuery(), vector_of_picture(parts, data)), size=1).places
+    if not found or found[0].value is None:
+        raise ConfigError("picture: expected analyzed frames, found none; run `fieldloop analyze` first")
+    return found[0]
 
 
 def spread(parts: Parts, query: FrameQuery, by: str) -> Spread:

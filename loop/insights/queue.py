@@ -36,7 +36,7 @@ from loop.labeling.project import ADDRESS_FACT
 from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 
-PAGE = 60
+PAGE = 42
 """Tasks of one page."""
 MOST = 200
 

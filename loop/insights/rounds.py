@@ -11,8 +11,18 @@ from sqlalchemy.orm import Session
 
 from db.changes import ChangeRow, changes
 from db.engine import read
-from db.models import DeploymentRow, ModelRow, deployments, models, previous_deployment
-from db.rounds import RoundRow, dataset, dataset_batches, dataset_counts, round_by_id, rounds
+from db.models import DeploymentRow, ModelRow, deployed, deployments, models, previous_deployment
+from db.rounds import (
+    RoundBrief,
+    brief_of,
+    count_rounds,
+    dataset,
+    dataset_batches,
+    dataset_counts,
+    open_round,
+    round_briefs,
+    round_by_id,
+)
 from db.states import OPEN_ROUNDS, ModelStatus, Role, RoundStatus
 from loop.insights.frame_query import YES, FrameQuery
 from loop.math.evaluation.verdict import NO_FALL
@@ -27,6 +37,8 @@ HELD_OUT = FrameQuery(role=str(Role.EVALUATION), labeled=YES)
 LINES = 200
 """Lines of a verdict that are shown; the others are counted."""
 DECISIONS = 20
+ROUNDS, MODELS = 30, 30
+"""So many of the newest are listed."""
 TRAINED = "trained"
 STATUS_WORDS = {
     RoundStatus.FREEZING: "freezing its dataset",
@@ -215,8 +227,10 @@ class ModelNode:
 class ModelsView:
     """All models and rounds.
 
-    tree: a model before those trained from it. deployments: newest first. back: the model that a roll
-    back would bring back, None where there is none. rounds: newest first. open: the one that is open.
+    tree: a model before those trained from it; of many, the newest and those that the deployed one came
+    from. deployments: newest first. back: the model that a roll back would bring back, None where there is
+    none. rounds: the newest first. open: the one that is open. models_left, rounds_left: how many more
+    there are.
     """
 
     tree: tuple[ModelNode, ...]
@@ -225,23 +239,67 @@ class ModelsView:
     back: ModelRow | None
     rounds: tuple[RoundLine, ...]
     open: RoundLine | None
+    models_left: int
+    rounds_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """deployed: the model in production. back: the one that a roll back would bring back."""
+
+    deployed: ModelRow | None
+    back: ModelRow | None
+
+
+def production(project: Project) -> Production:
+    """What is deployed, and what was before."""
+    with read(project.engine) as session:
+        return Production(deployed(session), previous_deployment(session))
 
 
 def models_view(project: Project) -> ModelsView:
     """Everything that `/rounds` shows."""
     with read(project.engine) as session:
-        known, past, history = models(session), rounds(session), deployments(session)
-        back = previous_deployment(session)
-    lines = [round_line_of(row) for row in reversed(past)]
-    now = next((model for model in known if history and model.id == history[-1].model_id), None)
+        known, history = models(session), deployments(session)
+        now, back = deployed(session), previous_deployment(session)
+        shown = _shown(known, now)
+        past = round_briefs(session, ROUNDS, [model.id for model in shown])
+        many = count_rounds(session)
+    lines = [round_line_of(row) for row in past]
+    newest = lines[:ROUNDS]
     return ModelsView(
-        tuple(tree(known, past, history)),
+        tuple(tree(shown, past, history)),
         now,
         tuple(reversed(history)),
         back,
-        tuple(lines),
-        next((line for line in lines if line.open), None),
+        tuple(newest),
+        next((line for line in newest if line.open), None),
+        len(known) - len(shown),
+        many - len(newest),
     )
+
+
+def round_lines(project: Project, limit: int, before: int | None = None) -> list[RoundLine]:
+    """The newest rounds, or the newest with a smaller number than `before`; newest first."""
+    with read(project.engine) as session:
+        return [round_line_of(row) for row in round_briefs(session, limit, before=before)]
+
+
+def open_line(project: Project) -> RoundLine | None:
+    """The round that is open, None where all have ended."""
+    with read(project.engine) as session:
+        row = open_round(session)
+    return round_line_of(brief_of(row)) if row else None
+
+
+def _shown(known: Sequence[ModelRow], now: ModelRow | None) -> list[ModelRow]:
+    by_id = {model.id: model for model in known}
+    wanted = {model.id for model in known[-MODELS:]}
+    step = now
+    while step is not None:
+        wanted.add(step.id)
+        step = by_id.get(step.parent_id) if step.parent_id is not None else None
+    return [model for model in known if model.id in wanted]
 
 
 def round_view(project: Project, number: int) -> RoundView:
@@ -252,7 +310,7 @@ def round_view(project: Project, number: int) -> RoundView:
         noted = changes(session, DECISIONS, subject=subject_of(number))
     curves = training_curves(project.rounds / str(number))
     return RoundView(
-        round_line_of(row),
+        round_line_of(brief_of(row)),
         row.error or "",
         row.cancel_requested and row.status in OPEN_ROUNDS,
         tuple(settings_of(row.settings, project.settings.round)),
@@ -269,9 +327,8 @@ def subject_of(number: int) -> str:
     return f"round {number}"
 
 
-def round_line_of(row: RoundRow) -> RoundLine:
+def round_line_of(row: RoundBrief) -> RoundLine:
     """A round in one line."""
-    reasons = (row.verdict or {}).get("reasons", [])
     return RoundLine(
         row.id,
         row.status,
@@ -281,13 +338,13 @@ def round_line_of(row: RoundRow) -> RoundLine:
         row.candidate_id,
         row.dataset_id,
         progress_of(row),
-        row.error or next(iter(reasons), ""),
+        row.error or row.reason,
         row.created_at,
         row.changed_at,
     )
 
 
-def progress_of(row: RoundRow) -> ProgressView | None:
+def progress_of(row: RoundBrief) -> ProgressView | None:
     """Of a round that trains, or was trained; None where no epoch is over."""
     told = row.progress
     if not told.get("epoch"):
@@ -342,7 +399,7 @@ def verdict_line(check: Mapping[str, Any]) -> VerdictLine:
 
 
 def tree(
-    known: Sequence[ModelRow], past: Sequence[RoundRow], history: Sequence[DeploymentRow]
+    known: Sequence[ModelRow], past: Sequence[RoundBrief], history: Sequence[DeploymentRow]
 ) -> list[ModelNode]:
     """Models in preorder: each before those that were trained from it, oldest first."""
     ids = {model.id for model in known}
@@ -359,21 +416,20 @@ def tree(
 
 
 def _node(
-    model: ModelRow, depth: int, past: Sequence[RoundRow], history: Sequence[DeploymentRow]
+    model: ModelRow, depth: int, past: Sequence[RoundBrief], history: Sequence[DeploymentRow]
 ) -> ModelNode:
     made = [row for row in past if row.candidate_id == model.id]
     times = tuple(step.at for step in history if step.model_id == model.id)
     return ModelNode(model, depth, tuple(row.id for row in made), _refused(model, made), times)
 
 
-def _refused(model: ModelRow, made: Sequence[RoundRow]) -> str:
+def _refused(model: ModelRow, made: Sequence[RoundBrief]) -> str:
     if model.status is not ModelStatus.REJECTED:
         return ""
-    verdicts = [row.verdict for row in made if row.verdict]
-    if not verdicts:
+    judged = [row for row in made if row.promote is not None]
+    if not judged:
         return "its round was ended"
-    last = verdicts[-1]
-    return "by a person" if last["promote"] else f"by the gate: {next(iter(last['reasons']), '')}"
+    return "by a person" if judged[0].promote else f"by the gate: {judged[0].reason}"
 
 
 def _data(session: Session, number: int) -> DataView:

@@ -34,6 +34,7 @@ from db.rounds import (
     RoundRow,
     advance,
     dataset,
+    newest_round,
     open_round,
     request_cancel,
     round_by_id,
@@ -138,11 +139,10 @@ def step_or_start(parts: Parts, progress: Progress) -> str:
 def _last_did_not_fail(project: Project) -> str:
     """ "", so that a failed round stays in sight until another one is begun. Raises RoundError."""
     with read(project.engine) as session:
-        last = rounds(session)[-1:]
-    if last and last[0].status is RoundStatus.FAILED:
+        last = newest_round(session)
+    if last and last.status is RoundStatus.FAILED:
         raise RoundError(
-            f"round {last[0].id} failed: {last[0].error}; mend that, then `fieldloop round start` begins"
-            " another"
+            f"round {last.id} failed: {last.error}; mend that, then `fieldloop round start` begins another"
         )
     return ""
 
@@ -161,8 +161,8 @@ def start_if_labeled(parts: Parts) -> str:
 def new_labels(project: Project) -> int:
     """Training labels that came since the last round was opened."""
     with read(project.engine) as session:
-        last = rounds(session)[-1:]
-        since = last[0].created_at if last else None
+        last = newest_round(session)
+        since = last.created_at if last else None
         return count_labels(session, since=since, purpose=Purpose.TRAIN, source="annotation")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
@@ -25,21 +24,18 @@ from loop.selection.select import CONSIDERED, Request, SelectReport, select_from
 ANALYZED_SHARE = 0.8
 
 
-def select_daily(
-    parts: Parts, progress: Progress, show: Callable[[CoverageView], None] = lambda view: None
-) -> SelectReport:
+def select_daily(parts: Parts, progress: Progress) -> SelectReport:
     """What `fieldloop serve` selects: a share of the frames that are new since its last batch,
     within the day's budget.
 
-    show: is given the view that was chosen from, once the batch is kept.
     Raises Waiting while most of production, after a promotion say, has yet to be analyzed by the
     current models: frames seen first are no fair choice.
     """
     with exclusive(parts.project.engine, "select") as mine:
-        return _daily(parts, progress, show) if mine else SelectReport(busy=True)
+        return _daily(parts, progress) if mine else SelectReport(busy=True)
 
 
-def _daily(parts: Parts, progress: Progress, show: Callable[[CoverageView], None]) -> SelectReport:
+def _daily(parts: Parts, progress: Progress) -> SelectReport:
     project = parts.project
     settings = project.settings.select
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -57,7 +53,6 @@ def _daily(parts: Parts, progress: Progress, show: Callable[[CoverageView], None
     report = select_from(project, view, Request(budget, settings.strategy))
     if report.batch is None:
         _remember_considered(project, view)
-    show(view)
     return report
 
 

@@ -54,9 +54,9 @@ def loosening(view: CoverageView, bias: Bias, rules: Rules, most: int, others: i
     """At most `most` frames of the pool, as many as even out what is labeled together with `others`
     frames of the same batch.
 
-    Ties take turns by their least log-odds, and the two kinds of frames of each by how many are
-    wanted. Where a class should be shown, the
-    surest frame of each camera-day comes first; where it should not, camera-days in random order.
+    Ties take turns by their least log-odds, and the kinds of frames of each by how many are wanted.
+    Where a class should be shown the surest frames come first, three of a camera-day; where it
+    should not, camera-days in random order.
     None is labeled, queued, a near-duplicate of another, or beyond what a sequence may give.
     """
     rng = np.random.default_rng([seed, 5])

@@ -15,7 +15,6 @@ from connectors.ports import Progress
 from loop.base.errors import ProjectError
 from loop.base.wording import counted
 from loop.gaps.arrivals import analyze
-from loop.gaps.coverage_view import CoverageView
 from loop.gaps.upkeep import compare_anew, keep_map
 from loop.ingest.ingest import ingest
 from loop.insights.collection_accuracy import keep_accuracy
@@ -27,7 +26,6 @@ from loop.rounds import rounds
 from loop.selection.daily import select_daily
 from loop.settings.settings import Settings, value_of
 from loop.settings.triggers import parse_trigger
-from loop.web.pages.gaps import write as write_gaps
 
 EPOCH_S = 86400.0
 """A training says a word after each epoch, and one of many images on a CPU lasts hours."""
@@ -75,10 +73,7 @@ def _analyze(parts: Parts, progress: Progress) -> str:
 
 
 def _select(parts: Parts, progress: Progress) -> str:
-    def show(view: CoverageView) -> None:
-        write_gaps(parts.project, view, parts.project.pages / "gaps.html")
-
-    report = select_daily(parts, progress, show)
+    report = select_daily(parts, progress)
     return f"{counted(len(report.chosen), 'frame')} chosen" if report.chosen else ""
 
 

@@ -15,11 +15,12 @@ from loop.web.api.app import PLACE, bodies, build_api
 from loop.web.failing import Failing, http_failed
 from loop.web.guard import Guard, token_for
 from loop.web.pages import (
+    bias,
     changes,
     collections,
+    coverage,
     frame,
     frames,
-    gaps_file,
     overview,
     queue,
     rounds,
@@ -30,11 +31,12 @@ from loop.web.pages import (
 from loop.web.site import Site, Worker, signer_of
 
 PAGES = (
+    bias,
     changes,
     collections,
+    coverage,
     frame,
     frames,
-    gaps_file,
     overview,
     queue,
     rounds,
@@ -66,7 +68,7 @@ def build_app(parts: Parts, worker: Worker) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site)),
+            Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site) | frames.bodies(site)),
             Middleware(Failing, site=site),
         ],
         exception_handlers={HTTPException: lost},

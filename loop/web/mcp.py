@@ -15,10 +15,12 @@ from loop.insights.frame_query import FrameQuery
 from loop.insights.overview import overview
 from loop.insights.queue import QueueQuery
 from loop.project.wiring import Parts
+from loop.web.api.bias import Bias, read_bias
 from loop.web.api.changes import Changes, read_changes
+from loop.web.api.collections import Collections, read_collections
+from loop.web.api.coverage import Coverage, read_coverage
 from loop.web.api.faces import plain_json
-from loop.web.api.frames import By, Frame, Frames, Spread, read_frame, read_frames, read_spread
-from loop.web.api.problems import Refused
+from loop.web.api.frames import By, FrameDetail, Frames, Spread, read_frame, read_frames, read_spread
 from loop.web.api.queue import Tab, Tasks, read_queue
 from loop.web.api.rounds import Models, RoundDetail, Rounds, read_models, read_round, read_rounds
 from loop.web.api.slices import Slices, read_slices
@@ -60,9 +62,21 @@ def _tools(parts: Parts) -> tuple[Callable[..., Any], ...]:
         """How a set is spread over cameras, sites, days, classes, slices or states of tasks."""
         return read_spread(parts, FrameQuery.parse(address), by)
 
-    def frame(seq: int) -> Frame:
-        """One frame: file, camera, time, boxes, and why it was chosen."""
-        return read_frame(project, seq)
+    def frame(seq: int) -> FrameDetail:
+        """One frame: file, camera, time, boxes, why it was chosen, its slices and history, and like ones."""
+        return read_frame(parts, seq)
+
+    def coverage() -> Coverage:
+        """Gaps: what production shows and the training set lacks; those that close; shares of conditions."""
+        return read_coverage(project)
+
+    def collections(every: bool = False) -> Collections:
+        """Edge cases that are gathered, with members and growth; `every` has retired ones too."""
+        return read_collections(project, every)
+
+    def bias() -> Bias:
+        """Classes that are tied to places, and what to collect against it."""
+        return read_bias(project)
 
     def slices(every: bool = False) -> Slices:
         """What frames are divided by, with counts; `every` has retired and empty ones too."""
@@ -93,6 +107,9 @@ def _tools(parts: Parts) -> tuple[Callable[..., Any], ...]:
         find_frames,
         spread_frames,
         frame,
+        coverage,
+        collections,
+        bias,
         slices,
         queue,
         rounds,
@@ -109,8 +126,6 @@ def _told(tool: Callable[..., Answer]) -> Callable[..., Answer]:
     def asked(*args: Any, **named: Any) -> Answer:
         try:
             return tool(*args, **named)
-        except Refused as error:
-            raise ToolError(str(error)) from error
         except Exception as error:
             found = failure_of(error)
             if found is None:

@@ -15,6 +15,7 @@ SEQ = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.add_column("label_tasks", sa.Column("pinned", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.create_index("ix_label_tasks_recent", "label_tasks", ["status", "changed_at"])
     op.create_table(
         "changes",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -64,4 +65,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("reports", "page_facts", "idempotent_requests", "changes"):
         op.drop_table(table)
+    op.drop_index("ix_label_tasks_recent", "label_tasks")
     op.drop_column("label_tasks", "pinned")

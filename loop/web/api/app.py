@@ -7,13 +7,40 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from loop.web.api import changes, frames, jobs, push, queue, rounds, slices, status
+from loop.web.api import (
+    bias,
+    changes,
+    collections,
+    coverage,
+    frames,
+    jobs,
+    push,
+    queue,
+    reports,
+    rounds,
+    slices,
+    status,
+)
 from loop.web.api.problems import MEDIA_TYPE, Problem, answer_problems
+from loop.web.bodies import MOST
 from loop.web.guard import is_loopback
 from loop.web.site import Site
 
 PLACE = "/api"
-NOUNS = (status, push, frames, slices, queue, rounds, jobs, changes)
+NOUNS = (
+    status,
+    push,
+    frames,
+    reports,
+    slices,
+    collections,
+    coverage,
+    bias,
+    queue,
+    rounds,
+    jobs,
+    changes,
+)
 OVER = 1_000_000
 """Bytes over what a route takes that the guard lets through, so that the route itself says what it takes."""
 TITLE, VERSION = "fieldloop", "1"
@@ -39,7 +66,7 @@ def build_api(site: Site) -> FastAPI:
 
 def bodies(site: Site) -> dict[str, int]:
     """Bytes of a body by the beginning of its path, where more is taken than usual."""
-    return {f"{PLACE}/frames": site.project.settings.frames.max_bytes + OVER}
+    return {f"{PLACE}/frames": site.project.settings.frames.max_bytes + OVER, f"{PLACE}/frames/": MOST}
 
 
 def _described(app: FastAPI, needs_token: bool) -> dict[str, Any]:

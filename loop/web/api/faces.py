@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +25,9 @@ class Face(BaseModel):
     """A part of the read model as JSON. Unknown is null, never zero."""
 
     model_config = ConfigDict(from_attributes=True, extra="ignore", populate_by_name=True)
+
+
+F = TypeVar("F", bound=Face)
 
 
 class Given(BaseModel):
@@ -51,6 +54,12 @@ class Drawn(Face):
     class_name: str = Field(alias="class")
     xyxy: tuple[float, float, float, float] = Field(description="px of the upright frame")
     confidence: float | None = Field(None, description="of the model, null for a person's box")
+
+
+def face_of(face: type[F], source: object, **own: Any) -> F:
+    """A face of `source`: its attributes of the same names, and `own`."""
+    said = {name: getattr(source, name) for name in face.model_fields if name not in own}
+    return face(**said | own)
 
 
 def plain_json(value: Any) -> Any:

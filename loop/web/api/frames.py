@@ -9,18 +9,18 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from loop.insights.frame_list import counted_frames, frame_ids, spread
-from loop.insights.frame_query import KEYS, LONGEST, FrameQuery
+from loop.insights.frame_page import frame_view
+from loop.insights.frame_query import KEYS, LONGEST, FrameQuery, Key
 from loop.insights.frame_tiles import FrameTile, tiles
 from loop.insights.frames import LONGEST_PAGE, PAGE, Place, frame_sets
-from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.web.api.faces import LARGEST, Cursor, Drawn, Face, Id
-from loop.web.api.problems import Refused
 from loop.web.site import Site
 
 OWN = {"after", "limit", "by"}
 """Keys of the query string that say nothing of the set."""
 MOST_IDS = 1_000_000
+EMPTY = {"type": "string", "pattern": r"^\s*$"}
 By = Literal["camera", "site", "day", "class", "slice", "task"]
 
 
@@ -43,6 +43,58 @@ class Frame(Face):
     boxes_of: str = Field(description="label, model, or nothing where it was seen by neither")
     boxes: list[Drawn]
     value: float | None = Field(description="what the set is sorted by, null where that is its time")
+
+
+class SliceOfFrame(Face):
+    """A slice that a frame shows."""
+
+    id: int
+    name: str
+    kind: str
+    strength: float = Field(description="larger is clearer")
+    origin: str = Field(description="by whose word")
+
+
+class ModelOnFrame(Face):
+    """What a model sees in a frame; the counts are null where there is no label to compare with."""
+
+    id: int
+    kind: str = Field(description="deployed or candidate")
+    boxes: list[Drawn]
+    missed: int | None
+    false: int | None
+    other_class: int | None
+
+
+class Event(Face):
+    """One thing that happened to a frame."""
+
+    at: datetime | None
+    text: str
+
+
+class ReportOfFrame(Face):
+    """A mistake that somebody reported."""
+
+    id: int
+    kind: str
+    class_name: str | None = Field(alias="class")
+    box: tuple[float, float, float, float] | None = Field(description="px")
+    note: str
+    who: str
+    at: datetime
+    closed_at: datetime | None
+
+
+class FrameDetail(Frame):
+    """One frame with all that is known of it."""
+
+    slices: list[SliceOfFrame]
+    models: list[ModelOnFrame]
+    like_production: list[int] = Field(description="production frames most like it")
+    like_training: list[int] = Field(description="training frames most like it")
+    history: list[Event] = Field(description="oldest first")
+    reports: list[ReportOfFrame]
 
 
 class Frames(Face):
@@ -105,12 +157,29 @@ def read_spread(parts: Parts, query: FrameQuery, by: By) -> Spread:
     return Spread.model_validate(spread(parts, query, by))
 
 
-def read_frame(project: Project, seq: int) -> Frame:
-    """Raises Refused where there is none."""
-    found = tiles(project, [Place(seq, None)])
-    if not found:
-        raise Refused(404, "not-known", f"expected the number of a frame, got {seq}; see /api/frames")
-    return shown(found[0])
+def read_frame(parts: Parts, seq: int) -> FrameDetail:
+    """Raises StateError where there is none."""
+    view = frame_view(frame_sets(parts), seq)
+    (tile,) = tiles(parts.project, [Place(seq, None)])
+    return FrameDetail(
+        **shown(tile).model_dump(),
+        slices=[SliceOfFrame.model_validate(one) for one in view.slices],
+        models=[
+            ModelOnFrame(
+                id=one.model.id,
+                kind=one.kind,
+                boxes=[Drawn.model_validate(box) for box in one.boxes],
+                missed=one.missed,
+                false=one.false,
+                other_class=one.other_class,
+            )
+            for one in view.models
+        ],
+        like_production=[near.seq for near in view.production],
+        like_training=[near.seq for near in view.training],
+        history=[Event.model_validate(one) for one in view.history],
+        reports=[ReportOfFrame.model_validate(one) for one in view.reports],
+    )
 
 
 def shown(tile: FrameTile) -> Frame:
@@ -125,19 +194,25 @@ def query_of(request: Request) -> FrameQuery:
 
 def _parameters() -> list[dict[str, Any]]:
     """Of an address, for the description of the API."""
-    text = {"type": "string", "maxLength": LONGEST}
-    whole = {"type": "integer", "minimum": 0, "maximum": LARGEST}
-    number = {"anyOf": [whole, {"type": "string", "pattern": r"^\s*$"}]}  # an empty value asks for nothing
     return [
         {
             "name": key.name,
             "in": "query",
             "required": False,
             "description": key.help,
-            "schema": number if key.number else text,
+            "schema": _schema(key),
         }
         for key in KEYS
     ]
+
+
+def _schema(key: Key) -> dict[str, Any]:
+    """An empty value asks for nothing."""
+    if key.number:
+        return {"anyOf": [{"type": "integer", "minimum": 0, "maximum": LARGEST}, EMPTY]}
+    if key.options:
+        return {"anyOf": [{"type": "string", "enum": list(key.options)}, EMPTY]}
+    return {"type": "string", "maxLength": LONGEST}
 
 
 def routes(site: Site) -> APIRouter:
@@ -173,8 +248,8 @@ def routes(site: Site) -> APIRouter:
         return read_spread(site.parts, query_of(request), by)
 
     @router.get("/frames/{seq}")
-    def frame(seq: Id) -> Frame:
-        """One frame."""
-        return read_frame(site.project, seq)
+    def frame(seq: Id) -> FrameDetail:
+        """One frame: its boxes, slices, history, and the frames most like it."""
+        return read_frame(site.parts, seq)
 
     return router

@@ -11,17 +11,18 @@ from pydantic import Field
 
 from connectors.ports import Progress
 from loop.base.errors import Waiting
+from loop.changes import jobs as changing
+from loop.changes.frames import select_within
 from loop.insights.frame_list import within_of
 from loop.insights.frame_query import FrameQuery
 from loop.project.wiring import Parts
-from loop.settings.strategy_names import STRATEGY_NAMES, unknown_strategy
 from loop.web.api.changing import KEYED, once_route
 from loop.web.api.faces import Face, Given
-from loop.web.api.problems import Refused
 from loop.web.site import Site
 
 Name = Annotated[str, Path(pattern=r"^[a-z_]{1,40}$")]
 LARGEST_BUDGET = 100_000
+TITLE = 200
 
 
 class Job(Face):
@@ -62,7 +63,6 @@ class NewSelection(Given):
 
     address: str = Field(max_length=4000, description="of a set of frames, such as slice=12&camera=gate")
     budget: int | None = Field(None, ge=1, le=LARGEST_BUDGET, description="frames; null for select.budget")
-    strategy: str | None = Field(None, max_length=50, description=", ".join(STRATEGY_NAMES))
 
 
 def read_jobs(site: Site) -> Jobs:
@@ -84,21 +84,21 @@ def routes(site: Site) -> APIRouter:
         return read_jobs(site)
 
     @router.post("/jobs/{name}/run", tags=["change"], openapi_extra=KEYED)
-    def run_now(name: Name) -> Jobs:
+    def run_now(request: Request, name: Name) -> Jobs:
         """Runs a job now."""
-        site.worker.run_now(name)
+        changing.run_now(site.project, site.worker, site.who(request), name)
         return read_jobs(site)
 
     @router.post("/jobs/{name}/pause", tags=["change"], openapi_extra=KEYED)
-    def pause(name: Name) -> Jobs:
+    def pause(request: Request, name: Name) -> Jobs:
         """Keeps a job from running, over restarts, until it is resumed."""
-        site.worker.pause(name)
+        changing.pause(site.project, site.worker, site.who(request), name)
         return read_jobs(site)
 
     @router.post("/jobs/{name}/resume", tags=["change"], openapi_extra=KEYED)
-    def resume(name: Name) -> Jobs:
+    def resume(request: Request, name: Name) -> Jobs:
         """Takes `pause` back."""
-        site.worker.resume(name)
+        changing.resume(site.project, site.worker, site.who(request), name)
         return read_jobs(site)
 
     @router.post("/selections", status_code=202, tags=["change"], openapi_extra=KEYED)
@@ -106,30 +106,21 @@ def routes(site: Site) -> APIRouter:
         """Chooses a batch from the frames of an address, in the background; see /api/jobs for what came
         of it.
         """
-        query = FrameQuery.parse(given.address)
+        query, who = FrameQuery.parse(given.address), site.who(request)
         within_of(site.parts, query)
-        if given.strategy and (wrong := unknown_strategy(given.strategy)):
-            raise Refused(422, "invalid", f"strategy: {wrong}")
-        title = f"select from {query.address() or 'all frames'}"
-        number = site.worker.submit(title, _selecting(query, given))
-        return next(Work.model_validate(one) for one in site.worker.submitted() if one.id == number)
+
+        def work(parts: Parts, progress: Progress) -> str:
+            report = select_within(parts, who, query, progress, given.budget)
+            if report.busy:
+                raise Waiting("another process is selecting for this project; ask again when it is done")
+            return "; ".join(report.lines())
+
+        return submitted(site, f"select from {query.address() or 'all frames'}"[:TITLE], work)
 
     return router
 
 
-def _selecting(query: FrameQuery, given: NewSelection) -> Callable[[Parts, Progress], str]:
-    def work(parts: Parts, progress: Progress) -> str:
-        from loop.selection.select import select
-
-        report = select(
-            parts,
-            progress,
-            budget=given.budget,
-            strategy=given.strategy,
-            within=within_of(parts, query),
-        )
-        if report.busy:
-            raise Waiting("another process is selecting for this project; ask again when it is done")
-        return "; ".join(report.lines())
-
-    return work
+def submitted(site: Site, title: str, work: Callable[[Parts, Progress], str]) -> Work:
+    """The work as it was taken on."""
+    number = site.worker.submit(title, work)
+    return next(Work.model_validate(one) for one in site.worker.submitted() if one.id == number)

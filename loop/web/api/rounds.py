@@ -10,7 +10,15 @@ from pydantic import Field
 
 from loop.base.jsonable import plain
 from loop.changes import rounds as deciding
-from loop.insights.rounds import ModelNode, RoundLine, RoundView, models_view, round_view
+from loop.insights.rounds import (
+    ModelNode,
+    RoundLine,
+    RoundView,
+    models_view,
+    open_line,
+    round_lines,
+    round_view,
+)
 from loop.project.project import Project
 from loop.web.api.changing import KEYED, IfMatch, check_match, etag_of, once_route
 from loop.web.api.faces import PAGE, After, Because, Face, Given, Id, Limit, Number, WithReason
@@ -140,12 +148,11 @@ class Back(Because):
 
 
 def read_rounds(project: Project, after: int | None = None, limit: int = PAGE) -> Rounds:
-    view = models_view(project)
-    behind = [line for line in view.rounds if after is None or line.id < after]
+    behind, now = round_lines(project, limit + 1, after), open_line(project)
     page = behind[:limit]
     return Rounds(
         rounds=[short(line) for line in page],
-        open=short(view.open) if view.open else None,
+        open=short(now) if now else None,
         next=page[-1].id if len(behind) > len(page) else None,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -13,7 +14,11 @@ from starlette.routing import Route
 from connectors.ports import Box, Progress
 from loop.base.errors import ConfigError
 from loop.base.wording import counted
+from loop.changes.collections import make_from_frames
 from loop.changes.frames import select_within, send_to_desk, take_back_sent
+from loop.insights.collections import is_small
+from loop.insights.frame_list import most_alike
+from loop.insights.frame_map import set_on_map
 from loop.insights.frame_query import KEYS, PATH, Choices, FrameQuery
 from loop.insights.frame_tiles import VALUES, FrameTile, tiles
 from loop.insights.frames import CAMERA, DISTRIBUTIONS, frame_sets
@@ -21,7 +26,7 @@ from loop.insights.slices import slice_options
 from loop.project.wiring import Parts
 from loop.web.site import Site, form_of
 
-PAGE = 45
+PAGE = 42
 MOST_OPTIONS = 150
 """Values offered for one key; others are typed into the address."""
 SPREAD, AFTER, BEFORE = OWN = ("spread", "after", "before")
@@ -103,13 +108,45 @@ def routes(site: Site) -> list[Route]:
         url = FrameQuery.parse(_field(request, "address")).url()
         return site.done(request, url, f"{counted(moved, 'frame')} taken back")
 
+    def collect(request: Request) -> Response:
+        query, name, who = (
+            FrameQuery.parse(_field(request, "address")),
+            _field(request, "name"),
+            site.who(request),
+        )
+        source = picked(request) or query
+        if is_small(site.project):
+            number = make_from_frames(site.parts, who, name, source)
+            undo = f"/collections/{number}/retire"
+            return site.done(request, f"/collections/{number}", "The collection is made", undo)
+
+        def work(parts: Parts, progress: Progress) -> str:
+            return f"collection {make_from_frames(parts, who, name, source, progress)}"
+
+        site.worker.submit(f"gather {name}"[:200], work)
+        return site.done(
+            request, query.url(), "It is being gathered; it stands in Collections once that is done"
+        )
+
+    def like(request: Request) -> Response:
+        found = most_alike(site.parts, _uploaded(request, "picture"))
+        said = f"Frame {found.seq} is most like that picture ({found.value:.2f}); these are like it"
+        return site.done(request, FrameQuery().but(near=found.seq).url(), said)
+
     return [
         Route(PATH, page),
+        Route(f"{PATH}/collect", collect, methods=["POST"]),
+        Route(f"{PATH}/like", like, methods=["POST"]),
         Route(f"{PATH}/ids", ids),
         Route(f"{PATH}/select", select, methods=["POST"]),
         Route(f"{PATH}/desk", desk, methods=["POST"]),
         Route(f"{PATH}/desk/undo", undo_desk, methods=["POST"]),
     ]
+
+
+def bodies(site: Site) -> dict[str, int]:
+    """Bytes of a body by the beginning of its path, where more is taken than usual."""
+    return {f"{PATH}/like": site.project.settings.frames.max_bytes + 10_000}
 
 
 def picked(request: Request) -> list[int]:
@@ -148,6 +185,7 @@ def _page(site: Site, request: Request, query: FrameQuery, own: dict[str, str]) 
         fields=_fields(query, sets.choices(), names),
         held=[(key, value) for key, value in query.pairs() if _many(key)],
         spread=spread,
+        on_map=set_on_map(site.project, found),
         most=max([bar.count for bar in spread.bars], default=1),
         tabs=[(by, _with(query.url(), {SPREAD: by})) for by in DISTRIBUTIONS],
         newer=_with(query.url(), kept | {BEFORE: shown.before}) if shown.before else "",
@@ -230,6 +268,18 @@ def _ids(site: Site, query: FrameQuery) -> Response:
 def _with(url: str, values: Mapping[str, str | None]) -> str:
     said = urlencode({key: value for key, value in values.items() if value})
     return url if not said else f"{url}{'&' if '?' in url else '?'}{said}"
+
+
+def _uploaded(request: Request, name: str) -> bytes:
+    """What a file of a form holds. Raises ConfigError."""
+    files = {key: value for key, value in form_of(request).multi_items() if isinstance(value, UploadFile)}
+    try:
+        if name not in files:
+            raise ConfigError(f"{name}: expected an image file, got none; choose one")
+        return files[name].file.read()
+    finally:
+        for each in files.values():
+            each.file.close()
 
 
 def _field(request: Request, name: str) -> str:

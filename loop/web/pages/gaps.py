@@ -82,12 +82,9 @@ class Bar:
 
 
 def write(project: Project, view: CoverageView, path: Path) -> None:
-    """Writes the page to `path`, and the copy that `fieldloop serve` shows, which is for its owner
-    alone as the images in it are.
-    """
-    text = render(project, view)
-    for target in {path.resolve(), (project.pages / "gaps.html").resolve()}:
-        write_atomically(target, text, private=target.is_relative_to(project.pages.resolve()))
+    """Writes the page to `path`; within the project it is for its owner alone, as the images in it are."""
+    target = path.resolve()
+    write_atomically(target, render(project, view), private=target.is_relative_to(project.root))
 
 
 def render(project: Project, view: CoverageView) -> str:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from connectors.ports import Box
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
 from loop.changes.tasks import Report, drop, hurry, pin, undo
@@ -16,6 +17,7 @@ from loop.project.project import Project
 from loop.web.site import Site, form_of
 
 HERE = "/queue"
+MOST_BOXES = 40
 EMPTY = {
     "due": ("Nothing waits for a label.", "Tasks come here when frames are chosen and pushed."),
     "pinned": ("No task is pinned.", "A pinned task comes first, whatever is chosen later."),
@@ -42,6 +44,7 @@ def routes(site: Site) -> list[Route]:
             empty_text=text,
             empty_hint=hint,
             back=_address(query),
+            outline=outline,
         )
 
     def acting(act: Act) -> Callable[[Request], Response]:
@@ -76,6 +79,16 @@ def numbers(given: Sequence[object]) -> list[int]:
     if wrong := [text for text in texts if not (text.isascii() and text.isdigit() and len(text) < 19)]:
         raise ConfigError(f"task: expected a whole number, got {wrong[0]!r}; open the queue again")
     return [int(text) for text in texts]
+
+
+def outline(boxes: Sequence[Box]) -> str:
+    """The boxes as one path of an SVG whose units are the pixels of the image; the surest MOST_BOXES."""
+    return "".join("M{} {}H{}V{}H{}z".format(*_rounded(box)) for box in boxes[:MOST_BOXES])
+
+
+def _rounded(box: Box) -> tuple[int, int, int, int, int]:
+    x1, y1, x2, y2 = (round(value) for value in box.xyxy)
+    return x1, y1, x2, y2, x1
 
 
 def gathered(ids: Sequence[int]) -> str:

@@ -17,7 +17,7 @@ from connectors.errors import ModelError
 from loop.base.errors import ConfigError, LoopError
 from loop.changes.rounds import approve, cancel_round, need_reason, promote, reject, roll_back, start_round
 from loop.insights.frame_query import FALSE, MISSED, OTHER_CLASS
-from loop.insights.rounds import HELD_OUT, ProgressView, models_view, round_view
+from loop.insights.rounds import HELD_OUT, ProgressView, models_view, production, round_view
 from loop.project.training_curve import Curve
 from loop.project.training_settings import CHOSEN
 from loop.rounds.deploy import find_model
@@ -63,7 +63,6 @@ def routes(site: Site) -> list[Route]:
 
     def one(request: Request) -> Response:
         view = round_view(project, int(request.path_params["number"]))
-        models = models_view(project)
         begin = _begin(request)
         lines = view.verdict.lines if view.verdict else ()
         moving = view.line.open and view.line.words != "waits for a person"
@@ -71,7 +70,7 @@ def routes(site: Site) -> list[Route]:
             request,
             "round.html",
             view=view,
-            models=models,
+            models=production(project),
             lines=lines[begin : begin + LINES],
             begin=begin,
             step=LINES,

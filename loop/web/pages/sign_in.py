@@ -26,6 +26,5 @@ def page(site: Site, request: Request, status: int = 200, wrong: str = "") -> Re
     """The form; it leads to where the request wanted to go."""
     needs_token = bool(token_for(site.project.settings.web.host)) and not session_of(request).entered
     wanted = request.query_params.get("next") or (request.url.path if request.url.path != SIGN_IN else "/")
-    return site.render(
-        request, "sign_in.html", status, needs_token=needs_token, wanted=wanted, wrong=wrong, bare=needs_token
-    )
+    values = {"needs_token": needs_token, "bare": needs_token, "leaves": session_of(request).entered}
+    return site.render(request, "sign_in.html", status, wanted=wanted, wrong=wrong, **values)

@@ -85,6 +85,9 @@
     action();
   });
 
+  // On a phone the list of pages scrolls sideways.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({block: "nearest", inline: "center"});
+
   document.addEventListener("click", (event) => {
     if (!event.target.closest?.("[data-help]")) return;
     event.preventDefault();

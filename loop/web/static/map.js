@@ -55,7 +55,7 @@
   const tip = document.createElement("div");
   tip.className = "map-tip";
   tip.hidden = true;
-  const picture = tip.appendChild(document.createElement("img"));
+  const picture = document.createElement("img");
   picture.alt = "";
   const caption = tip.appendChild(document.createElement("span"));
 
@@ -255,6 +255,7 @@
       tip.hidden = false;
       tip.dataset.seq = seq;
       picture.src = `${address}.webp`;
+      if (!picture.isConnected) tip.prepend(picture);
       caption.textContent = `frame ${seq}`;
       asked = new AbortController();
       fetch(address, { signal: asked.signal }).then((answer) => (answer.ok ? answer.json() : null)).then((frame) => {

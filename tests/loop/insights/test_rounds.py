@@ -14,7 +14,14 @@ from db.rounds import advance, update_progress
 from db.slices import NewSlice, define_slices
 from db.states import ModelStatus, RoundStatus, SliceKind
 from loop.insights import rounds as insight
-from loop.insights.rounds import models_view, round_view, verdict_line, verdict_view
+from loop.insights.rounds import (
+    models_view,
+    open_line,
+    round_lines,
+    round_view,
+    verdict_line,
+    verdict_view,
+)
 from loop.project.training_curve import training_curves
 from loop.rounds import rounds
 from loop.rounds.deploy import rollback
@@ -193,6 +200,34 @@ def test_a_long_verdict_says_how_many_lines_it_leaves_out() -> None:
     with patch.object(insight, "LINES", 3):
         view = verdict_view({"promote": True, "reasons": [], "checks": told})
     assert (len(view.lines), view.left_out) == (3, 2)
+
+
+def test_of_many_rounds_and_models_the_newest_are_listed_and_the_line_of_the_deployed_one(
+    labeled: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = run(started(labeled))
+    assert row.status is RoundStatus.PROMOTED
+    for name in ("third", "fourth"):
+        run(started(labeled, weights(blind_to=["helmet"], note=name)))
+    rounds.start(labeled)
+    monkeypatch.setattr(insight, "ROUNDS", 2)
+    monkeypatch.setattr(insight, "MODELS", 1)
+    view = models_view(labeled.project)
+    assert [line.id for line in view.rounds] == [4, 3]
+    assert view.open is not None
+    assert (view.open.id, view.rounds_left, view.models_left) == (4, 2, 1)
+    assert [(node.model.id, node.depth, node.made_by) for node in view.tree] == [
+        (1, 0, ()),
+        (2, 1, (1,)),
+        (4, 2, (3,)),
+    ]
+    assert view.tree[2].refused.startswith("by the gate: class helmet fell")
+    assert [line.id for line in round_lines(labeled.project, 2, before=4)] == [3, 2]
+    now = open_line(labeled.project)
+    assert now is not None
+    assert (now.id, now.words) == (4, "freezing its dataset")
+    rounds.cancel(labeled)
+    assert open_line(labeled.project) is None
 
 
 def test_an_unknown_round_is_refused(parts: FakeParts) -> None:

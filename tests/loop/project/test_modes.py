@@ -53,10 +53,11 @@ def test_settings_with_a_database_address_are_for_one(tmp_path: Path) -> None:
     assert mode(tmp_path / "fieldloop.yaml") == 0o600
 
 
-def test_the_page_of_gaps_is_for_one_and_the_one_asked_for_as_the_umask_says(
+def test_the_page_of_gaps_is_for_one_within_the_project_and_elsewhere_as_the_umask_says(
     view: coverage_view.CoverageView, analyzed: FakeParts, tmp_path: Path
 ) -> None:
     gaps.write(analyzed.project, view, tmp_path / "page.html")
+    gaps.write(analyzed.project, view, analyzed.project.pages / "gaps.html")
     quiet(0, 0, "")
     assert mode(analyzed.project.pages / "gaps.html") == 0o600
     assert mode(tmp_path / "page.html") == 0o666 & ~os.umask(os.umask(0o022))

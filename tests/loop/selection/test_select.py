@@ -333,14 +333,6 @@ def test_what_was_not_worth_labeling_is_not_looked_at_again(
     assert len(views) == 1
 
 
-def test_the_view_that_was_chosen_from_is_shown(analyzed: FakeParts) -> None:
-    shown: list[coverage_view.CoverageView] = []
-    report = daily.select_daily(analyzed, quiet, shown.append)
-    assert report.batch is not None
-    assert len(shown) == 1
-    assert len(shown[0].production) == 42
-
-
 def test_a_batch_is_chosen_within_a_set_alone(analyzed: FakeParts) -> None:
     address = "role=pool&origin=production&time=known"
     query = FrameQuery.parse(address)

@@ -64,7 +64,7 @@ def test_frames_become_tasks_and_answers_a_verdict(world: World, served: Served)
     standing = tasks(world, served)
     assert len(standing) == len({task["data"][KEY] for task in standing}) == _chosen(served)
     assert served.status()["frames"]["production"] == FRAMES
-    assert "All conditions, share beside share" in served.page("/gaps").text
+    assert "compared" in served.page("/coverage").text
 
     person = Person(studio(world))
     for task in standing:

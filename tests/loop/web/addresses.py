@@ -8,15 +8,20 @@ PAGES = (
     "/frames?spread=slice",
     "/frames/1",
     "/frames/40",
+    "/coverage",
+    "/coverage/shares",
+    "/coverage/crossed",
+    "/coverage/compared",
+    "/map",
     "/queue",
     "/rounds",
     "/rounds/1",
     "/rounds/start",
+    "/bias",
+    "/collections",
     "/changes",
     "/sign-in",
 )
 """They answer 200 for the projects of conftest."""
-FILES = ("/gaps",)
-"""Files that a command or a job wrote; they bring a style of their own."""
-PICTURED = ("/gaps", "/queue")
+PICTURED = ("/coverage", "/frames", "/frames?spread=slice", "/frames/1", "/frames/40", "/queue")
 """They show pictures."""

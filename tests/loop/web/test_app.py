@@ -23,12 +23,6 @@ def test_pages_of_an_empty_project(empty: Project, path: str) -> None:
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
-def test_without_a_gaps_page_it_says_how_to_get_one(empty: Project) -> None:
-    answer = client(empty).get("/gaps")
-    assert answer.status_code == 404
-    assert "fieldloop gaps --html gaps.html" in answer.text
-
-
 def test_the_status_page_shows_every_step(full: Project) -> None:
     text = client(full).get("/").text
     for said in (
@@ -59,11 +53,9 @@ def test_the_models_page_shows_what_a_round_was_trained_with(labeled: FakeParts)
     assert trained_line(row.settings) in text
 
 
-def test_the_gaps_page_is_the_file(full: Project) -> None:
+def test_the_former_page_of_gaps_leads_to_coverage(full: Project) -> None:
     answer = client(full).get("/gaps")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/html")
-    assert answer.content == (full.pages / "gaps.html").read_bytes()
+    assert (answer.status_code, answer.headers["location"]) == (308, "/coverage")
 
 
 def test_the_status_for_programs(full: Project) -> None:

@@ -20,17 +20,21 @@ from db.labels import set_label
 from db.reports import reports
 from db.states import Origin, Role, TaskStatus
 from db.tasks import batches, tasks
+from loop.analysis.producers import producers
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
 from loop.changes.frames import MOST_SENT, report_error, send_to_desk
 from loop.gaps import coverage_view
+from loop.gaps.space_map import kept_map
+from loop.gaps.upkeep import keep_map
+from loop.insights.frame_map import set_on_map
 from loop.insights.frame_page import frame_view
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.web.pages.frame import resized
 from loop.web.pages.frames import PAGE, box_path, ending
 from tests.fakes import FakeParts, quiet
-from tests.loop.web.worker import FakeWorker, browsing, send
+from tests.loop.web.worker import FakeWorker, browsing, csrf_of, send
 
 ANN = Who("ann", "page")
 
@@ -189,6 +193,56 @@ def test_a_batch_is_chosen_from_the_set_in_the_background(chosen: FakeParts) -> 
     assert cameras == {camera}
     assert change.after["within"] == f"camera={camera}"
     assert send(asked, "/frames/select", "/frames", address="", budget="many").status_code == 400
+
+
+def test_what_is_looked_at_becomes_a_collection(asked: TestClient, chosen: FakeParts) -> None:
+    coverage_view.build(chosen, quiet)
+    camera = frame_sets(chosen).choices().cameras[0]
+    made = send(asked, "/frames/collect", "/frames", address=f"camera={camera}", name="that camera")
+    assert re.fullmatch(r"/collections/\d+", made.headers["location"])
+    number = int(made.headers["location"].rpartition("/")[2])
+    own = frame_sets(chosen).find(FrameQuery.parse(f"camera={camera}&origin=production")).count
+    assert frame_sets(chosen).find(FrameQuery.parse(f"slice={number}")).count == own
+    some = unasked(chosen)[:2]
+    picked = send(asked, "/frames/collect", "/frames", address="", name="those two", frame=some)
+    number = int(picked.headers["location"].rpartition("/")[2])
+    assert set(some) <= set(
+        frame_sets(chosen).ids(frame_sets(chosen).find(FrameQuery().but(slice=number))).tolist()
+    )
+    assert send(asked, "/frames/collect", "/frames", address="", name="").status_code == 400
+
+
+def test_a_set_is_drawn_on_the_map(asked: TestClient, chosen: FakeParts) -> None:
+    assert "On the map" not in asked.get("/frames").text
+    keep_map(chosen, quiet)
+    sets = frame_sets(chosen)
+    found = sets.find(FrameQuery.parse("task=queued"))
+    drawn = set_on_map(chosen.project, found)
+    assert drawn is not None
+    assert drawn.placed == found.count
+    points = [tuple(map(int, point)) for point in re.findall(r"M(\d+) (\d+)h0", drawn.own)]
+    embedder = producers(chosen).embedder
+    kept = kept_map(chosen.project, embedder)
+    assert kept is not None
+    rows, known = kept.rows(sets.ids(found))
+    assert known.all()
+    assert set(points) == {tuple(np.rint(300 * place).astype(int).tolist()) for place in kept.plane[rows]}
+    assert "12 frames of this set on the map" in asked.get("/frames?task=queued").text
+
+
+def test_a_picture_leads_to_the_frames_like_it(asked: TestClient, chosen: FakeParts) -> None:
+    seq = unasked(chosen)[0]
+    with read(chosen.project.engine) as session:
+        data = (chosen.project.store / frames(session, seqs=[seq])[0].path).read_bytes()
+    token = csrf_of(asked, "/frames")
+    answer = asked.post("/frames/like", data={"csrf": token}, files={"picture": ("odd.jpg", data)})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/frames?near={seq}")
+    for wrong in ({"picture": ("odd.jpg", b"no image")}, {"other": ("odd.jpg", data)}):
+        assert asked.post("/frames/like", data={"csrf": token}, files=wrong).status_code == 400
+    large = b"x" * (chosen.project.settings.frames.max_bytes + 20_000)
+    assert (
+        asked.post("/frames/like", data={"csrf": token}, files={"picture": ("a", large)}).status_code == 413
+    )
 
 
 def test_a_frame_shows_what_is_known_of_it(asked: TestClient, chosen: FakeParts) -> None:

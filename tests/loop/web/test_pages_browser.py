@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.requests import Request
 
@@ -31,7 +32,7 @@ from loop.web.session import Signer, new_session
 from loop.web.site import Site
 from loop.web.static_files import contents
 from tests.fakes import FakeParts
-from tests.loop.web.addresses import FILES, PAGES, PICTURED
+from tests.loop.web.addresses import PAGES, PICTURED
 from tests.loop.web.worker import FakeWorker, browsing
 from tests.studio import chromium
 
@@ -54,6 +55,19 @@ BROKEN = """() => {
     return broken;
 }"""
 """Words of letters alone, none very long, that stand on several lines."""
+LOADED = """() => Promise.all(Array.from(document.images, async image => {
+    image.loading = "eager";
+    await image.decode();
+    return image.naturalWidth;
+}))"""
+"""The widths of all pictures, once they are there."""
+STICKING_OUT = """() => Array.from(document.querySelectorAll('main *'))
+    .filter(part => part.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+        && !part.closest('.wide, .bulk, svg, nav'))
+    .map(part => part.outerHTML.slice(0, 120)).slice(0, 5)"""
+"""Parts of a page that reach beyond the window, apart from what scrolls by itself."""
+DRIVER = "GL Driver Message (OpenGL, Performance"
+"""Begins what the software renderer says of its own slowness."""
 SHOTS = os.environ.get("TEST_SHOTS", "")
 
 
@@ -86,27 +100,40 @@ def address(full: Project) -> Iterator[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("path", [*PAGES, *FILES])
+@pytest.mark.parametrize("path", PAGES)
 def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width: int, scheme: Any) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text))
+    page.on("console", lambda said: DRIVER in said.text or problems.append(said.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("requestfailed", lambda request: problems.append(request.url[:90]))
     answer = page.goto(address + path)
     assert answer is not None
     assert answer.ok
-    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")  # pictures are loaded when they come near
+    page.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
     page.wait_for_load_state("networkidle")
     assert problems == []
+    assert page.evaluate(STICKING_OUT) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert lightness(page) == scheme
-    pictures = page.evaluate("Array.from(document.images, image => image.complete && image.naturalWidth)")
+    pictures = page.evaluate(LOADED)
     assert all(pictures)
     assert bool(pictures) == (path in PICTURED)
+    assert page.evaluate(BROKEN) == []
+    assert found_by_axe(page) == []
     if SHOTS:
         name = f"{path.strip('/') or 'status'}-{width}-{scheme}.png"
         page.screenshot(path=Path(SHOTS) / name, full_page=True)
+    page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_file_of_the_gaps_fits(browser: Browser, full: Project, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto((full.pages / "gaps.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert all(pictures := page.evaluate(LOADED))
+    assert pictures
     page.close()
 
 
@@ -171,6 +198,12 @@ def test_a_click_leads_from_page_to_page(browser: Browser, address: str) -> None
         page.wait_for_url(f"{address}/{link.lower()}" if link != "Overview" else f"{address}/")
         assert page.locator("h1").inner_text()
     page.close()
+
+
+def found_by_axe(page: Page) -> list[str]:
+    """What axe has against a page: the rule, and the first places."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:4]]}" for one in found]
 
 
 def lightness(page: Page) -> str:

@@ -14,7 +14,7 @@ from db.engine import read
 from db.states import TaskStatus
 from loop.base.errors import ConfigError
 from loop.insights.queue import QueueItem, QueueQuery, queue
-from loop.web.pages.queue import gathered, spread
+from loop.web.pages.queue import gathered, outline, spread
 from tests.fakes import FakeParts
 from tests.loop.desk import pull, rows
 from tests.loop.web.worker import FakeWorker, browsing, csrf_of
@@ -49,8 +49,8 @@ def test_it_shows_each_task_with_picture_boxes_reason_and_a_link(
     text = asked.get("/queue").text
     items = due(pushed)
     assert text.count('<li class="tile" data-item>') == len(items) == 12
-    drawn = sum(len(item.boxes) for item in items)
-    assert text.count('<rect class="box model"') == drawn > 0
+    paths = re.findall(r'<path class="box model" d="([^"]+)"', text)
+    assert sum(path.count("M") for path in paths) == sum(len(item.boxes) for item in items) > 0
     for item in items:
         assert f"/thumbs/{item.content_hash}.webp" in text
         assert f'href="/frames/{item.frame}"' in text
@@ -148,6 +148,11 @@ def test_a_wrong_address_says_what_is_wrong(asked: TestClient) -> None:
 def test_a_change_without_the_form_token_is_refused(asked: TestClient, pushed: FakeParts) -> None:
     assert asked.post("/queue/drop", data={"task": [str(due(pushed)[0].id)]}).status_code == 403
     assert len(due(pushed)) == 12
+
+
+def test_boxes_are_one_path_in_pixels() -> None:
+    boxes = [Box("person", (1.2, 2.0, 9.6, 10.0)), Box("helmet", (0.0, 0.0, 4.0, 4.0))]
+    assert outline(boxes) == "M1 2H10V10H1zM0 0H4V4H0z"
 
 
 def test_numbers_are_gathered_in_little_room() -> None:

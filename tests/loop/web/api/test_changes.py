@@ -137,6 +137,7 @@ def test_jobs_are_run_paused_and_resumed(analyzed: FakeParts) -> None:
     assert post(asked, "/jobs/ingest/resume").json()["jobs"]["ingest"]["paused_at"] is None
     assert post(asked, "/jobs/push/run").status_code == 200
     assert worker.asked == [("pause", "ingest"), ("resume", "ingest"), ("run_now", "push")]
+    assert [row["what"] for row in log(asked)] == ["job started", "job resumed", "job paused"]
     problem(post(asked, "/jobs/nothing/run"), 422, "invalid")
 
 
@@ -151,7 +152,70 @@ def test_a_batch_is_chosen_from_an_address(analyzed: FakeParts) -> None:
     assert tasks
     assert {task["camera"] for task in tasks if task["purpose"] == "train"} == {camera}
     problem(post(asked, "/selections", {"address": "camera=nowhere"}), 422, "invalid")
-    problem(post(asked, "/selections", {"address": "", "strategy": "best"}), 422, "invalid")
+    assert log(asked)[0]["what"] == "batch chosen within a set"
+
+
+def test_a_collection_is_made_changed_and_retired(analyzed: FakeParts) -> None:
+    asked = client(analyzed.project)
+    first, second, third = sorted(asked.get("/api/frames/ids?origin=production&limit=3").json()["ids"])
+    made = post(asked, "/collections", {"name": "mirrors", "frames": [first, second]})
+    assert (made.status_code, made.json()["outcome"]) == (202, "done"), made.text
+    number = int(made.json()["detail"].removeprefix("collection "))
+    told = asked.get(f"/api/collections/{number}").json()
+    assert (told["name"], told["how"], told["examples"]) == ("mirrors", "examples", [first, second])
+    post(asked, f"/collections/{number}/examples", {"add": [third], "exclude": [first]})
+    changed = asked.patch(f"/api/collections/{number}", json={"name": "glass", "judged": False, "tab": True})
+    assert (changed.json()["name"], changed.json()["judged"], changed.json()["tab"]) == ("glass", False, True)
+    assert (changed.json()["examples"], changed.json()["excluded"]) == ([second, third], [first])
+    assert asked.patch(f"/api/collections/{number}", json={"retired": True}).json()["retired_at"]
+    assert number not in {one["id"] for one in asked.get("/api/collections").json()["collections"]}
+    assert asked.patch(f"/api/collections/{number}", json={"retired": False}).json()["retired_at"] is None
+    assert {row["via"] for row in log(asked)} == {"api"}
+    assert log(asked)[-1]["what"] == "collection made"
+    problem(post(asked, "/collections", {"name": "x", "frames": [first], "sentence": "rain"}), 422, "invalid")
+    problem(asked.get("/api/collections/99999"), 404, "not-known")
+
+
+def test_a_collection_is_made_by_address_and_by_sentence(analyzed: FakeParts) -> None:
+    asked = client(analyzed.project)
+    camera = asked.get("/api/frames/spread?origin=production&by=camera").json()["bars"][0]
+    given = {"name": "one camera", "address": camera["address"]}
+    number = int(post(asked, "/collections", given).json()["detail"].removeprefix("collection "))
+    assert asked.get(f"/api/collections/{number}").json()["inside"] == camera["count"]
+    dark = post(asked, "/collections", {"name": "darkness", "sentence": "a dark photo"}).json()
+    number = int(dark["detail"].removeprefix("collection "))
+    assert asked.get(f"/api/collections/{number}").json()["how"] == "sentence"
+
+
+def test_a_mistake_is_reported_closed_and_opened_again(analyzed: FakeParts) -> None:
+    asked = client(analyzed.project)
+    (seq,) = asked.get("/api/frames/ids?origin=production&limit=1").json()["ids"]
+    key = {"Idempotency-Key": "r1"}
+    given = {"kind": "missed", "class": "helmet", "box": [1, 2, 30, 20], "note": "behind glass"}
+    made = post(asked, f"/frames/{seq}/reports", given, **key)
+    assert made.status_code == 201, made.text
+    assert post(asked, f"/frames/{seq}/reports", given, **key).json() == made.json()
+    (told,) = asked.get(f"/api/frames/{seq}").json()["reports"]
+    assert (told["kind"], told["class"], told["note"]) == ("missed", "helmet", "behind glass")
+    number = made.json()["id"]
+    assert post(asked, f"/frames/{seq}/reports/{number}/close").json() == {"changed": True}
+    assert post(asked, f"/frames/{seq}/reports/{number}/close").json() == {"changed": False}
+    assert post(asked, f"/frames/{seq}/reports/{number}/reopen").json() == {"changed": True}
+    assert [row["what"] for row in log(asked)] == ["report opened again", "report closed", "error reported"]
+    problem(post(asked, f"/frames/{seq}/reports", given | {"box": [5, 5, 1, 1]}), 422, "invalid")
+    problem(post(asked, f"/frames/{seq}/reports", given | {"kind": "ugly"}), 422, "invalid")
+    problem(post(asked, "/frames/99999/reports", given), 404, "not-known")
+
+
+def test_frames_are_sent_to_be_labeled(analyzed: FakeParts) -> None:
+    asked = client(analyzed.project)
+    frames = asked.get("/api/frames?origin=production&role=pool&limit=2").json()["frames"]
+    seqs = [frame["seq"] for frame in frames]
+    sent = post(asked, "/desk", {"frames": seqs, "why": "new helmets"}).json()
+    assert sent["frames"] == seqs
+    again = post(asked, "/desk", {"frames": seqs}).json()
+    assert (again["batch"], sum(again["left_out"].values())) == (None, 2)
+    assert {task["frame"] for task in asked.get("/api/queue?tab=sending").json()["tasks"]} == set(seqs)
 
 
 @pytest.mark.parametrize(

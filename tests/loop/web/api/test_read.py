@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from loop.gaps.coverage_view import CoverageView
+from loop.insights.bias import survey
 from loop.insights.frame_list import frame_ids
 from loop.insights.frame_query import FrameQuery
 from loop.project.project import Project
-from tests.fakes import FakeParts, make_project
+from tests.fakes import FakeParts, make_project, quiet
 from tests.loop.judged import run, started
 from tests.loop.web.api.test_push import problem
 from tests.loop.web.worker import client
@@ -24,7 +26,21 @@ def read(asked: TestClient, path: str) -> Any:
 
 @pytest.mark.parametrize(
     "path",
-    ["/status", "/frames", "/frames/count", "/slices", "/queue", "/rounds", "/models", "/changes", "/jobs"],
+    [
+        "/status",
+        "/frames",
+        "/frames/count",
+        "/slices",
+        "/collections",
+        "/coverage",
+        "/coverage/crossed",
+        "/bias",
+        "/queue",
+        "/rounds",
+        "/models",
+        "/changes",
+        "/jobs",
+    ],
 )
 def test_an_empty_project_is_no_error(empty: Project, path: str) -> None:
     assert read(client(empty), path) is not None
@@ -45,7 +61,11 @@ def test_pages_of_a_set_have_each_of_its_frames_once(full: Project, site: TestCl
 
 def test_a_frame_says_where_it_is_from(site: TestClient) -> None:
     first = read(site, "/frames?task=queued&limit=1")["frames"][0]
-    assert read(site, f"/frames/{first['seq']}") == first
+    told = read(site, f"/frames/{first['seq']}")
+    assert {name: told[name] for name in first} == first
+    assert first["seq"] not in told["like_production"]
+    assert any("taken in as" in event["text"] for event in told["history"])
+    assert told["slices"]
     assert first["reason"]
     assert first["file"].endswith(".jpg")
     boxes = [box for frame in read(site, "/frames?labeled=yes&limit=5")["frames"] for box in frame["boxes"]]
@@ -86,6 +106,32 @@ def test_rounds_and_models_are_read(labeled: Any) -> None:
     assert told["verdict"]["lines"]
     assert told["round"]["candidate"] in {model["id"] for model in read(asked, "/models")["models"]}
     problem(asked.get("/api/rounds/99"), 404, "not-known")
+
+
+def test_gaps_and_conditions_are_read(parts: FakeParts, view: CoverageView) -> None:
+    asked = client(parts.project)
+    told = read(asked, "/coverage")["compared"]
+    assert told["production"] == 42
+    for gap in told["gaps"]:
+        assert read(asked, f"/frames/count?{gap['address']}")["count"] >= gap["frames"] > 0
+    assert {gap["slice_id"] for gap in told["gaps"]} <= {
+        one["id"] for one in read(asked, "/slices?every=true")["slices"]
+    }
+    table = read(asked, "/coverage/crossed")["table"]
+    assert table["row"] in table["facets"]
+    cells = [cell for row in table["rows"] for cell in row["cells"]]
+    assert sum(cell["production"] for cell in cells) == told["production"]
+    addressed = next(cell for cell in cells if cell["address"] and cell["production"])
+    assert read(asked, f"/frames/count?{addressed['address']}&origin=production")["count"] > 0
+    problem(asked.get("/api/coverage/crossed?row=nothing"), 422, "invalid")
+
+
+def test_ties_of_classes_and_places_are_read(analyzed: FakeParts) -> None:
+    report = survey(analyzed, quiet)
+    told = read(client(analyzed.project), "/bias")
+    assert told["made_at"]
+    assert [finding["id"] for finding in told["findings"]] == [tie.id for tie in report.shown]
+    assert told["lacking"] == list(report.lacking)
 
 
 def test_jobs_are_read(site: TestClient) -> None:

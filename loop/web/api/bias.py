@@ -1,0 +1,98 @@
+"""GET /api/bias: classes that are tied to places, as it was last looked at."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from loop.gaps.bias import kept
+from loop.gaps.bias_report import Tie, sentence
+from loop.project.project import Project
+from loop.web.api.faces import Face, face_of
+from loop.web.site import Site
+
+
+class Wanted(Face):
+    """Frames that would loosen a tie."""
+
+    text: str
+    wanted: int
+    available: int = Field(description="unlabeled production frames that seem to be such")
+    address: str = Field(description="of these")
+
+
+class Finding(Face):
+    """A class that is tied to a place."""
+
+    id: str
+    text: str = Field(description="in words")
+    class_name: str
+    kind: str = Field(description="camera, site, scene or a facet")
+    place: str
+    more: bool = Field(description="whether the place shows more of the class than others do, or less")
+    v: float = Field(description="bias-corrected Cramer's V")
+    q: float = Field(description="share of false findings at this limit")
+    odds: float = Field(description="log-odds against elsewhere")
+    interval: tuple[float, float] | None = Field(description="95 %, of the log-odds")
+    frames: int
+    showing: int
+    others: int
+    others_showing: int
+    collect: list[Wanted]
+    targeted: bool = Field(description="whether selection looks for frames that loosen it")
+    choice: str = Field(description="wanted or ignored where a person decided")
+    reason: str
+
+
+class Place(Face):
+    """How many labeled objects of a place the detector finds."""
+
+    kind: str
+    place: str
+    address: str
+    objects: int
+    found: int
+    recall: float
+    elsewhere: float | None
+    bounds: tuple[float, float] | None = Field(description="of the difference, all places together")
+    shown: bool = Field(description="whether chance does not explain it")
+
+
+class Bias(Face):
+    """What was found last."""
+
+    made_at: datetime | None = Field(description="null before it was looked at")
+    findings: list[Finding]
+    recalls: list[Place]
+    lacking: list[str] = Field(description="what could not be told, and why")
+
+
+def read_bias(project: Project) -> Bias:
+    found = kept(project)
+    if found is None:
+        return Bias(made_at=None, findings=[], recalls=[], lacking=[])
+    made_at, report = found
+    return Bias(
+        made_at=made_at,
+        findings=[_finding(tie) for tie in report.shown],
+        recalls=[face_of(Place, row, address=row.query) for row in report.recalls],
+        lacking=list(report.lacking),
+    )
+
+
+def _finding(tie: Tie) -> Finding:
+    collect = [face_of(Wanted, one, address=one.query) for one in tie.collect]
+    return face_of(Finding, tie, text=sentence(tie), collect=collect)
+
+
+def routes(site: Site) -> APIRouter:
+    router = APIRouter(tags=["read"])
+
+    @router.get("/bias")
+    def bias() -> Bias:
+        """Classes that are tied to places, and what to collect."""
+        return read_bias(site.project)
+
+    return router

@@ -1,0 +1,161 @@
+"""/api/collections: edge cases that people gather, and what they do with them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field, model_validator
+
+from connectors.ports import Progress
+from loop.base.wording import counted
+from loop.changes import collections as changing
+from loop.changes.audit import Who
+from loop.insights.collections import all_collections, one_collection
+from loop.project.project import Project
+from loop.project.wiring import Parts
+from loop.web.api.changing import KEYED, once_route
+from loop.web.api.faces import Face, Given, Id, Number
+from loop.web.api.jobs import Work, submitted
+from loop.web.site import Site
+
+NAME, SENTENCE, ADDRESS, FRAMES = 200, 500, 4000, 20_000
+
+
+class Collection(Face):
+    """Frames that are gathered by rule, sentence or example. It is a slice of that number."""
+
+    id: int
+    name: str
+    built_in: bool
+    how: str = Field(description="rules, sentence or examples")
+    words: list[str] = Field(description="each rule for people")
+    inside: int = Field(description="production frames in it")
+    known: int = Field(description="production frames of which that is known")
+    share: float | None
+    groups: int = Field(description="camera-days that show it")
+    growth: list[tuple[date, int]] = Field(description="frames in it by UTC day")
+    labeled: int
+    labeled_share: float | None
+    examples: list[int]
+    excluded: list[int]
+    judged: bool = Field(description="whether rounds judge it")
+    tab: bool = Field(description="whether it is a tab in Label Studio")
+    created_at: datetime
+    retired_at: datetime | None
+
+
+class Collections(Face):
+    """The largest first."""
+
+    collections: list[Collection]
+
+
+class NewCollection(Given):
+    """A name, and one of an address, a sentence or frames."""
+
+    name: str = Field(min_length=1, max_length=NAME)
+    address: str | None = Field(None, max_length=ADDRESS, description="of a set of frames")
+    sentence: str | None = Field(None, min_length=1, max_length=SENTENCE)
+    frames: list[Number] | None = Field(None, min_length=1, max_length=FRAMES)
+
+    @model_validator(mode="after")
+    def one_of_them(self) -> NewCollection:
+        given = [one for one in (self.address, self.sentence, self.frames) if one is not None]
+        if len(given) != 1:
+            raise ValueError("one of address, sentence and frames")
+        return self
+
+
+class CollectionChange(Given):
+    """What is to be different; what is left out stays."""
+
+    name: str | None = Field(None, max_length=NAME)
+    judged: bool | None = None
+    tab: bool | None = None
+    retired: bool | None = None
+
+
+class Examples(Given):
+    """Frames that are in, that are so no longer, and that are never in."""
+
+    add: list[Number] = Field(default_factory=list, max_length=FRAMES)
+    remove: list[Number] = Field(default_factory=list, max_length=FRAMES)
+    exclude: list[Number] = Field(default_factory=list, max_length=FRAMES)
+
+
+def read_collections(project: Project, every: bool = False) -> Collections:
+    return Collections(
+        collections=[Collection.model_validate(one) for one in all_collections(project, every)]
+    )
+
+
+def routes(site: Site) -> APIRouter:
+    router = APIRouter(route_class=once_route(site.project))
+
+    @router.get("/collections", tags=["read"])
+    def collections(
+        every: Annotated[bool, Query(description="those that are retired too")] = False,
+    ) -> Collections:
+        """Collections with their members and growth."""
+        return read_collections(site.project, every)
+
+    @router.get("/collections/{number}", tags=["read"])
+    def collection(number: Id) -> Collection:
+        """One collection."""
+        return Collection.model_validate(one_collection(site.project, number))
+
+    @router.post("/collections", status_code=202, tags=["change"], openapi_extra=KEYED)
+    def make(request: Request, given: NewCollection) -> Work:
+        """Makes a collection, in the background; see /api/jobs for what came of it."""
+        who = site.who(request)
+
+        def work(parts: Parts, progress: Progress) -> str:
+            return f"collection {_made(parts, who, given, progress)}"
+
+        return submitted(site, f"gather {given.name}", work)
+
+    @router.patch("/collections/{number}", tags=["change"], openapi_extra=KEYED)
+    def change(request: Request, number: Id, given: CollectionChange) -> Collection:
+        """Names a collection, retires or restores it, has it judged, or made a tab in Label Studio."""
+        who = site.who(request)
+        one_collection(site.project, number)
+        if given.name is not None:
+            changing.rename(site.parts, who, number, given.name)
+        if given.judged is not None:
+            changing.set_judged(site.parts, who, number, given.judged)
+        if given.tab is not None:
+            changing.set_tab(site.parts, who, number, given.tab)
+        if given.retired is not None:
+            (changing.retire if given.retired else changing.restore)(site.parts, who, number)
+        return Collection.model_validate(one_collection(site.project, number))
+
+    @router.post("/collections/{number}/examples", status_code=202, tags=["change"], openapi_extra=KEYED)
+    def examples(request: Request, number: Id, given: Examples) -> Work:
+        """Changes what is in it by hand, in the background."""
+        who, name = site.who(request), one_collection(site.project, number).name
+
+        def work(parts: Parts, progress: Progress) -> str:
+            inside = changing.change_examples(
+                parts,
+                who,
+                number,
+                add=given.add,
+                remove=given.remove,
+                exclude=given.exclude,
+                progress=progress,
+            )
+            return counted(inside, "frame")
+
+        return submitted(site, f"gather {name}", work)
+
+    return router
+
+
+def _made(parts: Parts, who: Who, given: NewCollection, progress: Progress) -> int:
+    if given.sentence is not None:
+        return changing.make_by_sentence(parts, who, given.name, given.sentence, progress)
+    if given.frames is not None:
+        return changing.make_by_examples(parts, who, given.name, given.frames, progress=progress)
+    return changing.make_from_frames(parts, who, given.name, given.address or "", progress)

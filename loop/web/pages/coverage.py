@@ -1,0 +1,104 @@
+"""What production shows and the training set lacks: gaps, all shares, two axes crossed, two dates."""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from connectors.ports import Progress
+from loop.base.errors import ConfigError
+from loop.changes.slices import give_name, restore, retire
+from loop.gaps.upkeep import compare
+from loop.insights.coverage import SHOWN_AS, compared, coverage, crossed
+from loop.insights.slices import one_slice
+from loop.project.wiring import Parts
+from loop.web.site import Site, form_of
+
+HERE = "/coverage"
+LOOKING = "production compared with the training set"
+SHOWN_GAPS = 20
+FEW_OPTIONS = 6
+"""Of a facet, shown before it is opened."""
+
+
+def routes(site: Site) -> list[Route]:
+    def page(request: Request) -> Response:
+        found = coverage(site.project)
+        every = "all" in request.query_params
+        running = [work for work in site.worker.submitted() if work.title == LOOKING and not work.outcome]
+        gaps = () if found is None else found.gaps if every else found.gaps[:SHOWN_GAPS]
+        return site.render(request, "coverage.html", here=HERE, view=found, gaps=gaps, running=running)
+
+    def shares(request: Request) -> Response:
+        found, key = coverage(site.project), request.query_params.get("facet", "")
+        facets = () if found is None else found.facets
+        if key:
+            facets = tuple(facet for facet in facets if facet.key == key)
+        few = None if key else FEW_OPTIONS
+        listed = [(facet, facet.options[:few]) for facet in facets]
+        return site.render(request, "shares.html", here=HERE, view=found, facets=listed, asked=key)
+
+    def crossing(request: Request) -> Response:
+        asked = [request.query_params.get(key, "") for key in ("rows", "columns", "as")]
+        found = crossed(site.project, *asked)
+        return site.render(request, "crossed.html", here=HERE, view=found, shown_as=SHOWN_AS)
+
+    def comparing(request: Request) -> Response:
+        then, now = (_number(request, key) for key in ("then", "now"))
+        found = compared(site.project, then, now)
+        return site.render(request, "compared.html", here=HERE, view=found)
+
+    def look(request: Request) -> Response:
+        def work(parts: Parts, progress: Progress) -> str:
+            return compare(parts, progress)
+
+        site.worker.submit(LOOKING, work)
+        return site.done(request, HERE, "Production is being compared; it takes up to some minutes.")
+
+    def name(request: Request) -> Response:
+        number, given = request.path_params["id"], form_of(request).get("name")
+        if not isinstance(given, str):
+            raise HTTPException(422, "expected a name, got none; give one in the field name")
+        before = one_slice(site.project, number).name
+        named = give_name(site.project, site.who(request), number, given)
+        undo = f"{HERE}/slices/{number}/name"
+        return site.done(request, HERE, f"{before} is called {named.name} now.", undo, {"name": before})
+
+    def retiring(request: Request) -> Response:
+        found = retire(site.project, site.who(request), request.path_params["id"])
+        said = f"{found.name} is retired: the next comparison looks for it no more."
+        return site.done(request, HERE, said, f"{HERE}/slices/{found.id}/restore")
+
+    def restoring(request: Request) -> Response:
+        found = restore(site.project, site.who(request), request.path_params["id"])
+        said = f"{found.name} is looked for again from the next comparison on."
+        return site.done(request, HERE, said, f"{HERE}/slices/{found.id}/retire")
+
+    return [
+        Route(HERE, page),
+        Route(f"{HERE}/shares", shares),
+        Route(f"{HERE}/crossed", crossing),
+        Route(f"{HERE}/compared", comparing),
+        Route(f"{HERE}/look", look, methods=["POST"]),
+        Route(f"{HERE}/slices/{{id:int}}/name", name, methods=["POST"]),
+        Route(f"{HERE}/slices/{{id:int}}/retire", retiring, methods=["POST"]),
+        Route(f"{HERE}/slices/{{id:int}}/restore", restoring, methods=["POST"]),
+        Route("/gaps", _moved),
+    ]
+
+
+def _moved(request: Request) -> Response:
+    return RedirectResponse(HERE, 308)
+
+
+def _number(request: Request, key: str) -> int | None:
+    text = request.query_params.get(key, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise ConfigError(
+            f"coverage: {key}: expected the id of a comparison, got {text[:80]!r}; choose a date again"
+        )
+    return int(text)
