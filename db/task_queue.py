@@ -54,6 +54,7 @@ def task_page(
     if after is not None:
         statement = statement.where(_behind(order, after))
     statement = statement.order_by(*_sorting(order)).limit(limit)
+    states: list[ColumnElement[bool]]
     if order == "front":
         states = [LabelTask.status.in_(wanted.status)]
     else:  # each state in the order of its index, instead of all of them sorted
