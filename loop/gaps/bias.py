@@ -5,6 +5,7 @@ detector fares from place to place, and what to collect.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -44,9 +45,9 @@ from loop.math.bias.association import (
     Assessed,
     Factor,
     assessed,
-    cramers_v,
     log_odds,
     telling_level,
+    thinned,
     wanted_draws,
 )
 from loop.math.bias.evening import evening
@@ -318,8 +319,8 @@ def _scene_names(scene: Ints, known: _Known) -> tuple[str, ...]:
     names: list[str] = []
     for number in range(int(scene.max(initial=-1)) + 1):
         rows = np.flatnonzero(scene == number).tolist()
-        own = [known.camera[row] or known.site[row] or "" for row in rows]
-        common = max(sorted(set(own)), key=own.count)
+        own = Counter(known.camera[row] or known.site[row] or "" for row in rows)
+        common = max(sorted(own), key=own.__getitem__)
         like = f"scenes like {common}" if common else "scenes of unknown cameras"
         again = sum(name.partition(" (")[0] == like for name in names)
         names.append(f"{like} ({again + 1})" if again else like)
@@ -336,12 +337,16 @@ def _ties(
     """Every pair that can be tested, those that are shown first; and what cannot."""
     pairs = len(factors) * len(classes) * len(scopes)
     draws = min(wanted_draws(pairs, FALSE_TIES), MOST_DRAWS)
+    sample = {scope: rows[thinned(known.group[rows], seed)] for scope, rows in scopes.items()}
+    day = {scope: np.unique(known.group[rows], return_inverse=True)[1] for scope, rows in scopes.items()}
     found: list[Tie] = []
     for place, factor in enumerate(factors):
         for scope, rows in scopes.items():
-            own = replace(factor, code=factor.code[rows])
-            told = assessed(known.presence[rows], own, known.group[rows], seed=seed + place, draws=draws)
-            found += _told(known, own, rows, told, scope, classes)
+            few = sample[scope]
+            own = replace(factor, code=factor.code[few])
+            told = assessed(known.presence[few], own, known.group[few], seed=seed + place, draws=draws)
+            every = replace(factor, code=factor.code[rows])
+            found += _told(known.presence[rows], every, day[scope], told, scope, classes)
     q = benjamini_hochberg([tie.p for tie in found])
     certain = [
         replace(tie, q=float(each), shown=bool(each <= FALSE_TIES))
@@ -357,9 +362,8 @@ def _clearest_first(tie: Tie) -> tuple[bool, bool, bool, float, str]:
 
 
 def _told(
-    known: _Known, factor: Factor, rows: Ints, told: Assessed, scope: Scope, classes: tuple[str, ...]
+    presence: Bools, factor: Factor, day: Ints, told: Assessed, scope: Scope, classes: tuple[str, ...]
 ) -> Iterator[Tie]:
-    presence, group = known.presence[rows], known.group[rows]
     where = factor.code != UNKNOWN
     totals = np.bincount(factor.code[where], minlength=len(factor.levels))
     for index in np.flatnonzero(~np.isnan(told.p)).tolist():
@@ -368,8 +372,7 @@ def _told(
         level = telling_level(hits, totals, [name != OTHER for name in factor.levels])
         if level is None:
             continue
-        here, others = factor.code == level, where & (factor.code != level)
-        odds = log_odds(_by_group(group, shown, here), _by_group(group, shown, others))
+        odds = log_odds(*_by_day(day, shown, factor.code, level))
         frames, showing = int(totals[level]), int(hits[level])
         yield Tie(
             id=f"{classes[index]}|{factor.kind}|{factor.name}|{factor.levels[level]}",
@@ -380,7 +383,7 @@ def _told(
             more=odds.value > 0,
             scope=scope,
             shown=False,
-            v=cramers_v(hits, totals, float(told.by_chance[index])),
+            v=told.v(index, int(np.count_nonzero(totals)), int(totals.sum())),
             p=float(told.p[index]),
             q=1.0,
             odds=odds.value,
@@ -392,12 +395,13 @@ def _told(
         )
 
 
-def _by_group(group: Ints, shown: Bools, rows: Bools) -> Ints:
-    """(G, 2) frames with and without, among these rows."""
-    _, code = np.unique(group, return_inverse=True)
-    size = int(code.max(initial=-1)) + 1
-    columns = [np.bincount(code[rows & kind], minlength=size) for kind in (shown, ~shown)]
-    return np.stack(columns, axis=1).astype(np.int64)
+def _by_day(day: Ints, shown: Bools, code: Ints, level: int) -> tuple[Ints, Ints]:
+    """(G, 2) frames of each camera-day with and without the class, within the level and elsewhere."""
+    kind = 2 * (code != level) + ~shown
+    known = code != UNKNOWN
+    days = int(day.max(initial=-1)) + 1
+    counts = np.bincount((4 * day + kind)[known], minlength=4 * days).reshape(days, 4).astype(np.int64)
+    return counts[:, :2], counts[:, 2:]
 
 
 def _each_once(ties: Sequence[Tie], known: _Known, factors: Sequence[Factor]) -> Iterator[Tie]:
