@@ -45,6 +45,7 @@ from loop.math.bias.association import (
     Assessed,
     Factor,
     assessed,
+    exchanged_units,
     log_odds,
     telling_level,
     thinned,
@@ -67,6 +68,8 @@ SCENE_GROUPS, SCENE_FRAMES = 2000, 8
 MUCH_THE_SAME = 0.5
 """A place that shares so much of its frames with another, or holds so much of it, is told with it."""
 OTHER = "none of these"
+DAY = 86_400
+"""Seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,13 +196,15 @@ def kept(project: Project) -> tuple[datetime, BiasReport] | None:
 class _Known:
     """N production frames, then imported training frames; a row each.
 
-    presence: (N, C). labeled, taught: (N,) whether people told, and whether it trains.
+    day: (N,) number of the UTC day, NaN for unknown. presence: (N, C).
+    labeled, taught: (N,) whether people told, and whether it trains.
     """
 
     seq: Ints
     group: Ints
     camera: list[str | None]
     site: list[str | None]
+    day: Reals
     presence: Bools
     labeled: Bools
     taught: Bools
@@ -231,6 +236,7 @@ def _gather(project: Project, view: CoverageView) -> _Known:
         group,
         [*production.by_camera.listed(), *(training.cameras[code] for code in training.camera[imported])],
         [*production.by_site.listed(), *(training.sites[code] for code in training.site[imported])],
+        np.floor(np.concatenate([production.captured_at, training.captured_at[imported]]) / DAY),
         presence,
         labeled,
         taught,
@@ -338,15 +344,19 @@ def _ties(
     pairs = len(factors) * len(classes) * len(scopes)
     draws = min(wanted_draws(pairs, FALSE_TIES), MOST_DRAWS)
     sample = {scope: rows[thinned(known.group[rows], seed)] for scope, rows in scopes.items()}
-    day = {scope: np.unique(known.group[rows], return_inverse=True)[1] for scope, rows in scopes.items()}
+    site = _named("site", known.site).code
+    units = {
+        kind: exchanged_units(kind, site, known.day, known.group)
+        for kind in dict.fromkeys(factor.kind for factor in factors)
+    }
     found: list[Tie] = []
     for place, factor in enumerate(factors):
         for scope, rows in scopes.items():
-            few = sample[scope]
+            few, unit = sample[scope], units[factor.kind]
             own = replace(factor, code=factor.code[few])
-            told = assessed(known.presence[few], own, known.group[few], seed=seed + place, draws=draws)
+            told = assessed(known.presence[few], own, unit[few], seed=seed + place, draws=draws)
             every = replace(factor, code=factor.code[rows])
-            found += _told(known.presence[rows], every, day[scope], told, scope, classes)
+            found += _told(known.presence[rows], every, unit[rows], told, scope, classes)
     q = benjamini_hochberg([tie.p for tie in found])
     certain = [
         replace(tie, q=float(each), shown=bool(each <= FALSE_TIES))
@@ -362,8 +372,9 @@ def _clearest_first(tie: Tie) -> tuple[bool, bool, bool, float, str]:
 
 
 def _told(
-    presence: Bools, factor: Factor, day: Ints, told: Assessed, scope: Scope, classes: tuple[str, ...]
+    presence: Bools, factor: Factor, unit: Ints, told: Assessed, scope: Scope, classes: tuple[str, ...]
 ) -> Iterator[Tie]:
+    _, day = np.unique(unit, return_inverse=True)
     where = factor.code != UNKNOWN
     totals = np.bincount(factor.code[where], minlength=len(factor.levels))
     for index in np.flatnonzero(~np.isnan(told.p)).tolist():
@@ -396,7 +407,7 @@ def _told(
 
 
 def _by_day(day: Ints, shown: Bools, code: Ints, level: int) -> tuple[Ints, Ints]:
-    """(G, 2) frames of each camera-day with and without the class, within the level and elsewhere."""
+    """(G, 2) frames of each day with and without the class, within the level and elsewhere."""
     kind = 2 * (code != level) + ~shown
     known = code != UNKNOWN
     days = int(day.max(initial=-1)) + 1

@@ -88,10 +88,10 @@ def corrected_v(phi2: float, by_chance: float, levels: int, size: int) -> float:
 def assessed(presence: Bools, factor: Factor, group: Ints, *, seed: int, draws: int) -> Assessed:
     """Whether each class is tied to the factor, by exchanging what whole groups show.
 
-    presence: (N, C). group: (N,) camera-days. Of many frames give those that `thinned` leaves.
+    presence: (N, C). group: (N,) units, see `exchanged_units`.
+    Of many frames give those that `thinned` leaves.
     Each group gets what another of like size shows, from anywhere in it on, and over again where it
-    is smaller, so that runs within a day stay together (Pitman 1937; cyclic shifts as Hall and
-    Jing 1996 have of series). p is the share of exchanges that give as large a mean square
+    is smaller, so that runs within a day stay together (Pitman 1937). p is the share of exchanges that give as large a mean square
     contingency; it is told early of what is clearly not tied. At most `draws` exchanges, so p is
     1 / (draws + 1) at least.
     """
@@ -168,6 +168,22 @@ def _phi2(hits: Reals, totals: Reals) -> Reals:
     variance = share * (1 - share)
     out: Reals = np.divide(spread, variance, out=np.zeros_like(share), where=variance > 0)
     return out
+
+
+def exchanged_units(kind: str, site: Ints, day: Reals, group: Ints) -> Ints:
+    """(N,) int64 a number for each unit that may be exchanged as a whole, for a factor of this kind.
+
+    site: (N,) index, -1 for unknown. day: (N,) number of the day, NaN for unknown. group: (N,)
+    camera-days.
+    The cameras of a site see the same things come and go, and rain falls on all of them. So slices
+    are asked for by days of a site, and so are cameras, sites and scenes where two sites are known.
+    Of one site, what all cameras share on a day cannot tie a class to one of them, and camera-days
+    are exchanged. Frames of no known day are in their group.
+    """
+    whole = kind == "slice" or len(np.unique(site[site != UNKNOWN])) > 1
+    dated = np.isfinite(day) & whole
+    keys = np.stack([dated, np.where(dated, site, 0), np.where(dated, day, group)])
+    return np.unique(keys, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def thinned(group: Ints, seed: int) -> Ints:

@@ -12,6 +12,7 @@ from loop.math.bias.association import (
     assessed,
     corrected_v,
     cramers_v,
+    exchanged_units,
     like_sizes,
     log_odds,
     telling_level,
@@ -158,3 +159,17 @@ def test_of_many_frames_some_of_each_group_tell_it() -> None:
     one = thinned(np.zeros(50_000, dtype=np.int64), seed=0)
     assert len(one) == 8000
     assert np.diff(one).max() <= 7, "evenly spread"
+
+
+def test_cameras_of_a_site_are_exchanged_together() -> None:
+    """Three cameras, the first two of one site, on two days."""
+    group = np.arange(6)
+    day, site = np.repeat([100.0, 101.0], 3), np.tile([0, 0, 1], 2)
+    together = exchanged_units("camera", site, day, group)
+    assert len(np.unique(together)) == 4
+    assert together[0] == together[1] != together[2]
+    one = np.zeros(6, dtype=np.int64)
+    assert len(np.unique(exchanged_units("camera", one, day, group))) == 6, "of one site, camera-days"
+    assert len(np.unique(exchanged_units("slice", one, day, group))) == 2, "rain falls on all cameras"
+    undated = np.where(group < 3, np.nan, day)
+    assert len(np.unique(exchanged_units("slice", one, undated, group))) == 4
