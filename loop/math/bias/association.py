@@ -88,12 +88,12 @@ def corrected_v(phi2: float, by_chance: float, levels: int, size: int) -> float:
 def assessed(presence: Bools, factor: Factor, group: Ints, *, seed: int, draws: int) -> Assessed:
     """Whether each class is tied to the factor, by exchanging what whole groups show.
 
-    presence: (N, C). group: (N,) units, see `exchanged_units`.
-    Of many frames give those that `thinned` leaves.
+    presence: (N, C). group: (N,) units, see `exchanged_units`; of many frames give those that
+    `thinned` leaves.
     Each group gets what another of like size shows, from anywhere in it on, and over again where it
-    is smaller, so that runs within a day stay together (Pitman 1937). p is the share of exchanges that give as large a mean square
-    contingency; it is told early of what is clearly not tied. At most `draws` exchanges, so p is
-    1 / (draws + 1) at least.
+    is smaller, so that runs within a day stay together (Pitman 1937). p is the share of exchanges
+    that give as large a mean square contingency; it is told early of what is clearly not tied. At
+    most `draws` exchanges, so p is 1 / (draws + 1) at least.
     """
     classes = presence.shape[1]
     found = Assessed(np.full(classes, np.nan), np.full(classes, np.nan), np.full(classes, np.nan))
@@ -183,7 +183,8 @@ def exchanged_units(kind: str, site: Ints, day: Reals, group: Ints) -> Ints:
     whole = kind == "slice" or len(np.unique(site[site != UNKNOWN])) > 1
     dated = np.isfinite(day) & whole
     keys = np.stack([dated, np.where(dated, site, 0), np.where(dated, day, group)])
-    return np.unique(keys, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
+    units: Ints = np.unique(keys, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
+    return units
 
 
 def thinned(group: Ints, seed: int) -> Ints:
