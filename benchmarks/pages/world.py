@@ -18,6 +18,7 @@ from db.states import Origin
 from db.tasks import tasks
 from loop.changes.audit import Who
 from loop.changes.frames import report_error
+from loop.gaps.upkeep import keep_map
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.project.wiring import Parts
@@ -39,6 +40,10 @@ def project_of(work: Path, size: int) -> Path:
         report_error(parts.project, Who("bench", "command"), size, "missed", text="a report")
         verbs.close(parts)
         (folder / COMPARED).touch()
+    if not list((folder / "index").glob("map-*/places.npz")):
+        parts = late.opened(folder)
+        keep_map(parts, lambda done, total, what: None)
+        verbs.close(parts)
     return folder
 
 

@@ -77,7 +77,11 @@ def sample_rows(parts: list[Ints], ids: list[Ints], most: int) -> list[Ints]:
     left = most
     for done, index in enumerate(sorted(range(len(parts)), key=lambda i: len(parts[i]))):
         take = min(len(parts[index]), left // (len(parts) - done))
-        chosen[index] = np.sort(parts[index][np.argsort(_mixed(ids[index]), kind="stable")[:take]])
+        if take < len(parts[index]):
+            least = np.argpartition(_mixed(ids[index]), take)[:take]
+            chosen[index] = np.sort(parts[index][least])
+        else:
+            chosen[index] = np.sort(parts[index])
         left -= take
     return chosen
 
