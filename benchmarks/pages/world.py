@@ -18,7 +18,7 @@ from db.states import Origin
 from db.tasks import tasks
 from loop.changes.audit import Who
 from loop.changes.frames import report_error
-from loop.gaps.upkeep import keep_map
+from loop.gaps.upkeep import compare_anew, keep_map
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.project.wiring import Parts
@@ -35,15 +35,11 @@ def project_of(work: Path, size: int) -> Path:
     make(folder, size)
     if not (folder / COMPARED).is_file():
         parts = late.opened(folder)
-        verbs.gaps(parts)
-        frame_sets(parts).search.prepare()
+        for keeping in (compare_anew, keep_map):
+            print(f"  {keeping(parts, verbs.quiet)}", flush=True)
         report_error(parts.project, Who("bench", "command"), size, "missed", text="a report")
         verbs.close(parts)
         (folder / COMPARED).touch()
-    if not list((folder / "index").glob("map-*/places.npz")):
-        parts = late.opened(folder)
-        keep_map(parts, lambda done, total, what: None)
-        verbs.close(parts)
     return folder
 
 

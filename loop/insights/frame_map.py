@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from db.engine import read
 from loop.analysis.producers import known_embedder
 from loop.base.arrays import Ints
-from loop.gaps.space_map import SpaceMap, kept_map
+from loop.gaps.space_map import SpaceMap, kept_map, map_path
 from loop.insights.frames import FrameSet
 from loop.project.project import Project
 
@@ -17,6 +19,9 @@ SIDE = 300
 """The drawing is so many steps wide and high."""
 OTHERS, OWN = 220, 320
 """Points that are drawn: of all frames, and of the set."""
+
+_maps: dict[Path, tuple[tuple[int, int, int], SpaceMap]] = {}
+_reading = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ def set_on_map(project: Project, found: FrameSet) -> SetOnMap | None:
     """None where there is no map yet."""
     with read(project.engine) as session:
         embedder = known_embedder(session, project)
-    kept = None if embedder is None else kept_map(project, embedder)
+    kept = None if embedder is None else _kept(project, embedder)
     if kept is None or not len(kept):
         return None
     rows = found.table.locate(kept.frames)
@@ -40,6 +45,24 @@ def set_on_map(project: Project, found: FrameSet) -> SetOnMap | None:
     return SetOnMap(
         _path(kept, _some(inside, OWN)), _path(kept, _some(np.arange(len(kept)), OTHERS)), len(inside)
     )
+
+
+def _kept(project: Project, embedder: int) -> SpaceMap | None:
+    """The map, read again when it was kept anew."""
+    path = map_path(project, embedder)
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    stamp = found.st_ino, found.st_mtime_ns, found.st_size
+    with _reading:
+        if path in _maps and _maps[path][0] == stamp:
+            return _maps[path][1]
+        kept = kept_map(project, embedder)
+        _maps.clear()
+        if kept is not None:
+            _maps[path] = stamp, kept
+        return kept
 
 
 def _some(rows: Ints, most: int) -> Ints:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,7 +20,6 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from connectors.ports import Array, Purpose
-from connectors.times import zone
 from db.analysis import load_embeddings
 from db.engine import read
 from db.frame_columns import ORIGINS, ROLES
@@ -39,6 +38,7 @@ from db.slices import SliceRow, slice_by_id, slices
 from db.states import OPEN_TASKS, Origin, Role, SliceKind, TaskStatus
 from loop.base.arrays import Bools, Ints, Reals
 from loop.base.errors import ConfigError
+from loop.insights.frame_days import NO_DAY, local_days, months, seconds_of
 from loop.insights.frame_facts import (
     Known,
     LabelClasses,
@@ -47,6 +47,7 @@ from loop.insights.frame_facts import (
     known_producers,
     member_sets,
 )
+from loop.insights.frame_order import behind, cursor, first, read_cursor
 from loop.insights.frame_query import (
     ALIKE,
     CLEAREST,
@@ -211,26 +212,26 @@ class FrameSets:
             raise ConfigError(f"frames: expected 1 to {LONGEST_PAGE} frames on a page, got {size}")
         key, table = self._key(found), found.table
         if before:
-            value, row = _read_cursor(table, before)
-            rows = _first(-key, found.mask, (-value, row), size, reverse=True)[::-1]
+            value, row = read_cursor(table.seq, before)
+            rows = first(-key, found.mask, (-value, row), size, reverse=True)[::-1]
         else:
-            rows = _first(key, found.mask, _read_cursor(table, after) if after else None, size)
+            rows = first(key, found.mask, read_cursor(table.seq, after) if after else None, size)
         if not len(rows):
             return FramePage((), None, None)
-        first, last = ((float(key[row]), int(row)) for row in (rows[0], rows[-1]))
-        behind = _behind(key, found.mask, last).any()
-        front = _behind(-key, found.mask, (-first[0], first[1]), reverse=True).any()
+        top, last = ((float(key[row]), int(row)) for row in (rows[0], rows[-1]))
+        more = behind(key, found.mask, last).any()
+        front = behind(-key, found.mask, (-top[0], top[1]), reverse=True).any()
         return FramePage(
             tuple(_place(found, row) for row in rows.tolist()),
-            _cursor(table, *last) if behind else None,
-            _cursor(table, *first) if front else None,
+            cursor(table.seq, *last) if more else None,
+            cursor(table.seq, *top) if front else None,
         )
 
     def ids(self, found: FrameSet, limit: int | None = None) -> Ints:
         """Ids of the set in its order, all of them or the first so many."""
         key = self._key(found)
         size = found.count if limit is None else min(limit, found.count)
-        return found.table.seq[_first(key, found.mask, None, size)] if size else np.zeros(0, np.int64)
+        return found.table.seq[first(key, found.mask, None, size)] if size else np.zeros(0, np.int64)
 
     def neighbors(self, found: FrameSet, seq: int) -> tuple[int | None, int | None]:
         """The frames in front of and behind this one in the order of a set that it is in."""
@@ -238,9 +239,9 @@ class FrameSets:
         if not len(rows) or not found.mask[rows[0]]:
             return None, None
         key, row = self._key(found), int(rows[0])
-        behind = _first(key, found.mask, (float(key[row]), row), 1)
-        front = _first(-key, found.mask, (-float(key[row]), row), 1, reverse=True)
-        before, after = (int(found.table.seq[each[0]]) if len(each) else None for each in (front, behind))
+        later = first(key, found.mask, (float(key[row]), row), 1)
+        front = first(-key, found.mask, (-float(key[row]), row), 1, reverse=True)
+        before, after = (int(found.table.seq[each[0]]) if len(each) else None for each in (front, later))
         return before, after
 
     def distribution(self, found: FrameSet, by: str, most: int = BARS) -> Distribution:
@@ -387,11 +388,11 @@ class FrameSets:
         lacking = Bar("time not known", unknown, query.but(time="unknown")) if unknown else None
         if not len(dated):
             return Distribution(DAY, (), 0, lacking)
-        first = int(dated.min())
-        counts = np.bincount(dated - first)
+        begin = int(dated.min())
+        counts = np.bincount(dated - begin)
         shown = np.flatnonzero(counts)
-        taken = [(date(1970, 1, 1) + timedelta(days=first + int(day)), int(counts[day])) for day in shown]
-        spans = [(f"{day}", day, day, n) for day, n in taken] if len(taken) <= MOST_DAYS else _months(taken)
+        taken = [(date(1970, 1, 1) + timedelta(days=begin + int(day)), int(counts[day])) for day in shown]
+        spans = [(f"{day}", day, day, n) for day, n in taken] if len(taken) <= MOST_DAYS else months(taken)
         bars = []
         for place, (name, begins, ends, count) in enumerate(spans):
             since = query.since if query.since and place == 0 else str(begins)
@@ -421,7 +422,6 @@ class FrameSets:
 
 
 NOBODY = Members(np.zeros(0, np.int64), np.zeros(0))
-NO_DAY = -(2**40)
 _kept: WeakKeyDictionary[Engine, FrameSets] = WeakKeyDictionary()
 _keeping = threading.Lock()
 
@@ -433,60 +433,6 @@ def frame_sets(parts: Parts) -> FrameSets:
         if found is None:
             found = _kept[parts.project.engine] = FrameSets(parts)
         return found
-
-
-def seconds_of(text: str, timezone: str, ends: bool = False) -> float:
-    """Seconds since 1970 of an ISO day or time; without an offset it is in the zone.
-
-    ends: a day counts to its end.
-    """
-    if len(text) <= len("2026-11-24"):
-        day = date.fromisoformat(text) + timedelta(days=1 if ends else 0)
-        return datetime.combine(day, time.min, zone(timezone)).timestamp()
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))).timestamp()
-
-
-def local_days(captured_at: NDArray[Any], timezone: str) -> Ints:
-    """(N,) days since 1970 in this zone of times (N,) in seconds since 1970; NO_DAY for NaN."""
-    unknown = np.isnan(captured_at)
-    if unknown.all():
-        return np.full(len(captured_at), NO_DAY, np.int64)
-    first, last = float(np.nanmin(captured_at)), float(np.nanmax(captured_at))
-    starts, offsets = _offsets(first, last, timezone)
-    taken = np.where(unknown, first, captured_at)
-    shift = offsets[0] if len(offsets) == 1 else offsets[np.searchsorted(starts, taken, side="right") - 1]
-    days: Ints = np.floor((taken + shift) / 86_400).astype(np.int64)
-    days[unknown] = NO_DAY
-    return days
-
-
-def _offsets(first: float, last: float, timezone: str) -> tuple[Reals, Reals]:
-    """From when on which offset to UTC holds, s: found to the hour, at which clocks are changed."""
-    place = zone(timezone)
-
-    def offset(seconds: float) -> float:
-        shift = datetime.fromtimestamp(seconds, UTC).astimezone(place).utcoffset()
-        return shift.total_seconds() if shift else 0.0
-
-    starts, offsets = [first], [offset(first)]
-    hour = first - first % 3600
-    for day in np.arange(hour + 86_400, last + 2 * 86_400, 86_400):
-        if offset(float(day)) != offsets[-1]:
-            for changed in np.arange(day - 86_400, day + 1, 3600):
-                if (now := offset(float(changed))) != offsets[-1]:
-                    starts.append(float(changed))
-                    offsets.append(now)
-    return np.array(starts), np.array(offsets)
-
-
-def _months(taken: Sequence[tuple[date, int]]) -> list[tuple[str, date, date, int]]:
-    """Name, first day, last day and count of each month."""
-    counts: dict[date, int] = {}
-    for day, count in taken:
-        counts[day.replace(day=1)] = counts.get(day.replace(day=1), 0) + count
-    ends = {month: (month + timedelta(days=31)).replace(day=1) - timedelta(days=1) for month in counts}
-    return [(f"{month:%Y-%m}", month, ends[month], count) for month, count in counts.items()]
 
 
 def _inside_of(table: FrameTable, mask: Bools) -> Callable[[Ints], Bools]:
@@ -530,57 +476,6 @@ def _inside(some: Bools, mask: Bools) -> int:
     return int(np.count_nonzero(some & mask))
 
 
-def _behind(key: Reals, mask: Bools, cursor: tuple[float, int] | None, reverse: bool = False) -> Bools:
-    """Rows behind a cursor (value, row): larger values first, of one value larger rows first;
-    reverse: smaller rows first.
-    """
-    if cursor is None:
-        return mask
-    value, row = cursor
-    rows = np.zeros(len(key), np.bool_)
-    if reverse:
-        rows[row + 1 :] = True
-    else:
-        rows[:row] = True
-    behind: Bools = mask & ((key < value) | ((key == value) & rows))
-    return behind
-
-
-def _first(
-    key: Reals, mask: Bools, cursor: tuple[float, int] | None, size: int, reverse: bool = False
-) -> Ints:
-    """The first `size` rows of the mask behind the cursor, without sorting the others."""
-    rows = np.flatnonzero(_behind(key, mask, cursor, reverse))
-    if len(rows) > size:
-        values = key[rows]
-        least = np.partition(values, len(values) - size)[len(values) - size]
-        over = rows[values > least]
-        ties = rows[values == least]
-        left = size - len(over)
-        rows = np.concatenate([over, ties[:left] if reverse else ties[len(ties) - left :]])
-    order = np.lexsort((rows if reverse else -rows, -key[rows]))
-    ordered: Ints = rows[order]
-    return ordered
-
-
 def _place(found: FrameSet, row: int) -> Place:
     value = LAST if found.value is None else float(found.value[row])
     return Place(int(found.table.seq[row]), None if value == LAST else value)
-
-
-def _cursor(table: FrameTable, value: float, row: int) -> str:
-    return f"{value.hex().replace('+', '')}_{table.seq[row]}"  # as it stands it fits an address
-
-
-def _read_cursor(table: FrameTable, text: str) -> tuple[float, int]:
-    """Its value, and the row of its frame or of the next one."""
-    value, _, seq = text.rpartition("_")
-    try:
-        found = float.fromhex(value), int(seq)
-        if found[0] != found[0] or not 0 <= found[1] < 2**62:
-            raise ValueError
-    except (ValueError, OverflowError) as error:
-        raise ConfigError(
-            f"frames: expected a cursor of a page of this set, got {text[:80]!r}; begin at its first page"
-        ) from error
-    return found[0], int(np.searchsorted(table.seq, found[1]))

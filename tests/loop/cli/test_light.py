@@ -58,6 +58,7 @@ def test_commands_that_need_no_model_load_none(used: Path) -> None:
     place = ("--project", str(used))
     commands = [
         ["--help"],
+        ["frames", "labeled=yes", *place],
         ["models", "list", *place],
         ["models", "show", "1", *place],
         ["round", "show", *place],

@@ -22,8 +22,9 @@ from loop.analysis.producers import producers
 from loop.base.errors import ConfigError
 from loop.gaps import coverage_view
 from loop.gaps.shown import producer_of
+from loop.insights.frame_days import local_days, seconds_of
 from loop.insights.frame_query import FrameQuery
-from loop.insights.frames import FrameSet, FrameSets, frame_sets, local_days, seconds_of
+from loop.insights.frames import FrameSet, FrameSets, frame_sets
 from loop.insights.model_errors import errors_of
 from tests.fakes import CLASSES, FakeParts, quiet
 
