@@ -68,7 +68,7 @@ SPLIT, LATER = 0.5, 0.55
 """Shares of a clip: where training ends and production begins."""
 SURE, LEAST_SIDE = 0.5, 24
 """Of what is cut out: confidence, and pixels."""
-CROWD, COVERED, SHARE = 8, 0.3, 0.25
+CROWD, COVERED, SHARE = 8, 0.2, 0.25
 """As config/collections.yaml has them."""
 EXAMPLES = 2
 """Of each camera."""

@@ -31,7 +31,7 @@ from loop.gaps.slices import record_collection
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.project.wiring import Parts
-from loop.settings.collections import ADDRESS_KEYS, Address, Definition, Rule, Sentence, stored_rule
+from loop.settings.collections import ADDRESS_KEYS, Address, Definition, Rule, Sentence, flat, stored_rule
 
 MOST_EXAMPLES = 20_000
 
@@ -50,7 +50,7 @@ def make_by_rules(
     """
     if not rules:
         raise ConfigError("collection: expected a rule, a sentence or frames, got none; give one of them")
-    for rule in rules:
+    for rule in flat(rules):
         if isinstance(rule, Sentence):
             _check_words(parts, rule.text)
         if isinstance(rule, Address):

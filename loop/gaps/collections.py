@@ -37,6 +37,7 @@ from loop.math.coverage.usual_values import spreads_above, usual_values
 from loop.project.project import Project
 from loop.settings.collections import (
     Address,
+    AllOf,
     Crowd,
     Definition,
     Measured,
@@ -48,6 +49,7 @@ from loop.settings.collections import (
     as_stored,
     built_in,
     definition_of,
+    flat,
     stored_rule,
 )
 from loop.settings.conditions import PromptGroup
@@ -114,10 +116,10 @@ def _stored(row: SliceRow) -> Collection:
 
 def slices_asked(session: Session, definition: Definition) -> list[SliceRow]:
     """The slices that its rules name."""
-    keys = {rule.key for rule in definition.rules if isinstance(rule, OfSlice)}
+    keys = {rule.key for rule in flat(definition.rules) if isinstance(rule, OfSlice)}
     numbers = {
         int(number)
-        for rule in definition.rules
+        for rule in flat(definition.rules)
         if isinstance(rule, Address)
         for number in (*rule.values("slice"), *rule.values("not_slice"))
     }
@@ -126,7 +128,7 @@ def slices_asked(session: Session, definition: Definition) -> list[SliceRow]:
 
 def sentences_of(found: Sequence[Collection]) -> tuple[str, ...]:
     """What an embedder has to read for these, each once."""
-    asked = [rule.text for one in found for rule in one.definition.rules if isinstance(rule, Sentence)]
+    asked = [rule.text for one in found for rule in flat(one.definition.rules) if isinstance(rule, Sentence)]
     return tuple(dict.fromkeys([*asked, *SAYS_NOTHING])) if asked else ()
 
 
@@ -201,7 +203,7 @@ class _Looked:
 def _inside(looked: _Looked, definition: Definition) -> Inside:
     seqs = looked.side.seq
     inside, strength = np.zeros(len(seqs), dtype=np.bool_), np.zeros(len(seqs))
-    every = [_by_rule(looked, rule, definition.learned.get(_key(rule))) for rule in definition.rules]
+    every = [_by_rule(looked, rule, definition.learned) for rule in definition.rules]
     if definition.examples and definition.alike and EXAMPLES in definition.learned:
         every.append(_alike(looked, definition.learned[EXAMPLES]))
     for holds, clearly in every:
@@ -214,8 +216,8 @@ def _inside(looked: _Looked, definition: Definition) -> Inside:
     return inside, strength
 
 
-def _by_rule(looked: _Looked, rule: Rule, learned: Any) -> Inside:
-    side = looked.side
+def _by_rule(looked: _Looked, rule: Rule, every: Mapping[str, Any]) -> Inside:
+    side, learned = looked.side, every.get(_key(rule))
     nobody = np.zeros(len(side), dtype=np.bool_), np.zeros(len(side))
     match rule:
         case OfSlice(key):
@@ -236,6 +238,9 @@ def _by_rule(looked: _Looked, rule: Rule, learned: Any) -> Inside:
             return _described(looked, text)
         case Address():
             return _at_address(looked, rule)
+        case AllOf(rules):
+            inside, strength = zip(*(_by_rule(looked, each, every) for each in rules), strict=True)
+            return np.logical_and.reduce(inside), np.minimum.reduce(strength)
         case _:
             assert_never(rule)
 
@@ -309,7 +314,7 @@ def _alike(looked: _Looked, learned: Mapping[str, Any]) -> Inside:
 
 
 def _taught(looked: _Looked, production: Side, definition: Definition) -> Definition:
-    learned = {_key(rule): what for rule in definition.rules if (what := _of_training(looked, rule))}
+    learned = {_key(rule): what for rule in flat(definition.rules) if (what := _of_training(looked, rule))}
     if definition.examples and definition.alike:
         learned[EXAMPLES] = _of_examples(looked, production, definition)
     return replace(definition, learned={key: what for key, what in learned.items() if what})

@@ -18,7 +18,7 @@ from loop.analysis.producers import current_measure
 from loop.base.errors import ConfigError
 from loop.base.moments import DAY, shown
 from loop.base.wording import counted
-from loop.gaps.collections import COLLECTION, EXAMPLES, one_defined
+from loop.gaps.collections import COLLECTION, EXAMPLES, defined, one_defined
 from loop.project.project import Project
 from loop.settings.collections import Definition, Sentence, in_words
 
@@ -186,12 +186,13 @@ def details(view: CollectionView, timezone: str) -> list[str]:
 def _views(session: Session, rows: Sequence[SliceRow]) -> list[CollectionView]:
     ids = [row.id for row in rows]
     totals = totals_of(session, ids)
+    definitions = {one.key: one.definition for one in defined(session)}
     measure = current_measure(session)
     growth = inside_by_day(session, ids)
     labeled = {} if measure is None else labeled_inside(session, measure, ids)
     views = []
     for row in rows:
-        definition = one_defined(session, row.id).definition
+        definition = definitions[row.key]
         total = totals.get(row.id, NOBODY)
         learned = definition.learned.get(EXAMPLES) or {}
         views.append(

@@ -16,6 +16,7 @@ from db.page_facts import PageFactRow, latest_page_fact, page_fact_by_id, page_f
 from db.slices import SliceRow, slices
 from db.tables import utcnow
 from loop.base.errors import ConfigError
+from loop.base.wording import counted
 from loop.gaps.coverage_facts import COVERAGE, CROSSED
 from loop.insights.frame_query import FrameQuery
 from loop.project.project import Project
@@ -150,6 +151,14 @@ class Coverage:
     facets: tuple[FacetView, ...]
     retired: tuple[tuple[int, str], ...]
     dates: tuple[tuple[int, datetime], ...]
+
+    @property
+    def age(self) -> str:
+        """How long ago it was made, for people."""
+        for seconds, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+            if self.age_s >= seconds:
+                return f"{counted(int(self.age_s // seconds), unit)} ago"
+        return "just now"
 
     @property
     def shown(self) -> tuple[GapView, ...]:
@@ -477,12 +486,13 @@ def _rows(
         for column, (_, other) in zip(_kept(column_axis), across, strict=True):
             here, there = (int(table[place][column]) for table in sides)
             unknown = place == len(sides[0]) - 1 or column == len(sides[0][0]) - 1
-            shares = [
+            of_production, of_training = (
                 None if unknown or not total else n / total
                 for n, total in zip((here, there), totals, strict=True)
-            ]
+            )
+            shade = _shade(of_production, of_training, shown_as)
             query = None if own is None or other is None else FrameQuery(slice=(own, other))
-            cells.append(Cell(here, there, *shares, unknown, _shade(*shares, shown_as), query))
+            cells.append(Cell(here, there, of_production, of_training, unknown, shade, query))
         found.append((name, own, tuple(cells)))
     return found
 

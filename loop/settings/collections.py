@@ -4,9 +4,10 @@ collections of `config/collections.yaml`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -78,7 +79,14 @@ class Address:
 ADDRESS_KEYS = ("camera", "site", "slice", "not_slice", "from", "to")
 
 
-Rule = OfSlice | Measured | Crowd | Overlap | Orientation | Sentence | Address
+@dataclass(frozen=True)
+class AllOf:
+    """Frames of which each of some rules holds."""
+
+    rules: tuple[Rule, ...]
+
+
+Rule = OfSlice | Measured | Crowd | Overlap | Orientation | Sentence | Address | AllOf
 
 
 @dataclass(frozen=True)
@@ -145,6 +153,8 @@ def stored_rule(rule: Rule) -> dict[str, Any]:
             return {"sentence": text}
         case Address(query):
             return {"frames": query}
+        case AllOf(rules):
+            return {"all": [stored_rule(each) for each in rules]}
 
 
 def rule_of(stored: object, where: str = "rule") -> Rule:
@@ -176,9 +186,12 @@ def in_words(rule: Rule) -> str:
             return f"shows “{text}”, by CLIP"
         case Address(query):
             return f"of the frames {query}"
+        case AllOf(rules):
+            return ", and ".join(in_words(each) for each in rules)
 
 
-def built_in() -> dict[str, Definition]:
+@cache
+def built_in() -> Mapping[str, Definition]:
     """The collections of `config/collections.yaml` by name."""
     text = (config.FOLDER / "collections.yaml").read_text(encoding="utf-8")
     return parse_collections(parse_yaml(text))
@@ -247,6 +260,22 @@ def _address(fields: Mapping[str, Any], where: str) -> Rule:
     return Address(query)
 
 
+def _all(fields: Mapping[str, Any], where: str) -> Rule:
+    rules = fields["all"]
+    if not isinstance(rules, list) or len(rules) < 2:
+        raise _wrong(where, "two rules or more", rules)
+    return AllOf(tuple(rule_of(each, where) for each in rules))
+
+
+def flat(rules: Iterable[Rule]) -> Iterator[Rule]:
+    """Each rule, those within others in place of these."""
+    for rule in rules:
+        if isinstance(rule, AllOf):
+            yield from flat(rule.rules)
+        else:
+            yield rule
+
+
 READERS: dict[str, tuple[Callable[[Mapping[str, Any], str], Rule], tuple[str, ...]]] = {
     "slice": (_slice, ()),
     "measured": (_measured, ("above", "below")),
@@ -255,6 +284,7 @@ READERS: dict[str, tuple[Callable[[Mapping[str, Any], str], Rule], tuple[str, ..
     "orientation": (_orientation, ()),
     "sentence": (_sentence, ()),
     "frames": (_address, ()),
+    "all": (_all, ()),
 }
 
 

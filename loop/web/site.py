@@ -137,6 +137,18 @@ class Site:
         )
         return answer
 
+    def soon(self, job: str) -> str:
+        """Runs a job without waiting for its time, unless the settings never run it or somebody paused
+        it; what to say of that, "" for nothing.
+        """
+        if not getattr(self.project.settings.schedule, job, ""):
+            return f"schedule.{job} never runs by itself, so this waits for the command."
+        state = self.worker.health()["jobs"].get(job)
+        if state is not None and state.paused_at is not None:
+            return f"The job {job} is paused, so this waits until it is resumed."
+        self.worker.run_now(job)
+        return ""
+
     def who(self, request: Request) -> Who:
         """Who asks, for the audit log."""
         via = "api" if request.url.path.startswith(API) else "page"

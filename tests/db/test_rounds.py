@@ -14,17 +14,24 @@ from db.rounds import (
     Member,
     add_dataset,
     advance,
+    brief_of,
+    count_rounds,
     dataset,
+    dataset_batches,
+    dataset_counts,
     dataset_members,
+    newest_round,
     open_round,
     request_cancel,
+    round_briefs,
     round_by_id,
     rounds,
     start_round,
     update_progress,
 )
-from db.states import OPEN_ROUNDS, RoundStatus
-from tests.db.world import stocked
+from db.states import OPEN_ROUNDS, RoundStatus, TaskStatus
+from db.tasks import add_tasks, create_batch, move, tasks
+from tests.db.world import new_task, stocked
 
 FREEZING, TRAINING, FAILED = RoundStatus.FREEZING, RoundStatus.TRAINING, RoundStatus.FAILED
 
@@ -122,3 +129,44 @@ def test_a_dataset_version_is_stored_once_by_its_manifest(engine: Engine) -> Non
         assert dataset_members(session, first) == [Member(a, "train", 3), Member(b, "val", 1)]
         stored = dataset(session, first)
     assert (stored.manifest_sha256, stored.path, stored.summary) == ("m" * 64, "datasets/m", {"images": 2})
+
+
+def test_briefs_say_the_same_as_whole_rounds_without_their_verdicts(engine: Engine, base: int) -> None:
+    verdicts = [{"promote": True, "reasons": ["is better", "b"]}, {"promote": False, "reasons": []}, None]
+    with write(engine) as session:
+        candidate = add_model(session, "b" * 64, "models/b.pt", ["person"], parent=base)
+    for place, verdict in enumerate(verdicts):
+        number = started(engine, base)
+        values = {
+            "verdict": verdict,
+            "candidate_id": None if place else candidate,
+            "progress": {"epoch": place},
+        }
+        with write(engine) as session:
+            advance(session, number, FREEZING, FAILED, **values)
+    with read(engine) as session:
+        every = [brief_of(row) for row in reversed(rounds(session))]
+        assert round_briefs(session, 9) == every
+        assert [(row.promote, row.reason) for row in every] == [(None, ""), (False, ""), (True, "is better")]
+        assert round_briefs(session, 1) == every[:1]
+        assert round_briefs(session, 1, [candidate]) == [every[0], every[2]]
+        assert round_briefs(session, 1, before=every[0].id) == every[1:2]
+        newest = newest_round(session)
+        assert newest is not None
+        assert brief_of(newest) == every[0]
+        assert count_rounds(session) == 3
+
+
+def test_a_dataset_tells_its_splits_and_the_batches_it_came_from(engine: Engine) -> None:
+    seqs = stocked(engine, 3)
+    with write(engine) as session:
+        batches = [create_batch(session, "hybrid", 0, 2, {}) for _ in range(2)]
+        add_tasks(session, batches[0], [new_task(seqs[0], key="a"), new_task(seqs[1], key="b")])
+        add_tasks(session, batches[1], [new_task(seqs[2], key="c")])
+        ids = {task.key: task.id for task in tasks(session)}
+        move(session, ids.values(), TaskStatus.PENDING, TaskStatus.DONE)
+        move(session, [ids["b"]], TaskStatus.DONE, TaskStatus.CANCELLED)
+        members = [Member(seqs[0], "train"), Member(seqs[1], "train"), Member(seqs[2], "test")]
+        number = add_dataset(session, "c" * 64, "datasets/c", {}, members)
+        assert dataset_counts(session, number) == {"test": 1, "train": 2}
+        assert dataset_batches(session, number) == [(batches[1], 1), (batches[0], 1)]

@@ -139,7 +139,7 @@ def fall(own: Bools, elsewhere: Bools, group: Ints) -> tuple[float, tuple[float,
     return value, (max(value - half, -1.0), min(value + half, 1.0))
 
 
-def _ramp(at: Reals, low: float, high: float, rim: float) -> Reals:
+def _ramp(at: NDArray[np.floating], low: float, high: float, rim: float) -> Reals:
     """1 from low to high, falling to 0 over the rim on both sides."""
     outside = np.maximum(np.maximum(low - at, at - high), 0)
     ramp: Reals = np.clip(1 - outside / max(rim, 1e-9), 0, 1)

@@ -12,6 +12,8 @@ from samplers.ragged import Ragged
 
 SURE = 0.25
 """Confidence from which on a box counts; it is drawn for people from there too."""
+OF_A_CROWD = 0.1
+"""Confidence from which on a box counts in a crowd, whose small objects a detector is unsure of."""
 CONTAINED = 0.9
 """A box of which so much lies within one of another class is a part of that object, as a helmet is."""
 LEAST_SIDE = 12.0
@@ -55,14 +57,14 @@ class Corners:
             self.height,
         )
 
-    def sure(self) -> Corners:
-        """Boxes of SURE confidence or more."""
-        return self.kept(self.confidence >= SURE)
+    def sure(self, confidence: float = SURE) -> Corners:
+        """Boxes of so much confidence or more."""
+        return self.kept(self.confidence >= confidence)
 
 
 def box_counts(boxes: Corners) -> Ints:
-    """(N,) sure boxes of each frame."""
-    return boxes.sure().xyxy.lengths
+    """(N,) boxes of each frame that count in a crowd."""
+    return boxes.sure(OF_A_CROWD).xyxy.lengths
 
 
 def overlapped_share(boxes: Corners, covered: float) -> Reals:

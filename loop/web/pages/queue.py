@@ -120,11 +120,10 @@ def _unpin(project: Project, who: Who, ids: Sequence[int]) -> Report:
 
 def _done(site: Site, request: Request, report: Report) -> Response:
     """Back to where the form stood. Label Studio is told now where somebody can."""
-    if report.done:
-        site.worker.run_now("push")
+    waits = site.soon("push") if report.done else ""
     back = str(form_of(request).get("back", ""))
     to = back if back == HERE or back.startswith(f"{HERE}?") else HERE
-    said = ". ".join(report.lines())
+    said = ". ".join([*report.lines(), *([waits] if waits else [])])
     if not report.undoable:
         return site.done(request, to, said)
     fields = {"changes": gathered(report.changes), "back": to}

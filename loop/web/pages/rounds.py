@@ -29,6 +29,7 @@ from loop.web.site import Site, form_of
 HERE = "/rounds"
 LINES = 25
 """Lines of a verdict on one page."""
+KINDS = (("overall", "Overall"), ("gaps", "Gaps"), ("class", "Classes"), ("condition", "Conditions"))
 REFRESH_S = 10
 WIDTH, HEIGHT = 260, 120
 """Of a curve, in units of its drawing."""
@@ -63,8 +64,9 @@ def routes(site: Site) -> list[Route]:
 
     def one(request: Request) -> Response:
         view = round_view(project, int(request.path_params["number"]))
-        begin = _begin(request)
-        lines = view.verdict.lines if view.verdict else ()
+        begin, kind = _begin(request), request.query_params.get("kind", "")
+        every = view.verdict.lines if view.verdict else ()
+        lines = [line for line in every if kind in ("", line.kind)]
         moving = view.line.open and view.line.words != "waits for a person"
         return site.render(
             request,
@@ -73,6 +75,8 @@ def routes(site: Site) -> list[Route]:
             models=production(project),
             lines=lines[begin : begin + LINES],
             begin=begin,
+            kind=kind,
+            kinds=[(name, label) for name, label in KINDS if any(line.kind == name for line in every)],
             step=LINES,
             more=len(lines) - begin - LINES,
             curves=[drawn(curve) for curve in view.curves[:MOST_CURVES]],
@@ -83,10 +87,13 @@ def routes(site: Site) -> list[Route]:
         )
 
     def ask(request: Request) -> Response:
-        said, wrong = _what_can_be_judged(site)
+        """At once; what can be judged takes longer, and is fetched by the page or by its link."""
+        asked = request.query_params.get("aims") == "yes"
+        said, wrong = _what_can_be_judged(site) if asked else ([], "")
         return site.render(
             request,
             "round_start.html",
+            asked=asked,
             aims=said,
             wrong=wrong,
             settings=_asked_for(project.settings.round),
@@ -98,8 +105,8 @@ def routes(site: Site) -> list[Route]:
     def start(request: Request) -> Response:
         chosen = chosen_of(_fields(request), project.settings.round)
         number = start_round(site.parts, site.who(request), chosen)
-        site.worker.run_now("round")
-        return site.done(request, f"{HERE}/{number}", f"Round {number} is open.")
+        said = f"Round {number} is open. {site.soon('round')}"
+        return site.done(request, f"{HERE}/{number}", said.strip())
 
     def decided(act: Callable[[int, str, Request], str]) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:

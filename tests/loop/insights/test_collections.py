@@ -105,4 +105,4 @@ def test_lines_for_people(analyzed: FakeParts) -> None:
     assert len(told) == 7
     assert any("night" in line and "%" in line for line in told)
     night = next(view for view in all_collections(analyzed.project) if view.name == "night")
-    assert "    brightness 4 spreads below what is usual of the camera" in details(night, "UTC")
+    assert "    brightness 6 spreads below what is usual of the camera" in details(night, "UTC")

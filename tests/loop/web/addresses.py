@@ -17,6 +17,7 @@ PAGES = (
     "/rounds",
     "/rounds/1",
     "/rounds/start",
+    "/rounds/start?aims=yes",
     "/bias",
     "/collections",
     "/changes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -87,6 +88,20 @@ def test_tasks_are_dropped_with_a_reason_and_undone(
     assert "2 tasks taken back" in post(asked, action, [], changes=undo, back="/queue")
     states = {row.id: row.status for row in rows(pushed)}
     assert {states[first], states[second]} == {TaskStatus.PENDING}
+
+
+def test_a_push_that_is_paused_or_never_runs_by_itself_is_not_made(
+    asked: TestClient, pushed: FakeParts, worker: FakeWorker
+) -> None:
+    worker.paused.add("push")
+    text = post(asked, "/queue/pin", [due(pushed)[3].id], back="/queue")
+    assert "1 task pinned. The job push is paused, so this waits until it is resumed." in text
+    schedule = pushed.project.settings.schedule.model_copy(update={"push": ""})
+    settings = pushed.project.settings.model_copy(update={"schedule": schedule})
+    never = FakeParts(dataclasses.replace(pushed.project, settings=settings), pushed.server)
+    text = post(browsing(never, worker), "/queue/pin", [due(pushed)[4].id], back="/queue")
+    assert "schedule.push never runs by itself" in text
+    assert worker.asked == []
 
 
 def test_tasks_are_pinned_unpinned_and_hurried(asked: TestClient, pushed: FakeParts) -> None:

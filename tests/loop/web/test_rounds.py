@@ -61,7 +61,8 @@ def test_the_former_address_leads_here(parts: FakeParts) -> None:
 
 def test_a_round_is_started_after_what_it_could_show_was_read(labeled: FakeParts) -> None:
     asked = at(labeled)
-    text = asked.get("/rounds/start").text
+    assert 'href="/rounds/start?aims=yes"' in asked.get("/rounds/start").text
+    text = asked.get("/rounds/start?aims=yes").text
     assert "all held-out frames: " in text
     assert "four rounds of five would show a rise" in text
     fields = {
@@ -85,7 +86,7 @@ def test_a_round_is_started_after_what_it_could_show_was_read(labeled: FakeParts
 
 def test_what_cannot_be_told_before_a_round_is_said(parts: FakeParts) -> None:
     parts.dead.add("detector")
-    text = at(parts).get("/rounds/start").text
+    text = at(parts).get("/rounds/start?aims=yes").text
     assert "It cannot be told yet: expected a detector, got a damaged file" in text
 
 
@@ -163,10 +164,13 @@ def test_long_verdicts_come_in_pages(labeled: FakeParts, monkeypatch: pytest.Mon
     asked = at(labeled)
     first = asked.get("/rounds/1").text
     assert first.count("<tr data-item>") == 3
-    assert "/rounds/1?from=3" in first
-    second = asked.get("/rounds/1?from=3").text
+    assert 'href="/rounds/1?kind=&amp;from=3"' in first
+    second = asked.get("/rounds/1?kind=&from=3").text
     assert "Worse lines" in second
     assert asked.get("/rounds/1?from=x").status_code == 400
+    classes = asked.get("/rounds/1?kind=class").text.split("<tbody>", 1)[1].split("</tbody>", 1)[0]
+    assert classes.count("<tr data-item>") == 3
+    assert set(re.findall(r">(class|condition) ", classes)) == {"class"}
 
 
 def test_a_training_shows_its_progress_and_its_curves(labeled: FakeParts) -> None:
@@ -188,7 +192,11 @@ def test_a_training_shows_its_progress_and_its_curves(labeled: FakeParts) -> Non
     assert 'http-equiv="refresh"' in seen[2]
     assert "<polyline points=" in seen[2]
     assert "train/&lt;b&gt;loss" in seen[2]
-    done = at(parts).get("/rounds/1").text
+    asked = at(parts)
+    told = asked.get("/rounds/1", headers={"hx-request": "true"}).text
+    assert 'href="/rounds/1?from=0">Read the verdict' in told, "only what stands at the top is exchanged"
+    done = asked.get("/rounds/1").text
+    assert "Read the verdict" not in done
     assert 'http-equiv="refresh"' not in done
     assert "It was trained with AdamW, learning rate 0.001" in done
 

@@ -11,6 +11,7 @@ import pytest
 from loop.math.coverage.box_cases import (
     CONTAINED,
     ENOUGH_BOXES,
+    OF_A_CROWD,
     SURE,
     Corners,
     box_counts,
@@ -94,7 +95,8 @@ def test_boxes_that_the_detector_is_not_sure_of_do_not_count() -> None:
     two = [(10.0, 10.0, 50.0, 110.0), (30.0, 10.0, 70.0, 110.0)]
     unsure = corners([two, two], confidence=[[0.9, SURE - 0.01], [0.9, SURE]])
     assert overlapped_share(unsure, 0.3).tolist() == [0.0, 1.0]
-    assert box_counts(unsure).tolist() == [1, 2]
+    faint = corners([two, two], confidence=[[0.9, OF_A_CROWD - 0.01], [0.9, OF_A_CROWD]])
+    assert box_counts(faint).tolist() == [1, 2]
 
 
 def upright(count: int, ratio: float = 0.5, at: float = 100.0) -> list[Box]:

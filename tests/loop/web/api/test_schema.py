@@ -4,8 +4,9 @@ says: no server error, the promised bodies, wrong values refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -21,10 +22,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from loop.project.project import Project
+from loop.changes.audit import Who
+from loop.changes.frames import report_error
+from loop.project.project import Project, open_project
 from loop.web import attempts
 from loop.web.guard import TOKEN
-from tests.loop.ingest.test_inbox import watched
+from tests.fakes import copy_linked
 from tests.loop.web.worker import SECRET, client, exposed
 
 CHECKS = [
@@ -34,14 +37,19 @@ CHECKS = [
     response_schema_conformance,
     negative_data_rejection,
 ]
-EXAMPLES = 10
+EXAMPLES = 5
+THERE = {"seq": 40, "number": 1, "name": "ingest"}
 HOST = {"Host": "localhost"}
 SEED = 17
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    made = watched(tmp_path_factory.mktemp("described"))
+def project(chosen_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """All is ingested, analyzed and compared, a batch is queued, and a mistake is reported."""
+    folder = tmp_path_factory.mktemp("described")
+    copy_linked(chosen_template, folder)
+    made = open_project(folder / "project")
+    report_error(made, Who("a person", "page"), 40, "other", text="behind glass")
     yield made
     made.engine.dispose()
 
@@ -56,8 +64,11 @@ def ask(
     mode: GenerationMode,
     checks: Sequence[CheckFunction] = CHECKS,
     examples: int = EXAMPLES,
+    there: Mapping[str, object] = {},
     **headers: str,
 ) -> None:
+    """there: what stands in the path where it is to be something that there is."""
+
     @hypothesis.seed(SEED)
     @hypothesis.settings(
         max_examples=examples,
@@ -68,6 +79,9 @@ def ask(
     )
     @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
     def asked(case: schemathesis.Case) -> None:
+        case.path_parameters.update(
+            {name: value for name, value in there.items() if name in case.path_parameters}
+        )
         case.call_and_validate(checks=list(checks), headers=HOST | headers)
 
     asked()
@@ -78,6 +92,7 @@ def test_the_api_does_what_its_description_says(project: Project) -> None:
     assert len(found) >= 2
     for operation in found:
         ask(operation, GenerationMode.POSITIVE)
+        ask(operation, GenerationMode.POSITIVE, there=THERE)
         with suppress(Unsatisfiable):  # nothing can be wrong where nothing is asked
             ask(operation, GenerationMode.NEGATIVE)
 
