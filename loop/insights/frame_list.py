@@ -124,7 +124,7 @@ def listed(parts: Parts, query: FrameQuery, limit: int, like: Path | None = None
 
 def vector_of_picture(parts: Parts, data: bytes) -> Array:
     """(D,) unit vector of an image file, as the embedder sees it. Raises ConfigError."""
-    from connectors.images import decode, inspect
+    from connectors.images import decode, inspect  # large, and few ask for it
 
     try:
         vector: Array = parts.embedder().embed([decode(data, inspect(data))])[0]
