@@ -14,6 +14,7 @@ PAGES = (
     "/coverage/compared",
     "/map",
     "/queue",
+    "/queue?tab=sending",
     "/rounds",
     "/rounds/1",
     "/rounds/start",
