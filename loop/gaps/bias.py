@@ -277,7 +277,18 @@ def _factors(known: _Known, view: CoverageView, seed: int) -> list[Factor]:
     """Every way of telling places apart that knows two or more."""
     found = [_named("camera", known.camera), _named("site", known.site), _scenes(known, seed)]
     found += [_slice(facet, known.imported) for facet in view.facets if facet.key not in ("camera", "site")]
-    return found
+    return told_apart(found)
+
+
+def told_apart(factors: Sequence[Factor]) -> list[Factor]:
+    """Of those that are called alike, such as two limits of one measurement, each by its levels too."""
+    count = Counter((factor.kind, factor.name) for factor in factors)
+    return [
+        replace(factor, name=f"{factor.name} ({', '.join(factor.levels)})")
+        if count[factor.kind, factor.name] > 1
+        else factor
+        for factor in factors
+    ]
 
 
 def _named(kind: str, names: Sequence[str | None]) -> Factor:
