@@ -114,7 +114,7 @@ def test_an_axis_without_a_choice_is_another_one(view: CoverageView, parts: Fake
 def test_shades_tell_which_side_has_more(parts: FakeParts) -> None:
     with write(parts.project.engine) as session:
         of = add_page_fact(session, COVERAGE, _nothing())
-        axis = {"kind": "metadata", "slice_id": None, "none": False}
+        axis = {"kind": "metadata", "slice_id": None, "none": False, "left_out": 0}
         options = [{"slice_id": None, "name": name} for name in ("a", "b")]
         axes = [axis | {"key": key, "name": key, "options": options} for key in ("x", "y")]
         tables = {
