@@ -25,7 +25,7 @@ from loop.base.errors import ConfigError
 from loop.changes.audit import Who
 from loop.changes.frames import MOST_SENT, report_error, send_to_desk
 from loop.gaps import coverage_view
-from loop.gaps.space_map import kept_map
+from loop.gaps.kept_map import kept_map
 from loop.gaps.upkeep import keep_map
 from loop.insights.frame_map import set_on_map
 from loop.insights.frame_page import frame_view
@@ -126,7 +126,7 @@ def test_numbers_of_a_set_are_a_file(asked: TestClient, chosen: FakeParts) -> No
     answer = asked.get("/frames/ids?origin=production")
     expected = frame_sets(chosen).ids(frame_sets(chosen).find(FrameQuery.parse("origin=production")))
     assert [int(line) for line in answer.text.split()] == expected.tolist()
-    assert answer.headers["content-disposition"] == 'attachment; filename="frames.txt"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="frame-numbers.txt"'
     assert asked.get("/frames/ids?camera=nowhere").text == ""
 
 

@@ -10,10 +10,13 @@ from loop.math.bias.association import (
     Exchanges,
     Factor,
     assessed,
+    corrected_v,
     cramers_v,
+    exchanged_units,
     like_sizes,
     log_odds,
     telling_level,
+    thinned,
     wanted_draws,
 )
 from loop.math.statistics.multiple_testing import benjamini_hochberg
@@ -27,7 +30,8 @@ def test_v_is_bergsmas_and_nears_the_plain_one_of_many_frames() -> None:
     assert cramers_v(hits, totals) == pytest.approx(expected)
     many = cramers_v(1000 * hits, 1000 * totals)
     assert many == pytest.approx(plain_v(1000 * np.stack([hits, totals - hits])), abs=1e-4)
-    assert cramers_v(hits, totals, by_chance=float(phi2)) == 0
+    assert corrected_v(float(phi2), float(phi2), 2, 200) == 0
+    assert corrected_v(float(phi2), 1 / 199, 2, 200) == pytest.approx(expected)
 
 
 def test_v_is_the_same_whether_or_not_a_place_without_frames_is_named() -> None:
@@ -141,3 +145,31 @@ def test_the_place_that_shows_more_is_named() -> None:
 def test_more_tests_take_more_exchanges() -> None:
     assert wanted_draws(10, 0.05) == 999
     assert wanted_draws(100, 0.05) == 4000
+
+
+def test_of_many_frames_some_of_each_group_tell_it() -> None:
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 1500, 60_000)
+    rows = thinned(group, seed=0)
+    assert len(np.unique(group[rows])) == 1000
+    assert 7000 < len(rows) <= 8000
+    assert (np.bincount(group[rows]) <= 8).all()
+    few = np.repeat([7, 3], [5, 2])
+    assert sorted(thinned(few, seed=0).tolist()) == list(range(7))
+    one = thinned(np.zeros(50_000, dtype=np.int64), seed=0)
+    assert len(one) == 8000
+    assert np.diff(one).max() <= 7, "evenly spread"
+
+
+def test_cameras_of_a_site_are_exchanged_together() -> None:
+    """Three cameras, the first two of one site, on two days."""
+    group = np.arange(6)
+    day, site = np.repeat([100.0, 101.0], 3), np.tile([0, 0, 1], 2)
+    together = exchanged_units("camera", site, day, group)
+    assert len(np.unique(together)) == 4
+    assert together[0] == together[1] != together[2]
+    one = np.zeros(6, dtype=np.int64)
+    assert len(np.unique(exchanged_units("camera", one, day, group))) == 6, "of one site, camera-days"
+    assert len(np.unique(exchanged_units("slice", one, day, group))) == 2, "rain falls on all cameras"
+    undated = np.where(group < 3, np.nan, day)
+    assert len(np.unique(exchanged_units("slice", one, undated, group))) == 4
