@@ -32,7 +32,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from benchmarks.image_faults import FAULTS
+from benchmarks.image_faults import OF_EDGE_CASES
 from benchmarks.real_clips import read_clip
 from benchmarks.scale.__main__ import commit
 from connectors.ports import Detections, Detector, Image
@@ -294,9 +294,10 @@ def _shown(later: Sequence[Shot], cuts: Sequence[Image], dice: Dice) -> Iterator
         if fault in COMPOSED:
             drawn = [shot for shot in drawn if len(shot.boxes)]
         for shot in drawn[:FAULTY]:
-            image = (
-                COMPOSED[fault](shot, cuts, dice) if fault in COMPOSED else FAULTS[fault](shot.image, dice)
-            )
+            if fault in COMPOSED:
+                image = COMPOSED[fault](shot, cuts, dice)
+            else:
+                image = OF_EDGE_CASES[fault](shot.image, dice)
             yield shot, image, fault
 
 

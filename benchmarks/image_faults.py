@@ -144,12 +144,13 @@ FAULTS: dict[str, Fault] = {
     "moved": moved,
     "defocused": defocused,
     "fogged": fogged,
-    "reflecting": reflecting,
     "dirtied": dirtied,
     "compressed": compressed,
     "resized": resized,
     **{f"compressed, x {name}": partial(_compressed_then_scaled, scale) for name, scale in RESIZED.items()},
 }
+"""Of conditions, which `image_conditions` measures."""
+OF_EDGE_CASES: dict[str, Fault] = FAULTS | {"reflecting": reflecting}
 
 
 def _image(values: NDArray[np.floating] | NDArray[np.integer]) -> Image:

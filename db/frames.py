@@ -12,12 +12,15 @@ from typing import Any
 from sqlalchemy import delete, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from db.facts import get_fact, set_fact
 from db.sql import AnySelect, in_parts, insert_new, insert_one, table_of, upsert
 from db.states import Origin, Role
 from db.tables import UNPLACED, Frame, Group, Label, Reject, Sighting
 
 UNKNOWN = "unknown"
 """Camera or site of a frame of which nothing says it."""
+REGROUPED = "regrouped"
+"""The fact that counts how often frames moved from one group to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def set_facts(session: Session, found: Iterable[FrameFacts]) -> None:
     for one in found:
         values = {name: value for name, value in asdict(one).items() if name != "seq"}
         session.execute(update(Frame).where(Frame.seq == one.seq).values(values))
+    set_fact(session, REGROUPED, str(int(get_fact(session, REGROUPED) or 0) + 1))
 
 
 def group_exists(session: Session, key: str) -> bool:

@@ -54,9 +54,8 @@ def task_page(
     if after is not None:
         statement = statement.where(_behind(order, after))
     statement = statement.order_by(*_sorting(order)).limit(limit)
-    if order == "front":
-        states = [LabelTask.status.in_(wanted.status)]
-    else:  # each state in the order of its index, instead of all of them sorted
+    states: list[ColumnElement[bool]] = [LabelTask.status.in_(wanted.status)]
+    if order == "recent":  # each state in the order of its index, instead of all of them sorted
         states = [LabelTask.status == status for status in wanted.status]
     rows = [task_row(row) for state in states for row in session.execute(statement.where(state))]
     if order == "recent":

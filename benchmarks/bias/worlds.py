@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.scale.world import Array
 from loop.base.arrays import Bools, Ints, Reals
-from loop.math.bias.association import UNKNOWN, Factor, assessed, wanted_draws
+from loop.math.bias.association import UNKNOWN, Factor, assessed, exchanged_units, wanted_draws
 from loop.math.bias.scene_clusters import scene_clusters
 from loop.math.statistics.multiple_testing import benjamini_hochberg
 
@@ -43,13 +43,14 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """presence: (N, C). vectors: (N, D). group, camera, site: (N,). slices: (N, S) 0 or 1."""
+    """presence: (N, C). vectors: (N, D). group, camera, site, day: (N,). slices: (N, S) 0 or 1."""
 
     presence: Bools
     vectors: Array
     group: Ints
     camera: Ints
     site: Ints
+    day: Reals
     slices: Ints
 
 
@@ -75,7 +76,15 @@ def drawn(case: Case, seed: int) -> Frames:
     vectors += 0.7 * rng.normal(size=(len(group), DIM))
     vectors += 2 * presence[:, FORKLIFT, None] * rng.normal(size=DIM)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Frames(presence, vectors.astype(np.float32), group, camera[group], site[group], slices)
+    return Frames(
+        presence,
+        vectors.astype(np.float32),
+        group,
+        camera[group],
+        site[group],
+        day[group].astype(np.float64),
+        slices,
+    )
 
 
 def _runs(rng: np.random.Generator, group: Ints, many: int) -> Reals:
@@ -99,6 +108,10 @@ def _factor(kind: str, code: Ints) -> Factor:
     return Factor(kind, kind, names, names, code)
 
 
+def _units(frames: Frames, factor: Factor) -> Ints:
+    return exchanged_units(factor.kind, frames.site, frames.day, frames.group)
+
+
 @dataclass(frozen=True)
 class Found:
     """any: whether any pair is a finding. planted: whether the forklift and camera, site or scene is.
@@ -117,7 +130,9 @@ def found(case: Case, seed: int) -> Found:
     factors = factors_of(frames, seed)
     draws = min(wanted_draws(len(factors) * len(BASE), LEVEL), MOST_DRAWS)
     told = [
-        assessed(frames.presence, factor, frames.group, seed=seed + place, draws=draws)
+        assessed(
+            frames.presence, factor, frames.group, _units(frames, factor), seed=seed + place, draws=draws
+        )
         for place, factor in enumerate(factors)
     ]
     p = np.stack([each.p for each in told])

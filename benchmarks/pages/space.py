@@ -24,7 +24,8 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks.pages.world import app_of, opened, project_of
 from db.engine import read
 from loop.analysis import producers
-from loop.gaps.space_map import MOST, kept_map, map_of
+from loop.gaps.kept_map import kept_map
+from loop.gaps.space_map import MOST, map_of
 from loop.insights.space import map_points
 from loop.project.wiring import Parts
 

@@ -90,4 +90,22 @@ def addresses(parts: Parts) -> dict[str, str]:
     found["the picture of a frame"] = f"/frames/{production}/picture"
     found["a round"] = "/rounds/1"
     found["queue: pinned"] = "/queue?tab=pinned"
-    return found
+    return found | of_api(camera, asked)
+
+
+def of_api(camera: str, frame: int) -> dict[str, str]:
+    """What programs ask, by what it is called."""
+    asked = {
+        "frames of a camera": f"frames?camera={camera}",
+        "count of what is not labeled": "frames/count?labeled=no",
+        "spread over slices": "frames/spread?by=slice",
+        "a thousand numbers": f"frames/ids?camera={camera}&limit=1000",
+        "one frame": f"frames/{frame}",
+        "queue": "queue",
+        "rounds": "rounds",
+        "coverage": "coverage",
+        "slices": "slices",
+        "changes": "changes",
+        "status": "status",
+    }
+    return {f"API: {name}": f"/api/{address}" for name, address in asked.items()}

@@ -5,6 +5,7 @@ detector fares from place to place, and what to collect.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -44,9 +45,10 @@ from loop.math.bias.association import (
     Assessed,
     Factor,
     assessed,
-    cramers_v,
+    exchanged_units,
     log_odds,
     telling_level,
+    thinned,
     wanted_draws,
 )
 from loop.math.bias.evening import evening
@@ -66,6 +68,8 @@ SCENE_GROUPS, SCENE_FRAMES = 2000, 8
 MUCH_THE_SAME = 0.5
 """A place that shares so much of its frames with another, or holds so much of it, is told with it."""
 OTHER = "none of these"
+DAY = 86_400
+"""Seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,13 +196,15 @@ def kept(project: Project) -> tuple[datetime, BiasReport] | None:
 class _Known:
     """N production frames, then imported training frames; a row each.
 
-    presence: (N, C). labeled, taught: (N,) whether people told, and whether it trains.
+    day: (N,) number of the UTC day, NaN for unknown. presence: (N, C).
+    labeled, taught: (N,) whether people told, and whether it trains.
     """
 
     seq: Ints
     group: Ints
     camera: list[str | None]
     site: list[str | None]
+    day: Reals
     presence: Bools
     labeled: Bools
     taught: Bools
@@ -230,6 +236,7 @@ def _gather(project: Project, view: CoverageView) -> _Known:
         group,
         [*production.by_camera.listed(), *(training.cameras[code] for code in training.camera[imported])],
         [*production.by_site.listed(), *(training.sites[code] for code in training.site[imported])],
+        np.floor(np.concatenate([production.captured_at, training.captured_at[imported]]) / DAY),
         presence,
         labeled,
         taught,
@@ -270,7 +277,18 @@ def _factors(known: _Known, view: CoverageView, seed: int) -> list[Factor]:
     """Every way of telling places apart that knows two or more."""
     found = [_named("camera", known.camera), _named("site", known.site), _scenes(known, seed)]
     found += [_slice(facet, known.imported) for facet in view.facets if facet.key not in ("camera", "site")]
-    return found
+    return told_apart(found)
+
+
+def told_apart(factors: Sequence[Factor]) -> list[Factor]:
+    """Of those that are called alike, such as two limits of one measurement, each by its levels too."""
+    count = Counter((factor.kind, factor.name) for factor in factors)
+    return [
+        replace(factor, name=f"{factor.name} ({', '.join(factor.levels)})")
+        if count[factor.kind, factor.name] > 1
+        else factor
+        for factor in factors
+    ]
 
 
 def _named(kind: str, names: Sequence[str | None]) -> Factor:
@@ -318,8 +336,8 @@ def _scene_names(scene: Ints, known: _Known) -> tuple[str, ...]:
     names: list[str] = []
     for number in range(int(scene.max(initial=-1)) + 1):
         rows = np.flatnonzero(scene == number).tolist()
-        own = [known.camera[row] or known.site[row] or "" for row in rows]
-        common = max(sorted(set(own)), key=own.count)
+        own = Counter(known.camera[row] or known.site[row] or "" for row in rows)
+        common = max(sorted(own), key=own.__getitem__)
         like = f"scenes like {common}" if common else "scenes of unknown cameras"
         again = sum(name.partition(" (")[0] == like for name in names)
         names.append(f"{like} ({again + 1})" if again else like)
@@ -336,12 +354,22 @@ def _ties(
     """Every pair that can be tested, those that are shown first; and what cannot."""
     pairs = len(factors) * len(classes) * len(scopes)
     draws = min(wanted_draws(pairs, FALSE_TIES), MOST_DRAWS)
+    sample = {scope: rows[thinned(known.group[rows], seed)] for scope, rows in scopes.items()}
+    site = _named("site", known.site).code
+    units = {
+        kind: exchanged_units(kind, site, known.day, known.group)
+        for kind in dict.fromkeys(factor.kind for factor in factors)
+    }
     found: list[Tie] = []
     for place, factor in enumerate(factors):
         for scope, rows in scopes.items():
-            own = replace(factor, code=factor.code[rows])
-            told = assessed(known.presence[rows], own, known.group[rows], seed=seed + place, draws=draws)
-            found += _told(known, own, rows, told, scope, classes)
+            few, unit = sample[scope], units[factor.kind]
+            own = replace(factor, code=factor.code[few])
+            told = assessed(
+                known.presence[few], own, known.group[few], unit[few], seed=seed + place, draws=draws
+            )
+            every = replace(factor, code=factor.code[rows])
+            found += _told(known.presence[rows], every, unit[rows], told, scope, classes)
     q = benjamini_hochberg([tie.p for tie in found])
     certain = [
         replace(tie, q=float(each), shown=bool(each <= FALSE_TIES))
@@ -357,9 +385,9 @@ def _clearest_first(tie: Tie) -> tuple[bool, bool, bool, float, str]:
 
 
 def _told(
-    known: _Known, factor: Factor, rows: Ints, told: Assessed, scope: Scope, classes: tuple[str, ...]
+    presence: Bools, factor: Factor, unit: Ints, told: Assessed, scope: Scope, classes: tuple[str, ...]
 ) -> Iterator[Tie]:
-    presence, group = known.presence[rows], known.group[rows]
+    _, day = np.unique(unit, return_inverse=True)
     where = factor.code != UNKNOWN
     totals = np.bincount(factor.code[where], minlength=len(factor.levels))
     for index in np.flatnonzero(~np.isnan(told.p)).tolist():
@@ -368,8 +396,7 @@ def _told(
         level = telling_level(hits, totals, [name != OTHER for name in factor.levels])
         if level is None:
             continue
-        here, others = factor.code == level, where & (factor.code != level)
-        odds = log_odds(_by_group(group, shown, here), _by_group(group, shown, others))
+        odds = log_odds(*_by_day(day, shown, factor.code, level))
         frames, showing = int(totals[level]), int(hits[level])
         yield Tie(
             id=f"{classes[index]}|{factor.kind}|{factor.name}|{factor.levels[level]}",
@@ -380,7 +407,7 @@ def _told(
             more=odds.value > 0,
             scope=scope,
             shown=False,
-            v=cramers_v(hits, totals, float(told.by_chance[index])),
+            v=told.v(index, int(np.count_nonzero(totals)), int(totals.sum())),
             p=float(told.p[index]),
             q=1.0,
             odds=odds.value,
@@ -392,12 +419,13 @@ def _told(
         )
 
 
-def _by_group(group: Ints, shown: Bools, rows: Bools) -> Ints:
-    """(G, 2) frames with and without, among these rows."""
-    _, code = np.unique(group, return_inverse=True)
-    size = int(code.max(initial=-1)) + 1
-    columns = [np.bincount(code[rows & kind], minlength=size) for kind in (shown, ~shown)]
-    return np.stack(columns, axis=1).astype(np.int64)
+def _by_day(day: Ints, shown: Bools, code: Ints, level: int) -> tuple[Ints, Ints]:
+    """(G, 2) frames of each day with and without the class, within the level and elsewhere."""
+    kind = 2 * (code != level) + ~shown
+    known = code != UNKNOWN
+    days = int(day.max(initial=-1)) + 1
+    counts = np.bincount((4 * day + kind)[known], minlength=4 * days).reshape(days, 4).astype(np.int64)
+    return counts[:, :2], counts[:, 2:]
 
 
 def _each_once(ties: Sequence[Tie], known: _Known, factors: Sequence[Factor]) -> Iterator[Tie]:

@@ -59,6 +59,8 @@ from loop.settings.conditions import Conditions
 
 ORDINARY = "ordinary frames"
 """Frames that were drawn to judge and show no gap."""
+TRAINING_WORLD = "like the training set (held out)"
+"""Frames that judge and came with the training set."""
 RECORDED = "slices_recorded"
 """What members and counts were last taken from: where nothing of it changed, nothing is written."""
 
@@ -101,10 +103,18 @@ def record(project: Project, found: Comparison, conditions: Conditions, made: Pr
         counts = counts_of(described, shown, ids)
         before = _before(session, _left(project, token, made), found)
         stored = _record_members(session, found, shown, ids, before)
-        record_counts(session, counts, before.counts if before else None)
+        known = before.counts if before else load_counts(session)
+        record_counts(session, counts, _without_retired(session, known))
         set_fact(session, RECORDED, state)
     save_recorded(recorded_folder(project), state, Recorded(found.production.seq, stored, counts))
     return ids
+
+
+def _without_retired(session: Session, known: Counts) -> Counts:
+    """But for retired collections, which keep what was counted of them when they were retired."""
+    rows = slices(session, [SliceKind.COLLECTION])
+    others = ~np.isin(known.slice_id, [row.id for row in rows if row.retired_at is not None])
+    return known if others.all() else Counts(*(getattr(known, name)[others] for name in COUNTS))
 
 
 def _gathered(

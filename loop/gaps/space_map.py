@@ -4,15 +4,10 @@ once they are many, turned so that what was on it lies about where it was.
 
 from __future__ import annotations
 
-import io
-import zipfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
-from connectors.files import write_atomically
 from connectors.ports import Array, Progress, Purpose
 from db.columns import forget_others, locked
 from db.engine import read
@@ -20,6 +15,7 @@ from db.frame_columns import synced, vectors_view
 from db.labels import labeled_ids
 from loop.analysis.load import StoredVectors
 from loop.base.arrays import Bools, Ints, Reals
+from loop.gaps.kept_map import SpaceMap, keep_map, map_path, stored_map
 from loop.math.coverage.frame_arrays import Vectors
 from loop.math.coverage.projection import aligned, place_beside, sample_rows
 from loop.math.coverage.projection import project as project_plane
@@ -33,42 +29,6 @@ MOST_ADDED = 0.2
 """Share of the frames on it that were placed later, beyond which a map is made anew."""
 AT_ONCE = 1024
 """Frames that are placed at a time."""
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-
-
-@dataclass(frozen=True, eq=False)
-class SpaceMap:
-    """frames: (K,) ids, ascending.
-    plane: (K, 2) float32 in 0..1.
-    own: (K,) bool, those that were there when the map was made.
-    landmark: (K,) bool, those that it was made from.
-    made: when.
-    """
-
-    frames: Ints
-    plane: Array
-    own: Bools
-    landmark: Bools
-    made: datetime
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def added(self) -> int:
-        """How many frames got their place later."""
-        return int((~self.own).sum())
-
-    def rows(self, frames: Ints) -> tuple[Ints, Bools]:
-        """(N,) the row of each of these frames, and whether it is on the map at all."""
-        if not len(self.frames):
-            return np.zeros(len(frames), np.int64), np.zeros(len(frames), np.bool_)
-        rows = np.minimum(np.searchsorted(self.frames, frames), len(self.frames) - 1)
-        return rows, self.frames[rows] == frames
-
-    def take(self, rows: Ints | Bools) -> SpaceMap:
-        """Those of these rows."""
-        return SpaceMap(self.frames[rows], self.plane[rows], self.own[rows], self.landmark[rows], self.made)
 
 
 def map_of(project: Project, embedder: int, progress: Progress, anew: bool = False) -> SpaceMap:
@@ -90,16 +50,6 @@ def map_of(project: Project, embedder: int, progress: Progress, anew: bool = Fal
     return space_map(project, embedder, frames, vectors, project.settings.seed, first[rows], progress, anew)
 
 
-def kept_map(project: Project, embedder: int) -> SpaceMap | None:
-    """The map as it was last kept; None where there is none yet."""
-    return _stored(map_path(project, embedder))
-
-
-def map_path(project: Project, embedder: int) -> Path:
-    """Where the map of this embedder is kept."""
-    return project.indexes / f"map-{embedder}" / "places.npz"
-
-
 def space_map(
     project: Project,
     embedder: int,
@@ -117,13 +67,13 @@ def space_map(
     """
     path = map_path(project, embedder)
     with locked(path.parent):
-        before = _stored(path)
+        before = stored_map(path)
         found = None if anew or before is None else _extended(before, frames, vectors, progress)
         if found is None or found.added > MOST_ADDED * len(frames):
             of = np.zeros(len(frames), np.bool_) if trained is None else trained
             found = _made_anew(before, frames, vectors, seed, of, progress)
         if before is None or not np.array_equal(before.frames, found.frames) or before.made != found.made:
-            _keep(path, found)
+            keep_map(path, found)
     forget_others(path.parent)
     return found
 
@@ -174,29 +124,3 @@ def _place(plane: Array, rows: Ints, landmark: Bools, vectors: Vectors, progress
         part = rows[start : start + AT_ONCE]
         plane[part] = place_beside(vectors[part], known, places)
         progress(len(plane) - len(rows) + start + len(part), len(plane), "frames placed on the map")
-
-
-def _stored(path: Path) -> SpaceMap | None:
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            made = datetime.fromtimestamp(float(file["made"]), UTC)
-            arrays = (file["frames"], file["plane"], file["own"], file["landmark"])
-    except DAMAGED:
-        return None
-    found = SpaceMap(*arrays, made)
-    whole = all(len(array) == len(found) for array in arrays) and found.plane.shape[1:] == (2,)
-    return found if len(found) and whole else None
-
-
-def _keep(path: Path, found: SpaceMap) -> None:
-    file = io.BytesIO()
-    made = np.array(found.made.timestamp())
-    np.savez(
-        file,
-        frames=found.frames,
-        plane=found.plane.astype(np.float32),
-        own=found.own,
-        landmark=found.landmark,
-        made=made,
-    )
-    write_atomically(path, file.getvalue())

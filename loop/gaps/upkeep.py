@@ -11,7 +11,8 @@ from loop.analysis import producers
 from loop.base.errors import ProjectError
 from loop.base.wording import counted
 from loop.gaps import coverage_view
-from loop.gaps.space_map import kept_map, map_of
+from loop.gaps.kept_map import kept_map
+from loop.gaps.space_map import map_of
 from loop.project.wiring import Parts
 
 COMPARED = "coverage_compared"

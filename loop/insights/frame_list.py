@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ImageRejected
-from connectors.images import decode, inspect
 from connectors.ports import Array
 from loop.base.errors import ConfigError
 from loop.base.wording import counted
@@ -125,6 +124,8 @@ def listed(parts: Parts, query: FrameQuery, limit: int, like: Path | None = None
 
 def vector_of_picture(parts: Parts, data: bytes) -> Array:
     """(D,) unit vector of an image file, as the embedder sees it. Raises ConfigError."""
+    from connectors.images import decode, inspect  # large, and few ask for it
+
     try:
         vector: Array = parts.embedder().embed([decode(data, inspect(data))])[0]
     except ImageRejected as error:

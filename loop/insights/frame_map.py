@@ -11,7 +11,7 @@ import numpy as np
 from db.engine import read
 from loop.analysis.producers import known_embedder
 from loop.base.arrays import Ints
-from loop.gaps.space_map import SpaceMap, kept_map, map_path
+from loop.gaps.kept_map import SpaceMap, kept_map, map_path
 from loop.insights.frames import FrameSet
 from loop.project.project import Project
 

@@ -61,7 +61,6 @@ from loop.insights.frame_query import (
     FrameQuery,
 )
 from loop.insights.frame_search import FrameSearch
-from loop.insights.lasso import frames_in
 from loop.insights.model_errors import ErrorSets
 from loop.project.wiring import Parts
 
@@ -312,6 +311,8 @@ class FrameSets:
         if query.labeled:
             yield table.mask(labeled_frames(session)) == (query.labeled == YES)
         if query.area:
+            from loop.insights.lasso import frames_in  # large, and few ask for it
+
             yield table.mask(frames_in(self.project, query.area))
         if query.dataset:
             yield table.mask(dataset_frames(session, query.dataset, query.split))

@@ -6,7 +6,7 @@ import numpy as np
 
 from db.engine import read
 from loop.base.arrays import Ints
-from loop.gaps.space_map import kept_map
+from loop.gaps.kept_map import kept_map
 from loop.insights.frame_facts import known_producers
 from loop.insights.map_area import corners_of, inside
 from loop.project.project import Project

@@ -12,7 +12,8 @@ from connectors.ports import Purpose
 from db.engine import read
 from db.errors import StateError
 from db.facts import get_fact
-from db.frames import days_by_camera, frame_counts, reject_counts, rejects, unplaced
+from db.frames import reject_counts, rejects, unplaced
+from db.group_sizes import group_sizes
 from db.labels import count_labels
 from db.leases import RunRow, last_runs, lease
 from db.models import ModelRow, deployed, models
@@ -92,13 +93,13 @@ def overview(project: Project) -> Overview:
 
 def _overview(project: Project) -> Overview:
     with read(project.engine) as session:
-        counts, tasks, all_rounds = frame_counts(session), task_counts(session), rounds(session)
+        sizes, tasks, all_rounds = group_sizes(session), task_counts(session), rounds(session)
+        counts, days = dict(sizes.counts), sizes.days_by_camera
         analyzed, mend, all_batches = (
             progress(session, project, counts["total"]),
             to_mend(session),
             batches(session),
         )
-        days = days_by_camera(session)
         lacking = lines_of(unplaced(session), counts, project.settings.frames)
         doubtful = doubtful_lines(days)
         due = tasks[TaskStatus.CONFIRMED]

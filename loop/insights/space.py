@@ -23,7 +23,7 @@ from db.slices import SliceRow, slices
 from db.states import OPEN_TASKS, Origin, SliceKind
 from loop.base.arrays import Bytes, Ints
 from loop.base.errors import ConfigError
-from loop.gaps.space_map import SpaceMap, kept_map
+from loop.gaps.kept_map import SpaceMap, kept_map
 from loop.insights.frame_facts import Known, known_producers
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets

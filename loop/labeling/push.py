@@ -33,6 +33,7 @@ from loop.labeling.project import (
     is_restored,
     mark_of_ours,
     note_push,
+    remember_address,
     remember_project,
     require_ours,
 )
@@ -145,6 +146,7 @@ def _ensure_project(project: Project, backend: LabelBackend) -> PushReport:
         project.settings.name, project.classes, chosen.instructions, known, mark_of_ours(project)
     )
     remember_project(project, found.external_id)
+    remember_address(project, backend.url)
     return PushReport(project_id=found.external_id, url=found.url)
 
 

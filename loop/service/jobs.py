@@ -86,9 +86,10 @@ def _push(parts: Parts, progress: Progress) -> str:
     if not anything_to_push(parts):
         return ""
     report = push(parts, progress)
+    told = report.told.lines()
     if not (report.pushed or report.found or report.waiting):
-        return ""
-    return f"{counted(report.pushed, 'task')} made, {report.waiting} may still arrive"
+        return "; ".join(told)
+    return "; ".join([f"{counted(report.pushed, 'task')} made, {report.waiting} may still arrive", *told])
 
 
 def _pull(parts: Parts, progress: Progress) -> str:

@@ -33,6 +33,7 @@ from db.frame_columns import (
     ORIGINS,
     ROLES,
     boxes_view,
+    corners_view,
     frames_view,
     measures_view,
     synced,
@@ -213,6 +214,22 @@ def test_frames_without_boxes_at_first(engine: Engine, made: dict[str, int], tmp
     found = assert_boxes_agree(engine, made, tmp_path)
     assert found["scored"][4:].tolist() == [0] * 4 + [1] * 4
     assert found["class_scores"].shape == (found["count"].sum(), 2)
+
+
+def test_corners_are_those_of_the_boxes(engine: Engine, made: dict[str, int], tmp_path: Path) -> None:
+    seqs = stocked(engine, 12)
+    for part in (seqs[6:], seqs[:6]):
+        detect(engine, made, part, (found_in(seq % 3, seed=seq) for seq in part))
+        found = synced(engine, tmp_path, corners_view(made["detector"]))
+    with read(engine) as session:
+        stored = load_detections(session, made["detector"])
+    assert sorted(found["frame"].tolist()) == seqs
+    ends = np.cumsum(found["count"])
+    for place, seq in enumerate(found["frame"].tolist()):
+        own = slice(ends[place] - found["count"][place], ends[place])
+        for name in ("xyxy", "confidence", "class_id"):
+            np.testing.assert_array_equal(found[name][own], getattr(stored[seq], name))
+    assert (set(found["width"].tolist()), set(found["height"].tolist())) == ({640}, {480})
 
 
 def test_scores_of_some_frames_only(engine: Engine, made: dict[str, int], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ ENOUGH_DAYS = 5
 """So many groups that show a class, and as many with frames that do not, are needed to test it."""
 MOST_GROUPS = 1000
 MOST_FRAMES = 8_000
-"""The test looks at so many at most, evenly spread over each group."""
+"""So many tell a tie well enough."""
 LIKE_SIZE = 8
 """Groups of like size are exchanged, at least so many of them with one another."""
 CLEARLY_NOT = 20
@@ -50,7 +50,7 @@ class Assessed:
     """Of C classes by one factor, (C,) each.
 
     p: NaN where there is too little to test.
-    phi2: mean square contingency of the frames that were looked at.
+    phi2: mean square contingency, frames weighing the less the more their group has.
     by_chance: what exchanged groups give in the mean.
     """
 
@@ -58,50 +58,60 @@ class Assessed:
     phi2: Reals
     by_chance: Reals
 
+    def v(self, index: int, levels: int, size: int) -> float:
+        """Bias-corrected Cramer's V of one class, of so many levels and frames."""
+        return corrected_v(float(self.phi2[index]), float(self.by_chance[index]), levels, size)
 
-def cramers_v(hits: Ints, totals: Ints, by_chance: float | None = None) -> float:
-    """0..1, bias-corrected Cramer's V of presence and K levels (Bergsma 2013).
 
-    hits, totals: (K,) frames of each level that show the class, and all of them.
-    by_chance: the mean square contingency that chance alone gives, which is taken off. Bergsma's
-    (K - 1) / (n - 1), where left out, holds for frames that are independent; of frames in groups it
-    is what exchanged groups give in the mean.
-    0 where fewer than two levels have frames.
+def cramers_v(hits: Ints, totals: Ints) -> float:
+    """0..1, bias-corrected Cramer's V of presence and K levels, of independent frames (Bergsma 2013).
+
+    hits, totals: (K,) frames of each level that show the class, and all of them. 0 where fewer than
+    two levels have frames.
     """
     kept = totals > 0
     levels, size = int(kept.sum()), int(totals.sum())
     if levels < 2 or size < 3:
         return 0.0
     phi2 = float(_phi2(hits[kept][:, None].astype(np.float64), totals[kept].astype(np.float64))[0])
-    usual = (levels - 1) / (size - 1) if by_chance is None else by_chance
-    corrected = levels - (levels - 1) ** 2 / (size - 1), 2 - 1 / (size - 1)
-    return float(min(np.sqrt(max(phi2 - usual, 0.0) / (min(corrected) - 1)), 1.0))
+    return corrected_v(phi2, (levels - 1) / (size - 1), levels, size)
 
 
-def assessed(presence: Bools, factor: Factor, group: Ints, *, seed: int, draws: int) -> Assessed:
-    """Whether each class is tied to the factor, by exchanging what whole groups show.
+def corrected_v(phi2: float, by_chance: float, levels: int, size: int) -> float:
+    """The same of a mean square contingency, less what chance alone gives: (K - 1) / (n - 1) of
+    independent frames; of frames in groups what exchanged groups give in the mean.
+    """
+    most = min(levels - (levels - 1) ** 2 / (size - 1), 2 - 1 / (size - 1)) - 1
+    return float(min(np.sqrt(max(phi2 - by_chance, 0.0) / most), 1.0))
 
-    presence: (N, C). group: (N,) camera-days.
-    Each group gets what another of like size shows, from anywhere in it on, and over again where it
-    is smaller, so that runs within a day stay together (Pitman 1937; cyclic shifts as Hall and
-    Jing 1996 have of series). p is the share of exchanges that give as large a mean square
-    contingency; it is told early of what is clearly not tied. At most `draws` exchanges, so p is
-    1 / (draws + 1) at least.
+
+def assessed(presence: Bools, factor: Factor, group: Ints, unit: Ints, *, seed: int, draws: int) -> Assessed:
+    """Whether each class is tied to the factor, by exchanging what whole units show.
+
+    presence: (N, C). group: (N,) camera-days. unit: (N,) of groups that are exchanged together, see
+    `exchanged_units`. Of many frames give those that `thinned` leaves.
+    Each unit gets what another of like size shows, and each group of it what a group of that one
+    shows, from anywhere in it on, and over again where it is smaller, so that runs within a day stay
+    together (Pitman 1937). p is the share of exchanges
+    that give as large a mean square contingency; it is told early of what is clearly not tied. At
+    most `draws` exchanges, so p is 1 / (draws + 1) at least.
     """
     classes = presence.shape[1]
     found = Assessed(np.full(classes, np.nan), np.full(classes, np.nan), np.full(classes, np.nan))
     rows = np.flatnonzero(factor.code != UNKNOWN)
     rng = np.random.default_rng(seed)
-    rows = rows[_some(group[rows], rng)]
-    code, own = np.unique(group[rows], return_inverse=True)[1], factor.code[rows]
+    together = np.stack([unit[rows], group[rows]])
+    groups, code = np.unique(together, axis=1, return_inverse=True)
+    code, own = code.ravel(), factor.code[rows]
     levels = np.unique(own, return_inverse=True)[1]
     if len(np.unique(levels)) < 2:
         return found
     shown = presence[rows].astype(np.float32)
-    open_ = np.flatnonzero(_enough(shown, code))
+    of_group = np.unique(groups[0], return_inverse=True)[1]
+    open_ = np.flatnonzero(_enough(shown, of_group[code]))
     if not len(open_):
         return found
-    return _exchanged(shown, levels, code, open_, draws, rng, found)
+    return _exchanged(shown, levels, Exchanges(code, of_group), open_, draws, rng, found)
 
 
 def wanted_draws(tests: int, level: float) -> int:
@@ -164,8 +174,28 @@ def _phi2(hits: Reals, totals: Reals) -> Reals:
     return out
 
 
-def _some(group: Ints, rng: np.random.Generator) -> Ints:
-    """Places that are looked at, group after group, in their order."""
+def exchanged_units(kind: str, site: Ints, day: Reals, group: Ints) -> Ints:
+    """(N,) int64 a number for each unit that may be exchanged as a whole, for a factor of this kind.
+
+    site: (N,) index, -1 for unknown. day: (N,) number of the day, NaN for unknown. group: (N,)
+    camera-days.
+    The cameras of a site see the same things come and go, and rain falls on all of them. So slices
+    are asked for by days of a site, and so are cameras, sites and scenes where two sites are known.
+    Of one site, what all cameras share on a day cannot tie a class to one of them, and camera-days
+    are exchanged. Frames of no known day are in their group.
+    """
+    whole = kind == "slice" or len(np.unique(site[site != UNKNOWN])) > 1
+    dated = np.isfinite(day) & whole
+    keys = np.stack([dated, np.where(dated, site, 0), np.where(dated, day, group)])
+    units: Ints = np.unique(keys, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
+    return units
+
+
+def thinned(group: Ints, seed: int) -> Ints:
+    """(R,) rows that tell a tie as well as all: of 1,000 groups and 8,000 frames at most, evenly spread
+    over each group, group after group. group: (N,).
+    """
+    rng = np.random.default_rng(seed)
     groups, code, size = np.unique(group, return_inverse=True, return_counts=True)
     if len(groups) > MOST_GROUPS:
         kept = np.zeros(len(groups), dtype=np.bool_)
@@ -196,19 +226,18 @@ def _enough(shown: NDArray[np.float32], code: Ints) -> Bools:
 def _exchanged(
     shown: NDArray[np.float32],
     levels: Ints,
-    code: Ints,
+    blocks: Exchanges,
     open_: Ints,
     draws: int,
     rng: np.random.Generator,
     found: Assessed,
 ) -> Assessed:
-    weight = 1 / (1 + ALIKE * (np.bincount(code) - 1.0)[code])
+    weight = 1 / (1 + ALIKE * (np.bincount(blocks.code) - 1.0)[blocks.code])
     totals: Reals = np.bincount(levels, weight).astype(np.float64)
     inside = sparse.csr_matrix(
         (weight.astype(np.float32), (levels, np.arange(len(levels)))), shape=(len(totals), len(levels))
     )
     found.phi2[open_] = _phi2((inside @ shown[:, open_]).astype(np.float64), totals)
-    blocks = Exchanges(code)
     as_much, made = np.zeros(len(found.p)), np.zeros(len(found.p))
     sums = np.zeros(len(found.p))
     for _ in range(draws):
@@ -228,27 +257,45 @@ def _exchanged(
 
 
 class Exchanges:
-    """Groups that take one another's places, those of like size. code: (N,) group from 0."""
+    """Units that take one another's places, those of like size, and groups within them.
 
-    def __init__(self, code: Ints) -> None:
+    code: (N,) group from 0. unit: (G,) of each group, from 0.
+    """
+
+    def __init__(self, code: Ints, unit: Ints) -> None:
+        self.code = code
         self._order = np.argsort(code, kind="stable")
         self._size = np.bincount(code)
         self._first = np.cumsum(self._size) - self._size
-        self._code = code
         self._place = np.empty(len(code), dtype=np.int64)
         self._place[self._order] = np.arange(len(code)) - self._first[code[self._order]]
-        self._alike = like_sizes(self._size)
+        self._unit = unit
+        self._groups = np.bincount(unit)
+        self._first_group = np.cumsum(self._groups) - self._groups
+        self._alike = like_sizes(np.bincount(unit, self._size).astype(np.int64))
+        self._octave = np.floor(np.log2(self._size))
 
     def drawn(self, rng: np.random.Generator) -> Ints:
         """(N,) the row whose value each row gets."""
-        lot = rng.random(len(self._size))
-        before, after = np.lexsort((lot, self._alike)), np.argsort(self._alike, kind="stable")
-        other = np.empty(len(before), dtype=np.int64)
-        other[after] = before
+        other = self._source(rng)
         start = rng.integers(0, self._size[other])
-        source = other[self._code]
-        rows: Ints = self._order[self._first[source] + (start[self._code] + self._place) % self._size[source]]
+        source = other[self.code]
+        rows: Ints = self._order[self._first[source] + (start[self.code] + self._place) % self._size[source]]
         return rows
+
+    def _source(self, rng: np.random.Generator) -> Ints:
+        """(G,) the group that each group gets its frames of: of the unit's counterpart, one that has as
+        many frames as far as there is any.
+        """
+        before = np.lexsort((rng.random(len(self._groups)), self._alike))
+        counterpart = np.empty(len(before), dtype=np.int64)
+        counterpart[np.argsort(self._alike, kind="stable")] = before
+        shuffled = np.lexsort((rng.random(len(self._unit)), self._octave, self._unit))
+        place = np.empty(len(shuffled), dtype=np.int64)
+        place[shuffled] = np.arange(len(shuffled)) - self._first_group[self._unit[shuffled]]
+        source = counterpart[self._unit]
+        other: Ints = shuffled[self._first_group[source] + place % self._groups[source]]
+        return other
 
 
 def like_sizes(size: Ints) -> Ints:

@@ -259,7 +259,7 @@ def _ids(site: Site, query: FrameQuery) -> Response:
         for start in range(0, len(found), IDS_AT_ONCE):
             yield "".join(f"{seq}\n" for seq in found[start : start + IDS_AT_ONCE].tolist())
 
-    headers = {"Content-Disposition": 'attachment; filename="frames.txt"'}
+    headers = {"Content-Disposition": 'attachment; filename="frame-numbers.txt"'}
     if not len(found):
         return PlainTextResponse("", headers=headers)
     return StreamingResponse(lines(), media_type="text/plain; charset=utf-8", headers=headers)

@@ -16,7 +16,8 @@ from connectors.ports import Box
 from loop.base.arrays import Ints
 from loop.base.moments import shown
 from loop.gaps.coverage_view import CoverageView, certainty
-from loop.gaps.space_map import SpaceMap, map_of
+from loop.gaps.kept_map import SpaceMap
+from loop.gaps.space_map import map_of
 from loop.math.boxes.drawn import predicted_boxes
 from loop.math.coverage.facets import UNKNOWN, Facet
 from loop.math.coverage.gaps import Gap

@@ -158,6 +158,19 @@ def test_what_is_changed_after_a_comparison_stays_through_the_next(analyzed: Fak
     assert counted(analyzed, number) == 2
 
 
+def test_a_retired_one_keeps_what_it_held(analyzed: FakeParts) -> None:
+    coverage_view.build(analyzed, quiet)
+    number = changing.make_by_sentence(analyzed, ANN, "in the dark", "a photo at night")
+    changing.retire(analyzed, ANN, number)
+    write_frames(analyzed.project.root.parent / "incoming", bright=0, dark=6, first=500)
+    ingest(analyzed, quiet)
+    analyze(analyzed, quiet)
+    for _ in range(2):
+        coverage_view.build(analyzed, quiet)
+        assert len(inside(analyzed, number)) == counted(analyzed, number) == 6
+    assert changing.restore(analyzed, ANN, number) == counted(analyzed, number) == 12
+
+
 def test_changes_are_on_record_and_undone(analyzed: FakeParts) -> None:
     project = analyzed.project
     number = changing.make_by_rules(analyzed, ANN, "crowd", [Crowd(1)])

@@ -8,18 +8,23 @@ from dataclasses import replace
 import pytest
 
 from connectors.errors import LabelStudioDown
+from connectors.ports import Purpose
 from db.changes import changes
 from db.engine import read, write
 from db.states import BatchStatus, TaskStatus
-from db.tasks import batches, engaged_frames, move
+from db.tasks import NewTask, add_tasks, batches, create_batch, engaged_frames, move
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
 from loop.changes.tasks import MOST, drop, hurry, pin, undo
 from loop.cli.tasks import tasks_drop, tasks_hurry, tasks_pin, tasks_undo
 from loop.insights.queue import QueueItem, QueueQuery, queue
+from loop.labeling import pull as pulling
+from loop.labeling import push as pushing
 from loop.labeling.push import anything_to_push
-from tests.fakes import FakeParts
+from loop.service.jobs import JOBS
+from tests.fakes import FakeParts, quiet
 from tests.loop.desk import HAT, label_of, pull, push, row, rows
+from tests.loop.judged import Killed
 
 ANN = Who("ann", "page")
 
@@ -96,9 +101,6 @@ def test_a_task_that_is_dropped_while_its_import_is_under_way_is_taken_back_when
         push(chosen)
     assert row(chosen, key).status is TaskStatus.SENT
     drop(chosen.project, ANN, [number])
-    from loop.labeling import push as pushing
-    from tests.fakes import quiet
-
     chosen.server.late = False
     pushing.push(chosen, quiet)
     assert anything_to_push(chosen), "it may still arrive"
@@ -129,6 +131,38 @@ def test_dropping_is_undone_before_and_after_label_studio_heard_of_it(pushed: Fa
         ]
 
 
+@pytest.mark.parametrize("stop", ["before remove", "after remove", "before prioritize", "after prioritize"])
+def test_whatever_stops_the_push_label_studio_hears_of_all_of_it_once_more(
+    pushed: FakeParts, stop: str
+) -> None:
+    listed = [item.id for item in due(pushed)]
+    drop(pushed.project, ANN, listed[:2])
+    pin(pushed.project, ANN, [listed[5]])
+    hurry(pushed.project, ANN, [listed[7]])
+
+    def stopping(what: str) -> None:
+        if what == stop:
+            raise Killed
+
+    with pytest.raises(Killed):
+        push(FakeParts(pushed.project, pushed.server, hook=stopping))
+    push(pushed)
+    order = sorted(seen(pushed), key=lambda key: -seen(pushed)[key])
+    assert [row(pushed, key).id for key in order] == [item.id for item in due(pushed)]
+    assert [row(pushed, key).id for key in order[:2]] == [listed[5], listed[7]]
+    assert len(order) == 10
+    assert not anything_to_push(pushed)
+
+
+def test_the_ledger_says_what_label_studio_was_told(pushed: FakeParts) -> None:
+    (job,) = [job for job in JOBS if job.name == "push"]
+    listed = [item.id for item in due(pushed)]
+    drop(pushed.project, ANN, listed[:1])
+    hurry(pushed.project, ANN, listed[1:2])
+    assert job.run(pushed, quiet) == "1 dropped task taken back; 1 task moved in the order"
+    assert job.run(pushed, quiet) == ""
+
+
 def test_what_was_changed_since_is_not_undone(pushed: FakeParts) -> None:
     number = due(pushed)[0].id
     first = pin(pushed.project, ANN, [number])
@@ -141,9 +175,6 @@ def test_what_was_changed_since_is_not_undone(pushed: FakeParts) -> None:
 
 
 def test_a_frame_that_was_asked_for_again_is_not_asked_for_twice(pushed: FakeParts) -> None:
-    from connectors.ports import Purpose
-    from db.tasks import NewTask, add_tasks, create_batch
-
     item = due(pushed)[0]
     report = drop(pushed.project, ANN, [item.id])
     with write(pushed.project.engine) as session:
@@ -170,10 +201,7 @@ def test_an_answer_that_is_to_mend_can_be_dropped_and_comes_back_as_it_was(pushe
     before = row(pushed, key)
     report = drop(pushed.project, ANN, [before.id])
     push(pushed)
-    from loop.labeling.pull import pull as pull_all
-    from tests.fakes import quiet
-
-    pull_all(pushed, quiet, everything=True)
+    pulling.pull(pushed, quiet, everything=True)
     assert row(pushed, key).status is TaskStatus.CANCELLED, "nobody wants it mended"
     undo(pushed.project, ANN, report.changes)
     after = row(pushed, key)

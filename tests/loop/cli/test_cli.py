@@ -31,7 +31,7 @@ from tests.loop.judged import started
 
 ROOT = Path(__file__).parents[3]
 CPU_S = 0.7
-PLAIN = {"completion", "demo", "serve"}
+PLAIN = {"completion", "demo", "mcp", "serve"}
 
 
 def commands() -> Iterator[tuple[str, ...]]:
@@ -72,7 +72,7 @@ def run(
 def test_the_commands_are_those_of_the_loop() -> None:
     expected = (
         "demo init ingest analyze status gaps duplicates select push pull round models labelstudio serve"
-        " map bench slices backup restore metadata tasks"
+        " map bench slices backup restore metadata tasks frames collections bias mcp"
     )
     assert sorted({name[0] for name in COMMANDS}) == sorted(expected.split(" "))
 

@@ -21,6 +21,7 @@ from loop.gaps.bias import Bias
 from loop.gaps.bias_report import REPORTS, lines, sentence
 from loop.gaps.coverage_view import CoverageView
 from loop.insights import bias as reading
+from loop.math.bias.association import Factor
 from tests.fakes import FakeParts, quiet
 
 
@@ -132,3 +133,16 @@ def test_what_labels_do_not_tell_is_taken_as_production_shows_it(
     hits, totals = ties.known_counts(replace(bias.report, tables=tables), tie, 40)
     assert totals.sum() == pytest.approx(40, abs=len(totals))
     assert 0 < hits.sum() < totals.sum()
+
+
+def test_two_limits_of_one_measurement_are_told_apart() -> None:
+    codes = np.zeros(3, dtype=np.int64)
+    limits = [
+        Factor("slice", "brightness", (name, "other"), (name, ""), codes) for name in ("dark", "glaring")
+    ]
+    told = ties.told_apart([*limits, Factor("slice", "weather", ("fog",), ("weather/fog",), codes)])
+    assert [one.name for one in told] == [
+        "brightness (dark, other)",
+        "brightness (glaring, other)",
+        "weather",
+    ]

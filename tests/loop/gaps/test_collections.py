@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from db.engine import read
 from db.frames import frames
@@ -12,10 +13,13 @@ from db.slice_members import load_counts, members
 from db.slices import slice_totals, slices
 from db.states import Origin, SliceKind
 from loop.analysis.producers import producers
+from loop.changes.audit import Who
+from loop.changes.collections import make_by_rules
 from loop.gaps import coverage_view
+from loop.gaps import slices as recording
 from loop.gaps.arrivals import analyze
 from loop.ingest.ingest import ingest
-from loop.settings.collections import built_in
+from loop.settings.collections import Address, built_in
 from tests.fakes import FakeParts, quiet, write_frames
 
 
@@ -38,6 +42,19 @@ def test_a_comparison_gathers_the_built_in_collections(analyzed: FakeParts) -> N
     assert set(found) == set(built_in())
     assert found["night"] == dark_frames(analyzed)
     assert found["crowds"] == []
+
+
+def test_a_comparison_that_finds_the_same_writes_nothing(
+    analyzed: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coverage_view.build(analyzed, quiet)
+    make_by_rules(analyzed, Who("ann", "page"), "gate", [Address("camera=cam0")])
+    coverage_view.build(analyzed, quiet)
+    writes: list[object] = []
+    for name in ("record_members", "record_counts", "save_recorded"):
+        monkeypatch.setattr(recording, name, lambda *given, **more: writes.append(given))
+    coverage_view.build(analyzed, quiet)
+    assert writes == []
 
 
 def test_what_comes_in_is_added_as_a_comparison_would(analyzed: FakeParts) -> None:

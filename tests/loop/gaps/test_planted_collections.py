@@ -19,7 +19,7 @@ import pytest
 import yaml
 from PIL import Image as Pil
 
-from benchmarks.image_faults import FAULTS
+from benchmarks.image_faults import OF_EDGE_CASES
 from connectors.ports import Detections, Image
 from db.engine import read
 from db.frames import frames
@@ -180,7 +180,7 @@ def write_production(folder: Path) -> dict[str, str]:
         for number, (name, plant, fault) in enumerate(shots):
             image = yard(camera, dice, plant.objects(dice))
             path = place(folder, camera, number, number % 3)
-            write(path, FAULTS[fault](image, dice) if fault else image)
+            write(path, OF_EDGE_CASES[fault](image, dice) if fault else image)
             found[path.relative_to(folder).as_posix()] = name
     return found
 

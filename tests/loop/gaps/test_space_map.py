@@ -8,7 +8,8 @@ import pytest
 from loop.analysis.analyze import analyze
 from loop.analysis.producers import producers
 from loop.gaps import space_map as maps
-from loop.gaps.space_map import kept_map, map_of, space_map
+from loop.gaps.kept_map import kept_map
+from loop.gaps.space_map import map_of, space_map
 from loop.ingest.ingest import ingest
 from loop.math.coverage.projection import project as project_plane
 from tests.fakes import FakeParts, quiet

@@ -58,7 +58,6 @@ def test_a_task_shows_the_boxes_that_the_labeler_was_shown(pushed: FakeParts) ->
 
 
 def test_a_task_is_opened_where_label_studio_has_it(pushed: FakeParts) -> None:
-    pull(pushed)
     item = items(pushed)[0]
     assert item.url == f"http://studio/projects/{pushed.server.tasks[0].project}/data?task={item.task}"
 

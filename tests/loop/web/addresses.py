@@ -14,6 +14,7 @@ PAGES = (
     "/coverage/compared",
     "/map",
     "/queue",
+    "/queue?tab=sending",
     "/rounds",
     "/rounds/1",
     "/rounds/start",
@@ -24,5 +25,13 @@ PAGES = (
     "/sign-in",
 )
 """They answer 200 for the projects of conftest."""
-PICTURED = ("/coverage", "/frames", "/frames?spread=slice", "/frames/1", "/frames/40", "/queue")
+PICTURED = (
+    "/collections",
+    "/coverage",
+    "/frames",
+    "/frames?spread=slice",
+    "/frames/1",
+    "/frames/40",
+    "/queue",
+)
 """They show pictures."""

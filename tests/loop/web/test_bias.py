@@ -18,8 +18,9 @@ from db.engine import read
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
 from loop.changes.bias import decide
+from loop.gaps.bias import keep as keep_report
 from loop.gaps.bias import kept
-from loop.gaps.bias_report import Tie
+from loop.gaps.bias_report import REPORTS, Tie
 from loop.gaps.counterfactual import Counterfactual, Followed, Rate, keep
 from loop.insights.bias import bias_view, survey
 from loop.web.pages.bias import TRYING
@@ -188,3 +189,15 @@ def test_objects_are_tried_in_the_background_and_what_failed_is_said(parts: Give
     text = asked.get("/bias").text
     assert "Objects are being tried: 7/80 objects." in text
     assert 'action="/bias/try"' not in text
+
+
+def test_names_from_users_show_as_text(parts: GivenParts) -> None:
+    found = kept(parts.project)
+    assert found is not None
+    hostile = "<script>alert(1)</script>\\\" onload='x'"
+    renamed = REPORTS.dump_json(found[1]).decode().replace("forklift", hostile).replace('"A"', f'"{hostile}"')
+    keep_report(parts.project, REPORTS.validate_json(renamed))
+    text = browsing(parts, FakeWorker()).get("/bias").text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "\" onload='x'" not in text

@@ -17,6 +17,7 @@ from loop.insights.collection_accuracy import keep_accuracy
 from loop.insights.collections import all_collections, one_collection
 from loop.web.pages import collections as pages
 from tests.fakes import FakeParts, quiet
+from tests.loop.web.test_hostile_names import faults
 from tests.loop.web.worker import FakeWorker, browsing, send
 
 HERE = "/collections"
@@ -165,6 +166,7 @@ def test_hostile_names_are_text(asked: TestClient) -> None:
     for page in (HERE, f"{HERE}/{number}"):
         assert HOSTILE not in asked.get(page).text
         assert html.escape(HOSTILE) in asked.get(page).text
+        assert faults(asked.get(page).text) == []
 
 
 def test_accuracy_and_growth_are_shown(labeled: FakeParts) -> None:

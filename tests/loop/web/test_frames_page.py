@@ -25,7 +25,7 @@ from loop.base.errors import ConfigError
 from loop.changes.audit import Who
 from loop.changes.frames import MOST_SENT, report_error, send_to_desk
 from loop.gaps import coverage_view
-from loop.gaps.space_map import kept_map
+from loop.gaps.kept_map import kept_map
 from loop.gaps.upkeep import keep_map
 from loop.insights.frame_map import set_on_map
 from loop.insights.frame_page import frame_view
@@ -126,7 +126,7 @@ def test_numbers_of_a_set_are_a_file(asked: TestClient, chosen: FakeParts) -> No
     answer = asked.get("/frames/ids?origin=production")
     expected = frame_sets(chosen).ids(frame_sets(chosen).find(FrameQuery.parse("origin=production")))
     assert [int(line) for line in answer.text.split()] == expected.tolist()
-    assert answer.headers["content-disposition"] == 'attachment; filename="frames.txt"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="frame-numbers.txt"'
     assert asked.get("/frames/ids?camera=nowhere").text == ""
 
 
@@ -365,3 +365,14 @@ def test_boxes_are_one_path_and_names_keep_their_end() -> None:
     assert ending("x" * 80 + "/a.jpg").endswith("x/a.jpg")
     assert len(ending("x" * 80)) == 60
     assert ending(str(Path("gate") / "1.jpg")) == "gate/1.jpg"
+
+
+def test_what_an_address_says_is_text(asked: TestClient) -> None:
+    hostile = "<script>alert(1)</script>\" onload='x"
+    text = asked.get("/frames", params={"camera": hostile, "class": hostile}).text
+    assert "<script>alert" not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 2
+    assert '" onload=' not in text
+    wrong = asked.get("/frames", params={hostile: "1"})
+    assert wrong.status_code == 400
+    assert "<script>alert" not in wrong.text

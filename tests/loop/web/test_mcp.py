@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import closing
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mcp import Client, StdioServerParameters
@@ -50,7 +53,7 @@ def test_an_agent_reads_and_changes_nothing(full: Project) -> None:
             assert said in str(refused.content)
         return found
 
-    before = (full.root / "fieldloop.db").read_bytes()
+    before = rows_of(full.root / "fieldloop.db")
     found = asked(full, question)
     assert found["status"]["frames"]["production"] == 42
     assert found["find_frames"]["count"] == 42
@@ -61,7 +64,13 @@ def test_an_agent_reads_and_changes_nothing(full: Project) -> None:
     assert found["rounds"]["rounds"][0]["status"] == "cancelled"
     assert found["round_detail"]["round"]["id"] == 1
     assert found["models"]["deployed"] == 1
-    assert (full.root / "fieldloop.db").read_bytes() == before
+    assert rows_of(full.root / "fieldloop.db") == before
+
+
+def rows_of(path: Path) -> list[str]:
+    """All that a database holds, whether in its file or in the log beside it."""
+    with closing(sqlite3.connect(path)) as opened:
+        return list(opened.iterdump())
 
 
 ASKED: dict[str, dict[str, Any]] = {

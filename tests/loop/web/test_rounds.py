@@ -10,8 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from db.changes import changes
-from db.engine import read
+from db.engine import read, write
 from db.models import deployments
+from db.rounds import advance
 from db.states import RoundStatus
 from loop.insights.rounds import ProgressView
 from loop.project.training_curve import Curve
@@ -154,6 +155,19 @@ def test_a_refused_candidate_shows_why_and_where(labeled: FakeParts) -> None:
     assert ">fell<" in first
     assert re.search(r"better overall.*?>better<", text, re.DOTALL)
     assert "by the gate: class helmet fell" in at(labeled).get("/rounds").text
+
+
+def test_names_in_a_verdict_are_text(labeled: FakeParts) -> None:
+    bad = "<script>alert(1)</script>"
+    run(started(labeled))
+    told = {"name": f"no fall: condition {bad}", "status": "fail", "text": bad, "before": 0.5, "after": 0.1}
+    verdict = {"promote": False, "reasons": [bad], "checks": [told | {"objects": 3, "frames": 3}]}
+    with write(labeled.project.engine) as session:
+        advance(session, 1, RoundStatus.PROMOTED, RoundStatus.REJECTED, verdict=verdict, error=bad)
+    for page in ("/rounds", "/rounds/1", "/rounds/1?kind=condition"):
+        text = at(labeled).get(page).text
+        assert bad not in text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
 def test_long_verdicts_come_in_pages(labeled: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:

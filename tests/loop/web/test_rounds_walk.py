@@ -4,46 +4,26 @@ keyboard.
 
 from __future__ import annotations
 
+import json
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from db.engine import write
+from db.rounds import advance, update_progress
+from db.states import RoundStatus
 from loop.rounds import rounds
-from loop.service.process import listen
-from loop.settings.settings import Web
-from loop.web.app import build_app
-from tests.fakes import FakeParts, FakeTrainer, quiet, weights
-from tests.loop.desk import pull, push
+from tests.fakes import FakeParts, FakeTrainer, weights
+from tests.loop.desk import pull
 from tests.loop.judged import BASE, BETTER, in_production, sha_of, with_round
-from tests.loop.web.worker import FakeWorker, well
+from tests.loop.web.walking import served
 from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
 SHOTS = os.environ.get("TEST_SHOTS", "")
-
-
-class WorkingAtOnce(FakeWorker):
-    """Does what pages ask of it before it answers."""
-
-    def run_now(self, job: str) -> None:
-        assert isinstance(self.parts, FakeParts)
-        super().run_now(job)
-        if job == "round":
-            rounds.run(self.parts, quiet)
-        if job == "push":
-            push(self.parts)
-
-
-def idle() -> dict[str, Any]:
-    found = well()
-    return found | {"jobs": found["jobs"] | {"round": found["jobs"]["push"]}}
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +32,6 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         yield opened
         opened.close()
-
-
-@contextmanager
-def served(parts: FakeParts) -> Iterator[str]:
-    worker = WorkingAtOnce(said=idle)
-    worker.parts = parts
-    listening = listen(Web(host="127.0.0.1", port=0), lambda said: None)
-    server = uvicorn.Server(uvicorn.Config(build_app(parts, worker), log_level="warning"))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def shot(page: Page, name: str) -> None:
@@ -89,7 +54,13 @@ def decide(page: Page, summary: str, why: str, button: str) -> None:
 
 def test_a_round_is_started_read_approved_and_rolled_back(browser: Browser, labeled: FakeParts) -> None:
     parts = with_round(labeled, approval="manual")
-    parts.fake_trainer = FakeTrainer(BETTER)
+
+    def during(epoch: int) -> None:
+        line = {"epoch": epoch, "metrics": {"train/box_loss": 2 / epoch, "train/cls_loss": 3 - epoch}}
+        with (parts.project.rounds / "1" / "progress.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    parts.fake_trainer = FakeTrainer(BETTER, during)
     with served(parts) as address:
         page = browser.new_page()
         page.goto(f"{address}/rounds")
@@ -102,6 +73,7 @@ def test_a_round_is_started_read_approved_and_rolled_back(browser: Browser, labe
         assert page.locator("h1").inner_text() == "Round 1"
         assert "Waits for a person" in page.locator("#standing").inner_text()
         assert page.locator("table.verdict tbody tr").count() > 3
+        assert page.locator("svg.curve polyline").count() == 2
         shot(page, "verdict")
         decide(page, "Approve …", "better at night", "Approve and deploy")
         assert "Model 2 is deployed." in page.get_by_role("status").inner_text()
@@ -120,6 +92,31 @@ def test_a_round_is_started_read_approved_and_rolled_back(browser: Browser, labe
     assert in_production(parts) == sha_of(BASE)
     (spec,) = parts.fake_trainer.specs
     assert spec.epochs == 3, "what was chosen for one round is not for the next"
+
+
+def test_the_progress_of_a_training_is_followed_without_loading_the_page(
+    browser: Browser, labeled: FakeParts
+) -> None:
+    number = rounds.start(labeled)
+
+    def trained(epoch: int) -> None:
+        with write(labeled.project.engine) as session:
+            advance(session, number, RoundStatus.FREEZING, RoundStatus.TRAINING)
+            update_progress(session, number, {"epoch": epoch, "epochs": 3})
+
+    trained(1)
+    with served(labeled) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/rounds/{number}")
+        page.get_by_text("Cancel …").click()
+        page.get_by_label("Why").fill("wrong labels")
+        assert "epoch 1 of 3" in page.locator("#standing").inner_text()
+        trained(2)
+        page.wait_for_selector("#standing:has-text('epoch 2 of 3')", timeout=15_000)
+        assert page.get_by_label("Why").input_value() == "wrong labels", "what was typed stays"
+        page.get_by_role("button", name="Cancel the round").click()
+        assert "Round 1 was ended." in page.get_by_role("status").inner_text()
+        page.close()
 
 
 def test_the_queue_is_worked_through_by_keyboard_and_undone(browser: Browser, pushed: FakeParts) -> None:

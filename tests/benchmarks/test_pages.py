@@ -1,0 +1,52 @@
+"""The benchmark of the pages: what it asks for, and what its page says."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+from benchmarks.pages.__main__ import cpu_of, document, plain_pages, timed
+
+
+def nothing(request: Any) -> PlainTextResponse:
+    return PlainTextResponse("well")
+
+
+def one(p95: float, size: int, kind: str = "text/html") -> dict[str, Any]:
+    said = {"address": "/x", "p50": p95, "first": 2 * p95, "cpu": p95 / 2, "status": 200}
+    return said | {"p95": p95, "bytes": size, "type": kind}
+
+
+def test_every_page_without_a_parameter_is_asked() -> None:
+    routes = [
+        Route("/", nothing),
+        Route("/frames", nothing),
+        Route("/frames/{seq:int}", nothing),
+        Route("/frames/desk", nothing, methods=["POST"]),
+        Route("/sign-out", nothing, methods=["POST"]),
+        Mount("/api", routes=[Route("/frames", nothing)]),
+    ]
+    assert plain_pages(routes) == {"/": "/", "/frames": "/frames"}
+
+
+def test_the_page_names_what_is_over_an_aim() -> None:
+    pages = {"quick": one(0.1, 1000), "slow": one(0.5, 1000), "large": one(0.1, 70_000)}
+    pages["file"] = one(0.2, 10**7, "text/plain")
+    text = document({"size": 10, "times": 5, "labels": 3, "cores": 2, "load": 1.0, "pages": pages})
+    assert "3 of 4 addresses are within 300 ms, 2\nof 3 pages within 60 kB. Over an aim: slow, large." in text
+    assert "| slow | `/x` | 250 | 500 | 500 | 1000 | 1.0 | 200 |" in text
+
+
+def test_an_answer_is_timed_and_weighed() -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text="well"))
+    with httpx.Client(transport=transport, base_url="http://localhost") as client:
+        found = timed(client, "/x", 3, os.getpid())
+    assert (found["bytes"], found["status"]) == (4, 200)
+    assert 0 < found["p50"] <= found["p95"]
+    assert found["cpu"] == pytest.approx(0, abs=1)
+    assert cpu_of(os.getpid()) > 0
