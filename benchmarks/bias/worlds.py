@@ -130,7 +130,9 @@ def found(case: Case, seed: int) -> Found:
     factors = factors_of(frames, seed)
     draws = min(wanted_draws(len(factors) * len(BASE), LEVEL), MOST_DRAWS)
     told = [
-        assessed(frames.presence, factor, _units(frames, factor), seed=seed + place, draws=draws)
+        assessed(
+            frames.presence, factor, frames.group, _units(frames, factor), seed=seed + place, draws=draws
+        )
         for place, factor in enumerate(factors)
     ]
     p = np.stack([each.p for each in told])

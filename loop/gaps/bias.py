@@ -365,7 +365,9 @@ def _ties(
         for scope, rows in scopes.items():
             few, unit = sample[scope], units[factor.kind]
             own = replace(factor, code=factor.code[few])
-            told = assessed(known.presence[few], own, unit[few], seed=seed + place, draws=draws)
+            told = assessed(
+                known.presence[few], own, known.group[few], unit[few], seed=seed + place, draws=draws
+            )
             every = replace(factor, code=factor.code[rows])
             found += _told(known.presence[rows], every, unit[rows], told, scope, classes)
     q = benjamini_hochberg([tie.p for tie in found])

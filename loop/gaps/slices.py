@@ -59,6 +59,8 @@ from loop.settings.conditions import Conditions
 
 ORDINARY = "ordinary frames"
 """Frames that were drawn to judge and show no gap."""
+TRAINING_WORLD = "like the training set (held out)"
+"""Frames that judge and came with the training set."""
 RECORDED = "slices_recorded"
 """What members and counts were last taken from: where nothing of it changed, nothing is written."""
 

@@ -23,7 +23,8 @@ from db.rounds import (
     round_briefs,
     round_by_id,
 )
-from db.states import OPEN_ROUNDS, ModelStatus, Role, RoundStatus
+from db.states import OPEN_ROUNDS, ModelStatus, Origin, Role, RoundStatus
+from loop.gaps.slices import TRAINING_WORLD
 from loop.insights.frame_query import YES, FrameQuery
 from loop.math.evaluation.verdict import NO_FALL
 from loop.project.project import Project
@@ -361,7 +362,8 @@ def settings_of(settings: Mapping[str, Any], usual: RoundSettings) -> list[Setti
 
 def verdict_view(verdict: Mapping[str, Any]) -> VerdictView:
     """A stored verdict, the worst line first."""
-    lines = sorted((verdict_line(check) for check in verdict["checks"]), key=_badness)
+    held = HELD_OUT.but(origin=str(Origin.PRODUCTION)) if verdict.get("production_only") else HELD_OUT
+    lines = sorted((verdict_line(check, held) for check in verdict["checks"]), key=_badness)
     return VerdictView(
         bool(verdict["promote"]),
         bool(verdict.get("needs_approval")),
@@ -372,8 +374,11 @@ def verdict_view(verdict: Mapping[str, Any]) -> VerdictView:
     )
 
 
-def verdict_line(check: Mapping[str, Any]) -> VerdictLine:
-    """One check as it was stored, also by an earlier version."""
+def verdict_line(check: Mapping[str, Any], held: FrameQuery = HELD_OUT) -> VerdictLine:
+    """One check as it was stored, also by an earlier version.
+
+    held: all frames that its overall lines are about.
+    """
     about = check["name"].removeprefix(NO_FALL).removesuffix(STRICT)
     known = check.get("before") is not None or check.get("objects", 0) > 0
     measure = "mAP50-95" if check["name"].endswith(STRICT) else "AP50"
@@ -394,7 +399,7 @@ def verdict_line(check: Mapping[str, Any]) -> VerdictLine:
         check["text"],
         bool(check.get("asks")),
         check.get("slice_id"),
-        _address(kind, about, check.get("slice_id")),
+        _address(kind, about, check.get("slice_id"), held),
     )
 
 
@@ -468,9 +473,11 @@ def _kind(about: str) -> Kind:
     return "condition" if about.startswith("condition ") else "other"
 
 
-def _address(kind: Kind, about: str, slice_id: int | None) -> str:
+def _address(kind: Kind, about: str, slice_id: int | None, held: FrameQuery) -> str:
     if kind == "overall":
-        return HELD_OUT.address()
+        return held.address()
+    if about == f"condition {TRAINING_WORLD}":
+        return HELD_OUT.but(origin=str(Origin.IMPORTED)).address()
     if kind == "class":
         return HELD_OUT.but(class_name=about.removeprefix("class ")).address()
     return HELD_OUT.but(slice=slice_id).address() if slice_id is not None else ""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from connectors.ports import Array, Purpose
@@ -15,8 +19,7 @@ from db.frame_columns import ORIGINS, boxes_view, frames_view, open_as_left, vec
 from db.frame_sets import task_frames
 from db.frames import frames
 from db.labels import labeled_ids
-from db.slice_members import members
-from db.slices import slices
+from db.slices import SliceRow, slices
 from db.states import OPEN_TASKS, Origin, SliceKind
 from loop.base.arrays import Bytes, Ints
 from loop.base.errors import ConfigError
@@ -43,6 +46,9 @@ STEPS = 65_535
 DRAWN = 2000
 CELLS = 8
 MOST_REGIONS = 40
+KEPT_S = 5.0
+"""So long the points that were read last are taken as those of now."""
+_keeping = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +74,9 @@ class Points:
         steps = np.clip(np.rint(self.plane * STEPS), 0, STEPS).astype("<u2")
         columns = (self.frames.astype("<u4"), steps[:, 0], steps[:, 1], self.layer, self.class_id)
         return b"".join(np.ascontiguousarray(column).tobytes() for column in columns)
+
+
+_lately: WeakKeyDictionary[Engine, tuple[datetime, float, Points]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -128,39 +137,59 @@ class PointFrame:
 
 def map_points(parts: Parts) -> Points | None:
     """Every point of the map; None where there is none yet."""
-    project = parts.project
-    with read(project.engine) as session:
-        known = known_producers(session, project)
-        found = None if known.embedder is None else kept_map(project, known.embedder)
-        if found is None:
-            return None
-        layer = _layers(project, session, found)
-    _mark(layer, found, _errors(parts), ERRORS)
-    return Points(found.frames, found.plane, layer, _classes(project, known.detector, found.frames))
+    found = _kept(parts)
+    return None if found is None else _points(parts, found)
 
 
 def map_view(parts: Parts) -> MapView | None:
     """None where there is no map yet."""
-    project, points = parts.project, map_points(parts)
+    project, found = parts.project, _kept(parts)
+    if found is None:
+        return None
+    points = _points(parts, found)
     with read(project.engine) as session:
         embedder = known_producers(session, project).embedder
-        found = None if embedder is None else kept_map(project, embedder)
-        if points is None or found is None or embedder is None:
-            return None
-        stored = open_as_left(project.indexes, vectors_view(embedder))
-        regions = _regions(session, embedder, found)
-    counts = {name: int(((points.layer & bit) > 0).sum()) for name, (bit, _) in LAYERS.items()}
+        rows = slices(session, [SliceKind.REGION])
+    stored = None if embedder is None else open_as_left(project.indexes, vectors_view(embedder))
+    own = [row for row in rows if row.retired_at is None and row.definition.get("embedder") == embedder]
     return MapView(
         made=found.made,
         frames=len(points) if stored is None else len(stored),
         points=len(points),
         added=found.added,
-        counts=counts,
+        counts={name: int(((points.layer & bit) > 0).sum()) for name, (bit, _) in LAYERS.items()},
         classes=project.classes,
-        regions=tuple(regions),
+        regions=tuple(_regions(parts, own, found)),
         cells=tuple(_cells(found.plane)),
         drawn=_drawn(points),
     )
+
+
+def _kept(parts: Parts) -> SpaceMap | None:
+    with read(parts.project.engine) as session:
+        embedder = known_producers(session, parts.project).embedder
+    return None if embedder is None else kept_map(parts.project, embedder)
+
+
+def _points(parts: Parts, found: SpaceMap) -> Points:
+    """A page and the points that it asks for right after are told the same."""
+    now = time.monotonic()
+    with _keeping:
+        kept = _lately.get(parts.project.engine)
+    if kept is not None and kept[0] == found.made and now - kept[1] < KEPT_S and len(kept[2]) == len(found):
+        return kept[2]
+    points = _read_points(parts, found)
+    with _keeping:
+        _lately[parts.project.engine] = found.made, now, points
+    return points
+
+
+def _read_points(parts: Parts, found: SpaceMap) -> Points:
+    with read(parts.project.engine) as session:
+        detector = known_producers(session, parts.project).detector
+        layer = _layers(parts.project, session, found)
+    _mark(layer, found, _errors(parts), ERRORS)
+    return Points(found.frames, found.plane, layer, _classes(parts.project, detector, found.frames))
 
 
 def point_frame(project: Project, seq: int) -> PointFrame | None:
@@ -219,18 +248,18 @@ def _classes(project: Project, detector: int | None, seqs: Ints) -> Bytes:
     return np.where(ids[rows] == seqs, own[rows], NO_CLASS).astype(np.uint8)
 
 
-def _regions(session: Session, embedder: int, found: SpaceMap) -> list[RegionPlace]:
+def _regions(parts: Parts, rows: Sequence[SliceRow], found: SpaceMap) -> list[RegionPlace]:
     """The largest first; a region lies where the median of its frames does."""
-    places = []
-    for row in slices(session, [SliceKind.REGION]):
-        if row.retired_at is None and row.definition.get("embedder") == embedder:
-            seqs, _ = members(session, embedder, row.id)
-            rows, known = found.rows(np.asarray(seqs, np.int64))
-            if not len(seqs):
-                continue
-            middle = np.median(found.plane[rows[known]], axis=0) if known.any() else np.zeros(2)
-            x, y = (float(value) for value in middle)
-            places.append(RegionPlace(row.id, row.name, len(seqs), bool(known.any()), x, y))
+    sets, places = frame_sets(parts), []
+    for row in rows:
+        shown = sets.find(FrameQuery(slice=(row.id,)))
+        seqs = shown.table.seq[shown.mask]
+        on_map, known = found.rows(seqs)
+        if not len(seqs):
+            continue
+        middle = np.median(found.plane[on_map[known]], axis=0) if known.any() else np.zeros(2)
+        x, y = (float(value) for value in middle)
+        places.append(RegionPlace(row.id, row.name, len(seqs), bool(known.any()), x, y))
     return sorted(places, key=lambda place: (-place.frames, place.slice_id))[:MOST_REGIONS]
 
 

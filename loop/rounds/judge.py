@@ -26,7 +26,7 @@ from loop.base.arrays import Bools, Ints, Reals
 from loop.base.errors import RoundError
 from loop.base.files import BATCH_BYTES, chunked_by_size, decoded_bytes, load_image
 from loop.gaps.shown import producer_of
-from loop.gaps.slices import ORDINARY, class_slices
+from loop.gaps.slices import ORDINARY, TRAINING_WORLD, class_slices
 from loop.math.boxes.matching import Truth, truth_of, with_class_ids
 from loop.math.evaluation.ap import match_all
 from loop.math.evaluation.gate import Latency, judge
@@ -37,7 +37,6 @@ from loop.rounds.stored import mend
 from loop.selection.held_out_weights import evaluation_answers, held_out_weights
 
 CHUNK = 16
-TRAINING_WORLD = "like the training set (held out)"
 CONDITIONS = (SliceKind.METADATA, SliceKind.MEASURED, SliceKind.PROMPT)
 LEAST_SHARE = 0.02
 """Of production, that a condition must have to be judged though no target."""
@@ -120,7 +119,12 @@ def judge_candidate(
         settings=project.settings.gate,
         seed=project.settings.seed,
     )
-    return replace(verdict.with_slices(held.slice_ids), frames=[frame.seq for frame in held.rows])
+    imported = np.array([frame.origin == Origin.IMPORTED for frame in held.rows])
+    return replace(
+        verdict.with_slices(held.slice_ids),
+        frames=[frame.seq for frame in held.rows],
+        production_only=not held.weights[imported].any(),
+    )
 
 
 def held_out(

@@ -49,6 +49,11 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """Of every answer that does not say otherwise itself."""
+AGAIN = (
+    '<!doctype html><meta http-equiv="refresh" content="0"><link rel="icon" href="data:,">'
+    "<title>fieldloop</title>"
+)
+"""A page that loads itself again."""
 Ask = Callable[[Request, int, str], Response]
 """Makes the sign-in page: the request, the status, what was wrong."""
 
@@ -138,9 +143,7 @@ class Guard:
         if not self.token and not _asks_loopback(request):
             return _plain(421, "expected a request to localhost")
         if self.signer.cookie not in request.cookies and _arrives_from_elsewhere(request):
-            return HTMLResponse(
-                '<!doctype html><meta http-equiv="refresh" content="0"><title>fieldloop</title>'
-            )
+            return HTMLResponse(AGAIN)
         if not self.token or request.url.path == SIGN_IN or request.url.path.startswith(STATIC):
             return None
         if given := request.query_params.get("token", ""):

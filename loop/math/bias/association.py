@@ -85,13 +85,14 @@ def corrected_v(phi2: float, by_chance: float, levels: int, size: int) -> float:
     return float(min(np.sqrt(max(phi2 - by_chance, 0.0) / most), 1.0))
 
 
-def assessed(presence: Bools, factor: Factor, group: Ints, *, seed: int, draws: int) -> Assessed:
-    """Whether each class is tied to the factor, by exchanging what whole groups show.
+def assessed(presence: Bools, factor: Factor, group: Ints, unit: Ints, *, seed: int, draws: int) -> Assessed:
+    """Whether each class is tied to the factor, by exchanging what whole units show.
 
-    presence: (N, C). group: (N,) units, see `exchanged_units`; of many frames give those that
-    `thinned` leaves.
-    Each group gets what another of like size shows, from anywhere in it on, and over again where it
-    is smaller, so that runs within a day stay together (Pitman 1937). p is the share of exchanges
+    presence: (N, C). group: (N,) camera-days. unit: (N,) of groups that are exchanged together, see
+    `exchanged_units`. Of many frames give those that `thinned` leaves.
+    Each unit gets what another of like size shows, and each group of it what a group of that one
+    shows, from anywhere in it on, and over again where it is smaller, so that runs within a day stay
+    together (Pitman 1937). p is the share of exchanges
     that give as large a mean square contingency; it is told early of what is clearly not tied. At
     most `draws` exchanges, so p is 1 / (draws + 1) at least.
     """
@@ -99,15 +100,18 @@ def assessed(presence: Bools, factor: Factor, group: Ints, *, seed: int, draws: 
     found = Assessed(np.full(classes, np.nan), np.full(classes, np.nan), np.full(classes, np.nan))
     rows = np.flatnonzero(factor.code != UNKNOWN)
     rng = np.random.default_rng(seed)
-    code, own = np.unique(group[rows], return_inverse=True)[1], factor.code[rows]
+    together = np.stack([unit[rows], group[rows]])
+    groups, code = np.unique(together, axis=1, return_inverse=True)
+    code, own = code.ravel(), factor.code[rows]
     levels = np.unique(own, return_inverse=True)[1]
     if len(np.unique(levels)) < 2:
         return found
     shown = presence[rows].astype(np.float32)
-    open_ = np.flatnonzero(_enough(shown, code))
+    of_group = np.unique(groups[0], return_inverse=True)[1]
+    open_ = np.flatnonzero(_enough(shown, of_group[code]))
     if not len(open_):
         return found
-    return _exchanged(shown, levels, code, open_, draws, rng, found)
+    return _exchanged(shown, levels, Exchanges(code, of_group), open_, draws, rng, found)
 
 
 def wanted_draws(tests: int, level: float) -> int:
@@ -222,19 +226,18 @@ def _enough(shown: NDArray[np.float32], code: Ints) -> Bools:
 def _exchanged(
     shown: NDArray[np.float32],
     levels: Ints,
-    code: Ints,
+    blocks: Exchanges,
     open_: Ints,
     draws: int,
     rng: np.random.Generator,
     found: Assessed,
 ) -> Assessed:
-    weight = 1 / (1 + ALIKE * (np.bincount(code) - 1.0)[code])
+    weight = 1 / (1 + ALIKE * (np.bincount(blocks.code) - 1.0)[blocks.code])
     totals: Reals = np.bincount(levels, weight).astype(np.float64)
     inside = sparse.csr_matrix(
         (weight.astype(np.float32), (levels, np.arange(len(levels)))), shape=(len(totals), len(levels))
     )
     found.phi2[open_] = _phi2((inside @ shown[:, open_]).astype(np.float64), totals)
-    blocks = Exchanges(code)
     as_much, made = np.zeros(len(found.p)), np.zeros(len(found.p))
     sums = np.zeros(len(found.p))
     for _ in range(draws):
@@ -254,27 +257,45 @@ def _exchanged(
 
 
 class Exchanges:
-    """Groups that take one another's places, those of like size. code: (N,) group from 0."""
+    """Units that take one another's places, those of like size, and groups within them.
 
-    def __init__(self, code: Ints) -> None:
+    code: (N,) group from 0. unit: (G,) of each group, from 0.
+    """
+
+    def __init__(self, code: Ints, unit: Ints) -> None:
+        self.code = code
         self._order = np.argsort(code, kind="stable")
         self._size = np.bincount(code)
         self._first = np.cumsum(self._size) - self._size
-        self._code = code
         self._place = np.empty(len(code), dtype=np.int64)
         self._place[self._order] = np.arange(len(code)) - self._first[code[self._order]]
-        self._alike = like_sizes(self._size)
+        self._unit = unit
+        self._groups = np.bincount(unit)
+        self._first_group = np.cumsum(self._groups) - self._groups
+        self._alike = like_sizes(np.bincount(unit, self._size).astype(np.int64))
+        self._octave = np.floor(np.log2(self._size))
 
     def drawn(self, rng: np.random.Generator) -> Ints:
         """(N,) the row whose value each row gets."""
-        lot = rng.random(len(self._size))
-        before, after = np.lexsort((lot, self._alike)), np.argsort(self._alike, kind="stable")
-        other = np.empty(len(before), dtype=np.int64)
-        other[after] = before
+        other = self._source(rng)
         start = rng.integers(0, self._size[other])
-        source = other[self._code]
-        rows: Ints = self._order[self._first[source] + (start[self._code] + self._place) % self._size[source]]
+        source = other[self.code]
+        rows: Ints = self._order[self._first[source] + (start[self.code] + self._place) % self._size[source]]
         return rows
+
+    def _source(self, rng: np.random.Generator) -> Ints:
+        """(G,) the group that each group gets its frames of: of the unit's counterpart, one that has as
+        many frames as far as there is any.
+        """
+        before = np.lexsort((rng.random(len(self._groups)), self._alike))
+        counterpart = np.empty(len(before), dtype=np.int64)
+        counterpart[np.argsort(self._alike, kind="stable")] = before
+        shuffled = np.lexsort((rng.random(len(self._unit)), self._octave, self._unit))
+        place = np.empty(len(shuffled), dtype=np.int64)
+        place[shuffled] = np.arange(len(shuffled)) - self._first_group[self._unit[shuffled]]
+        source = counterpart[self._unit]
+        other: Ints = shuffled[self._first_group[source] + place % self._groups[source]]
+        return other
 
 
 def like_sizes(size: Ints) -> Ints:

@@ -13,8 +13,10 @@ from loop.base.arrays import Ints, Reals
 from loop.math.coverage.frame_arrays import Vectors, blocks
 
 FOLDS = 5
-FEW_FALSE = 3.0
-"""Standard deviations above what others are: one in 700 of a normal distribution lies beyond."""
+FEW_FALSE = 0.005
+"""Share of other frames beyond the lower end, which is taken for the upper one as well: there the
+frames lie that are looked for.
+"""
 FOUND = 0.2
 """Quantile of the examples that were left aside, towards which the limit goes."""
 ALONE = 0.6
@@ -47,7 +49,8 @@ def likeness(examples: Array, group: Ints, others: Array) -> Likeness:
     shrunk as Ledoit and Wolf (2004) do.
 
     The limit lies midway between what hardly any other frame reaches and what four in five examples
-    do that were left aside, in FOLDS parts; a group is left aside as a whole.
+    do that were left aside, in FOLDS parts; a group is left aside as a whole. Where the examples
+    hardly find one another it is the former.
     examples: (E, D), one or more. group: (E,) bursts. others: (M, D) of frames drawn at random.
     Raises ValueError without examples or others.
     """
@@ -63,8 +66,8 @@ def likeness(examples: Array, group: Ints, others: Array) -> Likeness:
     inverse = np.linalg.pinv(covariance, hermitian=True)
     toward, offset = _direction(examples, inverse, middle)
     around = known @ toward - offset
-    usual = float(np.median(around))
-    floor = usual + FEW_FALSE * 1.4826 * float(np.median(np.abs(around - usual)))
+    usual, least = np.quantile(around, [0.5, FEW_FALSE]).tolist()
+    floor = 2 * usual - least
     folds = _folds(group)
     if folds.max() == 0:
         return Likeness(toward, offset, max(floor, ALONE), None)
@@ -72,7 +75,8 @@ def likeness(examples: Array, group: Ints, others: Array) -> Likeness:
     for fold in np.unique(folds).tolist():
         left = folds == fold
         held[left] = examples[left] @ (part := _direction(examples[~left], inverse, middle))[0] - part[1]
-    limit = max(floor, (floor + float(np.quantile(held, FOUND))) / 2)
+    reached = float(np.quantile(held, FOUND))
+    limit = (floor + reached) / 2 if reached - usual >= (floor - usual) / 2 else floor
     return Likeness(toward, offset, limit, float((held > limit).mean()))
 
 

@@ -59,9 +59,12 @@ def place_beside(vectors: Array, known: Array, plane: Reals) -> Reals:
     its own points, known (K, D) at plane (K, 2), weighted by how similar they are.
     """
     similar = vectors @ known.T
-    count = min(BESIDE, len(known))
-    near = np.argpartition(-similar, count - 1, axis=1)[:, :count]
-    weight = np.maximum(np.take_along_axis(similar, near, axis=1), 0) + 1e-6
+    rows, count = np.arange(len(vectors)), min(BESIDE, len(known))
+    near, weight = np.empty((len(rows), count), np.int64), np.empty((len(rows), count))
+    for place in range(count):  # a few maxima are found far quicker than an order
+        near[:, place] = similar.argmax(axis=1)
+        weight[:, place] = np.maximum(similar[rows, near[:, place]], 0) + 1e-6
+        similar[rows, near[:, place]] = -np.inf
     places: Reals = (plane[near] * weight[:, :, None]).sum(axis=1) / weight.sum(axis=1, keepdims=True)
     return places
 
@@ -77,7 +80,11 @@ def sample_rows(parts: list[Ints], ids: list[Ints], most: int) -> list[Ints]:
     left = most
     for done, index in enumerate(sorted(range(len(parts)), key=lambda i: len(parts[i]))):
         take = min(len(parts[index]), left // (len(parts) - done))
-        chosen[index] = np.sort(parts[index][np.argsort(_mixed(ids[index]), kind="stable")[:take]])
+        if take < len(parts[index]):
+            least = np.argpartition(_mixed(ids[index]), take)[:take]
+            chosen[index] = np.sort(parts[index][least])
+        else:
+            chosen[index] = np.sort(parts[index])
         left -= take
     return chosen
 

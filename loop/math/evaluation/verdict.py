@@ -50,6 +50,7 @@ class Verdict:
 
     reasons: for people, the deciding ones first.
     frames: seq of those it rests on.
+    production_only: what is said of all held-out frames is of those of production.
     """
 
     promote: bool
@@ -57,6 +58,7 @@ class Verdict:
     checks: list[Check] = field(default_factory=list)
     needs_approval: bool = False
     frames: list[int] = field(default_factory=list)
+    production_only: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; numbers that are not there are None."""

@@ -1,16 +1,19 @@
-"""GET /api/bias: classes that are tied to places, as it was last looked at."""
+"""/api/bias: classes that are tied to places, as it was last looked at, and what is decided of them."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Field
 
+from loop.changes import bias as changing
 from loop.gaps.bias import kept
 from loop.gaps.bias_report import Tie, sentence
 from loop.project.project import Project
-from loop.web.api.faces import Face, face_of
+from loop.web.api.changing import KEYED, once_route
+from loop.web.api.faces import Face, Given, face_of
 from loop.web.site import Site
 
 
@@ -69,6 +72,14 @@ class Bias(Face):
     lacking: list[str] = Field(description="what could not be told, and why")
 
 
+class TieDecision(Given):
+    """What is to be done about a tie."""
+
+    tie: str = Field(min_length=1, max_length=500, description="its id")
+    choice: Literal["wanted", "ignored", ""]
+    reason: str = Field("", max_length=changing.LONGEST_REASON, description="why it is ignored")
+
+
 def read_bias(project: Project) -> Bias:
     found = kept(project)
     if found is None:
@@ -88,11 +99,17 @@ def _finding(tie: Tie) -> Finding:
 
 
 def routes(site: Site) -> APIRouter:
-    router = APIRouter(tags=["read"])
+    router = APIRouter(route_class=once_route(site.project))
 
-    @router.get("/bias")
+    @router.get("/bias", tags=["read"])
     def bias() -> Bias:
         """Classes that are tied to places, and what to collect."""
+        return read_bias(site.project)
+
+    @router.post("/bias/decisions", tags=["change"], openapi_extra=KEYED)
+    def decide(request: Request, given: TieDecision) -> Bias:
+        """Has a tie loosened by the next batches, lets it be for a reason, or leaves it as it is found."""
+        changing.decide(site.project, site.who(request), given.tie, given.choice, given.reason)
         return read_bias(site.project)
 
     return router

@@ -243,13 +243,19 @@
     return best;
   }
 
-  let index = null, under = -1, asked = null;
+  let index = null, under = -1;
+
+  // Asked for once the picture is there, which comes first.
+  function describe(seq, address) {
+    fetch(address).then((answer) => (answer.ok ? answer.json() : null)).then((frame) => {
+      if (frame && tip.dataset.seq === String(seq)) caption.textContent = `${frame.camera} · ${frame.when} · ${frame.file}`;
+    }).catch(() => {});
+  }
 
   function hover(px, py) {
     const i = nearest(px, py);
     if (i !== under) {
       under = i;
-      if (asked) asked.abort();
       if (i < 0) { tip.hidden = true; delete tip.dataset.seq; return; }
       const seq = points.seq[i], address = root.dataset.frames + seq;
       tip.hidden = false;
@@ -257,10 +263,7 @@
       picture.src = `${address}.webp`;
       if (!picture.isConnected) tip.prepend(picture);
       caption.textContent = `frame ${seq}`;
-      asked = new AbortController();
-      fetch(address, { signal: asked.signal }).then((answer) => (answer.ok ? answer.json() : null)).then((frame) => {
-        if (frame && tip.dataset.seq === String(seq)) caption.textContent = `${frame.camera} · ${frame.when} · ${frame.file}`;
-      }).catch(() => {});
+      picture.onload = picture.onerror = () => { if (tip.dataset.seq === String(seq)) describe(seq, address); };
     }
     if (under >= 0) {
       const right = px > field.clientWidth - 280, below = py > field.clientHeight - 230;

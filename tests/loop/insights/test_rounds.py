@@ -14,6 +14,8 @@ from db.rounds import advance, update_progress
 from db.slices import NewSlice, define_slices
 from db.states import ModelStatus, RoundStatus, SliceKind
 from loop.insights import rounds as insight
+from loop.insights.frame_query import FrameQuery
+from loop.insights.frames import frame_sets
 from loop.insights.rounds import (
     models_view,
     open_line,
@@ -193,6 +195,21 @@ def test_every_line_leads_to_the_frames_that_it_is_about() -> None:
     assert verdict_line(check("no fall: overall", "pass")).address == "role=evaluation&labeled=yes"
     assert verdict_line(check("better on the gaps", "pass")).address == ""
     assert verdict_line(check("no fall: condition old", "pass")).address == ""
+
+
+def test_behind_each_line_are_the_frames_that_it_counts(labeled: FakeParts) -> None:
+    run(started(labeled))
+    verdict = round_view(labeled.project, 1).verdict
+    assert verdict is not None
+    sets = frame_sets(labeled)
+    counted = {
+        line.name: (line.frames, sets.find(FrameQuery.parse(line.address)).count)
+        for line in verdict.lines
+        if line.address
+    }
+    assert len(counted) == len(verdict.lines) - 1, "all but the latency lead to frames"
+    assert {name: pair for name, pair in counted.items() if pair[0] != pair[1]} == {}
+    assert counted["no fall: overall"][0] < verdict.frames, "imported images judge no whole"
 
 
 def test_a_long_verdict_says_how_many_lines_it_leaves_out() -> None:

@@ -23,13 +23,14 @@ from loop.base.errors import ConfigError, RoundError
 from loop.datasets.export import export_yolo
 from loop.datasets.freeze import Manifest
 from loop.gaps import arrivals, coverage_view
+from loop.gaps.slices import TRAINING_WORLD
 from loop.ingest.ingest import ingest
 from loop.labeling.pull import pull
 from loop.labeling.push import push
 from loop.project.project import Project
 from loop.project.training_settings import overrides_of, trained_line
 from loop.rounds import freeze, judge, rounds
-from loop.rounds.judge import TRAINING_WORLD, held_out
+from loop.rounds.judge import held_out
 from loop.selection.select import select
 from loop.settings.settings import load_settings
 from tests.fakes import (

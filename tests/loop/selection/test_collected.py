@@ -64,6 +64,17 @@ def test_every_strategy_fills_a_quota(analyzed: FakeParts, strategy: str) -> Non
         } == {Role.POOL}
 
 
+def test_what_a_batch_with_a_quota_buys_is_told(analyzed: FakeParts) -> None:
+    of_camera(analyzed, "cam0")
+    view = coverage_view.build(analyzed, quiet)
+    project = with_select(analyzed, quotas={"by cam0": 3.0}).project
+    report = select_from(project, view, Request(8, "hybrid", dry_run=True, explain=True))
+    assert report.explanation is not None
+    assert report.explanation.components[COMPONENT] == 3
+    assert sum(report.explanation.components.values()) == len(of_purpose(report, "train")) == 6
+    assert report.explanation.coverage_after >= report.explanation.coverage_before
+
+
 def test_a_share_is_kept_over_many_small_batches(analyzed: FakeParts) -> None:
     number = of_camera(analyzed, "cam0")
     chosen = []

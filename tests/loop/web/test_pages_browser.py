@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,6 +34,7 @@ from loop.web.site import Site
 from loop.web.static_files import contents
 from tests.fakes import FakeParts
 from tests.loop.web.addresses import PAGES, PICTURED
+from tests.loop.web.shots import compared
 from tests.loop.web.worker import FakeWorker, browsing
 from tests.studio import chromium
 
@@ -68,6 +70,8 @@ STICKING_OUT = """() => Array.from(document.querySelectorAll('main *'))
 """Parts of a page that reach beyond the window, apart from what scrolls by itself."""
 DRIVER = "GL Driver Message (OpenGL, Performance"
 """Begins what the software renderer says of its own slowness."""
+LOOKED_AT = ("/", "/frames/40", "/queue", "/rounds", "/sign-in")
+"""Pages whose first screen is compared with the one that somebody looked at."""
 SHOTS = os.environ.get("TEST_SHOTS", "")
 
 
@@ -121,9 +125,11 @@ def test_a_page_fits_and_loads(browser: Browser, address: str, path: str, width:
     assert bool(pictures) == (path in PICTURED)
     assert page.evaluate(BROKEN) == []
     assert found_by_axe(page) == []
+    name = f"{re.sub('[^a-z0-9]+', '-', path.strip('/')) or 'overview'}-{width}-{scheme}"
     if SHOTS:
-        name = f"{path.strip('/') or 'status'}-{width}-{scheme}.png"
-        page.screenshot(path=Path(SHOTS) / name, full_page=True)
+        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+    if path in LOOKED_AT:
+        assert compared(name, page.screenshot()) == ""
     page.close()
 
 

@@ -51,7 +51,9 @@ def test_v_of_independent_frames_is_nearly_zero_in_the_mean() -> None:
 def found(seed: int, odds: float) -> list[float]:
     """q of every pair of class and place of a world, those of class 1 first."""
     world = planted(seed, odds)
-    told = [assessed(world.presence, one, world.group, seed=seed, draws=499) for one in world.factors]
+    told = [
+        assessed(world.presence, one, world.group, world.group, seed=seed, draws=499) for one in world.factors
+    ]
     p = np.array([each.p for each in told])
     order = [1, 0, 2]
     return benjamini_hochberg(p[:, order].T.ravel()).tolist()
@@ -70,19 +72,19 @@ def test_a_class_of_one_long_day_is_tied_to_nothing() -> None:
     group = np.repeat(np.arange(12), 50)
     presence = np.zeros((600, 1), dtype=bool)
     presence[group == 3] = True
-    told = assessed(presence, factor("site", group % 2), group, seed=0, draws=199)
+    told = assessed(presence, factor("site", group % 2), group, group, seed=0, draws=199)
     assert np.isnan(told.p).all(), "of one day nothing can be told"
     presence[::60] = True  # on ten of the days, a frame or so each
-    told = assessed(presence, factor("site", group % 2), group, seed=0, draws=199)
+    told = assessed(presence, factor("site", group % 2), group, group, seed=0, draws=199)
     assert told.p[0] > 0.05
 
 
 def test_one_place_and_unknown_places_are_not_tested() -> None:
     world = planted(0)
     one = Factor("site", "site", ("a",), ("a",), np.zeros(len(world.group), dtype=np.int64))
-    assert np.isnan(assessed(world.presence, one, world.group, seed=0, draws=99).p).all()
+    assert np.isnan(assessed(world.presence, one, world.group, world.group, seed=0, draws=99).p).all()
     unknown = Factor("site", "site", ("a", "b"), ("a", "b"), np.full(len(world.group), -1))
-    assert np.isnan(assessed(world.presence, unknown, world.group, seed=0, draws=99).p).all()
+    assert np.isnan(assessed(world.presence, unknown, world.group, world.group, seed=0, draws=99).p).all()
 
 
 def test_a_place_that_changes_within_the_day_is_tested_too() -> None:
@@ -91,7 +93,7 @@ def test_a_place_that_changes_within_the_day_is_tested_too() -> None:
     group = np.repeat(np.arange(40), 20)
     night = np.tile(np.arange(20) >= 14, 40)
     presence = (rng.random(800) < np.where(night, 0.4, 0.08))[:, None]
-    told = assessed(presence, factor("slice", night.astype(np.int64)), group, seed=0, draws=999)
+    told = assessed(presence, factor("slice", night.astype(np.int64)), group, group, seed=0, draws=999)
     assert told.p[0] == pytest.approx(0.001)
     assert told.phi2[0] > 3 * told.by_chance[0]
 
@@ -99,7 +101,7 @@ def test_a_place_that_changes_within_the_day_is_tested_too() -> None:
 def test_exchanges_give_each_group_what_one_of_like_size_shows() -> None:
     sizes = np.array([3] * 10 + [40] * 10)
     code = np.repeat(np.arange(20), sizes)
-    rows = Exchanges(code).drawn(np.random.default_rng(0))
+    rows = Exchanges(code, np.arange(20)).drawn(np.random.default_rng(0))
     source = code[rows]
     for group in range(20):
         (other,) = np.unique(source[code == group])
@@ -173,3 +175,17 @@ def test_cameras_of_a_site_are_exchanged_together() -> None:
     assert len(np.unique(exchanged_units("slice", one, day, group))) == 2, "rain falls on all cameras"
     undated = np.where(group < 3, np.nan, day)
     assert len(np.unique(exchanged_units("slice", one, undated, group))) == 4
+
+
+def test_groups_of_a_unit_move_together_and_stay_whole() -> None:
+    """Six days of a site with two cameras each: a day takes the place of a day."""
+    code = np.repeat(np.arange(12), 5)
+    unit = np.arange(12) // 2
+    for seed in range(10):
+        rows = Exchanges(code, unit).drawn(np.random.default_rng(seed))
+        source = code[rows].reshape(12, 5)
+        assert (source == source[:, :1]).all(), "a camera-day gets one camera-day"
+        days = unit[source[:, 0]].reshape(6, 2)
+        assert (days[:, 0] == days[:, 1]).all()
+        assert sorted(days[:, 0].tolist()) == list(range(6))
+        assert (source[::2, 0] != source[1::2, 0]).all()

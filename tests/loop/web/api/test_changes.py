@@ -11,8 +11,9 @@ from starlette.testclient import TestClient
 from db.engine import read
 from db.tasks import task_counts
 from loop.gaps.coverage_view import CoverageView
+from loop.insights.bias import survey
 from loop.rounds import rounds
-from tests.fakes import FakeParts
+from tests.fakes import FakeParts, quiet
 from tests.loop.judged import run, started
 from tests.loop.web.api.test_push import problem
 from tests.loop.web.worker import FakeWorker, browsing, client
@@ -205,6 +206,17 @@ def test_a_mistake_is_reported_closed_and_opened_again(analyzed: FakeParts) -> N
     problem(post(asked, f"/frames/{seq}/reports", given | {"box": [5, 5, 1, 1]}), 422, "invalid")
     problem(post(asked, f"/frames/{seq}/reports", given | {"kind": "ugly"}), 422, "invalid")
     problem(post(asked, "/frames/99999/reports", given), 404, "not-known")
+
+
+def test_a_tie_is_ignored_for_a_reason(labeled: FakeParts) -> None:
+    asked = client(labeled.project)
+    problem(post(asked, "/bias/decisions", {"tie": "none such", "choice": "wanted"}), 422, "invalid")
+    tie = survey(labeled, quiet).ties[0].id
+    problem(post(asked, "/bias/decisions", {"tie": tie, "choice": "ignored"}), 422, "invalid")
+    given = {"tie": tie, "choice": "ignored", "reason": "there are none elsewhere"}
+    assert post(asked, "/bias/decisions", given).status_code == 200
+    assert (log(asked)[0]["what"], log(asked)[0]["via"]) == ("tie ignored", "api")
+    assert log(asked)[0]["after"]["reason"] == "there are none elsewhere"
 
 
 def test_frames_are_sent_to_be_labeled(analyzed: FakeParts) -> None:
