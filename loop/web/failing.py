@@ -6,7 +6,7 @@ import logging
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,6 +46,8 @@ class Failing:
 
         try:
             await self.app(scope, receive, sending)
+        except ClientDisconnect:
+            raise
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -130,6 +130,8 @@ class Guard:
                 if path_of(request) == SIGN_IN:
                     return await self._enter(request, session)(scope, receive, sending)
             await self.app(scope, receive, sending)
+        except ClientDisconnect:
+            return  # nobody is left to read an answer
         except HTTPException as error:
             refused = _plain(error.status_code, str(error.detail))
             await _said(request, refused)(scope, receive, sending)
@@ -146,7 +148,7 @@ class Guard:
             return HTMLResponse(AGAIN)
         if not self.token or path_of(request) == SIGN_IN or path_of(request).startswith(STATIC):
             return None
-        if given := request.query_params.get("token", ""):
+        if request.method in SAFE and (given := request.query_params.get("token", "")):
             return self._judged(request, given) or self._entered(
                 request, asked_of(request), new_session(True, session.name)
             )
@@ -156,7 +158,7 @@ class Guard:
         return None if session.entered else self._unknown(request)
 
     def _unknown(self, request: Request) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
+        if not is_of_programs(path_of(request)) and "text/html" in request.headers.get("accept", ""):
             return self.ask(request, 401, "")
         return _plain(
             401, f"expected the token of {TOKEN}: sign in at {SIGN_IN}, or send Authorization: Bearer ..."

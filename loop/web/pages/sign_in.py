@@ -16,6 +16,8 @@ def routes(site: Site) -> list[Route]:
         return page(site, request)
 
     def leave(request: Request) -> Response:
+        if session_of(request).entered:
+            site.signer.ended.add(session_of(request).id)
         answer = RedirectResponse(SIGN_IN, 303)
         answer.delete_cookie(site.signer.cookie, httponly=True, samesite="strict")
         return answer

@@ -376,3 +376,17 @@ def test_what_an_address_says_is_text(asked: TestClient) -> None:
     wrong = asked.get("/frames", params={hostile: "1"})
     assert wrong.status_code == 400
     assert "<script>alert" not in wrong.text
+
+
+def test_choosing_from_nothing_is_refused_before_it_begins(analyzed: FakeParts) -> None:
+    worker = FakeWorker()
+    asked = browsing(analyzed, worker)
+    for address, budget, said in (
+        ("camera=nosuch", "5", "expected frames to choose from, found none"),
+        ("", "0", "budget: expected a whole number from 1 to 100000"),
+        ("", "1000000000", "budget: expected a whole number from 1 to 100000"),
+    ):
+        answer = send(asked, "/frames/select", address=address, budget=budget)
+        assert answer.status_code == 400
+        assert said in answer.text
+    assert worker.asked == []
