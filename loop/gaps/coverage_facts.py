@@ -158,13 +158,15 @@ def _axis(facets: Sequence[Facet]) -> Axis:
     place = np.full(len(keys) + 2, NONE, np.int32)
     place[order] = np.arange(len(order))
     place[UNKNOWN] = UNKNOWN
+    here, there = (place[codes] for codes in sides)
     return Axis(
         first.key,
         first.name,
         first.kind,
         tuple(keys[index] for index in order),
         tuple(names[index] for index in order),
-        *(place[codes] for codes in sides),
+        here,
+        there,
         len(keys) - len(order),
     )
 

@@ -16,8 +16,9 @@ from connectors.ports import Progress
 from loop.changes.audit import Who, at_the_terminal
 from loop.project.project import Project
 from loop.project.wiring import Parts
+from loop.web.addresses import asked_of, is_of_programs, path_of, within
 from loop.web.environment import page_environment
-from loop.web.guard import API, form_of, session_of
+from loop.web.guard import form_of, session_of
 from loop.web.session import Flash, Signer, kept_key
 from loop.web.static_files import address_of
 
@@ -101,12 +102,13 @@ class Site:
         return self.parts.project
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """The page. Beside `values` a template has request, name, health, who, nav, flash and the
+        """The page. Beside `values` a template has request, asked_for, name, health, who, nav, flash and the
         functions csrf(request) and static(name).
         """
         said = self.signer.flash_of(request.cookies.get(self.signer.flash_cookie, ""))
         shown = {
             "request": request,
+            "asked_for": asked_of(request),
             "name": self.project.settings.name,
             "health": self.worker.health(),
             "who": self.who(request),
@@ -126,7 +128,7 @@ class Site:
         there is one.
         """
         flash = Flash(text[:FLASH_LETTERS], undo, tuple((fields or {}).items()))
-        answer = RedirectResponse("/" + to.lstrip("/\\"), 303)
+        answer = RedirectResponse(within(to), 303)
         answer.set_cookie(
             self.signer.flash_cookie,
             self.signer.cookie_of_flash(flash),
@@ -151,7 +153,7 @@ class Site:
 
     def who(self, request: Request) -> Who:
         """Who asks, for the audit log."""
-        via = "api" if request.url.path.startswith(API) else "page"
+        via = "api" if is_of_programs(path_of(request)) else "page"
         return Who(session_of(request).name or at_the_terminal().name, via)
 
     def csrf(self, request: Request) -> Markup:

@@ -89,9 +89,9 @@ def routes(site: Site) -> list[Route]:
         Route(f"{HERE}/crossed", crossing),
         Route(f"{HERE}/compared", comparing),
         Route(f"{HERE}/look", look, methods=["POST"]),
-        Route(f"{HERE}/slices/{{id:int}}/name", name, methods=["POST"]),
-        Route(f"{HERE}/slices/{{id:int}}/retire", retiring, methods=["POST"]),
-        Route(f"{HERE}/slices/{{id:int}}/restore", restoring, methods=["POST"]),
+        Route(f"{HERE}/slices/{{id:number}}/name", name, methods=["POST"]),
+        Route(f"{HERE}/slices/{{id:number}}/retire", retiring, methods=["POST"]),
+        Route(f"{HERE}/slices/{{id:number}}/restore", restoring, methods=["POST"]),
         Route("/gaps", _moved),
     ]
 
