@@ -160,7 +160,7 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     if first["loc"] == ("body",) and isinstance(first.get("input"), bytes):
         kind = request.headers.get("content-type", "")[:SHOWN] or "none"
         said = f"Content-Type: expected application/json, got {kind}; send that header with the body"
-        return answer(415, kind_of(415), said)
+        return answer(415, "unsupported-media-type", said)
     place = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     wanted = str(first["msg"]).replace("Input should be", "").replace("Value error,", "").strip()
     got = "nothing" if first["type"] == "missing" else repr(first.get("input"))
