@@ -24,8 +24,9 @@ from loop.math.coverage.facets import NONE, UNKNOWN, Facet
 from loop.math.coverage.gaps import Gap, enough_frames
 from loop.project.project import Project
 
-COVERAGE = "coverage"
-CROSSED = "coverage crossed"
+COVERAGE = "coverage/1"
+CROSSED = "coverage crossed/1"
+"""The number grows whenever what is kept would be read otherwise: what was kept before counts no more."""
 MOST_GAPS = 60
 MOST_OPTIONS = 16
 """Of an axis; what fewer production frames show is told together."""
