@@ -71,7 +71,8 @@ def failed(site: Site, request: Request, status: int, text: str) -> Response:
     if request.url.path.startswith(API):
         return answer(status, kind_of(status), text)
     title = TITLES.get(status, "This did not work")
-    return site.render(request, "failed.html", status, title=title, why=text, back=_back(request))
+    values = {"title": title, "why": text, "back": _back(request), "lost": status == 404}
+    return site.render(request, "failed.html", status, **values)
 
 
 def _back(request: Request) -> str:
