@@ -8,13 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from db.engine import read
 from db.page_facts import PageFactRow, latest_page_fact, page_fact_by_id, page_fact_dates
 from db.slices import SliceRow, slices
+from db.states import SliceKind
 from db.tables import utcnow
+from loop.base.arrays import Reals
 from loop.base.errors import ConfigError
 from loop.base.wording import counted
 from loop.gaps.coverage_facts import COVERAGE, CROSSED
@@ -86,17 +90,28 @@ class GapView:
 
 @dataclass(frozen=True)
 class ClosingView:
-    """A gap that frames were chosen for. judged: labeled frames of it that no model trains on."""
+    """A gap that frames were chosen for. judged: labeled frames of it that no model trains on.
+
+    of_class: the class that it is a gap of, "" for anything else; people tell by their boxes what shows it.
+    """
 
     slice_id: int
     name: str
     labeled: int
     wanted: int
     judged: int
+    of_class: str = ""
 
     @property
     def closed(self) -> bool:
         return self.labeled >= self.wanted
+
+    @property
+    def trained(self) -> FrameQuery:
+        """The labeled frames to train on that show it."""
+        if self.of_class:
+            return FrameQuery(class_name=(self.of_class,), labeled="yes", role="pool")
+        return FrameQuery(slice=(self.slice_id,), labeled="yes", role="pool")
 
 
 @dataclass(frozen=True)
@@ -273,7 +288,8 @@ def compared(project: Project, then: int | None = None, now: int | None = None) 
 
 
 def crossed(project: Project, row: str = "", column: str = "", shown_as: str = "") -> Crossed | None:
-    """Two facets by their keys; the first two where left out. None before the first comparison, and where
+    """Two facets by their keys. Where both are left out, the two in whose cells production and the
+    training set differ most; where one is, the first other. None before the first comparison, and where
     it knew fewer than two. Raises ConfigError for a key that is none.
     """
     with read(project.engine) as session:
@@ -283,6 +299,8 @@ def crossed(project: Project, row: str = "", column: str = "", shown_as: str = "
     if fact is None or about is None or len(axes := fact.value["axes"]) < 2:
         return None
     keys = [axis["key"] for axis in axes]
+    if not row and not column:
+        row, column = (keys[place] for place in _most_apart(fact.value["tables"]))
     first = _place(keys, row, next(key for key in keys if key != column))
     second = _place(keys, column, next(key for key in keys if key != keys[first]))
     if shown_as not in ("", *SHOWN_AS):
@@ -351,7 +369,9 @@ def _coverage(
 
 
 def _closing(one: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> ClosingView:
-    return ClosingView(**{**one, "name": _name(rows, one["slice_id"], one["name"])})
+    row = rows.get(int(one["slice_id"]))
+    of_class = unquote(row.key.partition("/")[2]) if row is not None and row.kind is SliceKind.CLASS else ""
+    return ClosingView(**{**one, "name": _name(rows, one["slice_id"], one["name"]), "of_class": of_class})
 
 
 def _gap(gap: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> GapView:
@@ -454,6 +474,37 @@ def _place(keys: Sequence[str], wanted: str, otherwise: str) -> int:
             f"coverage: expected one of the facets {', '.join(keys)}, got {wanted[:80]!r}; choose one again"
         )
     return keys.index(wanted or otherwise)
+
+
+def _most_apart(tables: Mapping[str, Any]) -> tuple[int, int]:
+    """The two axes whose cells differ most beyond what their rows and columns do by themselves, counted
+    by how many frames both are known of; of equals, the first. One that follows from the other, as a
+    site from its camera, differs by no more.
+    """
+    beyond = {name: _beyond(table["production"], table["training"]) for name, table in tables.items()}
+    first, _, second = max(sorted(beyond), key=lambda name: round(beyond[name], 9)).partition(" ")
+    return int(first), int(second)
+
+
+def _beyond(production: Sequence[Sequence[int]], training: Sequence[Sequence[int]]) -> float:
+    here, there = _known(production), _known(training)
+    rows, columns = (_apart(here.sum(axis=side), there.sum(axis=side)) for side in (1, 0))
+    share = min(here.sum() / max(np.sum(production), 1), there.sum() / max(np.sum(training), 1))
+    return float(share) * (_apart(here, there) - max(rows, columns))
+
+
+def _known(table: Sequence[Sequence[int]]) -> Reals:
+    """Counts of the frames of which both are known."""
+    return np.asarray(table, dtype=np.float64)[:-1, :-1]
+
+
+def _apart(here: Reals, there: Reals) -> float:
+    """How far two spreads differ, 0..1: half the sum of differences of shares (total variation); 0 where
+    one of them is empty.
+    """
+    if not here.sum() or not there.sum():
+        return 0.0
+    return float(np.abs(here / here.sum() - there / there.sum()).sum() / 2)
 
 
 def _sides(tables: Mapping[str, Any], first: int, second: int) -> list[list[list[int]]]:

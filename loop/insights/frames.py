@@ -167,6 +167,7 @@ class FrameSets:
             if query.is_search:
                 vector = self.search.vector_of(session, known.embedder, query)
                 found = self._alike(session, found, known, vector)
+            found = replace(found, note="; ".join(filter(None, (found.note, _unseen(session, query, known)))))
             return self._ordered(session, found, known)
 
     def choices(self) -> Choices:
@@ -475,6 +476,13 @@ def _any_of(codes: NDArray[Any], wanted: Sequence[int]) -> Bools:
 
 def _inside(some: Bools, mask: Bools) -> int:
     return int(np.count_nonzero(some & mask))
+
+
+def _unseen(session: Session, query: FrameQuery, known: Known) -> str:
+    """Slices of which nothing is known, because what decides them now has seen no frame; "" for none."""
+    asked = [slice_by_id(session, number) for number in (*query.slice, *query.not_slice)]
+    names = [row.name for row in asked if known.of(row.kind) is None]
+    return f"which frames show {', '.join(names)} is not known until frames are analyzed" if names else ""
 
 
 def _place(found: FrameSet, row: int) -> Place:

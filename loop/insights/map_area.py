@@ -41,8 +41,9 @@ def area_of(corners: Reals) -> str:
 
 def inside(plane: NDArray[np.floating], corners: Reals) -> Bools:
     """(N,) which points (N, 2) lie in a polygon (C, 2): those from which a ray crosses its line an odd
-    number of times (Shimrat 1962).
+    number of times (Shimrat 1962). A corner on the far edge of the map stands behind what lies on it.
     """
+    corners = np.where(corners >= 1.0, 1.0 + 1 / SIDE, corners)
     found = np.zeros(len(plane), dtype=np.bool_)
     low, high = corners.min(axis=0), corners.max(axis=0)
     near = np.flatnonzero(((plane >= low) & (plane <= high)).all(axis=1))

@@ -73,7 +73,8 @@ def failed(site: Site, request: Request, status: int, text: str) -> Response:
     if is_of_programs(path_of(request)):
         return answer(status, kind_of(status), text)
     title = TITLES.get(status, "This did not work")
-    return site.render(request, "failed.html", status, title=title, why=text, back=_back(request))
+    values = {"title": title, "why": text, "back": _back(request), "lost": status == 404}
+    return site.render(request, "failed.html", status, **values)
 
 
 def _back(request: Request) -> str:

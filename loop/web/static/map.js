@@ -13,23 +13,29 @@
   const VERTEX = `#version 300 es
     in vec2 place; in uint layer; in uint kind;
     uniform vec3 view; uniform vec2 fit; uniform float size; uniform int shown; uniform int only; uniform vec3 colors[5];
-    out vec3 color; out float solid;
+    out vec3 color; out vec3 rim; out float solid; out float ring;
     void main() {
-      int top = -1;
-      for (int i = 0; i < 5; i++) if ((int(layer) & shown & (1 << i)) != 0) top = i;
+      int seenIn = int(layer) & shown, top = -1;
+      for (int i = 0; i < 4; i++) if ((seenIn & (1 << i)) != 0) top = i;
+      bool wrong = (seenIn & 16) != 0;
+      ring = wrong ? 1.0 : 0.0; rim = colors[4];
+      bool alone = wrong && top < 0;
+      if (alone) top = 4;
       bool seen = top >= 0 && (only < 0 || only == int(kind));
       vec2 at = (place - view.xy) * view.z * 2.0 * fit;
       gl_Position = seen ? vec4(at.x, -at.y, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
-      gl_PointSize = top > 2 ? size * 1.5 : size;
-      color = colors[max(top, 0)]; solid = top > 2 ? 0.95 : 0.7;
+      gl_PointSize = top == 3 ? size * 1.5 : wrong ? size * 1.25 : size;
+      color = colors[max(top, 0)]; solid = alone ? 0.0 : top == 3 ? 0.95 : 0.7;
     }`;
   const FRAGMENT = `#version 300 es
     precision mediump float;
-    in vec3 color; in float solid; out vec4 drawn;
+    in vec3 color; in vec3 rim; in float solid; in float ring; out vec4 drawn;
     void main() {
       float far = length(gl_PointCoord - 0.5);
       if (far > 0.5) discard;
-      drawn = vec4(color, solid) * solid; drawn.a = solid;
+      bool edge = ring > 0.5 && far > 0.32;
+      float strength = edge ? 0.95 : solid;
+      drawn = vec4((edge ? rim : color) * strength, strength);
     }`;
 
   const root = document.getElementById("map");
@@ -112,7 +118,7 @@
   function colors() {
     return NAMES.flatMap((name) => {
       const dot = document.querySelector(`.dot .${name}`);
-      const said = getComputedStyle(dot).fill.match(/[\d.]+/g).slice(0, 3);
+      const said = getComputedStyle(dot).color.match(/[\d.]+/g).slice(0, 3);
       return said.map((value) => Number(value) / 255);
     });
   }

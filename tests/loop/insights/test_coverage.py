@@ -14,6 +14,8 @@ from sqlalchemy import update
 
 from db.engine import read, write
 from db.page_facts import add_page_fact, latest_page_fact
+from db.slices import slices
+from db.states import SliceKind
 from db.tables import PageFact, utcnow
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
@@ -76,6 +78,22 @@ def test_every_number_of_production_leads_to_so_many_frames(view: CoverageView, 
             assert sets.find(option.labeled).count == option.training
 
 
+def test_labels_that_close_a_gap_of_a_class_lead_to_the_frames_with_a_box_of_it(
+    view: CoverageView, parts: FakeParts
+) -> None:
+    with write(parts.project.engine) as session:
+        row = slices(session, [SliceKind.CLASS])[0]
+        dark = slices(session, [SliceKind.MEASURED])[0]
+        told = {"name": "x", "labeled": 2, "wanted": 30, "judged": 0}
+        closing = [told | {"slice_id": row.id}, told | {"slice_id": dark.id}]
+        add_page_fact(session, COVERAGE, _nothing() | {"closing": closing})
+    found = coverage(parts.project)
+    assert found is not None
+    of_class, of_light = (one.trained.address() for one in found.closing)
+    assert of_class == f"class={row.name.removeprefix('class: ')}&role=pool&labeled=yes"
+    assert of_light == f"slice={dark.id}&role=pool&labeled=yes"
+
+
 def test_cells_are_counts_and_lead_to_their_frames(view: CoverageView, parts: FakeParts) -> None:
     sets = frame_sets(parts)
     facets = {facet.key: facet for facet in view.facets}
@@ -109,6 +127,30 @@ def test_an_axis_without_a_choice_is_another_one(view: CoverageView, parts: Fake
         crossed(parts.project, "camera", "camera")
     with pytest.raises(ConfigError, match="as: expected one of lacking, production, training, got 'x'"):
         crossed(parts.project, shown_as="x")
+
+
+def test_it_begins_with_the_two_that_differ_most_together(parts: FakeParts) -> None:
+    """Each alone is as in training; x and y meet in other cells, as y and z do of few frames."""
+    even, turned = (
+        [[50, 0, 0, 0], [0, 50, 0, 0], [0] * 4, [0] * 4],
+        [[0, 50, 0, 0], [50, 0, 0, 0], [0] * 4, [0] * 4],
+    )
+    few = [[1, 0, 0, 0], [0, 1, 0, 99], [0] * 4, [0] * 4]
+    axis = {"kind": "metadata", "slice_id": None, "none": False}
+    options = [{"slice_id": None, "name": name} for name in ("a", "b")]
+    tables = {
+        "0 1": {"production": even, "training": turned},
+        "0 2": {"production": even, "training": even},
+        "1 2": {"production": few, "training": turned},
+    }
+    for order in (tables, dict(reversed(tables.items()))):
+        with write(parts.project.engine) as session:
+            of = add_page_fact(session, COVERAGE, _nothing())
+            axes = [axis | {"key": key, "name": key, "options": options} for key in ("x", "y", "z")]
+            add_page_fact(session, CROSSED, {"of": of, "axes": axes, "tables": order})
+        found = crossed(parts.project)
+        assert found is not None
+        assert (found.row_key, found.column_key) == ("x", "y")
 
 
 def test_shades_tell_which_side_has_more(parts: FakeParts) -> None:

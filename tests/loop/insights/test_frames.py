@@ -320,6 +320,19 @@ def test_frames_that_the_model_errs_on(labeled: FakeParts) -> None:
     )
 
 
+def test_a_slice_that_the_present_models_have_not_looked_for_is_told_as_not_known(
+    analyzed: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coverage_view.build(analyzed, quiet)
+    with read(analyzed.project.engine) as session:
+        row = slices(session, [SliceKind.CLASS])[0]
+    query = FrameQuery(slice=(row.id,))
+    assert frame_sets(analyzed).find(query).note == ""
+    monkeypatch.setattr("loop.insights.frame_facts.known_detector", lambda *_: None)
+    told = FrameSets(analyzed).find(query)
+    assert told.note == f"which frames show {row.name} is not known until frames are analyzed"
+
+
 def test_errors_of_a_model_that_saw_nothing_are_refused(parts: FakeParts) -> None:
     with pytest.raises(ConfigError, match="expected a model that has seen frames, got the deployed model"):
         found(parts, "model_error=missed")

@@ -54,3 +54,12 @@ def test_a_lasso_that_crosses_itself_leaves_out_what_it_goes_around_twice() -> N
     star = np.array([[0.5, 0.0], [0.8, 0.9], [0.0, 0.35], [1.0, 0.35], [0.2, 0.9]])
     points = np.array([[0.5, 0.5], [0.5, 0.1], [0.02, 0.02]])
     assert inside(points, star).tolist() == [False, True, False]
+
+
+def test_squares_hold_every_point_once_those_on_the_far_edges_too() -> None:
+    plane = np.array([[0.0, 0.0], [0.5, 0.5], [1.0, 0.2], [0.3, 1.0], [1.0, 1.0], [0.999, 0.5]])
+    squares = [
+        np.array([[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1]]) / 2 for x in range(2) for y in range(2)
+    ]
+    held = np.sum([inside(plane, square) for square in squares], axis=0)
+    assert held.tolist() == [1] * len(plane)
