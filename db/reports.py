@@ -69,15 +69,17 @@ def reports(
     return [_row(row) for row in session.execute(statement)]
 
 
-def close_report(session: Session, report_id: int) -> bool:
-    """False when it was closed before, or is none."""
-    open_one = update(Report).where(Report.id == report_id, Report.closed_at.is_(None))
+def close_report(session: Session, frame: int, report_id: int) -> bool:
+    """False when it was closed before, or is none of this frame."""
+    mine = update(Report).where(Report.id == report_id, Report.frame == frame)
+    open_one = mine.where(Report.closed_at.is_(None))
     return changed_rows(session.execute(open_one.values(closed_at=utcnow()))) == 1
 
 
-def open_report(session: Session, report_id: int) -> bool:
-    """Takes `close_report` back. False when it was not closed."""
-    closed = update(Report).where(Report.id == report_id, Report.closed_at.is_not(None))
+def open_report(session: Session, frame: int, report_id: int) -> bool:
+    """Takes `close_report` back. False when it was not closed, or is none of this frame."""
+    mine = update(Report).where(Report.id == report_id, Report.frame == frame)
+    closed = mine.where(Report.closed_at.is_not(None))
     return changed_rows(session.execute(closed.values(closed_at=None))) == 1
 
 

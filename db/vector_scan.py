@@ -32,8 +32,8 @@ Inside = Callable[[Ids], Mask]
 
 EXACT = 100_000
 """Up to so many vectors are compared one by one."""
-SHORTLIST = 20_000
-"""So many of the best sketches are."""
+SHORTLIST, TIMES = 4000, 10
+"""So many of the best sketches are at least, and so many times as many as are wanted."""
 COORDINATES = 128
 SAMPLE = 20_000
 BLOCK = 32_768
@@ -80,7 +80,8 @@ class VectorScan:
         ids = stored.ids
         rows = np.flatnonzero(inside(ids))
         if len(rows) > self._exact:
-            rows = rows[_largest(self._sketched(stored, producer, query, rows), max(self._shortlist, most))]
+            kept = max(self._shortlist, TIMES * most)
+            rows = rows[_largest(self._sketched(stored, producer, query, rows), kept)]
             rows.sort()
         similarity = _compared(stored, query, rows)
         met = inside(late_ids)

@@ -161,7 +161,7 @@ def rename(parts: Parts, who: Who, slice_id: int, name: str) -> None:
     with write(parts.project.engine) as session:
         one_defined(session, slice_id)
         was = slice_by_id(session, slice_id)
-        now = _free_name(session, name or was.defined_name, but=slice_id)
+        now = free_name(session, name or was.defined_name, but=slice_id)
         name_slice(session, slice_id, None if now == was.defined_name else now)
         note(session, who, "collection renamed", _subject(slice_id), {"name": was.name}, {"name": now})
 
@@ -182,7 +182,7 @@ def restore(parts: Parts, who: Who, slice_id: int, progress: Progress = quiet) -
     """
     with write(parts.project.engine) as session:
         one_defined(session, slice_id)
-        _free_name(session, slice_by_id(session, slice_id).name, but=slice_id)
+        free_name(session, slice_by_id(session, slice_id).name, but=slice_id)
         if restore_slice(session, slice_id):
             note(
                 session, who, "collection restored", _subject(slice_id), {"retired": True}, {"retired": False}
@@ -215,7 +215,7 @@ def set_tab(parts: Parts, who: Who, slice_id: int, tab: bool) -> None:
 def _make(parts: Parts, who: Who, name: str, definition: Definition, progress: Progress) -> int:
     key = f"{OF_COLLECTIONS.key}/own-{secrets.token_hex(6)}"
     with write(parts.project.engine) as session:
-        cleaned = _free_name(session, name)
+        cleaned = free_name(session, name)
         made = Collection(key, cleaned, definition).as_slice()
         number = define_slices(session, [OF_COLLECTIONS, made])[key]
         note(session, who, "collection made", _subject(number), {}, {"name": cleaned, **_told(definition)})
@@ -266,7 +266,7 @@ def _subject(slice_id: int) -> str:
     return f"collection {slice_id}"
 
 
-def _free_name(session: Session, name: str, but: int | None = None) -> str:
+def free_name(session: Session, name: str, but: int | None = None) -> str:
     """The name cleaned. Raises ConfigError where it is empty, too long, or another collection's."""
     cleaned = " ".join("".join(c if c.isprintable() else " " for c in name).split())
     if not cleaned or len(cleaned) > NAME_LENGTH:

@@ -221,12 +221,13 @@ def _check_box(box: Sequence[float] | None, row: FrameRow) -> None:
 
 
 def close_error(project: Project, who: Who, seq: int, report: int, again: bool = False) -> bool:
-    """A report needs nobody any more; with `again` it does. False where nothing changed."""
+    """A report of this frame needs nobody any more; with `again` it does. False where nothing changed."""
     with write(project.engine) as session:
-        changed = (open_report if again else close_report)(session, report)
+        changed = (open_report if again else close_report)(session, seq, report)
         if changed:
             said = "report opened again" if again else "report closed"
-            note(session, who, said, f"frame {seq}", {"report": report}, {"report": report})
+            before, after = ({"report": report, "open": held} for held in (not again, again))
+            note(session, who, said, f"frame {seq}", before, after)
     return changed
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from sqlalchemy.orm import Session
+
 from db.engine import write
-from db.slices import NAME_LENGTH, name_slice, restore_slice, retire_slice, slice_by_id
+from db.slices import NAME_LENGTH, SliceRow, name_slice, restore_slice, retire_slice, slice_by_id
+from db.states import SliceKind
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who, note
+from loop.changes.collections import free_name
 from loop.insights.slices import SliceView, one_slice
 from loop.project.project import Project
 
@@ -18,7 +22,9 @@ def give_name(project: Project, who: Who, slice_id: int, name: str) -> SliceView
             f"expected a name of at most {NAME_LENGTH} characters, got {len(cleaned)}; shorten it"
         )
     with write(project.engine) as session:
-        before = slice_by_id(session, slice_id).given_name or ""
+        row = slice_by_id(session, slice_id)
+        before = row.given_name or ""
+        _check_name(session, row, cleaned or row.defined_name)
         if cleaned != before:
             name_slice(session, slice_id, cleaned or None)
             changed = {"name": before}, {"name": cleaned}
@@ -31,14 +37,23 @@ def retire(project: Project, who: Who, slice_id: int) -> SliceView:
     with write(project.engine) as session:
         slice_by_id(session, slice_id)
         if retire_slice(session, slice_id):
-            note(session, who, "slice retired", f"slice {slice_id}")
+            changed = {"retired": False}, {"retired": True}
+            note(session, who, "slice retired", f"slice {slice_id}", *changed)
     return one_slice(project, slice_id)
 
 
 def restore(project: Project, who: Who, slice_id: int) -> SliceView:
     """Takes `retire` back. Raises StateError."""
     with write(project.engine) as session:
-        slice_by_id(session, slice_id)
+        row = slice_by_id(session, slice_id)
+        _check_name(session, row, row.name)
         if restore_slice(session, slice_id):
-            note(session, who, "slice restored", f"slice {slice_id}")
+            changed = {"retired": True}, {"retired": False}
+            note(session, who, "slice restored", f"slice {slice_id}", *changed)
     return one_slice(project, slice_id)
+
+
+def _check_name(session: Session, row: SliceRow, name: str) -> None:
+    """A collection is a slice too, and people ask for it by its name. Raises ConfigError."""
+    if row.kind is SliceKind.COLLECTION:
+        free_name(session, name, but=row.id)

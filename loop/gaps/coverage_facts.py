@@ -27,7 +27,7 @@ from loop.project.project import Project
 COVERAGE = "coverage"
 CROSSED = "coverage crossed"
 MOST_GAPS = 60
-MOST_OPTIONS = 24
+MOST_OPTIONS = 16
 """Of an axis; what fewer production frames show is told together."""
 MOST_NAMES = 5
 KEPT_DAYS = 90
@@ -43,6 +43,7 @@ class Axis:
 
     option_keys, options: keys of the slices and names of K options.
     production, training: (N,) and (M,) int32 index of `options`, NONE or UNKNOWN.
+    left_out: how many options are told together with those that are none of them.
     none: whether there are frames of which something is known and that show none of the options.
     """
 
@@ -53,6 +54,7 @@ class Axis:
     options: tuple[str, ...]
     production: Codes
     training: Codes
+    left_out: int = 0
 
     @property
     def none(self) -> bool:
@@ -156,13 +158,16 @@ def _axis(facets: Sequence[Facet]) -> Axis:
     place = np.full(len(keys) + 2, NONE, np.int32)
     place[order] = np.arange(len(order))
     place[UNKNOWN] = UNKNOWN
+    here, there = (place[codes] for codes in sides)
     return Axis(
         first.key,
         first.name,
         first.kind,
         tuple(keys[index] for index in order),
         tuple(names[index] for index in order),
-        *(place[codes] for codes in sides),
+        here,
+        there,
+        len(keys) - len(order),
     )
 
 
@@ -188,6 +193,7 @@ def _named(axis: Axis, slice_ids: Mapping[str, int]) -> dict[str, Any]:
         "slice_id": slice_ids.get(axis.key),
         "options": [{"slice_id": slice_ids.get(key), "name": name} for key, name in options],
         "none": axis.none,
+        "left_out": axis.left_out,
     }
 
 

@@ -133,7 +133,7 @@ class OptionView:
 
 @dataclass(frozen=True)
 class FacetView:
-    """A facet. known: frames of either side of which it is known."""
+    """A facet. known: frames of either side of which it is known. left_out: rarer options."""
 
     key: str
     name: str
@@ -141,6 +141,7 @@ class FacetView:
     options: tuple[OptionView, ...]
     known_production: int
     known_training: int
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -418,7 +419,7 @@ def _facet(facet: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> FacetView:
         )
         for option in facet["options"]
     )
-    return FacetView(facet["key"], facet["name"], facet["kind"], options, here, there)
+    return FacetView(facet["key"], facet["name"], facet["kind"], options, here, there, int(facet["left_out"]))
 
 
 def _labeled(key: str, name: str) -> FrameQuery | None:
@@ -519,7 +520,8 @@ def _labels(axis: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> list[tuple
     named = [
         (_name(rows, option["slice_id"], option["name"]), option["slice_id"]) for option in axis["options"]
     ]
-    return [*named, *([("none of these", None)] if axis["none"] else []), ("not known", None)]
+    rest = "others" if axis["left_out"] else "none of these"
+    return [*named, *([(rest, None)] if axis["none"] else []), ("not known", None)]
 
 
 def _rows(

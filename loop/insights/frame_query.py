@@ -267,14 +267,18 @@ def _read(key: Key, text: str) -> Value:
     try:
         return key.read(text)
     except ValueError as error:
-        raise ConfigError(f"frames: {key.name}: expected {error}, got {text[:LONGEST]!r}") from None
+        raise ConfigError(
+            f"frames: {key.name}: expected {error}, got {text[:LONGEST]!r}; correct it, or leave it out"
+        ) from None
 
 
 def _value(key: Key, values: list[Value]) -> Value | tuple[Value, ...] | None:
     distinct = tuple(dict.fromkeys(values))
     most = MOST_VALUES if key.many else 1
     if len(distinct) > most:
-        raise ConfigError(f"frames: {key.name}: expected at most {most} of them, got {len(distinct)}")
+        raise ConfigError(
+            f"frames: {key.name}: expected at most {most} of them, got {len(distinct)}; leave some out"
+        )
     if key.many:
         return distinct
     return distinct[0] if distinct else None

@@ -24,7 +24,7 @@ from db.states import OPEN_TASKS, Origin, SliceKind
 from loop.base.arrays import Bytes, Ints
 from loop.base.errors import ConfigError
 from loop.gaps.kept_map import SpaceMap, kept_map
-from loop.insights.frame_facts import known_producers
+from loop.insights.frame_facts import Known, known_producers
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.insights.map_area import area_of
@@ -137,18 +137,17 @@ class PointFrame:
 
 def map_points(parts: Parts) -> Points | None:
     """Every point of the map; None where there is none yet."""
-    found = _kept(parts)
-    return None if found is None else _points(parts, found)
+    known, found = _kept(parts)
+    return None if found is None else _points(parts, known, found)
 
 
 def map_view(parts: Parts) -> MapView | None:
     """None where there is no map yet."""
-    project, found = parts.project, _kept(parts)
+    project, (known, found) = parts.project, _kept(parts)
     if found is None:
         return None
-    points = _points(parts, found)
+    points, embedder = _points(parts, known, found), known.embedder
     with read(project.engine) as session:
-        embedder = known_producers(session, project).embedder
         rows = slices(session, [SliceKind.REGION])
     stored = None if embedder is None else open_as_left(project.indexes, vectors_view(embedder))
     own = [row for row in rows if row.retired_at is None and row.definition.get("embedder") == embedder]
@@ -165,31 +164,30 @@ def map_view(parts: Parts) -> MapView | None:
     )
 
 
-def _kept(parts: Parts) -> SpaceMap | None:
+def _kept(parts: Parts) -> tuple[Known, SpaceMap | None]:
     with read(parts.project.engine) as session:
-        embedder = known_producers(session, parts.project).embedder
-    return None if embedder is None else kept_map(parts.project, embedder)
+        known = known_producers(session, parts.project)
+    return known, None if known.embedder is None else kept_map(parts.project, known.embedder)
 
 
-def _points(parts: Parts, found: SpaceMap) -> Points:
+def _points(parts: Parts, known: Known, found: SpaceMap) -> Points:
     """A page and the points that it asks for right after are told the same."""
     now = time.monotonic()
     with _keeping:
         kept = _lately.get(parts.project.engine)
     if kept is not None and kept[0] == found.made and now - kept[1] < KEPT_S and len(kept[2]) == len(found):
         return kept[2]
-    points = _read_points(parts, found)
+    points = _read_points(parts, known, found)
     with _keeping:
         _lately[parts.project.engine] = found.made, now, points
     return points
 
 
-def _read_points(parts: Parts, found: SpaceMap) -> Points:
+def _read_points(parts: Parts, known: Known, found: SpaceMap) -> Points:
     with read(parts.project.engine) as session:
-        detector = known_producers(session, parts.project).detector
         layer = _layers(parts.project, session, found)
     _mark(layer, found, _errors(parts), ERRORS)
-    return Points(found.frames, found.plane, layer, _classes(parts.project, detector, found.frames))
+    return Points(found.frames, found.plane, layer, _classes(parts.project, known.detector, found.frames))
 
 
 def point_frame(project: Project, seq: int) -> PointFrame | None:

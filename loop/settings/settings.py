@@ -46,7 +46,9 @@ from loop.settings.types import Schedule as Times
 log = logging.getLogger(__name__)
 NOT_SETTINGS = {"HOME", "DATA", "PROJECT", "LABEL_STUDIO_TOKEN", "WEB_TOKEN"}
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
+LARGEST = 1_000_000_000
+"""Of counts: larger ones are slips, and some would not fit the database."""
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
 
 
 class Section(BaseModel):
@@ -117,17 +119,17 @@ class LabelStudioSettings(Section):
 
 
 class RoundSettings(Section):
-    epochs: Positive
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
     imgsz: ImageSize
     batch: Positive
     optimizer: Literal["AdamW", "SGD", "MuSGD", "Adam", "Adamax", "NAdam", "RAdam", "RMSProp"]
     lr0: Annotated[float, Field(gt=0, le=1)]
     device: Devices
-    replay: Annotated[int, Field(ge=0)]
+    replay: Annotated[int, Field(ge=0, le=LARGEST)]
     new_repeats: Positive
     max_repeats: Positive
     approval: Literal["auto", "manual"]
-    labels: Annotated[int, Field(ge=0)]
+    labels: Annotated[int, Field(ge=0, le=LARGEST)]
     at: Date
     train: dict[str, Any]
 

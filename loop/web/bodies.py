@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from starlette.datastructures import FormData, Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope
 
 MOST = 1_000_000
@@ -47,8 +47,8 @@ def is_form(scope: Scope) -> bool:
 
 
 async def form_and_again(scope: Scope, receive: Receive) -> tuple[FormData, Receive]:
-    """The fields of a form, and its body for whoever reads it again. Raises TooLarge, and
-    HTTPException for what is no form.
+    """The fields of a form, and its body for whoever reads it again. Raises TooLarge, HTTPException
+    for what is no form, and ClientDisconnect where the browser went away before all was there.
     """
     body = b"".join([part async for part in _parts(receive)])
 
@@ -64,6 +64,6 @@ async def _parts(receive: Receive) -> AsyncIterator[bytes]:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ConnectionResetError("the browser went away before its form was there as a whole")
+            raise ClientDisconnect
         yield message.get("body", b"")
         more = message.get("more_body", False)

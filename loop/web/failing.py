@@ -6,13 +6,13 @@ import logging
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loop.insights.failures import failure_of
+from loop.web.addresses import is_of_programs, path_of, within
 from loop.web.api.problems import answer, kind_of
-from loop.web.guard import API
 from loop.web.site import Site
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ class Failing:
 
         try:
             await self.app(scope, receive, sending)
+        except ClientDisconnect:
+            raise
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise
@@ -54,7 +56,7 @@ class Failing:
     def _told(self, request: Request, error: Exception) -> Response:
         found = failure_of(error)
         if found is None:
-            log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+            log.error("%s %s failed", request.method, path_of(request), exc_info=error)
             return failed(self.site, request, 500, UNEXPECTED)
         return failed(self.site, request, found.status, found.text)
 
@@ -68,7 +70,7 @@ def http_failed(site: Site, request: Request, error: HTTPException) -> Response:
 
 
 def failed(site: Site, request: Request, status: int, text: str) -> Response:
-    if request.url.path.startswith(API):
+    if is_of_programs(path_of(request)):
         return answer(status, kind_of(status), text)
     title = TITLES.get(status, "This did not work")
     values = {"title": title, "why": text, "back": _back(request), "lost": status == 404}
@@ -80,4 +82,4 @@ def _back(request: Request) -> str:
     before = urlsplit(request.headers.get("referer", ""))
     if request.method == "GET" or before.netloc != request.headers.get("host"):
         return ""
-    return before.path + (f"?{before.query}" if before.query else "")
+    return within(before.path, before.query)

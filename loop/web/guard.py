@@ -13,14 +13,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from starlette.datastructures import FormData, QueryParams
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loop.base.errors import ConfigError
 from loop.web import bodies
+from loop.web.addresses import asked_of, host_of, is_of_programs, path_of, within
 from loop.web.api.problems import answer, kind_of
 from loop.web.attempts import Attempts
 from loop.web.origins import SAFE, comes_from_browser, comes_from_elsewhere
@@ -30,7 +31,6 @@ TOKEN = "FIELDLOOP_WEB_TOKEN"  # noqa: S105
 SHORTEST_TOKEN = 16
 SIGN_IN = "/sign-in"
 STATIC = "/static/"
-API = "/api/"
 SESSION, FORM = "fieldloop.session", "fieldloop.form"
 FORM_FIELD, FORM_HEADER, NAME_HEADER = "csrf", "x-csrf-token", "x-fieldloop-name"
 CONTENT_SECURITY = (
@@ -115,7 +115,7 @@ class Guard:
         scope[SESSION] = session
         fresh = not kept and not _arrives_from_elsewhere(request)
         sending = _with_headers(send, self._set_cookie(request, session) if fresh else "")
-        most = self._most(request.url.path)
+        most = self._most(path_of(request))
         try:
             if bodies.declared(scope) > most:
                 raise bodies.TooLarge(most)
@@ -123,13 +123,15 @@ class Guard:
             if refused := self._refusal(request, session):
                 return await _said(request, refused)(scope, receive, sending)
             if request.method not in SAFE:
-                if bodies.is_form(scope) and not request.url.path.startswith(API):
+                if bodies.is_form(scope) and not is_of_programs(path_of(request)):
                     scope[FORM], receive = await bodies.form_and_again(scope, receive)
                 if refused := self._forged(request, session):
                     return await _said(request, refused)(scope, receive, sending)
-                if request.url.path == SIGN_IN:
+                if path_of(request) == SIGN_IN:
                     return await self._enter(request, session)(scope, receive, sending)
             await self.app(scope, receive, sending)
+        except ClientDisconnect:
+            return  # nobody is left to read an answer
         except HTTPException as error:
             refused = _plain(error.status_code, str(error.detail))
             await _said(request, refused)(scope, receive, sending)
@@ -144,11 +146,11 @@ class Guard:
             return _plain(421, "expected a request to localhost")
         if self.signer.cookie not in request.cookies and _arrives_from_elsewhere(request):
             return HTMLResponse(AGAIN)
-        if not self.token or request.url.path == SIGN_IN or request.url.path.startswith(STATIC):
+        if not self.token or path_of(request) == SIGN_IN or path_of(request).startswith(STATIC):
             return None
-        if given := request.query_params.get("token", ""):
+        if request.method in SAFE and (given := request.query_params.get("token", "")):
             return self._judged(request, given) or self._entered(
-                request, request.url.path, new_session(True, session.name)
+                request, asked_of(request), new_session(True, session.name)
             )
         if given := _bearer(request):
             request.scope[SESSION] = new_session(True, request.headers.get(NAME_HEADER, "bearer"))
@@ -156,7 +158,7 @@ class Guard:
         return None if session.entered else self._unknown(request)
 
     def _unknown(self, request: Request) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
+        if not is_of_programs(path_of(request)) and "text/html" in request.headers.get("accept", ""):
             return self.ask(request, 401, "")
         return _plain(
             401, f"expected the token of {TOKEN}: sign in at {SIGN_IN}, or send Authorization: Bearer ..."
@@ -168,7 +170,7 @@ class Guard:
         if wait := self.attempts.wait_s(address):
             said = f"too many wrong tokens were sent; expected a pause, try again in {wait} s"
             refused = _plain(429, said)
-            if request.url.path == SIGN_IN:
+            if path_of(request) == SIGN_IN:
                 refused = self.ask(request, 429, said)
             refused.headers["Retry-After"] = str(wait)
             return refused
@@ -177,7 +179,7 @@ class Guard:
             return None
         self.attempts.was_wrong(address)
         said = f"expected the token of {TOKEN}, got another; whoever started the service has it"
-        return self.ask(request, 401, said) if request.url.path == SIGN_IN else _plain(401, said)
+        return self.ask(request, 401, said) if path_of(request) == SIGN_IN else _plain(401, said)
 
     def _forged(self, request: Request, session: Session) -> Response | None:
         """Why something that changes things is refused, None where it is ours."""
@@ -185,7 +187,7 @@ class Guard:
             return None
         if elsewhere := comes_from_elsewhere(request):
             return _plain(403, f"expected a form of these pages, got one that comes from {elsewhere!r}")
-        if not comes_from_browser(request) and request.url.path.startswith(API):
+        if not comes_from_browser(request) and is_of_programs(path_of(request)):
             return None
         given = request.headers.get(FORM_HEADER) or _field(request, FORM_FIELD)
         if self.signer.fits(session, given):
@@ -201,9 +203,7 @@ class Guard:
         return refused or self._entered(request, to, new_session(True, name))
 
     def _entered(self, request: Request, to: str, session: Session) -> Response:
-        query = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
-        rest = f"?{QueryParams(query)}" if query and request.method in SAFE else ""
-        answer = RedirectResponse("/" + to.lstrip("/\\") + rest, 303)
+        answer = RedirectResponse(within(to), 303)
         answer.headers.append("set-cookie", self._set_cookie(request, session))
         return answer
 
@@ -247,17 +247,14 @@ def _plain(status: int, text: str) -> Response:
 
 def _said(request: Request, refused: Response) -> Response:
     """The same refusal, to a program as a problem body."""
-    if not (request.url.path.startswith(API) and isinstance(refused, PlainTextResponse)):
+    if not (is_of_programs(path_of(request)) and isinstance(refused, PlainTextResponse)):
         return refused
     wait = {name: refused.headers[name] for name in ("retry-after",) if name in refused.headers}
     return answer(refused.status_code, kind_of(refused.status_code), bytes(refused.body).decode(), wait)
 
 
 def _asks_loopback(request: Request) -> bool:
-    try:
-        return is_loopback(request.url.hostname or "")
-    except ValueError:
-        return False
+    return is_loopback(host_of(request))
 
 
 def _arrives_from_elsewhere(request: Request) -> bool:

@@ -1,6 +1,7 @@
 """Who sits at the browser: a signed cookie, and the token that ties each form to it.
 
-Nothing is kept on our side but a key, so a session outlives a restart. A new token ends all of them.
+Nothing is kept on our side but a key and the sessions that were signed out, so a session outlives a
+restart. A new token ends all of them.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +61,37 @@ def cleaned_name(name: str) -> str:
     return " ".join(name.split())[:LONGEST_NAME]
 
 
+class Ended:
+    """Sessions that were signed out, kept in a file while their cookies could still be sent."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._ended = {} if path is None else _ended_in(path)
+
+    def __contains__(self, session_id: str) -> bool:
+        return session_id in self._ended
+
+    def add(self, session_id: str) -> None:
+        """It stays ended over restarts, unless the file cannot be written."""
+        now = int(time.time())
+        with self._lock:
+            self._ended[session_id] = now
+            self._ended = {one: at for one, at in self._ended.items() if now - at <= SECONDS}
+            if self._path is not None:
+                lines = "".join(f"{one} {at}\n" for one, at in self._ended.items())
+                with suppress(OSError):
+                    write_atomically(self._path, lines, private=True)
+
+
+def _ended_in(path: Path) -> dict[str, int]:
+    try:
+        pairs = [line.split() for line in path.read_text("utf-8", "replace").splitlines()]
+    except OSError:
+        return {}
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
+
+
 class Signer:
     """Signs sessions, flash lines and form tokens with one key.
 
@@ -64,7 +99,8 @@ class Signer:
     localhost are shared by all ports.
     """
 
-    def __init__(self, key: bytes, token: str = "") -> None:
+    def __init__(self, key: bytes, token: str = "", ended: Ended | None = None) -> None:
+        self.ended = ended or Ended()
         self._key = hmac.digest(key, token.encode(), "sha256")
         self.cookie = f"fieldloop_{hashlib.sha256(key).hexdigest()[:8]}"
         self.flash_cookie = f"{self.cookie}_said"
@@ -73,9 +109,13 @@ class Signer:
         return self._serializer("session").dumps([session.id, int(session.entered), session.name])
 
     def session_of(self, cookie: str) -> Session | None:
-        """None for a cookie that is not ours, or older than DAYS."""
+        """None for a cookie that is not ours, older than DAYS, or of a session that was signed out."""
         found = self._loaded("session", cookie, SECONDS)
-        return None if found is None else Session(str(found[0]), bool(found[1]), str(found[2]))
+        return (
+            None
+            if found is None or str(found[0]) in self.ended
+            else Session(str(found[0]), bool(found[1]), str(found[2]))
+        )
 
     def cookie_of_flash(self, flash: Flash) -> str:
         return self._serializer("flash").dumps(

@@ -16,9 +16,10 @@ from connectors.ports import Progress
 from loop.changes.audit import Who, at_the_terminal
 from loop.project.project import Project
 from loop.project.wiring import Parts
+from loop.web.addresses import asked_of, is_of_programs, path_of, within
 from loop.web.environment import page_environment
-from loop.web.guard import API, form_of, session_of
-from loop.web.session import Flash, Signer, kept_key
+from loop.web.guard import form_of, session_of
+from loop.web.session import Ended, Flash, Signer, kept_key
 from loop.web.static_files import address_of
 
 NAV = (
@@ -31,7 +32,9 @@ NAV = (
     ("Bias", "/bias"),
     ("Changes", "/changes"),
 )
-FLASH_LETTERS = 500
+FLASH_LETTERS, FLASH_BYTES = 500, 3800
+"""Browsers drop a cookie above 4096 bytes, its name and flags among them."""
+TOO_MUCH = "That was too much at once for a way back here; the page Changes tells what it was."
 
 __all__ = ["Flash", "Site", "Submitted", "Worker", "form_of", "session_of"]
 
@@ -101,12 +104,13 @@ class Site:
         return self.parts.project
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """The page. Beside `values` a template has request, name, health, who, nav, flash and the
+        """The page. Beside `values` a template has request, asked_for, name, health, who, nav, flash and the
         functions csrf(request) and static(name).
         """
         said = self.signer.flash_of(request.cookies.get(self.signer.flash_cookie, ""))
         shown = {
             "request": request,
+            "asked_for": asked_of(request),
             "name": self.project.settings.name,
             "health": self.worker.health(),
             "who": self.who(request),
@@ -123,13 +127,15 @@ class Site:
         self, request: Request, to: str, text: str, undo: str = "", fields: Mapping[str, str] | None = None
     ) -> RedirectResponse:
         """After a change: back to the page `to`, which says `text` once, with a form to `undo` where
-        there is one.
+        there is one and what it needs is not too long for a browser to keep.
         """
-        flash = Flash(text[:FLASH_LETTERS], undo, tuple((fields or {}).items()))
-        answer = RedirectResponse("/" + to.lstrip("/\\"), 303)
+        flash = self.signer.cookie_of_flash(Flash(text[:FLASH_LETTERS], undo, tuple((fields or {}).items())))
+        if len(flash) > FLASH_BYTES:
+            flash = self.signer.cookie_of_flash(Flash(f"{text[:FLASH_LETTERS]} {TOO_MUCH}"))
+        answer = RedirectResponse(within(to), 303)
         answer.set_cookie(
             self.signer.flash_cookie,
-            self.signer.cookie_of_flash(flash),
+            flash,
             max_age=600,
             httponly=True,
             samesite="strict",
@@ -151,7 +157,7 @@ class Site:
 
     def who(self, request: Request) -> Who:
         """Who asks, for the audit log."""
-        via = "api" if request.url.path.startswith(API) else "page"
+        via = "api" if is_of_programs(path_of(request)) else "page"
         return Who(session_of(request).name or at_the_terminal().name, via)
 
     def csrf(self, request: Request) -> Markup:
@@ -167,4 +173,4 @@ def templates_of(project: Project) -> Environment:
 
 
 def signer_of(project: Project, token: str) -> Signer:
-    return Signer(kept_key(project.pages / "session.key"), token)
+    return Signer(kept_key(project.pages / "session.key"), token, Ended(project.pages / "session.ended"))

@@ -104,13 +104,14 @@ def test_reports_are_closed_and_opened_again(engine: Engine) -> None:
             session, one, ReportKind.MISSED, "ana", class_name="helmet", box=(1, 2, 3, 4), note="in fog"
         )
         add_report(session, other, ReportKind.OTHER, "ben")
-        assert close_report(session, missed)
-        assert not close_report(session, missed)
+        assert not close_report(session, other, missed)
+        assert close_report(session, one, missed)
+        assert not close_report(session, one, missed)
     with write(engine) as session:
         assert [row.frame for row in reports(session, only_open=True)] == [other]
         (row,) = reports(session, frame=one)
-        assert open_report(session, missed)
-        assert not open_report(session, missed)
+        assert open_report(session, one, missed)
+        assert not open_report(session, one, missed)
     assert (row.kind, row.class_name, row.box, row.note) == (
         ReportKind.MISSED,
         "helmet",

@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.errors import ImageRejected
@@ -25,6 +26,8 @@ from loop.insights.failures import failure_of
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+UNREAD = "There was an error parsing the body"
+"""What FastAPI says of JSON that it cannot read at all."""
 FULL = {errno.ENOSPC, errno.EDQUOT}
 SAID = re.compile(r"expected (?P<expected>.+?),? (?:got|found):? (?P<got>.+?)(?:; (?P<next>.+))?$", re.DOTALL)
 UNFORESEEN = (
@@ -83,7 +86,7 @@ def problem_of(error: Exception) -> tuple[int, str, str] | None:
         return status, kind, _NOT_WRITTEN.format(error.strerror or error)
     if isinstance(error, ImageRejected):
         status, kind = (413, "too-large") if error.code == "oversized" else (422, "no-frame")
-        return status, kind, str(error)
+        return status, kind, str(error) if "; " in str(error) else f"{error}; {_WHOLE}"
     if own := next((found for one, found in _OWN.items() if isinstance(error, one)), None):
         return *own, str(error)
     if isinstance(error, ProjectError) and error.__cause__ is None:  # not what a database cannot answer
@@ -95,6 +98,8 @@ def problem_of(error: Exception) -> tuple[int, str, str] | None:
 _NOT_WRITTEN = (
     "expected room and leave to write, got: {}; nothing was kept, mend it and send the request again"
 )
+_WHOLE = "send the whole file as the body, as the camera wrote it"
+_JSON = "expected JSON in UTF-8"
 _OWN: dict[type[Exception], tuple[int, str]] = {
     HashDiffers: (422, "hash-differs"),
     NoInbox: (409, "no-folder"),
@@ -129,6 +134,8 @@ class _Foreseen:
 
         try:
             await self.app(scope, receive, sending)
+        except ClientDisconnect:
+            raise
         except Exception as error:
             if begun:
                 raise
@@ -147,6 +154,13 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     """The first thing that is wrong; what it says of others may follow from it."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        why = f"{first['ctx']['error']} at character {first['loc'][-1]}"
+        return answer(422, "invalid", f"body: {_JSON}, got {why}; see {_openapi(request)}")
+    if first["loc"] == ("body",) and isinstance(first.get("input"), bytes):
+        kind = request.headers.get("content-type", "")[:SHOWN] or "none"
+        said = f"Content-Type: expected application/json, got {kind}; send that header with the body"
+        return answer(415, kind_of(415), said)
     place = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     wanted = str(first["msg"]).replace("Input should be", "").replace("Value error,", "").strip()
     got = "nothing" if first["type"] == "missing" else repr(first.get("input"))
@@ -157,6 +171,9 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kind = kind_of(error.status_code)
+    if error.detail == UNREAD:
+        said = f"body: {_JSON}, got a body that cannot be read as such; see {_openapi(request)}"
+        return answer(error.status_code, kind, said)
     if error.detail != HTTPStatus(error.status_code).phrase:
         return answer(error.status_code, kind, str(error.detail), error.headers)
     asked = f"{request.method} {request.url.path}"

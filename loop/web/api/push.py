@@ -20,6 +20,7 @@ HELD_BYTES = 256_000_000
 SHA256 = r"^[0-9a-fA-F]{64}$"
 CAMERA, SITE, SEQUENCE = 120, 120, 200
 """Characters of a name, as the tables hold them."""
+KEYS = ("camera", "site", "sequence", "captured_at", "sha256")
 IMAGES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "application/octet-stream")
 BODY = {
     "requestBody": {
@@ -85,6 +86,7 @@ def routes(site: Site) -> APIRouter:
         x_content_sha256: Annotated[str | None, Header(pattern=SHA256, description="likewise")] = None,
     ) -> PushedFrame:
         """Hands over a frame: its bytes as the body. 201 once it is on disk, 200 where it was there."""
+        check_keys(request)
         named = (sha256 or x_content_sha256 or "").lower()
         if named and (known := await to_thread.run_sync(inbox.state_of, named, limiter=limiter)):
             if request.headers.get("expect", "").lower() != "100-continue":
@@ -110,6 +112,18 @@ def routes(site: Site) -> APIRouter:
         return _shown(found)
 
     return router
+
+
+def check_keys(request: Request) -> None:
+    """Raises Refused for a key that is none, since a misspelled camera would be lost for good, and for
+    one that comes twice.
+    """
+    given = [key for key, _ in request.query_params.multi_items()]
+    wrong = [key for key in given if key not in KEYS or given.count(key) > 1]
+    if wrong:
+        raise Refused(
+            422, "invalid", f"expected each of {', '.join(KEYS)} at most once, got {wrong[0]:.80}; correct it"
+        )
 
 
 def _hash(text: str) -> str:

@@ -69,8 +69,8 @@ def routes(site: Site) -> list[Route]:
     return [
         Route(HERE, page),
         Route(HERE, make, methods=["POST"]),
-        Route(HERE + "/{number:int}", one),
-        Route(HERE + "/{number:int}/{what:str}", change, methods=["POST"]),
+        Route(HERE + "/{number:number}", one),
+        Route(HERE + "/{number:number}/{what:str}", change, methods=["POST"]),
     ]
 
 

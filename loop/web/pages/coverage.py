@@ -18,18 +18,25 @@ from loop.web.site import Site, form_of
 
 HERE = "/coverage"
 LOOKING = "production compared with the training set"
-SHOWN_GAPS = 20
-FEW_OPTIONS = 6
+GAPS_A_PAGE = 10
+FEW_OPTIONS = 5
 """Of a facet, shown before it is opened."""
 
 
 def routes(site: Site) -> list[Route]:
     def page(request: Request) -> Response:
         found = coverage(site.project)
-        every = "all" in request.query_params
+        start = _number(request, "start") or 0
         running = [work for work in site.worker.submitted() if work.title == LOOKING and not work.outcome]
-        gaps = () if found is None else found.gaps if every else found.gaps[:SHOWN_GAPS]
-        return site.render(request, "coverage.html", here=HERE, view=found, gaps=gaps, running=running)
+        every = () if found is None else found.gaps
+        gaps, last = every[start : start + GAPS_A_PAGE], start + GAPS_A_PAGE >= len(every)
+        pages = {
+            "newer": f"{HERE}?start={max(start - GAPS_A_PAGE, 0)}" if start else "",
+            "older": "" if last else f"{HERE}?start={start + GAPS_A_PAGE}",
+        }
+        return site.render(
+            request, "coverage.html", here=HERE, view=found, gaps=gaps, pages=pages, running=running
+        )
 
     def shares(request: Request) -> Response:
         found, key = coverage(site.project), request.query_params.get("facet", "")
@@ -82,9 +89,9 @@ def routes(site: Site) -> list[Route]:
         Route(f"{HERE}/crossed", crossing),
         Route(f"{HERE}/compared", comparing),
         Route(f"{HERE}/look", look, methods=["POST"]),
-        Route(f"{HERE}/slices/{{id:int}}/name", name, methods=["POST"]),
-        Route(f"{HERE}/slices/{{id:int}}/retire", retiring, methods=["POST"]),
-        Route(f"{HERE}/slices/{{id:int}}/restore", restoring, methods=["POST"]),
+        Route(f"{HERE}/slices/{{id:number}}/name", name, methods=["POST"]),
+        Route(f"{HERE}/slices/{{id:number}}/retire", retiring, methods=["POST"]),
+        Route(f"{HERE}/slices/{{id:number}}/restore", restoring, methods=["POST"]),
         Route("/gaps", _moved),
     ]
 
@@ -99,6 +106,6 @@ def _number(request: Request, key: str) -> int | None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise ConfigError(
-            f"coverage: {key}: expected the id of a comparison, got {text[:80]!r}; choose a date again"
+            f"coverage: {key}: expected a whole number, got {text[:80]!r}; follow a link of the page"
         )
     return int(text)

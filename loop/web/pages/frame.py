@@ -107,10 +107,10 @@ def routes(site: Site) -> list[Route]:
         return site.done(request, _here(request, seq), done if changed else "Nothing changed", undo, back)
 
     return [
-        Route(f"{PATH}/{{seq:int}}", page),
-        Route(f"{PATH}/{{seq:int}}/picture", picture),
-        Route(f"{PATH}/{{seq:int}}/report", report, methods=["POST"]),
-        Route(f"{PATH}/{{seq:int}}/report/close", close, methods=["POST"]),
+        Route(f"{PATH}/{{seq:number}}", page),
+        Route(f"{PATH}/{{seq:number}}/picture", picture),
+        Route(f"{PATH}/{{seq:number}}/report", report, methods=["POST"]),
+        Route(f"{PATH}/{{seq:number}}/report/close", close, methods=["POST"]),
     ]
 
 

@@ -17,7 +17,7 @@ from loop.base.wording import counted
 from loop.changes.collections import make_from_frames
 from loop.changes.frames import select_within, send_to_desk, take_back_sent
 from loop.insights.collections import is_small
-from loop.insights.frame_list import most_alike
+from loop.insights.frame_list import most_alike, within_of
 from loop.insights.frame_map import set_on_map
 from loop.insights.frame_query import KEYS, PATH, Choices, FrameQuery
 from loop.insights.frame_tiles import VALUES, FrameTile, tiles
@@ -84,8 +84,9 @@ def routes(site: Site) -> list[Route]:
 
     def select(request: Request) -> Response:
         query = FrameQuery.parse(_field(request, "address"))
-        budget = _whole(_field(request, "budget"), "budget", 100_000)
+        budget = _whole(_field(request, "budget"), "budget", 100_000, least=1)
         who = site.who(request)
+        within_of(site.parts, query)
 
         def work(parts: Parts, progress: Progress) -> str:
             lines = select_within(parts, who, query, progress, budget).lines()
@@ -287,7 +288,10 @@ def _field(request: Request, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _whole(text: str, name: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > most:
-        raise ConfigError(f"{name}: expected a whole number of at most {most}, got {text[:40]!r}")
+def _whole(text: str, name: str, most: int, least: int = 0) -> int:
+    fits = text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most
+    if not fits:
+        raise ConfigError(
+            f"{name}: expected a whole number from {least} to {most}, got {text[:40]!r}; go back and mend it"
+        )
     return int(text)

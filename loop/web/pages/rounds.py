@@ -147,10 +147,10 @@ def routes(site: Site) -> list[Route]:
         Route(f"{HERE}/start", ask),
         Route(f"{HERE}/roll-back", rolling_back, methods=["POST"]),
         Route(f"{HERE}/promote", promoting, methods=["POST"]),
-        Route(HERE + "/{number:int}", one),
-        Route(HERE + "/{number:int}/approve", decided(approving), methods=["POST"]),
-        Route(HERE + "/{number:int}/reject", decided(rejecting), methods=["POST"]),
-        Route(HERE + "/{number:int}/cancel", decided(cancelling), methods=["POST"]),
+        Route(HERE + "/{number:number}", one),
+        Route(HERE + "/{number:number}/approve", decided(approving), methods=["POST"]),
+        Route(HERE + "/{number:number}/reject", decided(rejecting), methods=["POST"]),
+        Route(HERE + "/{number:number}/cancel", decided(cancelling), methods=["POST"]),
         Route("/models", _moved),
     ]
 

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from loop.web.addresses import asked_of, path_of
 from loop.web.guard import SIGN_IN, session_of, token_for
 from loop.web.site import Site
 
@@ -15,6 +16,8 @@ def routes(site: Site) -> list[Route]:
         return page(site, request)
 
     def leave(request: Request) -> Response:
+        if session_of(request).entered:
+            site.signer.ended.add(session_of(request).id)
         answer = RedirectResponse(SIGN_IN, 303)
         answer.delete_cookie(site.signer.cookie, httponly=True, samesite="strict")
         return answer
@@ -25,6 +28,6 @@ def routes(site: Site) -> list[Route]:
 def page(site: Site, request: Request, status: int = 200, wrong: str = "") -> Response:
     """The form; it leads to where the request wanted to go."""
     needs_token = bool(token_for(site.project.settings.web.host)) and not session_of(request).entered
-    wanted = request.query_params.get("next") or (request.url.path if request.url.path != SIGN_IN else "/")
+    wanted = request.query_params.get("next") or ("/" if path_of(request) == SIGN_IN else asked_of(request))
     values = {"needs_token": needs_token, "bare": needs_token, "leaves": session_of(request).entered}
     return site.render(request, "sign_in.html", status, wanted=wanted, wrong=wrong, **values)

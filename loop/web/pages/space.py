@@ -63,8 +63,8 @@ def routes(site: Site) -> list[Route]:
     return [
         Route("/map", page),
         Route("/map.bin", points),
-        Route("/map/frames/{seq:int}", about),
-        Route("/map/frames/{seq:int}.webp", thumb),
-        Route("/map/regions/{id:int}/name", name, methods=["POST"]),
+        Route("/map/frames/{seq:number}", about),
+        Route("/map/frames/{seq:number}.webp", thumb),
+        Route("/map/regions/{id:number}/name", name, methods=["POST"]),
         Route("/map/anew", anew, methods=["POST"]),
     ]

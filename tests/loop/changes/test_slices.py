@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from db.changes import changes
@@ -9,14 +11,16 @@ from db.engine import read
 from db.errors import StateError
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
+from loop.changes.collections import make_by_rules
 from loop.changes.slices import give_name, restore, retire
 from loop.gaps.coverage_view import CoverageView
+from loop.settings.collections import rule_of
 from tests.fakes import FakeParts
 
 ADA = Who("Ada", "page")
 
 
-def told(parts: FakeParts) -> list[tuple[str, str, str, dict[str, str], dict[str, str]]]:
+def told(parts: FakeParts) -> list[tuple[str, str, str, dict[str, Any], dict[str, Any]]]:
     with read(parts.project.engine) as session:
         return [(row.who, row.what, row.subject, row.before, row.after) for row in changes(session, 10)][::-1]
 
@@ -33,8 +37,8 @@ def test_naming_retiring_and_restoring_are_on_record(view: CoverageView, parts: 
     subject = f"slice {number}"
     assert told(parts) == [
         ("Ada", "slice named", subject, {"name": ""}, {"name": "the ramp"}),
-        ("Ada", "slice retired", subject, {}, {}),
-        ("Ada", "slice restored", subject, {}, {}),
+        ("Ada", "slice retired", subject, {"retired": False}, {"retired": True}),
+        ("Ada", "slice restored", subject, {"retired": True}, {"retired": False}),
         ("Ada", "slice named", subject, {"name": "the ramp"}, {"name": ""}),
     ]
 
@@ -47,3 +51,15 @@ def test_what_cannot_be_is_refused_and_not_on_record(view: CoverageView, parts: 
         with pytest.raises(StateError, match="expected the id of a slice, got 10000"):
             change(parts.project, ADA, 10_000)
     assert told(parts) == []
+
+
+def test_a_collection_keeps_a_name_of_its_own_whoever_names_it(view: CoverageView, parts: FakeParts) -> None:
+    first, second = (
+        make_by_rules(parts, ADA, name, [rule_of({"crowd": 1})]) for name in ("jams", "more jams")
+    )
+    with pytest.raises(ConfigError, match=f"which is that of collection {first}"):
+        give_name(parts.project, ADA, second, "Jams")
+    retire(parts.project, ADA, first)
+    give_name(parts.project, ADA, second, "Jams")
+    with pytest.raises(ConfigError, match=f"which is that of collection {second}"):
+        restore(parts.project, ADA, first)

@@ -80,6 +80,7 @@ def test_many_options_are_told_together() -> None:
     [axis] = axes_of([many])
     assert len(axis.options) == coverage_facts.MOST_OPTIONS
     assert axis.options[0] == "cam-3"
+    assert axis.left_out == 100 - coverage_facts.MOST_OPTIONS
     assert (axis.production == NONE).sum() == 100 - coverage_facts.MOST_OPTIONS
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -60,7 +61,8 @@ def test_gaps_are_those_of_the_comparison(view: CoverageView, parts: FakeParts) 
         assert [one.seq for one in own.examples] == seqs.tolist()
         assert (own.mark, own.then, own.retired) == ("", None, False)
     assert (found.production, found.training) == (42, 24)
-    assert found.age == "just now"
+    ages = {5: "just now", 70: "1 minute ago", 7300: "2 hours ago", 90_000: "1 day ago"}
+    assert {seconds: replace(found, age_s=seconds).age for seconds in ages} == ages
 
 
 def test_every_number_of_production_leads_to_so_many_frames(view: CoverageView, parts: FakeParts) -> None:
@@ -134,7 +136,7 @@ def test_it_begins_with_the_two_that_differ_most_together(parts: FakeParts) -> N
         [[0, 50, 0, 0], [50, 0, 0, 0], [0] * 4, [0] * 4],
     )
     few = [[1, 0, 0, 0], [0, 1, 0, 99], [0] * 4, [0] * 4]
-    axis = {"kind": "metadata", "slice_id": None, "none": False}
+    axis = {"kind": "metadata", "slice_id": None, "none": False, "left_out": 0}
     options = [{"slice_id": None, "name": name} for name in ("a", "b")]
     tables = {
         "0 1": {"production": even, "training": turned},
@@ -154,7 +156,7 @@ def test_it_begins_with_the_two_that_differ_most_together(parts: FakeParts) -> N
 def test_shades_tell_which_side_has_more(parts: FakeParts) -> None:
     with write(parts.project.engine) as session:
         of = add_page_fact(session, COVERAGE, _nothing())
-        axis = {"kind": "metadata", "slice_id": None, "none": False}
+        axis = {"kind": "metadata", "slice_id": None, "none": False, "left_out": 0}
         options = [{"slice_id": None, "name": name} for name in ("a", "b")]
         axes = [axis | {"key": key, "name": key, "options": options} for key in ("x", "y")]
         tables = {

@@ -144,7 +144,7 @@ def test_mistakes_that_people_reported_wait_until_they_are_closed(analyzed: Fake
     (need,) = (one for one in overview(analyzed.project).needs if one.kind == "reports")
     assert (need.text, need.address) == ("2 reported mistakes wait for a look", "/frames/41")
     with write(analyzed.project.engine) as session:
-        close_report(session, first)
+        close_report(session, 40, first)
     (need,) = (one for one in overview(analyzed.project).needs if one.kind == "reports")
     assert need.text == "1 reported mistake waits for a look"
 

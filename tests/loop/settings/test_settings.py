@@ -69,6 +69,8 @@ def test_broken_json_in_the_environment_is_a_clear_error(
         ("select: {budget: many}\n", r"select\.budget: expected a whole number, got 'many'"),
         ("select: {budget: 1.5}\n", r"select\.budget: expected a whole number, got 1\.5"),
         ("select: {budget: 0}\n", r"select\.budget: expected at least 1, got 0"),
+        ("select: {budget: 1000000001}\n", r"select\.budget: expected at most 1000000000, got 1000000001"),
+        ("round: {epochs: 100001}\n", r"round\.epochs: expected at most 100000, got 100001"),
         ("gaps: {prompts: perhaps}\n", r"gaps\.prompts: expected true or false, got 'perhaps'"),
         ("round: {lr0: 0}\n", r"round\.lr0: expected more than 0, got 0"),
         ("gate: {margin: wide}\n", r"gate\.margin: expected a number, got 'wide'"),

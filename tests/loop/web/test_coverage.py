@@ -8,7 +8,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from db.changes import changes
-from db.engine import read
+from db.engine import read, write
+from db.page_facts import add_page_fact, latest_page_fact
+from loop.gaps.coverage_facts import COVERAGE, CROSSED
 from loop.gaps.coverage_view import CoverageView
 from loop.insights.coverage import coverage
 from loop.insights.frame_query import FrameQuery
@@ -48,6 +50,31 @@ def test_each_gap_is_said_with_all_that_is_known(pages: TestClient, parts: FakeP
 def test_every_link_to_frames_is_a_set(pages: TestClient, path: str) -> None:
     for address in re.findall(r'href="/frames\?([^"]*)"', pages.get(path).text):
         FrameQuery.parse(address.replace("&amp;", "&"))
+
+
+def test_pages_stay_small_however_much_there_is(pages: TestClient, parts: FakeParts) -> None:
+    with write(parts.project.engine) as session:
+        latest = latest_page_fact(session, COVERAGE)
+        assert latest is not None
+        value = dict(latest.value)
+        value["gaps"] = 60 * [dict(value["gaps"][0], name="a condition with a rather long name, at the gate")]
+        option = dict(value["facets"][0]["options"][0], name="an option with a rather long name, at the gate")
+        facet = dict(value["facets"][0], options=16 * [option])
+        value["facets"] = [dict(facet, key=f"facet {n}") for n in range(18)]
+        of = add_page_fact(session, COVERAGE, value)
+        axis = {"kind": "prompt", "slice_id": 1, "none": True, "left_out": 0, "options": 16 * [option]}
+        counts = 18 * [18 * [123_456]]
+        tables = {"0 1": {"production": counts, "training": counts}}
+        axes = [dict(axis, key=key, name=key) for key in ("a", "b")]
+        add_page_fact(session, CROSSED, {"of": of, "axes": axes, "tables": tables})
+    seen = 0
+    for path in ("/coverage", *(f"/coverage?start={start}" for start in range(10, 60, 10))):
+        text = pages.get(path).text
+        seen += text.count("<article")
+        assert len(text.encode()) < 60_000
+    assert seen == 60
+    for path in ("/coverage/shares", "/coverage/shares?facet=facet+3", "/coverage/crossed"):
+        assert len(pages.get(path).content) < 60_000, path
 
 
 def test_look_again_compares_in_the_background(pages: TestClient, worker: FakeWorker) -> None:

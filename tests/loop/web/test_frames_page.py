@@ -365,3 +365,28 @@ def test_boxes_are_one_path_and_names_keep_their_end() -> None:
     assert ending("x" * 80 + "/a.jpg").endswith("x/a.jpg")
     assert len(ending("x" * 80)) == 60
     assert ending(str(Path("gate") / "1.jpg")) == "gate/1.jpg"
+
+
+def test_what_an_address_says_is_text(asked: TestClient) -> None:
+    hostile = "<script>alert(1)</script>\" onload='x"
+    text = asked.get("/frames", params={"camera": hostile, "class": hostile}).text
+    assert "<script>alert" not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 2
+    assert '" onload=' not in text
+    wrong = asked.get("/frames", params={hostile: "1"})
+    assert wrong.status_code == 400
+    assert "<script>alert" not in wrong.text
+
+
+def test_choosing_from_nothing_is_refused_before_it_begins(analyzed: FakeParts) -> None:
+    worker = FakeWorker()
+    asked = browsing(analyzed, worker)
+    for address, budget, said in (
+        ("camera=nosuch", "5", "expected frames to choose from, found none"),
+        ("", "0", "budget: expected a whole number from 1 to 100000"),
+        ("", "1000000000", "budget: expected a whole number from 1 to 100000"),
+    ):
+        answer = send(asked, "/frames/select", address=address, budget=budget)
+        assert answer.status_code == 400
+        assert said in answer.text
+    assert worker.asked == []

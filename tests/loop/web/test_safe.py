@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.cookies import SimpleCookie
@@ -10,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from loop.project.project import Project
 from loop.web import guard as guards
 from loop.web.attempts import OVER_ALL, PER_ADDRESS, WINDOW_S, Attempts, place_of
 from loop.web.guard import TOKEN
-from loop.web.session import KEY_BYTES, Flash, Session, Signer, kept_key, new_session
+from loop.web.session import KEY_BYTES, SECONDS, Ended, Flash, Session, Signer, kept_key, new_session
+from loop.web.site import Site
 from tests.fakes import FakeParts
 from tests.loop.web.worker import LOCAL, OUTSIDE, SECRET, FakeWorker, browsing, client, csrf_of, exposed, send
 
 EVIL = "https://evil.example"
+PLACE = {"method": "POST", "scheme": "http", "path": "/", "query_string": b"", "server": ("localhost", 80)}
 
 
 @pytest.fixture
@@ -403,3 +408,56 @@ def test_what_was_done_is_said_once(full: Project) -> None:
 def test_a_name_is_cut_to_a_line(full: Project) -> None:
     assert new_session(name="a\n b\x00" + "c" * 100).name == "a b\x00" + "c" * 76
     assert replace(Session("x"), name="y").name == "y"
+
+
+def test_what_is_too_long_for_a_cookie_is_said_without_a_way_back(full: Project) -> None:
+    """Browsers drop a longer cookie without a word."""
+    site = Site(FakeParts(full), FakeWorker(), Signer(bytes(KEY_BYTES)))
+    rng = random.Random(7)
+    for count, undone in ((100, True), (20_000, False)):
+        frames = " ".join(str(rng.randrange(10**6)) for _ in range(count))
+        answer = site.done(
+            Request({"type": "http", "headers": []} | PLACE), "/", "done", "/undo", {"f": frames}
+        )
+        (cookie,) = SimpleCookie(answer.headers["set-cookie"]).values()
+        assert len(answer.headers["set-cookie"]) < 4096
+        said = site.signer.flash_of(cookie.value)
+        assert said is not None
+        assert (said.text == "done", said.undo == "/undo") == (undone, undone)
+
+
+def test_a_cookie_that_somebody_kept_ends_with_its_session(beyond: Project) -> None:
+    asked = client(beyond, base_url=OUTSIDE)
+    enter(asked)
+    kept = "; ".join(f"{name}={value}" for name, value in asked.cookies.items())
+    assert client(beyond, base_url=OUTSIDE).get("/rounds", headers={"cookie": kept}).status_code == 200
+    send(asked, "/sign-out")
+    for place in (asked, client(beyond, base_url=OUTSIDE)):  # the second as after a restart
+        place.cookies.clear()
+        assert place.get("/rounds", headers={"cookie": kept}).status_code == 401
+
+
+def test_ended_sessions_are_forgotten_with_their_cookies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "session.ended"
+    Ended(path).add("first")
+    path.write_bytes(path.read_bytes() + b"no line\n\xff\nx y z\n")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + SECONDS + 2)
+    ended = Ended(path)
+    assert "first" in ended
+    ended.add("second")
+    assert path.read_text().split()[::2] == ["second"]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_token_in_the_address_changes_nothing(beyond: Project) -> None:
+    answer = client(beyond, base_url=OUTSIDE).post(f"/api/jobs/push/pause?token={SECRET}")
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
+    assert "location" not in answer.headers
+
+
+def test_a_program_that_takes_pages_gets_a_problem(beyond: Project) -> None:
+    answer = client(beyond, base_url=OUTSIDE).get("/api/status", headers={"accept": "text/html, */*"})
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")

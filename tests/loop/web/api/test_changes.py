@@ -137,6 +137,11 @@ def test_jobs_are_run_paused_and_resumed(analyzed: FakeParts) -> None:
     assert post(asked, "/jobs/ingest/pause").json()["jobs"]["ingest"]["paused_at"]
     assert post(asked, "/jobs/ingest/resume").json()["jobs"]["ingest"]["paused_at"] is None
     assert post(asked, "/jobs/push/run").status_code == 200
+    told = [(row["what"], row["before"], row["after"]) for row in log(asked)]
+    assert told[1:] == [
+        ("job resumed", {"paused": True}, {"paused": False}),
+        ("job paused", {"paused": False}, {"paused": True}),
+    ]
     assert worker.asked == [("pause", "ingest"), ("resume", "ingest"), ("run_now", "push")]
     assert [row["what"] for row in log(asked)] == ["job started", "job resumed", "job paused"]
     problem(post(asked, "/jobs/nothing/run"), 422, "invalid")
@@ -199,10 +204,15 @@ def test_a_mistake_is_reported_closed_and_opened_again(analyzed: FakeParts) -> N
     (told,) = asked.get(f"/api/frames/{seq}").json()["reports"]
     assert (told["kind"], told["class"], told["note"]) == ("missed", "helmet", "behind glass")
     number = made.json()["id"]
+    other = next(one["seq"] for one in asked.get("/api/frames").json()["frames"] if one["seq"] != seq)
+    assert post(asked, f"/frames/{other}/reports/{number}/close").json() == {"changed": False}
     assert post(asked, f"/frames/{seq}/reports/{number}/close").json() == {"changed": True}
     assert post(asked, f"/frames/{seq}/reports/{number}/close").json() == {"changed": False}
     assert post(asked, f"/frames/{seq}/reports/{number}/reopen").json() == {"changed": True}
     assert [row["what"] for row in log(asked)] == ["report opened again", "report closed", "error reported"]
+    closed = log(asked)[1]
+    assert closed["before"] == {"report": number, "open": True}
+    assert closed["after"] == {"report": number, "open": False}
     problem(post(asked, f"/frames/{seq}/reports", given | {"box": [5, 5, 1, 1]}), 422, "invalid")
     problem(post(asked, f"/frames/{seq}/reports", given | {"kind": "ugly"}), 422, "invalid")
     problem(post(asked, "/frames/99999/reports", given), 404, "not-known")
@@ -239,3 +249,33 @@ def test_a_page_of_another_site_changes_nothing(analyzed: FakeParts, path: str) 
     answer = post(asked, path, {}, Origin="https://evil.example")
     problem(answer, 403, "forbidden")
     assert (worker.asked, log(asked)) == ([], [])
+
+
+def test_pausing_what_is_paused_is_no_change(analyzed: FakeParts) -> None:
+    asked = browsing(analyzed, FakeWorker())
+    for _ in range(2):
+        assert post(asked, "/jobs/ingest/pause").status_code == 200
+    assert len(log(asked)) == 1
+
+
+def test_no_number_is_too_large_to_be_refused(analyzed: FakeParts) -> None:
+    asked = client(analyzed.project)
+    problem(post(asked, "/rounds", {"settings": {"epochs": int("9" * 4000)}}), 422, "invalid")
+    assert log(asked) == []
+
+
+def test_a_body_that_is_no_json_is_refused_with_what_would_be(analyzed: FakeParts) -> None:
+    asked = client(analyzed.project)
+    kinds = ("text/plain", "application/x-www-form-urlencoded", None)
+    for kind in kinds:
+        answer = asked.post(
+            "/api/queue/drop", content=b'{"tasks": [1]}', headers={"content-type": kind} if kind else {}
+        )
+        told = problem(answer, 415, "unsupported-media-type")
+        assert (told["expected"], told["got"]) == ("application/json", kind or "none")
+    bodies = ((b"{", 422), (b'{"reason": "\xff"}', 400), (b"[" * 90_000 + b"]" * 90_000, 400))
+    for body, status in bodies:
+        answer = asked.post("/api/queue/drop", content=body, headers={"content-type": "application/json"})
+        told = problem(answer, status, "invalid" if status == 422 else "bad-request")
+        assert told["expected"] == "JSON in UTF-8"
+        assert told["next"] == "see /api/openapi.json"

@@ -261,3 +261,29 @@ def test_the_camera_script_says_where_nobody_answers(tmp_path: Path, monkeypatch
     (tmp_path / "a.jpg").write_bytes(picture(30))
     with pytest.raises(SystemExit, match=r"expected http://127.0.0.1:1/.* run this again"):
         push_frames.main(["http://127.0.0.1:1", str(tmp_path)])
+
+
+@pytest.mark.parametrize("query", ["cam=gate", "camera=a&camera=b", "camera=a&Site=b"])
+def test_a_misspelled_key_is_refused_before_its_name_is_lost(asked: TestClient, query: str) -> None:
+    refused = problem(asked.post(f"/api/frames?{query}", content=picture(3)), 422, "invalid")
+    assert refused["next"] == "correct it"
+    assert asked.get(f"/api/frames/by-hash/{digest(picture(3))}").status_code == 404
+
+
+def test_a_picture_that_is_refused_says_what_to_do(asked: TestClient) -> None:
+    for body in (b"", b"hello", picture(4)[:200]):
+        assert problem(asked.post(ASK, content=body), 422, "no-frame")["next"]
+
+
+def test_a_camera_that_hangs_up_is_no_error(
+    project: Project, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for kind in ("application/octet-stream", "application/x-www-form-urlencoded"):
+        with socket.create_connection(("127.0.0.1", port), 10) as camera:
+            head = f"POST /api/frames HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+            camera.sendall(f"{head}Content-Length: 1000\r\n\r\n12345".encode())
+        with socket.create_connection(("127.0.0.1", port), 10) as browser:
+            head = f"POST /rounds HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+            browser.sendall(f"{head}Content-Length: 1000\r\n\r\ncsrf=".encode())
+    assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
