@@ -419,7 +419,9 @@ def _facet(facet: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> FacetView:
         )
         for option in facet["options"]
     )
-    return FacetView(facet["key"], facet["name"], facet["kind"], options, here, there, int(facet["left_out"]))
+    return FacetView(
+        facet["key"], facet["name"], facet["kind"], options, here, there, int(facet.get("left_out", 0))
+    )
 
 
 def _labeled(key: str, name: str) -> FrameQuery | None:
@@ -520,7 +522,7 @@ def _labels(axis: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> list[tuple
     named = [
         (_name(rows, option["slice_id"], option["name"]), option["slice_id"]) for option in axis["options"]
     ]
-    rest = "others" if axis["left_out"] else "none of these"
+    rest = "others" if axis.get("left_out") else "none of these"
     return [*named, *([(rest, None)] if axis["none"] else []), ("not known", None)]
 
 

@@ -17,7 +17,7 @@
     document.querySelectorAll("[data-item].here").forEach((other) => other.classList.remove("here"));
     if (!item) return;
     item.classList.add("here");
-    const target = item.querySelector("a[href], button, input") || item;
+    const target = item.querySelector("a[href], button, input:not([type=hidden])") || item;
     if (target === item) item.tabIndex = -1;
     target.focus({preventScroll: true});
     item.scrollIntoView({block: "nearest"});

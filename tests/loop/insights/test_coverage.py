@@ -136,7 +136,7 @@ def test_it_begins_with_the_two_that_differ_most_together(parts: FakeParts) -> N
         [[0, 50, 0, 0], [50, 0, 0, 0], [0] * 4, [0] * 4],
     )
     few = [[1, 0, 0, 0], [0, 1, 0, 99], [0] * 4, [0] * 4]
-    axis = {"kind": "metadata", "slice_id": None, "none": False}
+    axis = {"kind": "metadata", "slice_id": None, "none": False, "left_out": 0}
     options = [{"slice_id": None, "name": name} for name in ("a", "b")]
     tables = {
         "0 1": {"production": even, "training": turned},
@@ -151,6 +151,23 @@ def test_it_begins_with_the_two_that_differ_most_together(parts: FakeParts) -> N
         found = crossed(parts.project)
         assert found is not None
         assert (found.row_key, found.column_key) == ("x", "y")
+
+
+def test_what_was_kept_before_rarer_options_were_told_can_be_read(parts: FakeParts) -> None:
+    axis = {"key": "x", "name": "x", "kind": "metadata", "none": True}
+    known = {"production": 2, "training": 0}
+    option = {"slice_id": None, "name": "a", "production": 1, "training": 0}
+    with write(parts.project.engine) as session:
+        facet = axis | {"options": [option], "known": known}
+        of = add_page_fact(session, COVERAGE, _nothing() | {"facets": [facet]})
+        axes = [axis | {"key": key, "options": [{"slice_id": None, "name": "a"}]} for key in ("x", "y")]
+        tables = {"0 1": {"production": [[1, 0, 0]] * 3, "training": [[0, 0, 0]] * 3}}
+        add_page_fact(session, CROSSED, {"of": of, "axes": axes, "tables": tables})
+    found, table = coverage(parts.project), crossed(parts.project)
+    assert found is not None
+    assert table is not None
+    assert [facet.left_out for facet in found.facets] == [0]
+    assert [name for name, _ in table.columns] == ["a", "none of these", "not known"]
 
 
 def test_shades_tell_which_side_has_more(parts: FakeParts) -> None:
