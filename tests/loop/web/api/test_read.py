@@ -121,7 +121,7 @@ def test_gaps_and_conditions_are_read(parts: FakeParts, view: CoverageView) -> N
     assert table["row"] in table["facets"]
     cells = [cell for row in table["rows"] for cell in row["cells"]]
     assert sum(cell["production"] for cell in cells) == told["production"]
-    table = read(asked, "/coverage/crossed?row=camera&column=site")["table"]
+    table = read(asked, "/coverage/crossed?row=camera&column=brightness")["table"]
     cells = [cell for row in table["rows"] for cell in row["cells"]]
     addressed = next(cell for cell in cells if cell["address"] and cell["production"])
     assert read(asked, f"/frames/count?{addressed['address']}&origin=production")["count"] > 0
