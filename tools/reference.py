@@ -16,7 +16,7 @@ import config
 from loop.cli import app
 from loop.cli.app import EXIT_CODES
 from loop.settings.messages import PREFIX, variable_of
-from loop.settings.settings import NOT_SETTINGS, Settings, default_values
+from loop.settings.settings import LARGEST, NOT_SETTINGS, Settings, default_values
 
 SHARED = {
     "--project": "`--project DIR`, the project folder (this folder when left out)",
@@ -209,4 +209,5 @@ BOUNDS = {
 
 
 def _bounds(field: Mapping[str, Any]) -> Iterator[str]:
-    yield from (said.format(field[key]) for key, said in BOUNDS.items() if key in field)
+    bounds = {key: said for key, said in BOUNDS.items() if field.get(key, LARGEST) != LARGEST}
+    yield from (said.format(field[key]) for key, said in bounds.items())
