@@ -312,10 +312,14 @@
     return corners.map(([x, y]) => [step(x) / SIDE, step(y) / SIDE]);
   }
 
+  // As the server counts: a corner on the far edge stands behind what lies on it.
+  const behindEdge = (value) => (value >= 1 ? 1 + 1 / SIDE : value);
+
   function keep(corners) {
     kept = rounded(corners);
+    const drawn = kept.map((corner) => corner.map(behindEdge));
     let count = 0;
-    for (let i = 0; i < points.n; i++) if (insideOf(kept, points.x[i] / STEPS, points.y[i] / STEPS)) count++;
+    for (let i = 0; i < points.n; i++) if (insideOf(drawn, points.x[i] / STEPS, points.y[i] / STEPS)) count++;
     const area = kept.map(([x, y]) => `${Math.round(x * SIDE)}-${Math.round(y * SIDE)}`).join("_");
     found.replaceChildren();
     const link = document.createElement("a");
