@@ -38,8 +38,8 @@ INTRO = """# How quick the pages are
 `python -m benchmarks.pages --work DIR` measured this and wrote this page; `--report` writes it again.
 
 A project of {size:,} production frames: 50 cameras over a year, vectors of 512 dimensions, {labels} labels.
-The server ran in a process of its own with one thread of computing, on a machine of {cores} cores that did
-much other work too (load {load:.1f}). Each address was asked {times} times, one after another, over HTTP
+The server ran in a process of its own with one thread of computing, on a machine of {cores} cores
+(load {load:.1f}, this included). Each address was asked {times} times, one after another, over HTTP
 from the same machine. *CPU* is what the server computed for one answer, which work beside it changes little;
 the other times are those of a clock. *First* is the first time after the start, with nothing in memory.
 Pictures of the project come from a small pool.

@@ -14,6 +14,7 @@ from benchmarks.scale.project import make
 from db.engine import read
 from db.frames import frame_counts
 from db.models import deployed
+from db.reports import reports
 from db.states import Origin
 from db.tasks import tasks
 from loop.changes.audit import Who
@@ -25,21 +26,21 @@ from loop.project.wiring import Parts
 from loop.service.scheduler import Service
 from loop.web.app import build_app
 
-COMPARED = "compared"
-"""A file that stands in a project once it is compared."""
-
 
 def project_of(work: Path, size: int) -> Path:
-    """The folder of the project of this size, made where it is not there; minutes at a million."""
+    """The folder of the project of this size, with its comparison and its map as this version keeps
+    them; minutes at a million where they are not there.
+    """
     folder = work / str(size)
     make(folder, size)
-    if not (folder / COMPARED).is_file():
-        parts = late.opened(folder)
-        for keeping in (compare_anew, keep_map):
-            print(f"  {keeping(parts, verbs.quiet)}", flush=True)
+    parts = late.opened(folder)
+    for keeping in (compare_anew, keep_map):
+        print(f"  {keeping(parts, verbs.quiet) or 'up to date'}", flush=True)
+    with read(parts.project.engine) as session:
+        reported = reports(session, frame=size, limit=1)
+    if not reported:
         report_error(parts.project, Who("bench", "command"), size, "missed", text="a report")
-        verbs.close(parts)
-        (folder / COMPARED).touch()
+    verbs.close(parts)
     return folder
 
 

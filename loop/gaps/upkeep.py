@@ -11,6 +11,7 @@ from loop.analysis import producers
 from loop.base.errors import ProjectError
 from loop.base.wording import counted
 from loop.gaps import coverage_view
+from loop.gaps.coverage_facts import COVERAGE
 from loop.gaps.kept_map import kept_map
 from loop.gaps.space_map import map_of
 from loop.project.wiring import Parts
@@ -55,13 +56,14 @@ def make_map_anew(parts: Parts, progress: Progress) -> str:
 
 def compare_anew(parts: Parts, progress: Progress) -> str:
     """Compares production with the training set, where frames or labels came in since that was done
-    last and most of production is analyzed; what was done, "" for nothing.
+    last, or what was kept of it counts no more, and most of production is analyzed; what was done, ""
+    for nothing.
     """
     project, backlog = parts.project, producers.backlog_of(parts)
     with read(project.engine) as session:
         labeled = count_labels(session, purpose=Purpose.TRAIN)
         before = get_fact(session, COMPARED)
-    now = f"{producers.producers(parts)} {backlog.analyzed} {labeled}"
+    now = f"{COVERAGE} {producers.producers(parts)} {backlog.analyzed} {labeled}"
     if now == before or not labeled or backlog.analyzed < max(1, MOSTLY * backlog.production):
         return ""
     found = compare(parts, progress)

@@ -6,6 +6,7 @@ import json
 from datetime import datetime, timedelta
 
 import numpy as np
+import pytest
 
 from db.engine import read
 from db.page_facts import latest_page_fact, page_fact_dates
@@ -109,3 +110,12 @@ def test_production_is_compared_anew_where_anything_is_new(parts: FakeParts) -> 
     with read(parts.project.engine) as session:
         assert len(page_fact_dates(session, COVERAGE)) == 2
         assert len(page_fact_dates(session, CROSSED)) == 1
+
+
+def test_what_is_kept_in_an_older_form_is_made_anew(
+    analyzed: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compare_anew(analyzed, quiet) != ""
+    assert compare_anew(analyzed, quiet) == ""
+    monkeypatch.setattr("loop.gaps.upkeep.COVERAGE", "coverage/next")
+    assert compare_anew(analyzed, quiet) != ""
