@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute, Mount
 from loop.project.wiring import Parts
 from loop.web import static_files
 from loop.web.api.app import PLACE, bodies, build_api
-from loop.web.failing import Failing, http_failed
+from loop.web.catching import Catching
+from loop.web.failing import http_failed, told_by
 from loop.web.guard import Guard, token_for
 from loop.web.pages import (
     bias,
@@ -69,7 +70,7 @@ def build_app(parts: Parts, worker: Worker) -> Starlette:
         routes=routes,
         middleware=[
             Middleware(Guard, token=token, signer=signer, ask=ask, most=bodies(site) | frames.bodies(site)),
-            Middleware(Failing, site=site),
+            Middleware(Catching, told=told_by(site)),
         ],
         exception_handlers={HTTPException: lost},
     )

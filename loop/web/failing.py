@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loop.insights.failures import failure_of
 from loop.web.addresses import is_of_programs, path_of, within
@@ -29,36 +29,17 @@ UNEXPECTED = (
 )
 
 
-class Failing:
-    """Turns every error of the pages into one that says what to do."""
+def told_by(site: Site) -> Callable[[Request, Exception], Response]:
+    """What every error of the pages becomes."""
 
-    def __init__(self, app: ASGIApp, site: Site) -> None:
-        self.app = app
-        self.site = site
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self.app(scope, receive, sending)
-        except ClientDisconnect:
-            raise
-        except Exception as error:
-            if begun or scope["type"] != "http":
-                raise
-            await self._told(Request(scope), error)(scope, receive, send)
-
-    def _told(self, request: Request, error: Exception) -> Response:
+    def told(request: Request, error: Exception) -> Response:
         found = failure_of(error)
         if found is None:
             log.error("%s %s failed", request.method, path_of(request), exc_info=error)
-            return failed(self.site, request, 500, UNEXPECTED)
-        return failed(self.site, request, found.status, found.text)
+            return failed(site, request, 500, UNEXPECTED)
+        return failed(site, request, found.status, found.text)
+
+    return told
 
 
 def http_failed(site: Site, request: Request, error: HTTPException) -> Response:

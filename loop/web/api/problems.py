@@ -15,14 +15,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.errors import ImageRejected
 from loop.base.errors import ProjectError
 from loop.changes.once import OtherRequest, UnderWay
 from loop.ingest.inbox import HashDiffers, NoInbox
 from loop.insights.failures import failure_of
+from loop.web.addresses import path_of
+from loop.web.catching import Catching
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -115,34 +115,15 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_middleware(_Foreseen)
+    app.add_middleware(Catching, told=_told)
 
 
-class _Foreseen:
-    """Answers what the house raises; what nobody foresaw goes on into the log."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self.app(scope, receive, sending)
-        except ClientDisconnect:
-            raise
-        except Exception as error:
-            if begun:
-                raise
-            found = problem_of(error)
-            if found is None:
-                log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
-            await answer(*(found or (500, "failed", UNFORESEEN)))(scope, receive, send)
+def _told(request: Request, error: Exception) -> JSONResponse:
+    """What the house raises; what nobody foresaw goes into the log as well."""
+    found = problem_of(error)
+    if found is None:
+        log.error("%s %s failed", request.method, path_of(request), exc_info=error)
+    return answer(*(found or (500, "failed", UNFORESEEN)))
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
