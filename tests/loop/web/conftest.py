@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from starlette.testclient import TestClient
 
 from db.engine import write
@@ -21,6 +22,7 @@ from loop.selection.select import Request
 from loop.web.pages import gaps
 from tests.fakes import FakeParts, make_project, quiet, write_frames
 from tests.loop.web.worker import FakeWorker, browsing
+from tests.studio import chromium
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +70,12 @@ def site(full: Project, worker: FakeWorker) -> TestClient:
     and `browsing` instead.
     """
     return browsing(FakeParts(full), worker)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield opened
+        opened.close()

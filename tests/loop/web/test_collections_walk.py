@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from loop.gaps import coverage_view
 from loop.insights.collections import all_collections, one_collection
 from tests.fakes import FakeParts, quiet
 from tests.loop.web.test_pages_browser import found_by_axe
 from tests.loop.web.walking import served
-from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def test_from_a_sentence_to_a_judged_tab(browser: Browser, analyzed: FakeParts) -> None:

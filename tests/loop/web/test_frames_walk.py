@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from db.engine import read
 from db.frames import frames
@@ -18,35 +14,11 @@ from db.tasks import batches, tasks
 from loop.gaps import coverage_view
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
-from loop.service.process import listen
-from loop.settings.settings import Web
-from loop.web.app import build_app
 from tests.fakes import FakeParts, quiet
+from tests.loop.web.walking import served
 from tests.loop.web.worker import FakeWorker
-from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@contextmanager
-def served(parts: FakeParts) -> Iterator[str]:
-    listening = listen(Web(host="127.0.0.1", port=0), lambda said: None)
-    server = uvicorn.Server(uvicorn.Config(build_app(parts, FakeWorker(parts)), log_level="warning"))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def test_a_set_is_walked_and_worked_by_keyboard(browser: Browser, chosen: FakeParts) -> None:
@@ -54,7 +26,7 @@ def test_a_set_is_walked_and_worked_by_keyboard(browser: Browser, chosen: FakePa
     address = "role=pool&origin=production&task=none"
     sets = frame_sets(chosen)
     order = sets.ids(sets.find(FrameQuery.parse(address))).tolist()
-    with served(chosen) as url:
+    with served(chosen, FakeWorker()) as url:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         problems: list[str] = []
         page.on("console", lambda message: problems.append(message.text))
@@ -92,7 +64,7 @@ def test_a_filter_is_chosen_and_a_mistake_reported_without_scripts(
 ) -> None:
     with read(chosen.project.engine) as session:
         row = frames(session, origin=Origin.PRODUCTION, role=Role.POOL)[0]
-    with served(chosen) as url:
+    with served(chosen, FakeWorker()) as url:
         context = browser.new_context(java_script_enabled=False)
         page = context.new_page()
         page.goto(f"{url}/frames")

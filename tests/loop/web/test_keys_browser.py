@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from loop.web.static_files import contents
-from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
 TILES = "".join(
@@ -26,14 +25,6 @@ PAGE = f"""<!doctype html><html lang="en"><title>keys</title><main>
 </main>
 <dialog id="keys"><form method="dialog"><button>Close</button></form></dialog>
 <a href="#keys" data-help id="help">help</a></html>"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

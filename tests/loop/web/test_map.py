@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
-import uvicorn
 from playwright.sync_api import Page, sync_playwright
 from starlette.testclient import TestClient
 
@@ -23,11 +19,11 @@ from loop.gaps.upkeep import keep_map
 from loop.insights.lasso import frames_in
 from loop.insights.space import map_points, map_view
 from loop.project.project import Project
-from loop.web.app import build_app
 from tests.fakes import FakeParts, quiet
+from tests.loop.web.walking import served
 from tests.loop.web.worker import FakeWorker, browsing, send
+from tests.studio import chromium
 
-CHROMIUM = "/usr/bin/chromium"
 WEBGL = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 
@@ -133,24 +129,16 @@ def test_a_project_without_a_map_says_what_to_do(empty: Project) -> None:
 
 @pytest.fixture
 def address(mapped: Project) -> Iterator[str]:
-    config = uvicorn.Config(build_app(FakeParts(mapped), FakeWorker()), port=0, log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(FakeParts(mapped), FakeWorker()) as found:
+        yield found
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="there is no Chromium")
 def test_the_map_in_a_browser(address: str, mapped: Project) -> None:
     points = map_points(FakeParts(mapped))
     assert points is not None
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=WEBGL)
+        browser = play.chromium.launch(executable_path=chromium(), args=WEBGL)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         wrong: list[str] = []
         page.on("console", lambda said: wrong.append(said.text))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,9 +12,8 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from starlette.requests import Request
 
 from loop.insights.overview import overview, round_line
@@ -23,10 +21,7 @@ from loop.insights.rounds import round_view, verdict_view
 from loop.labeling.mending import Mend
 from loop.project.project import Project
 from loop.service.jobs import JOBS
-from loop.service.process import listen
 from loop.service.scheduler import State
-from loop.settings.settings import Web
-from loop.web.app import build_app
 from loop.web.guard import SESSION
 from loop.web.pages.overview import aged
 from loop.web.session import Signer, new_session
@@ -35,8 +30,8 @@ from loop.web.static_files import contents
 from tests.fakes import FakeParts
 from tests.loop.web.addresses import PAGES, PICTURED
 from tests.loop.web.shots import compared
+from tests.loop.web.walking import served
 from tests.loop.web.worker import FakeWorker, browsing
-from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
 
@@ -82,24 +77,9 @@ def health() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
 def address(full: Project) -> Iterator[str]:
-    listening = listen(Web(host="127.0.0.1", port=0), lambda said: None)
-    server = uvicorn.Server(
-        uvicorn.Config(build_app(FakeParts(full), FakeWorker(said=health)), log_level="warning")
-    )
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(FakeParts(full), FakeWorker(said=health)) as found:
+        yield found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from db.engine import write
 from db.rounds import advance, update_progress
@@ -20,18 +19,9 @@ from tests.fakes import FakeParts, FakeTrainer, weights
 from tests.loop.desk import pull
 from tests.loop.judged import BASE, BETTER, in_production, sha_of, with_round
 from tests.loop.web.walking import served
-from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
 SHOTS = os.environ.get("TEST_SHOTS", "")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def shot(page: Page, name: str) -> None:

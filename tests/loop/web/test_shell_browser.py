@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from loop.project.project import Project
-from loop.service.process import listen
-from loop.settings.settings import Web
-from loop.web.app import build_app
 from loop.web.guard import TOKEN
 from tests.fakes import FakeParts
+from tests.loop.web.walking import served
 from tests.loop.web.worker import SECRET, FakeWorker, exposed
-from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
 RENEWED_MS = 20_000
 """The overview renews itself every 10 s."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@contextmanager
-def served(project: Project, worker: FakeWorker) -> Iterator[str]:
-    worker.parts = FakeParts(project)
-    listening = listen(Web(host="127.0.0.1", port=0), lambda said: None)
-    server = uvicorn.Server(uvicorn.Config(build_app(worker.parts, worker), log_level="warning"))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = server.force_exit = True
-    thread.join()
 
 
 @contextmanager
@@ -60,7 +35,7 @@ def page_of(browser: Browser, scripts: bool = True) -> Iterator[Page]:
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_job_is_paused_and_that_undone(browser: Browser, full: Project, scripts: bool) -> None:
     worker = FakeWorker()
-    with served(full, worker) as address, page_of(browser, scripts) as page:
+    with served(FakeParts(full), worker) as address, page_of(browser, scripts) as page:
         page.goto(address)
         page.get_by_role("button", name="Pause ingest").click()
         expect(page.get_by_role("status")).to_contain_text("ingest is paused.")
@@ -75,7 +50,7 @@ def test_a_job_is_paused_and_that_undone(browser: Browser, full: Project, script
 
 def test_the_overview_renews_itself_and_keeps_what_is_open(browser: Browser, full: Project) -> None:
     worker = FakeWorker()
-    with served(full, worker) as address, page_of(browser) as page:
+    with served(FakeParts(full), worker) as address, page_of(browser) as page:
         page.goto(address)
         page.get_by_role("button", name="Run ingest now").focus()
         worker.pause("push")
@@ -85,7 +60,7 @@ def test_the_overview_renews_itself_and_keeps_what_is_open(browser: Browser, ful
 
 def test_signing_in_and_out(browser: Browser, full: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN, SECRET)
-    with served(exposed(full), FakeWorker()) as address, page_of(browser, scripts=False) as page:
+    with served(FakeParts(exposed(full)), FakeWorker()) as address, page_of(browser, scripts=False) as page:
         page.goto(f"{address}/changes?subject=x")
         page.get_by_label("Token").fill("wrong")
         page.get_by_role("button", name="Sign in").click()
@@ -108,7 +83,7 @@ def test_a_link_on_another_site_leads_to_who_is_signed_in(
     browser: Browser, full: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(TOKEN, SECRET)
-    with served(exposed(full), FakeWorker()) as address, page_of(browser, scripts=False) as page:
+    with served(FakeParts(exposed(full)), FakeWorker()) as address, page_of(browser, scripts=False) as page:
         page.goto(f"{address}/?token={SECRET}")
         page.goto("about:blank")
         page.set_content(f'<a href="{address}/changes">there</a>')
@@ -118,7 +93,7 @@ def test_a_link_on_another_site_leads_to_who_is_signed_in(
 
 def test_a_form_of_another_site_changes_nothing(browser: Browser, full: Project) -> None:
     worker = FakeWorker()
-    with served(full, worker) as address, page_of(browser, scripts=False) as page:
+    with served(FakeParts(full), worker) as address, page_of(browser, scripts=False) as page:
         page.goto(address)
         page.goto("about:blank")
         page.set_content(

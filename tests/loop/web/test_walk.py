@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from db.changes import changes
 from db.engine import read
@@ -15,17 +13,8 @@ from db.tasks import batches
 from loop.gaps.upkeep import compare
 from tests.fakes import FakeParts, quiet
 from tests.loop.web.walking import served
-from tests.studio import chromium
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def test_from_a_gap_to_a_batch(browser: Browser, analyzed: FakeParts) -> None:

@@ -36,9 +36,10 @@ def idle() -> dict[str, Any]:
 
 
 @contextmanager
-def served(parts: FakeParts) -> Iterator[str]:
-    """The address of the pages, for as long as the block runs."""
-    worker = WorkingAtOnce(parts, said=idle)
+def served(parts: FakeParts, worker: FakeWorker | None = None) -> Iterator[str]:
+    """The address of the pages, for as long as the block runs. worker: does all at once where left out."""
+    worker = worker or WorkingAtOnce(said=idle)
+    worker.parts = parts
     listening = listen(Web(host="127.0.0.1", port=0), lambda said: None)
     server = uvicorn.Server(uvicorn.Config(build_app(parts, worker), log_level="warning"))
     thread = threading.Thread(target=server.run, args=([listening],))
@@ -46,5 +47,5 @@ def served(parts: FakeParts) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True
         thread.join()
