@@ -40,6 +40,12 @@ def has_producer(session: Session, kind: str) -> bool:
     return session.execute(select(Producer.id).where(Producer.kind == kind).limit(1)).scalar() is not None
 
 
+def last_producer(session: Session, kind: str) -> int | None:
+    """The newest of a kind whose facts any frame has, None before the first."""
+    newest: int | None = session.execute(select(func.max(MARKERS[kind]))).scalar()
+    return newest or None
+
+
 def count_seen(session: Session, kind: str, producer: int, frames: int) -> int:
     """How many frames have facts by this producer, though a later one may have seen them since.
 

@@ -14,7 +14,7 @@ from db.analysis import add_details, producer, producer_id
 from db.engine import read, write
 from db.facts import get_fact, set_fact
 from db.models import deployed
-from db.progress import Backlog, backlog, count_seen, find_producer, has_producer
+from db.progress import Backlog, backlog, count_seen, find_producer, has_producer, last_producer
 from db.states import Origin
 from loop.project.project import Project
 from loop.project.wiring import Parts, deployed_weights, files_of_embedder
@@ -108,6 +108,14 @@ def known_embedder(session: Session, project: Project) -> int | None:
     """
     made = get_fact(session, _embedder_key(project))
     return None if made is None else int(made)
+
+
+def embedder_of_vectors(session: Session, project: Project) -> int | None:
+    """The embedder by whose vectors frames are looked at: the configured one, or the one that saw frames
+    last where that has yet to be loaded, such as in a copy of a project; None where there are no vectors.
+    """
+    known = known_embedder(session, project)
+    return last_producer(session, "embedder") if known is None else known
 
 
 def current_measure(session: Session) -> int | None:

@@ -33,6 +33,8 @@ class Failure:
 def failure_of(error: Exception) -> Failure | None:
     """None for an error that nobody expected."""
     text = str(getattr(error, "orig", None) or error)
+    if isinstance(error, ProjectError) and error.__cause__ is None:  # not what a database cannot answer
+        return Failure(409, text)
     if isinstance(error, UNREADABLE):
         return Failure(503, text)
     if isinstance(error, ConfigError):

@@ -13,7 +13,7 @@ from db.models import deployed, model
 from db.progress import find_producer
 from db.recorded_slices import open_recorded
 from db.states import SliceKind
-from loop.analysis.producers import MEASURES_VERSION, Producers, known_detector, known_embedder
+from loop.analysis.producers import MEASURES_VERSION, Producers, embedder_of_vectors, known_detector
 from loop.base.arrays import Ints
 from loop.base.errors import ConfigError
 from loop.project.project import Project
@@ -42,7 +42,7 @@ def known_producers(session: Session, project: Project) -> Known:
     """Loads no model."""
     model = deployed(session)
     return Known(
-        known_embedder(session, project),
+        embedder_of_vectors(session, project),
         None if model is None else known_detector(session, project.settings, model.sha256),
         find_producer(session, "measure", MEASURES_VERSION),
     )

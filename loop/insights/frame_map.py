@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from db.engine import read
-from loop.analysis.producers import known_embedder
+from loop.analysis.producers import embedder_of_vectors
 from loop.base.arrays import Ints
 from loop.gaps.kept_map import SpaceMap, kept_map, map_path
 from loop.insights.frames import FrameSet
@@ -36,7 +36,7 @@ class SetOnMap:
 def set_on_map(project: Project, found: FrameSet) -> SetOnMap | None:
     """None where there is no map yet."""
     with read(project.engine) as session:
-        embedder = known_embedder(session, project)
+        embedder = embedder_of_vectors(session, project)
     kept = None if embedder is None else _kept(project, embedder)
     if kept is None or not len(kept):
         return None

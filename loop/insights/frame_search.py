@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from connectors.ports import Array, Embedder
 from db.analysis import load_embeddings
+from db.analysis import producer as stored_producer
 from db.engine import read
 from db.sentences import load_sentences
-from loop.analysis.producers import known_embedder
+from loop.analysis.producers import embedder_of_vectors
 from loop.base.arrays import Bools, Ints
 from loop.base.errors import ConfigError, ProjectError
 from loop.insights.frame_query import FrameQuery
@@ -50,7 +51,7 @@ class FrameSearch:
     def prepare(self) -> None:
         """Makes what searching many vectors needs, so that the first search need not wait for it."""
         with read(self._project.engine) as session:
-            producer = known_embedder(session, self._project)
+            producer = embedder_of_vectors(session, self._project)
             if producer is not None:
                 self.scan.prepare(session, producer)
 
@@ -58,7 +59,7 @@ class FrameSearch:
         """(D,) unit vector of what a query looks for.
 
         Raises ConfigError for a frame without a vector, and for words that the embedder never met;
-        ProjectError before the first analysis.
+        ProjectError before the first analysis, and for words where another embedder has seen the frames.
         """
         if producer is None:
             raise ProjectError(
@@ -96,6 +97,12 @@ class FrameSearch:
             vector, unknown = known.vector, tuple(known.unknown_words)
         else:
             embedder = self._embedder()
+            seen_by = stored_producer(session, producer).name
+            if embedder.name != seen_by:
+                raise ProjectError(
+                    f"expected frames seen by {embedder.name}, found those of {seen_by}; run"
+                    " `fieldloop analyze`, or look for what is like a frame"
+                )
             vector, unknown = embedder.embed_text([sentence])[0], embedder.unknown_words([sentence])
         if unknown:
             raise ConfigError(

@@ -17,7 +17,6 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from connectors.errors import ImageRejected
-from loop.base.errors import ProjectError
 from loop.changes.once import OtherRequest, UnderWay
 from loop.ingest.inbox import HashDiffers, NoInbox
 from loop.insights.failures import failure_of
@@ -89,8 +88,6 @@ def problem_of(error: Exception) -> tuple[int, str, str] | None:
         return status, kind, str(error) if "; " in str(error) else f"{error}; {_WHOLE}"
     if own := next((found for one, found in _OWN.items() if isinstance(error, one)), None):
         return *own, str(error)
-    if isinstance(error, ProjectError) and error.__cause__ is None:  # not what a database cannot answer
-        return 409, "not-now", str(error)
     found = failure_of(error)
     return (*_SAID[found.status], found.text) if found else None
 

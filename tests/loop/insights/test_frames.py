@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from sqlalchemy import delete
 
 from connectors.ports import Box, Purpose
 from db.analysis import load_detections, load_embeddings
@@ -17,9 +18,10 @@ from db.labels import labels, set_label
 from db.slice_members import Members, add_members, members, record_members
 from db.slices import slices
 from db.states import Origin, Role, SliceKind, TaskStatus
+from db.tables import Fact
 from db.tasks import tasks
 from loop.analysis.producers import producers
-from loop.base.errors import ConfigError
+from loop.base.errors import ConfigError, ProjectError
 from loop.gaps import coverage_view
 from loop.gaps.shown import producer_of
 from loop.insights.frame_days import local_days, seconds_of
@@ -297,6 +299,21 @@ def test_what_cannot_be_looked_for_says_why(parts: FakeParts, analyzed: FakePart
         found(analyzed, "q=xyzzy+gate")
     with pytest.raises(ConfigError, match="expected a frame that the embedder has seen, got 99999"):
         found(analyzed, "near=99999")
+
+
+def test_vectors_are_searched_before_the_embedder_is_loaded_again(analyzed: FakeParts) -> None:
+    """As in a copy of a project, whose files have other times."""
+    seq = ids(analyzed, "origin=production")[0]
+    before, sentence = ids(analyzed, f"near={seq}"), ids(analyzed, "q=night")
+    with write(analyzed.project.engine) as session:
+        session.execute(delete(Fact).where(Fact.key.startswith("embedder:")))
+    sets = FrameSets(analyzed)
+    assert sets.ids(sets.find(FrameQuery.parse(f"near={seq}"))).tolist() == before
+    assert sets.nearest(seq, 1)
+    assert sets.ids(sets.find(FrameQuery.parse("q=night"))).tolist() == sentence
+    analyzed.clip.name = "another"
+    with pytest.raises(ProjectError, match="expected frames seen by another, found those of fake-clip"):
+        FrameSets(analyzed).find(FrameQuery.parse("q=a gate at dusk"))
 
 
 def test_frames_that_the_model_errs_on(labeled: FakeParts) -> None:

@@ -230,6 +230,14 @@ def test_a_set_is_drawn_on_the_map(asked: TestClient, chosen: FakeParts) -> None
     assert "12 frames of this set on the map" in asked.get("/frames?task=queued").text
 
 
+def test_a_search_before_the_first_analysis_says_what_to_do(parts: FakeParts) -> None:
+    answer = browsing(parts, FakeWorker(parts)).get("/frames?near=1")
+    assert answer.status_code == 409
+    assert "expected frames that the embedder has seen, found none; run `fieldloop analyze`" in html.unescape(
+        answer.text
+    )
+
+
 def test_a_picture_leads_to_the_frames_like_it(asked: TestClient, chosen: FakeParts) -> None:
     seq = unasked(chosen)[0]
     with read(chosen.project.engine) as session:
