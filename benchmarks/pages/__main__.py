@@ -18,6 +18,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,13 @@ from starlette.routing import BaseRoute, Route
 
 from benchmarks.markdown import table
 from benchmarks.pages.world import addresses, app_of, opened, project_of
+from loop.insights.warming import warm
 
 RESULTS = Path(__file__).parents[1] / "results" / "pages.json"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "pages.md"
+BEGUN_WITH = ("/", "/frames", "/frames?near=1000000", "/rounds/start", "/map")
+"""Addresses that are each the first to be asked for of fresh processes."""
+STARTS = 3
 MOST_S, MOST_BYTES = 0.3, 60_000
 SKIPPED = re.compile(r"/static|/api/|/sign-out|/metrics")
 INTRO = """# How quick the pages are
@@ -48,6 +54,13 @@ Aims: p95 at most {most} ms, HTML at most {bytes} kB. {held} of {all} addresses 
 of {pages} pages within {bytes} kB.{over}
 
 By what they computed alone, {alone} of {all} would be within {most} ms on a core of their own.
+
+"""
+STARTED = """
+## The first page after a start
+
+Of {times} processes each, begun with nothing of the project in memory. A service reads ahead what pages
+read of all frames before it listens; *ready* is from its begin until then, imports included.
 
 """
 HEAD = ("page", "address", "CPU ms", "p50 ms", "p95 ms", "first ms", "kB", "status")
@@ -74,8 +87,10 @@ def main() -> None:
 
 
 def serve(folder: Path, port: int) -> None:
-    """The pages, until the process is ended."""
-    uvicorn.run(app_of(opened(folder)), host="127.0.0.1", port=port, log_level="error")
+    """The pages, until the process is ended; begun as `fieldloop serve` begins them."""
+    parts = opened(folder)
+    warm(parts)
+    uvicorn.run(app_of(parts), host="127.0.0.1", port=port, log_level="error")
 
 
 def measure(folder: Path, size: int, times: int) -> dict[str, Any]:
@@ -84,6 +99,22 @@ def measure(folder: Path, size: int, times: int) -> dict[str, Any]:
     asked = plain_pages(app_of(parts).routes) | addresses(parts)
     made = json.loads((folder / "made.json").read_text(encoding="utf-8"))
     parts.project.engine.dispose()
+    with served(folder) as (client, server):
+        found = {name: timed(client, address, times, server.pid) for name, address in asked.items()}
+    return {
+        "size": size,
+        "times": times,
+        "labels": made["labels"],
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "pages": found,
+        "starts": {address: started(folder, address, STARTS) for address in BEGUN_WITH},
+    }
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+    """A server in a process of its own, and a client of it; both end with the block."""
     port = _free_port()
     command = [sys.executable, "-m", "benchmarks.pages", "--work", str(folder), "--serve", str(port)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -92,18 +123,36 @@ def measure(folder: Path, size: int, times: int) -> dict[str, Any]:
         with httpx.Client(base_url=f"http://localhost:{port}", timeout=120) as client:
             _await(client, server)
             client.get("/static/style.css")
-            found = {name: timed(client, address, times, server.pid) for name, address in asked.items()}
+            yield client, server
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
-    return {
-        "size": size,
-        "times": times,
-        "labels": made["labels"],
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "pages": found,
-    }
+
+
+def started(folder: Path, address: str, times: int) -> dict[str, list[float]]:
+    """Of so many fresh processes, seconds from their begin until they answer, and of the first page that
+    is asked for. Nothing of the project is in memory before.
+    """
+    ready, first = [], []
+    for _ in range(times):
+        forgotten(folder)
+        begun = time.perf_counter()
+        with served(folder) as (client, _):
+            ready.append(time.perf_counter() - begun)
+            asked = time.perf_counter()
+            client.get(address).raise_for_status()
+            first.append(time.perf_counter() - asked)
+    print(f"{1000 * max(first):8.0f} ms  first page of {times} fresh processes  {address}", flush=True)
+    return {"ready": ready, "first": first}
+
+
+def forgotten(folder: Path) -> None:
+    """Asks the system to drop what it keeps of the project's files in memory."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            handle = os.open(file, os.O_RDONLY)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(handle)
 
 
 def plain_pages(routes: list[BaseRoute]) -> dict[str, str]:
@@ -173,7 +222,12 @@ def document(results: dict[str, Any]) -> str:
         )
         for name, one in pages.items()
     ]
-    return intro + table(HEAD, rows)
+    starts = [
+        (f"`{address}`", *(f"{1000 * max(told[key]):.0f}" for key in ("first", "ready")))
+        for address, told in results["starts"].items()
+    ]
+    begun = STARTED.format(times=STARTS) + table(("first page", "longest ms", "ready ms"), starts)
+    return intro + table(HEAD, rows) + begun
 
 
 def _free_port() -> int:

@@ -23,18 +23,19 @@ from loop.gaps.upkeep import compare_anew, keep_map
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.project.wiring import Parts
+from loop.rounds.kept_preflight import keep_preflight
 from loop.service.scheduler import Service
 from loop.web.app import build_app
 
 
 def project_of(work: Path, size: int) -> Path:
-    """The folder of the project of this size, with its comparison and its map as this version keeps
-    them; minutes at a million where they are not there.
+    """The folder of the project of this size, with its comparison, its map and what a round could
+    show as this version keeps them; minutes at a million where they are not there.
     """
     folder = work / str(size)
     make(folder, size)
     parts = late.opened(folder)
-    for keeping in (compare_anew, keep_map):
+    for keeping in (compare_anew, keep_map, keep_preflight):
         print(f"  {keeping(parts, verbs.quiet) or 'up to date'}", flush=True)
     with read(parts.project.engine) as session:
         reported = reports(session, frame=size, limit=1)

@@ -23,6 +23,7 @@ from loop.labeling.pull import anything_to_pull, pull
 from loop.labeling.push import anything_to_push, push
 from loop.project.wiring import Parts
 from loop.rounds import rounds
+from loop.rounds.kept_preflight import keep_preflight
 from loop.selection.daily import select_daily
 from loop.settings.settings import Settings, value_of
 from loop.settings.triggers import parse_trigger
@@ -120,6 +121,11 @@ def _round_at(parts: Parts, progress: Progress) -> str:
     return rounds.start_if_labeled(parts)
 
 
+def _round(parts: Parts, progress: Progress) -> str:
+    keep_preflight(parts, progress)
+    return rounds.step_or_start(parts, progress)
+
+
 JOBS = (
     Job("ingest", "schedule.ingest", "io", _ingest, wakes="analyze"),
     Job("analyze", "schedule.analyze", "inference", _analyze),
@@ -128,7 +134,7 @@ JOBS = (
     Job("coverage", "schedule.coverage", "selection", _coverage),
     Job("push", "schedule.push", "io", _push),
     Job("pull", "schedule.pull", "io", _pull),
-    Job("round", "schedule.round", "training", rounds.step_or_start, silent_s=EPOCH_S),
+    Job("round", "schedule.round", "training", _round, silent_s=EPOCH_S),
     Job("round_at", "round.at", "io", _round_at, wakes="round", title="round by date"),
 )
 EXECUTORS = {"io": 3, "inference": 1, "selection": 1, "training": 1}

@@ -18,6 +18,7 @@ import uvicorn
 
 from loop.base.errors import ConfigError
 from loop.base.lease import exclusive
+from loop.insights.warming import warm
 from loop.project.project import Project
 from loop.project.weights import sync_deployed
 from loop.project.wiring import Parts
@@ -111,6 +112,7 @@ def _start_pages(
         return notes | ({"label_studio": keeper.url} if keeper else {})
 
     service.around = around
+    warm(service.parts)
     listening = listen(web, say)
     pages = server(build_app(service.parts, service))
     threading.Thread(target=pages.run, args=([listening],), name="pages", daemon=True).start()

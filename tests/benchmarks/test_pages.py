@@ -37,9 +37,12 @@ def test_every_page_without_a_parameter_is_asked() -> None:
 def test_the_page_names_what_is_over_an_aim() -> None:
     pages = {"quick": one(0.1, 1000), "slow": one(0.5, 1000), "large": one(0.1, 70_000)}
     pages["file"] = one(0.2, 10**7, "text/plain")
-    text = document({"size": 10, "times": 5, "labels": 3, "cores": 2, "load": 1.0, "pages": pages})
+    starts = {"/frames": {"ready": [2.0, 3.0], "first": [0.1, 0.04]}}
+    about = {"size": 10, "times": 5, "labels": 3, "cores": 2, "load": 1.0}
+    text = document({**about, "pages": pages, "starts": starts})
     assert "3 of 4 addresses are within 300 ms, 2\nof 3 pages within 60 kB. Over an aim: slow, large." in text
     assert "| slow | `/x` | 250 | 500 | 500 | 1000 | 1.0 | 200 |" in text
+    assert "| `/frames` | 100 | 3000 |" in text
 
 
 def test_an_answer_is_timed_and_weighed() -> None:

@@ -13,15 +13,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from connectors.documents import parse_yaml
-from connectors.errors import ModelError
-from loop.base.errors import ConfigError, LoopError
+from loop.base.errors import ConfigError
 from loop.changes.rounds import approve, cancel_round, need_reason, promote, reject, roll_back, start_round
 from loop.insights.frame_query import FALSE, MISSED, OTHER_CLASS
 from loop.insights.rounds import HELD_OUT, ProgressView, models_view, production, round_view
 from loop.project.training_curve import Curve
 from loop.project.training_settings import CHOSEN
 from loop.rounds.deploy import find_model
-from loop.rounds.preflight import preflight
+from loop.rounds.kept_preflight import keep_preflight, kept_preflight
 from loop.rounds.rounds import new_labels
 from loop.settings.settings import RoundSettings
 from loop.web.site import Site, form_of
@@ -30,7 +29,8 @@ HERE = "/rounds"
 LINES = 25
 """Lines of a verdict on one page."""
 KINDS = (("overall", "Overall"), ("gaps", "Gaps"), ("class", "Classes"), ("condition", "Conditions"))
-REFRESH_S = 10
+LOOKING = "what the verdict of a round could show"
+REFRESH_S, LOOK_S = 10, 2
 WIDTH, HEIGHT = 260, 120
 """Of a curve, in units of its drawing."""
 MOST_CURVES, MOST_ROWS = 8, 60
@@ -87,19 +87,23 @@ def routes(site: Site) -> list[Route]:
         )
 
     def ask(request: Request) -> Response:
-        """At once; what can be judged takes longer, and is fetched by the page or by its link."""
-        asked = request.query_params.get("aims") == "yes"
-        said, wrong = _what_can_be_judged(site) if asked else ([], "")
+        running = [one for one in site.worker.submitted() if one.title == LOOKING and not one.outcome]
         return site.render(
             request,
             "round_start.html",
-            asked=asked,
-            aims=said,
-            wrong=wrong,
+            told=kept_preflight(project),
+            running=bool(running),
+            refresh=LOOK_S if running else 0,
             settings=_asked_for(project.settings.round),
             options={name: _options(name) for name in ("optimizer", "approval")},
             open=models_view(project).open,
             fresh=new_labels(project),
+        )
+
+    def look(request: Request) -> Response:
+        site.worker.submit(LOOKING, keep_preflight)
+        return site.done(
+            request, f"{HERE}/start", "What a verdict could show is looked up; it takes a moment."
         )
 
     def start(request: Request) -> Response:
@@ -145,6 +149,7 @@ def routes(site: Site) -> list[Route]:
         Route(HERE, page),
         Route(HERE, start, methods=["POST"]),
         Route(f"{HERE}/start", ask),
+        Route(f"{HERE}/start/look", look, methods=["POST"]),
         Route(f"{HERE}/roll-back", rolling_back, methods=["POST"]),
         Route(f"{HERE}/promote", promoting, methods=["POST"]),
         Route(HERE + "/{number:number}", one),
@@ -217,14 +222,6 @@ def _asked_for(usual: RoundSettings) -> list[tuple[str, Any]]:
 
 def _options(name: str) -> list[str]:
     return list(RoundSettings.model_json_schema()["properties"][name]["enum"])
-
-
-def _what_can_be_judged(site: Site) -> tuple[list[str], str]:
-    """Lines of the preflight, and why there are none."""
-    try:
-        return preflight(site.parts).lines(), ""
-    except (ModelError, LoopError) as error:
-        return [], str(error)
 
 
 def _fields(request: Request) -> dict[str, str]:

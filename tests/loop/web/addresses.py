@@ -18,7 +18,6 @@ PAGES = (
     "/rounds",
     "/rounds/1",
     "/rounds/start",
-    "/rounds/start?aims=yes",
     "/bias",
     "/collections",
     "/changes",

@@ -62,8 +62,8 @@ def test_the_former_address_leads_here(parts: FakeParts) -> None:
 
 def test_a_round_is_started_after_what_it_could_show_was_read(labeled: FakeParts) -> None:
     asked = at(labeled)
-    assert 'href="/rounds/start?aims=yes"' in asked.get("/rounds/start").text
-    text = asked.get("/rounds/start?aims=yes").text
+    assert "Not looked up yet." in asked.get("/rounds/start").text
+    text = followed(asked, post(asked, "/rounds/start/look"))
     assert "all held-out frames: " in text
     assert "four rounds of five would show a rise" in text
     fields = {
@@ -87,7 +87,8 @@ def test_a_round_is_started_after_what_it_could_show_was_read(labeled: FakeParts
 
 def test_what_cannot_be_told_before_a_round_is_said(parts: FakeParts) -> None:
     parts.dead.add("detector")
-    text = at(parts).get("/rounds/start?aims=yes").text
+    asked = at(parts)
+    text = followed(asked, post(asked, "/rounds/start/look"))
     assert "It cannot be told yet: expected a detector, got a damaged file" in text
 
 
