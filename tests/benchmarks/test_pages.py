@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from benchmarks.pages.__main__ import cpu_of, document, plain_pages, timed
+from benchmarks.pages.__main__ import cpu_of, document, map_section, plain_pages, timed
 
 
 def nothing(request: Any) -> PlainTextResponse:
@@ -43,6 +43,14 @@ def test_the_page_names_what_is_over_an_aim() -> None:
     assert "3 of 4 addresses are within 300 ms, 2\nof 3 pages within 60 kB. Over an aim: slow, large." in text
     assert "| slow | `/x` | 250 | 500 | 500 | 1000 | 1.0 | 200 |" in text
     assert "| `/frames` | 100 | 3000 |" in text
+
+
+def test_the_map_has_its_figures_beside_the_pages() -> None:
+    spans = {key: {"p50": 10.4, "p95": 20.6} for key in ("hover_ms", "nearest_ms", "draw_ms")}
+    found = {"points": 200_000, "cores": 2, "load": 1.5, "hovers": 9, "ready_s": 0.84, "made_s": 22.8} | spans
+    text = map_section(found)
+    assert "| hover, p50 of 9 | 10 ms, p95 21 ms |" in text
+    assert "200,000\npoints, 2 cores (load 1.5)" in text
 
 
 def test_an_answer_is_timed_and_weighed() -> None:
