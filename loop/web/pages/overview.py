@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,9 @@ from loop.insights.freshness import TICKS, Stage, place
 from loop.insights.overview import overview, round_line
 from loop.web.site import Site
 
+SHORT = 70
+"""Letters of a headline."""
+CLAUSE = re.compile(r"[:;] ")
 FIRST = 5
 """Needs that are shown at once."""
 RUN, PAUSE, RESUME = "run", "pause", "resume"
@@ -44,6 +48,7 @@ def routes(site: Site) -> list[Route]:
             health=health,
             round_line=round_line,
             sentence=sentence(health, len(view.needs)),
+            unwell=unwell(health),
             first=view.needs[:FIRST],
             rest=view.needs[FIRST:],
             aged=[aged(stage, now) for stage in view.stages],
@@ -82,12 +87,26 @@ def sentence(health: Mapping[str, Any], needs: int) -> str:
     """How it stands, in one line."""
     problems = health["problems"]
     if not health["ok"]:
-        first = problems[0] if problems else "the service says so"
+        first = headline(problems[0]) if problems else "the service says so"
         more = len(problems) - 1
         return f"Not well: {first}" + (f"; and {more} more" if more > 0 else "")
     if needs:
         return f"All runs; {counted(needs, 'thing')} {either(needs, 'needs', 'need')} a person"
     return "All is well, and nothing needs a person"
+
+
+def headline(problem: str) -> str:
+    """A problem in short: as many of its clauses as fit in one line."""
+    if len(problem) <= SHORT:
+        return problem
+    ends = [found.start() for found in CLAUSE.finditer(problem, 0, SHORT)]
+    return problem[: ends[-1]] if ends else f"{problem[:SHORT].rsplit(' ', 1)[0]} …"
+
+
+def unwell(health: Mapping[str, Any]) -> list[str]:
+    """The problems in full, where the headline does not say all of them."""
+    problems = list(health["problems"])
+    return problems if problems[1:] or [headline(one) for one in problems] != problems else []
 
 
 def aged(stage: Stage, now: datetime) -> Aged:

@@ -219,14 +219,32 @@
       form.open = true;
       form.querySelector("input[name=name]").focus();
     });
+    for (const [event, raised] of [["pointerenter", true], ["pointerleave", false]]) {
+      item.addEventListener(event, () => link.classList.toggle("raised", raised));
+    }
     return { link, x: Number(item.dataset.x), y: Number(item.dataset.y) };
   });
 
+  const apart = (a, b) => a.left >= b.right || b.left >= a.right || a.top >= b.bottom || b.top >= a.bottom;
+
+  // The largest region first, at its middle or beside it; where no place is free a dot is left, with its name on hover.
   function placeLabels() {
-    for (const { link, x, y } of named) {
-      const [left, top] = toScreen(x, y);
-      link.style.left = `${left}px`;
-      link.style.top = `${top}px`;
+    const taken = [];
+    for (const label of named) {
+      label.link.classList.remove("dropped");
+      label.wide ||= label.link.offsetWidth + 6;
+      label.high ||= label.link.offsetHeight + 4;
+      const { link, wide, high } = label, [x, y] = toScreen(label.x, label.y);
+      const beside = [[0, 0], [0, -high], [0, high], [-wide / 2, 0], [wide / 2, 0], [-wide / 2, -high], [wide / 2, high]];
+      const places = beside.map(([dx, dy]) => ({
+        left: x + dx - wide / 2, right: x + dx + wide / 2, top: y + dy - high / 2, bottom: y + dy + high / 2,
+      }));
+      const free = places.find((place) => place.left >= 0 && place.top >= 0 && place.right <= field.clientWidth
+        && place.bottom <= field.clientHeight && taken.every((other) => apart(place, other)));
+      if (free) taken.push(free);
+      link.classList.toggle("dropped", !free);
+      link.style.left = `${free ? (free.left + free.right) / 2 : x}px`;
+      link.style.top = `${free ? (free.top + free.bottom) / 2 : y}px`;
     }
   }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Route, sync_playwright
 from starlette.testclient import TestClient
 
 from db.changes import changes
@@ -149,6 +149,45 @@ def test_the_map_in_a_browser(address: str, mapped: Project) -> None:
         _lassos_everything(page, mapped, len(points))
         browser.close()
     assert wrong == []
+
+
+@pytest.mark.browser
+def test_names_of_regions_lie_apart_and_the_smaller_wait_for_the_pointer(address: str) -> None:
+    """Twelve regions with one middle: a field holds a few names there, a dot stands for the others."""
+
+    def crowded(route: Route) -> None:
+        text = route.fetch().text()
+        one = re.search(r'<li id="region-\d+"', text)
+        assert one is not None
+        item = '<li id="region-{0}" data-x="0.5" data-y="0.5" data-name="a long name of region {0}">{0}</li>'
+        route.fulfill(body=text.replace(one[0], "".join(map(item.format, range(900, 912))) + one[0], 1))
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=WEBGL)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.route("**/map", lambda route: crowded(route))
+        page.goto(f"{address}/map")
+        page.wait_for_selector("#map[data-ready]")
+        page.wait_for_selector(".map-labels a.dropped")
+        told = page.locator(".map-labels a:not(.dropped)")
+        boxes = [box for place in range(told.count()) if (box := told.nth(place).bounding_box())]
+        assert len(boxes) >= 3
+        assert told.first.inner_text() == "a long name of region 900"
+        for one, other in combinations(boxes, 2):
+            assert (
+                one["x"] + one["width"] <= other["x"]
+                or other["x"] + other["width"] <= one["x"]
+                or one["y"] + one["height"] <= other["y"]
+                or other["y"] + other["height"] <= one["y"]
+            )
+        dropped = page.locator(".map-labels a.dropped").first
+        small = dropped.bounding_box()
+        page.hover(f"#{str(dropped.get_attribute('href'))[1:]}")
+        large = page.locator(".map-labels a.raised").bounding_box()
+        assert small is not None
+        assert large is not None
+        assert small["width"] < 20 < large["width"]
+        browser.close()
 
 
 def _on_screen(page: Page, place: np.ndarray) -> tuple[float, float]:

@@ -14,6 +14,11 @@ from loop.web.pages.overview import FIRST, sentence
 from tests.fakes import FakeParts
 from tests.loop.web.worker import FakeWorker, browsing, client, send, well
 
+AWAY = (
+    "pull has waited for Label Studio for 95 s: expected a running Label Studio, found none; start ours with"
+    " `fieldloop labelstudio start` or set label_studio.url"
+)
+
 
 def main_of(page: str) -> str:
     return page.split("<main", 1)[1]
@@ -27,6 +32,9 @@ def main_of(page: str) -> str:
         ([], 3, "All runs; 3 things need a person"),
         (["push failed: away"], 3, "Not well: push failed: away"),
         (["push failed: away", "b", "c"], 0, "Not well: push failed: away; and 2 more"),
+        ([AWAY], 0, "Not well: pull has waited for Label Studio for 95 s"),
+        ([AWAY, "b"], 0, "Not well: pull has waited for Label Studio for 95 s; and 1 more"),
+        (["x" * 60 + " " + "y" * 60], 0, "Not well: " + "x" * 60 + " …"),
     ],
 )
 def test_health_is_a_sentence(problems: list[str], needs: int, said: str) -> None:
@@ -92,6 +100,13 @@ def test_work_that_was_asked_for_shows_its_result(full: Project) -> None:
     text = main_of(asked.get("/").text)
     assert "A batch of 12" in text
     assert '<span class="done">done</span>: 12 frames chosen' in text
+
+
+def test_a_long_problem_is_short_above_and_whole_below(full: Project) -> None:
+    ill = well() | {"ok": False, "problems": [AWAY]}
+    text = main_of(client(full, lambda: ill).get("/").text)
+    assert "Not well: pull has waited for Label Studio for 95 s</h1>" in text
+    assert f'<li class="bad">{AWAY}</li>' in text
 
 
 def test_several_problems_are_all_said(full: Project) -> None:
