@@ -62,6 +62,7 @@ from loop.insights.frame_query import (
 )
 from loop.insights.frame_search import FrameSearch
 from loop.insights.model_errors import ErrorSets
+from loop.project.project import Project
 from loop.project.wiring import Parts
 
 PAGE = 60
@@ -167,7 +168,8 @@ class FrameSets:
             if query.is_search:
                 vector = self.search.vector_of(session, known.embedder, query)
                 found = self._alike(session, found, known, vector)
-            found = replace(found, note="; ".join(filter(None, (found.note, _unseen(session, query, known)))))
+            notes = found.note, _unseen(session, query, known), _of_area(self.project, query)
+            found = replace(found, note="; ".join(filter(None, notes)))
             return self._ordered(session, found, known)
 
     def choices(self) -> Choices:
@@ -483,6 +485,14 @@ def _unseen(session: Session, query: FrameQuery, known: Known) -> str:
     asked = [slice_by_id(session, number) for number in (*query.slice, *query.not_slice)]
     names = [row.name for row in asked if known.of(row.kind) is None]
     return f"which frames show {', '.join(names)} is not known until frames are analyzed" if names else ""
+
+
+def _of_area(project: Project, query: FrameQuery) -> str:
+    if not query.area:
+        return ""
+    from loop.insights.lasso import note_of  # large, and few ask for it
+
+    return note_of(project, query.area)
 
 
 def _place(found: FrameSet, row: int) -> Place:

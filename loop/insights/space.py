@@ -27,7 +27,7 @@ from loop.gaps.kept_map import SpaceMap, kept_map
 from loop.insights.frame_facts import Known, known_producers
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
-from loop.insights.map_area import area_of
+from loop.insights.map_area import area_of, stamp_of
 from loop.math.coverage.projection import sample_rows
 from loop.project.project import Project
 from loop.project.wiring import Parts
@@ -109,11 +109,13 @@ class Cell:
 class MapView:
     """What stands beside the points.
 
+    stamp: of the map, as it stands in an address.
     frames: all that the embedder has seen; points: those on the map; added: those placed since it was made.
     drawn: by layer, at most DRAWN points in all, in 0..1000.
     """
 
     made: datetime
+    stamp: str
     frames: int
     points: int
     added: int
@@ -153,13 +155,14 @@ def map_view(parts: Parts) -> MapView | None:
     own = [row for row in rows if row.retired_at is None and row.definition.get("embedder") == embedder]
     return MapView(
         made=found.made,
+        stamp=stamp_of(found.made),
         frames=len(points) if stored is None else len(stored),
         points=len(points),
         added=found.added,
         counts={name: int(((points.layer & bit) > 0).sum()) for name, (bit, _) in LAYERS.items()},
         classes=project.classes,
         regions=tuple(_regions(parts, own, found)),
-        cells=tuple(_cells(found.plane)),
+        cells=tuple(_cells(found.plane, found.made)),
         drawn=_drawn(points),
     )
 
@@ -261,7 +264,7 @@ def _regions(parts: Parts, rows: Sequence[SliceRow], found: SpaceMap) -> list[Re
     return sorted(places, key=lambda place: (-place.frames, place.slice_id))[:MOST_REGIONS]
 
 
-def _cells(plane: Array) -> list[Cell]:
+def _cells(plane: Array, made: datetime) -> list[Cell]:
     """Squares of the map with at least one frame."""
     place = np.minimum((plane * CELLS).astype(np.int64), CELLS - 1)
     counts = np.bincount(place[:, 1] * CELLS + place[:, 0], minlength=CELLS * CELLS)
@@ -270,7 +273,7 @@ def _cells(plane: Array) -> list[Cell]:
     for number in np.flatnonzero(counts).tolist():
         y, x = divmod(number, CELLS)
         corners = np.array([[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1]]) * size
-        cells.append(Cell(area_of(corners), int(counts[number]), x * size, y * size, size))
+        cells.append(Cell(area_of(corners, made), int(counts[number]), x * size, y * size, size))
     return cells
 
 

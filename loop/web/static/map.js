@@ -342,9 +342,10 @@
     found.replaceChildren();
     const link = document.createElement("a");
     link.className = "button";
-    link.href = `/frames?in=${area}`;
+    link.href = `/frames?in=${area}.${root.dataset.stamp}`;
     link.textContent = count === 1 ? "Look at 1 frame" : `Look at ${count} frames`;
-    found.append(count ? link : "No frame lies in the lasso.");
+    if (count) found.append(link, " in this part of the map as it is now. A collection of them keeps them when the map is made anew.");
+    else found.append("No frame lies in the lasso.");
     ask();
   }
 
@@ -440,7 +441,7 @@
     root.querySelector(".map-tools").hidden = false;
     root.querySelector(".map-note").textContent = "Drag to move, wheel to zoom, shift and drag for a lasso. A point leads to its frame.";
     listen();
-    const corners = root.dataset.area.split("_").map((corner) => corner.split("-").map((value) => Number(value) / SIDE));
+    const corners = root.dataset.area.split(".")[0].split("_").map((corner) => corner.split("-").map((value) => Number(value) / SIDE));
     if (corners.length > 2 && corners.every((corner) => corner.length === 2 && corner.every(Number.isFinite))) keep(corners);
     root.dataset.ready = String(points.n);
     ask();

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from db.changes import changes
@@ -20,8 +22,15 @@ from loop.changes import collections as changing
 from loop.changes.audit import Who
 from loop.gaps import coverage_view
 from loop.gaps.arrivals import analyze
+from loop.gaps.kept_map import keep_map as store_map
+from loop.gaps.kept_map import map_path, stored_map
+from loop.gaps.slices import record_collection
+from loop.gaps.upkeep import keep_map
 from loop.ingest.ingest import ingest
 from loop.insights.collections import all_collections, one_collection
+from loop.insights.frame_query import FrameQuery
+from loop.insights.frames import frame_sets
+from loop.insights.space import map_view
 from loop.settings.collections import Address, Crowd
 from tests.fakes import FakeParts, quiet, write_frames
 
@@ -220,3 +229,30 @@ def test_what_cannot_be_made_is_refused_and_leaves_nothing(analyzed: FakeParts) 
     with pytest.raises(StateError, match="the number of a collection"):
         changing.rename(analyzed, ANN, number - 1, "x")
     assert [view.id for view in all_collections(analyzed.project) if not view.built_in] == [number]
+
+
+def test_a_lasso_that_was_kept_holds_its_frames_when_the_map_is_made_anew(analyzed: FakeParts) -> None:
+    keep_map(analyzed, quiet)
+    view, sets = map_view(analyzed), frame_sets(analyzed)
+    assert view is not None
+    query = FrameQuery.parse(f"in={max(view.cells, key=lambda cell: cell.frames).area}&origin=production")
+    found = sets.find(query)
+    assert found.note.startswith("these lie in that part of the map as it is now; a collection of them keeps")
+    number = changing.make_from_frames(analyzed, ANN, "a corner", query)
+    kept = set(sets.ids(found).tolist())
+    assert inside(analyzed, number) == kept != set()
+    _turn_map(analyzed)
+    later = sets.find(query)
+    assert set(sets.ids(later).tolist()) != kept
+    assert later.note.startswith("the map was made anew since this part of it was drawn")
+    record_collection(analyzed, number, quiet)
+    assert inside(analyzed, number) == kept
+
+
+def _turn_map(parts: FakeParts) -> None:
+    """A map that was made a minute later, on which everything lies elsewhere."""
+    path = map_path(parts.project, producers(parts).embedder)
+    found = stored_map(path)
+    assert found is not None
+    place = np.random.default_rng(0).permutation(len(found))
+    store_map(path, replace(found, plane=found.plane[place], made=found.made + timedelta(minutes=1)))

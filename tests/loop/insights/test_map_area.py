@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from matplotlib.path import Path as Polygon
 
 from loop.base.errors import ConfigError
 from loop.insights.frame_query import FrameQuery
-from loop.insights.map_area import MOST_CORNERS, area_of, corners_of, inside
+from loop.insights.map_area import MOST_CORNERS, area_of, corners_of, drawn_on, inside, stamp_of
 
 
 def test_the_corners_of_an_address_are_those_that_were_drawn() -> None:
@@ -18,6 +20,16 @@ def test_the_corners_of_an_address_are_those_that_were_drawn() -> None:
     query = FrameQuery.parse("in=0-0_1000-500_250-1000&camera=gate")
     assert query.area == "0-0_1000-500_250-1000"
     assert query.address() == "camera=gate&in=0-0_1000-500_250-1000"
+
+
+def test_an_area_says_on_which_map_it_was_drawn() -> None:
+    made = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    area = area_of(np.array([[0, 0], [1, 0.5], [0.25, 1]]), made)
+    assert area == f"0-0_1000-500_250-1000.{int(made.timestamp()):x}"
+    assert drawn_on(area) == stamp_of(made)
+    assert drawn_on("0-0_1000-500_250-1000") is None
+    np.testing.assert_array_equal(corners_of(area), corners_of("0-0_1000-500_250-1000"))
+    assert FrameQuery.parse(f"in={area}").area == area
 
 
 @pytest.mark.parametrize(
@@ -30,6 +42,8 @@ def test_the_corners_of_an_address_are_those_that_were_drawn() -> None:
         "0-0 5-5 1-0",
         "0.5-0_1-1_2-0",
         "0-0_1-1_2-0_",
+        "0-0_1-1_2-0.6b1f",
+        "0-0_1-1_2-0.6b1f0a3g",
         "9" * 500,
         "_".join(["1-1"] * (MOST_CORNERS + 1)),
     ],
