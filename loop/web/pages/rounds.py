@@ -87,12 +87,17 @@ def routes(site: Site) -> list[Route]:
         )
 
     def ask(request: Request) -> Response:
-        running = [one for one in site.worker.submitted() if one.title == LOOKING and not one.outcome]
+        """What the verdict could show is as it was kept; where that is old, scripts ask for it anew."""
+        last = next((one for one in site.worker.submitted() if one.title == LOOKING), None)
+        told, running = kept_preflight(project), last is not None and not last.outcome
+        failed = last.detail if last is not None and last.outcome == "failed" else ""
         return site.render(
             request,
             "round_start.html",
-            told=kept_preflight(project),
-            running=bool(running),
+            told=told,
+            running=running,
+            failed=failed,
+            asks=not failed and (told is None or not told.current),
             refresh=LOOK_S if running else 0,
             settings=_asked_for(project.settings.round),
             options={name: _options(name) for name in ("optimizer", "approval")},

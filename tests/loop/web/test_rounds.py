@@ -17,7 +17,8 @@ from db.states import RoundStatus
 from loop.insights.rounds import ProgressView
 from loop.project.training_curve import Curve
 from loop.rounds import rounds
-from loop.web.pages.rounds import HEIGHT, WIDTH, by_epoch, chosen_of, drawn, time_left
+from loop.web.pages.rounds import HEIGHT, LOOKING, WIDTH, by_epoch, chosen_of, drawn, time_left
+from loop.web.site import Submitted
 from tests.fakes import FakeParts, FakeTrainer, weights
 from tests.loop.judged import BASE, BETTER, in_production, run, sha_of, started
 from tests.loop.web.worker import FakeWorker, browsing, csrf_of, well
@@ -90,6 +91,23 @@ def test_what_cannot_be_told_before_a_round_is_said(parts: FakeParts) -> None:
     asked = at(parts)
     text = followed(asked, post(asked, "/rounds/start/look"))
     assert "It cannot be told yet: expected a detector, got a damaged file" in text
+
+
+def test_scripts_ask_for_what_is_old_and_not_again_for_what_failed(labeled: FakeParts) -> None:
+    worker = FakeWorker(said=working)
+    asked = browsing(labeled, worker)
+    assert 'hx-post="/rounds/start/look" hx-trigger="load' in asked.get("/rounds/start").text
+    worker.works.append(Submitted(1, LOOKING, "0 of 0", "", "", None, None))
+    text = asked.get("/rounds/start").text
+    assert 'hx-trigger="every 2s"' in text
+    assert "being looked up now" in text
+    worker.works[0] = Submitted(1, LOOKING, "", "failed", "the disk is <full>", None, None)
+    text = asked.get("/rounds/start").text
+    assert "It could not be looked up: the disk is &lt;full&gt;" in text
+    assert "hx-trigger" not in text.partition("<main")[2]
+    text = followed(asked, post(asked, "/rounds/start/look"))
+    assert "It could not be looked up" not in text
+    assert "hx-post" not in text
 
 
 def test_settings_that_no_training_takes_are_refused(labeled: FakeParts) -> None:
