@@ -34,6 +34,7 @@ from loop.insights.warming import warm
 
 RESULTS = Path(__file__).parents[1] / "results" / "pages.json"
 MAP = RESULTS.with_name("map.json")
+PUSH = RESULTS.with_name("frame_push.json")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "pages.md"
 BEGUN_WITH = ("/", "/frames", "/frames?near=1000000", "/rounds/start", "/map")
 """Addresses that are each the first to be asked for of fresh processes."""
@@ -79,6 +80,16 @@ of a frame that was not looked at before; the aim is 50 ms.
 | the page with its points, from its address | {ready:.1f} s |
 | the map made anew, in the background | {made:.0f} s |
 """
+PUSHED = """
+## Frames that cameras push
+
+`python -m benchmarks.frame_push --keep` measured this: {cameras} cameras for {minutes:.0f} minutes, a frame of
+{kb:.0f} kB a second each, on a machine of {cores} cores that did other work beside it.
+
+| sent | accepted | stored | accepted and not stored | sent again | p50 ms | p95 ms | longest ms | over a second |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| {sent} | {accepted} | {stored} | {left} | {again} | {ms_median:.0f} | {ms_p95:.0f} | {ms_most:.0f} | {late} |
+"""
 HEAD = ("page", "address", "CPU ms", "p50 ms", "p95 ms", "first ms", "kB", "status")
 
 
@@ -103,8 +114,9 @@ def main() -> None:
 
 def publish() -> Path:
     """Writes the page from the results there are; where it is."""
-    kept = [json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS, MAP) if path.is_file()]
-    DOCUMENT.write_text(document(*kept), encoding="utf-8")
+    pages, of_map, of_push = (_kept(path) for path in (RESULTS, MAP, PUSH))
+    text = document(pages or {}, of_map) + ("" if of_push is None else push_section(of_push))
+    DOCUMENT.write_text(text, encoding="utf-8")
     return DOCUMENT
 
 
@@ -252,6 +264,11 @@ def document(results: dict[str, Any], of_map: dict[str, Any] | None = None) -> s
     return intro + table(HEAD, rows) + begun + ("" if of_map is None else map_section(of_map))
 
 
+def push_section(found: dict[str, Any]) -> str:
+    """How frames come in that cameras push."""
+    return PUSHED.format(**found, minutes=found["seconds"] / 60, kb=found["bytes_of_a_frame"] / 1000)
+
+
 def map_section(found: dict[str, Any]) -> str:
     """How quick the map is in a browser."""
 
@@ -269,6 +286,11 @@ def map_section(found: dict[str, Any]) -> str:
         nearest=both("nearest_ms"),
         draw=both("draw_ms"),
     )
+
+
+def _kept(path: Path) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return found
 
 
 def _free_port() -> int:

@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from benchmarks.pages.__main__ import cpu_of, document, map_section, plain_pages, timed
+from benchmarks.pages.__main__ import cpu_of, document, map_section, plain_pages, push_section, timed
 
 
 def nothing(request: Any) -> PlainTextResponse:
@@ -51,6 +51,19 @@ def test_the_map_has_its_figures_beside_the_pages() -> None:
     text = map_section(found)
     assert "| hover, p50 of 9 | 10 ms, p95 21 ms |" in text
     assert "200,000\npoints, 2 cores (load 1.5)" in text
+
+
+def test_what_cameras_pushed_stands_there_too() -> None:
+    found = {"cameras": 5, "seconds": 120.4, "cores": 2, "sent": 9, "accepted": 8, "stored": 7, "left": 1}
+    found |= {
+        "again": 3,
+        "ms_median": 5.2,
+        "ms_p95": 6.6,
+        "ms_most": 9.9,
+        "late": 0,
+        "bytes_of_a_frame": 1500,
+    }
+    assert "| 9 | 8 | 7 | 1 | 3 | 5 | 7 | 10 | 0 |" in push_section(found)
 
 
 def test_an_answer_is_timed_and_weighed() -> None:
