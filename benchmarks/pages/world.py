@@ -82,6 +82,7 @@ def addresses(parts: Parts) -> dict[str, str]:
         "all, by state of tasks": "spread=task",
         "a dataset version": "dataset=1&split=train",
         "what the model misses": "model_error=missed" if model else "",
+        "a part of the map": "in=300-300_700-300_700-700_300-700",
         "a sentence": "q=forklift at night",
         "a sentence at one camera": f"q=forklift at night&camera={camera}",
         "like one frame": f"near={production}",

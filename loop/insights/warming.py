@@ -12,7 +12,7 @@ from loop.insights.overview import overview
 from loop.insights.space import map_view
 from loop.project.wiring import Parts
 
-WAIT_S = 20.0
+WAIT_S = 10.0
 """So long a start waits for it; it goes on beside the pages then."""
 
 log = logging.getLogger(__name__)
