@@ -41,7 +41,7 @@ class CollectionView:
     None while nothing is known.
     groups: camera-days that show it.
     growth: frames in it by UTC day of their camera-days, those with a day.
-    labeled: frames in it that have a label.
+    labeled: production frames in it that have a label.
     examples, excluded: frames that were picked by hand.
     found: share of the examples that the others alone would have found, None where nothing tested it.
     judged: rounds judge it. tab: it is a tab in Label Studio.

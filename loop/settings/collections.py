@@ -76,7 +76,8 @@ class Address:
         return [value for name, value in parse_qsl(self.query) if name == key]
 
 
-ADDRESS_KEYS = ("camera", "site", "slice", "not_slice", "from", "to")
+ADDRESS_KEYS = ("camera", "site", "slice", "not_slice", "from", "to", "origin")
+ORIGINS = ("production", "imported")
 
 
 @dataclass(frozen=True)
@@ -255,6 +256,8 @@ def _address(fields: Mapping[str, Any], where: str) -> Rule:
     for name, value in pairs:
         if name.endswith("slice") and not value.isdecimal():
             raise _wrong(where, f"the number of a slice behind {name}", value)
+        if name == "origin" and value not in ORIGINS:
+            raise _wrong(where, f"one of {', '.join(ORIGINS)} behind origin", value)
         if name in ("from", "to"):
             _moment(value, where)
     return Address(query)

@@ -36,7 +36,7 @@ class Collection(Face):
     share: float | None
     groups: int = Field(description="camera-days that show it")
     growth: list[tuple[date, int]] = Field(description="frames in it by UTC day")
-    labeled: int
+    labeled: int = Field(description="production frames in it that have a label")
     labeled_share: float | None
     examples: list[int]
     excluded: list[int]

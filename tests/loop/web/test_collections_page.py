@@ -62,7 +62,7 @@ def test_each_collection_has_a_card_that_leads_to_its_frames(asked: TestClient, 
     page = asked.get(HERE).text
     for view in views:
         assert f'<a href="/collections/{view.id}">{view.name}</a>' in page
-        assert f'href="/frames?slice={view.id}"' in page
+        assert f'href="/frames?slice={view.id}&amp;origin=production"' in page
     night = next(view for view in views if view.name == "night")
     assert f">{night.inside}</a>" in page
     assert page.count("/thumbs/") >= 3
