@@ -96,9 +96,8 @@ def _differing(hits: Reals, sizes: Reals, place: Ints, places: int) -> tuple[Rea
     index = (np.arange(len(place))[:, None] * places + place).ravel()
     values = np.stack([np.ones(len(hits)), sizes, hits, hits**2, hits * sizes, sizes**2])
     shape = len(place), places
-    own = np.stack(
-        [np.bincount(index, np.tile(each, len(place)), len(place) * places).reshape(shape) for each in values]
-    )
+    counts = [np.bincount(index, np.tile(each, len(place)), len(place) * places) for each in values]
+    own = np.stack(counts).reshape(len(values), *shape).astype(np.float64)
     here, spread = _recall(own)
     elsewhere, others = _recall(values.sum(axis=1)[:, None, None] - own)
     error: Reals = np.sqrt(spread + others)
