@@ -29,7 +29,14 @@ from loop.analysis.producers import LOGIT_SCALE, Producers
 from loop.base.arrays import Bools, Ints, Reals
 from loop.gaps.shown import Shown, of_all
 from loop.gaps.words import read_sentences
-from loop.math.coverage.box_cases import Corners, box_counts, oddness, overlapped_share, usual_ratios
+from loop.math.coverage.box_cases import (
+    Corners,
+    box_counts,
+    oddness,
+    overlapped_share,
+    touching_share,
+    usual_ratios,
+)
 from loop.math.coverage.facets import slice_key
 from loop.math.coverage.frame_arrays import Side, Vectors
 from loop.math.coverage.likeness import Likeness, likeness
@@ -47,6 +54,7 @@ from loop.settings.collections import (
     Overlap,
     Rule,
     Sentence,
+    Touching,
     as_stored,
     built_in,
     definition_of,
@@ -244,6 +252,9 @@ def _by_rule(looked: _Looked, rule: Rule, every: Mapping[str, Any]) -> Inside:
         case Overlap(covered, share):
             hidden = overlapped_share(looked.corners, covered)
             return (hidden > 0) & (hidden >= share), hidden
+        case Touching(gap, share):
+            cut = touching_share(looked.corners, gap)
+            return (cut > 0) & (cut >= share), cut
         case Orientation(spreads):
             usual = {int(number): (middle, spread) for number, (middle, spread) in (learned or {}).items()}
             far = oddness(looked.corners, usual)

@@ -51,6 +51,17 @@ class Overlap:
 
 
 @dataclass(frozen=True)
+class Touching:
+    """Frames in which another of their class, about as large, touches so large a share of the boxes.
+
+    gap: that may lie between them, as a part of the smaller box.
+    """
+
+    gap: float
+    share: float
+
+
+@dataclass(frozen=True)
 class Orientation:
     """Frames with a box whose ratio of sides is so many spreads from what is usual of its class."""
 
@@ -87,7 +98,7 @@ class AllOf:
     rules: tuple[Rule, ...]
 
 
-Rule = OfSlice | Measured | Crowd | Overlap | Orientation | Sentence | Address | AllOf
+Rule = OfSlice | Measured | Crowd | Overlap | Touching | Orientation | Sentence | Address | AllOf
 
 
 @dataclass(frozen=True)
@@ -148,6 +159,8 @@ def stored_rule(rule: Rule) -> dict[str, Any]:
             return {"crowd": at_least}
         case Overlap(covered, share):
             return {"overlap": covered, "share": share}
+        case Touching(gap, share):
+            return {"touching": gap, "share": share}
         case Orientation(spreads):
             return {"orientation": spreads}
         case Sentence(text):
@@ -181,6 +194,8 @@ def in_words(rule: Rule) -> str:
             return f"{at_least} boxes or more"
         case Overlap(covered, share):
             return f"{share:.0%} of the boxes or more are covered by another to {covered:.0%} or more"
+        case Touching(gap, share):
+            return f"{share:.0%} of the boxes or more touch another of their class (gap up to {gap:.0%})"
         case Orientation(spreads):
             return f"a box with sides {spreads:g} spreads from what is usual of its class"
         case Sentence(text):
@@ -238,6 +253,13 @@ def _overlap(fields: Mapping[str, Any], where: str) -> Rule:
     )
 
 
+def _touching(fields: Mapping[str, Any], where: str) -> Rule:
+    return Touching(
+        _number(fields["touching"], where, 0, 1),
+        _number(fields.get("share", 0.5), f"{where}: share", 0, 1),
+    )
+
+
 def _orientation(fields: Mapping[str, Any], where: str) -> Rule:
     return Orientation(_number(fields["orientation"], where, 1, 100))
 
@@ -284,6 +306,7 @@ READERS: dict[str, tuple[Callable[[Mapping[str, Any], str], Rule], tuple[str, ..
     "measured": (_measured, ("above", "below")),
     "crowd": (_crowd, ()),
     "overlap": (_overlap, ("share",)),
+    "touching": (_touching, ("share",)),
     "orientation": (_orientation, ()),
     "sentence": (_sentence, ()),
     "frames": (_address, ()),
