@@ -209,17 +209,27 @@ def in_words(rule: Rule) -> str:
 @cache
 def built_in() -> Mapping[str, Definition]:
     """The collections of `config/collections.yaml` by name."""
-    text = (config.FOLDER / "collections.yaml").read_text(encoding="utf-8")
-    return parse_collections(parse_yaml(text))
+    return parse_collections(_document())
+
+
+@cache
+def notes() -> Mapping[str, str]:
+    """What measurements say of each of them, by name."""
+    return {name: str(body["note"]).strip() for name, body in _document().items() if "note" in body}
+
+
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = parse_yaml((config.FOLDER / "collections.yaml").read_text(encoding="utf-8"))
+    return document
 
 
 def parse_collections(document: object, source: str = "collections.yaml") -> dict[str, Definition]:
-    """Definitions by name from a parsed YAML document. Raises ConfigError."""
+    """Definitions by name from a parsed YAML document, whatever notes it has. Raises ConfigError."""
     found = {}
     for name, body in _fields(document, source).items():
         where = f"{source}: {name}"
         fields = _fields(body, where)
-        if unknown := [key for key in fields if key != "rules"]:
+        if unknown := [key for key in fields if key not in ("rules", "note")]:
             raise _wrong(where, "rules", unknown[0])
         rules = fields.get("rules")
         if not isinstance(rules, list) or not rules:

@@ -31,6 +31,7 @@ class Collection(Face):
     built_in: bool
     how: str = Field(description="rules, sentence or examples")
     words: list[str] = Field(description="each rule for people")
+    note: str = Field(description="what was measured of it on other frames")
     inside: int = Field(description="production frames in it")
     known: int = Field(description="production frames of which that is known")
     share: float | None
