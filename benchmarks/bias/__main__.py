@@ -5,7 +5,8 @@
 
 Six cameras at three sites. In null worlds six classes, common and rare, come and go by camera-day,
 in runs, and with the days of a site; camera-days are uneven. A finding is any pair of a class and a
-camera, site, scene or slice that is told, of 36. Planted, forklifts have log-odds 2 more at site A.
+camera, site, scene or slice that is told, of 36, or of 42 with weather. Planted, forklifts have log-odds
+2 more at site A.
 Loosening goes through a whole project and `fieldloop select`, with and without its share.
 The result is benchmarks/results/bias.json.
 """
@@ -40,6 +41,7 @@ NULLS = (
     Case("some cameras send four times as much", 10, 20, sizes=True),
     Case("days of a site share what comes", 10, 20, shared=1.0),
     Case("thirty days", 30, 8, bursts=True),
+    Case("weather and classes share days at all sites", 20, 10, everywhere=1.0),
 )
 PLANTED = tuple(
     Case(f"{days} days of {frames} frames", days, frames, odds=2.0)

@@ -180,14 +180,15 @@ def exchanged_units(kind: str, site: Ints, day: Reals, group: Ints) -> Ints:
 
     site: (N,) index, -1 for unknown. day: (N,) number of the day, NaN for unknown. group: (N,)
     camera-days.
-    The cameras of a site see the same things come and go, and rain falls on all of them. So slices
-    are asked for by days of a site, and so are cameras, sites and scenes where two sites are known.
-    Of one site, what all cameras share on a day cannot tie a class to one of them, and camera-days
-    are exchanged. Frames of no known day are in their group.
+    The cameras of a site see the same things come and go, so cameras, sites and scenes are asked for
+    by days of a site where two sites are known. Of one site, what all cameras share on a day cannot tie
+    a class to one of them, and camera-days are exchanged. Rain falls on all sites, and umbrellas come
+    with it whether or not a frame shows it: slices are asked for by whole days. Frames of no known day
+    are in their group.
     """
-    whole = kind == "slice" or len(np.unique(site[site != UNKNOWN])) > 1
-    dated = np.isfinite(day) & whole
-    keys = np.stack([dated, np.where(dated, site, 0), np.where(dated, day, group)])
+    by_site = kind != "slice"
+    dated = np.isfinite(day) & (not by_site or len(np.unique(site[site != UNKNOWN])) > 1)
+    keys = np.stack([dated, np.where(dated & by_site, site, 0), np.where(dated, day, group)])
     units: Ints = np.unique(keys, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
     return units
 
