@@ -216,5 +216,5 @@ def test_models_are_told_on_imported_frames_too(asked: TestClient, analyzed: Fak
     page = asked.get(f"{HERE}/{number}").text
     row = page[page.index('data-of="recall"') : page.index('data-of="objects"')]
     assert "100%" in row
-    assert "8 imported" in row
+    assert "8 of them imported" in row
     assert "not known" in row[row.index('data-of="AP50"') : row.index('data-of="frames"')]
