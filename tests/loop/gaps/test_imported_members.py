@@ -7,6 +7,7 @@ import pytest
 from db.engine import read
 from db.facts import get_fact
 from db.frames import frames
+from db.models import deployed
 from db.recorded_slices import open_recorded
 from db.slice_members import load_counts, members
 from db.states import Origin, Role
@@ -19,6 +20,7 @@ from loop.gaps import coverage_view
 from loop.gaps.slices import RECORDED, recorded_folder
 from loop.insights.collection_accuracy import measure_accuracy
 from loop.insights.collections import one_collection
+from loop.rounds.judge import held_out
 from loop.settings.collections import Address, Crowd, OfSlice, rule_of
 from tests.fakes import FakeParts, quiet
 
@@ -99,3 +101,12 @@ def test_a_model_is_told_by_imported_frames_that_judge(analyzed: FakeParts) -> N
     assert (one.frames, one.imported, one.objects) == (VAL, VAL, VAL)
     assert (one.recall, one.precision) == (1.0, 1.0)
     assert one.ap50 is None  # eight objects are too few
+
+
+def test_a_round_judges_a_collection_on_them(analyzed: FakeParts) -> None:
+    make_by_rules(analyzed, ANN, "any", [Crowd(1)])
+    with read(analyzed.project.engine) as session:
+        model = deployed(session)
+    assert model is not None
+    held = held_out(analyzed.project, producers(analyzed), model.id)
+    assert held.conditions["any"].sum() == VAL
