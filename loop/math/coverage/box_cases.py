@@ -129,7 +129,7 @@ def _touched(xyxy: Reals, class_id: Ints, gap: float) -> Bools:
     smaller, ratio = np.minimum(*sides), np.maximum(*sides) / np.minimum(*sides)
     meets = (common >= -gap * smaller) & (common < CONTAINED * smaller)
     beside = (common >= ALONG * smaller) & (ratio < LIKE_SIZE)
-    found: Bools = (meets & beside[..., ::-1]).any(axis=-1) & (class_id[:, :, None] == class_id[:, None])
+    found = np.any(meets & beside[..., ::-1], axis=3) & (class_id[:, :, None] == class_id[:, None])
     found[:, np.arange(xyxy.shape[1]), np.arange(xyxy.shape[1])] = False
     told: Bools = found.any(axis=2)
     return told
