@@ -60,7 +60,9 @@ def labeled_inside(session: Session, producer: int, slice_ids: Iterable[int]) ->
     """
     own = (SliceMember.frame == Label.frame) & (SliceMember.producer == producer)
     rows = select(SliceMember.slice_id, func.count()).select_from(Label).join(SliceMember, own)
-    rows = rows.join(Frame, Frame.seq == Label.frame).where(Frame.origin == Origin.PRODUCTION)
+    # asked of labeled members alone; a join would look up the frame of every member first
+    origin = select(Frame.origin).where(Frame.seq == Label.frame).scalar_subquery()
+    rows = rows.where(origin == Origin.PRODUCTION)
     wanted = rows.where(SliceMember.slice_id.in_(list(slice_ids))).group_by(SliceMember.slice_id)
     return {number: count for number, count in session.execute(wanted)}  # noqa: C416
 
