@@ -315,7 +315,8 @@ def _natural(shot: Shot) -> list[str]:
 
 def _told(parts: Parts, number: int, of_seq: dict[int, Frame], name: str, but: Sequence[int] = ()) -> Results:
     with read(parts.project.engine) as session:
-        found = set(members(session, producers(parts).measure, number)[0].tolist()) - set(but)
+        everything = set(members(session, producers(parts).measure, number)[0].tolist())
+    found = everything & set(of_seq) - set(but)
     true = {seq for seq, frame in of_seq.items() if name in frame.shows} - set(but)
     others = set(of_seq) - true - set(but)
     by_fault = {

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from db.slices import SliceTotal
 from db.sql import in_parts
-from db.tables import Group, Label, LabelTask, Slice, SliceCount, SliceMember
+from db.states import Origin
+from db.tables import Frame, Group, Label, LabelTask, Slice, SliceCount, SliceMember
 
 Ids = NDArray[np.int64]
 DAY = len("2026-11-24")
@@ -54,9 +55,14 @@ def inside_by_day(session: Session, slice_ids: Iterable[int]) -> dict[int, list[
 
 
 def labeled_inside(session: Session, producer: int, slice_ids: Iterable[int]) -> dict[int, int]:
-    """By slice, how many frames that show it have a label; labels are far fewer than members."""
+    """By slice, how many production frames that show it have a label; labels are far fewer than
+    members.
+    """
     own = (SliceMember.frame == Label.frame) & (SliceMember.producer == producer)
     rows = select(SliceMember.slice_id, func.count()).select_from(Label).join(SliceMember, own)
+    # asked of labeled members alone; a join would look up the frame of every member first
+    origin = select(Frame.origin).where(Frame.seq == Label.frame).scalar_subquery()
+    rows = rows.where(origin == Origin.PRODUCTION)
     wanted = rows.where(SliceMember.slice_id.in_(list(slice_ids))).group_by(SliceMember.slice_id)
     return {number: count for number, count in session.execute(wanted)}  # noqa: C416
 
@@ -81,8 +87,9 @@ def tasks_stamp(session: Session) -> list[str]:
 
 
 def newest_members(session: Session, producer: int, slice_id: int, limit: int) -> list[tuple[int, float]]:
-    """(frame, strength) of the newest frames that show a slice, newest first."""
-    own = select(SliceMember.frame, SliceMember.strength)
+    """(frame, strength) of the newest production frames that show a slice, newest first."""
+    own = select(SliceMember.frame, SliceMember.strength).join(Frame, Frame.seq == SliceMember.frame)
     own = own.where(SliceMember.slice_id == slice_id, SliceMember.producer == producer)
+    own = own.where(Frame.origin == Origin.PRODUCTION)
     rows = session.execute(own.order_by(SliceMember.frame.desc()).limit(limit))
     return [(frame, strength) for frame, strength in rows]

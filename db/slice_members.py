@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db.facts import set_fact
 from db.sql import DIRECT, Change, in_chunks, in_parts, table_of, upsert
-from db.states import Role, SliceKind
+from db.states import Origin, Role, SliceKind
 from db.tables import Frame, Group, Slice, SliceCount, SliceMember
 
 Ids = NDArray[np.int64]
@@ -82,12 +82,11 @@ def members_among(session: Session, producer: int, slice_id: int, frames: Ids) -
 
 
 def evaluation_members(session: Session, producer: int, slice_id: int) -> list[int]:
-    """Frames of groups that only ever judge that show the slice, ascending."""
+    """Production frames of groups that only ever judge that show the slice, ascending."""
     own = select(SliceMember.frame).where(SliceMember.slice_id == slice_id, SliceMember.producer == producer)
     own = own.join(Frame, Frame.seq == SliceMember.frame).join(Group, Group.id == Frame.group_id)
-    return list(
-        session.execute(own.where(Group.role == Role.EVALUATION).order_by(SliceMember.frame)).scalars()
-    )
+    own = own.where(Group.role == Role.EVALUATION, Frame.origin == Origin.PRODUCTION)
+    return list(session.execute(own.order_by(SliceMember.frame)).scalars())
 
 
 def slices_of(session: Session, frame: int, producers: Iterable[int]) -> dict[int, float]:

@@ -26,7 +26,8 @@ class Case:
     """days: of each of six cameras at three sites. frames: of a camera-day in the mean, unevenly.
 
     by_day: standard deviation of the log-odds of a class between camera-days. shared: the same
-    between days of a site, for all its cameras alike. bursts: a class comes in runs within a day, and
+    between days of a site, for all its cameras alike. everywhere: the same between days, for all sites
+    alike, and twice as much of a fourth slice. bursts: a class comes in runs within a day, and
     not frame by frame. odds: of the forklift at site A, which is the third class.
     sizes: camera-days of some cameras are four times as long.
     """
@@ -39,6 +40,7 @@ class Case:
     bursts: bool = False
     odds: float = 0.0
     sizes: bool = False
+    everywhere: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +68,18 @@ def drawn(case: Case, seed: int) -> Frames:
     group = np.repeat(np.arange(days), size)
     logit = BASE + rng.normal(0, case.by_day, (days, len(BASE)))
     logit += rng.normal(0, case.shared, (SITES, case.days, len(BASE)))[site, day]
+    if case.everywhere:
+        logit += rng.normal(0, case.everywhere, (case.days, len(BASE)))[day]
     logit[:, FORKLIFT] += case.odds * (site == 0)
     chance = 1 / (1 + np.exp(-logit[group]))
     draws = rng.random((len(group), len(BASE)))
     presence = (_runs(rng, group, len(BASE)) if case.bursts else draws) < chance
     shares = [np.full(days, 0.2), np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.5])[camera], rng.beta(1, 3, days)]
     slices = (_runs(rng, group, 3) < np.stack(shares, axis=1)[group]).astype(np.int64)
+    if case.everywhere:
+        weather = rng.normal(-1, 2 * case.everywhere, case.days)[day] + rng.normal(0, 1, days)
+        rain = rng.random(len(group)) < 1 / (1 + np.exp(-weather[group]))
+        slices = np.concatenate([slices, rain[:, None]], axis=1).astype(np.int64)
     vectors = 2 * rng.normal(size=(CAMERAS, DIM))[camera[group]] + rng.normal(size=(days, DIM))[group]
     vectors += 0.7 * rng.normal(size=(len(group), DIM))
     vectors += 2 * presence[:, FORKLIFT, None] * rng.normal(size=DIM)
@@ -96,10 +104,10 @@ def _runs(rng: np.random.Generator, group: Ints, many: int) -> Reals:
 
 
 def factors_of(frames: Frames, seed: int) -> list[Factor]:
-    """Camera, site, scene and three slices."""
+    """Camera, site, scene and the slices."""
     scene = scene_clusters(frames.vectors, frames.presence, frames.group, seed)
     codes = [frames.camera, frames.site, scene, *frames.slices.T]
-    kinds = ["camera", "site", "scene", "slice", "slice", "slice"]
+    kinds = ["camera", "site", "scene", *["slice"] * frames.slices.shape[1]]
     return [_factor(kind, code) for kind, code in zip(kinds, codes, strict=True)]
 
 

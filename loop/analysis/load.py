@@ -61,6 +61,13 @@ class StoredFacts:
         seen = _among(every, self.vectors) & _among(every, self.boxes)
         return np.sort(every[seen]), np.sort(every[~seen])
 
+    def all_imported(self) -> Ints:
+        """Ids, ascending, of imported frames that embedder and detector have seen."""
+        if not len(self.frames):
+            return np.zeros(0, np.int64)
+        every = self.frames["frame"][self.frames["origin"] == ORIGINS.index(Origin.IMPORTED)]
+        return np.sort(every[_among(every, self.vectors) & _among(every, self.boxes)]).astype(np.int64)
+
     def in_pool(self, seqs: Ints) -> Bools:
         """Which of these frames may train; the others judge."""
         found: Bools = self.frames["role"][self.frames.places(seqs)] == ROLES.index(Role.POOL)

@@ -10,7 +10,8 @@ from db.facts import lock_fact, set_fact
 from loop.base.errors import ConfigError
 from loop.base.printable import printable
 from loop.changes.audit import Who, note
-from loop.gaps.bias import CHOICES, choices, kept
+from loop.gaps.bias import kept
+from loop.gaps.bias_choices import CHOICES, choices
 from loop.gaps.bias_report import Choice, Tie, place_name
 from loop.project.project import Project
 

@@ -101,8 +101,8 @@ def make_from_frames(
     if not isinstance(query_or_seqs, FrameQuery):
         return make_by_examples(parts, who, name, query_or_seqs, progress=progress)
     query = query_or_seqs.but(order=None)
-    pairs = [(key, value) for key, value in query.pairs() if (key, value) != ("origin", "production")]
-    asked = {key for key, _ in pairs}
+    pairs = list(query.pairs())
+    asked = {key for key, value in pairs if (key, value) != ("origin", "production")}
     if asked == {"q"}:
         return make_by_sentence(parts, who, name, query.text or "", progress)
     if asked == {"near"}:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from connectors.ports import Progress, Purpose
-from connectors.times import zone
 from db.engine import read
 from db.labels import labeled_ids
 from loop.analysis import analyze as analysis
 from loop.analysis import producers
 from loop.analysis.analyze import AnalyzeReport
-from loop.analysis.load import StoredFacts, load_frame_boxes, load_side, nearest, open_facts
+from loop.analysis.load import load_side, nearest, open_facts
 from loop.base.arrays import Ints
 from loop.gaps import slices
 from loop.gaps.collections import read_new_sentences
-from loop.gaps.shown import Described
+from loop.gaps.imported import described
 from loop.gaps.words import stored_words
-from loop.math.coverage.comparison import Words, facets_of
-from loop.math.coverage.frame_arrays import Side
 from loop.project.wiring import Parts
 
 
@@ -46,14 +43,7 @@ def _count(parts: Parts, seqs: Ints, progress: Progress) -> None:
     nearest(facts, new, training, project.settings.gaps.neighbors, progress)
     words, around = stored_words(parts, facts), facts.beside(production, new)
     here, there = (load_side(facts, frames, lambda: parts.embedder().unlike) for frames in (around, training))
-    day = _described(parts, facts, here, there, words)
+    # frames of a sequence decide together, so that all of their camera-days are described
+    day = described(parts, facts, here, there, words)
     read_new_sentences(project, made, parts.embedder)
     slices.add(project, day.take(np.searchsorted(around, new)), words.conditions, made, here)
-
-
-def _described(parts: Parts, facts: StoredFacts, here: Side, there: Side, words: Words) -> Described:
-    """Frames of a sequence decide together, so that all of their camera-days are described."""
-    settings = parts.project.settings
-    facets = facets_of(here, there, words, settings.gaps, zone(settings.frames.timezone))
-    boxes, classes = load_frame_boxes(facts, here.seq), parts.project.classes
-    return Described(here.seq, here.group, boxes, boxes.class_maxima(len(classes)), classes, facets)

@@ -21,14 +21,22 @@ from db.engine import read, write
 from db.errors import StateError
 from db.frame_columns import corners_view, synced
 from db.sentences import load_sentences, record_sentences
+from db.slice_members import Members
 from db.slices import NewSlice, SliceRow, slice_by_id, slices
-from db.states import SliceKind
+from db.states import Origin, SliceKind
 from loop.analysis.load import load_corners
 from loop.analysis.producers import LOGIT_SCALE, Producers
 from loop.base.arrays import Bools, Ints, Reals
 from loop.gaps.shown import Shown, of_all
 from loop.gaps.words import read_sentences
-from loop.math.coverage.box_cases import Corners, box_counts, oddness, overlapped_share, usual_ratios
+from loop.math.coverage.box_cases import (
+    Corners,
+    box_counts,
+    oddness,
+    overlapped_share,
+    touching_share,
+    usual_ratios,
+)
 from loop.math.coverage.facets import slice_key
 from loop.math.coverage.frame_arrays import Side, Vectors
 from loop.math.coverage.likeness import Likeness, likeness
@@ -46,6 +54,7 @@ from loop.settings.collections import (
     Overlap,
     Rule,
     Sentence,
+    Touching,
     as_stored,
     built_in,
     definition_of,
@@ -149,20 +158,26 @@ def gathered(
     side: Side,
     shown: Mapping[str, Showing],
     found: Sequence[Collection],
+    beside: tuple[Side, Mapping[str, Showing]] | None = None,
 ) -> list[Shown]:
     """Every collection that is not retired with the frames that are in it, their facet first.
 
     side: N production frames. shown: which of them show each other slice, by key.
+    beside: the same of imported frames.
     """
     every = np.arange(len(side))
     looked = _Looked(project, made, side, shown)
+    there = None if beside is None else _Looked(project, made, *beside, origin=Origin.IMPORTED)
     known = np.ones(len(side), dtype=np.bool_)
     told = [of_all(OF_COLLECTIONS, every, made)]
     for one in found:
         if not one.retired:
-            inside, strength = _inside(looked, one.definition)
-            rows = np.flatnonzero(inside)
-            told.append(Shown(one.as_slice(), made.measure, rows, strength[rows], known))
+            rows, strength = _rows_inside(looked, one.definition)
+            besides = None
+            if there is not None:
+                others, clearly = _rows_inside(there, one.definition)
+                besides = Members(there.side.seq[others], clearly)
+            told.append(Shown(one.as_slice(), made.measure, rows, strength, known, besides=besides))
     return told
 
 
@@ -187,6 +202,7 @@ class _Looked:
     made: Producers
     side: Side
     shown: Mapping[str, Showing]
+    origin: Origin = Origin.PRODUCTION
 
     @cached_property
     def key_of(self) -> dict[int, str]:
@@ -198,6 +214,12 @@ class _Looked:
     def corners(self) -> Corners:
         stored = synced(self.project.engine, self.project.indexes, corners_view(self.made.detector))
         return load_corners(stored, self.side.seq)
+
+
+def _rows_inside(looked: _Looked, definition: Definition) -> Showing:
+    inside, strength = _inside(looked, definition)
+    rows = np.flatnonzero(inside)
+    return rows, strength[rows]
 
 
 def _inside(looked: _Looked, definition: Definition) -> Inside:
@@ -230,6 +252,9 @@ def _by_rule(looked: _Looked, rule: Rule, every: Mapping[str, Any]) -> Inside:
         case Overlap(covered, share):
             hidden = overlapped_share(looked.corners, covered)
             return (hidden > 0) & (hidden >= share), hidden
+        case Touching(gap, share):
+            cut = touching_share(looked.corners, gap)
+            return (cut > 0) & (cut >= share), cut
         case Orientation(spreads):
             usual = {int(number): (middle, spread) for number, (middle, spread) in (learned or {}).items()}
             far = oddness(looked.corners, usual)
@@ -255,6 +280,8 @@ def _showing(found: Showing, size: int) -> Inside:
 def _at_address(looked: _Looked, rule: Address) -> Inside:
     side, timezone = looked.side, looked.project.settings.frames.timezone
     inside = np.ones(len(side), dtype=np.bool_)
+    if origins := rule.values("origin"):
+        inside &= looked.origin in origins
     for key, named in (("camera", side.by_camera), ("site", side.by_site)):
         if wanted := rule.values(key):
             inside &= np.array([name in wanted for name in named.names], dtype=np.bool_)[named.code]

@@ -32,7 +32,8 @@ from loop.math.statistics.shares import interval
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
-KIND = "counterfactual"
+KIND = "counterfactual/1"
+"""See `loop.gaps.bias.KIND`."""
 KEPT = 10
 IMAGES = 240
 """So many images the detector looks at, unless more are asked for."""

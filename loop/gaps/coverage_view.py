@@ -35,6 +35,7 @@ from loop.base.wording import counted
 from loop.gaps import coverage_facts, slices
 from loop.gaps.closing import Closing, closing
 from loop.gaps.collections import read_new_sentences
+from loop.gaps.imported import imported_frames
 from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Comparison, Evidence, compare
 from loop.math.coverage.gaps import Gap, LabeledScores
@@ -144,7 +145,8 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     known = slices.known_slices(project, loaded.made.embedder)
     read_new_sentences(project, loaded.made, parts.embedder)
     found = compare(loaded.evidence, words, loaded.nearest, settings.gaps, local, settings.seed, known)
-    slice_ids = slices.record(project, found, words.conditions, loaded.made)
+    imported = imported_frames(parts, loaded.facts, found.training, words)
+    slice_ids = slices.record(project, found, imported, words.conditions, loaded.made)
     view = CoverageView(
         **vars(found),
         frames=stored_frames(project.engine, found.production.seq),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from db.slice_members import Counts
+from db.slice_members import Counts, Members, together
 from db.slices import NewSlice
 from db.states import SliceKind
 from loop.analysis.producers import Producers
@@ -71,6 +71,7 @@ class Shown:
     strength: (K,).
     known: (N,) bool, frames of which it is known.
     judged: rows of which it is said anew; the others stay as they were.
+    besides: imported frames that show it too. They are not counted: a share is one of production.
     """
 
     slice: NewSlice
@@ -79,6 +80,12 @@ class Shown:
     strength: Reals
     known: Bools
     judged: Ints | None = None
+    besides: Members | None = None
+
+    def members(self, seqs: Ints) -> Members:
+        """All that show it. seqs: (N,) of production."""
+        own = Members(seqs[self.rows], self.strength)
+        return own if self.besides is None else together(own, self.besides)
 
 
 def shown_by(

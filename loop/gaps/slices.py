@@ -31,11 +31,12 @@ from db.slice_members import (
 )
 from db.slices import SliceRow, define_slices, slices
 from db.states import SliceKind
-from loop.analysis.load import load_frame_boxes, load_side, open_facts
+from loop.analysis.load import StoredFacts, load_frame_boxes, load_side, open_facts
 from loop.analysis.producers import Producers
 from loop.analysis.producers import producers as producers_of
 from loop.base.arrays import Ints
 from loop.gaps import collections
+from loop.gaps.imported import Imported, imported_frames
 from loop.gaps.shown import (
     ABOVE,
     CLASS,
@@ -48,6 +49,7 @@ from loop.gaps.shown import (
     region_slice,
     shown_by,
 )
+from loop.gaps.words import stored_words
 from loop.math.coverage.comparison import Comparison, KnownSlices
 from loop.math.coverage.facets import slice_key
 from loop.math.coverage.frame_arrays import Side
@@ -82,19 +84,23 @@ def known_slices(project: Project, embedder: int) -> KnownSlices:
     )
 
 
-def record(project: Project, found: Comparison, conditions: Conditions, made: Producers) -> dict[str, int]:
+def record(
+    project: Project, found: Comparison, imported: Imported, conditions: Conditions, made: Producers
+) -> dict[str, int]:
     """Defines every slice of a comparison, and stores who is in it and how many of each group; ids
     by key. What did not change is neither read nor written.
     """
     described = Described.of(found)
-    conditioned = shown_by(described, found.regions, limits_of(described), conditions, made)
+    above = limits_of(described)
+    conditioned = shown_by(described, found.regions, above, conditions, made)
+    beside = imported.side, _shown_by_imported(imported, above, conditions, made)
     with read(project.engine) as session:
         wanted = collections.defined(session)
-    gathered = _gathered(project, found, conditioned, made, wanted)
+    gathered = _gathered(project, found, beside, conditioned, made, wanted)
     with write(project.engine) as session:
         token = _last_recorded(session)
         if (changed := collections.defined(session)) != wanted:
-            gathered = _gathered(project, found, conditioned, made, changed)
+            gathered = _gathered(project, found, beside, conditioned, made, changed)
         shown = [*conditioned, *gathered]
         state = _state(found, made, shown)
         ids = define_slices(session, [one.slice for one in shown])
@@ -106,8 +112,17 @@ def record(project: Project, found: Comparison, conditions: Conditions, made: Pr
         known = before.counts if before else load_counts(session)
         record_counts(session, counts, _without_retired(session, known))
         set_fact(session, RECORDED, state)
-    save_recorded(recorded_folder(project), state, Recorded(found.production.seq, stored, counts))
+    judged = np.union1d(found.production.seq, imported.side.seq)
+    save_recorded(recorded_folder(project), state, Recorded(judged, stored, counts))
     return ids
+
+
+def _shown_by_imported(
+    imported: Imported, above: Mapping[str, float], conditions: Conditions, made: Producers
+) -> dict[str, collections.Showing]:
+    if imported.described is None:
+        return {}
+    return _members_by_key(shown_by(imported.described, (), above, conditions, made))
 
 
 def _without_retired(session: Session, known: Counts) -> Counts:
@@ -120,12 +135,13 @@ def _without_retired(session: Session, known: Counts) -> Counts:
 def _gathered(
     project: Project,
     found: Comparison,
+    beside: tuple[Side, Mapping[str, collections.Showing]],
     shown: Sequence[Shown],
     made: Producers,
     wanted: Sequence[collections.Collection],
 ) -> list[Shown]:
     taught = collections.taught(project, made, found.training, found.production, wanted)
-    return collections.gathered(project, made, found.production, _members_by_key(shown), taught)
+    return collections.gathered(project, made, found.production, _members_by_key(shown), taught, beside)
 
 
 def are_recorded(project: Project, made: Producers) -> bool:
@@ -147,8 +163,7 @@ def add(project: Project, came_in: Described, conditions: Conditions, made: Prod
         if left is not None:
             counted |= np.isin(came_in.seq, left.frames)
         new = came_in.take(np.flatnonzero(~counted))
-        limits = {row.key: row.definition.get(ABOVE) for row in slices(session, [SliceKind.CLASS])}
-        above = {name: limits.get(slice_key(CLASS, name)) for name in new.classes}
+        above = _class_limits(session, new.classes)
         known = {name: limit for name, limit in above.items() if limit is not None}
         if not _is_of(token, made) or not len(new) or len(known) < len(new.classes):
             return
@@ -207,7 +222,8 @@ def record_collection(parts: Parts, slice_id: int, progress: Progress) -> int:
             one = collections.one_defined(session, slice_id)
             shown = _stored_members(session, one, production, made)
         taught = collections.taught(project, made, there, here, [one])
-        told = collections.gathered(project, made, here, shown, taught)
+        beside = _beside(parts, facts, there, one)
+        told = collections.gathered(project, made, here, shown, taught, beside)
         with write(project.engine) as session:
             token = _last_recorded(session)
             if collections.one_defined(session, slice_id) != one:
@@ -220,6 +236,27 @@ def record_collection(parts: Parts, slice_id: int, progress: Progress) -> int:
         if left is not None:
             save_recorded(recorded_folder(project), token, _with(left, *kept))
         return sum(len(each.rows) for each in told if each.slice.key == one.key)
+
+
+def _beside(
+    parts: Parts, facts: StoredFacts, training: Side, one: collections.Collection
+) -> tuple[Side, Mapping[str, collections.Showing]]:
+    """Imported frames, and of the slices that its rules name those that show them."""
+    with read(parts.project.engine) as session:
+        asked = collections.slices_asked(session, one.definition)
+        known = _class_limits(session, parts.project.classes)
+    words = stored_words(parts, facts) if asked else None
+    imported = imported_frames(parts, facts, training, words)
+    if words is None:
+        return imported.side, {}
+    above = {name: np.inf if limit is None else limit for name, limit in known.items()}
+    return imported.side, _shown_by_imported(imported, above, words.conditions, facts.made)
+
+
+def _class_limits(session: Session, classes: Sequence[str]) -> dict[str, float | None]:
+    """From which score on each class is suspected, as the last comparison told."""
+    limits = {row.key: row.definition.get(ABOVE) for row in slices(session, [SliceKind.CLASS])}
+    return {name: limits.get(slice_key(CLASS, name)) for name in classes}
 
 
 def _stored_members(
@@ -242,7 +279,7 @@ def _record_gathered(
     stored = {}
     for one in told:
         if one.slice.kind is SliceKind.COLLECTION:
-            now = Members(described.seq[one.rows], one.strength)
+            now = one.members(described.seq)
             stored[made.measure, ids[one.slice.key]] = record_members(
                 session, made.measure, ids[one.slice.key], now
             )
@@ -285,7 +322,7 @@ def _record_members(
             key = one.producer, ids[one.slice.key]
             judged = None if one.judged is None else seqs[one.judged]
             known = before.members.get(key) if before else None
-            stored[key] = record_members(session, *key, Members(seqs[one.rows], one.strength), known, judged)
+            stored[key] = record_members(session, *key, one.members(seqs), known, judged)
     return stored
 
 
@@ -355,6 +392,7 @@ def _state(found: Comparison, made: Producers, shown: Sequence[Shown]) -> str:
         repr((made, [(one.slice, len(one.rows)) for one in shown])).encode(), digest_size=32
     )
     rows = [one.rows for one in shown if one.slice.kind is not SliceKind.FACET]
+    rows += [one.besides.frames for one in shown if one.besides is not None]
     for each in (found.production.seq, found.production.group, found.training.seq, *rows):
         digest.update(each.tobytes())
     return f"{_of(made)} {digest.hexdigest()}"

@@ -24,41 +24,53 @@ from db.progress import count_seen
 from db.slice_members import CHANGED
 from db.slices import slices
 from db.states import Origin, SliceKind
-from loop.analysis.producers import current_measure, known_detector
-from loop.base.arrays import Ints
+from loop.analysis.held_out_groups import held_out_groups
+from loop.analysis.producers import current_measure, known_detector, known_embedder
+from loop.base.arrays import Bools, Ints
 from loop.base.wording import counted
 from loop.math.boxes.drawn import DRAWN_ABOVE
 from loop.math.boxes.matching import match, truth_of, with_class_ids
+from loop.math.evaluation.ap import Matches, collect
+from loop.math.evaluation.compare import group_numbers
+from loop.math.evaluation.one_model import of_one_model
 from loop.math.statistics.shares import interval
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
-KIND = "collection accuracy"
-LEAST_OBJECTS = 5
-"""Of fewer nothing is said."""
+KIND = "collection accuracy/1"
+"""The number grows whenever what is kept would be read otherwise: what was kept before counts no more."""
+LEAST_OBJECTS, LEAST_OF_AP = 5, 20
+"""Of fewer nothing is said, and no AP50."""
 IOU = (0.5,)
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One model inside one collection, on production frames that are labeled to judge; boxes count
-    from confidence 0.25 on, and are right from IoU 0.5 on.
+    """One model inside one collection, on frames that are labeled to judge; boxes count from
+    confidence 0.25 on, and are right from IoU 0.5 on.
 
-    frames, objects: labeled, that the model has seen.
-    recall, precision: None where too few objects, or boxes, are known. Their 95 % intervals are over
-    camera-days, None where too few are known to tell.
+    frames, objects: labeled, that the model has seen. imported: frames of those that came with the
+    training set, held out of it.
+    groups: camera-days of them; of imported frames sequences or scenes.
+    recall, precision, ap50: None where too few objects, or boxes, are known. Their 95 % intervals are
+    over groups, None where too few are known to tell. ap50 is the mean over classes, each by its
+    objects, of boxes of any confidence.
     """
 
     model: int
     name: str
     status: str
     frames: int
+    imported: int
+    groups: int
     objects: int
     recall: float | None
     recall_interval: Range | None
     precision: float | None
     precision_interval: Range | None
+    ap50: float | None
+    ap50_interval: Range | None
 
 
 @dataclass(frozen=True)
@@ -85,19 +97,25 @@ def measure_accuracy(project: Project) -> dict[int, list[Accuracy]]:
         measure = current_measure(session)
         rows = [row.id for row in slices(session, [SliceKind.COLLECTION]) if row.retired_at is None]
         known = labels(session, purpose=Purpose.EVALUATION)
-        held = [row for row in frames(session, seqs=known) if row.origin == Origin.PRODUCTION]
+        held = frames(session, seqs=known)
         seqs = np.array([row.seq for row in held], dtype=np.int64)
         inside = {} if measure is None else members_among_all(session, measure, rows, seqs)
         of_any = set(np.concatenate([np.zeros(0, np.int64), *inside.values()]).tolist())
+        embedder = known_embedder(session, project)
         held = [row for row in held if row.seq in of_any]
         seen = {
             model: found
             for model in reversed(models(session))
             if (found := _detections(session, project, model, of_any))
         }
-    counts = {model: _counts(held, known, found, project.classes) for model, found in seen.items()}
+    own = [row.group_key for row in held]
+    groups = own if embedder is None else held_out_groups(project.engine, embedder, held)
+    judged = [_judged(held, groups, known, found, project.classes) for found in seen.values()]
     return {
-        number: [_accuracy(model, of.among(inside[number])) for model, of in counts.items()]
+        number: [
+            _accuracy(model, of, np.isin(of.seq, inside[number]))
+            for model, of in zip(seen, judged, strict=True)
+        ]
         for number in rows
         if number in inside
     }
@@ -110,7 +128,9 @@ def accuracy_lines(found: Sequence[Accuracy]) -> list[str]:
     return [
         f"    model {one.model} ({one.name}, {one.status}): recall {_said(one.recall, one.recall_interval)},"
         f" precision {_said(one.precision, one.precision_interval)},"
-        f" on {counted(one.frames, 'frame')} with {counted(one.objects, 'object')}"
+        f" AP50 {_said(one.ap50, one.ap50_interval)},"
+        f" on {counted(one.frames, 'frame')} ({one.imported} imported) of"
+        f" {counted(one.groups, 'camera-day')} with {counted(one.objects, 'object')}"
         for one in found
     ]
 
@@ -138,18 +158,20 @@ def keep_accuracy(parts: Parts, progress: Progress) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Counts:
-    """Of each frame that a model has seen: found objects, objects, and boxes shown. All (F,) int64."""
+class _Judged:
+    """One model on the F frames that it has seen.
+
+    seq, group: (F,) int64. imported: (F,). hits, objects, shown: (F,) int64 found objects, objects,
+    and boxes that people are shown.
+    """
 
     seq: Ints
     group: Ints
+    imported: Bools
     hits: Ints
     objects: Ints
     shown: Ints
-
-    def among(self, seqs: Ints) -> _Counts:
-        rows = np.isin(self.seq, seqs)
-        return _Counts(*(getattr(self, name)[rows] for name in ("seq", "group", "hits", "objects", "shown")))
+    matches: Matches
 
 
 def _detections(session: Session, project: Project, model: ModelRow, seqs: set[int]) -> dict[int, Detections]:
@@ -157,37 +179,52 @@ def _detections(session: Session, project: Project, model: ModelRow, seqs: set[i
     return {} if detector is None or not seqs else load_detections(session, detector, sorted(seqs))
 
 
-def _counts(
+def _judged(
     held: Sequence[FrameRow],
+    groups: Sequence[str],
     known: Mapping[int, LabelRow],
     found: Mapping[int, Detections],
     classes: Sequence[str],
-) -> _Counts:
-    rows = []
-    for frame in held:
-        if frame.seq in found:
-            truth = truth_of(with_class_ids(known[frame.seq].boxes, classes))
-            matched = match(truth, found[frame.seq], IOU)
-            shown = matched.confidence >= DRAWN_ABOVE
-            hits = int((matched.hit[0] & shown).sum())
-            rows.append((frame.seq, frame.group_id, hits, len(truth.class_id), int(shown.sum())))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 5).T
-    return _Counts(*table)
+) -> _Judged:
+    rows = [place for place, frame in enumerate(held) if frame.seq in found]
+    seen = [held[place] for place in rows]
+    truths = [truth_of(with_class_ids(known[frame.seq].boxes, classes)) for frame in seen]
+    matched = [match(truth, found[frame.seq], IOU) for truth, frame in zip(truths, seen, strict=True)]
+    shown = [one.confidence >= DRAWN_ABOVE for one in matched]
+    return _Judged(
+        np.array([frame.seq for frame in seen], dtype=np.int64),
+        group_numbers([groups[place] for place in rows]),
+        np.array([frame.origin == Origin.IMPORTED for frame in seen], dtype=np.bool_),
+        np.array(
+            [(one.hit[0] & drawn).sum() for one, drawn in zip(matched, shown, strict=True)], dtype=np.int64
+        ),
+        np.array([len(truth.class_id) for truth in truths], dtype=np.int64),
+        np.array([drawn.sum() for drawn in shown], dtype=np.int64),
+        collect(matched, len(classes), IOU),
+    )
 
 
-def _accuracy(model: ModelRow, of: _Counts) -> Accuracy:
-    recall, recall_interval = _share(of.hits, of.objects, of.group)
-    precision, precision_interval = _share(of.hits, of.shown, of.group)
+def _accuracy(model: ModelRow, of: _Judged, rows: Bools) -> Accuracy:
+    """rows: (F,) of the frames that are inside."""
+    group = of.group[rows]
+    recall, recall_interval = _share(of.hits[rows], of.objects[rows], group)
+    precision, precision_interval = _share(of.hits[rows], of.shown[rows], group)
+    objects = int(of.objects[rows].sum())
+    told = of_one_model(of.matches, rows, of.group) if objects >= LEAST_OF_AP else None
     return Accuracy(
         model.id,
         model.sha256[:8],
         model.status,
-        len(of.seq),
-        int(of.objects.sum()),
+        int(rows.sum()),
+        int(of.imported[rows].sum()),
+        len(np.unique(group)),
+        objects,
         recall,
         recall_interval,
         precision,
         precision_interval,
+        None if told is None else told.ap50,
+        None if told is None else told.interval,
     )
 
 

@@ -19,8 +19,9 @@ from loop.base.errors import ConfigError
 from loop.base.moments import DAY, shown
 from loop.base.wording import counted
 from loop.gaps.collections import COLLECTION, EXAMPLES, defined, one_defined
+from loop.math.coverage.facets import slice_key
 from loop.project.project import Project
-from loop.settings.collections import Definition, Sentence, in_words
+from loop.settings.collections import Definition, Sentence, in_words, notes
 
 NOBODY = SliceTotal(0, 0, 0)
 REFUSED = (ConfigError, StateError)
@@ -36,12 +37,13 @@ class CollectionView:
     """One collection for people and programs.
 
     built_in: it came with fieldloop.
-    how: rules, sentence or examples; words: each rule for people.
+    how: rules, sentence or examples; words: each rule for people. note: what was measured of it on
+    other frames, "" where nothing was.
     inside, known: production frames in it, and of which that is known; share: the one of the other,
     None while nothing is known.
     groups: camera-days that show it.
     growth: frames in it by UTC day of their camera-days, those with a day.
-    labeled: frames in it that have a label.
+    labeled: production frames in it that have a label.
     examples, excluded: frames that were picked by hand.
     found: share of the examples that the others alone would have found, None where nothing tested it.
     judged: rounds judge it. tab: it is a tab in Label Studio.
@@ -53,6 +55,7 @@ class CollectionView:
     built_in: bool
     how: str
     words: tuple[str, ...]
+    note: str
     inside: int
     known: int
     share: float | None
@@ -172,6 +175,7 @@ def details(view: CollectionView, timezone: str) -> list[str]:
     told = [
         _line(view, timezone),
         *(f"    {word}" for word in view.words),
+        *([f"    {view.note}"] if view.note else []),
         f"    judged by rounds: {'yes' if view.judged else 'no'}; tab in Label Studio:"
         f" {'yes' if view.tab else 'no'}",
     ]
@@ -190,6 +194,7 @@ def _views(session: Session, rows: Sequence[SliceRow]) -> list[CollectionView]:
     measure = current_measure(session)
     growth = inside_by_day(session, ids)
     labeled = {} if measure is None else labeled_inside(session, measure, ids)
+    noted = {slice_key(COLLECTION, name): note for name, note in notes().items()}
     views = []
     for row in rows:
         definition = definitions[row.key]
@@ -203,6 +208,7 @@ def _views(session: Session, rows: Sequence[SliceRow]) -> list[CollectionView]:
                 built_in=not row.key.startswith(f"{COLLECTION}/own-"),
                 how=how(definition),
                 words=tuple(in_words(rule) for rule in definition.rules),
+                note=noted.get(row.key, ""),
                 inside=total.inside,
                 known=total.known,
                 share=total.inside / total.known if total.known else None,

@@ -51,6 +51,17 @@ class Overlap:
 
 
 @dataclass(frozen=True)
+class Touching:
+    """Frames in which another of their class, about as large, touches so large a share of the boxes.
+
+    gap: that may lie between them, as a part of the smaller box.
+    """
+
+    gap: float
+    share: float
+
+
+@dataclass(frozen=True)
 class Orientation:
     """Frames with a box whose ratio of sides is so many spreads from what is usual of its class."""
 
@@ -76,7 +87,8 @@ class Address:
         return [value for name, value in parse_qsl(self.query) if name == key]
 
 
-ADDRESS_KEYS = ("camera", "site", "slice", "not_slice", "from", "to")
+ADDRESS_KEYS = ("camera", "site", "slice", "not_slice", "from", "to", "origin")
+ORIGINS = ("production", "imported")
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ class AllOf:
     rules: tuple[Rule, ...]
 
 
-Rule = OfSlice | Measured | Crowd | Overlap | Orientation | Sentence | Address | AllOf
+Rule = OfSlice | Measured | Crowd | Overlap | Touching | Orientation | Sentence | Address | AllOf
 
 
 @dataclass(frozen=True)
@@ -147,6 +159,8 @@ def stored_rule(rule: Rule) -> dict[str, Any]:
             return {"crowd": at_least}
         case Overlap(covered, share):
             return {"overlap": covered, "share": share}
+        case Touching(gap, share):
+            return {"touching": gap, "share": share}
         case Orientation(spreads):
             return {"orientation": spreads}
         case Sentence(text):
@@ -180,6 +194,8 @@ def in_words(rule: Rule) -> str:
             return f"{at_least} boxes or more"
         case Overlap(covered, share):
             return f"{share:.0%} of the boxes or more are covered by another to {covered:.0%} or more"
+        case Touching(gap, share):
+            return f"{share:.0%} of the boxes or more touch another of their class (gap up to {gap:.0%})"
         case Orientation(spreads):
             return f"a box with sides {spreads:g} spreads from what is usual of its class"
         case Sentence(text):
@@ -193,17 +209,27 @@ def in_words(rule: Rule) -> str:
 @cache
 def built_in() -> Mapping[str, Definition]:
     """The collections of `config/collections.yaml` by name."""
-    text = (config.FOLDER / "collections.yaml").read_text(encoding="utf-8")
-    return parse_collections(parse_yaml(text))
+    return parse_collections(_document())
+
+
+@cache
+def notes() -> Mapping[str, str]:
+    """What measurements say of each of them, by name."""
+    return {name: str(body["note"]).strip() for name, body in _document().items() if "note" in body}
+
+
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = parse_yaml((config.FOLDER / "collections.yaml").read_text(encoding="utf-8"))
+    return document
 
 
 def parse_collections(document: object, source: str = "collections.yaml") -> dict[str, Definition]:
-    """Definitions by name from a parsed YAML document. Raises ConfigError."""
+    """Definitions by name from a parsed YAML document, whatever notes it has. Raises ConfigError."""
     found = {}
     for name, body in _fields(document, source).items():
         where = f"{source}: {name}"
         fields = _fields(body, where)
-        if unknown := [key for key in fields if key != "rules"]:
+        if unknown := [key for key in fields if key not in ("rules", "note")]:
             raise _wrong(where, "rules", unknown[0])
         rules = fields.get("rules")
         if not isinstance(rules, list) or not rules:
@@ -237,6 +263,13 @@ def _overlap(fields: Mapping[str, Any], where: str) -> Rule:
     )
 
 
+def _touching(fields: Mapping[str, Any], where: str) -> Rule:
+    return Touching(
+        _number(fields["touching"], where, 0, 1),
+        _number(fields.get("share", 0.5), f"{where}: share", 0, 1),
+    )
+
+
 def _orientation(fields: Mapping[str, Any], where: str) -> Rule:
     return Orientation(_number(fields["orientation"], where, 1, 100))
 
@@ -255,6 +288,8 @@ def _address(fields: Mapping[str, Any], where: str) -> Rule:
     for name, value in pairs:
         if name.endswith("slice") and not value.isdecimal():
             raise _wrong(where, f"the number of a slice behind {name}", value)
+        if name == "origin" and value not in ORIGINS:
+            raise _wrong(where, f"one of {', '.join(ORIGINS)} behind origin", value)
         if name in ("from", "to"):
             _moment(value, where)
     return Address(query)
@@ -281,6 +316,7 @@ READERS: dict[str, tuple[Callable[[Mapping[str, Any], str], Rule], tuple[str, ..
     "measured": (_measured, ("above", "below")),
     "crowd": (_crowd, ()),
     "overlap": (_overlap, ("share",)),
+    "touching": (_touching, ("share",)),
     "orientation": (_orientation, ()),
     "sentence": (_sentence, ()),
     "frames": (_address, ()),

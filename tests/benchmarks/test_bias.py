@@ -28,7 +28,7 @@ def test_a_planted_tie_is_found_and_none_where_there_is_none() -> None:
 
 
 def test_bounds_are_counted() -> None:
-    (row,) = bounds_hold(10, 5)
+    (row,) = bounds_hold((5, 10), 5)
     assert row["worlds"] == 5
     assert 0.6 <= row["held"] <= 1
     assert 0 <= row["shown"] <= 1

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse, stats
 
 from loop.base.arrays import Bools, Ints, Reals
+from loop.math.bias.day_shares import DayShares, lie_in_one_level
 
 UNKNOWN = -1
 ENOUGH_DAYS = 5
@@ -92,9 +93,9 @@ def assessed(presence: Bools, factor: Factor, group: Ints, unit: Ints, *, seed: 
     `exchanged_units`. Of many frames give those that `thinned` leaves.
     Each unit gets what another of like size shows, and each group of it what a group of that one
     shows, from anywhere in it on, and over again where it is smaller, so that runs within a day stay
-    together (Pitman 1937). p is the share of exchanges
-    that give as large a mean square contingency; it is told early of what is clearly not tied. At
-    most `draws` exchanges, so p is 1 / (draws + 1) at least.
+    together (Pitman 1937). p is the share of exchanges that give as large a statistic: see `DayShares`
+    where each group lies in one level as a whole, else the mean square contingency. It is told early
+    of what is clearly not tied. At most `draws` exchanges, so p is 1 / (draws + 1) at least.
     """
     classes = presence.shape[1]
     found = Assessed(np.full(classes, np.nan), np.full(classes, np.nan), np.full(classes, np.nan))
@@ -179,14 +180,15 @@ def exchanged_units(kind: str, site: Ints, day: Reals, group: Ints) -> Ints:
 
     site: (N,) index, -1 for unknown. day: (N,) number of the day, NaN for unknown. group: (N,)
     camera-days.
-    The cameras of a site see the same things come and go, and rain falls on all of them. So slices
-    are asked for by days of a site, and so are cameras, sites and scenes where two sites are known.
-    Of one site, what all cameras share on a day cannot tie a class to one of them, and camera-days
-    are exchanged. Frames of no known day are in their group.
+    The cameras of a site see the same things come and go, so cameras, sites and scenes are asked for
+    by days of a site where two sites are known. Of one site, what all cameras share on a day cannot tie
+    a class to one of them, and camera-days are exchanged. Rain falls on all sites, and umbrellas come
+    with it whether or not a frame shows it: slices are asked for by whole days. Frames of no known day
+    are in their group.
     """
-    whole = kind == "slice" or len(np.unique(site[site != UNKNOWN])) > 1
-    dated = np.isfinite(day) & whole
-    keys = np.stack([dated, np.where(dated, site, 0), np.where(dated, day, group)])
+    by_site = kind != "slice"
+    dated = np.isfinite(day) & (not by_site or len(np.unique(site[site != UNKNOWN])) > 1)
+    keys = np.stack([dated, np.where(dated & by_site, site, 0), np.where(dated, day, group)])
     units: Ints = np.unique(keys, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
     return units
 
@@ -237,22 +239,28 @@ def _exchanged(
     inside = sparse.csr_matrix(
         (weight.astype(np.float32), (levels, np.arange(len(levels)))), shape=(len(totals), len(levels))
     )
-    found.phi2[open_] = _phi2((inside @ shown[:, open_]).astype(np.float64), totals)
-    as_much, made = np.zeros(len(found.p)), np.zeros(len(found.p))
-    sums = np.zeros(len(found.p))
-    for _ in range(draws):
-        rows = blocks.drawn(rng)
-        drawn = _phi2((inside @ shown[np.ix_(rows, open_)]).astype(np.float64), totals)
-        as_much[open_] += drawn >= found.phi2[open_] - 1e-9
+
+    def phi2(values: NDArray[np.float32]) -> Reals:
+        return _phi2((inside @ values).astype(np.float64), totals)
+
+    whole = lie_in_one_level(levels, blocks.code)
+    statistic = DayShares(levels, blocks.code, ALIKE).apart if whole else phi2
+    known = open_
+    found.phi2[known] = phi2(shown[:, known])
+    observed, as_much, made, sums = np.zeros((4, len(found.p)))
+    observed[known] = statistic(shown[:, known])
+    for draw in range(draws):
+        values = shown[np.ix_(blocks.drawn(rng), open_)]
+        as_much[open_] += statistic(values) >= observed[open_] - 1e-9
         made[open_] += 1
-        sums[open_] += drawn
+        if draw < LEAST_DRAWS:
+            sums[open_] += phi2(values)
         done = (as_much[open_] >= CLEARLY_NOT) & (made[open_] >= LEAST_DRAWS)
         open_ = open_[~done]
         if not len(open_):
             break
-    told = made > 0
-    found.by_chance[told] = sums[told] / made[told]
-    found.p[told] = (as_much[told] + 1) / (made[told] + 1)
+    found.by_chance[known] = sums[known] / np.minimum(made[known], LEAST_DRAWS)
+    found.p[known] = (as_much[known] + 1) / (made[known] + 1)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,10 @@ ENOUGH_BOXES = 20
 """Of a class, from which on it is known how its boxes usually are."""
 LEAST_SPREAD = 0.1
 """Of the log of width over height; no class is steadier."""
+ALONG = 0.6
+"""Of the shorter side, that two boxes share along the edge at which they touch."""
+LIKE_SIZE = 2.0
+"""Up to this factor, two boxes that touch are as high, or as wide, as one another."""
 _CELLS = 4_000_000
 
 
@@ -74,7 +78,23 @@ def overlapped_share(boxes: Corners, covered: float) -> Reals:
     A box that lies within one of another class is no case: it is a part of that object, and so is
     what contains it.
     """
-    own = boxes.sure()
+    return _share(boxes.sure(), lambda xyxy, class_id: _covered(xyxy, class_id) >= covered)
+
+
+def touching_share(boxes: Corners, gap: float) -> Reals:
+    """(N,) share of a frame's sure boxes that another one of their class, about as large, touches
+    from the side, from above or from below; 0 without boxes.
+
+    A detector draws of an object that another one hides in part what is seen, so that its box ends
+    where the other one begins. gap: that may lie between them, as a part of the smaller box.
+    """
+    return _share(boxes.sure(), lambda xyxy, class_id: _touched(xyxy, class_id, gap))
+
+
+def _share(own: Corners, told: Callable[[Reals, Ints], Bools]) -> Reals:
+    """(N,) share of the boxes of each frame. told: of F frames with K boxes each, (F, K, 4) corners and
+    (F, K) classes, which of them.
+    """
     hidden = np.zeros(len(own.class_id), dtype=np.bool_)
     lengths, first = own.xyxy.lengths, own.xyxy.start[:-1]
     for count in np.unique(lengths[lengths > 1]).tolist():
@@ -82,7 +102,7 @@ def overlapped_share(boxes: Corners, covered: float) -> Reals:
         step = max(1, _CELLS // count**2)
         for start in range(0, len(frames), step):
             places = first[frames[start : start + step], None] + np.arange(count)
-            hidden[places] = _covered(own.xyxy.values[places], own.class_id[places]) >= covered
+            hidden[places] = told(own.xyxy.values[places], own.class_id[places])
     share: Reals = own.xyxy.with_values(hidden).sums() / np.maximum(lengths, 1)
     return share
 
@@ -99,6 +119,20 @@ def _covered(xyxy: Reals, class_id: Ints) -> Reals:
     part[:, np.arange(xyxy.shape[1]), np.arange(xyxy.shape[1])] = 0
     found: Reals = part.max(axis=2)
     return found
+
+
+def _touched(xyxy: Reals, class_id: Ints, gap: float) -> Bools:
+    """(F, K) see `touching_share`. xyxy: (F, K, 4)."""
+    left, right = xyxy[:, :, None].astype(np.float64), xyxy[:, None].astype(np.float64)
+    common = np.minimum(left[..., 2:], right[..., 2:]) - np.maximum(left[..., :2], right[..., :2])
+    sides = [np.maximum(each[..., 2:] - each[..., :2], 1e-9) for each in (left, right)]
+    smaller, ratio = np.minimum(*sides), np.maximum(*sides) / np.minimum(*sides)
+    meets = (common >= -gap * smaller) & (common < CONTAINED * smaller)
+    beside = (common >= ALONG * smaller) & (ratio < LIKE_SIZE)
+    found = np.any(meets & beside[..., ::-1], axis=3) & (class_id[:, :, None] == class_id[:, None])
+    found[:, np.arange(xyxy.shape[1]), np.arange(xyxy.shape[1])] = False
+    told: Bools = found.any(axis=2)
+    return told
 
 
 def usual_ratios(boxes: Corners) -> dict[int, tuple[float, float]]:

@@ -31,12 +31,13 @@ class Collection(Face):
     built_in: bool
     how: str = Field(description="rules, sentence or examples")
     words: list[str] = Field(description="each rule for people")
+    note: str = Field(description="what was measured of it on other frames")
     inside: int = Field(description="production frames in it")
     known: int = Field(description="production frames of which that is known")
     share: float | None
     groups: int = Field(description="camera-days that show it")
     growth: list[tuple[date, int]] = Field(description="frames in it by UTC day")
-    labeled: int
+    labeled: int = Field(description="production frames in it that have a label")
     labeled_share: float | None
     examples: list[int]
     excluded: list[int]

@@ -38,9 +38,10 @@ ANN = Who("ann", "page")
 DARK_FROM = 36
 
 
-def inside(parts: FakeParts, number: int) -> set[int]:
+def inside(parts: FakeParts, number: int, origin: Origin = Origin.PRODUCTION) -> set[int]:
     with read(parts.project.engine) as session:
-        return set(members(session, producers(parts).measure, number)[0].tolist())
+        own = {row.seq for row in frames(session, origin=origin)}
+        return own & set(members(session, producers(parts).measure, number)[0].tolist())
 
 
 def seqs(parts: FakeParts, dark: bool) -> list[int]:

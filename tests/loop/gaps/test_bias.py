@@ -13,11 +13,13 @@ from benchmarks.bias.project import NoDetector, NoEmbedder, project_of
 from benchmarks.scale.verbs import GivenParts, close
 from connectors.ports import Box
 from db.engine import write
-from db.facts import set_fact
+from db.facts import get_fact, set_fact
 from db.labels import set_label
 from loop.gaps import bias as ties
 from loop.gaps import coverage_view
 from loop.gaps.bias import Bias
+from loop.gaps.bias_choices import CHOICES
+from loop.gaps.bias_places import SCENES, told_apart
 from loop.gaps.bias_report import REPORTS, lines, sentence
 from loop.gaps.coverage_view import CoverageView
 from loop.insights import bias as reading
@@ -105,7 +107,7 @@ def test_a_report_is_kept_as_json_and_read_again(tied: Path) -> None:
     with write(parts.project.engine) as session:
         set_fact(
             session,
-            ties.CHOICES,
+            CHOICES,
             json.dumps({report.shown[0].id: {"choice": "ignored", "reason": "only A has a dock"}}),
         )
     decided = ties.kept(parts.project)
@@ -135,12 +137,35 @@ def test_what_labels_do_not_tell_is_taken_as_production_shows_it(
     assert 0 < hits.sum() < totals.sum()
 
 
+def test_scenes_keep_their_names(tied: Path, world: tuple[GivenParts, CoverageView, Bias]) -> None:
+    """Whatever they would be called now; one that somebody decided of is remembered while it is away."""
+    _, view, bias = world
+    parts = GivenParts(tied, NoEmbedder(), NoDetector())
+    names = bias.factors["scene", "scene"].levels
+    assert len(names) == len(set(names)) > 1
+    with write(parts.project.engine) as session:
+        stored = json.loads(get_fact(session, SCENES) or "")
+        assert set(stored) == set(names)
+        called = {f"yard {place}": own for place, own in enumerate(stored.values())}
+        gone = {"gone": [10_001], "decided": [10_002]}
+        set_fact(session, SCENES, json.dumps(called | gone))
+        choice = {"choice": "ignored", "reason": "a dock"}
+        set_fact(session, CHOICES, json.dumps({"forklift|scene|scene|decided": choice}))
+    again = ties.find(parts.project, view, 22)
+    assert set(again.factors["scene", "scene"].levels) == set(called)
+    with write(parts.project.engine) as session:
+        assert set(json.loads(get_fact(session, SCENES) or "")) == {*called, "decided"}
+        set_fact(session, CHOICES, "{}")
+        set_fact(session, SCENES, json.dumps(stored))
+    close(parts)
+
+
 def test_two_limits_of_one_measurement_are_told_apart() -> None:
     codes = np.zeros(3, dtype=np.int64)
     limits = [
         Factor("slice", "brightness", (name, "other"), (name, ""), codes) for name in ("dark", "glaring")
     ]
-    told = ties.told_apart([*limits, Factor("slice", "weather", ("fog",), ("weather/fog",), codes)])
+    told = told_apart([*limits, Factor("slice", "weather", ("fog",), ("weather/fog",), codes)])
     assert [one.name for one in told] == [
         "brightness (dark, other)",
         "brightness (glaring, other)",

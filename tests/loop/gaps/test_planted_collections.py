@@ -211,7 +211,8 @@ def gathered(
         rows = slices(session, [SliceKind.COLLECTION])
         measure = producers(parts).measure
         found = {
-            row.name: {files[seq] for seq in members(session, measure, row.id)[0].tolist()} for row in rows
+            row.name: {files[seq] for seq in members(session, measure, row.id)[0].tolist() if seq in files}
+            for row in rows
         }
     yield planted, found
     parts.project.engine.dispose()

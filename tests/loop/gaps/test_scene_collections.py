@@ -45,7 +45,8 @@ class World:
 
     def inside(self, number: int) -> set[int]:
         with read(self.parts.project.engine) as session:
-            return set(members(session, producers(self.parts).measure, number)[0].tolist())
+            found = members(session, producers(self.parts).measure, number)[0].tolist()
+        return set(found) & set(self.shows)
 
     def number(self, name: str) -> int:
         with read(self.parts.project.engine) as session:

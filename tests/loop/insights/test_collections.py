@@ -67,6 +67,9 @@ def test_each_model_is_told_inside_each_collection(labeled: FakeParts) -> None:
     assert (seeing.recall, seeing.precision) == (1.0, 1.0)
     assert blind.frames + seeing.frames == len(held)
     assert blind.objects == blind.frames
+    assert (blind.ap50, seeing.ap50) == (0.0, None if seeing.objects < 20 else 1.0)
+    assert (blind.ap50_interval, seeing.ap50_interval) == (None, None)  # no day tells otherwise
+    assert blind.groups == len({row.group_key for row in held if row.seq in by_night})
     assert BY_NIGHT >= blind.frames > seeing.frames > 0
     promote(project, add_checkpoint(project, weights(note="sees in the dark")), "by hand")
     analyze(labeled, quiet)

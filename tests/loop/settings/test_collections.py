@@ -16,11 +16,13 @@ from loop.settings.collections import (
     Overlap,
     Rule,
     Sentence,
+    Touching,
     as_stored,
     built_in,
     definition_of,
     flat,
     in_words,
+    notes,
     parse_collections,
     rule_of,
     stored_rule,
@@ -31,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     Measured("sharpness", "below", 5.0),
     Crowd(8),
     Overlap(0.2, 0.25),
+    Touching(0.1, 0.5),
     Orientation(4.0),
     Sentence("a photo of a ramp"),
     Address("camera=gate&from=2026-05-01&not_slice=3"),
@@ -104,3 +107,10 @@ def test_what_is_no_rule_is_refused(written: object, said: str) -> None:
 def test_what_is_no_file_of_collections_is_refused(document: object, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         parse_collections(document)
+
+
+def test_a_note_says_how_far_a_built_in_one_can_be_trusted() -> None:
+    assert set(notes()) <= set(built_in())
+    assert "on their side" in notes()["odd orientation"]
+    told = parse_collections({"mine": {"rules": [{"crowd": 3}], "note": "as it is"}})
+    assert told["mine"].rules == (Crowd(3),)

@@ -12,9 +12,12 @@ from starlette.testclient import TestClient
 from db.engine import read
 from db.slice_members import members
 from loop.analysis.producers import producers
+from loop.changes.audit import Who
+from loop.changes.collections import make_by_rules
 from loop.gaps import coverage_view
 from loop.insights.collection_accuracy import keep_accuracy
 from loop.insights.collections import all_collections, one_collection
+from loop.settings.collections import Crowd
 from loop.web.pages import collections as pages
 from tests.fakes import FakeParts, quiet
 from tests.loop.web.test_hostile_names import faults
@@ -62,7 +65,7 @@ def test_each_collection_has_a_card_that_leads_to_its_frames(asked: TestClient, 
     page = asked.get(HERE).text
     for view in views:
         assert f'<a href="/collections/{view.id}">{view.name}</a>' in page
-        assert f'href="/frames?slice={view.id}"' in page
+        assert f'href="/frames?slice={view.id}&amp;origin=production"' in page
     night = next(view for view in views if view.name == "night")
     assert f">{night.inside}</a>" in page
     assert page.count("/thumbs/") >= 3
@@ -199,3 +202,19 @@ def test_an_empty_project_says_what_to_do(parts: FakeParts) -> None:
     asked = browsing(parts, FakeWorker())
     assert "No collection is known yet" in text(asked, HERE)
     assert quote("collections") in asked.get(HERE).text
+
+
+def test_a_page_says_what_is_hardly_found(asked: TestClient, analyzed: FakeParts) -> None:
+    odd = next(view for view in all_collections(analyzed.project) if view.name == "odd orientation")
+    assert odd.note in html.unescape(asked.get(f"{HERE}/{odd.id}").text)
+
+
+def test_models_are_told_on_imported_frames_too(asked: TestClient, analyzed: FakeParts) -> None:
+    """Nothing of production is labeled; eight objects tell recall, and no AP50 yet."""
+    number = make_by_rules(analyzed, Who("ann", "page"), "any", [Crowd(1)])
+    keep_accuracy(analyzed, quiet)
+    page = asked.get(f"{HERE}/{number}").text
+    row = page[page.index('data-of="recall"') : page.index('data-of="objects"')]
+    assert "100%" in row
+    assert "8 of them imported" in row
+    assert "not known" in row[row.index('data-of="AP50"') : row.index('data-of="frames"')]

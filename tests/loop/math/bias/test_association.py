@@ -173,6 +173,7 @@ def test_cameras_of_a_site_are_exchanged_together() -> None:
     one = np.zeros(6, dtype=np.int64)
     assert len(np.unique(exchanged_units("camera", one, day, group))) == 6, "of one site, camera-days"
     assert len(np.unique(exchanged_units("slice", one, day, group))) == 2, "rain falls on all cameras"
+    assert len(np.unique(exchanged_units("slice", site, day, group))) == 2, "and at all sites"
     undated = np.where(group < 3, np.nan, day)
     assert len(np.unique(exchanged_units("slice", one, undated, group))) == 4
 

@@ -37,6 +37,18 @@ def test_bounds_hold_for_all_places_together() -> None:
     assert held / 200 >= 0.93
 
 
+def test_bounds_of_many_places_and_of_few_days_hold_together() -> None:
+    held = 0
+    for seed in range(150):
+        rng = np.random.default_rng([seed, 5])
+        location = np.repeat(np.arange(12), 8)
+        objects = rng.poisson(8, len(location)) + 1
+        found = rng.binomial(objects, rng.beta(4.8, 1.2, len(location)))
+        rows = recall_by_location(found, objects, location, seed=seed)
+        held += all(row.bounds is not None and row.bounds[0] <= 0 <= row.bounds[1] for row in rows)
+    assert held / 150 >= 0.92
+
+
 def test_a_place_of_few_days_is_told_without_bounds() -> None:
     found, objects, location = drawn(0, 0.8)
     kept = (location != 0) | (np.arange(len(location)) < 4)

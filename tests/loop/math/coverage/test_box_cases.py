@@ -17,6 +17,7 @@ from loop.math.coverage.box_cases import (
     box_counts,
     oddness,
     overlapped_share,
+    touching_share,
     usual_ratios,
 )
 from samplers.ragged import Ragged
@@ -57,6 +58,31 @@ def plain_share(boxes: Sequence[Box], classes: Sequence[int], covered: float) ->
                 most = max(most, parts[0])
         hidden += most >= covered
     return hidden / max(len(boxes), 1)
+
+
+@pytest.mark.parametrize(
+    ("other", "class_id", "touches"),
+    [
+        ((150, 100, 200, 200), 0, True),  # ends where the other begins
+        ((154, 110, 210, 205), 0, True),  # a gap of a tenth
+        ((160, 100, 210, 200), 0, False),  # a fifth
+        ((110, 204, 155, 300), 0, True),  # below it
+        ((150, 170, 200, 270), 0, False),  # a corner alone
+        ((150, 150, 170, 190), 0, False),  # far smaller
+        ((150, 100, 200, 200), 1, False),  # another class
+        ((102, 102, 152, 202), 0, False),  # as good as the same place
+    ],
+)
+def test_boxes_touch_where_one_ends_at_the_other(other: Box, class_id: int, touches: bool) -> None:
+    found = touching_share(corners([[(100, 100, 150, 200), other], []], [[0, class_id], []]), 0.1)
+    assert found.tolist() == [float(touches), 0.0]
+
+
+def test_of_four_boxes_those_that_touch_are_told() -> None:
+    row: list[Box] = [(100, 100, 150, 200), (152, 100, 200, 200), (300, 100, 350, 200), (400, 300, 450, 400)]
+    assert touching_share(corners([row]), 0.1).tolist() == [0.5]
+    unsure = corners([row], confidence=[[0.9, SURE / 2, 0.9, 0.9]])
+    assert touching_share(unsure, 0.1).tolist() == [0.0]
 
 
 def test_the_share_that_is_covered_is_that_of_plain_loops() -> None:
