@@ -25,7 +25,9 @@ QUEUED, NO_TASK = "queued", "none"
 TASKS = (QUEUED, NO_TASK, *map(str, TaskStatus))
 YES, NO = "yes", "no"
 MISSED, FALSE, OTHER_CLASS, NO_ERROR = "missed", "false", "class", "none"
-MODEL_ERRORS = (MISSED, FALSE, OTHER_CLASS, NO_ERROR)
+NOT_KNOWN = "unknown"
+"""It has no label, or the model has not seen it."""
+MODEL_ERRORS = (MISSED, FALSE, OTHER_CLASS, NO_ERROR, NOT_KNOWN)
 NEWEST, OLDEST, CLEAREST, WORTH, ALIKE = "newest", "oldest", "clearest", "worth", "alike"
 ORDERS = (NEWEST, OLDEST, CLEAREST, WORTH, ALIKE)
 SPLITS = ("train", "val", "test")

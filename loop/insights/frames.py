@@ -51,9 +51,14 @@ from loop.insights.frame_order import behind, cursor, first, read_cursor
 from loop.insights.frame_query import (
     ALIKE,
     CLEAREST,
+    FALSE,
+    MISSED,
     NEWEST,
+    NO_ERROR,
     NO_TASK,
+    NOT_KNOWN,
     OLDEST,
+    OTHER_CLASS,
     QUEUED,
     WORTH,
     YES,
@@ -69,7 +74,23 @@ LONGEST_PAGE = 500
 BARS = 12
 MOST_DAYS = 62
 """Beyond so many days a distribution over time is one over months."""
-CAMERA, SITE, DAY, OF_CLASS, SLICE, TASK = DISTRIBUTIONS = ("camera", "site", "day", "class", "slice", "task")
+CAMERA, SITE, DAY, OF_CLASS, SLICE, TASK, ORIGIN, ERROR = DISTRIBUTIONS = (
+    "camera",
+    "site",
+    "day",
+    "class",
+    "slice",
+    "task",
+    "origin",
+    "error",
+)
+SAID_OF_ERRORS = {
+    MISSED: "missed an object",
+    FALSE: "saw what is none",
+    OTHER_CLASS: "took it for another class",
+    NO_ERROR: "was right",
+}
+NOT_JUDGED = "not known: no label, or not seen"
 LAST = -np.inf
 """Sorts behind everything."""
 
@@ -127,7 +148,8 @@ class Bar:
 
 @dataclass(frozen=True)
 class Distribution:
-    """How a set is spread over cameras, sites, days, classes, slices or states of tasks.
+    """How a set is spread over cameras, sites, days, classes, slices, states of tasks, origins, or the
+    errors of a model.
 
     bars: the most frequent first, days and months in their order. left_out: bars beyond those.
     unknown: frames of which the value is not known; None where that cannot be.
@@ -258,9 +280,15 @@ class FrameSets:
             return _spread(by, bars, most)
         if by == DAY:
             return self._by_time(found, query)
+        if by == ORIGIN:
+            counts = np.bincount(table.origin[found.mask], minlength=len(ORIGINS))
+            pairs = zip(ORIGINS, counts.tolist(), strict=True)
+            return _spread(by, [Bar(str(name), n, query.but(origin=name)) for name, n in pairs if n], most)
         with read(self.project.engine) as session:
             if by == TASK:
                 return self._by_task(session, found, query)
+            if by == ERROR:
+                return self._by_error(session, found, query)
             known = known_producers(session, self.project)
             if by == OF_CLASS:
                 bars = [
@@ -319,7 +347,9 @@ class FrameSets:
             yield table.mask(dataset_frames(session, query.dataset, query.split))
         if query.model_error:
             detector = detector_of(session, self.project, query.model)
-            yield table.mask(self.errors.of(session, detector).of(query.model_error))
+            errors = self.errors.of(session, detector)
+            met = table.mask(errors.of(query.model_error))
+            yield met | ~table.mask(errors.frames) if NOT_KNOWN in query.model_error else met
         for wanted, slice_ids in ((True, query.slice), (False, query.not_slice)):
             for number in slice_ids:
                 shown = self._shows(session, slice_by_id(session, number), known).frames
@@ -401,6 +431,29 @@ class FrameSets:
             until = query.until if query.until and place == len(spans) - 1 else str(ends)
             bars.append(Bar(name, count, query.but(**{"from": since, "to": until})))
         return Distribution(DAY, tuple(bars), 0, lacking)
+
+    def _by_error(self, session: Session, found: FrameSet, query: FrameQuery) -> Distribution:
+        """By the deployed model, or the one that the query asks about. A frame may have several errors;
+        unknown are those without a label, and those that the model has not seen.
+        """
+        try:
+            detector = detector_of(session, self.project, query.model)
+        except ConfigError:  # no model has seen a frame
+            unknown = Bar(NOT_JUDGED, found.count, query) if found.count else None
+            return Distribution(ERROR, (), 0, unknown)
+        errors, table = self.errors.of(session, detector), found.table
+        bars = [
+            Bar(said, _inside(table.mask(errors.of([kind])), found.mask), query.but(model_error=kind))
+            for kind, said in SAID_OF_ERRORS.items()
+        ]
+        unknown = Bar(
+            NOT_JUDGED,
+            found.count - _inside(table.mask(errors.frames), found.mask),
+            query.but(model_error=NOT_KNOWN),
+        )
+        return Distribution(
+            ERROR, tuple(bar for bar in bars if bar.count), 0, unknown if unknown.count else None
+        )
 
     def _local_days(self, table: FrameTable) -> Ints:
         """(N,) days since 1970 in the project's zone, NO_DAY where the time is not known."""

@@ -165,17 +165,17 @@ def test_what_is_no_cursor_is_refused(chosen: FakeParts, cursor: str) -> None:
         sets.page(sets.find(FrameQuery()), size=0)
 
 
-@pytest.mark.parametrize("by", ["camera", "site", "day", "class", "slice", "task"])
+@pytest.mark.parametrize("by", ["camera", "site", "day", "class", "slice", "task", "origin", "error"])
 def test_each_bar_of_a_distribution_is_a_set_of_its_size(chosen: FakeParts, by: str) -> None:
     coverage_view.build(chosen, quiet)
     sets = frame_sets(chosen)
     for address in ("", "origin=production&task=queued"):
         group = sets.find(FrameQuery.parse(address))
         told = sets.distribution(group, by, most=1000)
-        assert told.bars
+        assert told.bars or (by == "error" and told.unknown)
         for bar in (*told.bars, *([told.unknown] if told.unknown else [])):
             assert sets.find(bar.query).count == bar.count, bar
-        if by in ("camera", "site", "day"):
+        if by in ("camera", "site", "day", "origin"):
             assert (
                 sum(bar.count for bar in told.bars) + (told.unknown.count if told.unknown else 0)
                 == group.count
@@ -311,6 +311,14 @@ def test_frames_that_the_model_errs_on(labeled: FakeParts) -> None:
     assert set(ids(labeled, "model_error=none")) == {seq for seq, counts in told.items() if not sum(counts)}
     wrong = set(ids(labeled, "model_error=missed&model_error=false&model_error=class"))
     assert wrong | set(ids(labeled, "model_error=none")) == set(truth)
+    spread = frame_sets(labeled).distribution(found(labeled, ""), "error")
+    assert {bar.query.address(): bar.count for bar in spread.bars} == {
+        f"model_error={kind}": many
+        for kind in ("missed", "false", "class", "none")
+        if (many := len(ids(labeled, f"model_error={kind}")))
+    }
+    unknown = spread.unknown.count if spread.unknown else 0
+    assert unknown == len(ids(labeled, "model_error=unknown")) == len(ids(labeled, "")) - len(truth)
     seq = ids(labeled, "model_error=none")[0]
     with write(labeled.project.engine) as session:
         set_label(session, seq, [Box("person", (0, 0, 3, 3)), *truth[seq].boxes], Purpose.TRAIN, "annotation")

@@ -79,7 +79,7 @@ def test_pages_of_a_set_lead_on_and_back(asked: TestClient, chosen: FakeParts) -
     assert seqs_of(asked.get(newer).text) == every[:PAGE]
 
 
-@pytest.mark.parametrize("by", ["camera", "site", "day", "class", "slice", "task"])
+@pytest.mark.parametrize("by", ["camera", "site", "day", "class", "slice", "task", "origin", "error"])
 def test_bars_lead_to_sets_of_their_size(asked: TestClient, chosen: FakeParts, by: str) -> None:
     coverage_view.build(chosen, quiet)
     text = asked.get(f"/frames?spread={by}&origin=production").text
