@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -28,11 +28,15 @@ from db.frame_sets import (
     FrameTables,
     MemberSets,
     dataset_frames,
+    frames_chosen,
+    frames_labeled_by,
     labeled_frames,
     priorities,
     task_frames,
 )
 from db.labels import labeled_ids
+from db.page_facts import latest_page_fact
+from db.progress import seen_frames
 from db.slice_members import Members
 from db.slices import SliceRow, slice_by_id, slices
 from db.states import OPEN_TASKS, Origin, Role, SliceKind, TaskStatus
@@ -52,6 +56,7 @@ from loop.insights.frame_query import (
     ALIKE,
     CLEAREST,
     FALSE,
+    IMPORTED,
     MISSED,
     NEWEST,
     NO_ERROR,
@@ -59,7 +64,10 @@ from loop.insights.frame_query import (
     NOT_KNOWN,
     OLDEST,
     OTHER_CLASS,
+    PEOPLE,
     QUEUED,
+    SIDES,
+    UNSEEN,
     WORTH,
     YES,
     Choices,
@@ -67,6 +75,7 @@ from loop.insights.frame_query import (
 )
 from loop.insights.frame_search import FrameSearch
 from loop.insights.model_errors import ErrorSets
+from loop.labeling.ruling import UNSEEN as RULE_UNSEEN
 from loop.project.wiring import Parts
 
 PAGE = 60
@@ -337,6 +346,16 @@ class FrameSets:
             yield self._tasks(session, table, query)
         elif query.batch:
             yield table.mask(task_frames(session, batches=query.batch))
+        if query.chosen_since:
+            since = _moment_of(query.chosen_since, self.project.settings.frames.timezone)
+            yield table.mask(frames_chosen(session, since))
+        if query.label or query.labeled_since:
+            yield table.mask(self._labeled_by(session, query))
+        for inside, kinds in ((True, query.seen_by), (False, query.not_seen_by)):
+            for kind in kinds:
+                yield self._seen(session, table, kind, known) == inside
+        if query.compared or query.facet or query.counts_for:
+            yield from self._compared(session, table, query)
         if query.labeled:
             yield table.mask(labeled_frames(session)) == (query.labeled == YES)
         if query.area:
@@ -368,6 +387,42 @@ class FrameSets:
         if NO_TASK in query.task:
             found |= ~table.mask(task_frames(session))
         return found
+
+    def _labeled_by(self, session: Session, query: FrameQuery) -> Ints:
+        asked = query.labeled_since
+        since = None if asked is None else _moment_of(asked, self.project.settings.frames.timezone)
+        sources = [SOURCES[name] for name in query.label if name in SOURCES]
+        return frames_labeled_by(session, sources, [RULE_UNSEEN] if UNSEEN in query.label else [], since)
+
+    def _seen(self, session: Session, table: FrameTable, kind: str, known: Known) -> Bools:
+        made = {"embedder": known.embedder, "detector": known.detector, "measure": known.measure}[kind]
+        if made is None:
+            return np.zeros(len(table), np.bool_)
+        frames, inside = seen_frames(session, kind, made)
+        seen = table.mask(np.array(frames, np.int64))
+        return seen if inside else ~seen
+
+    def _compared(self, session: Session, table: FrameTable, query: FrameQuery) -> Iterable[Bools]:
+        """As the last comparison found it. Raises ConfigError where its frames are not kept."""
+        from loop.gaps.compared_frames import open_compared
+        from loop.gaps.coverage_facts import COVERAGE
+
+        fact = latest_page_fact(session, COVERAGE)
+        kept = None if fact is None else open_compared(self.project, fact.id)
+        if kept is None:
+            raise ConfigError(
+                "frames: expected a comparison whose frames are kept, got none; run `fieldloop gaps`, or"
+                " press Look again on /coverage"
+            )
+        if query.compared:
+            yield table.mask(kept.frames[query.compared])
+        for asked in query.facet:
+            side = SIDES["pt".index(asked[0])]
+            for answer in asked[1:].split("_"):
+                facet, _, option = answer.partition(".")
+                yield table.mask(kept.answered(side, int(facet), option))
+        for number in query.counts_for:
+            yield table.mask(kept.counting(number))
 
     def _shows(self, session: Session, row: SliceRow, known: Known) -> Members:
         made = known.of(row.kind)
@@ -476,6 +531,7 @@ class FrameSets:
         return Distribution(TASK, tuple(bar for bar in bars if bar.count))
 
 
+SOURCES = {PEOPLE: "annotation", IMPORTED: "imported"}
 NOBODY = Members(np.zeros(0, np.int64), np.zeros(0))
 _kept: WeakKeyDictionary[Engine, FrameSets] = WeakKeyDictionary()
 _keeping = threading.Lock()
@@ -488,6 +544,10 @@ def frame_sets(parts: Parts) -> FrameSets:
         if found is None:
             found = _kept[parts.project.engine] = FrameSets(parts)
         return found
+
+
+def _moment_of(text: str, timezone: str) -> datetime:
+    return datetime.fromtimestamp(seconds_of(text, timezone), UTC)
 
 
 def _inside_of(table: FrameTable, mask: Bools) -> Callable[[Ints], Bools]:

@@ -16,8 +16,9 @@ from connectors.documents import parse_yaml
 from connectors.errors import ModelError
 from loop.base.errors import ConfigError, LoopError
 from loop.changes.rounds import approve, cancel_round, need_reason, promote, reject, roll_back, start_round
+from loop.insights.budget import new_labels_query
 from loop.insights.frame_query import FALSE, MISSED, OTHER_CLASS
-from loop.insights.rounds import HELD_OUT, ProgressView, models_view, production, round_view
+from loop.insights.rounds import HELD_OUT, ModelsView, ProgressView, models_view, production, round_view
 from loop.project.training_curve import Curve
 from loop.project.training_settings import CHOSEN
 from loop.rounds.deploy import find_model
@@ -58,6 +59,7 @@ def routes(site: Site) -> list[Route]:
             "rounds.html",
             view=view,
             fresh=new_labels(project),
+            fresh_url=_fresh_url(view),
             refresh=_pace(view.open is not None),
             left=time_left,
         )
@@ -81,6 +83,7 @@ def routes(site: Site) -> list[Route]:
             more=len(lines) - begin - LINES,
             curves=[drawn(curve) for curve in view.curves[:MOST_CURVES]],
             table=by_epoch(view.curves[:MOST_CURVES]),
+            held_out=HELD_OUT.address(),
             errors=[(HELD_OUT.but(model_error=kind).address(), label) for kind, label in ERRORS],
             refresh=_pace(moving),
             left=time_left,
@@ -90,6 +93,7 @@ def routes(site: Site) -> list[Route]:
         """At once; what can be judged takes longer, and is fetched by the page or by its link."""
         asked = request.query_params.get("aims") == "yes"
         said, wrong = _what_can_be_judged(site) if asked else ([], "")
+        known = models_view(project)
         return site.render(
             request,
             "round_start.html",
@@ -98,8 +102,9 @@ def routes(site: Site) -> list[Route]:
             wrong=wrong,
             settings=_asked_for(project.settings.round),
             options={name: _options(name) for name in ("optimizer", "approval")},
-            open=models_view(project).open,
+            open=known.open,
             fresh=new_labels(project),
+            fresh_url=_fresh_url(known),
         )
 
     def start(request: Request) -> Response:
@@ -249,3 +254,8 @@ def _pace(moving: bool) -> int:
 
 def _moved(request: Request) -> Response:
     return RedirectResponse(HERE, 308)
+
+
+def _fresh_url(view: ModelsView) -> str:
+    """Of the frames with new training labels."""
+    return new_labels_query(view.rounds[0].created_at if view.rounds else None).url()
