@@ -211,6 +211,43 @@ def test_what_comes_in_is_found_at_once(chosen: FakeParts) -> None:
     assert FrameSets(chosen).find(FrameQuery()).count == before + 1
 
 
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_pages_lose_and_repeat_nothing_while_frames_come_and_go(chosen: FakeParts, order: str) -> None:
+    query = FrameQuery.parse(f"labeled=no&order={order}")
+    before = ids(chosen, query.address())
+    gone, seen, after = set(), [], ""
+    for turn in range(99):
+        page = frame_sets(chosen).page(frame_sets(chosen).find(query), after=after, size=5)
+        seen += [place.seq for place in page.places]
+        if page.after is None:
+            break
+        after = page.after
+        with write(chosen.project.engine) as session:
+            group = group_id(session, f"came-{turn}", Role.POOL)
+            when = datetime(2026, 3, 1 + turn, 8, tzinfo=UTC)
+            new = NewFrame(
+                f"{turn:064}",
+                "p",
+                Origin.PRODUCTION,
+                group,
+                "new",
+                "s",
+                3,
+                2,
+                1,
+                f"{turn}.jpg",
+                captured_at=when,
+            )
+            assert add_frame(session, new) is not None
+            leaving = {seen[-1], *(seq for seq in before if seq % 7 == turn)}
+            for seq in leaving:
+                set_label(session, seq, [], Purpose.TRAIN, "annotation")
+            gone |= leaving
+    assert len(seen) == len(set(seen))
+    assert set(before) - gone <= set(seen)
+    assert len(seen) > 5
+
+
 def test_metadata_that_was_corrected_is_not_stale(chosen: FakeParts) -> None:
     from db.frame_columns import forget, frames_view
     from db.frames import FrameFacts, set_facts
