@@ -50,15 +50,32 @@ def record_change(
 
 
 def changes(
-    session: Session, limit: int, before: int | None = None, subject: str | None = None
+    session: Session,
+    limit: int,
+    before: int | None = None,
+    subject: str | None = None,
+    who: str | None = None,
+    what: str | None = None,
 ) -> list[ChangeRow]:
-    """At most `limit` changes, newest first; those with a smaller id than `before`, and of this subject."""
+    """At most `limit` changes, newest first; those with a smaller id than `before`, of this subject, by
+    this person, and of this kind.
+    """
     statement = select(*table_of(Change).columns).order_by(Change.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(Change.id < before)
-    if subject is not None:
-        statement = statement.where(Change.subject == subject)
+    for column, wanted in ((Change.subject, subject), (Change.who, who), (Change.what, what)):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
     return [ChangeRow(**row._mapping) for row in session.execute(statement)]
+
+
+def change_choices(session: Session, limit: int) -> tuple[list[str], list[str]]:
+    """Who changed something, and what was done, at most `limit` each, in order."""
+    who, what = (
+        list(session.execute(select(column).distinct().order_by(column).limit(limit)).scalars())
+        for column in (Change.who, Change.what)
+    )
+    return who, what
 
 
 def change_by_id(session: Session, change_id: int) -> ChangeRow | None:

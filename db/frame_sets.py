@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Engine, func, select
+from sqlalchemy import ColumnElement, Engine, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.columns import HEADER
@@ -188,6 +188,23 @@ def task_frames(
 def labeled_frames(session: Session) -> Ids:
     """Frames that have a label, for whatever purpose."""
     return ids_of(session, select(Label.frame))
+
+
+def frames_labeled_by(
+    session: Session, sources: Sequence[str], rules: Sequence[str] = (), since: datetime | None = None
+) -> Ids:
+    """Frames with a label of any of these sources or rules (of all where both are empty), set or changed
+    after `since`.
+    """
+    statement = select(Label.frame)
+    if sources or rules:
+        statement = statement.where(or_(Label.source.in_(list(sources)), Label.rule.in_(list(rules))))
+    return ids_of(session, statement if since is None else statement.where(Label.updated_at > since))
+
+
+def frames_chosen(session: Session, since: datetime) -> Ids:
+    """Frames with a task that was made at or after `since`, whatever became of it."""
+    return ids_of(session, select(LabelTask.frame).where(LabelTask.created_at >= since))
 
 
 def dataset_frames(session: Session, datasets: Sequence[int], splits: Sequence[str] = ()) -> Ids:

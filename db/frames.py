@@ -310,9 +310,22 @@ class RejectRow:
 
 def rejects(session: Session, limit: int | None = None) -> list[RejectRow]:
     """Files that were set aside, newest first."""
+    return [row for _, row in rejects_page(session, limit)]
+
+
+def rejects_page(
+    session: Session, limit: int | None, before: int | None = None, code: str = ""
+) -> list[tuple[int, RejectRow]]:
+    """Files that were rejected, newest first, with their ids: those with a smaller id than `before`, and
+    of this code.
+    """
     columns = (Reject.source_key, Reject.content_hash, Reject.code, Reject.reason, Reject.seen_at)
-    rows = session.execute(select(*columns).order_by(Reject.id.desc()).limit(limit))
-    return [RejectRow(*row) for row in rows]
+    statement = select(Reject.id, *columns).order_by(Reject.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(Reject.id < before)
+    if code:
+        statement = statement.where(Reject.code == code)
+    return [(row[0], RejectRow(*row[1:])) for row in session.execute(statement)]
 
 
 def frame_select() -> AnySelect:

@@ -52,13 +52,29 @@ def count_seen(session: Session, kind: str, producer: int, frames: int) -> int:
     frames: how many there are. Facts are counted only where another producer has seen frames.
     """
     marker, table = MARKERS[kind], FACTS[kind]
-    others = [
+    if _others(session, kind, producer):
+        return session.execute(select(func.count()).where(table.producer == producer)).scalar_one()
+    return frames - session.execute(select(func.count()).where(marker == 0)).scalar_one()
+
+
+def seen_frames(session: Session, kind: str, producer: int) -> tuple[list[int], bool]:
+    """Frames that have facts by this producer, and True; or, where nobody else made any and those are
+    fewer, the frames that have none, and False.
+    """
+    marker, table = MARKERS[kind], FACTS[kind]
+    if _others(session, kind, producer):
+        return list(session.execute(select(table.frame).where(table.producer == producer)).scalars()), True
+    return list(session.execute(select(Frame.seq).where(marker == 0)).scalars()), False
+
+
+def _others(session: Session, kind: str, producer: int) -> bool:
+    """Whether another producer of this kind has seen frames."""
+    marker = MARKERS[kind]
+    found = [
         select(Frame.seq).where(each).limit(1)
         for each in (marker.between(1, producer - 1), marker > producer)
     ]
-    if any(session.execute(each).first() for each in others):
-        return session.execute(select(func.count()).where(table.producer == producer)).scalar_one()
-    return frames - session.execute(select(func.count()).where(marker == 0)).scalar_one()
+    return any(session.execute(each).first() for each in found)
 
 
 def backlog(

@@ -7,6 +7,7 @@ from __future__ import annotations
 from loop.cli import (  # noqa: F401  (each registers its commands)
     backup,
     bench,
+    changes,
     collections,
     data,
     demo,

@@ -30,7 +30,9 @@ def frames(
     ] = None,
     distribution: Annotated[
         str | None,
-        typer.Option(help="Say how they are spread over camera, site, day, class, slice or task."),
+        typer.Option(
+            help="Say how they are spread over camera, site, day, class, slice, task, origin or error."
+        ),
     ] = None,
     like: Annotated[
         Path | None,

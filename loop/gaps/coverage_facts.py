@@ -18,14 +18,15 @@ from db.page_facts import add_page_fact, drop_page_facts, latest_page_fact, page
 from db.tables import utcnow
 from loop.base.arrays import Codes, Ints
 from loop.base.jsonable import plain
-from loop.gaps.closing import Closing
+from loop.gaps.closing import NO_LABELS, Closing, Counting
+from loop.gaps.compared_frames import Answers, open_compared, save_compared
 from loop.math.coverage.comparison import Comparison
 from loop.math.coverage.facets import NONE, UNKNOWN, Facet
 from loop.math.coverage.gaps import Gap, enough_frames
 from loop.project.project import Project
 
 COVERAGE = "coverage/1"
-CROSSED = "coverage crossed/1"
+CROSSED = "coverage crossed/2"
 """The number grows whenever what is kept would be read otherwise: what was kept before counts no more."""
 MOST_GAPS = 60
 MOST_OPTIONS = 16
@@ -67,11 +68,13 @@ def record(
     found: Comparison,
     slice_ids: Mapping[str, int],
     closing: Sequence[Closing],
+    counting: Mapping[int, Counting],
     said: Mapping[str, Mapping[str, Any]],
     about: Mapping[str, Any],
 ) -> None:
-    """Keeps what a comparison found; what is too old goes.
+    """Keeps what a comparison found, and which frames it counted; what is too old goes.
 
+    counting: by slice, the labels that count for it.
     said: what else pages are to say of each gap, by its key.
     about: what else pages are to say of it, as JSON values.
     """
@@ -81,7 +84,8 @@ def record(
         "production": len(found.production),
         "training": len(found.training),
         "gaps": [
-            _gap(gap, slice_ids, len(found.training)) | dict(said[gap.key]) for gap in found.gaps[:MOST_GAPS]
+            _gap(gap, slice_ids, len(found.training), counting) | dict(said[gap.key])
+            for gap in found.gaps[:MOST_GAPS]
         ],
         "more_gaps": max(len(found.gaps) - MOST_GAPS, 0),
         "closing": [asdict(one) for one in closing],
@@ -89,7 +93,8 @@ def record(
     }
     with read(project.engine) as session:
         before = latest_page_fact(session, COVERAGE, utcnow())
-    if before and utcnow() - before.made_at < SAME_FOR and before.value == plain(value):
+    same = before is not None and before.value == plain(value)
+    if before and same and utcnow() - before.made_at < SAME_FOR and open_compared(project, before.id):
         return
     with write(project.engine) as session:
         kept = page_fact_dates(session, COVERAGE)
@@ -97,6 +102,14 @@ def record(
         now = add_page_fact(session, COVERAGE, value)
         add_page_fact(session, CROSSED, {"of": now, **crossed(axes, slice_ids)})
         drop_page_facts(session, [*crossed_before, *too_old(kept)])
+    frames = {"production": found.production.seq, "training": found.training.seq}
+    answers = [_answers(axis, slice_ids) for axis in axes if axis.key in slice_ids]
+    save_compared(project, now, frames, answers, {number: own.frames for number, own in counting.items()})
+
+
+def _answers(axis: Axis, slice_ids: Mapping[str, int]) -> Answers:
+    options = tuple(slice_ids.get(key, 0) for key in axis.option_keys)
+    return Answers(slice_ids[axis.key], options, {"production": axis.production, "training": axis.training})
 
 
 def too_old(kept: Sequence[tuple[int, datetime]]) -> list[int]:
@@ -215,9 +228,11 @@ def _shares(axis: Axis, slice_ids: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _gap(gap: Gap, slice_ids: Mapping[str, int], training: int) -> dict[str, Any]:
+def _gap(
+    gap: Gap, slice_ids: Mapping[str, int], training: int, counting: Mapping[int, Counting]
+) -> dict[str, Any]:
     wanted = math.ceil(enough_frames(gap.production_share, gap.training_known * training))
-    labeled = round(gap.labeled(training))
+    labeled = len(counting.get(slice_ids[gap.key], NO_LABELS).trained)
     return {
         "slice_id": slice_ids[gap.key],
         "name": gap.name,

@@ -33,7 +33,7 @@ from loop.base.arrays import Bools, Ints
 from loop.base.errors import ProjectError
 from loop.base.wording import counted
 from loop.gaps import coverage_facts, slices
-from loop.gaps.closing import Closing, closing
+from loop.gaps.closing import Closing, closing, labels_that_count
 from loop.gaps.collections import read_new_sentences
 from loop.gaps.imported import imported_frames
 from loop.gaps.words import stored_words
@@ -147,6 +147,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
     found = compare(loaded.evidence, words, loaded.nearest, settings.gaps, local, settings.seed, known)
     imported = imported_frames(parts, loaded.facts, found.training, words)
     slice_ids = slices.record(project, found, imported, words.conditions, loaded.made)
+    counting = labels_that_count(project, found, loaded.made)
     view = CoverageView(
         **vars(found),
         frames=stored_frames(project.engine, found.production.seq),
@@ -158,7 +159,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         backlog=loaded.backlog,
         unknown_words=words.unknown,
         compared=tuple(switch for switch in SWITCHES if getattr(settings.gaps, switch)),
-        closing=closing(project, found),
+        closing=closing(project, found, counting),
         unclear_zone=_unclear_zone(project),
     )
     about = {"note": view.note, "waiting": view.backlog.waiting, "compared": list(view.compared)}
@@ -166,7 +167,7 @@ def build(parts: Parts, progress: Progress) -> CoverageView:
         gap.key: {"certainty": certainty(view, gap), "examples": examples}
         for gap, examples in zip(view.gaps, _examples(view), strict=True)
     }
-    coverage_facts.record(project, view, slice_ids, view.closing, said, about)
+    coverage_facts.record(project, view, slice_ids, view.closing, counting, said, about)
     progress(3, 3, "done")
     return view
 

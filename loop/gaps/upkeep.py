@@ -11,7 +11,7 @@ from loop.analysis import producers
 from loop.base.errors import ProjectError
 from loop.base.wording import counted
 from loop.gaps import coverage_view
-from loop.gaps.coverage_facts import COVERAGE
+from loop.gaps.coverage_facts import COVERAGE, CROSSED
 from loop.gaps.kept_map import kept_map
 from loop.gaps.space_map import map_of
 from loop.project.wiring import Parts
@@ -63,7 +63,7 @@ def compare_anew(parts: Parts, progress: Progress) -> str:
     with read(project.engine) as session:
         labeled = count_labels(session, purpose=Purpose.TRAIN)
         before = get_fact(session, COMPARED)
-    now = f"{COVERAGE} {producers.producers(parts)} {backlog.analyzed} {labeled}"
+    now = f"{COVERAGE} {CROSSED} {producers.producers(parts)} {backlog.analyzed} {labeled}"
     if now == before or not labeled or backlog.analyzed < max(1, MOSTLY * backlog.production):
         return ""
     found = compare(parts, progress)

@@ -208,7 +208,7 @@ def _finding(report: BiasReport, tie: Tie) -> Finding:
 
 
 def _counted(level: Level, class_name: str, showing: int, frames: int, within: dict[str, str]) -> Counted:
-    return Counted(showing, frames, _url(level.query, within, **{"class": class_name}) if showing else "")
+    return Counted(showing, frames, _url(level.query, within, **{"class": class_name}))
 
 
 def _url(query: str, within: dict[str, str], **more: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -16,7 +15,6 @@ from sqlalchemy.orm import Session
 from db.engine import read
 from db.page_facts import PageFactRow, latest_page_fact, page_fact_by_id, page_fact_dates
 from db.slices import SliceRow, slices
-from db.states import SliceKind
 from db.tables import utcnow
 from loop.base.arrays import Reals
 from loop.base.errors import ConfigError
@@ -32,8 +30,6 @@ LACKING, IN_PRODUCTION, IN_TRAINING = SHOWN_AS = ("lacking", "production", "trai
 """By what the cells of a crossed table are shaded."""
 FULL_SHADE = 0.25
 """Share of a side, or difference of both, from which on a cell has the darkest shade."""
-BY_NAME = {"camera": "camera", "site": "site"}
-"""Keys of facets whose training frames an address can name."""
 
 
 @dataclass(frozen=True)
@@ -87,20 +83,26 @@ class GapView:
         """Its production frames, the clearest first."""
         return FrameQuery(slice=(self.slice_id,), order="clearest")
 
+    @property
+    def compared(self) -> FrameQuery:
+        """Those of them that were compared, which are `frames`."""
+        return self.query.but(compared="production")
+
+    @property
+    def trained(self) -> FrameQuery:
+        """The frames that are `labeled`."""
+        return FrameQuery(counts_for=(self.slice_id,), role="pool")
+
 
 @dataclass(frozen=True)
 class ClosingView:
-    """A gap that frames were chosen for. judged: labeled frames of it that no model trains on.
-
-    of_class: the class that it is a gap of, "" for anything else; people tell by their boxes what shows it.
-    """
+    """A gap that frames were chosen for. judged: labeled frames of it that no model trains on."""
 
     slice_id: int
     name: str
     labeled: int
     wanted: int
     judged: int
-    of_class: str = ""
 
     @property
     def closed(self) -> bool:
@@ -108,10 +110,13 @@ class ClosingView:
 
     @property
     def trained(self) -> FrameQuery:
-        """The labeled frames to train on that show it."""
-        if self.of_class:
-            return FrameQuery(class_name=(self.of_class,), labeled="yes", role="pool")
-        return FrameQuery(slice=(self.slice_id,), labeled="yes", role="pool")
+        """The frames that are `labeled`."""
+        return FrameQuery(counts_for=(self.slice_id,), role="pool")
+
+    @property
+    def judging(self) -> FrameQuery:
+        """The frames that it is `judged` on."""
+        return FrameQuery(counts_for=(self.slice_id,), role="evaluation")
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ class OptionView:
     """One condition on both sides.
 
     production, training: frames that show it; the shares are of those of which it is known, None where
-    it is known of none. labeled: the training frames as a set, None where no address names them.
+    it is known of none. here, there: the frames of either side as sets, None where no address names them.
     """
 
     slice_id: int | None
@@ -128,12 +133,15 @@ class OptionView:
     training: int
     production_share: float | None
     training_share: float | None
-    labeled: FrameQuery | None
+    here: FrameQuery | None
+    there: FrameQuery | None
 
 
 @dataclass(frozen=True)
 class FacetView:
-    """A facet. known: frames of either side of which it is known. left_out: rarer options."""
+    """A facet. known: frames of either side of which it is known, and here and there these as sets, None
+    where no address names them. left_out: rarer options.
+    """
 
     key: str
     name: str
@@ -142,6 +150,8 @@ class FacetView:
     known_production: int
     known_training: int
     left_out: int
+    here: FrameQuery | None
+    there: FrameQuery | None
 
 
 @dataclass(frozen=True)
@@ -226,7 +236,7 @@ class Cell:
 
     unknown: one of both is not known of these.
     shade: 0..SHADES; below 0 where the training set has more.
-    query: the production frames, None where no address names them.
+    query, trained: the frames of production and of the training set, None where no address names them.
     """
 
     production: int
@@ -236,6 +246,7 @@ class Cell:
     unknown: bool
     shade: int
     query: FrameQuery | None
+    trained: FrameQuery | None
 
 
 @dataclass(frozen=True)
@@ -369,9 +380,7 @@ def _coverage(
 
 
 def _closing(one: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> ClosingView:
-    row = rows.get(int(one["slice_id"]))
-    of_class = unquote(row.key.partition("/")[2]) if row is not None and row.kind is SliceKind.CLASS else ""
-    return ClosingView(**{**one, "name": _name(rows, one["slice_id"], one["name"]), "of_class": of_class})
+    return ClosingView(**{**one, "name": _name(rows, one["slice_id"], one["name"])})
 
 
 def _gap(gap: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> GapView:
@@ -407,6 +416,7 @@ def _name(rows: Mapping[int, SliceRow], number: int | None, otherwise: str) -> s
 
 def _facet(facet: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> FacetView:
     here, there = (int(facet["known"][side]) for side in ("production", "training"))
+    number = facet.get("slice_id")
     options = tuple(
         OptionView(
             option["slice_id"],
@@ -415,20 +425,30 @@ def _facet(facet: Mapping[str, Any], rows: Mapping[int, SliceRow]) -> FacetView:
             option["training"],
             option["production"] / here if here else None,
             option["training"] / there if there else None,
-            _labeled(facet["key"], option["name"]),
+            *_both_sides((number, option["slice_id"])),
         )
         for option in facet["options"]
     )
     return FacetView(
-        facet["key"], facet["name"], facet["kind"], options, here, there, int(facet.get("left_out", 0))
+        facet["key"],
+        facet["name"],
+        facet["kind"],
+        options,
+        here,
+        there,
+        int(facet.get("left_out", 0)),
+        *_both_sides((number, "known")),
     )
 
 
-def _labeled(key: str, name: str) -> FrameQuery | None:
-    """The training frames of a camera or a site; which show anything else is not kept frame by frame."""
-    if key not in BY_NAME:
-        return None
-    return FrameQuery().but(**{BY_NAME[key]: name, "labeled": "yes", "role": "pool"})
+def _both_sides(*answers: tuple[int | None, int | str | None]) -> tuple[FrameQuery | None, FrameQuery | None]:
+    """The frames of production and of the training set that got all of these answers, each of a facet;
+    None where one of them has no number.
+    """
+    if any(facet is None or answer is None for facet, answer in answers):
+        return None, None
+    asked = "_".join(f"{facet}.{answer}" for facet, answer in answers)
+    return FrameQuery(facet=(f"p{asked}",)), FrameQuery(facet=(f"t{asked}",))
 
 
 def _marked(now: Iterable[GapView], then: Iterable[GapView]) -> tuple[GapView, ...]:
@@ -533,12 +553,13 @@ def _rows(
     rows: Mapping[int, SliceRow],
     shown_as: str,
 ) -> list[tuple[str, int | None, tuple[Cell, ...]]]:
-    across, down = _labels(column_axis, rows), _labels(row_axis, rows)
+    down = _labels(row_axis, rows)
     totals = [sum(sum(line[:-1]) for line in table[:-1]) for table in sides]
     found = []
+    by_row, by_column = (dict(enumerate(_answers(axis))) for axis in (row_axis, column_axis))
     for place, (name, own) in zip(_kept(row_axis), down, strict=True):
         cells = []
-        for column, (_, other) in zip(_kept(column_axis), across, strict=True):
+        for column in _kept(column_axis):
             here, there = (int(table[place][column]) for table in sides)
             unknown = place == len(sides[0]) - 1 or column == len(sides[0][0]) - 1
             of_production, of_training = (
@@ -546,10 +567,17 @@ def _rows(
                 for n, total in zip((here, there), totals, strict=True)
             )
             shade = _shade(of_production, of_training, shown_as)
-            query = None if own is None or other is None else FrameQuery(slice=(own, other))
-            cells.append(Cell(here, there, of_production, of_training, unknown, shade, query))
+            sets = _both_sides(
+                (row_axis.get("slice_id"), by_row[place]), (column_axis.get("slice_id"), by_column[column])
+            )
+            cells.append(Cell(here, there, of_production, of_training, unknown, shade, *sets))
         found.append((name, own, tuple(cells)))
     return found
+
+
+def _answers(axis: Mapping[str, Any]) -> list[int | str | None]:
+    """What stands for each row of a table in an address."""
+    return [*(option["slice_id"] for option in axis["options"]), "none", "unknown"]
 
 
 def _kept(axis: Mapping[str, Any]) -> list[int]:

@@ -6,6 +6,7 @@ everywhere. Pure: what meets a query is found by `loop.insights.frames`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -25,10 +26,17 @@ QUEUED, NO_TASK = "queued", "none"
 TASKS = (QUEUED, NO_TASK, *map(str, TaskStatus))
 YES, NO = "yes", "no"
 MISSED, FALSE, OTHER_CLASS, NO_ERROR = "missed", "false", "class", "none"
-MODEL_ERRORS = (MISSED, FALSE, OTHER_CLASS, NO_ERROR)
+NOT_KNOWN = "unknown"
+"""It has no label, or the model has not seen it."""
+MODEL_ERRORS = (MISSED, FALSE, OTHER_CLASS, NO_ERROR, NOT_KNOWN)
 NEWEST, OLDEST, CLEAREST, WORTH, ALIKE = "newest", "oldest", "clearest", "worth", "alike"
 ORDERS = (NEWEST, OLDEST, CLEAREST, WORTH, ALIKE)
+KINDS = ("embedder", "detector", "measure")
+PEOPLE, IMPORTED, UNSEEN = LABELS = ("people", "imported", "unseen")
+SIDES = ("production", "training")
 SPLITS = ("train", "val", "test")
+ANSWERS = re.compile(r"[pt](\d{1,9}\.(\d{1,9}|none|unknown|known)(_(?!$)|$))+", re.ASCII)
+"""What a comparison took frames of production (p) or of the training set (t) for."""
 Value = str | int
 Params = str | Mapping[str, Any] | Iterable[tuple[str, str]]
 
@@ -94,6 +102,15 @@ def _moment(text: str) -> str:
         raise ValueError("a day such as 2026-11-24, or a time such as 2026-11-24T08:30") from None
 
 
+def _answers(text: str) -> str:
+    if len(text) > LONGEST or not ANSWERS.fullmatch(text):
+        raise ValueError(
+            "a side (p or t) and the numbers of a facet and of one of its options, such as p3.7, t3.none,"
+            " p3.unknown or p3.7_4.9 for two facets"
+        )
+    return text
+
+
 def _one_of(*options: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in options:
@@ -121,11 +138,19 @@ KEYS = (
     _choice("role", False, "its camera-day may train, or only judges", tuple(Role)),
     _choice("task", True, "state of any of its tasks; queued is any that is open", TASKS),
     _choice("labeled", False, "whether it has a label", (YES, NO)),
+    _choice("label", True, "whose label it has: of people, imported, or accepted unseen", LABELS),
+    Key("labeled_since", "labeled_since", _moment, False, "got its label, or another one, after that time"),
+    Key("chosen_since", "chosen_since", _moment, False, "was chosen to be labeled at that time or later"),
+    _choice("seen_by", True, "seen by the present embedder, the detector, or what measures", KINDS),
+    _choice("not_seen_by", True, "not seen by them", KINDS),
     Key("batch", "batch", _number, True, "chosen in any of these batches"),
     Key("dataset", "dataset", _number, True, "in any of these dataset versions"),
     _choice("split", True, "its part of those dataset versions", SPLITS),
     _choice("model_error", True, "how the model errs on its label", MODEL_ERRORS),
     Key("model", "model", _number, False, "whose errors; the deployed model's when not given"),
+    _choice("compared", False, "a side of the last comparison of production with the training set", SIDES),
+    Key("facet", "facet", _answers, True, "what the last comparison took it for: p3.7, by facet and option"),
+    Key("counts_for", "counts_for", _number, True, "its label counts for closing these slices"),
     Key("in", "area", read_area, False, "lies in that part of the map, by its corners: 0-0_500-0_500-400"),
     Key("q", "text", _text, False, "a sentence: the frames that look most like it"),
     Key("near", "near", _number, False, "a frame: those that look most like it"),
@@ -139,8 +164,8 @@ BY_NAME = {key.name: key for key in KEYS}
 class FrameQuery:
     """A set of frames. What is left empty asks for nothing.
 
-    Of camera, site, task, batch, dataset, split and model_error a frame needs one; of slice and
-    class_name all, of not_slice and not_class none.
+    Of camera, site, task, label, batch, dataset, split and model_error a frame needs one; of slice,
+    class_name, seen_by, facet and counts_for all, of not_slice, not_class and not_seen_by none.
     since, until: ISO days or times; without an offset they are in the project's zone.
     """
 
@@ -157,11 +182,19 @@ class FrameQuery:
     role: str | None = None
     task: tuple[str, ...] = ()
     labeled: str | None = None
+    label: tuple[str, ...] = ()
+    labeled_since: str | None = None
+    chosen_since: str | None = None
+    seen_by: tuple[str, ...] = ()
+    not_seen_by: tuple[str, ...] = ()
     batch: tuple[int, ...] = ()
     dataset: tuple[int, ...] = ()
     split: tuple[str, ...] = ()
     model_error: tuple[str, ...] = ()
     model: int | None = None
+    compared: str | None = None
+    facet: tuple[str, ...] = ()
+    counts_for: tuple[int, ...] = ()
     area: str | None = None
     text: str | None = None
     near: int | None = None

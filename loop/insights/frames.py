@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -28,11 +28,15 @@ from db.frame_sets import (
     FrameTables,
     MemberSets,
     dataset_frames,
+    frames_chosen,
+    frames_labeled_by,
     labeled_frames,
     priorities,
     task_frames,
 )
 from db.labels import labeled_ids
+from db.page_facts import latest_page_fact
+from db.progress import seen_frames
 from db.slice_members import Members
 from db.slices import SliceRow, slice_by_id, slices
 from db.states import OPEN_TASKS, Origin, Role, SliceKind, TaskStatus
@@ -51,10 +55,19 @@ from loop.insights.frame_order import behind, cursor, first, read_cursor
 from loop.insights.frame_query import (
     ALIKE,
     CLEAREST,
+    FALSE,
+    IMPORTED,
+    MISSED,
     NEWEST,
+    NO_ERROR,
     NO_TASK,
+    NOT_KNOWN,
     OLDEST,
+    OTHER_CLASS,
+    PEOPLE,
     QUEUED,
+    SIDES,
+    UNSEEN,
     WORTH,
     YES,
     Choices,
@@ -62,6 +75,7 @@ from loop.insights.frame_query import (
 )
 from loop.insights.frame_search import FrameSearch
 from loop.insights.model_errors import ErrorSets
+from loop.labeling.ruling import UNSEEN as RULE_UNSEEN
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -70,7 +84,23 @@ LONGEST_PAGE = 500
 BARS = 12
 MOST_DAYS = 62
 """Beyond so many days a distribution over time is one over months."""
-CAMERA, SITE, DAY, OF_CLASS, SLICE, TASK = DISTRIBUTIONS = ("camera", "site", "day", "class", "slice", "task")
+CAMERA, SITE, DAY, OF_CLASS, SLICE, TASK, ORIGIN, ERROR = DISTRIBUTIONS = (
+    "camera",
+    "site",
+    "day",
+    "class",
+    "slice",
+    "task",
+    "origin",
+    "error",
+)
+SAID_OF_ERRORS = {
+    MISSED: "missed an object",
+    FALSE: "saw what is none",
+    OTHER_CLASS: "took it for another class",
+    NO_ERROR: "was right",
+}
+NOT_JUDGED = "not known: no label, or not seen"
 LAST = -np.inf
 """Sorts behind everything."""
 
@@ -128,7 +158,8 @@ class Bar:
 
 @dataclass(frozen=True)
 class Distribution:
-    """How a set is spread over cameras, sites, days, classes, slices or states of tasks.
+    """How a set is spread over cameras, sites, days, classes, slices, states of tasks, origins, or the
+    errors of a model.
 
     bars: the most frequent first, days and months in their order. left_out: bars beyond those.
     unknown: frames of which the value is not known; None where that cannot be.
@@ -260,9 +291,15 @@ class FrameSets:
             return _spread(by, bars, most)
         if by == DAY:
             return self._by_time(found, query)
+        if by == ORIGIN:
+            counts = np.bincount(table.origin[found.mask], minlength=len(ORIGINS))
+            pairs = zip(ORIGINS, counts.tolist(), strict=True)
+            return _spread(by, [Bar(str(name), n, query.but(origin=name)) for name, n in pairs if n], most)
         with read(self.project.engine) as session:
             if by == TASK:
                 return self._by_task(session, found, query)
+            if by == ERROR:
+                return self._by_error(session, found, query)
             known = known_producers(session, self.project)
             if by == OF_CLASS:
                 bars = [
@@ -311,6 +348,16 @@ class FrameSets:
             yield self._tasks(session, table, query)
         elif query.batch:
             yield table.mask(task_frames(session, batches=query.batch))
+        if query.chosen_since:
+            since = _moment_of(query.chosen_since, self.project.settings.frames.timezone)
+            yield table.mask(frames_chosen(session, since))
+        if query.label or query.labeled_since:
+            yield table.mask(self._labeled_by(session, query))
+        for inside, kinds in ((True, query.seen_by), (False, query.not_seen_by)):
+            for kind in kinds:
+                yield self._seen(session, table, kind, known) == inside
+        if query.compared or query.facet or query.counts_for:
+            yield from self._compared(session, table, query)
         if query.labeled:
             yield table.mask(labeled_frames(session)) == (query.labeled == YES)
         if query.area:
@@ -321,7 +368,9 @@ class FrameSets:
             yield table.mask(dataset_frames(session, query.dataset, query.split))
         if query.model_error:
             detector = detector_of(session, self.project, query.model)
-            yield table.mask(self.errors.of(session, detector).of(query.model_error))
+            errors = self.errors.of(session, detector)
+            met = table.mask(errors.of(query.model_error))
+            yield met | ~table.mask(errors.frames) if NOT_KNOWN in query.model_error else met
         for wanted, slice_ids in ((True, query.slice), (False, query.not_slice)):
             for number in slice_ids:
                 shown = self._shows(session, slice_by_id(session, number), known).frames
@@ -340,6 +389,42 @@ class FrameSets:
         if NO_TASK in query.task:
             found |= ~table.mask(task_frames(session))
         return found
+
+    def _labeled_by(self, session: Session, query: FrameQuery) -> Ints:
+        asked = query.labeled_since
+        since = None if asked is None else _moment_of(asked, self.project.settings.frames.timezone)
+        sources = [SOURCES[name] for name in query.label if name in SOURCES]
+        return frames_labeled_by(session, sources, [RULE_UNSEEN] if UNSEEN in query.label else [], since)
+
+    def _seen(self, session: Session, table: FrameTable, kind: str, known: Known) -> Bools:
+        made = {"embedder": known.embedder, "detector": known.detector, "measure": known.measure}[kind]
+        if made is None:
+            return np.zeros(len(table), np.bool_)
+        frames, inside = seen_frames(session, kind, made)
+        seen = table.mask(np.array(frames, np.int64))
+        return seen if inside else ~seen
+
+    def _compared(self, session: Session, table: FrameTable, query: FrameQuery) -> Iterable[Bools]:
+        """As the last comparison found it. Raises ConfigError where its frames are not kept."""
+        from loop.gaps.compared_frames import open_compared
+        from loop.gaps.coverage_facts import COVERAGE
+
+        fact = latest_page_fact(session, COVERAGE)
+        kept = None if fact is None else open_compared(self.project, fact.id)
+        if kept is None:
+            raise ConfigError(
+                "frames: expected a comparison whose frames are kept, got none; run `fieldloop gaps`, or"
+                " press Look again on /coverage"
+            )
+        if query.compared:
+            yield table.mask(kept.frames[query.compared])
+        for asked in query.facet:
+            side = SIDES["pt".index(asked[0])]
+            for answer in asked[1:].split("_"):
+                facet, _, option = answer.partition(".")
+                yield table.mask(kept.answered(side, int(facet), option))
+        for number in query.counts_for:
+            yield table.mask(kept.counting(number))
 
     def _shows(self, session: Session, row: SliceRow, known: Known) -> Members:
         made = known.of(row.kind)
@@ -404,6 +489,29 @@ class FrameSets:
             bars.append(Bar(name, count, query.but(**{"from": since, "to": until})))
         return Distribution(DAY, tuple(bars), 0, lacking)
 
+    def _by_error(self, session: Session, found: FrameSet, query: FrameQuery) -> Distribution:
+        """By the deployed model, or the one that the query asks about. A frame may have several errors;
+        unknown are those without a label, and those that the model has not seen.
+        """
+        try:
+            detector = detector_of(session, self.project, query.model)
+        except ConfigError:  # no model has seen a frame
+            unknown = Bar(NOT_JUDGED, found.count, query) if found.count else None
+            return Distribution(ERROR, (), 0, unknown)
+        errors, table = self.errors.of(session, detector), found.table
+        bars = [
+            Bar(said, _inside(table.mask(errors.of([kind])), found.mask), query.but(model_error=kind))
+            for kind, said in SAID_OF_ERRORS.items()
+        ]
+        unknown = Bar(
+            NOT_JUDGED,
+            found.count - _inside(table.mask(errors.frames), found.mask),
+            query.but(model_error=NOT_KNOWN),
+        )
+        return Distribution(
+            ERROR, tuple(bar for bar in bars if bar.count), 0, unknown if unknown.count else None
+        )
+
     def _local_days(self, table: FrameTable) -> Ints:
         """(N,) days since 1970 in the project's zone, NO_DAY where the time is not known."""
         kept = self._days
@@ -425,6 +533,7 @@ class FrameSets:
         return Distribution(TASK, tuple(bar for bar in bars if bar.count))
 
 
+SOURCES = {PEOPLE: "annotation", IMPORTED: "imported"}
 NOBODY = Members(np.zeros(0, np.int64), np.zeros(0))
 _kept: WeakKeyDictionary[Engine, FrameSets] = WeakKeyDictionary()
 _keeping = threading.Lock()
@@ -437,6 +546,10 @@ def frame_sets(parts: Parts) -> FrameSets:
         if found is None:
             found = _kept[parts.project.engine] = FrameSets(parts)
         return found
+
+
+def _moment_of(text: str, timezone: str) -> datetime:
+    return datetime.fromtimestamp(seconds_of(text, timezone), UTC)
 
 
 def _inside_of(table: FrameTable, mask: Bools) -> Callable[[Ints], Bools]:

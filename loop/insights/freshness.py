@@ -14,6 +14,7 @@ from db.models import deployments
 from db.tasks import BatchRow
 from loop.analysis.producers import Analyzed
 from loop.base.wording import counted
+from loop.insights.frame_query import frames_url
 
 MINUTE_S, HOUR_S, DAY_S, WEEK_S, MONTH_S = 60.0, 3600.0, 86400.0, 604800.0, 2592000.0
 NOW_S, OLDEST_S = MINUTE_S, 3 * MONTH_S
@@ -26,13 +27,14 @@ class Stage:
 
     until: the moment that it has come to, None before its first time.
     what: what came last, for people; "" where the name says it.
-    waits: what it has before it, "" for nothing.
+    waits: what it has before it, "" for nothing. address: of the page that shows that, "" for none.
     """
 
     name: str
     until: datetime | None
     what: str = ""
     waits: str = ""
+    address: str = ""
 
 
 def stages(
@@ -41,7 +43,8 @@ def stages(
     """From the camera to the model, in this order. due: tasks that wait for an answer."""
     newest, waiting = last_frame(session), first_waiting(session)
     seen = newest if waiting is None else last_frame(session, before=waiting)
-    left = max((item.total - item.done for item in analyzed), default=0)
+    behind = max(analyzed, key=lambda item: item.total - item.done, default=None)
+    left = behind.total - behind.done if behind else 0
     put = deployments(session)[-1:]
     return [
         Stage("Last frame", newest.ingested_at if newest else None),
@@ -49,9 +52,15 @@ def stages(
             "Analyzed until",
             seen.ingested_at if seen else None,
             waits=f"{counted(left, 'frame')} to analyze by the current models" if left else "",
+            address=frames_url(not_seen_by=behind.kind) if behind else "",
         ),
         Stage("Last batch chosen", batches[-1].created_at if batches else None),
-        Stage("Last answer", last_answer_at(session), waits=f"{counted(due, 'task')} due" if due else ""),
+        Stage(
+            "Last answer",
+            last_answer_at(session),
+            waits=f"{counted(due, 'task')} due" if due else "",
+            address="/queue",
+        ),
         Stage("Model in use since", put[0].at if put else None, what=put[0].reason if put else ""),
     ]
 

@@ -53,7 +53,7 @@ class ModelErrors:
         counts = {MISSED: self.missed, FALSE: self.false, OTHER_CLASS: self.other_class}
         inside: Bools = np.zeros(len(self.frames), np.bool_)
         for kind in kinds:
-            inside |= sum(counts.values()) == 0 if kind == NO_ERROR else counts[kind] > 0
+            inside |= sum(counts.values()) == 0 if kind == NO_ERROR else counts.get(kind, 0) > 0
         found: Ints = self.frames[inside]
         return found
 

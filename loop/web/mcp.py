@@ -10,6 +10,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 
+from loop.insights.changes import ChangeQuery
 from loop.insights.failures import failure_of
 from loop.insights.frame_query import FrameQuery
 from loop.insights.overview import overview
@@ -98,9 +99,11 @@ def _tools(parts: Parts) -> tuple[Callable[..., Any], ...]:
         """Checkpoints, which of them is in production, and what a roll back would bring back."""
         return read_models(project)
 
-    def changes(after: int | None = None, subject: str = "", limit: int = 50) -> Changes:
+    def changes(
+        after: int | None = None, who: str = "", what: str = "", subject: str = "", limit: int = 50
+    ) -> Changes:
         """The audit log: who changed what, and what it was before; newest first."""
-        return read_changes(project, after, subject, limit)
+        return read_changes(project, ChangeQuery(who, what, subject), after, limit)
 
     return (
         status,

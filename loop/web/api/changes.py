@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from loop.insights.changes import page_of_changes
+from loop.insights.changes import ChangeQuery, page_of_changes
 from loop.project.project import Project
 from loop.web.api.faces import PAGE, After, Face, Limit
 from loop.web.site import Site
@@ -34,8 +34,10 @@ class Changes(Face):
     next: int | None = Field(description="`after` of the next page, null at the end")
 
 
-def read_changes(project: Project, after: int | None = None, subject: str = "", limit: int = PAGE) -> Changes:
-    found = page_of_changes(project, "" if after is None else str(after), subject, limit)
+def read_changes(
+    project: Project, query: ChangeQuery = ChangeQuery(), after: int | None = None, limit: int = PAGE
+) -> Changes:
+    found = page_of_changes(project, query, "" if after is None else str(after), limit)
     rows = [Change.model_validate(row) for row in found.changes]
     return Changes(changes=rows, next=found.older)
 
@@ -46,10 +48,12 @@ def routes(site: Site) -> APIRouter:
     @router.get("/changes")
     def changes(
         after: After = None,
+        who: Annotated[str, Query(max_length=120, description="by this person or program alone")] = "",
+        what: Annotated[str, Query(max_length=40, description="of this kind, such as model promoted")] = "",
         subject: Annotated[str, Query(max_length=200, description="of this alone, such as model 3")] = "",
         limit: Limit = PAGE,
     ) -> Changes:
         """Who changed what, and what it was before."""
-        return read_changes(site.project, after, subject, limit)
+        return read_changes(site.project, ChangeQuery(who, what, subject), after, limit)
 
     return router

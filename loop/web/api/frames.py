@@ -21,7 +21,7 @@ OWN = {"after", "limit", "by"}
 """Keys of the query string that say nothing of the set."""
 MOST_IDS = 1_000_000
 EMPTY = {"type": "string", "pattern": r"^\s*$"}
-By = Literal["camera", "site", "day", "class", "slice", "task"]
+By = Literal["camera", "site", "day", "class", "slice", "task", "origin", "error"]
 
 
 class Frame(Face):

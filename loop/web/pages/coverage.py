@@ -19,7 +19,7 @@ from loop.web.site import Site, form_of
 HERE = "/coverage"
 LOOKING = "production compared with the training set"
 GAPS_A_PAGE = 10
-FEW_OPTIONS = 5
+FEW_OPTIONS = 4
 """Of a facet, shown before it is opened."""
 
 

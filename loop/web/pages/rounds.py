@@ -15,8 +15,9 @@ from starlette.routing import Route
 from connectors.documents import parse_yaml
 from loop.base.errors import ConfigError
 from loop.changes.rounds import approve, cancel_round, need_reason, promote, reject, roll_back, start_round
+from loop.insights.budget import new_labels_query
 from loop.insights.frame_query import FALSE, MISSED, OTHER_CLASS
-from loop.insights.rounds import HELD_OUT, ProgressView, models_view, production, round_view
+from loop.insights.rounds import HELD_OUT, ModelsView, ProgressView, models_view, production, round_view
 from loop.project.training_curve import Curve
 from loop.project.training_settings import CHOSEN
 from loop.rounds.deploy import find_model
@@ -58,6 +59,7 @@ def routes(site: Site) -> list[Route]:
             "rounds.html",
             view=view,
             fresh=new_labels(project),
+            fresh_url=_fresh_url(view),
             refresh=_pace(view.open is not None),
             left=time_left,
         )
@@ -81,6 +83,7 @@ def routes(site: Site) -> list[Route]:
             more=len(lines) - begin - LINES,
             curves=[drawn(curve) for curve in view.curves[:MOST_CURVES]],
             table=by_epoch(view.curves[:MOST_CURVES]),
+            held_out=HELD_OUT.address(),
             errors=[(HELD_OUT.but(model_error=kind).address(), label) for kind, label in ERRORS],
             refresh=_pace(moving),
             left=time_left,
@@ -91,6 +94,7 @@ def routes(site: Site) -> list[Route]:
         last = next((one for one in site.worker.submitted() if one.title == LOOKING), None)
         told, running = kept_preflight(project), last is not None and not last.outcome
         failed = last.detail if last is not None and last.outcome == "failed" else ""
+        known = models_view(project)
         return site.render(
             request,
             "round_start.html",
@@ -101,8 +105,9 @@ def routes(site: Site) -> list[Route]:
             refresh=LOOK_S if running else 0,
             settings=_asked_for(project.settings.round),
             options={name: _options(name) for name in ("optimizer", "approval")},
-            open=models_view(project).open,
+            open=known.open,
             fresh=new_labels(project),
+            fresh_url=_fresh_url(known),
         )
 
     def look(request: Request) -> Response:
@@ -251,3 +256,8 @@ def _pace(moving: bool) -> int:
 
 def _moved(request: Request) -> Response:
     return RedirectResponse(HERE, 308)
+
+
+def _fresh_url(view: ModelsView) -> str:
+    """Of the frames with new training labels."""
+    return new_labels_query(view.rounds[0].created_at if view.rounds else None).url()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from connectors.ports import Purpose
 from db.engine import read, write
 from db.frames import frames
-from db.labels import set_label
+from db.labels import labels, set_label
 from db.slices import retire_slice, slices
 from db.states import Origin, SliceKind
-from db.tasks import NewTask, add_tasks, create_batch, queue_batch
+from db.tasks import NewTask, add_tasks, create_batch, queue_batch, tasks
 from loop.gaps import coverage_view
 from loop.gaps.closing import Closing
+from loop.gaps.coverage_view import CoverageView
 from loop.web.pages.gaps import render
 from tests.fakes import FakeParts, quiet
 
@@ -34,12 +35,27 @@ def chosen(parts: FakeParts, purposes: list[Purpose], answered: int) -> int:
     return number
 
 
+def dark(view: CoverageView) -> set[int]:
+    """Training frames that are dark by the comparison."""
+    found = [facet.training == 0 for facet in view.facets if facet.options == ("dark",)]
+    return {seq for shown in found for seq in view.training.seq[shown].tolist()}
+
+
+def answered(parts: FakeParts, purpose: Purpose) -> set[int]:
+    with read(parts.project.engine) as session:
+        known = labels(session)
+        return {
+            task.frame
+            for task in tasks(session)
+            if task.frame in known and known[task.frame].purpose == purpose
+        }
+
+
 def test_a_gap_stays_until_enough_is_labeled_and_says_what_judges_it(analyzed: FakeParts) -> None:
     number = chosen(analyzed, [Purpose.TRAIN, Purpose.EVALUATION, Purpose.TRAIN, Purpose.TRAIN], 3)
     view = coverage_view.build(analyzed, quiet)
     (one,) = view.closing
-    known = sum(int((facet.training == 0).sum()) for facet in view.facets if facet.options == ("dark",))
-    assert one == Closing(number, one.name, max(known, 2), 30, 1)
+    assert one == Closing(number, one.name, len(dark(view) | answered(analyzed, Purpose.TRAIN)), 30, 1)
     said = f"brightness: dark: {one.labeled} of 30 frames labeled, judged on 1 frame"
     assert coverage_view.lines(view)[-2:] == [coverage_view.CLOSING, f"    {said}"]
     assert f"{one.labeled} of 30 labeled · judged on 1" in render(analyzed.project, view)
@@ -53,7 +69,10 @@ def test_what_is_no_gap_any_more_is_still_told(analyzed: FakeParts) -> None:
             set_label(session, row.seq, [], Purpose.TRAIN, "annotation")
     view = coverage_view.build(analyzed, quiet)
     assert number not in {view.slice_ids[gap.key] for gap in view.gaps}
-    assert [(one.slice_id, one.labeled) for one in view.closing] == [(number, 4)]
+    with read(analyzed.project.engine) as session:
+        asked = {task.frame for task in tasks(session)}
+    assert len(asked) == 4
+    assert [(one.slice_id, one.labeled) for one in view.closing] == [(number, len(dark(view) | asked))]
 
 
 def test_a_retired_slice_is_told_no_more(analyzed: FakeParts) -> None:

@@ -74,8 +74,10 @@ def test_every_number_of_production_leads_to_so_many_frames(view: CoverageView, 
     assert len(options) > 3
     for option in options:
         assert sets.find(FrameQuery(slice=(option.slice_id or 0,))).count == option.production
-        if option.labeled is not None:
-            assert sets.find(option.labeled).count == option.training
+        assert option.here is not None
+        assert option.there is not None
+        assert sets.find(option.here).count == option.production
+        assert sets.find(option.there).count == option.training
 
 
 def test_labels_that_close_a_gap_of_a_class_lead_to_the_frames_with_a_box_of_it(
@@ -90,8 +92,8 @@ def test_labels_that_close_a_gap_of_a_class_lead_to_the_frames_with_a_box_of_it(
     found = coverage(parts.project)
     assert found is not None
     of_class, of_light = (one.trained.address() for one in found.closing)
-    assert of_class == f"class={row.name.removeprefix('class: ')}&role=pool&labeled=yes"
-    assert of_light == f"slice={dark.id}&role=pool&labeled=yes"
+    assert of_class == f"role=pool&counts_for={row.id}"
+    assert of_light == f"role=pool&counts_for={dark.id}"
 
 
 def test_cells_are_counts_and_lead_to_their_frames(view: CoverageView, parts: FakeParts) -> None:

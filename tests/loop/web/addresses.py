@@ -21,6 +21,7 @@ PAGES = (
     "/bias",
     "/collections",
     "/changes",
+    "/rejects",
     "/sign-in",
 )
 """They answer 200 for the projects of conftest."""

@@ -1,0 +1,62 @@
+"""The keyboard on the real pages with lists, in a real Chromium: J, K, X, Enter, ? and /."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from db.engine import write
+from loop.changes.audit import Who, note
+from loop.gaps import coverage_view
+from loop.insights.collections import all_collections
+from loop.rounds import rounds
+from tests.fakes import FakeParts, quiet
+from tests.loop.desk import push
+from tests.loop.web.walking import served
+from tests.loop.web.worker import FakeWorker
+
+pytestmark = pytest.mark.browser
+HERE = "[...document.querySelectorAll('[data-item]')].findIndex(item => item.classList.contains('here'))"
+FIRST_LINK = "document.querySelector('[data-item] a[href]')?.href"
+
+
+@pytest.mark.parametrize(
+    "path", ["/frames", "/collections", "one collection", "/queue", "/rounds", "/coverage", "/changes"]
+)
+def test_the_keyboard_walks_selects_and_opens(browser: Browser, chosen: FakeParts, path: str) -> None:
+    project = chosen.project
+    coverage_view.build(chosen, quiet)
+    push(chosen)
+    rounds.start(chosen)
+    rounds.cancel(chosen)
+    with write(project.engine) as session:
+        for number in (1, 2):
+            note(session, Who("ana", "page"), "model promoted", f"model {number}")
+    if path == "one collection":
+        path = next(f"/collections/{row.id}" for row in all_collections(project) if row.inside > 1)
+    with served(chosen, FakeWorker()) as address:
+        page = browser.new_page()
+        page.goto(address + path)
+        count = page.locator("[data-item]").count()
+        assert count, "the page has items"
+        page.keyboard.press("j")
+        assert page.evaluate(HERE) == 0
+        if count > 1:
+            page.keyboard.press("j")
+            assert page.evaluate(HERE) == 1
+            page.keyboard.press("k")
+            assert page.evaluate(HERE) == 0
+        box = page.locator("[data-item] input[type=checkbox]")
+        if box.count():
+            page.keyboard.press("x")
+            assert box.first.is_checked()
+            page.keyboard.press("x")
+            assert not box.first.is_checked()
+        page.keyboard.press("?")
+        assert page.locator("#keys").evaluate("dialog => dialog.open")
+        page.keyboard.press("Escape")
+        opens = page.evaluate(FIRST_LINK)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        assert page.url == opens
+        page.close()
