@@ -92,7 +92,7 @@ def read_collections(project: Project, every: bool = False) -> Collections:
 
 
 def routes(site: Site) -> APIRouter:
-    router = APIRouter(route_class=once_route(site.project))
+    router = APIRouter(route_class=once_route(site.project, site.who))
 
     @router.get("/collections", tags=["read"])
     def collections(
