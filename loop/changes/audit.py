@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db.changes import record_change
 from loop.base.jsonable import plain
 from loop.base.printable import printable
+from loop.changes.once import mark
 
 LONGEST_NAME = 120
 
@@ -48,4 +49,7 @@ def note(
     Goes into the transaction of the change, so that neither is kept without the other.
     """
     name = printable(who.name)[:LONGEST_NAME]
-    return record_change(session, name, who.via, what, subject[:200], plain(before or {}), plain(after or {}))
+    told = plain(before or {}), plain(after or {})
+    number = record_change(session, name, who.via, what, subject[:200], *told)
+    mark(session, f"change {number}")
+    return number

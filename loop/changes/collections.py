@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +15,7 @@ from db.engine import read, write
 from db.frames import frames
 from db.slices import (
     NAME_LENGTH,
+    NewSlice,
     define_slices,
     name_slice,
     restore_slice,
@@ -31,7 +32,18 @@ from loop.gaps.slices import record_collection
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.project.wiring import Parts
-from loop.settings.collections import ADDRESS_KEYS, Address, Definition, Rule, Sentence, flat, stored_rule
+from loop.selection.collected import given_quotas
+from loop.settings.collections import (
+    ADDRESS_KEYS,
+    Address,
+    Definition,
+    Rule,
+    Sentence,
+    flat,
+    quota_in_words,
+    stored_rule,
+)
+from loop.settings.types import is_quota
 
 MOST_EXAMPLES = 20_000
 
@@ -145,71 +157,150 @@ def change_examples(
 
     if not new:
         return 0
-    _redefine(
-        parts,
-        who,
-        slice_id,
-        "examples of a collection changed",
-        changed,
-        {k: sorted(v) for k, v in given.items()},
-    )
+    told = {name: sorted(seqs) for name, seqs in given.items()}
+    with write(parts.project.engine) as session:
+        _redefined(session, who, slice_id, "examples of a collection changed", changed, told)
     return record_collection(parts, slice_id, progress)
+
+
+@dataclass(frozen=True)
+class Different:
+    """What is to be different of a collection; None for what stays.
+
+    name: "" takes a given one back. quota: 0 for none.
+    """
+
+    name: str | None = None
+    judged: bool | None = None
+    tab: bool | None = None
+    quota: float | None = None
+    retired: bool | None = None
+
+
+def change(parts: Parts, who: Who, slice_id: int, wanted: Different) -> bool:
+    """Makes all of it different or, where something of it cannot be, nothing; whether it was restored, so
+    that `record_collection` is due. Raises ConfigError, StateError.
+    """
+    with write(parts.project.engine) as session:
+        one_defined(session, slice_id)
+        restored = wanted.retired is False and _restored(session, who, slice_id)
+        if wanted.name is not None:
+            _renamed(session, who, slice_id, wanted.name)
+        if wanted.judged is not None:
+            _judged(session, who, slice_id, wanted.judged)
+        if wanted.tab is not None:
+            _tabbed(session, who, slice_id, wanted.tab)
+        if wanted.quota is not None:
+            _given(session, parts, who, slice_id, wanted.quota or None)
+        if wanted.retired:
+            _retired(session, who, slice_id)
+    return restored
 
 
 def rename(parts: Parts, who: Who, slice_id: int, name: str) -> None:
     """Another name; "" takes a given one back. Raises ConfigError, StateError."""
-    with write(parts.project.engine) as session:
-        one_defined(session, slice_id)
-        was = slice_by_id(session, slice_id)
-        now = free_name(session, name or was.defined_name, but=slice_id)
-        name_slice(session, slice_id, None if now == was.defined_name else now)
-        note(session, who, "collection renamed", _subject(slice_id), {"name": was.name}, {"name": now})
+    change(parts, who, slice_id, Different(name=name))
 
 
-def retire(parts: Parts, who: Who, slice_id: int) -> None:
-    """It is no longer kept up to date nor judged; its history stays. Raises StateError."""
-    with write(parts.project.engine) as session:
-        one_defined(session, slice_id)
-        if retire_slice(session, slice_id):
-            note(
-                session, who, "collection retired", _subject(slice_id), {"retired": False}, {"retired": True}
-            )
-
-
-def restore(parts: Parts, who: Who, slice_id: int, progress: Progress = quiet) -> int:
-    """Takes `retire` back; how many frames are in it. Raises ConfigError where its name is taken
-    meanwhile, StateError.
+def retire(parts: Parts, who: Who, slice_id: int) -> float | None:
+    """It is no longer kept up to date nor judged; its history stays. The quota that people gave it, which
+    is dropped, None where there is none. Raises StateError.
     """
     with write(parts.project.engine) as session:
-        one_defined(session, slice_id)
-        free_name(session, slice_by_id(session, slice_id).name, but=slice_id)
-        if restore_slice(session, slice_id):
-            note(
-                session, who, "collection restored", _subject(slice_id), {"retired": True}, {"retired": False}
-            )
+        return _retired(session, who, slice_id)
+
+
+def restore(
+    parts: Parts, who: Who, slice_id: int, progress: Progress = quiet, quota: float | None = None
+) -> int:
+    """Takes `retire` back, with the quota that it dropped; how many frames are in it. Raises ConfigError
+    where its name or the share is taken meanwhile, StateError.
+    """
+    change(parts, who, slice_id, Different(retired=False, quota=quota))
     return record_collection(parts, slice_id, progress)
 
 
 def set_judged(parts: Parts, who: Who, slice_id: int, judged: bool) -> None:
     """Whether rounds judge it and the evaluation draw looks for it. Raises StateError."""
-    _redefine(
-        parts,
-        who,
-        slice_id,
-        "collection judged" if judged else "collection judged no longer",
-        lambda was: replace(was, judged=judged),
-    )
+    change(parts, who, slice_id, Different(judged=judged))
 
 
 def set_tab(parts: Parts, who: Who, slice_id: int, tab: bool) -> None:
     """Whether it is a tab in Label Studio, from the next push on. Raises StateError."""
-    _redefine(
-        parts,
-        who,
-        slice_id,
-        "tab of a collection wanted" if tab else "tab of a collection wanted no longer",
-        lambda was: replace(was, tab=tab),
-    )
+    change(parts, who, slice_id, Different(tab=tab))
+
+
+def set_quota(parts: Parts, who: Who, slice_id: int, quota: float | None) -> None:
+    """How much of each batch is of it from now on: a share below 1 or a number of frames, None for none.
+
+    Raises ConfigError for what is neither, for shares of more than 1 together, where the settings say it
+    or it is retired; StateError.
+    """
+    change(parts, who, slice_id, Different(quota=quota or 0.0))
+
+
+def _renamed(session: Session, who: Who, slice_id: int, name: str) -> None:
+    was = slice_by_id(session, slice_id)
+    now = free_name(session, name or was.defined_name, but=slice_id)
+    name_slice(session, slice_id, None if now == was.defined_name else now)
+    note(session, who, "collection renamed", _subject(slice_id), {"name": was.name}, {"name": now})
+
+
+def _retired(session: Session, who: Who, slice_id: int) -> float | None:
+    one = one_defined(session, slice_id)
+    quota = one.definition.quota
+    if not retire_slice(session, slice_id):
+        return None
+    before: dict[str, Any] = {"retired": False}
+    after: dict[str, Any] = {"retired": True}
+    if quota is not None:
+        define_slices(session, [OF_COLLECTIONS, _with(one, replace(one.definition, quota=None))])
+        before, after = before | {"quota": quota}, after | {"quota": None}
+    note(session, who, "collection retired", _subject(slice_id), before, after)
+    return quota
+
+
+def _restored(session: Session, who: Who, slice_id: int) -> bool:
+    free_name(session, slice_by_id(session, slice_id).name, but=slice_id)
+    restored = restore_slice(session, slice_id)
+    if restored:
+        changed = {"retired": True}, {"retired": False}
+        note(session, who, "collection restored", _subject(slice_id), *changed)
+    return restored
+
+
+def _judged(session: Session, who: Who, slice_id: int, judged: bool) -> None:
+    what = "collection judged" if judged else "collection judged no longer"
+    _redefined(session, who, slice_id, what, lambda was: replace(was, judged=judged))
+
+
+def _tabbed(session: Session, who: Who, slice_id: int, tab: bool) -> None:
+    what = "tab of a collection wanted" if tab else "tab of a collection wanted no longer"
+    _redefined(session, who, slice_id, what, lambda was: replace(was, tab=tab))
+
+
+def _given(session: Session, parts: Parts, who: Who, slice_id: int, quota: float | None) -> None:
+    settings = parts.project.settings.select.quotas
+    rows = slices(session, [SliceKind.COLLECTION])
+    row, quotas = slice_by_id(session, slice_id), given_quotas(rows, settings)
+    mine = quotas.pop(slice_id, None)
+    if mine is not None and mine.by_settings:
+        raise ConfigError(
+            f"quota: expected a collection that select.quotas does not name, got {row.name!r} with"
+            f" {quota_in_words(mine.value)}; what fieldloop.yaml says holds, so change it there"
+        )
+    if quota is not None and row.retired_at is not None:
+        raise ConfigError(f"quota: expected a collection in use, got {row.name!r}, retired; restore it first")
+    if quota is not None and not is_quota(quota):
+        raise ConfigError(f"quota: expected a share below 1 or a whole number of frames, got {quota:g}")
+    others = sum(one.value for one in quotas.values() if one.value < 1)
+    if quota is not None and quota < 1 and others + quota > 1 + 1e-9:
+        raise ConfigError(
+            f"quota: expected shares of at most 100 % of a batch together, got {quota_in_words(quota)} beside"
+            f" {100 * others:.4g} % of other collections; give less, or take some of theirs"
+        )
+    what = "quota of a collection set" if quota else "quota of a collection cleared"
+    _redefined(session, who, slice_id, what, lambda was: replace(was, quota=quota))
 
 
 def _make(parts: Parts, who: Who, name: str, definition: Definition, progress: Progress) -> int:
@@ -223,31 +314,33 @@ def _make(parts: Parts, who: Who, name: str, definition: Definition, progress: P
     return number
 
 
-def _redefine(
-    parts: Parts,
+def _redefined(
+    session: Session,
     who: Who,
     slice_id: int,
     what: str,
     changed: Callable[[Definition], Definition],
     after: dict[str, Any] | None = None,
 ) -> None:
-    with write(parts.project.engine) as session:
-        one = one_defined(session, slice_id)
-        now = changed(one.definition)
-        if now == one.definition:
-            return
-        define_slices(session, [OF_COLLECTIONS, replace(one, definition=now).as_slice()])
-        before = _told(one.definition)
-        told = _told(now)
-        different = {name for name in told if told[name] != before[name]}
-        note(
-            session,
-            who,
-            what,
-            _subject(slice_id),
-            {name: before[name] for name in different} if after is None else {},
-            {name: told[name] for name in different} if after is None else after,
-        )
+    one = one_defined(session, slice_id)
+    now = changed(one.definition)
+    if now == one.definition:
+        return
+    define_slices(session, [OF_COLLECTIONS, _with(one, now)])
+    before, told = _told(one.definition), _told(now)
+    different = {name for name in told if told[name] != before[name]}
+    note(
+        session,
+        who,
+        what,
+        _subject(slice_id),
+        {name: before[name] for name in different} if after is None else {},
+        {name: told[name] for name in different} if after is None else after,
+    )
+
+
+def _with(one: Collection, definition: Definition) -> NewSlice:
+    return replace(one, definition=definition).as_slice()
 
 
 def _told(definition: Definition) -> dict[str, Any]:
@@ -259,6 +352,7 @@ def _told(definition: Definition) -> dict[str, Any]:
         "alike": definition.alike,
         "judged": definition.judged,
         "tab": definition.tab,
+        "quota": definition.quota,
     }
 
 

@@ -171,6 +171,28 @@ def collections_judge(
     _change(project, number, as_json, set_judged, not off)
 
 
+@collections_app.command("quota", epilog='Example: fieldloop collections quota 12 "20 %"')
+def collections_quota(
+    number: Number,
+    quota: Annotated[
+        str, typer.Argument(help='A share of each batch, such as "20 %" or 0.2, or a number of frames.')
+    ] = "",
+    off: Annotated[bool, typer.Option("--off", help="Take the quota away.")] = False,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Give it a part of each batch to train on."""
+    from loop.base.errors import ConfigError
+    from loop.changes.collections import set_quota
+    from loop.settings.collections import quota_of_text
+
+    if bool(quota) == off:
+        raise ConfigError(
+            f"collections quota: expected a quota or --off, got {'both' if off else 'neither'}; give one"
+        )
+    _change(project, number, as_json, set_quota, None if off else quota_of_text(quota))
+
+
 @collections_app.command("tab", epilog="Example: fieldloop collections tab 12")
 def collections_tab(
     number: Number,

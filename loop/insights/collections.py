@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -21,7 +21,8 @@ from loop.base.wording import counted
 from loop.gaps.collections import COLLECTION, EXAMPLES, defined, one_defined
 from loop.math.coverage.facets import slice_key
 from loop.project.project import Project
-from loop.settings.collections import Definition, Sentence, in_words, notes
+from loop.selection.collected import given_quotas
+from loop.settings.collections import Definition, Sentence, in_words, notes, quota_in_words
 
 NOBODY = SliceTotal(0, 0, 0)
 REFUSED = (ConfigError, StateError)
@@ -47,6 +48,8 @@ class CollectionView:
     examples, excluded: frames that were picked by hand.
     found: share of the examples that the others alone would have found, None where nothing tested it.
     judged: rounds judge it. tab: it is a tab in Label Studio.
+    quota: the share (below 1) or number of frames of each batch that are of it, None for none.
+    quota_by_settings: `select.quotas` says so, else people do.
     """
 
     id: int
@@ -67,6 +70,8 @@ class CollectionView:
     found: float | None
     judged: bool
     tab: bool
+    quota: float | None
+    quota_by_settings: bool
     created_at: datetime
     retired_at: datetime | None
 
@@ -81,7 +86,7 @@ def all_collections(project: Project, every: bool = False) -> list[CollectionVie
     with read(project.engine) as session:
         rows = slices(session, [SliceKind.COLLECTION])
         kept = [row for row in rows if every or row.retired_at is None]
-        views = _views(session, kept)
+        views = _views(session, kept, project.settings.select.quotas)
     return sorted(views, key=lambda view: (view.retired_at is not None, -view.inside, view.id))
 
 
@@ -89,7 +94,7 @@ def one_collection(project: Project, slice_id: int) -> CollectionView:
     """Raises StateError when that is no collection."""
     with read(project.engine) as session:
         one_defined(session, slice_id)
-        return _views(session, [slice_by_id(session, slice_id)])[0]
+        return _views(session, [slice_by_id(session, slice_id)], project.settings.select.quotas)[0]
 
 
 @dataclass(frozen=True)
@@ -150,13 +155,6 @@ def sparkline(growth: Sequence[tuple[date, int]], width: int = 120, height: int 
     return " ".join(points)
 
 
-def quota_of(project: Project, view: CollectionView) -> float | None:
-    """The share or number of frames that the settings give it in each batch, None for none."""
-    quotas = project.settings.select.quotas
-    named = (given for name, given in quotas.items() if name.casefold() == view.name.casefold())
-    return next(named, quotas.get(str(view.id)))
-
-
 def is_small(project: Project) -> bool:
     """Whether frames can be gathered while somebody waits for the page."""
     with read(project.engine) as session:
@@ -179,6 +177,9 @@ def details(view: CollectionView, timezone: str) -> list[str]:
         f"    judged by rounds: {'yes' if view.judged else 'no'}; tab in Label Studio:"
         f" {'yes' if view.tab else 'no'}",
     ]
+    if view.quota is not None:
+        by = "by select.quotas" if view.quota_by_settings else "set by people"
+        told.append(f"    quota: {quota_in_words(view.quota)} of each batch, {by}")
     if view.examples:
         tested = "not tested" if view.found is None else f"{view.found:.0%} of them found by the others alone"
         told.append(f"    {counted(len(view.examples), 'example')}, {tested}")
@@ -187,8 +188,8 @@ def details(view: CollectionView, timezone: str) -> list[str]:
     return told
 
 
-def _views(session: Session, rows: Sequence[SliceRow]) -> list[CollectionView]:
-    ids = [row.id for row in rows]
+def _views(session: Session, rows: Sequence[SliceRow], settings: Mapping[str, float]) -> list[CollectionView]:
+    quotas, ids = given_quotas(rows, settings), [row.id for row in rows]
     totals = totals_of(session, ids)
     definitions = {one.key: one.definition for one in defined(session)}
     measure = current_measure(session)
@@ -220,6 +221,8 @@ def _views(session: Session, rows: Sequence[SliceRow]) -> list[CollectionView]:
                 found=learned.get("found"),
                 judged=definition.judged,
                 tab=definition.tab,
+                quota=quotas[row.id].value if row.id in quotas else None,
+                quota_by_settings=row.id in quotas and quotas[row.id].by_settings,
                 created_at=row.created_at,
                 retired_at=row.retired_at,
             )

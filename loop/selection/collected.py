@@ -5,7 +5,7 @@ to judge.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +28,23 @@ Choose = Callable[[Ints, Rules, int, int], Ints]
 """Chooses of these rows, by the rules, so many, for the quota of this place."""
 
 
+@dataclass(frozen=True)
+class GivenQuota:
+    """What a collection is to have of each batch.
+
+    value: a share below 1, or a number of frames.
+    by_settings: `select.quotas` says so; else people do, on the page or by a command.
+    """
+
+    value: float
+    by_settings: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Quota:
     """So many frames of a batch that are of a collection.
 
-    given: the share or number of the settings.
+    given: its share or number.
     rows: (K,) of production, its members.
     """
 
@@ -59,22 +71,43 @@ class Filled:
         return [quota_line(one.name, one.given) for one in self.quota]
 
 
+def given_quotas(known: Sequence[SliceRow], settings: Mapping[str, float]) -> dict[int, GivenQuota]:
+    """By the id of the collection; a retired one has none. The settings hold before what people set.
+
+    settings: of `select.quotas`, by name or number.
+    """
+    live = [row for row in known if row.retired_at is None]
+    found = {row.id: GivenQuota(own, False) for row in live if (own := row.definition.get("quota"))}
+    return found | {
+        row.id: GivenQuota(given, True)
+        for name, given in settings.items()
+        for row in live
+        if _is_named(row, name)
+    }
+
+
 def quotas_of(project: Project, view: CoverageView, budget: int, spent: int) -> list[Quota]:
-    """Those of `select.quotas` that this batch has, the smallest collection first.
+    """Those that this batch has, the smallest collection first.
 
     budget: frames to train on; spent: those of earlier batches, so that a share is kept over many
     small ones. Raises ConfigError for a name or number that is no collection's.
     """
     wanted = project.settings.select.quotas
-    if not wanted:
-        return []
-    found = []
     with read(project.engine) as session:
-        known = [row for row in slices(session, [SliceKind.COLLECTION]) if row.retired_at is None]
-        for name, given in wanted.items():
-            row = _named(known, name)
-            number = _number(given, budget, spent)
-            found.append(Quota(row.id, row.name, given, number, _rows(session, view, row.id)))
+        known = slices(session, [SliceKind.COLLECTION])
+        for name in wanted:
+            _check_named(known, name)
+        names = {row.id: row.name for row in known}
+        found = [
+            Quota(
+                number,
+                names[number],
+                given.value,
+                _number(given.value, budget, spent),
+                _rows(session, view, number),
+            )
+            for number, given in given_quotas(known, wanted).items()
+        ]
     return sorted(found, key=lambda one: (len(one.rows), one.slice_id))
 
 
@@ -101,6 +134,20 @@ def unmet(quotas: Sequence[Quota], rows: Ints) -> list[str]:
         f"quota {one.name}: {have} of {one.wanted} frames; no more of the collection can be chosen"
         for one in quotas
         if (have := int(np.isin(rows, one.rows).sum())) < one.wanted
+    ]
+
+
+def retired_quotas(project: Project) -> list[str]:
+    """A line for each quota of the settings whose collection is retired: it has none then."""
+    wanted = project.settings.select.quotas
+    if not wanted:
+        return []
+    with read(project.engine) as session:
+        known = slices(session, [SliceKind.COLLECTION])
+    return [
+        f"quota {name}: the collection is retired, so nothing is chosen for it; take it out of select.quotas"
+        for name in wanted
+        if not any(_is_named(row, name) for row in known if row.retired_at is None)
     ]
 
 
@@ -145,15 +192,21 @@ def _rows(session: Session, view: CoverageView, slice_id: int) -> Ints:
     return np.flatnonzero(np.isin(view.production.seq, found))
 
 
-def _named(known: Sequence[SliceRow], name: str) -> SliceRow:
-    same = [row for row in known if row.name.casefold() == name.casefold() or str(row.id) == name]
-    if len(same) != 1:
-        names = ", ".join(sorted(row.name for row in known)) or "none yet; run `fieldloop gaps`"
+def _is_named(row: SliceRow, name: str) -> bool:
+    return row.name.casefold() == name.casefold() or str(row.id) == name
+
+
+def _check_named(known: Sequence[SliceRow], name: str) -> None:
+    """Raises ConfigError where a quota of the settings is of no collection, or of several."""
+    named = [row for row in known if _is_named(row, name)]
+    same = [row for row in named if row.retired_at is None]
+    if len(same) != 1 and (same or not named):
+        live = sorted(row.name for row in known if row.retired_at is None)
+        names = ", ".join(live) or "none yet; run `fieldloop gaps`"
         raise ConfigError(
             f"select.quotas: expected the name or number of one collection, got {name!r}, which is that of"
             f" {len(same)}; there are {names}"
         )
-    return same[0]
 
 
 def _number(given: float, budget: int, spent: int) -> int:

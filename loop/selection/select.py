@@ -37,6 +37,7 @@ from loop.selection.collected import (
     judged_collections,
     names_of,
     quotas_of,
+    retired_quotas,
     shows_of,
     unmet,
 )
@@ -225,6 +226,7 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
         *_fewer_within(request, view, eligible),
         *why_fewer(Asked(Purpose.TRAIN, left, eligible, train.rows), rules, days),
         *unmet(quotas, train.rows),
+        *([] if told else retired_quotas(project)),
     ]
     report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
     if request.explain:
@@ -298,7 +300,10 @@ def _fewer_within(request: Request, view: CoverageView, eligible: Bools) -> list
     others = (
         f"; the other {asked - left} judge models, are imported or are not analyzed" if left < asked else ""
     )
-    return [f"chosen from {left} of the {counted(asked, 'frame')} that were given{others}"]
+    return [
+        f"chosen from {left} of the {counted(asked, 'frame')} that were given{others}",
+        "none to evaluate with: those are drawn from all of production, by batches without a set",
+    ]
 
 
 def _looking_for(like: Sequence[str], strategy: str | None) -> str | None:

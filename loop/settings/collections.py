@@ -4,6 +4,7 @@ collections of `config/collections.yaml`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,8 @@ from urllib.parse import parse_qsl
 import config
 from connectors.documents import parse_yaml
 from loop.base.errors import ConfigError
+from loop.base.wording import counted
+from loop.settings.types import is_quota
 
 LONGEST_SENTENCE = 300
 """Characters; no embedder reads more."""
@@ -110,6 +113,7 @@ class Definition:
     excluded: frames that never are.
     judged: a round judges it, and the evaluation draw looks for it.
     tab: it is a tab in Label Studio.
+    quota: the share (below 1) or number of frames of each batch that are of it; None for none.
     learned: limits that were found in the project, by rule.
     """
 
@@ -119,6 +123,7 @@ class Definition:
     alike: bool = True
     judged: bool = False
     tab: bool = False
+    quota: float | None = None
     learned: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -131,6 +136,7 @@ def as_stored(definition: Definition) -> dict[str, Any]:
         "alike": definition.alike,
         "judged": definition.judged,
         "tab": definition.tab,
+        "quota": definition.quota,
         "learned": dict(definition.learned),
     }
 
@@ -144,8 +150,35 @@ def definition_of(stored: Mapping[str, Any]) -> Definition:
         alike=bool(stored.get("alike", True)),
         judged=bool(stored.get("judged", False)),
         tab=bool(stored.get("tab", False)),
+        quota=stored.get("quota"),
         learned=dict(stored.get("learned", {})),
     )
+
+
+def quota_of_text(text: str) -> float:
+    """What a person wrote of a quota: "20 %" or "0.2" for a share of each batch, "5" for frames. Raises
+    ConfigError.
+    """
+    cleaned = text.strip().replace(",", ".")
+    try:
+        given = float(cleaned.removesuffix("%"))
+    except ValueError:
+        given = math.nan
+    if cleaned.endswith("%"):
+        if not 0 < given < 100:
+            raise ConfigError(f"quota: expected a share above 0 % and below 100 %, got {text.strip()[:40]!r}")
+        return given / 100
+    if not is_quota(given):
+        raise ConfigError(
+            f"quota: expected a share such as 20 % or 0.2, or a whole number of frames, got"
+            f" {text.strip()[:40]!r}; mend it"
+        )
+    return given
+
+
+def quota_in_words(quota: float) -> str:
+    """Of each batch: "20 %" or "5 frames"."""
+    return f"{100 * quota:.4g} %" if quota < 1 else counted(int(quota), "frame")
 
 
 def stored_rule(rule: Rule) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from loop.settings.triggers import parse_date, parse_trigger
 
 DEVICE = re.compile(r"cpu|cuda|(?:cuda:)?\d{1,3}")
 DEVICES = re.compile(rf"{DEVICE.pattern}|\d{{1,3}}(?:,\d{{1,3}})+")
+MOST_FRAMES = 1_000_000
+"""Of a quota."""
 
 
 def _timezone(text: str) -> str:
@@ -76,9 +78,14 @@ def _sidecar_columns(columns: dict[str, str]) -> dict[str, str]:
     return columns
 
 
+def is_quota(given: float) -> bool:
+    """Whether it is a share of a batch, or a whole number of frames."""
+    return 0 < given < 1 or (1 <= given <= MOST_FRAMES and given == int(given))
+
+
 def _quotas(quotas: dict[str, float]) -> dict[str, float]:
     for name, given in quotas.items():
-        if not (0 < given < 1 or (given >= 1 and given == int(given))):
+        if not is_quota(given):
             raise ValueError(
                 f"expected a share below 1 or a whole number of frames for {name!r}, got {given:g}"
             )

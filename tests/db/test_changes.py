@@ -9,7 +9,7 @@ from sqlalchemy import Engine, update
 
 from db.changes import change_by_id, changes, record_change
 from db.engine import read, write
-from db.idempotency import WORKED_ON, Kept, answer_request, claim_request, forget_request
+from db.idempotency import WORKED_ON, Kept, answer_request, claim_request, forget_request, mark_request
 from db.page_facts import add_page_fact, drop_page_facts, latest_page_fact, page_fact_by_id, page_fact_dates
 from db.reports import add_report, close_report, open_report, reports
 from db.states import ReportKind
@@ -60,19 +60,26 @@ def test_a_key_is_answered_once(engine: Engine) -> None:
     with write(engine) as session:
         assert claim_request(session, "k", "other") == Kept("asked", 201, '{"id": 3}')
         forget_request(session, "k")
-        assert claim_request(session, "k", "other") is None
+        assert claim_request(session, "k", "other") == Kept("asked", 201, '{"id": 3}')
+        claim_request(session, "refused", "asked")
+        forget_request(session, "refused")
+        assert claim_request(session, "refused", "asked") is None
 
 
 def test_a_request_that_was_stopped_in_its_middle_may_be_asked_again(engine: Engine) -> None:
     with write(engine) as session:
         claim_request(session, "stopped", "asked")
         claim_request(session, "answered", "asked")
+        claim_request(session, "changed", "asked")
+        mark_request(session, "changed", "change 3")
+        mark_request(session, "changed", "change 4")
         answer_request(session, "answered", 200, "")
         long_ago = utcnow() - WORKED_ON - timedelta(seconds=1)
         session.execute(update(IdempotentRequest).values(asked_at=long_ago))
     with write(engine) as session:
         assert claim_request(session, "stopped", "asked") is None
         assert claim_request(session, "answered", "asked") == Kept("asked", 200, "")
+        assert claim_request(session, "changed", "asked") == Kept("asked", None, "change 3")
 
 
 def test_page_facts_by_date(engine: Engine) -> None:

@@ -99,7 +99,7 @@ def _finding(tie: Tie) -> Finding:
 
 
 def routes(site: Site) -> APIRouter:
-    router = APIRouter(route_class=once_route(site.project))
+    router = APIRouter(route_class=once_route(site.project, site.who))
 
     @router.get("/bias", tags=["read"])
     def bias() -> Bias:

@@ -12,7 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from loop.changes.once import Answer, claim, fingerprint_of, forget, keep
+from loop.changes.audit import Who
+from loop.changes.once import Answer, claim, fingerprint_of, forget, keep, own_key, under
 from loop.project.project import Project
 from loop.web.api.problems import Refused
 
@@ -33,33 +34,35 @@ KEYED = {"parameters": [_KEY]}
 """What the description of the API says of routes that change something."""
 
 
-def once_route(project: Project) -> type[APIRoute]:
-    """The class of routes that change something in this project."""
+def once_route(project: Project, who: Callable[[Request], Who]) -> type[APIRoute]:
+    """The class of routes that change something in this project. who: asks, each with keys of their own."""
 
     class OnceRoute(APIRoute):
         def get_route_handler(self) -> Handler:
-            return _once(project, super().get_route_handler())
+            return _once(project, who, super().get_route_handler())
 
     return OnceRoute
 
 
-def _once(project: Project, handler: Handler) -> Handler:
+def _once(project: Project, who: Callable[[Request], Who], handler: Handler) -> Handler:
     async def handled(request: Request) -> Response:
-        key = request.headers.get(KEY)
-        if key is None or request.method in ("GET", "HEAD"):
+        given = request.headers.get(KEY)
+        if given is None or request.method in ("GET", "HEAD"):
             return await handler(request)
-        if not 0 < len(key) <= LONGEST_KEY:
+        if not 0 < len(given) <= LONGEST_KEY:
             raise Refused(
                 422,
                 "invalid",
-                f"{KEY}: expected 1 to {LONGEST_KEY} characters, got {len(key)}; make one with `uuidgen`",
+                f"{KEY}: expected 1 to {LONGEST_KEY} characters, got {len(given)}; make one with `uuidgen`",
             )
+        key = own_key(who(request).name, given)
         asked = fingerprint_of(request.method, str(request.url.path), request.url.query, await request.body())
         known = await run_in_threadpool(claim, project, key, asked)
         if known is not None:
             return Response(known.body, known.status, {REPLAYED: "true"}, "application/json")
         try:
-            answer = await handler(request)
+            with under(key):
+                answer = await handler(request)
         except BaseException:
             await run_in_threadpool(forget, project, key)
             raise

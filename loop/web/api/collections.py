@@ -12,9 +12,11 @@ from connectors.ports import Progress
 from loop.base.wording import counted
 from loop.changes import collections as changing
 from loop.changes.audit import Who
+from loop.gaps.slices import record_collection
 from loop.insights.collections import all_collections, one_collection
 from loop.project.project import Project
 from loop.project.wiring import Parts
+from loop.settings.types import MOST_FRAMES
 from loop.web.api.changing import KEYED, once_route
 from loop.web.api.faces import Face, Given, Id, Number
 from loop.web.api.jobs import Work, submitted
@@ -43,6 +45,8 @@ class Collection(Face):
     excluded: list[int]
     judged: bool = Field(description="whether rounds judge it")
     tab: bool = Field(description="whether it is a tab in Label Studio")
+    quota: float | None = Field(description="of each batch: a share below 1, or a number of frames")
+    quota_by_settings: bool = Field(description="whether select.quotas says so, else people do")
     created_at: datetime
     retired_at: datetime | None
 
@@ -75,6 +79,9 @@ class CollectionChange(Given):
     name: str | None = Field(None, max_length=NAME)
     judged: bool | None = None
     tab: bool | None = None
+    quota: float | None = Field(
+        None, ge=0, le=MOST_FRAMES, description="a share below 1, or a number of frames; 0 for none"
+    )
     retired: bool | None = None
 
 
@@ -93,7 +100,7 @@ def read_collections(project: Project, every: bool = False) -> Collections:
 
 
 def routes(site: Site) -> APIRouter:
-    router = APIRouter(route_class=once_route(site.project))
+    router = APIRouter(route_class=once_route(site.project, site.who))
 
     @router.get("/collections", tags=["read"])
     def collections(
@@ -119,17 +126,13 @@ def routes(site: Site) -> APIRouter:
 
     @router.patch("/collections/{number}", tags=["change"], openapi_extra=KEYED)
     def change(request: Request, number: Id, given: CollectionChange) -> Collection:
-        """Names a collection, retires or restores it, has it judged, or made a tab in Label Studio."""
-        who = site.who(request)
-        one_collection(site.project, number)
-        if given.name is not None:
-            changing.rename(site.parts, who, number, given.name)
-        if given.judged is not None:
-            changing.set_judged(site.parts, who, number, given.judged)
-        if given.tab is not None:
-            changing.set_tab(site.parts, who, number, given.tab)
-        if given.retired is not None:
-            (changing.retire if given.retired else changing.restore)(site.parts, who, number)
+        """Names a collection, retires or restores it, gives it a quota, has it judged, or made a tab in
+        Label Studio: all that is asked for, or nothing. What is restored is gathered in the background.
+        """
+        who, wanted = site.who(request), changing.Different(**given.model_dump())
+        if changing.change(site.parts, who, number, wanted):
+            name = one_collection(site.project, number).name
+            submitted(site, f"gather {name}", lambda parts, progress: _recorded(parts, number, progress))
         return Collection.model_validate(one_collection(site.project, number))
 
     @router.post("/collections/{number}/examples", status_code=202, tags=["change"], openapi_extra=KEYED)
@@ -152,6 +155,10 @@ def routes(site: Site) -> APIRouter:
         return submitted(site, f"gather {name}", work)
 
     return router
+
+
+def _recorded(parts: Parts, number: int, progress: Progress) -> str:
+    return counted(record_collection(parts, number, progress), "frame")
 
 
 def _made(parts: Parts, who: Who, given: NewCollection, progress: Progress) -> int:

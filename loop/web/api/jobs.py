@@ -76,7 +76,7 @@ def read_jobs(site: Site) -> Jobs:
 
 
 def routes(site: Site) -> APIRouter:
-    router = APIRouter(route_class=once_route(site.project))
+    router = APIRouter(route_class=once_route(site.project, site.who))
 
     @router.get("/jobs", tags=["read"])
     def jobs() -> Jobs:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from connectors.errors import ImageRejected
-from loop.changes.once import OtherRequest, UnderWay
+from loop.changes.once import OtherRequest, OutcomeUnknown, UnderWay
 from loop.ingest.inbox import HashDiffers, NoInbox
 from loop.insights.failures import failure_of
 from loop.web.addresses import path_of
@@ -101,6 +101,7 @@ _OWN: dict[type[Exception], tuple[int, str]] = {
     HashDiffers: (422, "hash-differs"),
     NoInbox: (409, "no-folder"),
     OtherRequest: (422, "key-used"),
+    OutcomeUnknown: (409, "outcome-unknown"),
     UnderWay: (409, "under-way"),
 }
 _SAID = {400: (422, "invalid"), 404: (404, "not-known"), 409: (409, "not-now"), 503: (503, "unavailable")}

@@ -100,7 +100,7 @@ def shown(item: QueueItem) -> Task:
 
 
 def routes(site: Site) -> APIRouter:
-    router = APIRouter(route_class=once_route(site.project))
+    router = APIRouter(route_class=once_route(site.project, site.who))
 
     @router.get("/queue", tags=["read"])
     def read(

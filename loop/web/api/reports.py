@@ -55,7 +55,7 @@ class SentFrames(Face):
 
 
 def routes(site: Site) -> APIRouter:
-    router = APIRouter(route_class=once_route(site.project), tags=["change"])
+    router = APIRouter(route_class=once_route(site.project, site.who), tags=["change"])
 
     @router.post("/frames/{seq}/reports", status_code=201, openapi_extra=KEYED)
     def report(request: Request, seq: Id, given: NewReport) -> Reported:

@@ -203,7 +203,7 @@ def _model(node: ModelNode) -> Model:
 
 
 def routes(site: Site) -> APIRouter:
-    router = APIRouter(route_class=once_route(site.project))
+    router = APIRouter(route_class=once_route(site.project, site.who))
 
     @router.get("/rounds", tags=["read"])
     def rounds(after: After = None, limit: Limit = PAGE) -> Rounds:

@@ -53,7 +53,7 @@ def shown(view: SliceView) -> Slice:
 
 
 def routes(site: Site) -> APIRouter:
-    router = APIRouter(route_class=once_route(site.project))
+    router = APIRouter(route_class=once_route(site.project, site.who))
 
     @router.get("/slices", tags=["read"])
     def slices(

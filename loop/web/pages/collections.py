@@ -15,6 +15,7 @@ from loop.base.errors import ConfigError
 from loop.base.wording import counted
 from loop.changes import collections as changing
 from loop.changes.audit import Who
+from loop.gaps.slices import record_collection
 from loop.insights.collection_accuracy import kept_accuracy
 from loop.insights.collections import (
     REFUSED,
@@ -24,12 +25,11 @@ from loop.insights.collections import (
     examples_of,
     is_small,
     one_collection,
-    quota_of,
     sparkline,
     weekly,
 )
 from loop.project.wiring import Parts
-from loop.settings.collections import Rule, Sentence, rule_of
+from loop.settings.collections import Rule, Sentence, quota_in_words, quota_of_text, rule_of
 from loop.web.site import Site, form_of
 
 HERE = "/collections"
@@ -89,7 +89,6 @@ def _all(
         pictures={view.id: clearest_of_newest(project, view.id, ON_A_CARD) for view in views},
         lines={view.id: sparkline(view.growth) for view in views},
         accuracy=accuracy.by_collection if accuracy else {},
-        quotas={view.id: quota_of(project, view) for view in views},
         wrong=wrong,
         given=given or FormData(),
         gathering=[
@@ -117,7 +116,6 @@ def _one(site: Site, request: Request, status: int = 200, wrong: str = "") -> Re
         weeks=weekly(view.growth),
         accuracy=accuracy.by_collection.get(number, []) if accuracy else [],
         measured_at=accuracy.made_at if accuracy else None,
-        quota=quota_of(project, view),
         wrong=wrong,
     )
 
@@ -157,11 +155,19 @@ def _changed(site: Site, request: Request, number: int, what: str) -> tuple[str,
             changing.rename(parts, who, number, _text(form, "name"))
             return "Renamed.", "name", {"name": view.name}
         case "retire":
-            changing.retire(parts, who, number)
-            return f"“{view.name}” retired.", "restore", {}
+            quota = changing.retire(parts, who, number)
+            if quota is None:
+                return f"“{view.name}” retired.", "restore", {}
+            said = f"“{view.name}” retired, and its quota of {quota_in_words(quota)} of each batch dropped."
+            return said, "restore", {"quota": f"{quota:g}"}
         case "restore":
-            _gathered(site, view.name, lambda parts, progress: changing.restore(parts, who, number, progress))
+            again = _text(form, "quota")
+            wanted = changing.Different(retired=False, quota=quota_of_text(again) if again else None)
+            changing.change(parts, who, number, wanted)
+            _gathered(site, view.name, lambda parts, progress: record_collection(parts, number, progress))
             return f"“{view.name}” is gathered again.", "retire", {}
+        case "quota":
+            return _quota(site, who, view, _text(form, "quota"))
         case "judge":
             on = _text(form, "on") == "yes"
             changing.set_judged(parts, who, number, on)
@@ -175,6 +181,16 @@ def _changed(site: Site, request: Request, number: int, what: str) -> tuple[str,
         case "add" | "remove" | "exclude":
             return _examples(site, who, view, what, _numbers(form, "frame", "frames"))
     raise ConfigError(f"collection: expected a change of the page, got {what!r}; go back and choose one")
+
+
+def _quota(site: Site, who: Who, view: CollectionView, given: str) -> tuple[str, str, dict[str, str]]:
+    """Undone by the quota before; "" for none."""
+    quota = quota_of_text(given) if given else None
+    changing.set_quota(site.parts, who, view.id, quota)
+    before = "" if view.quota is None else f"{view.quota:g}"
+    if quota is None:
+        return "It has no quota any more.", "quota", {"quota": before}
+    return f"{quota_in_words(quota)} of each batch are of it from now on.", "quota", {"quota": before}
 
 
 def _examples(

@@ -100,6 +100,22 @@ def test_a_quota_of_what_is_no_collection_is_refused(analyzed: FakeParts) -> Non
         select(with_select(analyzed, quotas={"nigth": 0.2}), quiet, budget=8)
 
 
+def test_a_quota_that_people_set_is_filled_and_the_settings_hold_before_it(analyzed: FakeParts) -> None:
+    number = of_camera(analyzed, "cam0")
+    changing.set_quota(analyzed, ANN, number, 2.0)
+    assert component_count(select(with_select(analyzed), quiet, budget=8, dry_run=True)) == 2
+    by_settings = with_select(analyzed, quotas={str(number): 4.0})
+    assert component_count(select(by_settings, quiet, budget=8, dry_run=True)) == 4
+    assert changing.retire(analyzed, ANN, number) == 2.0
+    report = select(by_settings, quiet, budget=8, dry_run=True)
+    assert component_count(report) == 0
+    assert any("the collection is retired" in line for line in report.lacking)
+
+
+def component_count(report: SelectReport) -> int:
+    return sum(item.component == COMPONENT for item in report.chosen)
+
+
 def test_a_line_for_the_labeler_stays_short(analyzed: FakeParts) -> None:
     number = of_camera(analyzed, "cam0")
     changing.rename(analyzed, ANN, number, "frames of the first camera by the north gate " * 3)

@@ -195,7 +195,64 @@ def test_a_quota_of_the_settings_is_shown(analyzed: FakeParts) -> None:
     night = next(view.id for view in all_collections(analyzed.project) if view.name == "night")
     assert "20 % of each batch" in text(asked, f"{HERE}/{night}")
     crowds = next(view.id for view in all_collections(analyzed.project) if view.name == "crowds")
-    assert f'quotas: {{"{crowds}": 0.2}}' in text(asked, f"{HERE}/{crowds}")
+    assert "No quota" in text(asked, f"{HERE}/{crowds}")
+    refused = send(asked, f"{HERE}/{night}/quota", HERE, quota="5")
+    assert refused.status_code == 400
+    assert "what fieldloop.yaml says holds" in html.unescape(refused.text)
+
+
+def test_a_quota_is_set_cleared_and_dropped_with_its_collection(asked: TestClient) -> None:
+    number = made(asked, name="dim", kind="crowd", boxes="3")
+    page = f"{HERE}/{number}"
+
+    def quota() -> float | None:
+        found: float | None = asked.get(f"/api/collections/{number}").json()["quota"]
+        return found
+
+    def changed(what: str, **fields: str) -> tuple[str, str, dict[str, str]]:
+        assert send(asked, f"{page}/{what}", HERE, **fields).status_code == 303
+        return flash(asked, page)
+
+    said, undo, fields = changed("quota", quota="20 %")
+    assert (said, undo, fields) == (
+        "20 % of each batch are of it from now on.",
+        f"{page}/quota",
+        {"quota": ""},
+    )
+    assert quota() == 0.2
+    assert "20 % of each batch" in text(asked, page)
+    said, undo, fields = changed("quota", quota="")
+    assert quota() is None
+    assert send(asked, undo, HERE, **fields).status_code == 303
+    assert quota() == 0.2
+    said, undo, fields = changed("retire")
+    assert said == "“dim” retired, and its quota of 20 % of each batch dropped."
+    assert quota() is None
+    assert send(asked, undo, HERE, **fields).status_code == 303
+    assert quota() == 0.2
+    for wrong in ("half", "150 %", "-1", "2.5", "nan", "1e9"):
+        assert send(asked, f"{page}/quota", HERE, quota=wrong).status_code == 400
+    assert quota() == 0.2
+
+
+def test_several_changes_by_the_api_happen_all_or_none(asked: TestClient, analyzed: FakeParts) -> None:
+    number = made(asked, name="dim", kind="crowd", boxes="3")
+    other = made(asked, name="other", kind="crowd", boxes="4")
+    asked = browsing(analyzed, FakeWorker())
+    address, before = f"/api/collections/{number}", asked.get(f"/api/collections/{number}").json()
+    assert asked.patch(f"/api/collections/{other}", json={"quota": 0.7}).is_success
+    for wrong in ({"quota": 0.5}, {"quota": 2.5}):
+        answer = asked.patch(address, json={"name": "new", "judged": False, "tab": True} | wrong)
+        assert answer.status_code == 422, answer.text
+        assert asked.get(address).json() == before
+    lines = [row["subject"] for row in asked.get("/api/changes").json()["changes"]]
+    assert lines.count(f"collection {number}") == 1
+    given = {"name": "new", "judged": False, "tab": True, "quota": 0.3}
+    now = asked.patch(address, json=given).json()
+    assert {key: now[key] for key in given} == given
+    assert asked.patch(address, json={"retired": True}).json()["quota"] is None
+    again = asked.patch(address, json={"retired": False, "quota": 4})
+    assert (again.json()["retired_at"], again.json()["quota"]) == (None, 4)
 
 
 def test_an_empty_project_says_what_to_do(parts: FakeParts) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from loop.base.errors import RoundError
+from loop.changes.audit import Who
 from loop.project.project import Project
 from loop.web.api.changing import IfMatch, check_match, etag_of, once_route
 from loop.web.api.problems import answer_problems
@@ -33,7 +34,11 @@ class Box:
         self.refuses = False
         self.entered, self.go = threading.Event(), threading.Event()
         self.go.set()
-        router = APIRouter(route_class=once_route(project))
+
+        def who(request: Request) -> Who:
+            return Who(request.headers.get("x-name", ""), "api")
+
+        router = APIRouter(route_class=once_route(project, who))
 
         @router.get("/counter")
         def read(response: Response) -> Counter:
@@ -76,6 +81,14 @@ def test_the_same_request_under_a_key_happens_once(box: Box) -> None:
     assert box.counter.count == 1
     assert add(client, "b").json() == {"count": 2}
     assert add(client, None).json() == {"count": 3}
+
+
+def test_two_people_with_the_same_key_do_not_meet(box: Box) -> None:
+    client = TestClient(box.app)
+    assert add(client, "a", **{"X-Name": "ana"}).json() == {"count": 1}
+    assert add(client, "a", **{"X-Name": "ben"}).json() == {"count": 2}
+    assert add(client, "a", 5, **{"X-Name": "cy"}).json() == {"count": 7}
+    assert add(client, "a", **{"X-Name": "ana"}).json() == {"count": 1}
 
 
 def test_another_request_under_the_same_key_is_refused(box: Box) -> None:
