@@ -47,6 +47,6 @@ def test_from_a_gap_to_a_batch(browser: Browser, analyzed: FakeParts) -> None:
             row for row in slices(session) if row.kind is SliceKind.COLLECTION and row.name == "dark corners"
         ]
         told = [row.what for row in changes(session, 10)]
-    assert batch.settings["within"] == f"slice={made.id}"
+    assert batch.settings["within"] == f"slice={made.id}&origin=production"
     assert "collection made" in told
     assert all(what in listed for what in told)
