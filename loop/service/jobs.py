@@ -122,8 +122,11 @@ def _round_at(parts: Parts, progress: Progress) -> str:
 
 
 def _round(parts: Parts, progress: Progress) -> str:
-    keep_preflight(parts, progress)
-    return rounds.step_or_start(parts, progress)
+    """The round first: what pages show of the next one must not hold it up."""
+    try:
+        return rounds.step_or_start(parts, progress)
+    finally:
+        keep_preflight(parts, progress)
 
 
 JOBS = (

@@ -17,8 +17,11 @@ from sqlalchemy import func, select
 from connectors.errors import LabelStudioDown
 from connectors.ports import Progress
 from db.engine import read, write
+from db.errors import StateError
 from db.labels import set_label
 from db.leases import RunRow, last_runs
+from db.rounds import newest_round
+from db.states import RoundStatus
 from db.tables import Run
 from loop.base.errors import ConfigError, Waiting
 from loop.insights.coverage import coverage
@@ -26,11 +29,12 @@ from loop.insights.overview import overview
 from loop.project.project import open_project
 from loop.project.wiring import Parts
 from loop.rounds import rounds
-from loop.service import scheduler
+from loop.service import jobs, scheduler
 from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
 from loop.service.scheduler import Service, State, run_job
 from loop.settings.settings import Schedule, load_settings, valid_keys
-from tests.fakes import FakeParts
+from tests.fakes import FakeParts, FakeTrainer, quiet
+from tests.loop.judged import BETTER, with_round
 
 WAIT_S = 30.0
 
@@ -263,6 +267,24 @@ def test_at_its_date_a_round_opens_only_for_new_labels(parts: FakeParts) -> None
         set_label(session, 1, [], "train", "annotation")
     assert rounds.start_if_labeled(parts) == "round 1 is open"
     assert rounds.start_if_labeled(parts) == ""
+
+
+def test_a_round_goes_on_where_the_preflight_of_pages_cannot_be_kept(
+    labeled: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(parts: Parts, progress: Progress) -> str:
+        raise StateError("the index is damaged")
+
+    monkeypatch.setattr(jobs, "keep_preflight", broken)
+    parts = with_round(labeled, labels=1)
+    parts.fake_trainer = FakeTrainer(BETTER)
+    (job,) = [job for job in JOBS if job.name == "round"]
+    with pytest.raises(StateError, match="damaged"):
+        job.run(parts, quiet)
+    with read(parts.project.engine) as session:
+        newest = newest_round(session)
+    assert newest is not None
+    assert newest.status is RoundStatus.PROMOTED
 
 
 def test_a_dead_scheduler_is_not_alive(parts: FakeParts) -> None:
