@@ -87,12 +87,17 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One labeled object: class name, corners in px, and how it came to be."""
+    """One labeled object: class name, corners in px, and how it came to be.
+
+    occluded: something hides a part of it. truncated: the border of the image cuts it.
+    """
 
     class_name: str
     xyxy: tuple[float, float, float, float]
     origin: BoxOrigin = "manual"
     confidence: float | None = None
+    occluded: bool = False
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class LabelRow:
     """What is true of a frame; no boxes = verified background.
 
     rule: which rule chose its answer among those to the task, "" where it came from none.
+    imported: the boxes that came with the dataset, where an answer has taken their place.
     """
 
     frame: int
@@ -33,11 +34,16 @@ class LabelRow:
     annotation_id: int | None
     updated_at: datetime
     rule: str = ""
+    imported: tuple[Box, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerRow:
-    """One answer, one state of it."""
+    """One answer, one state of it.
+
+    boxes: what it shows; None where it was no label, or came before boxes were kept.
+    guideline: the stored guideline that labelers were shown.
+    """
 
     id: int
     task_id: int
@@ -49,6 +55,8 @@ class AnswerRow:
     cancelled: bool
     lead_time_s: float | None
     result: list[Any]
+    boxes: tuple[Box, ...] | None = None
+    guideline: int | None = None
 
 
 def record_annotation(
@@ -63,6 +71,8 @@ def record_annotation(
     cancelled: bool,
     result: Sequence[Any],
     lead_time_s: float | None = None,
+    boxes: Sequence[Box] | None = None,
+    guideline: int | None = None,
 ) -> int | None:
     """The id of the stored answer, or None when this state of it is already stored.
 
@@ -71,7 +81,7 @@ def record_annotation(
     """
     wanted = (Annotation.external_project == external_project, Annotation.external_id == external_id)
     statement = select(*table_of(Annotation).columns).where(*wanted)
-    rows = [AnswerRow(**row._mapping) for row in session.execute(statement)]
+    rows = [_answer_row(row) for row in session.execute(statement)]
     if stored_state(rows, external_project, external_id, updated_at, cancelled, result):
         return None
     same_time = [row.updated_at for row in rows if _same_time(row, updated_at)]
@@ -87,6 +97,8 @@ def record_annotation(
         cancelled=cancelled,
         lead_time_s=lead_time_s,
         result=list(result),
+        boxes=None if boxes is None else _each_once([_stored(box) for box in boxes]),
+        guideline=guideline,
     )
 
 
@@ -111,11 +123,15 @@ def same_content(row: AnswerRow, cancelled: bool, result: Sequence[Any]) -> bool
     return row.cancelled == cancelled and _text(row.result) == _text(result)
 
 
-def answers(session: Session, task_ids: Iterable[int] | None = None) -> list[AnswerRow]:
-    """Stored answers, in the order they were last changed."""
+def answers(
+    session: Session, task_ids: Iterable[int] | None = None, ids: Iterable[int] | None = None
+) -> list[AnswerRow]:
+    """Stored answers, of these tasks or of these ids, in the order they were last changed."""
     statement = select(*table_of(Annotation).columns)
     parts = in_parts(statement, Annotation.task_id, task_ids)
-    rows = [AnswerRow(**row._mapping) for part in parts for row in session.execute(part)]
+    if ids is not None:
+        parts = in_parts(statement, Annotation.id, ids)
+    rows = [_answer_row(row) for part in parts for row in session.execute(part)]
     return sorted(rows, key=lambda row: (row.updated_at, row.id))
 
 
@@ -127,10 +143,12 @@ def set_label(
     source: str,
     annotation_id: int | None = None,
     rule: str = "",
+    imported: Sequence[Box] | None = None,
 ) -> None:
     """What is true of the frame from now on.
 
     rule: which rule chose the answer.
+    imported: the boxes that came with the dataset, where an answer takes their place.
 
     boxes: none = verified background. Corners are kept to a hundredth of a pixel, confidence is
     not. A box that is there twice counts once: its second would be an object that nobody can find.
@@ -142,6 +160,7 @@ def set_label(
         "source": source,
         "annotation_id": annotation_id,
         "rule": rule,
+        "imported": None if imported is None else _each_once([_stored(box) for box in imported]),
         "updated_at": utcnow(),
     }
     upsert(session, Label, [row])
@@ -152,12 +171,10 @@ def set_rule(session: Session, frame: int, rule: str) -> None:
     session.execute(update(Label).where(Label.frame == frame).values(rule=rule))
 
 
-def delete_label(session: Session, task_id: int) -> bool:
-    """Revokes the label that came from an answer to this task; whether there was one. No other
-    label is touched.
-    """
-    given = select(Annotation.id).where(Annotation.task_id == task_id)
-    return changed_rows(session.execute(delete(Label).where(Label.annotation_id.in_(given)))) > 0
+def delete_label(session: Session, frame: int) -> bool:
+    """Whether there was one that came from an answer. An imported one is never deleted."""
+    statement = delete(Label).where(Label.frame == frame, Label.annotation_id.is_not(None))
+    return changed_rows(session.execute(statement)) > 0
 
 
 def labels(
@@ -213,8 +230,15 @@ def _matching(
     return statement
 
 
+def _answer_row(row: Any) -> AnswerRow:
+    boxes = None if row.boxes is None else tuple(_box(*stored) for stored in row.boxes)
+    return AnswerRow(**{**row._mapping, "boxes": boxes})
+
+
 def _label_row(row: Any) -> LabelRow:
-    return LabelRow(**{**row._mapping, "boxes": tuple(_box(*stored) for stored in row.boxes)})
+    imported = None if row.imported is None else tuple(_box(*stored) for stored in row.imported)
+    boxes = tuple(_box(*stored) for stored in row.boxes)
+    return LabelRow(**{**row._mapping, "boxes": boxes, "imported": imported})
 
 
 def _each_once(boxes: Sequence[list[str | float]]) -> list[list[str | float]]:
@@ -223,8 +247,18 @@ def _each_once(boxes: Sequence[list[str | float]]) -> list[list[str | float]]:
 
 
 def _stored(box: Box) -> list[str | float]:
-    return [box.class_name, *(round(float(side), 2) for side in box.xyxy), box.origin]
+    seen = [box.occluded, box.truncated] if box.occluded or box.truncated else []
+    return [box.class_name, *(round(float(side), 2) for side in box.xyxy), box.origin, *seen]
 
 
-def _box(class_name: str, x1: float, y1: float, x2: float, y2: float, origin: BoxOrigin = "manual") -> Box:
-    return Box(class_name, (x1, y1, x2, y2), origin)
+def _box(
+    class_name: str,
+    x1: float,
+    y1: float,
+    x2: float,
+    y2: float,
+    origin: BoxOrigin = "manual",
+    occluded: bool = False,
+    truncated: bool = False,
+) -> Box:
+    return Box(class_name, (x1, y1, x2, y2), origin, occluded=occluded, truncated=truncated)

@@ -78,3 +78,22 @@ class ReportKind(StrEnum):
     CLASS = "class"  # the right place, another class
     BOX = "box"  # the right object, a bad box
     OTHER = "other"  # what the note says
+
+
+class SuspectKind(StrEnum):
+    OVERLOOKED = "overlooked"  # an object without a box
+    SPURIOUS = "spurious"  # a box without an object
+    CLASS = "class"  # the right place, another class
+    LOCATION = "location"  # the right object, a bad box
+
+
+class SuspectOutcome(StrEnum):
+    CONFIRMED = "confirmed"  # a person changed the label there
+    REFUTED = "refuted"  # a person looked and left it as it was
+
+
+class LotStatus(StrEnum):
+    DRAWN = "drawn"  # its sample is before people
+    ACCEPTED = "accepted"  # its plan says so
+    REJECTED = "rejected"  # its plan says so; its labels enter no dataset until they were done again
+    WITHDRAWN = "withdrawn"  # a person gave it up

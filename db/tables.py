@@ -34,11 +34,14 @@ from db.states import (
     OPEN_ROUNDS,
     OPEN_TASKS,
     BatchStatus,
+    LotStatus,
     ModelStatus,
     ReportKind,
     Role,
     RoundStatus,
     SliceKind,
+    SuspectKind,
+    SuspectOutcome,
     TaskStatus,
 )
 
@@ -395,7 +398,7 @@ class LabelTask(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), index=True)
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id"), index=True)
-    purpose: Mapped[str] = mapped_column(String(12))  # train, evaluation
+    purpose: Mapped[str] = mapped_column(String(12))  # one of connectors.ports.Purpose
     status: Mapped[TaskStatus] = mapped_column(String(12), index=True)
     key: Mapped[str] = mapped_column(String(80), unique=True)  # what Label Studio carries
     rank: Mapped[int]  # 0 = most valuable of its batch
@@ -418,6 +421,22 @@ class LabelTask(Base):
     pinned: Mapped[bool] = mapped_column(
         default=False, server_default=false()
     )  # a person wants it first, whatever its priority
+    drawn: Mapped[list[Any] | None] = mapped_column(
+        JSON
+    )  # given to Label Studio: [[class name, x1, y1, x2, y2, confidence], ...] in px; NULL: not known
+    bare: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # sent without boxes by chance, to learn what drawn boxes do
+    slot: Mapped[int] = mapped_column(
+        default=0, server_default="0"
+    )  # which Label Studio project holds it: 0 the first persons', 1 the second persons', 2 the third's
+    about: Mapped[Json] = mapped_column(
+        default=dict, server_default="{}"
+    )  # what a task of another purpose than train and evaluation is about
+    stands: Mapped[int | None]  # the id of its answer in force, while it is done
+    rule: Mapped[str] = mapped_column(
+        String(24), default="", server_default=""
+    )  # which rule chose that answer among those to the task
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     changed_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
@@ -438,6 +457,12 @@ class Annotation(Base):
     cancelled: Mapped[bool]
     lead_time_s: Mapped[float | None] = mapped_column(Float)
     result: Mapped[list[Any]]
+    boxes: Mapped[list[Any] | None] = mapped_column(
+        JSON
+    )  # what it shows, as `labels.boxes`; NULL: it was no label, or came before boxes were kept
+    guideline: Mapped[int | None] = mapped_column(
+        ForeignKey("guidelines.id")
+    )  # the guideline that labelers were shown when it came
 
 
 class Label(Base):
@@ -453,7 +478,95 @@ class Label(Base):
     rule: Mapped[str] = mapped_column(
         String(24), default="", server_default=""
     )  # which rule chose that answer
+    imported: Mapped[list[Any] | None] = mapped_column(
+        JSON
+    )  # the boxes that came with the dataset, where an answer has taken their place
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Guideline(Base):
+    """One wording of labeling/guideline.md that labelers were shown."""
+
+    __tablename__ = "guidelines"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    text: Mapped[str] = mapped_column(Text)
+    shown_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class SuspectRun(Base):
+    """One comparison of the labels with models that were not trained on them."""
+
+    __tablename__ = "suspect_runs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    begun_at: Mapped[datetime] = mapped_column(default=utcnow)
+    finished_at: Mapped[datetime | None]
+    judges: Mapped[Json] = mapped_column(default=dict)  # the models, and how they were trained
+    calibration: Mapped[Json] = mapped_column(default=dict)  # what turns a score into a probability, by kind
+
+
+class Suspect(Base):
+    """One label, or one place without a label, that looks wrong."""
+
+    __tablename__ = "suspects"
+    __table_args__ = (Index("ix_suspects_run", "run_id", "gain"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("suspect_runs.id"))
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), index=True)
+    kind: Mapped[SuspectKind] = mapped_column(String(12))
+    box: Mapped[list[Any] | None] = mapped_column(
+        JSON
+    )  # the label: [class name, x1, y1, x2, y2]; NULL: none is there
+    fix: Mapped[list[Any] | None] = mapped_column(JSON)  # what it should be; NULL: no box
+    score: Mapped[float] = mapped_column(Float)  # 0..1, larger is more suspect, of its kind alone
+    probability: Mapped[float] = mapped_column(Float)  # that it is wrong, over all kinds
+    gain: Mapped[float] = mapped_column(Float)  # expected errors mended per second of a person
+    task_id: Mapped[int | None] = mapped_column(ForeignKey("label_tasks.id"), index=True)
+    outcome: Mapped[SuspectOutcome | None] = mapped_column(String(12))
+    decided_at: Mapped[datetime | None]
+
+
+class Lot(Base):
+    """Labels of which a random sample is inspected, and what its plan says of them."""
+
+    __tablename__ = "lots"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    status: Mapped[LotStatus] = mapped_column(String(12), index=True)
+    plan: Mapped[Json]  # its name, sample sizes, acceptance numbers, what it claims and with which confidence
+    seed: Mapped[int] = mapped_column(BigInteger)
+    who: Mapped[str] = mapped_column(String(120))
+    drawn_at: Mapped[datetime] = mapped_column(default=utcnow)
+    decided_at: Mapped[datetime | None]
+
+
+class LotMember(Base):
+    """A frame of a lot, with its label as it was when the lot was drawn."""
+
+    __tablename__ = "lot_members"
+
+    lot_id: Mapped[int] = mapped_column(ForeignKey("lots.id"), primary_key=True)
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True, index=True)
+    boxes: Mapped[list[Any]]  # as `labels.boxes`
+    annotation_id: Mapped[int | None] = mapped_column(ForeignKey("annotations.id"))
+    author: Mapped[str] = mapped_column(String(200))  # who gave the answer, "" for imported labels
+
+
+class LotDraw(Base):
+    """A frame of a lot that chance drew to be inspected."""
+
+    __tablename__ = "lot_draws"
+
+    lot_id: Mapped[int] = mapped_column(ForeignKey("lots.id"), primary_key=True)
+    frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True)
+    stage: Mapped[int]  # 1, or 2 of a double plan
+    task_id: Mapped[int | None] = mapped_column(ForeignKey("label_tasks.id"), index=True)
+    inspected: Mapped[int | None]  # units looked at; NULL: not yet
+    wrong: Mapped[int | None]  # of them, those that were wrong
 
 
 class Dataset(Base):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,10 @@ _HAS_OPEN_TASK = (
     select(LabelTask.id).where(LabelTask.batch_id == Batch.id, LabelTask.status.in_(OPEN_TASKS)).exists()
 )
 _MOVABLE = frozenset(
-    {"external_project", "external_id", "detector", "priority", "reason", "problem", "pinned"}
+    {
+        *("external_project", "external_id", "detector", "priority", "reason", "problem", "pinned"),
+        *("drawn", "bare", "slot", "about", "stands", "rule"),
+    }
 )
 
 
@@ -36,6 +39,9 @@ class NewTask:
     rank: 0 = most valuable of its batch.
     priority: 0..1.
     detector: the producer whose boxes are drawn.
+    bare: sent without boxes by chance.
+    slot: which Label Studio project it goes to, 0 for that of the first persons.
+    about: what a task of another purpose than train and evaluation is about.
     """
 
     frame: int
@@ -49,6 +55,9 @@ class NewTask:
     inclusion_probability: float | None = None
     detector: int | None = None
     shows: tuple[int, ...] = ()
+    bare: bool = False
+    slot: int = 0
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,9 @@ class TaskRow:
     problem: what a person must mend in its answers, or why one that is
     cancelled was dropped; "" for nothing.
     pinned: a person wants it first, whatever its priority.
+    drawn: the boxes that Label Studio was given, [class name, x1, y1, x2, y2, confidence] in px; None where
+    that is not known.
+    stands: the stored answer in force, while it is done. rule: which rule chose it.
     """
 
     id: int
@@ -80,6 +92,12 @@ class TaskRow:
     created_at: datetime
     changed_at: datetime
     pinned: bool = False
+    drawn: list[Any] | None = None
+    bare: bool = False
+    slot: int = 0
+    about: dict[str, Any] = field(default_factory=dict)
+    stands: int | None = None
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

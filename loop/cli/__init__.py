@@ -13,6 +13,7 @@ from loop.cli import (  # noqa: F401  (each registers its commands)
     demo,
     frames,
     labeling,
+    labels,
     mcp,
     metadata,
     project,

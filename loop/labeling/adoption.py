@@ -15,7 +15,7 @@ from db.frames import frame_by_hash
 from db.states import TaskStatus
 from db.tasks import NewTask, TaskRow, add_tasks, create_batch, move, queue_batch, task_by_key
 
-KEY = re.compile(r"([0-9a-f]{20})-b[0-9]+-(train|evaluation)")
+KEY = re.compile(rf"([0-9a-f]{{20}})-b[0-9]+-({'|'.join(Purpose)})")
 BATCH_FACT = "adopted_batch"
 STRATEGY = "taken back"
 

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import assert_never
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -23,17 +22,14 @@ from db.labels import (
     AnswerRow,
     LabelRow,
     answers,
-    delete_label,
     labels,
     record_annotation,
-    set_label,
-    set_rule,
     stored_state,
 )
 from db.states import OPEN_TASKS, TaskStatus
 from db.tables import utcnow
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
-from loop.base.errors import ProjectError, PurposeError
+from loop.base.errors import ProjectError
 from loop.base.files import chunked
 from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
@@ -48,6 +44,7 @@ from loop.labeling.project import (
     require_ours,
 )
 from loop.labeling.ruling import rule
+from loop.labeling.standing import settle
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -297,7 +294,9 @@ def _settled(
     row = stored[ruling.answer.external_id] if ruling.answer else None
     if ruling.status is not TaskStatus.DONE or row is None:
         return True
-    return label is not None and (label.annotation_id, label.rule) == (row.id, ruling.rule)
+    if (task.stands, task.rule) != (row.id, ruling.rule):
+        return False
+    return label is not None or task.purpose is Purpose.CONSENSUS
 
 
 def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullReport) -> None:
@@ -336,11 +335,9 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
     if ruling.problem and (answer in new or ruling.problem != task.problem):
         report.unknown.update(ruling.unknown)
         report.to_mend.append(f"task {seen.external_task_id}: {ruling.problem}")
-    row = _stored(known, project_id, answer) if answer else None
-    if answer and row and status is TaskStatus.DONE:
-        changed |= _set_label(session, task, answer, row.id, ruling.rule)
-    else:
-        report.revoked += delete_label(session, task.id)
+    row = _stored(known, project_id, answer) if answer and status is TaskStatus.DONE else None
+    stands = row.id if row else None
+    changed |= stands is not None and stands != task.stands
     if answer and changed:
         report.answers[status] += 1
         report.unseen += answer.unseen
@@ -348,9 +345,12 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         "external_project": project_id,
         "external_id": seen.external_task_id,
         "problem": ruling.problem,
+        "stands": stands,
+        "rule": ruling.rule,
     }
-    if (status, seen.external_task_id, ruling.problem) != (task.status, task.external_id, task.problem):
+    if any(getattr(task, name) != value for name, value in {**there_now, "status": status}.items()):
         move(session, [task.id], ANSWERABLE, status, **there_now)
+    report.revoked += settle(session, task.frame)
 
 
 def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> bool:
@@ -374,6 +374,7 @@ def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation
         cancelled=answer.cancelled,
         lead_time_s=answer.lead_time_s,
         result=answer.result,
+        boxes=None if answer.unknown_classes else answer.boxes,
     )
     return recorded is not None
 
@@ -386,24 +387,8 @@ def _stored(known: Sequence[AnswerRow], project_id: int, answer: Annotation) -> 
 
 
 def _judges(purpose: Purpose) -> bool:
-    match purpose:
-        case Purpose.TRAIN | Purpose.EVALUATION:
-            return purpose is Purpose.EVALUATION
-        case Purpose.CONSENSUS | Purpose.SUSPECT | Purpose.INSPECTION | Purpose.REPORT:
-            raise PurposeError("pull", purpose)
-        case _:
-            assert_never(purpose)
-
-
-def _set_label(session: Session, task: TaskRow, answer: Annotation, annotation_id: int, rule: str) -> bool:
-    """Whether the label is of another answer than before."""
-    held = labels(session, [task.frame]).get(task.frame)
-    if held is None or held.annotation_id != annotation_id:
-        set_label(session, task.frame, answer.boxes, task.purpose, "annotation", annotation_id, rule)
-        return True
-    if held.rule != rule:
-        set_rule(session, task.frame, rule)
-    return False
+    """Whether somebody must have looked at the image: for all but what trains."""
+    return purpose is not Purpose.TRAIN
 
 
 def _reconcile(

@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import assert_never
 
 from sqlalchemy import Engine
 
-from connectors.ports import Box, LabelBackend, LabelTask, Progress, Purpose
+from connectors.ports import Box, LabelBackend, LabelTask, Progress
 from db.analysis import load_detections, producer
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.states import TaskStatus
 from db.tables import utcnow
 from db.tasks import TaskRow, move, tasks
-from loop.base.errors import ConfigError, PurposeError
+from loop.base.errors import ConfigError
 from loop.base.files import chunked
 from loop.base.lease import exclusive
 from loop.base.moments import SECOND, shown
@@ -234,7 +233,7 @@ def _label_task(
         height=frame.height,
         priority=shown_priority(row),
         reason=row.reason,
-        purpose=_served(row.purpose),
+        purpose=row.purpose,
         predictions=boxes,
         model_version=version,
         meta={
@@ -245,13 +244,3 @@ def _label_task(
             **said,
         },
     )
-
-
-def _served(purpose: Purpose) -> Purpose:
-    match purpose:
-        case Purpose.TRAIN | Purpose.EVALUATION:
-            return purpose
-        case Purpose.CONSENSUS | Purpose.SUSPECT | Purpose.INSPECTION | Purpose.REPORT:
-            raise PurposeError("push", purpose)
-        case _:
-            assert_never(purpose)

@@ -31,9 +31,11 @@ from loop.settings.conditions import load_conditions
 from loop.settings.messages import DELIMITER, PREFIX, explain, right_place, unknown_key
 from loop.settings.strategy_names import StrategyName
 from loop.settings.types import (
+    ClassNames,
     Date,
     Device,
     Devices,
+    DrawnAbove,
     ImageSize,
     Pattern,
     Quotas,
@@ -118,6 +120,20 @@ class LabelStudioSettings(Section):
     instructions: str
 
 
+class LabelsSettings(Section):
+    ask_occlusion: bool
+    drawn_above: DrawnAbove
+    bare_share: Share
+    class_names: ClassNames
+    second_share: Share
+    folds: Annotated[int, Field(ge=2, le=20)]
+    fold_epochs: Annotated[int, Field(ge=1, le=100_000)]
+    fold_imgsz: ImageSize
+    suspect_budget: Positive
+    right: Annotated[float, Field(gt=0.5, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+
+
 class RoundSettings(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)]
     imgsz: ImageSize
@@ -186,6 +202,7 @@ class Settings(BaseSettings):
     select: Select
     evaluation: Evaluation
     label_studio: LabelStudioSettings
+    labels: LabelsSettings
     round: RoundSettings
     gate: Gate
     schedule: Schedule
@@ -265,7 +282,7 @@ def _walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from _walk(value, f"{dotted}.")
 
 
-FREE_FORM = {"round.train", "frames.columns", "select.quotas"}
+FREE_FORM = {"round.train", "frames.columns", "select.quotas", "labels.drawn_above", "labels.class_names"}
 FORMER = (("gate", "few_margin"),)
 """Section and name of what earlier versions had."""
 JSON_EXAMPLE = "expected JSON, for example FIELDLOOP_ROUND__TRAIN='{\"mosaic\": 0}'"

@@ -95,6 +95,21 @@ def _quotas(quotas: dict[str, float]) -> dict[str, float]:
     return quotas
 
 
+def _drawn_above(values: dict[str, float]) -> dict[str, float]:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"expected a confidence of 0 to 1 for class {name!r}, got {value:g}")
+    return values
+
+
+def _class_names(names: dict[str, str]) -> dict[str, str]:
+    if twice := sorted({name for name in names.values() if [*names.values()].count(name) > 1}):
+        raise ValueError(f"expected each name for one class, got {', '.join(twice)} for several")
+    return names
+
+
+DrawnAbove = Annotated[dict[str, float], AfterValidator(_drawn_above)]
+ClassNames = Annotated[dict[str, str], AfterValidator(_class_names)]
 Quotas = Annotated[dict[str, float], AfterValidator(_quotas)]
 SidecarColumns = Annotated[dict[str, str], AfterValidator(_sidecar_columns)]
 Timezone = Annotated[str, AfterValidator(_timezone)]

@@ -28,6 +28,7 @@ NAV = (
     ("Frames", "/frames"),
     ("Collections", "/collections"),
     ("Queue", "/queue"),
+    ("Labels", "/labels"),
     ("Rounds & models", "/rounds"),
     ("Bias", "/bias"),
     ("Changes", "/changes"),

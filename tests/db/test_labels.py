@@ -154,7 +154,7 @@ def test_rows_of_boxes_that_were_stored_before_are_read(engine: Engine) -> None:
         )
 
 
-def test_a_label_is_revoked_by_the_task_it_came_from_and_no_other_is_touched(engine: Engine) -> None:
+def test_a_label_that_came_from_an_answer_is_revoked_and_no_other_is_touched(engine: Engine) -> None:
     a, b, imported = stocked(engine, 3)
     with write(engine) as session:
         add_tasks(session, create_batch(session, "random", 1, 1, {}), [new_task(a), new_task(b, rank=1)])
@@ -166,8 +166,9 @@ def test_a_label_is_revoked_by_the_task_it_came_from_and_no_other_is_touched(eng
         set_label(session, a, [], "train", "annotation", changed)
         set_label(session, b, [], "train", "annotation", other)
     with write(engine) as session:
-        assert delete_label(session, first)
-        assert not delete_label(session, first)
+        assert delete_label(session, a)
+        assert not delete_label(session, a)
+        assert not delete_label(session, imported)
         assert list(labels(session)) == [b, imported]
         assert [row.id for row in answers(session, [first])] == [given, changed]
         set_label(session, a, [], "train", "annotation", given)

@@ -141,7 +141,7 @@ def test_move_refuses_what_may_not_change(lite: Engine) -> None:
     (task,) = queued(lite, stocked(lite, 1))
     with (
         write(lite) as session,
-        pytest.raises(ValueError, match=r"expected fields among \['detector'.*got \['frame'\]"),
+        pytest.raises(ValueError, match=r"expected fields among \['about'.*got \['frame'\]"),
     ):
         move(session, [task], PENDING, SENT, frame=3)
 

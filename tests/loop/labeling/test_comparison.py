@@ -14,7 +14,7 @@ from connectors.ports import Annotation, Box
 from db.engine import read, write
 from db.labels import answers, labels
 from db.states import TaskStatus
-from db.tables import Label, utcnow
+from db.tables import Label, LabelTask, utcnow
 from db.tasks import TaskRow, tasks
 from loop.labeling import pull as pulling
 from loop.labeling.pull import PullReport
@@ -236,6 +236,7 @@ def test_a_label_of_an_earlier_version_gets_its_rule_and_is_no_newer(pushed: Fak
     pull(pushed)
     with write(pushed.project.engine) as session:
         session.query(Label).update({"rule": ""})
+        session.query(LabelTask).update({"rule": ""})
     with read(pushed.project.engine) as session:
         before = labels(session)[row(pushed, key).frame]
     compare(pushed)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import ANY
 
 import pytest
 from sqlalchemy import update
@@ -20,8 +21,8 @@ from db.frames import frames
 from db.labels import answers, labels
 from db.states import BatchStatus, TaskStatus
 from db.tables import LabelTask
-from db.tasks import batches, move
-from loop.base.errors import ProjectError, PurposeError
+from db.tasks import NewTask, add_tasks, batches, create_batch, move, queue_batch
+from loop.base.errors import ProjectError
 from loop.labeling import pull as pulling
 from loop.labeling.pull import anything_to_pull
 from loop.labeling.push import PushReport, anything_to_push
@@ -265,22 +266,38 @@ def asked_for(parts: FakeParts, key: str, purpose: Purpose) -> None:
         session.execute(update(LabelTask).where(LabelTask.key == key).values(purpose=purpose))
 
 
-@pytest.mark.parametrize("purpose", [Purpose.CONSENSUS, Purpose.SUSPECT, Purpose.INSPECTION, Purpose.REPORT])
-def test_a_purpose_that_cannot_be_served_is_never_taken_for_training(
-    chosen: FakeParts, purpose: Purpose
-) -> None:
-    key = rows(chosen)[0].key
-    asked_for(chosen, key, purpose)
-    with pytest.raises(PurposeError, match=f"push: expected frames to train .*, got one for {purpose}"):
-        push(chosen)
-    assert (chosen.server.tasks, {task.status for task in rows(chosen)}) == ([], {TaskStatus.PENDING})
-    asked_for(chosen, key, Purpose.TRAIN)
-    push(chosen)
-    asked_for(chosen, key, purpose)
-    chosen.server.accept(key)
-    with pytest.raises(PurposeError, match=f"pull: expected frames to train .*, got one for {purpose}"):
-        pull(chosen)
-    assert label_of(chosen, key) is None
+@pytest.mark.parametrize("purpose", [Purpose.SUSPECT, Purpose.INSPECTION, Purpose.REPORT])
+def test_the_last_of_answer_and_review_stands(pushed: FakeParts, purpose: Purpose) -> None:
+    key = rows(pushed)[0].key
+    pushed.server.accept(key)
+    pull(pushed)
+    with read(pushed.project.engine) as session:
+        first = labels(session)[row(pushed, key).frame]
+    with write(pushed.project.engine) as session:
+        batch = create_batch(session, "review", 0, 1, {})
+        review = NewTask(row(pushed, key).frame, purpose, f"review-{purpose}", 0, 1.0, "look again", "review")
+        add_tasks(session, batch, [review])
+        queue_batch(session, batch)
+    push(pushed)
+    pushed.server.now += timedelta(minutes=1)
+    given = pushed.server.answer(f"review-{purpose}", [])
+    pull(pushed)
+    with read(pushed.project.engine) as session:
+        reviewed = labels(session)[row(pushed, key).frame]
+    assert (reviewed.boxes, reviewed.purpose) == ((), first.purpose)
+    pushed.server.delete_answer(given)
+    pull(pushed)
+    with read(pushed.project.engine) as session:
+        assert labels(session)[row(pushed, key).frame] == replace(first, updated_at=ANY)
+
+
+def test_a_second_persons_answer_changes_no_label(pushed: FakeParts) -> None:
+    key = rows(pushed)[0].key
+    pushed.server.accept(key)
+    asked_for(pushed, key, Purpose.CONSENSUS)
+    pull(pushed)
+    assert label_of(pushed, key) is None
+    assert row(pushed, key).stands is not None
 
 
 def test_pulling_is_incremental(pushed: FakeParts) -> None:

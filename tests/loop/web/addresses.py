@@ -19,6 +19,7 @@ PAGES = (
     "/rounds/1",
     "/rounds/start",
     "/bias",
+    "/labels",
     "/collections",
     "/changes",
     "/rejects",
