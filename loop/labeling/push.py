@@ -25,6 +25,7 @@ from loop.base.files import chunked
 from loop.base.lease import exclusive
 from loop.base.moments import SECOND, shown
 from loop.base.wording import counted, either
+from loop.labeling.asking import boxes_to_draw
 from loop.labeling.collection_tabs import COLLECTIONS, any_tab, anything_to_keep, keep_tabs, texts_of
 from loop.labeling.order import shown_priority
 from loop.labeling.project import (
@@ -217,6 +218,7 @@ def label_tasks(project: Project, rows: Sequence[TaskRow]) -> list[LabelTask]:
             version = made_by.name
             if row.frame in found:
                 boxes = predicted_boxes(found[row.frame], made_by.details["classes"])
+        boxes = boxes_to_draw(row.about) or boxes
         said = {COLLECTIONS: texts[row.frame]} if texts else {}
         result.append(_label_task(project, row, by_seq[row.frame], boxes, version, said))
     return result

@@ -71,8 +71,8 @@ def run(
 
 def test_the_commands_are_those_of_the_loop() -> None:
     expected = (
-        "demo init ingest analyze status gaps duplicates select push pull round models labels labelstudio serve"
-        " map bench slices backup restore metadata tasks frames collections bias mcp changes"
+        "demo init ingest analyze status gaps duplicates select push pull round models labelstudio serve"
+        " map labels bench slices backup restore metadata tasks frames collections bias mcp changes"
     )
     assert sorted({name[0] for name in COMMANDS}) == sorted(expected.split(" "))
 
