@@ -14,11 +14,11 @@ from db.tables import Label, LabelTask
 FIRST = (Purpose.TRAIN, Purpose.EVALUATION)
 
 
-def contested_frames(session: Session, settled_rules: Sequence[str]) -> list[int]:
-    """Frames, ascending, of which a second answer is in, no third one was asked for, and whose label is
-    the first answer itself.
+def contested_frames(session: Session, settled_rules: Sequence[str], unasked: bool = False) -> list[int]:
+    """Frames, ascending, of which a second answer is in and whose label is the first answer itself.
 
-    settled_rules: of labels that came of both answers.
+    settled_rules: of labels that came of several answers.
+    unasked: those alone for which no third person was asked.
     """
     third, first = aliased(LabelTask), aliased(LabelTask)
     statement = (
@@ -28,12 +28,10 @@ def contested_frames(session: Session, settled_rules: Sequence[str]) -> list[int
         .where(LabelTask.purpose == Purpose.CONSENSUS, LabelTask.slot == 1)
         .where(LabelTask.status == TaskStatus.DONE, first.purpose.in_(FIRST))
         .where(Label.rule.not_in(settled_rules))
-        .where(
-            ~select(third.id)
-            .where(third.frame == LabelTask.frame, third.purpose == Purpose.CONSENSUS, third.slot == 2)
-            .exists()
-        )
     )
+    if unasked:
+        of_frame = (third.frame == LabelTask.frame, third.purpose == Purpose.CONSENSUS, third.slot == 2)
+        statement = statement.where(~select(third.id).where(*of_frame).exists())
     return sorted(set(session.execute(statement).scalars()))
 
 

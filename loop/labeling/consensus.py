@@ -114,7 +114,7 @@ def ask_third(session: Session) -> int:
     """A task for a third person wherever two contradict each other and no review has settled it. How
     many were made.
     """
-    new = [_ask(frame, THIRD, 1.0) for frame in contested_frames(session, FUSED)]
+    new = [_ask(frame, THIRD, 1.0) for frame in contested_frames(session, FUSED, unasked=True)]
     return len(ask(session, Purpose.CONSENSUS, STRATEGIES[THIRD], new, {}))
 
 

@@ -88,7 +88,7 @@ def test_without_a_share_nobody_is_asked_again(chosen: FakeParts) -> None:
 
 
 def test_frames_that_judge_come_first_and_the_share_is_met_in_the_mean(chosen: FakeParts) -> None:
-    batch = [task for task in rows(chosen)]
+    batch = rows(chosen)
     judging = [task.key for task in batch if task.purpose is Purpose.EVALUATION]
     assert 0 < len(judging) < len(batch)
     counts = []
@@ -191,7 +191,7 @@ def test_beside_the_same_person_another_answer_counts(asked: FakeParts) -> None:
 
 
 def test_new_projects_are_made_for_all_persons(asked: FakeParts) -> None:
-    first, second = pair(asked)
+    _, second = pair(asked)
     asked.server.answer(second, [NEAR], **BOB)
     left = {*asked.server.projects}
     report = push_again(asked, quiet, new_project=True, settle=NOW)
