@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from loop.insights import agreement
 from loop.project.project import Project
 
 
@@ -25,7 +26,14 @@ class Finding:
 
 
 Part = Callable[[Project], list[Finding]]
-PARTS: tuple[Part, ...] = ()
+
+
+def _agreement(project: Project) -> list[Finding]:
+    said = agreement.in_words(project)
+    return [Finding("agreement", text, action, agreement.HERE, bad) for text, action, bad in said]
+
+
+PARTS: tuple[Part, ...] = (_agreement,)
 """What each part finds wrong."""
 
 
