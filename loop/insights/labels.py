@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loop.insights import agreement
+from loop.insights import agreement, guideline
 from loop.project.project import Project
 
 
@@ -33,7 +33,12 @@ def _agreement(project: Project) -> list[Finding]:
     return [Finding("agreement", text, action, agreement.HERE, bad) for text, action, bad in said]
 
 
-PARTS: tuple[Part, ...] = (_agreement,)
+def _guideline(project: Project) -> list[Finding]:
+    said = guideline.in_words(project)
+    return [Finding("guideline", text, action, guideline.HERE, bad) for text, action, bad in said]
+
+
+PARTS: tuple[Part, ...] = (_guideline, _agreement)
 """What each part finds wrong."""
 
 

@@ -21,6 +21,7 @@ PAGES = (
     "/bias",
     "/labels",
     "/labels/agreement",
+    "/labels/guideline",
     "/collections",
     "/changes",
     "/rejects",
