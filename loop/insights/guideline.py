@@ -72,10 +72,8 @@ def guideline_view(project: Project) -> GuidelineView:
         outdated = len(outdated_frames(session))
     zone = project.settings.frames.timezone
     versions = [
-        Version(
-            row.sha256, row.shown_at, shown(row.shown_at, zone, MINUTE), given.get(row.id, 0), row is rows[-1]
-        )
-        for row in reversed(rows)
+        Version(row.sha256, row.shown_at, shown(row.shown_at, zone, MINUTE), given.get(row.id, 0), at == 0)
+        for at, row in enumerate(reversed(rows))
     ]
     return GuidelineView(
         file=str(project.root / PLACE),
@@ -98,7 +96,8 @@ def in_words(project: Project) -> list[tuple[str, str, float]]:
     said = []
     if found.undefined:
         names = listed(found.undefined, 5)
-        text = f"{either(len(found.undefined), 'Class', 'Classes')} without a definition in the guideline: {names}"
+        what = either(len(found.undefined), "Class", "Classes")
+        text = f"{what} without a definition in the guideline: {names}"
         said.append((text, "define what counts", 0.35))
     if found.lacking:
         topics = ", ".join(found.lacking)
