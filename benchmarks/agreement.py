@@ -35,6 +35,17 @@ SIDE = 40.0
 OCCLUDED = 0.3
 EVEN = 20.0
 """How alike days are: the sum of both parameters of the beta distribution of their rates."""
+HEADING = """# How well agreement is told
+
+`python -m benchmarks.agreement` has two simulated people label the same images: 1 to 6 images of each camera-day, 1 to 8 objects of three
+classes in each. Both miss objects, take another class, draw sides loosely and mark occlusion wrongly, more on hard days than on easy ones.
+Of {worlds} worlds each: what was planted, what the figures say in the mean, in what share of worlds an interval of 95 % is given, and in
+what share of those it holds what was planted. Of K-alpha and IoU "planted" is what the same people say on {truth_days} camera-days.
+
+Where few camera-days show a disagreement no interval is given, rather than one that does not hold; "too few" stands where fewer than 30
+worlds give one. Measured at commit {commit}; seeds are the numbers of the worlds. [What the figures mean](howto/second-person.md).
+
+"""
 HEAD = ("figure", "planted", "told: mean (sd over worlds)", "intervals given", "of them, hold it")
 
 
@@ -59,6 +70,7 @@ PLANTED = (
 
 def main() -> None:
     RESULTS.write_text(json.dumps(measured(WORLDS, DAYS, TRUTH_DAYS), indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")
     print(table())
 
 
@@ -102,6 +114,12 @@ def world(people: People, days: int, rng: np.random.Generator) -> tuple[list[Com
             found.append(compare(one, other))
             day_of.append(day)
     return found, day_of
+
+
+def page() -> str:
+    """The page of the documentation, all of it made from the result."""
+    kept = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return HEADING.format(**kept) + table()
 
 
 def table() -> str:
