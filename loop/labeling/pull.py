@@ -33,7 +33,7 @@ from loop.base.errors import ProjectError
 from loop.base.files import chunked
 from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
-from loop.labeling.consensus import ask_third, doubt_later, persons_before
+from loop.labeling.consensus import ask_third, persons_before, recheck_others
 from loop.labeling.copies import as_first_given, copies, is_older, kept_of, outdoes, repeated, stands_there
 from loop.labeling.mending import Mend, to_mend
 from loop.labeling.project import (
@@ -389,7 +389,7 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
     }
     if any(getattr(task, name) != value for name, value in {**there_now, "status": status}.items()):
         move(session, [task.id], ANSWERABLE, status, **there_now)
-    doubt_later(session, task)
+    recheck_others(session, task)
     report.revoked += settle(session, task.frame)
 
 
