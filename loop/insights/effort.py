@@ -33,6 +33,7 @@ from loop.project.project import Project
 
 ANNOTATOR, CLASS, SLICE, MODEL = "annotator", "class", "slice", "model"
 KINDS = (ANNOTATOR, CLASS, SLICE, MODEL)
+HERE = "/labels/effort"
 MOST = 20
 """Rows of each kind; those with most tasks."""
 
@@ -119,6 +120,21 @@ def lines(found: Effort) -> list[str]:
         f"objects      {objects_line(found.objects)}",
         f"time saved   {saved_line(found.saved)}",
     ]
+
+
+def in_words(project: Project) -> list[tuple[str, str, float]]:
+    """What is wrong: a sentence, what to do, and how bad it is."""
+    found, to = effort(project), "see what drawn boxes do"
+    said = []
+    if found.objects and found.objects.shown and found.objects.difference > 0:
+        said.append((f"Drawn boxes hide objects from labelers: {objects_line(found.objects)}.", to, 0.7))
+    for one in found.costly:
+        text = (
+            f"Drawn boxes of {one.class_name} cost labelers more than drawing them would:"
+            f" {one.drawn / 60:.0f} minutes so far against {one.drawing / 60:.0f}."
+        )
+        said.append((text, to, 0.3))
+    return said
 
 
 def seconds_line(seconds: EditSeconds) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loop.insights.effort import effort, objects_line
+from loop.insights import agreement, effort
 from loop.project.project import Project
 
 
@@ -28,6 +28,20 @@ class Finding:
 Part = Callable[[Project], list[Finding]]
 
 
+def _agreement(project: Project) -> list[Finding]:
+    said = agreement.in_words(project)
+    return [Finding("agreement", text, action, agreement.HERE, bad) for text, action, bad in said]
+
+
+def _effort(project: Project) -> list[Finding]:
+    said = effort.in_words(project)
+    return [Finding("effort", text, action, effort.HERE, bad) for text, action, bad in said]
+
+
+PARTS: tuple[Part, ...] = (_agreement, _effort)
+"""What each part finds wrong."""
+
+
 def findings(project: Project) -> list[Finding]:
     """What all parts found, the worst first."""
     return sorted((one for part in PARTS for one in part(project)), key=lambda one: -one.severity)
@@ -36,22 +50,3 @@ def findings(project: Project) -> list[Finding]:
 def lines(found: list[Finding]) -> list[str]:
     """A line each."""
     return [f"{one.text} ({one.action}: {one.address})" for one in found] or ["nothing is known to be wrong"]
-
-
-def _effort(project: Project) -> list[Finding]:
-    found, to, address = effort(project), "see what drawn boxes do", "/labels/effort"
-    said = []
-    if found.objects and found.objects.shown and found.objects.difference > 0:
-        text = f"Drawn boxes hide objects from labelers: {objects_line(found.objects)}."
-        said.append(Finding("effort", text, to, address, 0.7))
-    for one in found.costly:
-        text = (
-            f"Drawn boxes of {one.class_name} cost labelers more than drawing them would:"
-            f" {one.drawn / 60:.0f} minutes so far against {one.drawing / 60:.0f}."
-        )
-        said.append(Finding("effort", text, to, address, 0.3))
-    return said
-
-
-PARTS: tuple[Part, ...] = (_effort,)
-"""What each part finds wrong."""

@@ -6,10 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loop.insights.effort import KINDS, drawn_line, effort, objects_line, rule_text, saved_line
+from loop.insights.effort import HERE, KINDS, drawn_line, effort, objects_line, rule_text, saved_line
 from loop.web.site import Site
-
-HERE = "/labels/effort"
 
 
 def routes(site: Site) -> list[Route]:

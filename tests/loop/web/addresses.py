@@ -21,6 +21,7 @@ PAGES = (
     "/bias",
     "/labels",
     "/labels/effort",
+    "/labels/agreement",
     "/collections",
     "/changes",
     "/rejects",
