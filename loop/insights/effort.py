@@ -19,8 +19,10 @@ from loop.labeling.effort import DrawnFrom, Work, seconds_of, thresholds, work_o
 from loop.math.boxes.drawn import DRAWN_ABOVE
 from loop.math.quality.drawn_boxes import NEVER
 from loop.math.quality.effort import (
+    CUT,
     FATES,
     FEW,
+    LONGEST_S,
     Difference,
     Edit,
     EditSeconds,
@@ -293,4 +295,13 @@ def rule_text() -> str:
     return (
         "A box is drawn from the confidence on at which correcting it costs less than drawing it. Before"
         f" {FEW} edits of a class were timed that is taken to be {DRAWN_ABOVE:.2f}."
+    )
+
+
+def times_text() -> str:
+    """How times are told, for people."""
+    return (
+        f"The time of a task is the median. More than {LONGEST_S / 60:.0f} minutes count as not timed."
+        f" The time of a box is a mean of times cut at their {CUT:.0%} quantile, a task's shared evenly by its"
+        " boxes."
     )

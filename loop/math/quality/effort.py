@@ -27,12 +27,14 @@ FEW_GROUPS = 8
 """So many camera-days on either side tell a difference; fewer leave it unknown."""
 LONGEST_S = 600.0
 """Longer than this nobody looks at one frame; the browser was left open."""
-CUT = 0.95
+CUT = 0.9
 """Quantile that longer times are cut to where means are taken."""
 SAME = 0.95
 """IoU from which an answered box is the drawn one, untouched."""
 MOVED = 0.5
 """IoU from which it is the drawn one, moved, where Label Studio does not say."""
+LEAST_S = 0.5
+"""Nobody moves, deletes or draws a box in less."""
 RULE_TASKS = 3.0
 """The rule of thumb counts as so many tasks with one of each edit."""
 _FAR = 2.5 * 1.4826
@@ -144,6 +146,7 @@ def edit_seconds(counts: Reals, seconds: Reals) -> EditSeconds:
     design = np.column_stack([np.ones(timed.sum()), counts[timed]])
     found = fitted_seconds(design, seconds[timed], assumed, RULE_TASKS)
     task, accepted, moved, deleted, added = map(float, found)
+    moved, deleted, added = (max(value, LEAST_S) for value in (moved, deleted, added))
     return EditSeconds(task, accepted, moved, deleted, added, int(timed.sum()))
 
 

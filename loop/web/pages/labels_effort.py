@@ -6,7 +6,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loop.insights.effort import HERE, KINDS, drawn_line, effort, objects_line, rule_text, saved_line
+from loop.insights.effort import (
+    HERE,
+    KINDS,
+    drawn_line,
+    effort,
+    objects_line,
+    rule_text,
+    saved_line,
+    times_text,
+)
 from loop.web.site import Site
 
 
@@ -23,6 +32,7 @@ def routes(site: Site) -> list[Route]:
             parts_of=parts,
             longest=max((row.seconds_per_task or 0 for row in (found.whole, *found.rows)), default=0),
             rule=rule_text(),
+            times=times_text(),
             drawn_line=drawn_line,
             objects=objects_line(found.objects),
             saved=saved_line(found.saved),
