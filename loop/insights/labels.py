@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loop.insights import agreement
+from loop.insights import agreement, effort
 from loop.project.project import Project
 
 
@@ -33,7 +33,12 @@ def _agreement(project: Project) -> list[Finding]:
     return [Finding("agreement", text, action, agreement.HERE, bad) for text, action, bad in said]
 
 
-PARTS: tuple[Part, ...] = (_agreement,)
+def _effort(project: Project) -> list[Finding]:
+    said = effort.in_words(project)
+    return [Finding("effort", text, action, effort.HERE, bad) for text, action, bad in said]
+
+
+PARTS: tuple[Part, ...] = (_agreement, _effort)
 """What each part finds wrong."""
 
 

@@ -20,6 +20,7 @@ PAGES = (
     "/rounds/start",
     "/bias",
     "/labels",
+    "/labels/effort",
     "/labels/agreement",
     "/collections",
     "/changes",
