@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from loop.insights import suspects
 from loop.project.project import Project
 
 
@@ -25,7 +26,14 @@ class Finding:
 
 
 Part = Callable[[Project], list[Finding]]
-PARTS: tuple[Part, ...] = ()
+
+
+def _suspects(project: Project) -> list[Finding]:
+    said = suspects.in_words(project)
+    return [] if said is None else [Finding("suspects", said[0], said[1], suspects.HERE, said[2])]
+
+
+PARTS: tuple[Part, ...] = (_suspects,)
 """What each part finds wrong."""
 
 

@@ -28,6 +28,7 @@ from db.labels import (
 )
 from db.states import OPEN_TASKS, TaskStatus
 from db.tables import utcnow
+from db.task_queue import tasks_by_id
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError
 from loop.base.files import chunked
@@ -45,6 +46,7 @@ from loop.labeling.project import (
 )
 from loop.labeling.ruling import rule
 from loop.labeling.standing import settle
+from loop.labeling.suspect_tasks import settle_suspects
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -351,6 +353,8 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
     if any(getattr(task, name) != value for name, value in {**there_now, "status": status}.items()):
         move(session, [task.id], ANSWERABLE, status, **there_now)
     report.revoked += settle(session, task.frame)
+    if task.purpose is Purpose.SUSPECT:
+        settle_suspects(session, tasks_by_id(session, [task.id])[task.id])
 
 
 def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> bool:
