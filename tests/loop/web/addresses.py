@@ -20,6 +20,8 @@ PAGES = (
     "/rounds/start",
     "/bias",
     "/labels",
+    "/labels/suspects",
+    "/labels/suspects?state=decided&kind=class",
     "/collections",
     "/changes",
     "/rejects",
