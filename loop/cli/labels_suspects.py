@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,3 +87,43 @@ def _tell(made: SuspectsChanged) -> None:
     if made.undoable:
         numbers = " ".join(f"--undo {number}" for number in made.changes)
         say(f"to take it back: fieldloop labels suspects {numbers}")
+
+
+@labels_app.command(
+    "audit", epilog="Example: fieldloop labels audit --dataset data.yaml --weights best.pt --folds 3"
+)
+def labels_audit(
+    dataset: Annotated[Path, typer.Option(help="A labeled dataset, such as a YOLO data.yaml.")],
+    weights: Annotated[Path, typer.Option(help="YOLO weights that know its classes (.pt).")],
+    folds: Annotated[
+        int,
+        typer.Option(min=0, max=20, help="Train so many models, each judging what it did not learn."),
+    ] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of their training.", show_default="labels.fold_epochs")
+    ] = None,
+    imgsz: Annotated[
+        int | None,
+        typer.Option(min=32, help="The longer side of what they see, px.", show_default="as set"),
+    ] = None,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the page and of the models.")] = Path(
+        "label-audit"
+    ),
+    as_json: JsonOption = False,
+) -> None:
+    """Find labels that look wrong in a dataset that is no project, as a page with pictures."""
+    from connectors.files import write_atomically
+    from loop.base.jsonable import plain
+    from loop.rounds.audit import audit, with_folds
+    from loop.settings.settings import load_settings
+    from loop.web.pages.audit import write
+    from loop.web.pages.selection import check_writable
+
+    settings = with_folds(load_settings(None), epochs, imgsz)
+    check_writable(out / "suspects.html")
+    with progress_bar("audit labels") as progress:
+        found = audit(dataset, weights, out, folds, settings, progress)
+    write_atomically((out / "suspects.json").resolve(), json.dumps(plain(found), indent=1))
+    page = write(found, out)
+    emit(found, as_json, found.lines)
+    say(f"the page with pictures: {page}")

@@ -72,7 +72,7 @@ def outcome_of(row: SuspectRow, before: Sequence[Box], after: Sequence[Box]) -> 
     return SuspectOutcome.REFUTED if left else SuspectOutcome.CONFIRMED
 
 
-def question(rows: Sequence[SuspectRow], width: int, height: int) -> str:
+def question(rows: Sequence[Placed], width: int, height: int) -> str:
     """What is asked about a frame, in one line."""
     asked = [f"{_question(row)} ({_where(place_of(row), width, height)})" for row in rows[:SHOWN]]
     more = [f"and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
@@ -81,6 +81,9 @@ def question(rows: Sequence[SuspectRow], width: int, height: int) -> str:
 
 class Placed(Protocol):
     """A suspect, stored or not. box: the label, None where none is there. fix: what it should be."""
+
+    @property
+    def kind(self) -> SuspectKind: ...
 
     @property
     def box(self) -> Place | None: ...
@@ -103,7 +106,7 @@ def fixed(boxes: Sequence[Box], rows: Sequence[SuspectRow]) -> list[Box]:
     return kept + [_box(row.fix) for row in rows if row.fix]
 
 
-def _question(row: SuspectRow) -> str:
+def _question(row: Placed) -> str:
     place = place_of(row)
     match row.kind:
         case SuspectKind.OVERLOOKED:

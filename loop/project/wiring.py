@@ -107,9 +107,7 @@ class Parts:
             return build_judge(weights, imgsz, self.project.settings.detector)
 
     def trainer(self) -> Trainer:
-        from connectors.yolo.trainer import YoloTrainer
-
-        return YoloTrainer()
+        return build_trainer()
 
     def label_backend(self) -> LabelBackend:
         """The user's Label Studio, or our own running server. Raises ConfigError, LabelStudioDown."""
@@ -428,6 +426,20 @@ def build_detector(project: Project, weights: Path) -> Detector:
         conf=chosen.confidence,
         iou=chosen.iou,
     )
+
+
+def build_trainer() -> Trainer:
+    """What trains detectors, in a process of its own."""
+    from connectors.yolo.trainer import YoloTrainer
+
+    return YoloTrainer()
+
+
+def started_weights(weights: Path, classes: Sequence[str], seed: int) -> bytes:
+    """A checkpoint for these classes, begun from any weights. Raises WeightsUnavailable, ModelError."""
+    from connectors.yolo.start import start_detector
+
+    return start_detector(weights, classes, seed)
 
 
 def build_judge(weights: Path, imgsz: int, chosen: DetectorSettings) -> Detector:

@@ -21,6 +21,8 @@ from loop.datasets.export import export_yolo
 from loop.datasets.folds import Fold, folds
 from loop.datasets.freeze import Manifest, freeze
 from loop.datasets.units import Item
+from loop.project.training_settings import overrides_of
+from loop.settings.settings import Settings
 
 MODEL, DONE = "model.pt", "model.json"
 
@@ -97,6 +99,20 @@ def fold_models(
         if other.name not in kept:
             shutil.rmtree(other, ignore_errors=True)
     return made
+
+
+def recipe_of(settings: Settings, weights: Path) -> Recipe:
+    """As settings.labels asks; what it does not say, as rounds are trained."""
+    chosen = settings.labels
+    return Recipe(
+        weights,
+        chosen.fold_epochs,
+        chosen.fold_imgsz,
+        settings.round.batch,
+        settings.round.device,
+        settings.seed,
+        overrides_of(settings.round.model_dump()),
+    )
 
 
 def folds_in_words(made: Sequence[FoldModel], epochs: int, imgsz: int, found: float | None) -> str:

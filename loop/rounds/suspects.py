@@ -33,10 +33,9 @@ from loop.datasets.units import Item
 from loop.labeling.suspect_tasks import place_of
 from loop.math.boxes.matching import iou_matrix
 from loop.project.project import Project
-from loop.project.training_settings import overrides_of
 from loop.project.weights import check_weights
 from loop.project.wiring import Parts, deployed_weights
-from loop.rounds.fold_models import FoldModel, Recipe, fold_models, folds_in_words
+from loop.rounds.fold_models import FoldModel, fold_models, folds_in_words, recipe_of
 from loop.rounds.freeze import item_of
 from loop.rounds.judged_labels import SAME, FoundSuspect, Judged, find_suspects, found_share, recall
 from loop.rounds.stored import mend
@@ -147,23 +146,10 @@ def _fold_models(
         project.classes,
         project.store,
         project.folds,
-        _recipe(project),
+        recipe_of(project.settings, _base(project)),
         project.settings.labels.folds,
         progress,
         lambda: _stopped(project),
-    )
-
-
-def _recipe(project: Project) -> Recipe:
-    chosen = project.settings
-    return Recipe(
-        _base(project),
-        chosen.labels.fold_epochs,
-        chosen.labels.fold_imgsz,
-        chosen.round.batch,
-        chosen.round.device,
-        chosen.seed,
-        overrides_of(chosen.round.model_dump()),
     )
 
 
