@@ -604,6 +604,7 @@ def make_project(
         f"frames.pattern={json.dumps(PATTERN)}",
         "frames.settle_s=0",
         "gaps.prompts=false",
+        "labels.second_share=0",
         *overrides,
     )
     create(NewProject(root, data, checkpoint, str(frames), "", "small", settings, training))

@@ -14,6 +14,7 @@ from loop.cli import (  # noqa: F401  (each registers its commands)
     frames,
     labeling,
     labels,
+    labels_agreement,
     labels_suspects,
     mcp,
     metadata,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loop.insights import suspects
+from loop.insights import agreement, suspects
 from loop.project.project import Project
 
 
@@ -28,12 +28,17 @@ class Finding:
 Part = Callable[[Project], list[Finding]]
 
 
+def _agreement(project: Project) -> list[Finding]:
+    said = agreement.in_words(project)
+    return [Finding("agreement", text, action, agreement.HERE, bad) for text, action, bad in said]
+
+
 def _suspects(project: Project) -> list[Finding]:
     said = suspects.in_words(project)
     return [] if said is None else [Finding("suspects", said[0], said[1], suspects.HERE, said[2])]
 
 
-PARTS: tuple[Part, ...] = (_suspects,)
+PARTS: tuple[Part, ...] = (_agreement, _suspects)
 """What each part finds wrong."""
 
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from connectors.ports import Box, LabelBackend, LabelTask, Progress
+from connectors.ports import Box, LabelBackend, LabelProject, LabelTask, Progress
 from db.analysis import load_detections, producer
 from db.engine import read, write
 from db.frames import FrameRow, frames
@@ -27,18 +27,23 @@ from loop.base.moments import SECOND, shown
 from loop.base.wording import counted, either
 from loop.labeling.asking import boxes_to_draw
 from loop.labeling.collection_tabs import COLLECTIONS, any_tab, anything_to_keep, keep_tabs, texts_of
+from loop.labeling.consensus import draw_second
 from loop.labeling.order import shown_priority
 from loop.labeling.project import (
+    PERSONS,
+    SLOTS,
     holding_project,
     is_restored,
+    label_studio_project,
     mark_of_ours,
     note_push,
     remember_address,
     remember_project,
     require_ours,
+    title_of,
 )
 from loop.labeling.renewal import renew_project
-from loop.labeling.telling import Told, anything_to_tell, tell
+from loop.labeling.telling import Told, anything_to_tell, forget_untold, tell
 from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 from loop.project.wiring import Parts
@@ -56,6 +61,7 @@ class PushReport:
     busy: another process is pushing; nothing was done.
     renewed: what became of the Label Studio project that was left.
     tabs: what became of the tabs of collections.
+    others: address of the project of each further person.
     told: what Label Studio heard of tasks that were dropped or moved here.
     """
 
@@ -68,14 +74,22 @@ class PushReport:
     renewed: str = ""
     told: Told = field(default_factory=Told)
     tabs: str = ""
+    others: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         counts = (
             f"{counted(self.pushed, 'task')} made, {self.found} {either(self.found, 'was', 'were')} there"
             f" already, {self.waiting} may still be arriving"
         )
+        others = [f"a {person} labels at {url}" for person, url in self.others.items()]
         told = [*self.told.lines(), *([self.tabs] if self.tabs else [])]
-        return [*([self.renewed] if self.renewed else []), counts, *told, f"label them at {self.url}"]
+        return [
+            *([self.renewed] if self.renewed else []),
+            counts,
+            *told,
+            f"label them at {self.url}",
+            *others,
+        ]
 
 
 def push(
@@ -118,15 +132,9 @@ def push(
             backend.check(configured, project.classes)
         if new_project or follows:
             renewed = renew_project(parts, progress, configured, give_up_answers)
-        report = _ensure_project(project, backend)
+        draw_second(project)
+        report = _serve_all(project, backend, settle, progress)
         report.renewed = renewed
-        _resolve_sent(project.engine, backend, report, settle)
-        report.told = tell(project.engine, backend, report.project_id, settle)
-        restored = is_restored(project, backend, report.project_id)
-        _send_pending(project, backend, report, progress)
-        report.tabs = keep_tabs(project, backend, report.project_id)
-        if report.pushed and not restored:
-            note_push(project, backend, report.project_id)
         return report
 
 
@@ -137,48 +145,104 @@ def anything_to_push(parts: Parts) -> bool:
         return bool(waits) or anything_to_tell(session) or anything_to_keep(session)
 
 
-def _ensure_project(project: Project, backend: LabelBackend) -> PushReport:
-    chosen = project.settings.label_studio
-    known = chosen.project_id or holding_project(project)
+def _serve_all(project: Project, backend: LabelBackend, settle: timedelta, progress: Progress) -> PushReport:
+    """First answers first; the project of a further person is made when it has a task."""
+    report = PushReport()
+    for slot in SLOTS:
+        if slot and not _wanted(project, slot):
+            forget_untold(project.engine, slot)
+            continue
+        found = _ensure_project(project, backend, slot)
+        if slot:
+            report.others[PERSONS[slot]] = found.url
+        else:
+            report.project_id, report.url = found.external_id, found.url
+        _serve(project, backend, Place(slot, found.external_id), report, settle, progress)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where tasks of a slot go: a Label Studio project."""
+
+    slot: int
+    number: int
+
+
+def _serve(
+    project: Project,
+    backend: LabelBackend,
+    place: Place,
+    report: PushReport,
+    settle: timedelta,
+    progress: Progress,
+) -> None:
+    before = report.pushed
+    _resolve_sent(project.engine, backend, place, report, settle)
+    report.told += tell(project.engine, backend, place.number, settle, place.slot)
+    restored = is_restored(project, backend, place.number)
+    _send_pending(project, backend, place, report, progress)
+    if place.slot == 0:
+        report.tabs = keep_tabs(project, backend, place.number)
+    if report.pushed > before and not restored:
+        note_push(project, backend, place.number)
+
+
+def _wanted(project: Project, slot: int) -> bool:
+    """Whether a further person has, or had, a task."""
+    if holding_project(project, slot) is not None:
+        return True
+    with read(project.engine) as session:
+        waiting = tasks(session, status=(TaskStatus.PENDING, TaskStatus.SENT))
+    return any(row.slot == slot for row in waiting)
+
+
+def _ensure_project(project: Project, backend: LabelBackend, slot: int) -> LabelProject:
+    known = label_studio_project(project, slot)
     if known is not None:
-        require_ours(project, backend, known)
-    found = backend.ensure_project(
-        project.settings.name, project.classes, chosen.instructions, known, mark_of_ours(project)
-    )
-    remember_project(project, found.external_id)
+        require_ours(project, backend, known, slot)
+    instructions, mark = project.settings.label_studio.instructions, mark_of_ours(project)
+    found = backend.ensure_project(title_of(project, slot), project.classes, instructions, known, mark)
+    remember_project(project, found.external_id, slot)
     remember_address(project, backend.url)
-    return PushReport(project_id=found.external_id, url=found.url)
+    return found
 
 
-def _resolve_sent(engine: Engine, backend: LabelBackend, report: PushReport, settle: timedelta) -> None:
-    with read(engine) as session:
-        sent = tasks(session, status=TaskStatus.SENT)
-    for chunk in chunked(sent, CHUNK):
-        there = _find_once(backend, report.project_id, [task.key for task in chunk])
+def _resolve_sent(
+    engine: Engine, backend: LabelBackend, place: Place, report: PushReport, settle: timedelta
+) -> None:
+    for chunk in chunked(_of_slot(engine, TaskStatus.SENT, place.slot), CHUNK):
+        there = _find_once(backend, place.number, [task.key for task in chunk])
         absent = [task for task in chunk if task.key not in there]
         lost = [task.id for task in absent if utcnow() - task.changed_at >= settle]
-        _confirm(engine, chunk, there, report.project_id)
+        _confirm(engine, chunk, there, place.number)
         with write(engine) as session:
             move(session, lost, TaskStatus.SENT, TaskStatus.PENDING)
         report.found += len(there)
         report.waiting += len(absent) - len(lost)
 
 
-def _send_pending(project: Project, backend: LabelBackend, report: PushReport, progress: Progress) -> None:
+def _send_pending(
+    project: Project, backend: LabelBackend, place: Place, report: PushReport, progress: Progress
+) -> None:
     engine = project.engine
-    with read(engine) as session:
-        pending = tasks(session, status=TaskStatus.PENDING)
+    pending = _of_slot(engine, TaskStatus.PENDING, place.slot)
     for done, chunk in enumerate(chunked(pending, CHUNK)):
-        there = _find_once(backend, report.project_id, [task.key for task in chunk])
+        there = _find_once(backend, place.number, [task.key for task in chunk])
         missing = [task for task in chunk if task.key not in there]
         outgoing = label_tasks(project, missing)
         with write(engine) as session:
             move(session, [task.id for task in chunk], TaskStatus.PENDING, TaskStatus.SENT)
-        made = backend.push(report.project_id, outgoing) if outgoing else {}
-        _confirm(engine, chunk, there | made, report.project_id)
+        made = backend.push(place.number, outgoing) if outgoing else {}
+        _confirm(engine, chunk, there | made, place.number)
         report.pushed += len(made)
         report.found += len(there)
         progress(min((done + 1) * CHUNK, len(pending)), len(pending), "tasks")
+
+
+def _of_slot(engine: Engine, status: TaskStatus, slot: int) -> list[TaskRow]:
+    with read(engine) as session:
+        return [row for row in tasks(session, status=status) if row.slot == slot]
 
 
 def _find_once(backend: LabelBackend, project_id: int, keys: Sequence[str]) -> dict[str, int]:

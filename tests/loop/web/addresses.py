@@ -22,6 +22,7 @@ PAGES = (
     "/labels",
     "/labels/suspects",
     "/labels/suspects?state=decided&kind=class",
+    "/labels/agreement",
     "/collections",
     "/changes",
     "/rejects",
