@@ -15,8 +15,9 @@ from db.states import OPEN_TASKS, SuspectKind, SuspectOutcome, TaskStatus
 from db.suspects import Place, SuspectRow, decide, put_before, suspects
 from db.tasks import TaskRow, tasks
 from loop.labeling.asking import Ask, ask
-from loop.labeling.ruling import SAME, same_objects
+from loop.labeling.ruling import same_objects
 from loop.math.boxes.matching import iou_matrix
+from loop.math.quality.agreement import SAME
 
 LABEL = "label"
 """In `label_tasks.about`: the boxes of the label that is asked about."""
