@@ -210,6 +210,11 @@ def count_labels(
     return int(session.execute(statement).scalar_one())
 
 
+def stored_boxes(stored: Iterable[Any]) -> tuple[Box, ...]:
+    """Boxes as `labels.boxes` and `annotations.boxes` keep them."""
+    return tuple(_box(*each) for each in stored)
+
+
 def _text(result: Sequence[Any]) -> str:
     return json.dumps(result, sort_keys=True)
 
@@ -231,14 +236,13 @@ def _matching(
 
 
 def _answer_row(row: Any) -> AnswerRow:
-    boxes = None if row.boxes is None else tuple(_box(*stored) for stored in row.boxes)
+    boxes = None if row.boxes is None else stored_boxes(row.boxes)
     return AnswerRow(**{**row._mapping, "boxes": boxes})
 
 
 def _label_row(row: Any) -> LabelRow:
-    imported = None if row.imported is None else tuple(_box(*stored) for stored in row.imported)
-    boxes = tuple(_box(*stored) for stored in row.boxes)
-    return LabelRow(**{**row._mapping, "boxes": boxes, "imported": imported})
+    imported = None if row.imported is None else stored_boxes(row.imported)
+    return LabelRow(**{**row._mapping, "boxes": stored_boxes(row.boxes), "imported": imported})
 
 
 def _each_once(boxes: Sequence[list[str | float]]) -> list[list[str | float]]:

@@ -28,6 +28,7 @@ from db.labels import (
 )
 from db.states import OPEN_TASKS, TaskStatus
 from db.tables import utcnow
+from db.task_queue import tasks_by_id
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError
 from loop.base.files import chunked
@@ -47,6 +48,7 @@ from loop.labeling.project import (
 )
 from loop.labeling.ruling import rule
 from loop.labeling.standing import settle
+from loop.labeling.suspect_tasks import settle_suspects
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -391,6 +393,8 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         move(session, [task.id], ANSWERABLE, status, **there_now)
     recheck_others(session, task)
     report.revoked += settle(session, task.frame)
+    if task.purpose is Purpose.SUSPECT:
+        settle_suspects(session, tasks_by_id(session, [task.id])[task.id])
 
 
 def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> bool:

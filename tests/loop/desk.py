@@ -41,7 +41,8 @@ def row(parts: FakeParts, key: str) -> TaskRow:
 
 
 def a_key(parts: FakeParts, purpose: str = "train", boxes: bool = True) -> str:
-    """The key of a task that shows predicted boxes, or none."""
+    """The key of a task that shows predicted boxes, or none; one that judges never shows any."""
+    boxes = boxes and purpose == "train"
     return next(
         task.task.key
         for task in parts.server.tasks
