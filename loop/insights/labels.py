@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loop.insights import agreement, effort, effort_words
+from loop.insights import agreement, effort, effort_words, suspects
 from loop.project.project import Project
 
 
@@ -38,7 +38,12 @@ def _effort(project: Project) -> list[Finding]:
     return [Finding("effort", text, action, effort.HERE, bad) for text, action, bad in said]
 
 
-PARTS: tuple[Part, ...] = (_agreement, _effort)
+def _suspects(project: Project) -> list[Finding]:
+    said = suspects.in_words(project)
+    return [] if said is None else [Finding("suspects", said[0], said[1], suspects.HERE, said[2])]
+
+
+PARTS: tuple[Part, ...] = (_suspects, _agreement, _effort)
 """What each part finds wrong."""
 
 

@@ -28,12 +28,13 @@ from db.labels import (
 )
 from db.states import OPEN_TASKS, TaskStatus
 from db.tables import utcnow
+from db.task_queue import tasks_by_id
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError
 from loop.base.files import chunked
 from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
-from loop.labeling.consensus import ask_third, doubt_later, persons_before
+from loop.labeling.consensus import ask_third, persons_before, recheck_others
 from loop.labeling.copies import as_first_given, copies, is_older, kept_of, outdoes, repeated, stands_there
 from loop.labeling.mending import Mend, to_mend
 from loop.labeling.project import (
@@ -47,6 +48,7 @@ from loop.labeling.project import (
 )
 from loop.labeling.ruling import rule
 from loop.labeling.standing import settle
+from loop.labeling.suspect_tasks import settle_suspects
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -389,8 +391,10 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
     }
     if any(getattr(task, name) != value for name, value in {**there_now, "status": status}.items()):
         move(session, [task.id], ANSWERABLE, status, **there_now)
-    doubt_later(session, task)
+    recheck_others(session, task)
     report.revoked += settle(session, task.frame)
+    if task.purpose is Purpose.SUSPECT:
+        settle_suspects(session, tasks_by_id(session, [task.id])[task.id])
 
 
 def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> bool:

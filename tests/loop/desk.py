@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from connectors.ports import Box
@@ -55,3 +56,11 @@ def label_of(parts: FakeParts, key: str) -> tuple[Box, ...] | None:
     with read(parts.project.engine) as session:
         known = labels(session, [frame])
     return known[frame].boxes if frame in known else None
+
+
+def asking(parts: FakeParts, share: float = 1.0) -> FakeParts:
+    """The same project, of whose tasks a second person answers so many."""
+    chosen = parts.project.settings.labels.model_copy(update={"second_share": share})
+    settings = parts.project.settings.model_copy(update={"labels": chosen})
+    parts.project = replace(parts.project, settings=settings)
+    return parts

@@ -18,27 +18,12 @@ from loop.labeling.consensus import REASONS, Opinion, ask_third, draw_second, dr
 from loop.labeling.project import holding_project
 from loop.labeling.push import push as push_again
 from tests.fakes import FakeParts, quiet
-from tests.loop.desk import HAT, NOW, label_of, pull, push, row, rows
+from tests.loop.desk import HAT, NOW, asking, label_of, pull, push, row, rows
 
 ANN, BOB, EVE = ({"author": f"{name}@example.org"} for name in ("ann", "bob", "eve"))
 NEAR = Box("helmet", (2.0, 2.0, 10.0, 10.0))
 BETWEEN = Box("helmet", (1.5, 2.0, 9.5, 10.0))
 OTHER = Box("person", HAT.xyxy)
-
-
-def asking(parts: FakeParts, share: float = 1.0) -> FakeParts:
-    """The same project, of whose tasks a second person answers so many."""
-    chosen = parts.project.settings.labels.model_copy(update={"second_share": share})
-    settings = parts.project.settings.model_copy(update={"labels": chosen})
-    parts.project = replace(parts.project, settings=settings)
-    return parts
-
-
-@pytest.fixture
-def asked(chosen: FakeParts) -> FakeParts:
-    """Twelve tasks, each before a first and a second person."""
-    push(asking(chosen))
-    return chosen
 
 
 def of_slot(parts: FakeParts, slot: int) -> list[TaskRow]:

@@ -21,6 +21,8 @@ PAGES = (
     "/bias",
     "/labels",
     "/labels/effort",
+    "/labels/suspects",
+    "/labels/suspects?state=decided&kind=class",
     "/labels/agreement",
     "/collections",
     "/changes",
