@@ -231,6 +231,11 @@ def _held_back() -> ColumnElement[bool]:
     return exists().where(as_drawn(), rejected)
 
 
+def stored_boxes(stored: Iterable[Any]) -> tuple[Box, ...]:
+    """Boxes as `labels.boxes` and `annotations.boxes` keep them."""
+    return tuple(read_box(*each) for each in stored)
+
+
 def _text(result: Sequence[Any]) -> str:
     return json.dumps(result, sort_keys=True)
 
@@ -252,14 +257,13 @@ def _matching(
 
 
 def _answer_row(row: Any) -> AnswerRow:
-    boxes = None if row.boxes is None else tuple(read_box(*stored) for stored in row.boxes)
+    boxes = None if row.boxes is None else stored_boxes(row.boxes)
     return AnswerRow(**{**row._mapping, "boxes": boxes})
 
 
 def _label_row(row: Any) -> LabelRow:
-    imported = None if row.imported is None else tuple(read_box(*stored) for stored in row.imported)
-    boxes = tuple(read_box(*stored) for stored in row.boxes)
-    return LabelRow(**{**row._mapping, "boxes": boxes, "imported": imported})
+    imported = None if row.imported is None else stored_boxes(row.imported)
+    return LabelRow(**{**row._mapping, "boxes": stored_boxes(row.boxes), "imported": imported})
 
 
 def _each_once(boxes: Sequence[list[str | float]]) -> list[list[str | float]]:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from connectors.ports import Box
-from db.labels import as_drawn, read_box, stored_box
+from db.labels import as_drawn, stored_box, stored_boxes
 from db.sql import changed_rows, in_parts, insert_one, table_of, upsert
 from db.states import LotStatus
 from db.tables import Annotation, Label, Lot, LotDraw, LotMember, utcnow
@@ -112,7 +112,7 @@ def lot_members(session: Session, number: int) -> list[MemberRow]:
     statement = select(*table_of(LotMember).columns).where(LotMember.lot_id == number)
     rows = session.execute(statement.order_by(LotMember.frame))
     return [
-        MemberRow(**{**row._mapping, "boxes": tuple(read_box(*stored) for stored in row.boxes)})
+        MemberRow(**{**row._mapping, "boxes": stored_boxes(row.boxes)})
         for row in rows
     ]
 
@@ -145,7 +145,10 @@ def lots_of_labels(
 
 
 def held_back(session: Session, number: int | None = None) -> list[int]:
-    """Frames, ascending, whose label is as it was when a lot held it that was rejected. number: of one lot."""
+    """Frames, ascending, whose label is as it was when a lot held it that was rejected.
+
+    number: of one lot.
+    """
     statement = select(LotMember.frame).join(Lot, Lot.id == LotMember.lot_id).join(Label, as_drawn())
     statement = statement.where(Lot.status == LotStatus.REJECTED).distinct().order_by(LotMember.frame)
     if number is not None:

@@ -92,10 +92,10 @@ class TaskRow:
     created_at: datetime
     changed_at: datetime
     pinned: bool = False
-    drawn: list[Any] | None = None
+    drawn: list[Any] | None = field(default=None, hash=False)
     bare: bool = False
     slot: int = 0
-    about: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict, hash=False)
     stands: int | None = None
     rule: str = ""
 

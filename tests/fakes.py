@@ -532,6 +532,9 @@ class FakeParts(Parts):
     def detector_of(self, weights: Path) -> FakeDetector:
         return self.detectors.setdefault(weights, detector_from(weights))
 
+    def judge_of(self, weights: Path, imgsz: int) -> FakeDetector:
+        return self.detector_of(weights)
+
     def trainer(self) -> Trainer:
         return self.fake_trainer
 
@@ -601,6 +604,7 @@ def make_project(
         f"frames.pattern={json.dumps(PATTERN)}",
         "frames.settle_s=0",
         "gaps.prompts=false",
+        "labels.second_share=0",
         *overrides,
     )
     create(NewProject(root, data, checkpoint, str(frames), "", "small", settings, training))

@@ -174,7 +174,7 @@ def _authors(session: Session, rows: Collection[LabelRow]) -> dict[int, str]:
 
 def _followed(session: Session, lot: LotRow) -> list[str]:
     draws = lot_draws(session, lot.id)
-    asked = tasks_by_id(session, {row.task_id for row in draws if row.task_id is not None})
+    asked = tasks_by_id(session, [row.task_id for row in draws if row.task_id is not None])
     if lot.decided_at is not None and not any(task.changed_at > lot.decided_at for task in asked.values()):
         return []
     held = lot_members(session, lot.id)
@@ -201,7 +201,8 @@ def verdict_text(
     number: int, status: LotStatus, plan: Plan, inspected: Sequence[int], wrong: Sequence[int], size: int
 ) -> str:
     """What may be said of the lot, in words. size: its labels."""
-    bad = f"{sum(wrong)} of {counted(sum(inspected), 'inspected place')} {either(sum(wrong), 'is', 'are')} wrong"
+    found = counted(sum(inspected), "inspected place")
+    bad = f"{sum(wrong)} of {found} {either(sum(wrong), 'is', 'are')} wrong"
     if status is LotStatus.ACCEPTED:
         claim = f"at least {100 * plan.right:g} % of its boxes are right, with {100 * plan.confidence:g} %"
         return f"accepted: {claim} confidence ({bad})"

@@ -28,15 +28,18 @@ from db.labels import (
 )
 from db.states import OPEN_TASKS, TaskStatus
 from db.tables import utcnow
+from db.task_queue import tasks_by_id
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError
 from loop.base.files import chunked
 from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
+from loop.labeling.consensus import ask_third, persons_before, recheck_others
 from loop.labeling.copies import as_first_given, copies, is_older, kept_of, outdoes, repeated, stands_there
 from loop.labeling.lots import decide_lots
 from loop.labeling.mending import Mend, to_mend
 from loop.labeling.project import (
+    SLOTS,
     holding_project,
     is_restored,
     label_studio_project,
@@ -46,6 +49,7 @@ from loop.labeling.project import (
 )
 from loop.labeling.ruling import rule
 from loop.labeling.standing import settle
+from loop.labeling.suspect_tasks import settle_suspects
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -99,6 +103,18 @@ class PullReport:
     follows: str = ""
     lots: list[str] = field(default_factory=list)
 
+    def add(self, other: PullReport) -> None:
+        """What another project of ours said too."""
+        self.answers += other.answers
+        self.unknown |= other.unknown
+        self.kept |= other.kept
+        for name in ("deleted", "foreign", "revoked", "adopted", "unseen", "again"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.to_mend += other.to_mend
+        self.waiting += other.waiting
+        self.restored |= other.restored
+        self.compared |= other.compared
+
     def lines(self) -> list[str]:
         """What happened, for a person: counts first, then every task to mend with what is wrong in
         it, as long as that stands.
@@ -144,7 +160,8 @@ class PullReport:
 
 
 def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullReport:
-    """Every change since the last pull, from the project that holds our tasks.
+    """Every change since the last pull, from the projects that hold our tasks; where two persons turn
+    out to contradict each other, a third is asked with the next push.
 
     everything: all answers are compared by what they hold, not only those of tasks whose time moved;
     done by itself once that is due (label_studio.compare_h), and before a task that is missing is
@@ -153,15 +170,33 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
     the same point.
     Raises ProjectError before the first push.
     """
-    project, begun = parts.project, utcnow()
-    external = holding_project(project) or label_studio_project(project)
+    project = parts.project
+    chosen = label_studio_project(project)
+    external = holding_project(project) or chosen
     if external is None:
         raise ProjectError("expected a Label Studio project, found none yet; `fieldloop push` makes it")
+    report = pull_project(parts, external, progress, everything)
+    for slot in SLOTS[1:]:
+        number = holding_project(project, slot)
+        if number is not None:
+            report.add(pull_project(parts, number, progress, everything, slot))
+    with write(project.engine) as session:
+        ask_third(session)
+        report.standing = to_mend(session)
+    report.follows = _follows(external, chosen)
+    return report
+
+
+def pull_project(
+    parts: Parts, external: int, progress: Progress, everything: bool = False, slot: int = 0
+) -> PullReport:
+    """Every change since the last pull, from one Label Studio project. Raises LabelStudioError."""
+    project, begun = parts.project, utcnow()
     engine, backend = project.engine, parts.label_backend()
-    require_ours(project, backend, external)
+    require_ours(project, backend, external, slot)
     remember_address(project, backend.url)
     backend.check(external, project.classes)
-    report = PullReport(follows=_follows(external, label_studio_project(project)))
+    report = PullReport()
     report.restored = is_restored(project, backend, external)
     watermark = _watermark(engine, external)
     clock = min(begun, backend.clock or begun)
@@ -181,7 +216,6 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
         reopen_batches(session)
         if read_until := _read_until(watermark, clock, changed, report.waiting):
             set_fact(session, f"{WATERMARK}_{external}", read_until.isoformat())
-        report.standing = to_mend(session)
         if report.compared:
             set_fact(session, f"{COMPARED}_{external}", begun.isoformat())
     if report.restored:
@@ -268,6 +302,7 @@ def _unsettled(session: Session, project_id: int, chunk: Sequence[TaskAnswers]) 
     """Those of which an answer is new, or that do not stand here as their answers say."""
     rows = tasks_by_keys(session, [seen.key for seen in chunk])
     answered = {key: task for key, task in rows.items() if task.status in ANSWERED}
+    spoken = {task.key: persons_before(session, task) for task in answered.values()}
     held = labels(session, [task.frame for task in answered.values()])
     known: dict[int, list[AnswerRow]] = {}
     for row in answers(session, [task.id for task in answered.values()]):
@@ -277,17 +312,23 @@ def _unsettled(session: Session, project_id: int, chunk: Sequence[TaskAnswers]) 
         task = answered.get(seen.key)
         if task is None:
             return not seen.answers
-        return _settled(project_id, seen, task, known.get(task.id, []), held.get(task.frame))
+        own, label = known.get(task.id, []), held.get(task.frame)
+        return _settled(project_id, seen, task, own, label, spoken[task.key])
 
     return [seen for seen in chunk if not settled(seen)]
 
 
 def _settled(
-    project_id: int, seen: TaskAnswers, task: TaskRow, known: Sequence[AnswerRow], label: LabelRow | None
+    project_id: int,
+    seen: TaskAnswers,
+    task: TaskRow,
+    known: Sequence[AnswerRow],
+    label: LabelRow | None,
+    spoken: Collection[str],
 ) -> bool:
     given = [as_first_given(one, project_id, known) for one in seen.answers]
     stored = {one.external_id: _stored(known, project_id, one) for one in given}
-    ruling = rule(given, judges=_judges(task.purpose))
+    ruling = rule(given, _judges(task.purpose), spoken)
     stands = (task.status, task.problem, task.external_project, task.external_id)
     if not all(stored.values()) or stands != (
         ruling.status,
@@ -328,7 +369,7 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
     if there and not new and is_older(seen, project_id, known):
         report.kept.add(seen.external_task_id)
         return
-    ruling = rule(seen.answers, judges=_judges(task.purpose))
+    ruling = rule(seen.answers, _judges(task.purpose), persons_before(session, task))
     answer, status = ruling.answer, ruling.status
     if there and answer is None and task.status not in ANSWERED:
         return
@@ -355,7 +396,10 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
     }
     if any(getattr(task, name) != value for name, value in {**there_now, "status": status}.items()):
         move(session, [task.id], ANSWERABLE, status, **there_now)
+    recheck_others(session, task)
     report.revoked += settle(session, task.frame)
+    if task.purpose is Purpose.SUSPECT:
+        settle_suspects(session, tasks_by_id(session, [task.id])[task.id])
 
 
 def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> bool:

@@ -115,7 +115,7 @@ def build_manifest(
         parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
         conditions = _conditions(session, [frame.seq for frame in rows])
     groups = leak_groups(project.engine, embedder, rows)
-    items = [_item(frame, known[frame.seq], project.classes, groups, conditions, seen) for frame in rows]
+    items = [item_of(frame, known[frame.seq], project.classes, groups, conditions, seen) for frame in rows]
     has_val = any(item.split in ("val", "test") and item.origin == Origin.IMPORTED for item in items)
     splits = split_groups(items, {"train": 1.0, "val": 0.0} if has_val else None, settings.seed)
     replay = Replay(*(row.settings[name] for name in ("replay", "new_repeats", "max_repeats")))
@@ -146,7 +146,7 @@ def _ancestors(past: Sequence[RoundRow], base: int) -> list[RoundRow]:
     return line
 
 
-def _item(
+def item_of(
     frame: FrameRow,
     label: LabelRow,
     classes: Sequence[str],
@@ -154,6 +154,7 @@ def _item(
     conditions: Mapping[int, tuple[str, ...]],
     seen: set[int],
 ) -> Item:
+    """The frame and its label as datasets hold them."""
     imported = frame.origin == Origin.IMPORTED
     return Item(
         frame=frame.seq,
