@@ -36,6 +36,7 @@ from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
 from loop.labeling.consensus import ask_third, persons_before, recheck_others
 from loop.labeling.copies import as_first_given, copies, is_older, kept_of, outdoes, repeated, stands_there
+from loop.labeling.lots import decide_lots
 from loop.labeling.mending import Mend, to_mend
 from loop.labeling.project import (
     SLOTS,
@@ -82,6 +83,7 @@ class PullReport:
     again: tasks that such a server lacks, to be made again by the next push.
     compared: all answers were compared by what they hold.
     follows: where open tasks go with the next push, "" where they are.
+    lots: what became of lots of labels that are inspected, a line each.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -99,6 +101,7 @@ class PullReport:
     again: int = 0
     compared: bool = False
     follows: str = ""
+    lots: list[str] = field(default_factory=list)
 
     def add(self, other: PullReport) -> None:
         """What another project of ours said too."""
@@ -138,6 +141,7 @@ class PullReport:
             "; ".join(said),
             *([self.follows] if self.follows else []),
             *self._foreign_lines(),
+            *self.lots,
             *(
                 f"mend in Label Studio, no label until then: task {one.task} ({one.file}): {one.reason}"
                 for one in self.standing
@@ -207,6 +211,7 @@ def pull_project(
         _follow_all(engine, external, backend.answers(external, None), report, progress)
     with write(engine) as session:
         _part_with(session, missing, report)
+        report.lots = decide_lots(session)
         close_batches(session)
         reopen_batches(session)
         if read_until := _read_until(watermark, clock, changed, report.waiting):
