@@ -111,10 +111,7 @@ def lot_members(session: Session, number: int) -> list[MemberRow]:
     """By frame."""
     statement = select(*table_of(LotMember).columns).where(LotMember.lot_id == number)
     rows = session.execute(statement.order_by(LotMember.frame))
-    return [
-        MemberRow(**{**row._mapping, "boxes": stored_boxes(row.boxes)})
-        for row in rows
-    ]
+    return [MemberRow(**{**row._mapping, "boxes": stored_boxes(row.boxes)}) for row in rows]
 
 
 def lot_draws(session: Session, number: int) -> list[DrawRow]:
