@@ -52,7 +52,7 @@ def test_a_project_that_people_changed_gets_question_tabs_and_guideline(
     assert now["label_config"].startswith(before.rstrip())
     assert now["label_config"].endswith("  <Choices" + after)
     assert now["label_config"].count('name="seen"') == 1
-    assert now["expert_instruction"] == "<b>Ours</b>\n<!-- fieldloop -->\n<p>two</p>"
+    assert now["expert_instruction"] == ('<b>Ours</b>\n<section class="fieldloop">\n<p>two</p>\n</section>')
     assert now["show_instruction"]
     titles = [view["data"]["title"] for view in label_studio.call("GET", f"dm/views?project={number}")]
     wanted = ["To label, most valuable first", "Evaluation", "Consensus", "Suspects", "Inspection"]
