@@ -485,12 +485,12 @@ class Label(Base):
 
 
 class Guideline(Base):
-    """One wording of labeling/guideline.md that labelers were shown."""
+    """One wording of labeling/guideline.md that labelers were shown, until the next row's time."""
 
     __tablename__ = "guidelines"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
     text: Mapped[str] = mapped_column(Text)
     shown_at: Mapped[datetime] = mapped_column(default=utcnow)
 

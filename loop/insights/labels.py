@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loop.insights import agreement, effort, effort_words, suspects
+from loop.insights import agreement, effort, effort_words, guideline, suspects
 from loop.project.project import Project
 
 
@@ -33,6 +33,11 @@ def _agreement(project: Project) -> list[Finding]:
     return [Finding("agreement", text, action, agreement.HERE, bad) for text, action, bad in said]
 
 
+def _guideline(project: Project) -> list[Finding]:
+    said = guideline.in_words(project)
+    return [Finding("guideline", text, action, guideline.HERE, bad) for text, action, bad in said]
+
+
 def _effort(project: Project) -> list[Finding]:
     said = effort_words.in_words(project)
     return [Finding("effort", text, action, effort.HERE, bad) for text, action, bad in said]
@@ -43,7 +48,7 @@ def _suspects(project: Project) -> list[Finding]:
     return [] if said is None else [Finding("suspects", said[0], said[1], suspects.HERE, said[2])]
 
 
-PARTS: tuple[Part, ...] = (_suspects, _agreement, _effort)
+PARTS: tuple[Part, ...] = (_suspects, _guideline, _agreement, _effort)
 """What each part finds wrong."""
 
 
