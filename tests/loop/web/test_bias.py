@@ -14,8 +14,11 @@ from starlette.testclient import TestClient
 from benchmarks.bias.project import NoDetector, NoEmbedder, project_of
 from benchmarks.scale.verbs import GivenParts, close
 from db.changes import changes
-from db.engine import read
+from db.engine import read, write
+from db.states import WorkKind
+from db.work import end_work
 from loop.base.errors import ConfigError
+from loop.changes.asking import ask_for
 from loop.changes.audit import Who
 from loop.changes.bias import decide
 from loop.gaps.bias import keep as keep_report
@@ -24,9 +27,8 @@ from loop.gaps.bias_report import REPORTS, Tie
 from loop.gaps.counterfactual import Counterfactual, Followed, Rate, keep
 from loop.insights.bias import bias_view, survey
 from loop.web.pages.bias import TRYING
-from loop.web.site import Submitted
 from tests.fakes import quiet
-from tests.loop.web.worker import NOON, FakeWorker, browsing, send
+from tests.loop.web.worker import FakeWorker, browsing, send
 
 ANN = Who("ann", "page")
 
@@ -182,10 +184,12 @@ def test_what_was_tried_elsewhere_is_shown_with_intervals(parts: GivenParts) -> 
 
 def test_objects_are_tried_in_the_background_and_what_failed_is_said(parts: GivenParts) -> None:
     worker = FakeWorker()
-    worker.works.append(Submitted(1, TRYING, "", "failed", "expected labeled objects", NOON, NOON))
+    number = ask_for(parts.project, ANN, WorkKind.COUNTERFACTUAL, TRYING)
+    with write(parts.project.engine) as session:
+        end_work(session, number, "failed", "expected labeled objects")
     asked = browsing(parts, worker)
     assert "Trying failed: expected labeled objects" in asked.get("/bias").text
-    worker.works.append(Submitted(2, TRYING, "7/80 objects", "", "", NOON, None))
+    worker.now[ask_for(parts.project, ANN, WorkKind.COUNTERFACTUAL, TRYING)] = "7/80 objects"
     text = asked.get("/bias").text
     assert "Objects are being tried: 7/80 objects." in text
     assert 'action="/bias/try"' not in text
