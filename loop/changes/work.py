@@ -62,7 +62,8 @@ def _select(parts: Parts, work: WorkRow, progress: Progress) -> str:
 def _gather(parts: Parts, work: WorkRow, progress: Progress) -> str:
     """collection: its id."""
     number = work.arguments["collection"]
-    return f"collection {number}: {counted(record_collection(parts, number, progress), 'frame')}"
+    record_collection(parts, number, progress)
+    return f"collection {number}"
 
 
 KINDS: dict[WorkKind, Run] = {

@@ -61,6 +61,9 @@ class Asked:
         """Has the oldest work that did not end done as soon as the executor is free, and so on until none
         is left.
         """
+        with read(self._parts.project.engine) as session:
+            if self._stop.is_set() or not any_open_work(session):
+                return
         with self._lock:
             self._calls += 1
             name = f"{LEDGER} {self._calls}"
@@ -81,13 +84,9 @@ class Asked:
             if work is None:
                 return
             self._do(work)
-            with read(self._parts.project.engine) as session:
-                more = any_open_work(session)
+            self.take_up()
         except Exception:
             log.exception("work that was asked for waits for the next start")
-            return
-        if more and not self._stop.is_set():
-            self.take_up()
 
     def _do(self, work: WorkRow) -> None:
         started_at = utcnow()
@@ -100,9 +99,9 @@ class Asked:
             return
         finally:
             self._note(work.id, "")
+        self._record(LEDGER, started_at, outcome, f"{work.title}: {detail}" if detail else work.title)
         with write(self._parts.project.engine) as session:
             end_work(session, work.id, outcome, detail)
-        self._record(LEDGER, started_at, outcome, f"{work.title}: {detail}" if detail else work.title)
 
     def _attempt(self, work: WorkRow) -> tuple[str, str]:
         def progress(done: int, total: int, what: str) -> None:

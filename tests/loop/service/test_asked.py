@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +17,7 @@ from connectors.ports import Progress
 from db.engine import read, write
 from db.leases import last_runs
 from db.states import WorkKind
-from db.work import begin_work
+from db.work import WorkRow, begin_work
 from loop.base.errors import ConfigError, ProjectError
 from loop.base.lease import exclusive
 from loop.changes.asking import ask_for
@@ -275,6 +278,39 @@ def test_work_that_kills_the_service_every_time_is_begun_three_times_and_then_sa
     (found,) = asked_of(service)
     assert (found.id, found.outcome) == (number, "stopped")
     assert found.detail.startswith("expected it to end, but the service was killed each of the 3 times")
+
+
+def test_work_is_done_after_a_kill_in_its_middle(serve: Serve) -> None:
+    service, _ = serve(NEVER)
+    assert service.shut_down()
+    number = ask_it(service, "Cut short", lambda parts, progress: "whole")
+    root = service.parts.project.root
+    process = multiprocessing.get_context("spawn").Process(target=serve_and_die, args=(root,))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    (cut,) = asked_of(service)
+    assert (cut.id, cut.outcome) == (number, "")
+    assert cut.started_at is not None
+    serve(NEVER)
+    until(lambda: bool(asked_of(service)[0].outcome))
+    (done,) = asked_of(service)
+    assert (done.id, done.outcome, done.detail) == (number, "done", "whole")
+
+
+def serve_and_die(root: Path) -> None:
+    """A service whose process is killed in the middle of what was asked for."""
+
+    def die(parts: Parts, row: WorkRow, progress: Progress) -> str:
+        progress(1, 2, "steps")
+        os.kill(os.getpid(), signal.SIGKILL)
+        return "never"
+
+    parts = FakeParts(open_project(root))
+    service = Service(parts, threading.Event(), ())
+    service.asked.kinds = {WorkKind.MAP: die}
+    service.start()
+    threading.Event().wait(60)
 
 
 def test_every_kind_of_work_can_be_done() -> None:
