@@ -404,6 +404,11 @@ class FakeLabelStudio:
                 f"expected the classes {list(classes)}, the config lacks {sorted(lacking)}"
             )
 
+    def count(self, project_id: int) -> int:
+        self._call("count", project_id)
+        self._project(project_id)
+        return sum(task.project == project_id for task in self.server.tasks)
+
     def find(self, project_id: int, keys: Sequence[str]) -> dict[str, list[int]]:
         self._call("find", len(keys))
         self._project(project_id)
@@ -532,6 +537,9 @@ class FakeParts(Parts):
     def detector_of(self, weights: Path) -> FakeDetector:
         return self.detectors.setdefault(weights, detector_from(weights))
 
+    def judge_of(self, weights: Path, imgsz: int) -> FakeDetector:
+        return self.detector_of(weights)
+
     def trainer(self) -> Trainer:
         return self.fake_trainer
 
@@ -601,6 +609,7 @@ def make_project(
         f"frames.pattern={json.dumps(PATTERN)}",
         "frames.settle_s=0",
         "gaps.prompts=false",
+        "labels.second_share=0",
         *overrides,
     )
     create(NewProject(root, data, checkpoint, str(frames), "", "small", settings, training))

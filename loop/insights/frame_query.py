@@ -32,7 +32,10 @@ MODEL_ERRORS = (MISSED, FALSE, OTHER_CLASS, NO_ERROR, NOT_KNOWN)
 NEWEST, OLDEST, CLEAREST, WORTH, ALIKE = "newest", "oldest", "clearest", "worth", "alike"
 ORDERS = (NEWEST, OLDEST, CLEAREST, WORTH, ALIKE)
 KINDS = ("embedder", "detector", "measure")
-PEOPLE, IMPORTED, UNSEEN = LABELS = ("people", "imported", "unseen")
+PEOPLE, IMPORTED, UNSEEN, TWICE, CONTESTED = LABELS = (
+    *("people", "imported", "unseen"),
+    *("twice", "contested"),
+)
 SIDES = ("production", "training")
 SPLITS = ("train", "val", "test")
 ANSWERS = re.compile(r"[pt](\d{1,9}\.(\d{1,9}|none|unknown|known)(_(?!$)|$))+", re.ASCII)
@@ -138,7 +141,7 @@ KEYS = (
     _choice("role", False, "its camera-day may train, or only judges", tuple(Role)),
     _choice("task", True, "state of any of its tasks; queued is any that is open", TASKS),
     _choice("labeled", False, "whether it has a label", (YES, NO)),
-    _choice("label", True, "whose label it has: of people, imported, or accepted unseen", LABELS),
+    _choice("label", True, "label of people, imported, accepted unseen; given twice, contested", LABELS),
     Key("labeled_since", "labeled_since", _moment, False, "got its label, or another one, after that time"),
     Key("chosen_since", "chosen_since", _moment, False, "was chosen to be labeled at that time or later"),
     _choice("seen_by", True, "seen by the present embedder, the detector, or what measures", KINDS),

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from connectors.ports import Array, Purpose
 from db.analysis import load_embeddings
+from db.consensus import contested_frames, seconded_frames
 from db.engine import read
 from db.frame_columns import ORIGINS, ROLES
 from db.frame_sets import (
@@ -55,6 +56,7 @@ from loop.insights.frame_order import behind, cursor, first, read_cursor
 from loop.insights.frame_query import (
     ALIKE,
     CLEAREST,
+    CONTESTED,
     FALSE,
     IMPORTED,
     MISSED,
@@ -67,6 +69,7 @@ from loop.insights.frame_query import (
     PEOPLE,
     QUEUED,
     SIDES,
+    TWICE,
     UNSEEN,
     WORTH,
     YES,
@@ -75,6 +78,7 @@ from loop.insights.frame_query import (
 )
 from loop.insights.frame_search import FrameSearch
 from loop.insights.model_errors import ErrorSets
+from loop.labeling.consensus import FUSED
 from loop.labeling.ruling import UNSEEN as RULE_UNSEEN
 from loop.project.project import Project
 from loop.project.wiring import Parts
@@ -394,7 +398,14 @@ class FrameSets:
         asked = query.labeled_since
         since = None if asked is None else _moment_of(asked, self.project.settings.frames.timezone)
         sources = [SOURCES[name] for name in query.label if name in SOURCES]
-        return frames_labeled_by(session, sources, [RULE_UNSEEN] if UNSEEN in query.label else [], since)
+        rules = [RULE_UNSEEN] if UNSEEN in query.label else []
+        several = [seq for name, of in SEVERAL.items() if name in query.label for seq in of(session)]
+        found = np.array(several, np.int64)
+        if since is not None and several:
+            found = np.intersect1d(found, frames_labeled_by(session, [], since=since))
+        if not (query.label and {*query.label} <= {*SEVERAL}):
+            found = np.union1d(found, frames_labeled_by(session, sources, rules, since))
+        return found
 
     def _seen(self, session: Session, table: FrameTable, kind: str, known: Known) -> Bools:
         made = {"embedder": known.embedder, "detector": known.detector, "measure": known.measure}[kind]
@@ -534,6 +545,11 @@ class FrameSets:
 
 
 SOURCES = {PEOPLE: "annotation", IMPORTED: "imported"}
+SEVERAL: dict[str, Callable[[Session], list[int]]] = {
+    TWICE: seconded_frames,
+    CONTESTED: lambda session: contested_frames(session, FUSED),
+}
+"""Frames that several people labeled, by the value of `label` that asks for them."""
 NOBODY = Members(np.zeros(0, np.int64), np.zeros(0))
 _kept: WeakKeyDictionary[Engine, FrameSets] = WeakKeyDictionary()
 _keeping = threading.Lock()

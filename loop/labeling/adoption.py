@@ -14,6 +14,7 @@ from db.facts import get_fact, set_fact
 from db.frames import frame_by_hash
 from db.states import TaskStatus
 from db.tasks import NewTask, TaskRow, add_tasks, create_batch, move, queue_batch, task_by_key
+from loop.labeling.project import slot_of
 
 KEY = re.compile(rf"([0-9a-f]{{20}})-b[0-9]+-({'|'.join(Purpose)})")
 BATCH_FACT = "adopted_batch"
@@ -34,7 +35,10 @@ def adopt(session: Session, external_project: int, external_id: int, key: str) -
     frame = named and frame_by_hash(session, named[1])
     if not named or frame is None:
         return None
-    task = NewTask(frame, Purpose(named[2]), key, 0, 0.0, "stood in Label Studio already", STRATEGY)
+    slot = slot_of(session, external_project)
+    task = NewTask(
+        frame, Purpose(named[2]), key, 0, 0.0, "stood in Label Studio already", STRATEGY, slot=slot
+    )
     if not add_tasks(session, _batch(session), [task]):
         return None
     made = task_by_key(session, key)

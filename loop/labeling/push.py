@@ -7,14 +7,14 @@ it is absent and old enough that no import of it can still be under way on the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from connectors.ports import Box, LabelBackend, LabelTask, Progress
-from db.analysis import load_detections, producer
+from connectors.ports import LabelBackend, LabelProject, LabelTask, Progress
+from db.effort import set_drawn
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.states import TaskStatus
@@ -25,21 +25,25 @@ from loop.base.files import chunked
 from loop.base.lease import exclusive
 from loop.base.moments import SECOND, shown
 from loop.base.wording import counted, either
-from loop.labeling.asking import boxes_to_draw
 from loop.labeling.collection_tabs import COLLECTIONS, any_tab, anything_to_keep, keep_tabs, texts_of
+from loop.labeling.consensus import draw_second
+from loop.labeling.drawing import Drawing, drawings
 from loop.labeling.order import shown_priority
 from loop.labeling.project import (
+    PERSONS,
+    SLOTS,
     holding_project,
     is_restored,
+    label_studio_project,
     mark_of_ours,
     note_push,
     remember_address,
     remember_project,
     require_ours,
+    title_of,
 )
 from loop.labeling.renewal import renew_project
-from loop.labeling.telling import Told, anything_to_tell, tell
-from loop.math.boxes.drawn import predicted_boxes
+from loop.labeling.telling import Told, anything_to_tell, forget_untold, tell
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -56,6 +60,7 @@ class PushReport:
     busy: another process is pushing; nothing was done.
     renewed: what became of the Label Studio project that was left.
     tabs: what became of the tabs of collections.
+    others: address of the project of each further person.
     told: what Label Studio heard of tasks that were dropped or moved here.
     """
 
@@ -68,14 +73,22 @@ class PushReport:
     renewed: str = ""
     told: Told = field(default_factory=Told)
     tabs: str = ""
+    others: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         counts = (
             f"{counted(self.pushed, 'task')} made, {self.found} {either(self.found, 'was', 'were')} there"
             f" already, {self.waiting} may still be arriving"
         )
+        others = [f"a {person} labels at {url}" for person, url in self.others.items()]
         told = [*self.told.lines(), *([self.tabs] if self.tabs else [])]
-        return [*([self.renewed] if self.renewed else []), counts, *told, f"label them at {self.url}"]
+        return [
+            *([self.renewed] if self.renewed else []),
+            counts,
+            *told,
+            f"label them at {self.url}",
+            *others,
+        ]
 
 
 def push(
@@ -118,15 +131,9 @@ def push(
             backend.check(configured, project.classes)
         if new_project or follows:
             renewed = renew_project(parts, progress, configured, give_up_answers)
-        report = _ensure_project(project, backend)
+        draw_second(project)
+        report = _serve_all(project, backend, settle, progress)
         report.renewed = renewed
-        _resolve_sent(project.engine, backend, report, settle)
-        report.told = tell(project.engine, backend, report.project_id, settle)
-        restored = is_restored(project, backend, report.project_id)
-        _send_pending(project, backend, report, progress)
-        report.tabs = keep_tabs(project, backend, report.project_id)
-        if report.pushed and not restored:
-            note_push(project, backend, report.project_id)
         return report
 
 
@@ -137,48 +144,108 @@ def anything_to_push(parts: Parts) -> bool:
         return bool(waits) or anything_to_tell(session) or anything_to_keep(session)
 
 
-def _ensure_project(project: Project, backend: LabelBackend) -> PushReport:
-    chosen = project.settings.label_studio
-    known = chosen.project_id or holding_project(project)
+def _serve_all(project: Project, backend: LabelBackend, settle: timedelta, progress: Progress) -> PushReport:
+    """First answers first; the project of a further person is made when it has a task."""
+    report = PushReport()
+    for slot in SLOTS:
+        if slot and not _wanted(project, slot):
+            forget_untold(project.engine, slot)
+            continue
+        found = _ensure_project(project, backend, slot)
+        if slot:
+            report.others[PERSONS[slot]] = found.url
+        else:
+            report.project_id, report.url = found.external_id, found.url
+        _serve(project, backend, Place(slot, found.external_id), report, settle, progress)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where tasks of a slot go: a Label Studio project."""
+
+    slot: int
+    number: int
+
+
+def _serve(
+    project: Project,
+    backend: LabelBackend,
+    place: Place,
+    report: PushReport,
+    settle: timedelta,
+    progress: Progress,
+) -> None:
+    before = report.pushed
+    _resolve_sent(project.engine, backend, place, report, settle)
+    report.told += tell(project.engine, backend, place.number, settle, place.slot)
+    restored = is_restored(project, backend, place.number)
+    _send_pending(project, backend, place, report, progress)
+    if place.slot == 0:
+        report.tabs = keep_tabs(project, backend, place.number)
+    if report.pushed > before and not restored:
+        note_push(project, backend, place.number)
+
+
+def _wanted(project: Project, slot: int) -> bool:
+    """Whether a further person has, or had, a task."""
+    if holding_project(project, slot) is not None:
+        return True
+    with read(project.engine) as session:
+        waiting = tasks(session, status=(TaskStatus.PENDING, TaskStatus.SENT))
+    return any(row.slot == slot for row in waiting)
+
+
+def _ensure_project(project: Project, backend: LabelBackend, slot: int) -> LabelProject:
+    known = label_studio_project(project, slot)
     if known is not None:
-        require_ours(project, backend, known)
-    found = backend.ensure_project(
-        project.settings.name, project.classes, chosen.instructions, known, mark_of_ours(project)
-    )
-    remember_project(project, found.external_id)
+        require_ours(project, backend, known, slot)
+    instructions, mark = project.settings.label_studio.instructions, mark_of_ours(project)
+    found = backend.ensure_project(title_of(project, slot), project.classes, instructions, known, mark)
+    remember_project(project, found.external_id, slot)
     remember_address(project, backend.url)
-    return PushReport(project_id=found.external_id, url=found.url)
+    return found
 
 
-def _resolve_sent(engine: Engine, backend: LabelBackend, report: PushReport, settle: timedelta) -> None:
-    with read(engine) as session:
-        sent = tasks(session, status=TaskStatus.SENT)
-    for chunk in chunked(sent, CHUNK):
-        there = _find_once(backend, report.project_id, [task.key for task in chunk])
+def _resolve_sent(
+    engine: Engine, backend: LabelBackend, place: Place, report: PushReport, settle: timedelta
+) -> None:
+    for chunk in chunked(_of_slot(engine, TaskStatus.SENT, place.slot), CHUNK):
+        there = _find_once(backend, place.number, [task.key for task in chunk])
         absent = [task for task in chunk if task.key not in there]
         lost = [task.id for task in absent if utcnow() - task.changed_at >= settle]
-        _confirm(engine, chunk, there, report.project_id)
+        _confirm(engine, chunk, there, place.number)
         with write(engine) as session:
             move(session, lost, TaskStatus.SENT, TaskStatus.PENDING)
         report.found += len(there)
         report.waiting += len(absent) - len(lost)
 
 
-def _send_pending(project: Project, backend: LabelBackend, report: PushReport, progress: Progress) -> None:
+def _send_pending(
+    project: Project, backend: LabelBackend, place: Place, report: PushReport, progress: Progress
+) -> None:
     engine = project.engine
+    pending = _of_slot(engine, TaskStatus.PENDING, place.slot)
     with read(engine) as session:
-        pending = tasks(session, status=TaskStatus.PENDING)
+        drawn = drawings(session, project, pending)
     for done, chunk in enumerate(chunked(pending, CHUNK)):
-        there = _find_once(backend, report.project_id, [task.key for task in chunk])
+        there = _find_once(backend, place.number, [task.key for task in chunk])
         missing = [task for task in chunk if task.key not in there]
-        outgoing = label_tasks(project, missing)
+        outgoing = label_tasks(project, missing, drawn)
         with write(engine) as session:
+            for task in missing:
+                set_drawn(session, task.id, drawn[task.id].boxes, drawn[task.id].bare)
             move(session, [task.id for task in chunk], TaskStatus.PENDING, TaskStatus.SENT)
-        made = backend.push(report.project_id, outgoing) if outgoing else {}
-        _confirm(engine, chunk, there | made, report.project_id)
+        made = backend.push(place.number, outgoing) if outgoing else {}
+        _confirm(engine, chunk, there | made, place.number)
         report.pushed += len(made)
         report.found += len(there)
         progress(min((done + 1) * CHUNK, len(pending)), len(pending), "tasks")
+
+
+def _of_slot(engine: Engine, status: TaskStatus, slot: int) -> list[TaskRow]:
+    with read(engine) as session:
+        return [row for row in tasks(session, status=status) if row.slot == slot]
 
 
 def _find_once(backend: LabelBackend, project_id: int, keys: Sequence[str]) -> dict[str, int]:
@@ -197,35 +264,31 @@ def _confirm(engine: Engine, rows: Sequence[TaskRow], external: dict[str, int], 
                 move(session, [row.id], (TaskStatus.PENDING, TaskStatus.SENT), TaskStatus.CONFIRMED, **fields)
 
 
-def label_tasks(project: Project, rows: Sequence[TaskRow]) -> list[LabelTask]:
-    """What Label Studio gets to see of these tasks: image, reason, and the detector's own boxes."""
+def label_tasks(
+    project: Project, rows: Sequence[TaskRow], drawn: Mapping[int, Drawing] | None = None
+) -> list[LabelTask]:
+    """What Label Studio gets to see of these tasks: image, reason, and boxes.
+
+    drawn: by task, what `drawings` said before.
+    """
     with read(project.engine) as session:
         by_seq = {frame.seq: frame for frame in frames(session, seqs=[row.frame for row in rows])}
-        drawn = {
-            detector: (
-                load_detections(session, detector, [row.frame for row in rows]),
-                producer(session, detector),
-            )
-            for detector in {row.detector for row in rows if row.detector is not None}
-        }
+        boxes = drawings(session, project, rows) if drawn is None else drawn
         texts = texts_of(session, [row.frame for row in rows]) if any_tab(session) else {}
-    result = []
-    for row in rows:
-        boxes: list[Box] = []
-        version = ""
-        if row.detector is not None:
-            found, made_by = drawn[row.detector]
-            version = made_by.name
-            if row.frame in found:
-                boxes = predicted_boxes(found[row.frame], made_by.details["classes"])
-        boxes = boxes_to_draw(row.about) or boxes
-        said = {COLLECTIONS: texts[row.frame]} if texts else {}
-        result.append(_label_task(project, row, by_seq[row.frame], boxes, version, said))
-    return result
+    return [
+        _label_task(
+            project,
+            row,
+            by_seq[row.frame],
+            boxes[row.id],
+            {COLLECTIONS: texts[row.frame]} if texts else {},
+        )
+        for row in rows
+    ]
 
 
 def _label_task(
-    project: Project, row: TaskRow, frame: FrameRow, boxes: Sequence[Box], version: str, said: dict[str, str]
+    project: Project, row: TaskRow, frame: FrameRow, drawn: Drawing, said: dict[str, str]
 ) -> LabelTask:
     timezone = project.settings.frames.timezone
     return LabelTask(
@@ -236,8 +299,8 @@ def _label_task(
         priority=shown_priority(row),
         reason=row.reason,
         purpose=row.purpose,
-        predictions=boxes,
-        model_version=version,
+        predictions=drawn.boxes,
+        model_version=drawn.model,
         meta={
             "camera": frame.camera,
             "site": frame.site,

@@ -8,17 +8,17 @@ contradict one another no rule decides: a person must.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from connectors.ports import Annotation, Box
 from db.states import TaskStatus
+from loop.labeling.consensus import same_person
 from loop.math.boxes.matching import iou_matrix
+from loop.math.quality.agreement import SAME
 
-SAME = 0.5
-"""IoU from which two boxes of one class are the same object."""
 ONLY, MARKED, LATEST, AGREED, UNSEEN = (
     "only answer",
     "ground truth",
@@ -45,12 +45,17 @@ class Ruling:
     unknown: tuple[str, ...] = ()
 
 
-def rule(given: Sequence[Annotation], judges: bool) -> Ruling:
+def rule(given: Sequence[Annotation], judges: bool, spoken: Collection[str] = ()) -> Ruling:
     """What all answers to one task come to.
 
     judges: the label would judge models, so somebody must have looked at the image.
+    spoken: who has answered before what this is another opinion on; theirs count only to be refused.
     """
-    standing = [one for one in given if not one.cancelled]
+    standing = [one for one in given if not one.cancelled and one.author not in spoken]
+    refused = [one for one in given if not one.cancelled and one.author in spoken]
+    if refused and not standing:
+        latest = max(refused, key=_time)
+        return Ruling(TaskStatus.QUARANTINED, latest, "", same_person(latest.author))
     if not standing:
         skip = max(given, key=_time, default=None)
         return Ruling(TaskStatus.SKIPPED if skip else TaskStatus.CONFIRMED, skip)
@@ -64,9 +69,9 @@ def rule(given: Sequence[Annotation], judges: bool) -> Ruling:
     return Ruling(TaskStatus.DONE, answer, _name(answer, counting, each))
 
 
-def same_objects(one: Sequence[Box], other: Sequence[Box]) -> bool:
+def same_objects(one: Sequence[Box], other: Sequence[Box], least: float = SAME) -> bool:
     """Whether both show the same objects: each box has a partner of its class that it overlaps with
-    by an IoU of SAME or more.
+    by an IoU of `least` or more.
     """
     from scipy.optimize import linear_sum_assignment  # only where persons are compared
 
@@ -74,7 +79,7 @@ def same_objects(one: Sequence[Box], other: Sequence[Box]) -> bool:
         return len(one) == len(other)
     overlap = iou_matrix([box.xyxy for box in one], [box.xyxy for box in other])
     kinds = np.array([[a.class_name == b.class_name for b in other] for a in one])
-    fits = (overlap >= SAME) & kinds
+    fits = (overlap >= least) & kinds
     return bool(fits[linear_sum_assignment(fits, maximize=True)].all())
 
 

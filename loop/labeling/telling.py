@@ -39,6 +39,9 @@ class Told:
     begun: int = 0
     moved: int = 0
 
+    def __add__(self, other: Told) -> Told:
+        return Told(self.taken_back + other.taken_back, self.begun + other.begun, self.moved + other.moved)
+
     def lines(self) -> list[str]:
         """Nothing where nothing was told."""
         said = [f"{counted(self.taken_back, 'dropped task')} taken back"] if self.taken_back else []
@@ -70,19 +73,29 @@ def anything_to_tell(session: Session) -> bool:
     return bool(_ids(session, DROPPED_FACT) or _ids(session, MOVED_FACT))
 
 
-def tell(engine: Engine, backend: LabelBackend, project_id: int, settle: timedelta) -> Told:
-    """Tells all of it; whatever is interrupted is told again. The caller holds the lease of the push.
+def tell(engine: Engine, backend: LabelBackend, project_id: int, settle: timedelta, slot: int = 0) -> Told:
+    """Tells all of it to the project of a slot; whatever is interrupted is told again. The caller holds
+    the lease of the push.
 
     settle: how long an import may be under way: a task that is not there may come until then.
     """
     told = Told()
-    _take_back(engine, backend, project_id, settle, told)
-    _move(engine, backend, project_id, told)
+    _take_back(engine, backend, project_id, settle, told, slot)
+    _move(engine, backend, project_id, told, slot)
     return told
 
 
-def _take_back(engine: Engine, backend: LabelBackend, project_id: int, settle: timedelta, told: Told) -> None:
-    for chunk in chunked(_waiting(engine, DROPPED_FACT), CHUNK):
+def forget_untold(engine: Engine, slot: int) -> None:
+    """There is no project of that slot, so nobody to be told."""
+    for fact in (DROPPED_FACT, MOVED_FACT):
+        if left := _waiting(engine, fact, slot):
+            _heard(engine, fact, {row.id for row in left})
+
+
+def _take_back(
+    engine: Engine, backend: LabelBackend, project_id: int, settle: timedelta, told: Told, slot: int
+) -> None:
+    for chunk in chunked(_waiting(engine, DROPPED_FACT, slot), CHUNK):
         dropped = [row for row in chunk if row.status is TaskStatus.CANCELLED]
         there = backend.find(project_id, [row.key for row in dropped])
         if there:
@@ -94,9 +107,9 @@ def _take_back(engine: Engine, backend: LabelBackend, project_id: int, settle: t
         _heard(engine, DROPPED_FACT, {row.id for row in chunk} - late)
 
 
-def _move(engine: Engine, backend: LabelBackend, project_id: int, told: Told) -> None:
+def _move(engine: Engine, backend: LabelBackend, project_id: int, told: Told, slot: int) -> None:
     """One that is not there yet goes there with its new place, unless an import of it is under way."""
-    for chunk in chunked(_waiting(engine, MOVED_FACT), CHUNK):
+    for chunk in chunked(_waiting(engine, MOVED_FACT, slot), CHUNK):
         there = backend.find(project_id, [row.key for row in chunk])
         wanted = {number: shown_priority(row) for row in chunk for number in there.get(row.key, ())}
         if wanted:
@@ -106,9 +119,10 @@ def _move(engine: Engine, backend: LabelBackend, project_id: int, told: Told) ->
         _heard(engine, MOVED_FACT, {row.id for row in chunk} - late)
 
 
-def _waiting(engine: Engine, fact: str) -> list[TaskRow]:
+def _waiting(engine: Engine, fact: str, slot: int) -> list[TaskRow]:
     with read(engine) as session:
-        return [*tasks_by_id(session, _ids(session, fact)).values()]
+        found = tasks_by_id(session, _ids(session, fact))
+    return [row for row in found.values() if row.slot == slot]
 
 
 def _heard(engine: Engine, fact: str, ids: set[int]) -> None:

@@ -1,0 +1,245 @@
+"""How far persons who labeled the same frames agree: in all, by class, pair of persons and slice, and
+what their disagreements ask of the guideline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from connectors.ports import Box
+from db.engine import read
+from db.slice_members import members_of
+from db.slices import SliceRow, slices
+from db.states import SliceKind
+from loop.base.wording import counted, either
+from loop.insights.agreement_questions import Question, questions
+from loop.insights.frame_facts import known_producers
+from loop.insights.frame_query import CONTESTED, TWICE, frames_url
+from loop.insights.seconded import Seconded, answered_by_one, seconded
+from loop.labeling.consensus import Opinion
+from loop.math.quality.agreement import compare
+from loop.math.quality.agreement_figures import Figure, Figures, figures
+from loop.project.project import Project
+
+HERE = "/labels/agreement"
+LOW = 0.667
+"""Alpha below which no conclusion is to be drawn from data (Krippendorff 2004)."""
+FEWEST = 3
+"""Tasks of a slice, below which it is no row."""
+SHOWN_SLICES = 20
+KINDS = (SliceKind.METADATA, SliceKind.MEASURED, SliceKind.PROMPT, SliceKind.COLLECTION)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of figures. what: all, class, people or slice. url: of its frames, "" for none."""
+
+    what: str
+    name: str
+    figures: Figures
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Tie:
+    """One frame that people contradict each other on. state: what it waits for."""
+
+    frame: int
+    file: str
+    judges: bool
+    state: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """all: of all tasks. rows: by class, people and slice, the least agreement first.
+
+    ties: what is not settled. by_one: tasks that count for no second opinion.
+    """
+
+    all: Row
+    rows: tuple[Row, ...]
+    questions: tuple[Question, ...]
+    ties: tuple[Tie, ...]
+    by_one: int
+    ties_url: str = frames_url(label=CONTESTED)
+
+    def of(self, what: str) -> list[Row]:
+        return [row for row in self.rows if row.what == what]
+
+
+def agreement(project: Project) -> Agreement:
+    """Of the first and the second answer to each frame that has both. Third answers are left out: they
+    are asked for only where two contradict each other.
+    """
+    with read(project.engine) as session:
+        found = seconded(session)
+        by_one = len(answered_by_one(session))
+        inside = _slices(session, project, [one.frame.seq for one in found])
+    days = _days(found)
+    rows = [
+        *_by_class(found, days),
+        *_by_people(found, days),
+        *(
+            _row("slice", each.name, found, days, within, frames_url(label=TWICE, slice=each.id))
+            for each, within in inside
+        ),
+    ]
+    whole = _row("all", "all", found, days, None, frames_url(label=TWICE))
+    named = [(each.id, each.name, within) for each, within in inside]
+    return Agreement(
+        whole,
+        tuple(sorted(rows, key=_worst)),
+        questions(found, named),
+        tuple(_tie(one) for one in found if one.contested),
+        by_one,
+    )
+
+
+def in_words(project: Project) -> list[tuple[str, str, float]]:
+    """What is wrong: a sentence, what to do, and how bad it is, 0..1."""
+    found = agreement(project)
+    said = []
+    alpha = found.all.figures.alpha
+    if _is_low(alpha):
+        text = (
+            f"Two people agree little beyond chance: K-alpha {_told(alpha)},"
+            f" below {LOW} no conclusion should rest on such labels"
+        )
+        said.append((text, "see what they disagree on", 0.7))
+    else:
+        low = [row for row in found.of("class") if _is_low(row.figures.alpha)]
+        for row in low[:3]:
+            text = f"Two people agree little beyond chance on {row.name}: K-alpha {_told(row.figures.alpha)}"
+            said.append((text, "see what they disagree on", 0.6))
+    judging = sum(tie.judges for tie in found.ties)
+    if found.ties:
+        judge = f", {judging} of which {either(judging, 'judges', 'judge')} models" if judging else ""
+        text = f"{counted(len(found.ties), 'frame')} on which people contradict each other{judge}"
+        said.append((text, "settle them", 0.5 if judging else 0.4))
+    if found.by_one:
+        they = either(found.by_one, "was", "were")
+        text = f"{counted(found.by_one, 'task')} for another person {they} answered by the same one"
+        said.append((text, "delete these answers", 0.4))
+    return said
+
+
+def lines(found: Agreement) -> list[str]:
+    """For the terminal: figures, then questions."""
+    if not found.all.figures.tasks:
+        return [
+            "nobody has answered a second time yet; labels.second_share says how many tasks two people get"
+        ]
+    rows = [found.all, *found.rows]
+    said = [
+        f"{row.name if row.what == 'all' else f'{row.what} {row.name}'}: {_line(row.figures)}" for row in rows
+    ]
+    asked = [f"{one.text} ({one.evidence})" for one in found.questions]
+    return [
+        *said,
+        f"{len(found.ties)} not settled, {found.by_one} answered by one person twice",
+        *([] if not asked else ["questions for the guideline:", *asked]),
+    ]
+
+
+def _line(one: Figures) -> str:
+    return (
+        f"K-alpha {_told(one.alpha)}, IoU {_told(one.iou)}, missed {_told(one.miss_rate)}, class"
+        f" {_told(one.conflict_rate)}, sides stray {_told(one.spread)}, occlusion {_told(one.hidden_rate)};"
+        f" {counted(one.tasks, 'task')}, {counted(one.days, 'camera-day')}"
+    )
+
+
+def _told(one: Figure) -> str:
+    if one.value is None:
+        return "unknown"
+    if one.low is None or one.high is None:
+        return f"{one.value:.2f} (interval unknown)"
+    return f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+
+
+def _is_low(alpha: Figure) -> bool:
+    return alpha.high is not None and alpha.high < LOW
+
+
+def _worst(row: Row) -> tuple[bool, float]:
+    value = row.figures.alpha.value
+    return value is None, value or 0.0
+
+
+def _row(
+    what: str,
+    name: str,
+    found: Sequence[Seconded],
+    days: Sequence[int],
+    within: set[int] | None = None,
+    url: str = "",
+    only: str | None = None,
+) -> Row:
+    """within: frames that count, all for None. only: objects of this class."""
+    chosen = [
+        (one, day)
+        for one, day in zip(found, days, strict=True)
+        if (within is None or one.frame.seq in within) and (only is None or _shows(one, only))
+    ]
+    compared = [compare(one.boxes[0], one.boxes[1], only) for one, _ in chosen]
+    return Row(what, name, figures(compared, [day for _, day in chosen]), url)
+
+
+def _by_class(found: Sequence[Seconded], days: Sequence[int]) -> list[Row]:
+    names = sorted({box.class_name for one in found for box in _first_two(one)})
+    return [_row("class", name, found, days, only=name) for name in names]
+
+
+def _by_people(found: Sequence[Seconded], days: Sequence[int]) -> list[Row]:
+    pairs = sorted({_pair(one) for one in found})
+    return [
+        _row(
+            "people", " and ".join(pair), found, days, {one.frame.seq for one in found if _pair(one) == pair}
+        )
+        for pair in pairs
+    ]
+
+
+def _slices(session: Session, project: Project, seqs: list[int]) -> list[tuple[SliceRow, set[int]]]:
+    """Slices that enough of these frames show, the most shown first, and which frames do."""
+    known = known_producers(session, project)
+    shown = members_of(session, np.array(seqs, np.int64))
+    result = []
+    for one in slices(session, KINDS):
+        made = known.of(one.kind)
+        members = None if made is None or one.retired_at else shown.get((made, one.id))
+        if members is not None and len(members.frames) >= FEWEST:
+            result.append((one, set(members.frames.tolist())))
+    return sorted(result, key=lambda pair: -len(pair[1]))[:SHOWN_SLICES]
+
+
+def _days(found: Sequence[Seconded]) -> list[int]:
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(one.frame.group_key, len(numbers)) for one in found]
+
+
+def _pair(one: Seconded) -> tuple[str, ...]:
+    return tuple(sorted(one.persons[:2]))
+
+
+def _first_two(one: Seconded) -> list[Box]:
+    return [box for boxes in one.boxes[:2] for box in boxes]
+
+
+def _shows(one: Seconded, name: str) -> bool:
+    return any(box.class_name == name for box in _first_two(one))
+
+
+def _tie(one: Seconded) -> Tie:
+    if one.told is Opinion.OPEN:
+        state = "three people contradict one another: review it"
+    elif one.asked:
+        state = "a third person is asked"
+    else:
+        state = "a third person will be asked"
+    return Tie(one.frame.seq, one.frame.source_key, one.judges, state)
