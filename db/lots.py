@@ -103,7 +103,11 @@ def lots(
     if status is not None:
         statement = statement.where(Lot.status.in_([str(one) for one in status]))
     parts = in_parts(statement, Lot.id, ids)
-    rows = [LotRow(**row._mapping) for part in parts for row in session.execute(part)]
+    rows = [
+        LotRow(**{**row._mapping, "status": LotStatus(row.status)})
+        for part in parts
+        for row in session.execute(part)
+    ]
     return sorted(rows, key=lambda row: -row.id)
 
 
@@ -111,10 +115,7 @@ def lot_members(session: Session, number: int) -> list[MemberRow]:
     """By frame."""
     statement = select(*table_of(LotMember).columns).where(LotMember.lot_id == number)
     rows = session.execute(statement.order_by(LotMember.frame))
-    return [
-        MemberRow(**{**row._mapping, "boxes": stored_boxes(row.boxes)})
-        for row in rows
-    ]
+    return [MemberRow(**{**row._mapping, "boxes": stored_boxes(row.boxes)}) for row in rows]
 
 
 def lot_draws(session: Session, number: int) -> list[DrawRow]:

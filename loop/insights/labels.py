@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loop.insights import agreement, effort, suspects
+from loop.insights import agreement, effort, lots, suspects
 from loop.project.project import Project
 
 
@@ -43,7 +43,13 @@ def _suspects(project: Project) -> list[Finding]:
     return [] if said is None else [Finding("suspects", said[0], said[1], suspects.HERE, said[2])]
 
 
-PARTS: tuple[Part, ...] = (_suspects, _agreement, _effort)
+def _lots(project: Project) -> list[Finding]:
+    return [
+        Finding("inspection", text, action, lots.HERE, bad) for text, action, bad in lots.in_words(project)
+    ]
+
+
+PARTS: tuple[Part, ...] = (_suspects, _agreement, _effort, _lots)
 """What each part finds wrong."""
 
 
