@@ -117,7 +117,7 @@ def test_a_rejected_lot_goes_back_to_the_desk_until_it_is_reviewed(
     before = new_labels(answered.project)
     (said,) = inspect(answered, wrong=3, most=3)
     assert said == (
-        "lot 1 rejected: 5 of 5 inspected places are wrong, and its plan allows 0; 9 labels must be reviewed"
+        "lot 1 rejected: 3 of 6 inspected places are wrong, and its plan allows 0; 9 labels must be reviewed"
         " again before they train or judge"
     )
     with read(answered.project.engine) as session:
