@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loop.insights import agreement, effort, lots, suspects
+from loop.insights import agreement, effort, effort_words, lots, suspects
 from loop.project.project import Project
 
 
@@ -34,7 +34,7 @@ def _agreement(project: Project) -> list[Finding]:
 
 
 def _effort(project: Project) -> list[Finding]:
-    said = effort.in_words(project)
+    said = effort_words.in_words(project)
     return [Finding("effort", text, action, effort.HERE, bad) for text, action, bad in said]
 
 
