@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from loop.insights import agreement, effort, effort_words, guideline, suspects
+from loop.insights import agreement, effort, effort_words, lots, suspects
 from loop.project.project import Project
 
 
@@ -49,6 +50,13 @@ def _suspects(project: Project) -> list[Finding]:
 
 
 PARTS: tuple[Part, ...] = (_suspects, _guideline, _agreement, _effort)
+def _lots(project: Project) -> list[Finding]:
+    return [
+        Finding("inspection", text, action, lots.HERE, bad) for text, action, bad in lots.in_words(project)
+    ]
+
+
+PARTS: tuple[Part, ...] = (_suspects, _agreement, _effort, _lots)
 """What each part finds wrong."""
 
 
