@@ -32,8 +32,8 @@ ONE_OBJECT = 0.8
 """IoU from which two labels of a class are of one object."""
 LEAST = 1e-4
 """A place that scores less is no suspect."""
-UNSEEN = 0.01
-"""Chance of a class of which no box speaks."""
+UNSEEN = 0.03
+"""Chance of a class of which no box speaks, support that a label always has, and least usual gap."""
 FAINT = 0.05
 """Chance of a box that moves the score of a place half way."""
 
