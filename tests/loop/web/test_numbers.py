@@ -130,6 +130,12 @@ EXCEPTIONS = (
         "repeats, or the words of a verdict",
     ),
     ("/rounds", r"^\d+$", "a setting of the round"),
+    (
+        "/labels/effort",
+        r"^\d+$",
+        "answers and edits of a person, class, slice or model, which no address names",
+    ),
+    ("/labels/effort", r"until \d+ (?:tasks|edits)|from \d+ timed", "a rule, or timed answers"),
     ("/", r"epoch \d|of \d+ groups?", "the words of a verdict; its round stands beside them"),
     ("/collections/", r"^\d+$", "frames by week, by the UTC days of camera-days"),
 )
