@@ -137,6 +137,8 @@ EXCEPTIONS = (
     ),
     ("/labels/effort", r"until \d+ (?:tasks|edits)|from \d+ timed", "a rule, or timed answers"),
     ("/", r"epoch \d|of \d+ groups?", "the words of a verdict; its round stands beside them"),
+    ("/labels/agreement", r"^Disputed: ", "objects of two answers; the frames stand beside them"),
+    ("/labels/agreement", r"frames? of them,", "those of a class or of two people, which no address names"),
     ("/collections/", r"^\d+$", "frames by week, by the UTC days of camera-days"),
 )
 """A page, what stands around a number on it that leads nowhere, and why."""
