@@ -41,8 +41,8 @@ from loop.rounds.judged_labels import SAME, FoundSuspect, Judged, find_suspects,
 from loop.rounds.stored import mend
 
 CHUNK = 16
-KEPT, LEAST = 5000, 0.05
-"""Suspects of a run that are kept, the largest gain first, and the probability from which one is."""
+KEPT = 5000
+"""Suspects of a run that are kept, the largest gain first."""
 STOP = "suspects_stop"
 FOLD, DEPLOYED = "fold", "deployed"
 
@@ -200,7 +200,7 @@ def _kept(parts: Parts, run: int, made: Sequence[FoldModel], by: Mapping[str, li
         more, calibrations[name] = find_suspects(judged, project.classes, project.settings.seed, learned)
         found += more
     known = _known([*decided, *asked])
-    found = [one for one in found if one.probability >= LEAST and not known(one)]
+    found = [one for one in found if not known(one)]
     found = sorted(found, key=lambda one: -one.gain)[:KEPT]
     judges = _judges(parts, made, by)
     with write(project.engine) as session:
