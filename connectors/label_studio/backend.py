@@ -128,6 +128,10 @@ class LabelStudio:
         with self._asking("the project's mark", project_id) as client:
             client.projects.update(project_id, description=_marked(described, mark), request_options=WRITE)
 
+    def count(self, project_id: int) -> int:
+        """How many tasks the project holds, those that somebody else put there among them."""
+        return int(self._get(project_id)["task_number"] or 0)
+
     def find(self, project_id: int, keys: Sequence[str]) -> dict[str, list[int]]:
         """Task ids by key, oldest first; several where a task was made twice. A key without a task
         is absent.

@@ -20,6 +20,7 @@ PAGES = (
     "/rounds/start",
     "/bias",
     "/labels",
+    "/labels/effort",
     "/labels/suspects",
     "/labels/suspects?state=decided&kind=class",
     "/labels/agreement",
