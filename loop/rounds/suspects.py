@@ -46,8 +46,8 @@ KEPT = 5000
 """Suspects of a run that are kept, the largest gain first."""
 STOP = "suspects_stop"
 BEGUN = (
-    "these models begin from the weights that the team brought: errors of the labels that those were trained on"
-    " may stay hidden; labels.fold_weights names other weights to begin from"
+    "these models begin from the weights that the team brought: errors of the labels that those were trained"
+    " on may stay hidden; labels.fold_weights names other weights to begin from"
 )
 FOLD, DEPLOYED = "fold", "deployed"
 
