@@ -563,9 +563,10 @@ class LotDraw(Base):
 
     lot_id: Mapped[int] = mapped_column(ForeignKey("lots.id"), primary_key=True)
     frame: Mapped[int] = mapped_column(ForeignKey("frames.seq"), primary_key=True)
-    stage: Mapped[int]  # 1, or 2 of a double plan
+    stage: Mapped[int] = mapped_column(primary_key=True)  # 1, or 2 of a double plan
+    places: Mapped[list[Any]]  # which of its places count; one may come twice
     task_id: Mapped[int | None] = mapped_column(ForeignKey("label_tasks.id"), index=True)
-    inspected: Mapped[int | None]  # units looked at; NULL: not yet
+    inspected: Mapped[int | None]  # places looked at; NULL: not yet
     wrong: Mapped[int | None]  # of them, those that were wrong
 
 

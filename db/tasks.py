@@ -257,8 +257,11 @@ def task_counts(session: Session) -> dict[TaskStatus, int]:
 
 
 def selected_today(session: Session, since: datetime) -> int:
-    """How many tasks were made at or after `since`, whatever became of them."""
-    return session.execute(select(func.count()).where(LabelTask.created_at >= since)).scalar_one()
+    """How many frames were chosen at or after `since`, whatever became of their tasks. Tasks that look at
+    a label again are no choice of frames.
+    """
+    chosen = select(func.count()).where(LabelTask.purpose.in_((Purpose.TRAIN, Purpose.EVALUATION)))
+    return session.execute(chosen.where(LabelTask.created_at >= since)).scalar_one()
 
 
 def _settle(session: Session, frm: BatchStatus, to: BatchStatus, condition: ColumnElement[bool]) -> list[int]:

@@ -537,6 +537,9 @@ class FakeParts(Parts):
     def detector_of(self, weights: Path) -> FakeDetector:
         return self.detectors.setdefault(weights, detector_from(weights))
 
+    def judge_of(self, weights: Path, imgsz: int) -> FakeDetector:
+        return self.detector_of(weights)
+
     def trainer(self) -> Trainer:
         return self.fake_trainer
 

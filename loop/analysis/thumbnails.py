@@ -15,7 +15,7 @@ from PIL import Image as Pil
 
 from connectors.errors import ImageRejected
 from connectors.files import make_folder
-from connectors.images import SUFFIXES, decode_scaled, inspect
+from connectors.images import SUFFIXES, decode, decode_scaled, inspect
 from connectors.ports import Image
 from loop.base.files import FRAMES
 from loop.project.project import Project
@@ -43,6 +43,16 @@ def webp(image: Image) -> bytes:
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     Pil.fromarray(small).save(buffer, "WEBP", quality=QUALITY, method=EFFORT)
     return buffer.getvalue()
+
+
+def cropped(path: Path, window: tuple[int, int, int, int]) -> bytes:
+    """A part of a stored picture as WebP, at most WIDTH px wide. window: x, y, width, height in px.
+
+    Raises OSError, ImageRejected.
+    """
+    x, y, width, height = window
+    with _decoding:
+        return webp(decode(path.read_bytes())[y : y + height, x : x + width])
 
 
 def keep(project: Project, sha256: str, image: Image) -> None:

@@ -15,6 +15,8 @@ from loop.cli import (  # noqa: F401  (each registers its commands)
     labeling,
     labels,
     labels_agreement,
+    labels_effort,
+    labels_suspects,
     mcp,
     metadata,
     project,

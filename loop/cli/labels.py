@@ -11,7 +11,7 @@ from loop.cli.app import HERE, JsonOption, ProjectOption, app, emit
 labels_app = typer.Typer(
     invoke_without_command=True,
     help="Whether labels can be trusted: guideline, agreement, suspects, inspections, cost.",
-    epilog="Example: fieldloop labels",
+    epilog="Example: fieldloop labels suspects",
 )
 app.add_typer(labels_app, name="labels")
 

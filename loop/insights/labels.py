@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loop.insights import agreement
+from loop.insights import agreement, effort, effort_words, suspects
 from loop.project.project import Project
 
 
@@ -33,7 +33,17 @@ def _agreement(project: Project) -> list[Finding]:
     return [Finding("agreement", text, action, agreement.HERE, bad) for text, action, bad in said]
 
 
-PARTS: tuple[Part, ...] = (_agreement,)
+def _effort(project: Project) -> list[Finding]:
+    said = effort_words.in_words(project)
+    return [Finding("effort", text, action, effort.HERE, bad) for text, action, bad in said]
+
+
+def _suspects(project: Project) -> list[Finding]:
+    said = suspects.in_words(project)
+    return [] if said is None else [Finding("suspects", said[0], said[1], suspects.HERE, said[2])]
+
+
+PARTS: tuple[Part, ...] = (_suspects, _agreement, _effort)
 """What each part finds wrong."""
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 
 from connectors.ports import Box, Purpose
-from db.analysis import load_detections, producer
+from db.effort import drawn_boxes
 from db.engine import read
 from db.facts import get_fact
 from db.frames import FrameRow, frames
@@ -30,10 +30,11 @@ from db.task_queue import (
 )
 from db.tasks import TaskRow, task_counts
 from loop.base.errors import ConfigError
+from loop.insights.effort import effort
+from loop.labeling.drawing import drawings
 from loop.labeling.mending import NOT_KNOWN
 from loop.labeling.order import PINNED, shown_priority
 from loop.labeling.project import ADDRESS_FACT
-from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 
 PAGE = 42
@@ -194,20 +195,20 @@ def queue(project: Project, query: QueueQuery) -> QueuePage:
         shown = rows[: query.limit]
         more = shown[-1].id if len(rows) > len(shown) else 0
         choices = _choices(session, tab)
-        return QueuePage(query, tuple(items_of(session, shown)), more, _counts(session), choices)
+        return QueuePage(query, tuple(items_of(session, project, shown)), more, _counts(session), choices)
 
 
 def queue_items(project: Project, ids: Sequence[int]) -> list[QueueItem]:
     """These tasks, in this order; unknown ones are left out."""
     with read(project.engine) as session:
         found = tasks_by_id(session, ids)
-        return items_of(session, [found[number] for number in ids if number in found])
+        return items_of(session, project, [found[number] for number in ids if number in found])
 
 
-def items_of(session: Session, rows: Sequence[TaskRow]) -> list[QueueItem]:
+def items_of(session: Session, project: Project, rows: Sequence[TaskRow]) -> list[QueueItem]:
     """Tasks with all that a person is shown of them."""
     by_seq = {frame.seq: frame for frame in frames(session, seqs=[row.frame for row in rows])}
-    boxes = _boxes(session, rows)
+    boxes = _boxes(session, project, rows)
     named = _names(session, [n for row in rows for n in (row.slice_id, *row.shows) if n is not None])
     address = get_fact(session, ADDRESS_FACT) or ""
     authors = _authors(session, rows)
@@ -264,17 +265,13 @@ def _item(
     )
 
 
-def _boxes(session: Session, rows: Sequence[TaskRow]) -> dict[int, tuple[Box, ...]]:
-    """By task, the boxes of the detector that chose it."""
-    found: dict[int, tuple[Box, ...]] = {}
-    for detector in {row.detector for row in rows if row.detector is not None}:
-        drawn = [row for row in rows if row.detector == detector]
-        detections = load_detections(session, detector, [row.frame for row in drawn])
-        classes = producer(session, detector).details["classes"]
-        for row in drawn:
-            if row.frame in detections:
-                found[row.id] = tuple(predicted_boxes(detections[row.frame], classes))
-    return found
+def _boxes(session: Session, project: Project, rows: Sequence[TaskRow]) -> dict[int, tuple[Box, ...]]:
+    """By task, the boxes that its labeler is shown, or will be."""
+    unsent = [row for row in rows if row.drawn is None]
+    above = {one.class_name: one.above for one in effort(project).drawn_from} if unsent else {}
+    to_come = drawings(session, project, unsent, above)
+    sent = {row.id: drawn_boxes(row.drawn) for row in rows if row.drawn is not None}
+    return sent | {number: drawing.boxes for number, drawing in to_come.items()}
 
 
 def _names(session: Session, ids: Iterable[int]) -> dict[int, Named]:

@@ -80,10 +80,10 @@ def seconded(session: Session) -> list[Seconded]:
 
 def answered_by_one(session: Session) -> list[TaskRow]:
     """Second or third tasks that a person answered who had answered that image before."""
-    doubted = tasks(session, status=TaskStatus.QUARANTINED)
+    waiting = tasks(session, status=TaskStatus.QUARANTINED)
     return [
         row
-        for row in doubted
+        for row in waiting
         if row.purpose is Purpose.CONSENSUS and row.slot >= SECOND and row.problem.startswith(SAME_PERSON)
     ]
 

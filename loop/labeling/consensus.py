@@ -135,7 +135,7 @@ def same_person(author: str) -> str:
     )
 
 
-def doubt_later(session: Session, task: TaskRow) -> None:
+def recheck_others(session: Session, task: TaskRow) -> None:
     """Takes back other opinions on a frame that turn out to be of a person who answered before them: the
     task was answered now, perhaps after them.
     """

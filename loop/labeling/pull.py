@@ -28,13 +28,15 @@ from db.labels import (
 )
 from db.states import OPEN_TASKS, TaskStatus
 from db.tables import utcnow
+from db.task_queue import tasks_by_id
 from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
 from loop.base.errors import ProjectError
 from loop.base.files import chunked
 from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
-from loop.labeling.consensus import ask_third, doubt_later, persons_before
+from loop.labeling.consensus import ask_third, persons_before, recheck_others
 from loop.labeling.copies import as_first_given, is_older, outdoes, repeated, stands_there
+from loop.labeling.lots import decide_lots
 from loop.labeling.mending import Mend, to_mend
 from loop.labeling.presence import WAITING, is_as_counted, keys_waiting, look, note_count, point_at
 from loop.labeling.project import (
@@ -48,6 +50,7 @@ from loop.labeling.project import (
 )
 from loop.labeling.ruling import rule
 from loop.labeling.standing import settle
+from loop.labeling.suspect_tasks import settle_suspects
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -82,6 +85,7 @@ class PullReport:
     again: tasks that such a server lacks, to be made again by the next push.
     compared: all answers were compared by what they hold.
     follows: where open tasks go with the next push, "" where they are.
+    lots: what became of lots of labels that are inspected, a line each.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -99,6 +103,7 @@ class PullReport:
     again: int = 0
     compared: bool = False
     follows: str = ""
+    lots: list[str] = field(default_factory=list)
 
     def add(self, other: PullReport) -> None:
         """What another project of ours said too."""
@@ -138,6 +143,7 @@ class PullReport:
             "; ".join(said),
             *([self.follows] if self.follows else []),
             *self._foreign_lines(),
+            *self.lots,
             *(
                 f"mend in Label Studio, no label until then: task {one.task} ({one.file}): {one.reason}"
                 for one in self.standing
@@ -216,6 +222,7 @@ def pull_project(
         _follow_all(engine, external, known, report, progress)
     with write(engine) as session:
         _part_with(session, present.missing, report)
+        report.lots = decide_lots(session)
         close_batches(session)
         reopen_batches(session)
         if read_until := _read_until(watermark, clock, changed, report.waiting):
@@ -412,8 +419,10 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
     }
     if any(getattr(task, name) != value for name, value in {**there_now, "status": status}.items()):
         move(session, [task.id], ANSWERABLE, status, **there_now)
-    doubt_later(session, task)
+    recheck_others(session, task)
     report.revoked += settle(session, task.frame)
+    if task.purpose is Purpose.SUSPECT:
+        settle_suspects(session, tasks_by_id(session, [task.id])[task.id])
 
 
 def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> bool:

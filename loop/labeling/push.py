@@ -7,14 +7,14 @@ it is absent and old enough that no import of it can still be under way on the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from connectors.ports import Box, LabelBackend, LabelProject, LabelTask, Progress
-from db.analysis import load_detections, producer
+from connectors.ports import LabelBackend, LabelProject, LabelTask, Progress
+from db.effort import set_drawn
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.states import TaskStatus
@@ -25,9 +25,9 @@ from loop.base.files import chunked
 from loop.base.lease import exclusive
 from loop.base.moments import SECOND, shown
 from loop.base.wording import counted, either
-from loop.labeling.asking import boxes_to_draw
 from loop.labeling.collection_tabs import COLLECTIONS, any_tab, anything_to_keep, keep_tabs, texts_of
 from loop.labeling.consensus import draw_second
+from loop.labeling.drawing import Drawing, drawings
 from loop.labeling.order import shown_priority
 from loop.labeling.project import (
     PERSONS,
@@ -44,7 +44,6 @@ from loop.labeling.project import (
 )
 from loop.labeling.renewal import renew_project
 from loop.labeling.telling import Told, anything_to_tell, forget_untold, tell
-from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -227,11 +226,15 @@ def _send_pending(
 ) -> None:
     engine = project.engine
     pending = _of_slot(engine, TaskStatus.PENDING, place.slot)
+    with read(engine) as session:
+        drawn = drawings(session, project, pending)
     for done, chunk in enumerate(chunked(pending, CHUNK)):
         there = _find_once(backend, place.number, [task.key for task in chunk])
         missing = [task for task in chunk if task.key not in there]
-        outgoing = label_tasks(project, missing)
+        outgoing = label_tasks(project, missing, drawn)
         with write(engine) as session:
+            for task in missing:
+                set_drawn(session, task.id, drawn[task.id].boxes, drawn[task.id].bare)
             move(session, [task.id for task in chunk], TaskStatus.PENDING, TaskStatus.SENT)
         made = backend.push(place.number, outgoing) if outgoing else {}
         _confirm(engine, chunk, there | made, place.number)
@@ -261,35 +264,31 @@ def _confirm(engine: Engine, rows: Sequence[TaskRow], external: dict[str, int], 
                 move(session, [row.id], (TaskStatus.PENDING, TaskStatus.SENT), TaskStatus.CONFIRMED, **fields)
 
 
-def label_tasks(project: Project, rows: Sequence[TaskRow]) -> list[LabelTask]:
-    """What Label Studio gets to see of these tasks: image, reason, and the detector's own boxes."""
+def label_tasks(
+    project: Project, rows: Sequence[TaskRow], drawn: Mapping[int, Drawing] | None = None
+) -> list[LabelTask]:
+    """What Label Studio gets to see of these tasks: image, reason, and boxes.
+
+    drawn: by task, what `drawings` said before.
+    """
     with read(project.engine) as session:
         by_seq = {frame.seq: frame for frame in frames(session, seqs=[row.frame for row in rows])}
-        drawn = {
-            detector: (
-                load_detections(session, detector, [row.frame for row in rows]),
-                producer(session, detector),
-            )
-            for detector in {row.detector for row in rows if row.detector is not None}
-        }
+        boxes = drawings(session, project, rows) if drawn is None else drawn
         texts = texts_of(session, [row.frame for row in rows]) if any_tab(session) else {}
-    result = []
-    for row in rows:
-        boxes: list[Box] = []
-        version = ""
-        if row.detector is not None:
-            found, made_by = drawn[row.detector]
-            version = made_by.name
-            if row.frame in found:
-                boxes = predicted_boxes(found[row.frame], made_by.details["classes"])
-        boxes = boxes_to_draw(row.about) or boxes
-        said = {COLLECTIONS: texts[row.frame]} if texts else {}
-        result.append(_label_task(project, row, by_seq[row.frame], boxes, version, said))
-    return result
+    return [
+        _label_task(
+            project,
+            row,
+            by_seq[row.frame],
+            boxes[row.id],
+            {COLLECTIONS: texts[row.frame]} if texts else {},
+        )
+        for row in rows
+    ]
 
 
 def _label_task(
-    project: Project, row: TaskRow, frame: FrameRow, boxes: Sequence[Box], version: str, said: dict[str, str]
+    project: Project, row: TaskRow, frame: FrameRow, drawn: Drawing, said: dict[str, str]
 ) -> LabelTask:
     timezone = project.settings.frames.timezone
     return LabelTask(
@@ -300,8 +299,8 @@ def _label_task(
         priority=shown_priority(row),
         reason=row.reason,
         purpose=row.purpose,
-        predictions=boxes,
-        model_version=version,
+        predictions=drawn.boxes,
+        model_version=drawn.model,
         meta={
             "camera": frame.camera,
             "site": frame.site,

@@ -69,9 +69,9 @@ def rule(given: Sequence[Annotation], judges: bool, spoken: Collection[str] = ()
     return Ruling(TaskStatus.DONE, answer, _name(answer, counting, each))
 
 
-def same_objects(one: Sequence[Box], other: Sequence[Box]) -> bool:
+def same_objects(one: Sequence[Box], other: Sequence[Box], least: float = SAME) -> bool:
     """Whether both show the same objects: each box has a partner of its class that it overlaps with
-    by an IoU of SAME or more.
+    by an IoU of `least` or more.
     """
     from scipy.optimize import linear_sum_assignment  # only where persons are compared
 
@@ -79,7 +79,7 @@ def same_objects(one: Sequence[Box], other: Sequence[Box]) -> bool:
         return len(one) == len(other)
     overlap = iou_matrix([box.xyxy for box in one], [box.xyxy for box in other])
     kinds = np.array([[a.class_name == b.class_name for b in other] for a in one])
-    fits = (overlap >= SAME) & kinds
+    fits = (overlap >= least) & kinds
     return bool(fits[linear_sum_assignment(fits, maximize=True)].all())
 
 

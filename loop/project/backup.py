@@ -38,7 +38,7 @@ from loop.project.project import CONFIG_NAME, Project
 MANIFEST = "backup.json"
 DATABASE = "fieldloop.db"
 STUDIO = "labelstudio/label_studio.sqlite3"
-MADE_AGAIN = frozenset({"index", "pages", "logs", "thumbs"})
+MADE_AGAIN = frozenset({"index", "pages", "logs", "thumbs", "folds"})
 OF_THE_PRESENT = frozenset({"labelstudio/server.json", "labelstudio/start.lock"})
 SHOWN = 3
 

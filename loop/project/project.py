@@ -69,6 +69,11 @@ class Project:
         return self.root / "rounds"
 
     @property
+    def folds(self) -> Path:
+        """Models that judge labels they were not trained on; they can be trained again."""
+        return self.root / "folds"
+
+    @property
     def pages(self) -> Path:
         return self.root / "pages"
 

@@ -22,12 +22,14 @@ from loop.base.errors import ConfigError, ProjectError
 from loop.project.project import Project
 from loop.project.training_metadata import TrainingMetadata
 from loop.project.weights import check_weights
-from loop.settings.settings import EmbedderSettings, Frames
+from loop.settings.settings import DetectorSettings, EmbedderSettings, Frames
 
 if TYPE_CHECKING:
     from connectors.pushed import PushedFrames
     from connectors.sources.pattern import PathPattern
 
+JUDGED_ABOVE = 0.01
+"""Confidence of what a judge of labels tells: a box that it is little sure of still speaks for a label."""
 TOKEN = "FIELDLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105
 
 
@@ -99,10 +101,13 @@ class Parts:
         with self._building:
             return build_detector(self.project, weights)
 
-    def trainer(self) -> Trainer:
-        from connectors.yolo.trainer import YoloTrainer
+    def judge_of(self, weights: Path, imgsz: int) -> Detector:
+        """A detector that also tells what it is little sure of. imgsz: px. Raises ModelError."""
+        with self._building:
+            return build_judge(weights, imgsz, self.project.settings.detector)
 
-        return YoloTrainer()
+    def trainer(self) -> Trainer:
+        return build_trainer()
 
     def label_backend(self) -> LabelBackend:
         """The user's Label Studio, or our own running server. Raises ConfigError, LabelStudioDown."""
@@ -421,6 +426,28 @@ def build_detector(project: Project, weights: Path) -> Detector:
         conf=chosen.confidence,
         iou=chosen.iou,
     )
+
+
+def build_trainer() -> Trainer:
+    """What trains detectors, in a process of its own."""
+    from connectors.yolo.trainer import YoloTrainer
+
+    return YoloTrainer()
+
+
+def started_weights(weights: Path, classes: Sequence[str], seed: int) -> bytes:
+    """A checkpoint for these classes, begun from any weights. Raises WeightsUnavailable, ModelError."""
+    from connectors.yolo.start import start_detector
+
+    return start_detector(weights, classes, seed)
+
+
+def build_judge(weights: Path, imgsz: int, chosen: DetectorSettings) -> Detector:
+    """The detector in `weights`, down to a confidence of JUDGED_ABOVE. Raises ModelError."""
+    from connectors.yolo.detector import load_detector
+
+    check_device("detector.device", chosen.device)
+    return load_detector(weights, device=chosen.device, imgsz=imgsz, conf=JUDGED_ABOVE, iou=chosen.iou)
 
 
 def check_device(key: str, device: str) -> None:

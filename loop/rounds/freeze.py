@@ -15,9 +15,10 @@ from connectors.ports import Progress, Purpose
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.labels import LabelRow, labels
+from db.lots import lots_of_labels
 from db.rounds import DatasetRow, Member, RoundRow, add_dataset, dataset, dataset_members, rounds
 from db.slices import slices
-from db.states import Origin
+from db.states import LotStatus, Origin
 from db.tasks import gaps_shown
 from loop.analysis.near_duplicates import leak_groups
 from loop.analysis.producers import backlog_of
@@ -26,7 +27,7 @@ from loop.base.files import stored_problem
 from loop.base.wording import counted
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, listed_images, validate_export
-from loop.datasets.freeze import Manifest, freeze, summary
+from loop.datasets.freeze import Manifest, freeze, summary, with_lots
 from loop.datasets.imported import DatasetError
 from loop.datasets.units import Item, split_groups
 from loop.gaps import arrivals
@@ -105,7 +106,8 @@ def build_manifest(
     """
     settings = project.settings
     with read(project.engine) as session:
-        known = labels(session)
+        known = labels(session, usable=True)
+        inspected = lots_of_labels(session, (LotStatus.ACCEPTED,))
         rows = frames(session, seqs=sorted(known.keys() - set(leave_out)))
         line = _ancestors(rounds(session), row.base_model_id)
         trained = [past.dataset_id for past in line if past.dataset_id is not None]
@@ -113,16 +115,17 @@ def build_manifest(
         parent_hash = dataset(session, trained[0]).manifest_sha256 if trained else None
         conditions = _conditions(session, [frame.seq for frame in rows])
     groups = leak_groups(project.engine, embedder, rows)
-    items = [_item(frame, known[frame.seq], project.classes, groups, conditions, seen) for frame in rows]
+    items = [item_of(frame, known[frame.seq], project.classes, groups, conditions, seen) for frame in rows]
     has_val = any(item.split in ("val", "test") and item.origin == Origin.IMPORTED for item in items)
     splits = split_groups(items, {"train": 1.0, "val": 0.0} if has_val else None, settings.seed)
     replay = Replay(*(row.settings[name] for name in ("replay", "new_repeats", "max_repeats")))
     factors = repeats(items, splits, replay, settings.seed)
     lineage = {"replay": asdict(replay), "seed": settings.seed}
     made_for = [*[past.id for past in line[:1]], row.id]
-    return freeze(
+    made = freeze(
         items, project.classes, splits, factors, parent=parent_hash, rounds=made_for, settings=lineage
     )
+    return with_lots(made, inspected)
 
 
 def frozen_at(session: Session, model: int) -> datetime | None:
@@ -143,7 +146,7 @@ def _ancestors(past: Sequence[RoundRow], base: int) -> list[RoundRow]:
     return line
 
 
-def _item(
+def item_of(
     frame: FrameRow,
     label: LabelRow,
     classes: Sequence[str],
@@ -151,6 +154,7 @@ def _item(
     conditions: Mapping[int, tuple[str, ...]],
     seen: set[int],
 ) -> Item:
+    """The frame and its label as datasets hold them."""
     imported = frame.origin == Origin.IMPORTED
     return Item(
         frame=frame.seq,

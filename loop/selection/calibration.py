@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
-from sqlalchemy.orm import Session
 
 from connectors.ports import Purpose
 from db.analysis import load_detections
 from db.engine import read
 from db.frames import frames
-from db.labels import answers, labels
+from db.labels import labels
 from db.states import Origin, TaskStatus
 from db.tasks import tasks
 from loop.analysis.held_out_groups import held_out_groups
@@ -28,17 +26,15 @@ from loop.math.evaluation.calibration import calibrate
 from loop.math.evaluation.frame_loss import frame_loss
 from loop.math.statistics.rank_correlation import trust_of
 from loop.project.project import Project
+from loop.selection.batch_cost import learned_cost
 from loop.selection.held_out_weights import evaluation_answers, held_out_weights
-from loop.selection.sampler_pool import Calibrated, Cost
+from loop.selection.sampler_pool import Calibrated
 from samplers.expected_loss import expected_loss
 from samplers.ragged import Ragged
 
 IOU = 0.5
 FOLDS = 5
 FEW_FRAMES = 40
-FEW_ANSWERS = 30
-LONGEST_S = 600.0
-"""Longer than this nobody looks at one frame; the browser was left open."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +62,9 @@ def calibrated(project: Project, view: CoverageView) -> Calibrated:
     """
     held = _held_out(project, view)
     with read(project.engine) as session:
-        cost = _cost(session)
+        cost, counts = learned_cost(session, view.detector)
     seed = project.settings.seed
-    return Calibrated(calibrate(held.matches), trust(held, seed), cost, trust_in_gaps(held, seed))
+    return Calibrated(calibrate(held.matches), trust(held, seed), cost, trust_in_gaps(held, seed), counts)
 
 
 def trust(held: MatchedFrames, seed: int) -> float:
@@ -116,18 +112,6 @@ def out_of_fold(held: MatchedFrames) -> Reals:
     return expected
 
 
-def fitted_cost(boxes: Reals, seconds: Reals) -> Cost:
-    """Non-negative least squares of seconds on a constant and the number of boxes; unknown below 30
-    answers that were timed.
-    """
-    timed = np.isfinite(seconds) & (seconds > 0) & (seconds <= LONGEST_S)
-    if timed.sum() < FEW_ANSWERS:
-        return Cost()
-    design = np.stack([np.ones(timed.sum()), boxes[timed]], axis=1)
-    (frame, box), _ = nnls(design, seconds[timed])
-    return Cost(max(float(frame), 1.0), float(box), known=True)
-
-
 def _held_out(project: Project, view: CoverageView) -> MatchedFrames:
     """Grouped and weighed as the judge does."""
     with read(project.engine) as session:
@@ -149,16 +133,3 @@ def _held_out(project: Project, view: CoverageView) -> MatchedFrames:
         np.where(compared, view.frame_slices.code[place], NO_SLICE),
         weight,
     )
-
-
-def _cost(session: Session) -> Cost:
-    """By the answers that stand: how many boxes they have and how long they took."""
-    done = {task.id: task.frame for task in tasks(session, status=TaskStatus.DONE)}
-    known = labels(session, sorted(set(done.values())))
-    timed = [
-        (len(known[done[answer.task_id]].boxes), answer.lead_time_s)
-        for answer in answers(session, sorted(done))
-        if not answer.cancelled and answer.lead_time_s is not None and done[answer.task_id] in known
-    ]
-    boxes, seconds = np.array(timed, dtype=np.float64).reshape(-1, 2).T
-    return fitted_cost(boxes, seconds)

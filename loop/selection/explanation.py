@@ -14,8 +14,9 @@ from loop.base.arrays import Ints, Reals
 from loop.base.wording import counted
 from loop.gaps.coverage_view import CoverageView
 from loop.math.coverage.comparison import Comparison
+from loop.selection.batch_cost import BatchCost, cost_of, told_boxes
 from loop.selection.exclusions import Rules
-from loop.selection.sampler_pool import Calibrated, chances_of, queued_rows, showing
+from loop.selection.sampler_pool import Calibrated, queued_rows, showing
 from samplers import Pool
 from samplers.batch_value import worth_of
 
@@ -78,22 +79,19 @@ class Batch:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Of the frames that train, but for what labeling costs: hours and boxes are those of all.
+    """Of the frames that train, but for the cost, which is that of all.
     coverage, redundancy: see `Worth`, by what is labeled or queued; what a labeler skipped covers
     nothing.
 
     components: frames by what chose them.
     trust, trust_in_gaps: 0..1, how far expected loss counted, and how far it predicts within gaps.
-    timed: whether the hours come from how long the answers so far took.
     nearest: by chosen frame, what it resembles most of all that is labeled.
     """
 
     coverage_before: float
     coverage_after: float
     redundancy: float
-    hours: float
-    timed: bool
-    boxes: float
+    cost: BatchCost
     trust: float
     trust_in_gaps: float
     components: dict[str, int]
@@ -117,15 +115,11 @@ def explain(
     queued = queued_rows(found, rules)
     labeled = np.concatenate([found.training.vectors[:], found.production.vectors[queued]])
     worth = worth_of(replace(pool, labeled=labeled), chosen, rng)
-    every = np.concatenate([batch.train, batch.evaluation])
-    boxes = float(_expected(found, every, calibrated).sum())
     return Explanation(
         coverage_before=worth.coverage_before,
         coverage_after=worth.coverage_after,
         redundancy=worth.redundancy,
-        hours=(calibrated.cost.frame * len(every) + calibrated.cost.box * boxes) / 3600,
-        timed=calibrated.cost.known,
-        boxes=boxes,
+        cost=cost_of(found, np.concatenate([batch.train, batch.evaluation]), calibrated),
         trust=calibrated.trust,
         trust_in_gaps=calibrated.trust_in_gaps,
         components=dict(Counter(batch.components).most_common()),
@@ -137,15 +131,10 @@ def explain(
 
 def lines(of: Explanation) -> list[str]:
     """For people, a line a fact."""
-    source = (
-        "by how long answers took so far"
-        if of.timed
-        else "by a rule of thumb, until 30 answers have been timed"
-    )
     chosen = ", ".join(f"{count} {component}" for component, count in of.components.items())
     return [
         f"covers     {of.coverage_before:.1%} of production before, {of.coverage_after:.1%} with it",
-        f"costs      about {of.hours:.1f} hours of labeling, {told_boxes(of.boxes)} ({source})",
+        f"costs      {of.cost.line()}",
         (
             f"redundant  {of.redundancy:.1%}: how far its frames are covered by each other and by what is"
             " labeled or queued"
@@ -165,22 +154,20 @@ def lines(of: Explanation) -> list[str]:
     ]
 
 
-def told_boxes(boxes: float) -> str:
-    """For people: about 3 boxes, less than 1 box."""
-    return f"about {counted(round(boxes), 'box', 'boxes')}" if boxes >= 1 else "less than 1 box"
-
-
 def _expected(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
-    """(C,) objects of each class among the boxes that were found in these frames, by what
-    confidence has come to mean.
+    """(C,) objects of each class in these frames: those of their boxes, and as many more as no box
+    shows.
     """
-    boxes, chance = found.boxes.take(rows), chances_of(found, rows, calibrated).values
+    boxes = found.boxes.take(rows)
+    objects = calibrated.counts.shares(boxes.confidence.values)
     if boxes.class_scores is None:
-        return np.bincount(boxes.class_id.values, chance, len(found.classes)).astype(np.float64)
-    scores = boxes.class_scores.values
-    total = scores.sum(axis=1)
-    expected: Reals = np.divide(chance, total, out=np.zeros(len(chance)), where=total > 0) @ scores
-    return expected
+        expected: Reals = np.bincount(boxes.class_id.values, objects, len(found.classes)).astype(np.float64)
+    else:
+        scores = boxes.class_scores.values
+        total = scores.sum(axis=1)
+        expected = np.divide(objects, total, out=np.zeros(len(objects)), where=total > 0) @ scores
+    more = calibrated.counts.missed * len(rows)
+    return expected * (1 + more / expected.sum()) if expected.sum() else expected
 
 
 def _conditions(found: Comparison, pool: Pool, rows: Ints, queued: Ints) -> list[ConditionBought]:

@@ -12,6 +12,8 @@ from loop.base.arrays import Ints, Reals
 from loop.math.coverage.comparison import Comparison
 from loop.math.coverage.gaps import Gap, enough_frames
 from loop.math.evaluation.calibration import Calibration
+from loop.math.quality.effort import RULE
+from loop.math.quality.object_counts import ObjectCounts, in_bands
 from loop.selection.exclusions import Rules
 from samplers import Pool
 from samplers.expected_loss import expected_loss
@@ -24,8 +26,8 @@ class Cost:
     answers, not assumed.
     """
 
-    frame: float = 10.0
-    box: float = 7.0
+    frame: float = RULE.task
+    box: float = RULE.added
     known: bool = False
 
 
@@ -36,12 +38,14 @@ class Calibrated:
     trust: 0..1, how far expected loss predicts what the detector gets wrong, among frames that show
     no gap.
     trust_in_gaps: the same within gaps. It is told; no strategy asks for it.
+    counts: how many objects a frame holds, by the boxes that were found in it.
     """
 
     calibration: Calibration = field(default_factory=lambda: Calibration(None, {}))
     trust: float = 0.0
     cost: Cost = Cost()
     trust_in_gaps: float = 0.0
+    counts: ObjectCounts = field(default_factory=ObjectCounts)
 
 
 def pool_of(
@@ -89,10 +93,15 @@ def chances_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Ragged:
     return calibrated.calibration.chances(boxes.class_id, boxes.confidence)
 
 
+def objects_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
+    """(R,) how many objects each frame is expected to hold."""
+    return calibrated.counts.expected(in_bands(found.boxes.confidence.take(rows)))
+
+
 def seconds_of(found: Comparison, rows: Ints, calibrated: Calibrated) -> Reals:
     """(R,) what labeling each frame is expected to cost; the same for all until answers have told."""
     cost = calibrated.cost
-    seconds: Reals = cost.frame + cost.box * chances_of(found, rows, calibrated).sums()
+    seconds: Reals = cost.frame + cost.box * objects_of(found, rows, calibrated)
     return seconds if cost.known or not len(seconds) else np.full(len(seconds), seconds.mean())
 
 

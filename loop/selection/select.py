@@ -28,6 +28,7 @@ from loop.math.coverage.frame_slices import NO_SLICE, FrameSlices
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.selection import explanation, loosening
+from loop.selection.batch_cost import BatchCost, cost_of
 from loop.selection.calibration import calibrated
 from loop.selection.collected import (
     COMPONENT,
@@ -122,6 +123,7 @@ class SelectReport:
 
     note: says so where it was chosen from a part of production only.
     lacking: why there are fewer frames than were asked for.
+    cost: what labeling it costs, None where nothing was chosen.
     explanation: what the batch buys, where that was asked for.
     """
 
@@ -132,6 +134,7 @@ class SelectReport:
     busy: bool = False
     note: str = ""
     lacking: list[str] = field(default_factory=list)
+    cost: BatchCost | None = None
     explanation: Explanation | None = None
 
     def lines(self) -> list[str]:
@@ -152,9 +155,14 @@ class SelectReport:
             head,
             *note,
             *rows,
-            *(explanation.lines(self.explanation) if self.explanation else []),
+            *self._bought(),
             f"batch {self.batch}; next: fieldloop push" if self.batch else "dry run: nothing was kept",
         ]
+
+    def _bought(self) -> list[str]:
+        if self.explanation:
+            return explanation.lines(self.explanation)
+        return [f"costs {self.cost.line()}"] if self.cost else []
 
 
 def select(
@@ -229,6 +237,8 @@ def select_from(project: Project, view: CoverageView, request: Request) -> Selec
         *([] if told else retired_quotas(project)),
     ]
     report = SelectReport(None, request.strategy, seed, chosen, note=view.note, lacking=lacking)
+    if chosen:
+        report.cost = cost_of(view, np.concatenate([train.rows, evaluation.rows]), taught)
     if request.explain:
         bought = explanation.Batch(train.rows, evaluation.rows, train.components)
         draws = np.random.default_rng([project.settings.seed, 3])  # alike for every batch

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from apscheduler.triggers.base import BaseTrigger
 
+from connectors.errors import TrainingCancelled
 from connectors.ports import Progress
 from loop.base.errors import ProjectError
 from loop.base.wording import counted
@@ -24,6 +25,7 @@ from loop.labeling.push import anything_to_push, push
 from loop.project.wiring import Parts
 from loop.rounds import rounds
 from loop.rounds.kept_preflight import keep_preflight
+from loop.rounds.suspects import judge_labels
 from loop.selection.daily import select_daily
 from loop.settings.settings import Settings, value_of
 from loop.settings.triggers import parse_trigger
@@ -129,6 +131,14 @@ def _round(parts: Parts, progress: Progress) -> str:
         keep_preflight(parts, progress)
 
 
+def _suspects(parts: Parts, progress: Progress) -> str:
+    try:
+        report = judge_labels(parts, progress)
+    except TrainingCancelled:
+        return "stopped by a person; what was trained stays for the next run"
+    return "" if report.busy else "; ".join(report.lines()[:1])
+
+
 JOBS = (
     Job("ingest", "schedule.ingest", "io", _ingest, wakes="analyze"),
     Job("analyze", "schedule.analyze", "inference", _analyze),
@@ -138,6 +148,7 @@ JOBS = (
     Job("push", "schedule.push", "io", _push),
     Job("pull", "schedule.pull", "io", _pull),
     Job("round", "schedule.round", "training", _round, silent_s=EPOCH_S),
+    Job("suspects", "schedule.suspects", "training", _suspects, title="suspect labels", silent_s=EPOCH_S),
     Job("round_at", "round.at", "io", _round_at, wakes="round", title="round by date"),
 )
 EXECUTORS = {"io": 3, "inference": 1, "selection": 1, "training": 1}

@@ -171,6 +171,7 @@ class Schedule(Section):
     push: Times
     pull: Times
     round: Times
+    suspects: Times
 
 
 class Web(Section):

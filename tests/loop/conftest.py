@@ -16,8 +16,9 @@ from loop.ingest.ingest import ingest
 from loop.project.project import open_project
 from loop.selection.select import select
 from tests.fakes import FakeParts, copy_linked, make_project, quiet, write_frames
-from tests.loop.desk import push
+from tests.loop.desk import asking, push
 from tests.loop.judged import BY_DAY, BY_NIGHT, class_of, label_all
+from tests.loop.seconded import answer_twice
 from tests.studio import Studio
 
 STAGES = {"chosen": "chosen_template", "view": "compared_template", "analyzed": "analyzed_template"}
@@ -172,3 +173,17 @@ def labeled(labeled_template: Path, tmp_path: Path) -> FakeParts:
     for name in ("project", "incoming"):
         shutil.copytree(labeled_template / name, tmp_path / name)
     return FakeParts(open_project(tmp_path / "project"))
+
+
+@pytest.fixture
+def asked(chosen: FakeParts) -> FakeParts:
+    """Twelve tasks, each before a first and a second person."""
+    push(asking(chosen))
+    return chosen
+
+
+@pytest.fixture
+def answered(asked: FakeParts) -> FakeParts:
+    """Twelve frames that two people answered, with five contradictions."""
+    answer_twice(asked)
+    return asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from connectors.ports import Box
@@ -40,7 +41,8 @@ def row(parts: FakeParts, key: str) -> TaskRow:
 
 
 def a_key(parts: FakeParts, purpose: str = "train", boxes: bool = True) -> str:
-    """The key of a task that shows predicted boxes, or none."""
+    """The key of a task that shows predicted boxes, or none; one that judges never shows any."""
+    boxes = boxes and purpose == "train"
     return next(
         task.task.key
         for task in parts.server.tasks
@@ -54,3 +56,11 @@ def label_of(parts: FakeParts, key: str) -> tuple[Box, ...] | None:
     with read(parts.project.engine) as session:
         known = labels(session, [frame])
     return known[frame].boxes if frame in known else None
+
+
+def asking(parts: FakeParts, share: float = 1.0) -> FakeParts:
+    """The same project, of whose tasks a second person answers so many."""
+    chosen = parts.project.settings.labels.model_copy(update={"second_share": share})
+    settings = parts.project.settings.model_copy(update={"labels": chosen})
+    parts.project = replace(parts.project, settings=settings)
+    return parts

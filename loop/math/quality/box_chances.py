@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.isotonic import IsotonicRegression
 
 from loop.base.arrays import Bools, Ints, Reals
 from loop.math.boxes.box_errors import box_errors
 from loop.math.boxes.matching import Truth
+from loop.math.quality.isotonic import Line, isotonic
 from loop.math.quality.judged_frames import JudgedFrame
 
 FEW_HITS = 50
@@ -22,19 +22,19 @@ FEW_HITS = 50
 class BoxChances:
     """pooled: of all classes, None where there was too little to learn from. own: by class id."""
 
-    pooled: IsotonicRegression | None
-    own: Mapping[int, IsotonicRegression]
+    pooled: Line | None
+    own: Mapping[int, Line]
 
     def of(self, class_id: ArrayLike, confidence: ArrayLike) -> Reals:
         """(K,) chance of each box to be right; its confidence where nothing was learned."""
         ids, given = np.asarray(class_id), np.asarray(confidence, dtype=np.float64)
         if self.pooled is None or not given.size:
             return given
-        chance: Reals = np.asarray(self.pooled.predict(given), dtype=np.float64)
+        chance = self.pooled.at(given)
         for one, curve in self.own.items():
             mine = ids == one
             if mine.any():
-                chance[mine] = curve.predict(given[mine])
+                chance[mine] = curve.at(given[mine])
         return chance
 
     def by_class(self, frame: JudgedFrame, classes: int) -> Reals:
@@ -61,10 +61,11 @@ def box_chances(frames: Sequence[JudgedFrame]) -> BoxChances:
         return BoxChances(None, {})
     counts: Ints = np.bincount(class_id[right])
     own = {
-        int(one): _curve(confidence[class_id == one], right[class_id == one])
+        int(one): line
         for one in np.flatnonzero(counts >= FEW_HITS)
+        if (line := _from_zero(confidence[class_id == one], right[class_id == one]))
     }
-    return BoxChances(_curve(confidence, right), own)
+    return BoxChances(_from_zero(confidence, right), own)
 
 
 def _right(frame: JudgedFrame) -> Bools:
@@ -72,6 +73,7 @@ def _right(frame: JudgedFrame) -> Bools:
     return box_errors(truth, frame.xyxy, frame.class_id, frame.confidence).found
 
 
-def _curve(confidence: Reals, right: Bools) -> IsotonicRegression:
-    curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-    return curve.fit(confidence, right.astype(np.float64))
+def _from_zero(confidence: Reals, right: Bools) -> Line | None:
+    """No confidence is no chance: class scores go below the least confidence of a box."""
+    line = isotonic(confidence, right.astype(np.float64))
+    return line and Line(np.append(0.0, line.x), np.append(0.0, line.y))

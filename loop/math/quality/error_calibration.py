@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
 
 from loop.base.arrays import Reals
 from loop.math.boxes.matching import iou_matrix
-from loop.math.quality.box_chances import box_chances
+from loop.math.quality.isotonic import isotonic
 from loop.math.quality.judged_frames import KINDS, JudgedFrame, Kind, Suspected
-from loop.math.quality.label_scores import ONE_PLACE, scored
+from loop.math.quality.label_scores import ONE_PLACE, score_labels
 from loop.math.quality.planted_errors import Planted, plant
+from loop.math.quality.usual_labels import usual_labels
 
 Decision = tuple[str, float, bool]
 """Kind and score of a suspect that a person looked at, and whether it was an error."""
@@ -97,14 +97,14 @@ def calibrate(frames: Sequence[JudgedFrame], seed: int, decisions: Sequence[Deci
 
     decisions: of any kinds and runs.
     """
-    chances = box_chances(frames)
+    usual = usual_labels(frames)
     labels = sum(len(each.labels_class) for each in frames)
-    real = _by_kind(scored(frames, chances))
+    real = _by_kind(score_labels(frames, usual))
     wrong: dict[str, list[float]] = defaultdict(list)
     counts: dict[str, int] = defaultdict(int)
     for copy in range(COPIES):
         planted = plant(frames, PLANTED_RATE, seed + copy)
-        found = scored([each.frame for each in planted], chances)
+        found = score_labels([each.frame for each in planted], usual)
         for kind, values in _of_planted(planted, found).items():
             wrong[kind] += values
         for kind, count in _counted(planted).items():
@@ -137,9 +137,11 @@ def _ratio(real: Reals, wrong: Reals, weight: float) -> tuple[Reals, Reals]:
     scores = np.concatenate([real, wrong])
     is_wrong = np.repeat([0.0, 1.0], [len(real), len(wrong)])
     weights = np.where(is_wrong > 0, weight, 1.0)
-    curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, is_wrong, weights)
-    share = np.asarray(curve.y_thresholds_, np.float64).clip(max=1 - 1e-4)
-    return np.asarray(curve.X_thresholds_, np.float64), share / (1 - share)
+    line = isotonic(scores, is_wrong, weights)
+    if line is None:
+        return scores, scores
+    share = line.y.clip(0, 1 - 1e-4)
+    return line.x, share / (1 - share)
 
 
 def _most(real: Reals, wrong: Reals, weight: float) -> float:

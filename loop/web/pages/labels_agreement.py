@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from loop.insights.agreement import HERE, LOW, agreement
+from loop.web.pages.frames import ending
 from loop.web.site import Site
 
 
@@ -15,7 +16,14 @@ def routes(site: Site) -> list[Route]:
         found = agreement(site.project)
         share = site.project.settings.labels.second_share
         return site.render(
-            request, "labels_agreement.html", here="/labels", tab=HERE, found=found, share=share, low=LOW
+            request,
+            "labels_agreement.html",
+            here="/labels",
+            tab=HERE,
+            found=found,
+            share=share,
+            low=LOW,
+            ending=ending,
         )
 
     return [Route(HERE, page)]

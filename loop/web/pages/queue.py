@@ -73,11 +73,11 @@ def routes(site: Site) -> list[Route]:
     ]
 
 
-def numbers(given: Sequence[object]) -> list[int]:
-    """The tasks that a form names. Raises ConfigError for one that is no number."""
+def numbers(given: Sequence[object], what: str = "task") -> list[int]:
+    """The tasks, or what else, that a form names. Raises ConfigError for one that is no number."""
     texts = [str(one) for one in given]
     if wrong := [text for text in texts if not (text.isascii() and text.isdigit() and len(text) < 19)]:
-        raise ConfigError(f"task: expected a whole number, got {wrong[0]!r}; open the queue again")
+        raise ConfigError(f"{what}: expected a whole number, got {wrong[0]!r}; open the page again")
     return [int(text) for text in texts]
 
 

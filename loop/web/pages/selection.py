@@ -14,7 +14,7 @@ from loop.base.moments import shown
 from loop.gaps.coverage_view import CoverageView
 from loop.math.boxes.drawn import predicted_boxes
 from loop.project.project import Project
-from loop.selection.explanation import told_boxes
+from loop.selection.batch_cost import told_boxes
 from loop.selection.select import Chosen, SelectReport
 from loop.web.environment import page_environment
 from loop.web.thumbnails import thumbnail

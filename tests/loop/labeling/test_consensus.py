@@ -18,27 +18,12 @@ from loop.labeling.consensus import REASONS, Opinion, ask_third, draw_second, dr
 from loop.labeling.project import holding_project
 from loop.labeling.push import push as push_again
 from tests.fakes import FakeParts, quiet
-from tests.loop.desk import HAT, NOW, label_of, pull, push, row, rows
+from tests.loop.desk import HAT, NOW, asking, label_of, pull, push, row, rows
 
 ANN, BOB, EVE = ({"author": f"{name}@example.org"} for name in ("ann", "bob", "eve"))
 NEAR = Box("helmet", (2.0, 2.0, 10.0, 10.0))
 BETWEEN = Box("helmet", (1.5, 2.0, 9.5, 10.0))
 OTHER = Box("person", HAT.xyxy)
-
-
-def asking(parts: FakeParts, share: float = 1.0) -> FakeParts:
-    """The same project, of whose tasks a second person answers so many."""
-    chosen = parts.project.settings.labels.model_copy(update={"second_share": share})
-    settings = parts.project.settings.model_copy(update={"labels": chosen})
-    parts.project = replace(parts.project, settings=settings)
-    return parts
-
-
-@pytest.fixture
-def asked(chosen: FakeParts) -> FakeParts:
-    """Twelve tasks, each before a first and a second person."""
-    push(asking(chosen))
-    return chosen
 
 
 def of_slot(parts: FakeParts, slot: int) -> list[TaskRow]:
@@ -80,6 +65,34 @@ def test_nothing_is_drawn_twice(asked: FakeParts) -> None:
     before = asked.server.task_keys()
     assert push(asked).pushed == 0
     assert asked.server.task_keys() == before
+
+
+def test_stopped_at_any_effect_each_task_is_made_once(chosen: FakeParts) -> None:
+    """One push after the other is stopped, having been let do so many effects; the last is not."""
+
+    class Stopped(BaseException):
+        pass
+
+    left, stops = 0, []
+
+    def hook(what: str) -> None:
+        nonlocal left
+        if left == 0:
+            raise Stopped(what)
+        left -= 1
+
+    asking(chosen)
+    for allowed in (0, 1, 2, 1, 0, 1, 2, 1, 99):
+        left = allowed
+        try:
+            push(FakeParts(chosen.project, chosen.server, hook=hook))
+        except Stopped as stop:
+            stops.append(str(stop))
+    assert stops == ["before project", "after project", "before import", "after import"] * 2
+    keys = chosen.server.task_keys()
+    assert (len(keys), len({*keys}), len(chosen.server.projects)) == (24, 24, 2)
+    assert {task.status for task in rows(chosen)} == {TaskStatus.CONFIRMED}
+    assert {task.external_project for task in of_slot(chosen, 1)} == {holding_project(chosen.project, 1)}
 
 
 def test_without_a_share_nobody_is_asked_again(chosen: FakeParts) -> None:

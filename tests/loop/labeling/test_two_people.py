@@ -18,8 +18,7 @@ from loop.ingest.ingest import ingest
 from loop.labeling.project import holding_project
 from loop.selection.select import select
 from tests.fakes import FakeParts, quiet
-from tests.loop.desk import pull, push, row, rows
-from tests.loop.labeling.test_consensus import asking
+from tests.loop.desk import asking, pull, push, row, rows
 from tests.studio import Colleague, Person, Studio, chromium, drawn
 
 pytestmark = [pytest.mark.slow, pytest.mark.studio, pytest.mark.browser]

@@ -17,14 +17,15 @@ from db.tasks import move, tasks
 from loop.analysis import held_out_groups
 from loop.base.errors import ConfigError
 from loop.gaps.coverage_view import CoverageView
+from loop.math.boxes.drawn import DRAWN_ABOVE
 from loop.math.boxes.matching import ImageMatch, Truth, match
 from loop.math.coverage.frame_slices import NO_SLICE, frame_slices_of
 from loop.selection import calibration as learning
 from loop.selection import explanation
+from loop.selection.batch_cost import fitted_cost
 from loop.selection.calibration import (
     MatchedFrames,
     calibrated,
-    fitted_cost,
     out_of_fold,
     trust,
     trust_in_gaps,
@@ -187,7 +188,7 @@ def test_until_answers_were_timed_all_frames_cost_the_same(view: CoverageView) -
     rows = np.arange(len(view.production))
     assert np.ptp(pool_of(view, rows, rules(view), Calibrated()).seconds) == 0
     timed = pool_of(view, rows, rules(view), Calibrated(cost=Cost(5, 10, known=True)))
-    expected = [5 + 10 * each.confidence.sum() for each in view.detections]
+    expected = [5 + 10 * (each.confidence >= DRAWN_ABOVE).sum() for each in view.detections]
     np.testing.assert_allclose(timed.seconds, expected, rtol=1e-5)
 
 
@@ -244,8 +245,9 @@ def test_an_explained_batch_says_what_it_buys(parts: FakeParts, view: CoverageVi
     assert [each.name for each in of.conditions] == [gap.name for gap in view.gaps]
     places = {seq: place for place, seq in enumerate(view.production.seq.tolist())}
     found = [view.detections[places[item.frame]] for item in report.chosen]
-    assert of.boxes == pytest.approx(sum(each.confidence.sum() for each in found), rel=1e-3)
-    assert of.hours == pytest.approx((12 * 10 + 7 * of.boxes) / 3600), "frames that judge are labeled too"
+    assert of.cost.boxes == sum((each.confidence >= DRAWN_ABOVE).sum() for each in found)
+    hours = (12 * 10 + 7 * of.cost.boxes) / 3600
+    assert of.cost.hours == pytest.approx(hours), "frames that judge are labeled too"
     said = "\n".join(explanation.lines(of))
     for word in ("covers", "hours of labeling", "redundant", "chosen by", "condition"):
         assert word in said
@@ -268,7 +270,7 @@ def test_boxes_are_shared_out_by_their_class_scores_where_these_are_known(
     assert plain is not None
     assert np.ptp([each.boxes for each in even.classes]) == pytest.approx(0, abs=1e-6)
     assert len(plain.classes) == classes
-    assert 0 < sum(each.boxes for each in plain.classes) < plain.boxes
+    assert 0 < sum(each.boxes for each in plain.classes) < plain.cost.boxes
 
 
 def test_a_second_batch_counts_what_the_first_one_queued(parts: FakeParts, view: CoverageView) -> None:
