@@ -21,6 +21,8 @@ PAGES = (
     "/bias",
     "/labels",
     "/labels/effort",
+    "/labels/lots",
+    "/labels/lots?plan=zero",
     "/labels/suspects",
     "/labels/suspects?state=decided&kind=class",
     "/labels/agreement",
