@@ -40,7 +40,7 @@ def test_the_plan_is_shown_before_anybody_starts(labeled: FakeParts, asked: Test
 
 
 def test_a_lot_is_drawn_and_withdrawn_on_the_page(labeled: FakeParts, asked: TestClient) -> None:
-    send(asked, f"{HERE}/draw", HERE, plan="double", frames="labeled=yes&origin=production")
+    send(asked, f"{HERE}/draw", f"{HERE}?plan=double", plan="double", frames="labeled=yes&origin=production")
     assert states(labeled) == [LotStatus.DRAWN]
     page = asked.get(HERE).text
     assert "Under inspection: 0 of " in page
