@@ -32,9 +32,9 @@ MODEL_ERRORS = (MISSED, FALSE, OTHER_CLASS, NO_ERROR, NOT_KNOWN)
 NEWEST, OLDEST, CLEAREST, WORTH, ALIKE = "newest", "oldest", "clearest", "worth", "alike"
 ORDERS = (NEWEST, OLDEST, CLEAREST, WORTH, ALIKE)
 KINDS = ("embedder", "detector", "measure")
-PEOPLE, IMPORTED, UNSEEN, TWICE, CONTESTED = LABELS = (
+PEOPLE, IMPORTED, UNSEEN, TWICE, CONTESTED, OUTDATED = LABELS = (
     *("people", "imported", "unseen"),
-    *("twice", "contested"),
+    *("twice", "contested", "outdated"),
 )
 SIDES = ("production", "training")
 SPLITS = ("train", "val", "test")
@@ -141,7 +141,12 @@ KEYS = (
     _choice("role", False, "its camera-day may train, or only judges", tuple(Role)),
     _choice("task", True, "state of any of its tasks; queued is any that is open", TASKS),
     _choice("labeled", False, "whether it has a label", (YES, NO)),
-    _choice("label", True, "label of people, imported, accepted unseen; given twice, contested", LABELS),
+    _choice(
+        "label",
+        True,
+        "of people, imported, accepted unseen; given twice, contested, outdated",
+        LABELS,
+    ),
     Key("labeled_since", "labeled_since", _moment, False, "got its label, or another one, after that time"),
     Key("chosen_since", "chosen_since", _moment, False, "was chosen to be labeled at that time or later"),
     _choice("seen_by", True, "seen by the present embedder, the detector, or what measures", KINDS),

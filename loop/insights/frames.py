@@ -36,6 +36,7 @@ from db.frame_sets import (
     priorities,
     task_frames,
 )
+from db.guidelines import outdated_frames
 from db.labels import labeled_ids
 from db.lots import lots_of_labels
 from db.page_facts import latest_page_fact
@@ -68,6 +69,7 @@ from loop.insights.frame_query import (
     NOT_KNOWN,
     OLDEST,
     OTHER_CLASS,
+    OUTDATED,
     PEOPLE,
     QUEUED,
     SIDES,
@@ -552,8 +554,9 @@ SOURCES = {PEOPLE: "annotation", IMPORTED: "imported"}
 SEVERAL: dict[str, Callable[[Session], list[int]]] = {
     TWICE: seconded_frames,
     CONTESTED: lambda session: contested_frames(session, FUSED),
+    OUTDATED: outdated_frames,
 }
-"""Frames that several people labeled, by the value of `label` that asks for them."""
+"""Frames of answers of a kind, by the value of `label` that asks for them."""
 NOBODY = Members(np.zeros(0, np.int64), np.zeros(0))
 _kept: WeakKeyDictionary[Engine, FrameSets] = WeakKeyDictionary()
 _keeping = threading.Lock()

@@ -26,6 +26,7 @@ PAGES = (
     "/labels/suspects",
     "/labels/suspects?state=decided&kind=class",
     "/labels/agreement",
+    "/labels/guideline",
     "/collections",
     "/changes",
     "/rejects",
