@@ -121,7 +121,7 @@ EXCEPTIONS = (
     ("/bias", "The detector looks at", "what would be done"),
     ("/bias", "fewer than", "a limit, no count"),
     ("/labels", "never inspected", "a finding; the page behind it leads to them"),
-    ("/labels/lots", "in a second stage|camera-days? and annotators?", "what would be drawn"),
+    ("/labels/lots", "in a second stage|annotators?|holds yet", "what would be drawn"),
     ("/rounds", "belonged to no accepted lot", "as it was when the dataset was frozen"),
     ("/rounds/start", "held out", "a forecast of what a verdict could show; frames held out so far"),
     (
