@@ -235,6 +235,12 @@ def external_projects(session: Session) -> set[int]:
     return {number for number in found if number is not None}
 
 
+def count_in_project(session: Session, number: int, status: Sequence[TaskStatus]) -> int:
+    """How many tasks of such a status are known to be in the Label Studio project of that number."""
+    wanted = LabelTask.external_project == number, LabelTask.status.in_(status)
+    return session.execute(select(func.count()).select_from(LabelTask).where(*wanted)).scalar_one()
+
+
 def engaged_frames(session: Session) -> set[int]:
     """Frames never to be chosen again: labeled, before a person now, answered, skipped, or dropped by a
     person, which its task says.

@@ -60,14 +60,20 @@ def box_chances(frames: Sequence[JudgedFrame]) -> BoxChances:
     if right.sum() < FEW_HITS:
         return BoxChances(None, {})
     counts: Ints = np.bincount(class_id[right])
-    curves = {
-        int(one): isotonic(confidence[class_id == one], right[class_id == one].astype(np.float64))
+    own = {
+        int(one): line
         for one in np.flatnonzero(counts >= FEW_HITS)
+        if (line := _from_zero(confidence[class_id == one], right[class_id == one]))
     }
-    own = {one: line for one, line in curves.items() if line}
-    return BoxChances(isotonic(confidence, right.astype(np.float64)), own)
+    return BoxChances(_from_zero(confidence, right), own)
 
 
 def _right(frame: JudgedFrame) -> Bools:
     truth = Truth(frame.labels_xyxy, frame.labels_class)
     return box_errors(truth, frame.xyxy, frame.class_id, frame.confidence).found
+
+
+def _from_zero(confidence: Reals, right: Bools) -> Line | None:
+    """No confidence is no chance: class scores go below the least confidence of a box."""
+    line = isotonic(confidence, right.astype(np.float64))
+    return line and Line(np.append(0.0, line.x), np.append(0.0, line.y))

@@ -32,8 +32,8 @@ ONE_OBJECT = 0.8
 """IoU from which two labels of a class are of one object."""
 LEAST = 1e-4
 """A place that scores less is no suspect."""
-UNSEEN = 0.01
-"""Chance of a class of which no box speaks."""
+UNSEEN = 0.03
+"""Chance of a class of which no box speaks, support that a label always has, and least usual gap."""
 FAINT = 0.05
 """Chance of a box that moves the score of a place half way."""
 
@@ -55,8 +55,8 @@ def score_labels(frames: Sequence[JudgedFrame], usual: UsualLabels | None = None
 def _of_frame(index: int, frame: JudgedFrame, usual: UsualLabels, shares: Reals) -> Iterator[Suspected]:
     seen = seen_by(frame, usual.chances)
     for k, score in _overlooked(frame, seen):
-        fix = _corners(frame.xyxy[k])
-        yield Suspected(index, "overlooked", -1, int(frame.class_id[k]), fix, score, np.nan)
+        place = _corners(frame.xyxy[k])
+        yield Suspected(index, "overlooked", -1, int(frame.class_id[k]), place, score, np.nan)
     if not len(frame.labels_class):
         return
     sizes = sizes_of(frame.labels_xyxy)
