@@ -347,6 +347,9 @@ class LabelBackend(Protocol):
     def check(self, project_id: int, classes: Sequence[str]) -> None:
         """Raises LabelConfigMismatch, ProjectGone, TokenRefused or LabelStudioDown."""
 
+    def count(self, project_id: int) -> int:
+        """How many tasks the project holds, those that somebody else put there among them."""
+
     def find(self, project_id: int, keys: Sequence[str]) -> dict[str, list[int]]:
         """Task ids by key; a key without a task is absent."""
 

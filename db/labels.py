@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from connectors.ports import Box, BoxOrigin
 from db.sql import AnySelect, changed_rows, in_parts, insert_one, table_of, upsert
-from db.tables import Annotation, Label, utcnow
+from db.states import LotStatus
+from db.tables import Annotation, Label, Lot, LotMember, utcnow
 
 SAME_TIME = timedelta(milliseconds=1)
 """Room for other contents of one answer that say they are of the same time."""
@@ -97,7 +98,7 @@ def record_annotation(
         cancelled=cancelled,
         lead_time_s=lead_time_s,
         result=list(result),
-        boxes=None if boxes is None else _each_once([_stored(box) for box in boxes]),
+        boxes=None if boxes is None else _each_once([stored_box(box) for box in boxes]),
         guideline=guideline,
     )
 
@@ -155,12 +156,12 @@ def set_label(
     """
     row = {
         "frame": frame,
-        "boxes": _each_once([_stored(box) for box in boxes]),
+        "boxes": _each_once([stored_box(box) for box in boxes]),
         "purpose": purpose,
         "source": source,
         "annotation_id": annotation_id,
         "rule": rule,
-        "imported": None if imported is None else _each_once([_stored(box) for box in imported]),
+        "imported": None if imported is None else _each_once([stored_box(box) for box in imported]),
         "updated_at": utcnow(),
     }
     upsert(session, Label, [row])
@@ -182,9 +183,15 @@ def labels(
     seqs: Iterable[int] | None = None,
     purpose: str | None = None,
     source: str | None = None,
+    usable: bool = False,
 ) -> dict[int, LabelRow]:
-    """Labels by frame, ascending, that meet every given condition."""
+    """Labels by frame, ascending, that meet every given condition.
+
+    usable: without those that a rejected lot holds back.
+    """
     statement = _matching(select(*table_of(Label).columns), None, purpose, source).order_by(Label.frame)
+    if usable:
+        statement = statement.where(~_held_back())
     parts = in_parts(statement, Label.frame, seqs)
     return {row.frame: _label_row(row) for part in parts for row in session.execute(part)}
 
@@ -202,17 +209,31 @@ def count_labels(
     purpose: str | None = None,
     source: str | None = None,
     rule: str | None = None,
+    usable: bool = False,
 ) -> int:
-    """How many labels were set or changed after `since` (ever when None)."""
+    """How many labels were set or changed after `since` (ever when None). usable: see `labels`."""
     statement = _matching(select(func.count(Label.frame)), since, purpose, source)
+    if usable:
+        statement = statement.where(~_held_back())
     if rule is not None:
         statement = statement.where(Label.rule == rule)
     return int(session.execute(statement).scalar_one())
 
 
+def as_drawn() -> ColumnElement[bool]:
+    """Whether the label of a lot's member is the one that the lot was drawn with."""
+    same = Label.annotation_id.is_not_distinct_from(LotMember.annotation_id)
+    return and_(LotMember.frame == Label.frame, same)
+
+
+def _held_back() -> ColumnElement[bool]:
+    rejected = and_(Lot.id == LotMember.lot_id, Lot.status == LotStatus.REJECTED)
+    return exists().where(as_drawn(), rejected)
+
+
 def stored_boxes(stored: Iterable[Any]) -> tuple[Box, ...]:
     """Boxes as `labels.boxes` and `annotations.boxes` keep them."""
-    return tuple(_box(*each) for each in stored)
+    return tuple(read_box(*each) for each in stored)
 
 
 def _text(result: Sequence[Any]) -> str:
@@ -250,12 +271,13 @@ def _each_once(boxes: Sequence[list[str | float]]) -> list[list[str | float]]:
     return list({tuple(box[:5]): box for box in reversed(boxes)}.values())[::-1]
 
 
-def _stored(box: Box) -> list[str | float]:
+def stored_box(box: Box) -> list[str | float]:
+    """As it is kept: class name, corners to a hundredth of a pixel, origin, and what is hidden of it."""
     seen = [box.occluded, box.truncated] if box.occluded or box.truncated else []
     return [box.class_name, *(round(float(side), 2) for side in box.xyxy), box.origin, *seen]
 
 
-def _box(
+def read_box(
     class_name: str,
     x1: float,
     y1: float,
@@ -265,4 +287,5 @@ def _box(
     occluded: bool = False,
     truncated: bool = False,
 ) -> Box:
+    """The inverse of `stored_box`."""
     return Box(class_name, (x1, y1, x2, y2), origin, occluded=occluded, truncated=truncated)

@@ -235,6 +235,12 @@ def external_projects(session: Session) -> set[int]:
     return {number for number in found if number is not None}
 
 
+def count_in_project(session: Session, number: int, status: Sequence[TaskStatus]) -> int:
+    """How many tasks of such a status are known to be in the Label Studio project of that number."""
+    wanted = LabelTask.external_project == number, LabelTask.status.in_(status)
+    return session.execute(select(func.count()).select_from(LabelTask).where(*wanted)).scalar_one()
+
+
 def engaged_frames(session: Session) -> set[int]:
     """Frames never to be chosen again: labeled, before a person now, answered, skipped, or dropped by a
     person, which its task says.
@@ -251,8 +257,11 @@ def task_counts(session: Session) -> dict[TaskStatus, int]:
 
 
 def selected_today(session: Session, since: datetime) -> int:
-    """How many tasks were made at or after `since`, whatever became of them."""
-    return session.execute(select(func.count()).where(LabelTask.created_at >= since)).scalar_one()
+    """How many frames were chosen at or after `since`, whatever became of their tasks. Tasks that look at
+    a label again are no choice of frames.
+    """
+    chosen = select(func.count()).where(LabelTask.purpose.in_((Purpose.TRAIN, Purpose.EVALUATION)))
+    return session.execute(chosen.where(LabelTask.created_at >= since)).scalar_one()
 
 
 def _settle(session: Session, frm: BatchStatus, to: BatchStatus, condition: ColumnElement[bool]) -> list[int]:

@@ -404,6 +404,11 @@ class FakeLabelStudio:
                 f"expected the classes {list(classes)}, the config lacks {sorted(lacking)}"
             )
 
+    def count(self, project_id: int) -> int:
+        self._call("count", project_id)
+        self._project(project_id)
+        return sum(task.project == project_id for task in self.server.tasks)
+
     def find(self, project_id: int, keys: Sequence[str]) -> dict[str, list[int]]:
         self._call("find", len(keys))
         self._project(project_id)

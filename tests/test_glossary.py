@@ -19,7 +19,7 @@ GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 PACKAGES = ("loop", "samplers", "connectors", "db", "config", "demo")
 WRITTEN = ("README.md", "docs/*.md", "docs/howto/*.md", "docs/explanation/*.md")
 MADE_BY_BENCHMARKS = re.compile(
-    r"glossary|uncertainty-signals|scale|demo-gain|selection|near-duplicates|replay-.*"
+    r"glossary|agreement|uncertainty-signals|scale|demo-gain|selection|near-duplicates|replay-.*"
 )
 
 EXCEPTIONS: dict[str, str] = {"arms": "the key of result files of a replay that were published before"}

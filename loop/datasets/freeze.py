@@ -16,6 +16,8 @@ from loop.datasets.imported import DatasetError, PixelBox
 from loop.datasets.units import EXCLUDED, Item, units
 
 SMALLEST_BOX = 0.1
+LOTS, NEVER_INSPECTED = "lots", "never_inspected"
+"""In a summary, and in the settings of a manifest: accepted lots, and labels that no lot holds."""
 _LEAK = "frame left out: a near-duplicate of it lies on another side of the split"
 
 
@@ -116,6 +118,16 @@ def freeze(
     )
 
 
+def with_lots(manifest: Manifest, lots: Mapping[int, int]) -> Manifest:
+    """Says which accepted lots the dataset holds, and how many of its labels nobody ever inspected.
+
+    lots: by frame, the accepted lot that holds its label.
+    """
+    held = sorted({lots[entry.frame] for entry in manifest.entries if entry.frame in lots})
+    never = sum(entry.frame not in lots for entry in manifest.entries)
+    return replace(manifest, settings={**manifest.settings, LOTS: held, NEVER_INSPECTED: never})
+
+
 def check_trainable(manifest: Manifest) -> None:
     """Raises DatasetError, with what to do, when a training run could not learn or not be
     validated.
@@ -160,6 +172,8 @@ def summary(manifest: Manifest) -> dict[str, Any]:
         "untrained": [name for name in manifest.classes if not boxes.get("train", {}).get(name)],
         "units": len({e.unit for e in manifest.entries}),
         "dropped": len(manifest.dropped),
+        LOTS: list(manifest.settings.get(LOTS, ())),
+        NEVER_INSPECTED: manifest.settings.get(NEVER_INSPECTED, len(manifest.entries)),
     }
 
 

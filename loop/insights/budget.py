@@ -70,7 +70,7 @@ def budget(session: Session, settings: Settings, rounds: list[RoundRow], now: da
         daily=settings.select.daily_budget,
         used=selected_today(session, midnight),
         labels_this_week=count_labels(session, since=monday, source="annotation"),
-        fresh=count_labels(session, since=last, purpose=Purpose.TRAIN, source="annotation"),
+        fresh=count_labels(session, since=last, purpose=Purpose.TRAIN, source="annotation", usable=True),
         wanted=settings.round.labels,
         began_at=midnight,
         ends_at=midnight + timedelta(days=1),

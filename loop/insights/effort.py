@@ -14,21 +14,20 @@ from db.effort import answers_stamp
 from db.engine import read
 from db.slices import slices
 from loop.base.arrays import Reals
-from loop.base.wording import counted
 from loop.labeling.effort import DrawnFrom, Work, seconds_of, thresholds, work_of
-from loop.math.boxes.drawn import DRAWN_ABOVE
-from loop.math.quality.drawn_boxes import NEVER
 from loop.math.quality.effort import (
-    CUT,
     FATES,
     FEW,
-    LONGEST_S,
-    Difference,
     Edit,
     EditSeconds,
     counts_of,
-    difference,
     timed_tasks,
+)
+from loop.math.quality.grouped_means import (
+    Difference,
+    Mean,
+    difference,
+    mean_seconds,
     winsorized,
 )
 from loop.project.project import Project
@@ -48,8 +47,8 @@ class EffortRow:
     tasks: answered. boxes: in their answers; of a class, its own.
     accepted, moved, deleted, added: boxes of tasks of which it is known what they were sent with; None
     where it is known of none.
-    seconds_per_task: the median. seconds_per_box: the mean of times that are cut at a quantile, each task's
-    shared evenly among its boxes. None where nothing was timed.
+    seconds_per_task: a mean of times of which the longest are cut, with its interval over camera-days.
+    seconds_per_box: each task's shared evenly among its boxes. None where nothing was timed.
     """
 
     kind: str
@@ -60,7 +59,7 @@ class EffortRow:
     moved: int | None
     deleted: int | None
     added: int | None
-    seconds_per_task: float | None
+    seconds_per_task: Mean | None
     seconds_per_box: float | None
 
 
@@ -80,7 +79,7 @@ class ClassCost:
 class Effort:
     """seconds: of a task and of each edit.
     objects, saved: objects and seconds per task to train on, bare ones less drawn ones; None before there
-    are both. saved_tasks: timed tasks with drawn boxes.
+    are both.
     costly: classes whose drawn boxes cost more than drawing would have.
     """
 
@@ -101,93 +100,14 @@ _kept: dict[Path, tuple[tuple[str, ...], Effort]] = {}
 
 
 def effort(project: Project) -> Effort:
-    """By the latest answers that stand; read anew only where an answer came or went."""
+    """By the latest answers that stand; read anew only where an answer, a name or a setting changed."""
     with read(project.engine) as session:
-        stamp = (*answers_stamp(session), str(project.settings.labels.drawn_above))
+        names = str([(row.id, row.name) for row in slices(session)])
+        stamp = (*answers_stamp(session), names, str(project.settings.labels.drawn_above))
         kept = _kept.get(project.root)
         if kept is None or kept[0] != stamp:
             _kept[project.root] = kept = stamp, _effort(session, project)
     return kept[1]
-
-
-def lines(found: Effort) -> list[str]:
-    """For people, a line a fact."""
-    if not found.whole.tasks:
-        return ["no answered task yet; label some, then fieldloop pull"]
-    return [
-        _row_line(found.whole),
-        *(_row_line(row) for row in found.rows),
-        seconds_line(found.seconds),
-        *(drawn_line(one) for one in found.drawn_from),
-        f"objects      {objects_line(found.objects)}",
-        f"time saved   {saved_line(found.saved)}",
-    ]
-
-
-def in_words(project: Project) -> list[tuple[str, str, float]]:
-    """What is wrong: a sentence, what to do, and how bad it is."""
-    found, to = effort(project), "see what drawn boxes do"
-    said = []
-    if found.objects and found.objects.shown and found.objects.difference > 0:
-        said.append((f"Drawn boxes hide objects from labelers: {objects_line(found.objects)}.", to, 0.7))
-    for one in found.costly:
-        text = (
-            f"Drawn boxes of {one.class_name} cost labelers more than drawing them would:"
-            f" {one.drawn / 60:.0f} minutes so far against {one.drawing / 60:.0f}."
-        )
-        said.append((text, to, 0.3))
-    return said
-
-
-def seconds_line(seconds: EditSeconds) -> str:
-    """What a task and each edit takes."""
-    each = ", ".join(f"{name} {getattr(seconds, name):.1f}" for name in ("task", *FATES))
-    source = f"from {seconds.tasks} timed tasks" if seconds.known else f"a rule, until {FEW} tasks were timed"
-    return f"seconds      {each} ({source})"
-
-
-def drawn_line(one: DrawnFrom) -> str:
-    """From where on boxes of a class are drawn, and why."""
-    above = "never drawn" if one.above >= NEVER else f"drawn from confidence {one.above:.2f}"
-    why = {
-        "setting": "labels.drawn_above says so",
-        "learned": f"learned from {one.edits} timed edits",
-        "rule": f"a rule, until {FEW} edits were timed; {one.edits} so far",
-    }
-    return f"class        {one.class_name}: {above} ({why[one.source]})"
-
-
-def objects_line(found: Difference | None) -> str:
-    """Objects per frame, without drawn boxes against with them."""
-    return _difference_line(found, "objects a frame", "{:.2f}")
-
-
-def saved_line(found: Difference | None) -> str:
-    """Seconds per task, without drawn boxes against with them."""
-    return _difference_line(found, "seconds a task", "{:.1f}")
-
-
-def _difference_line(found: Difference | None, unit: str, form: str) -> str:
-    if found is None:
-        return "not known: there are no answered tasks without drawn boxes, or none with them"
-    said = f"{form.format(found.bare)} {unit} without drawn boxes, {form.format(found.drawn)} with them"
-    if found.interval is None:
-        few = counted(found.groups, "camera-day")
-        return f"{said}; whether that is chance is not known: {few} with such tasks are too few"
-    low, high = (form.format(end) for end in found.interval)
-    return f"{said}; the difference is {low} to {high} (95 %)"
-
-
-def _row_line(row: EffortRow) -> str:
-    name = f"{row.kind:<12} {row.name}: " if row.name else f"{'all':<12} "
-    edits = ", ".join(f"{getattr(row, fate)} {fate}" for fate in FATES) if row.accepted is not None else ""
-    times = (
-        f"{row.seconds_per_task:.1f} s a task, {row.seconds_per_box:.1f} s a box"
-        if row.seconds_per_task is not None and row.seconds_per_box is not None
-        else "times not known"
-    )
-    boxes = counted(row.boxes, "box", "boxes")
-    return f"{name}{counted(row.tasks, 'task')}, {boxes}, {times}; {edits or 'edits not known'}"
 
 
 def _effort(session: Session, project: Project) -> Effort:
@@ -246,6 +166,7 @@ def _made(
 ) -> EffortRow:
     seconds = np.array([one.seconds for one in work], dtype=np.float64)
     timed = timed_tasks(seconds)
+    group = np.array([one.given.group for one in work], dtype=np.int64)
     cut = winsorized(seconds[timed])
     own = np.array(boxes, dtype=np.float64)[timed]
     every = np.array([len(one.given.boxes) for one in work], dtype=np.float64)[timed]
@@ -260,7 +181,7 @@ def _made(
         moved=moved,
         deleted=deleted,
         added=added,
-        seconds_per_task=float(np.median(cut)) if len(cut) else None,
+        seconds_per_task=mean_seconds(seconds[timed], group[timed]),
         seconds_per_box=spent / float(own.sum()) if own.sum() else None,
     )
 
@@ -290,18 +211,7 @@ def _costly(project: Project, work: Sequence[Work], seconds: EditSeconds) -> lis
     return found
 
 
-def rule_text() -> str:
-    """How the confidence is chosen, for people."""
-    return (
-        "A box is drawn from the confidence on at which correcting it costs less than drawing it. Before"
-        f" {FEW} edits of a class were timed that is taken to be {DRAWN_ABOVE:.2f}."
-    )
-
-
-def times_text() -> str:
-    """How times are told, for people."""
-    return (
-        f"The time of a task is the median. More than {LONGEST_S / 60:.0f} minutes count as not timed."
-        f" The time of a box is a mean of times cut at their {CUT:.0%} quantile, a task's shared evenly by its"
-        " boxes."
-    )
+def longest(found: Effort) -> float:
+    """Seconds at the end of the bars of all rows."""
+    means = [row.seconds_per_task for row in (found.whole, *found.rows) if row.seconds_per_task]
+    return max((mean.interval[1] if mean.interval else mean.value for mean in means), default=1.0)

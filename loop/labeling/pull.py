@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from connectors.ports import Annotation, LabelBackend, Progress, Purpose, TaskAnswers
+from connectors.ports import Annotation, Progress, Purpose, TaskAnswers
 from db.engine import read, write
 from db.facts import get_fact, set_fact
+from db.guidelines import guideline_at
 from db.labels import (
     AnswerRow,
     LabelRow,
@@ -35,8 +36,10 @@ from loop.base.files import chunked
 from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
 from loop.labeling.consensus import ask_third, persons_before, recheck_others
-from loop.labeling.copies import as_first_given, copies, is_older, kept_of, outdoes, repeated, stands_there
+from loop.labeling.copies import as_first_given, is_older, outdoes, repeated, stands_there
+from loop.labeling.lots import decide_lots
 from loop.labeling.mending import Mend, to_mend
+from loop.labeling.presence import WAITING, is_as_counted, keys_waiting, look, note_count, point_at
 from loop.labeling.project import (
     SLOTS,
     holding_project,
@@ -55,8 +58,9 @@ from loop.project.wiring import Parts
 OVERLAP = timedelta(minutes=5)
 WATERMARK = "pull_watermark"
 COMPARED = "pull_compared"
+MOVED = "pull_watermark_moved"
+"""Fact: when, by our clock, the watermark came to where it is."""
 CHUNK = 500
-WAITING = (TaskStatus.CONFIRMED, TaskStatus.QUARANTINED)
 ANSWERED = (TaskStatus.DONE, TaskStatus.SKIPPED, TaskStatus.QUARANTINED)
 ANSWERABLE = (*TaskStatus,)
 """Whatever became of a task, an answer to it counts; also to one that was deleted and imported again."""
@@ -82,6 +86,7 @@ class PullReport:
     again: tasks that such a server lacks, to be made again by the next push.
     compared: all answers were compared by what they hold.
     follows: where open tasks go with the next push, "" where they are.
+    lots: what became of lots of labels that are inspected, a line each.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -99,6 +104,7 @@ class PullReport:
     again: int = 0
     compared: bool = False
     follows: str = ""
+    lots: list[str] = field(default_factory=list)
 
     def add(self, other: PullReport) -> None:
         """What another project of ours said too."""
@@ -138,6 +144,7 @@ class PullReport:
             "; ".join(said),
             *([self.follows] if self.follows else []),
             *self._foreign_lines(),
+            *self.lots,
             *(
                 f"mend in Label Studio, no label until then: task {one.task} ({one.file}): {one.reason}"
                 for one in self.standing
@@ -160,8 +167,8 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
     out to contradict each other, a third is asked with the next push.
 
     everything: all answers are compared by what they hold, not only those of tasks whose time moved;
-    done by itself once that is due (label_studio.compare_h), and before a task that is missing is
-    held to be deleted.
+    done by itself once that is due (label_studio.compare_h), and where Label Studio holds fewer or more
+    tasks than it should: only then a task that is missing is held to be deleted.
     Raises LabelStudioError, StrangersProject among them; nothing is lost, the next pull starts at
     the same point.
     Raises ProjectError before the first push.
@@ -197,22 +204,34 @@ def pull_project(
     watermark = _watermark(engine, external)
     clock = min(begun, backend.clock or begun)
     set_back = watermark is None or watermark > clock
-    report.compared = everything or report.restored or set_back or _comparison_due(project, external, begun)
-    since = watermark - OVERLAP if watermark and not report.compared else None
+    count = backend.count(external)
+    report.compared = (
+        everything
+        or report.restored
+        or set_back
+        or _comparison_due(project, external, begun)
+        or not is_as_counted(engine, external, count)
+    )
+    since = None if watermark is None or report.compared else watermark - _overlap(engine, external, begun)
+    waiting = keys_waiting(engine, external)
     changed = _follow_all(engine, external, backend.answers(external, since), report, progress)
-    missing, elsewhere = _reconcile(engine, backend, external, [seen.key for seen in changed if seen.answers])
-    _point_at(engine, elsewhere)
-    if elsewhere or (missing and since is not None):
+    present = look(engine, backend, external, changed, waiting if report.compared else ())
+    if present.elsewhere:
+        point_at(engine, present.elsewhere)
+        known = changed if report.compared else backend.answers(external, None)
         report.compared, report.foreign, report.waiting = True, 0, []
-        _follow_all(engine, external, backend.answers(external, None), report, progress)
+        _follow_all(engine, external, known, report, progress)
     with write(engine) as session:
-        _part_with(session, missing, report)
+        _part_with(session, present.missing, report)
+        report.lots = decide_lots(session)
         close_batches(session)
         reopen_batches(session)
         if read_until := _read_until(watermark, clock, changed, report.waiting):
             set_fact(session, f"{WATERMARK}_{external}", read_until.isoformat())
+            set_fact(session, f"{MOVED}_{external}", begun.isoformat())
         if report.compared:
             set_fact(session, f"{COMPARED}_{external}", begun.isoformat())
+            note_count(session, external, None if present.removed else count)
     if report.restored:
         note_restored(project, backend, external)
     return report
@@ -247,6 +266,16 @@ def _watermark(engine: Engine, project_id: int) -> datetime | None:
     with read(engine) as session:
         fact = get_fact(session, f"{WATERMARK}_{project_id}")
     return datetime.fromisoformat(fact) if fact else None
+
+
+def _overlap(engine: Engine, project_id: int, now: datetime) -> timedelta:
+    """How far before the watermark is read again. Nothing once it has stood for so long that what was on
+    its way when it was reached has arrived: so a large push is not read again at every pull.
+    """
+    with read(engine) as session:
+        fact = get_fact(session, f"{MOVED}_{project_id}")
+    stood = now - datetime.fromisoformat(fact) if fact else timedelta()
+    return timedelta() if stood > 2 * OVERLAP else OVERLAP
 
 
 def _read_until(
@@ -407,6 +436,7 @@ def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> boo
 
 
 def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation) -> bool:
+    followed = guideline_at(session, answer.updated_at)
     recorded = record_annotation(
         session,
         task.id,
@@ -419,6 +449,7 @@ def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation
         lead_time_s=answer.lead_time_s,
         result=answer.result,
         boxes=None if answer.unknown_classes else answer.boxes,
+        guideline=None if followed is None else followed.id,
     )
     return recorded is not None
 
@@ -433,41 +464,6 @@ def _stored(known: Sequence[AnswerRow], project_id: int, answer: Annotation) -> 
 def _judges(purpose: Purpose) -> bool:
     """Whether somebody must have looked at the image: for all but what trains."""
     return purpose is not Purpose.TRAIN
-
-
-def _reconcile(
-    engine: Engine, backend: LabelBackend, project_id: int, answered: Collection[str]
-) -> tuple[list[int], list[tuple[TaskRow, int]]]:
-    """Tasks that wait for a person and are not there any more; and those of which another number
-    alone is there, with that number. Removes copies that an import left which arrived after it was
-    given up.
-    """
-    with read(engine) as session:
-        waiting = tasks(session, status=WAITING)
-        looked_at = {task.key: task for task in waiting if task.external_project == project_id}
-        looked_at |= tasks_by_keys(session, answered)
-    missing: list[int] = []
-    elsewhere: list[tuple[TaskRow, int]] = []
-    for chunk in chunked(looked_at.values(), 1000):
-        there = backend.find(project_id, [task.key for task in chunk])
-        if extra := [number for task in chunk for number in copies(task, there.get(task.key, []))]:
-            backend.remove(project_id, extra)
-        missing += [task.id for task in chunk if task.key not in there]
-        elsewhere += [
-            (task, number)
-            for task in chunk
-            if task.external_project == project_id
-            and (number := kept_of(task, there.get(task.key, []))) not in (None, task.external_id)
-        ]
-    return missing, elsewhere
-
-
-def _point_at(engine: Engine, elsewhere: Sequence[tuple[TaskRow, int]]) -> None:
-    """A task that was deleted, and of which a backup was imported, is followed where it is now."""
-    if elsewhere:
-        with write(engine) as session:
-            for task, number in elsewhere:
-                move(session, [task.id], task.status, task.status, external_id=number)
 
 
 def _part_with(session: Session, missing: Sequence[int], report: PullReport) -> None:

@@ -15,9 +15,10 @@ from connectors.ports import Progress, Purpose
 from db.engine import read, write
 from db.frames import FrameRow, frames
 from db.labels import LabelRow, labels
+from db.lots import lots_of_labels
 from db.rounds import DatasetRow, Member, RoundRow, add_dataset, dataset, dataset_members, rounds
 from db.slices import slices
-from db.states import Origin
+from db.states import LotStatus, Origin
 from db.tasks import gaps_shown
 from loop.analysis.near_duplicates import leak_groups
 from loop.analysis.producers import backlog_of
@@ -26,7 +27,7 @@ from loop.base.files import stored_problem
 from loop.base.wording import counted
 from loop.datasets.balance import Replay, repeats
 from loop.datasets.export import export_yolo, listed_images, validate_export
-from loop.datasets.freeze import Manifest, freeze, summary
+from loop.datasets.freeze import Manifest, freeze, summary, with_lots
 from loop.datasets.imported import DatasetError
 from loop.datasets.units import Item, split_groups
 from loop.gaps import arrivals
@@ -105,7 +106,8 @@ def build_manifest(
     """
     settings = project.settings
     with read(project.engine) as session:
-        known = labels(session)
+        known = labels(session, usable=True)
+        inspected = lots_of_labels(session, (LotStatus.ACCEPTED,))
         rows = frames(session, seqs=sorted(known.keys() - set(leave_out)))
         line = _ancestors(rounds(session), row.base_model_id)
         trained = [past.dataset_id for past in line if past.dataset_id is not None]
@@ -120,9 +122,10 @@ def build_manifest(
     factors = repeats(items, splits, replay, settings.seed)
     lineage = {"replay": asdict(replay), "seed": settings.seed}
     made_for = [*[past.id for past in line[:1]], row.id]
-    return freeze(
+    made = freeze(
         items, project.classes, splits, factors, parent=parent_hash, rounds=made_for, settings=lineage
     )
+    return with_lots(made, inspected)
 
 
 def frozen_at(session: Session, model: int) -> datetime | None:

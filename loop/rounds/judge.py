@@ -139,7 +139,7 @@ def held_out(
     """
     check_held_out(project)
     with read(project.engine) as session:
-        labeled = labels(session, purpose=Purpose.EVALUATION)
+        labeled = labels(session, purpose=Purpose.EVALUATION, usable=True)
         held = frames(session, seqs=sorted(labeled))
         done = tasks(session, status=TaskStatus.DONE)
         answered = evaluation_answers(done)
@@ -187,7 +187,7 @@ def targets_of(session: Session, base_model: int, chosen: Iterable[TaskRow]) -> 
 def check_held_out(project: Project) -> None:
     """Raises RoundError when nothing is labeled for evaluation."""
     with read(project.engine) as session:
-        if count_labels(session, purpose=Purpose.EVALUATION):
+        if count_labels(session, purpose=Purpose.EVALUATION, usable=True):
             return
     raise RoundError(
         "expected frames labeled for evaluation, found none; label some of the evaluation tasks in Label"

@@ -16,6 +16,8 @@ from connectors.ports import Progress
 from db.engine import read, write
 from db.facts import get_fact
 from db.frame_sets import label_stamp
+from db.labels import count_labels
+from db.lots import lots
 from db.models import deployed
 from db.page_facts import add_page_fact, drop_page_facts, latest_page_fact, page_fact_dates
 from db.rounds import newest_round, open_round
@@ -85,7 +87,8 @@ def _rests_on(session: Session, project: Project) -> str:
     settings = project.settings
     return json.dumps(
         [
-            [known.count, str(known.newest)],
+            [known.count, str(known.newest), count_labels(session, usable=True)],
+            [[row.id, str(row.status)] for row in lots(session)],
             get_fact(session, CHANGED),
             {str(status): count for status, count in task_counts(session).items()},
             None if model is None else model.id,

@@ -13,14 +13,15 @@ from connectors.ports import Purpose
 from db.engine import read
 from db.frames import frames
 from db.labels import count_labels
+from db.lots import held_back, lots, lots_of_labels
 from db.models import deployed
 from db.slice_members import evaluation_members, members_among
 from db.slices import slices
-from db.states import OPEN_TASKS, SliceKind
+from db.states import OPEN_TASKS, LotStatus, SliceKind
 from db.tasks import engaged_frames, tasks
 from loop.analysis.producers import Producers, producers
 from loop.base.arrays import Ints
-from loop.base.wording import counted, listed
+from loop.base.wording import counted, either, listed
 from loop.gaps.shown import producer_of
 from loop.math.evaluation.chance import USUAL
 from loop.math.evaluation.compare import Difference, difference_of, group_numbers, least_p
@@ -64,18 +65,20 @@ class Preflight:
     """aims: each target, the worst judged first; together: all of them, or all held-out frames
     where there is no target; None where nothing is held out.
     unseen: classes of which no object is held out, so a candidate that passes waits for a person.
+    labels: what is known of the labels that would go in, a line a fact.
     """
 
     together: Aim | None
     aims: list[Aim]
     unseen: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """For people, a line a fact."""
         if self.together is None:
-            return [NOTHING_HELD_OUT]
+            return [NOTHING_HELD_OUT, *self.labels]
         aims = [line for aim in self.aims for line in (_line(aim), *_advice(aim))]
-        return [_line(self.together), *aims, *_unseen(self.unseen)]
+        return [_line(self.together), *aims, *_unseen(self.unseen), *self.labels]
 
 
 def preflight(parts: Parts) -> Preflight:
@@ -86,8 +89,8 @@ def preflight(parts: Parts) -> Preflight:
     project = parts.project
     with read(project.engine) as session:
         base = deployed(session)
-        if base is None or not count_labels(session, purpose=Purpose.EVALUATION):
-            return Preflight(None, [])
+        if base is None or not count_labels(session, purpose=Purpose.EVALUATION, usable=True):
+            return Preflight(None, [], labels=_of_labels(session))
     made = producers(parts)
     held = held_out(project, made, base.id, planned=True)
     alpha = project.settings.gate.alpha
@@ -99,12 +102,28 @@ def preflight(parts: Parts) -> Preflight:
             _with_more(session, made, _aim(project, held, name, [found], alpha), waiting, engaged)
             for name, found in objects.items()
         ]
+        told = _of_labels(session)
     every = list(objects.values()) or [np.where(held.weights > 0, _counted(held, None), 0)]
     together = _aim(project, held, TOGETHER if objects else EVERYWHERE, every, alpha)
     ordered = sorted(aims, key=lambda aim: (aim.groups, aim.frames, aim.name))
     waits = project.settings.gate.when_unjudged == "wait"
     unseen = _without_objects(held, project.classes) if waits else ()
-    return Preflight(together, ordered, unseen)
+    return Preflight(together, ordered, unseen, told)
+
+
+def _of_labels(session: Session) -> tuple[str, ...]:
+    """Of lots of labels that were inspected; nothing where no lot was ever drawn."""
+    if not lots(session):
+        return ()
+    accepted = lots_of_labels(session, (LotStatus.ACCEPTED,))
+    known, held = count_labels(session, usable=True), len(held_back(session))
+    never = f"{known - len(accepted)} of {counted(known, 'label')} belong to no lot that was accepted"
+    if not held:
+        return (never,)
+    left_out = (
+        f"{counted(held, 'label')} of rejected lots {either(held, 'is', 'are')} left out until reviewed"
+    )
+    return (never, left_out)
 
 
 def _without_objects(held: HeldOut, classes: Sequence[str]) -> tuple[str, ...]:

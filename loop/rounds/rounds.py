@@ -159,11 +159,11 @@ def start_if_labeled(parts: Parts) -> str:
 
 
 def new_labels(project: Project) -> int:
-    """Training labels that came since the last round was opened."""
+    """Training labels that came since the last round was opened, without those of rejected lots."""
     with read(project.engine) as session:
         last = newest_round(session)
         since = last.created_at if last else None
-        return count_labels(session, since=since, purpose=Purpose.TRAIN, source="annotation")
+        return count_labels(session, since=since, purpose=Purpose.TRAIN, source="annotation", usable=True)
 
 
 def cancel(parts: Parts, also: Also = nothing_else) -> RoundRow:

@@ -18,6 +18,7 @@ from loop.selection.select import select
 from tests.fakes import FakeParts, copy_linked, make_project, quiet, write_frames
 from tests.loop.desk import asking, push
 from tests.loop.judged import BY_DAY, BY_NIGHT, class_of, label_all
+from tests.loop.seconded import answer_twice
 from tests.studio import Studio
 
 STAGES = {"chosen": "chosen_template", "view": "compared_template", "analyzed": "analyzed_template"}
@@ -179,3 +180,10 @@ def asked(chosen: FakeParts) -> FakeParts:
     """Twelve tasks, each before a first and a second person."""
     push(asking(chosen))
     return chosen
+
+
+@pytest.fixture
+def answered(asked: FakeParts) -> FakeParts:
+    """Twelve frames that two people answered, with five contradictions."""
+    answer_twice(asked)
+    return asked

@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.create_table(
         "guidelines",
         sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("sha256", sa.String(64), nullable=False, unique=True),
+        sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("shown_at", WHEN, nullable=False),
     )
@@ -97,7 +97,8 @@ def upgrade() -> None:
         "lot_draws",
         sa.Column("lot_id", sa.Integer(), sa.ForeignKey("lots.id"), primary_key=True),
         sa.Column("frame", SEQ, sa.ForeignKey("frames.seq"), primary_key=True),
-        sa.Column("stage", sa.Integer(), nullable=False),
+        sa.Column("stage", sa.Integer(), primary_key=True),
+        sa.Column("places", sa.JSON(), nullable=False),
         sa.Column("task_id", sa.Integer(), sa.ForeignKey("label_tasks.id")),
         sa.Column("inspected", sa.Integer()),
         sa.Column("wrong", sa.Integer()),

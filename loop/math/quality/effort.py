@@ -1,8 +1,7 @@
-"""What labelers do with drawn boxes, how long it takes them, and what it does to what they find.
+"""What labelers do with drawn boxes, and how long each edit takes them.
 
 Times of people have a heavy tail: a lunch break is no work on a frame. What is longer than LONGEST_S is
-left out; `fitted_seconds` cuts what lies far from the rest (Huber 1964), and means are of values that are
-cut at the quantile CUT (winsorized, Dixon 1960).
+left out, and `fitted_seconds` cuts what lies far from the rest (Huber 1964).
 """
 
 from __future__ import annotations
@@ -12,23 +11,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 from scipy.optimize import linear_sum_assignment, nnls
 
 from connectors.ports import Box
-from loop.base.arrays import Bools, Ints, Reals
+from loop.base.arrays import Bools, Reals
 from loop.math.boxes.matching import iou_matrix
 
 Fate = Literal["accepted", "moved", "deleted", "added"]
 FATES: tuple[Fate, ...] = ("accepted", "moved", "deleted", "added")
 FEW = 30
 """Fewer timed tasks, or edits of a class, teach nothing."""
-FEW_GROUPS = 8
-"""So many camera-days on either side tell a difference; fewer leave it unknown."""
 LONGEST_S = 600.0
 """Longer than this nobody looks at one frame; the browser was left open."""
-CUT = 0.9
-"""Quantile that longer times are cut to where means are taken."""
 SAME = 0.95
 """IoU from which an answered box is the drawn one, untouched."""
 MOVED = 0.5
@@ -86,29 +80,6 @@ class EditSeconds:
 
 
 RULE = EditSeconds()
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Tasks without drawn boxes against those with them.
-
-    bare, drawn: means of each. difference: bare less drawn. interval: 95 %, None where there are too few
-    camera-days to tell.
-    groups: camera-days with bare tasks.
-    """
-
-    bare: float
-    drawn: float
-    difference: float
-    interval: tuple[float, float] | None
-    bare_tasks: int
-    drawn_tasks: int
-    groups: int
-
-    @property
-    def shown(self) -> bool:
-        """Whether chance does not explain it."""
-        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
 
 def edits_of(drawn: Sequence[Box], answered: Sequence[Box], told: bool) -> list[Edit]:
@@ -176,44 +147,6 @@ def timed_tasks(seconds: Reals) -> Bools:
     """(N,) whether a task's seconds tell how long a person worked."""
     known: Bools = np.isfinite(seconds) & (seconds > 0) & (seconds <= LONGEST_S)
     return known
-
-
-def winsorized(seconds: Reals) -> Reals:
-    """(N,) seconds of timed tasks, the longest cut to their quantile CUT."""
-    return np.minimum(seconds, np.quantile(seconds, CUT)) if len(seconds) else seconds
-
-
-def difference(values: Reals, bare: Bools, group: Ints, level: float = 0.95) -> Difference | None:
-    """Of the means of bare tasks and of all others; None where one side has no task.
-
-    values, bare, group: (N,). The interval is of a jackknife that leaves out one group at a time, with
-    the degrees of freedom of the side with fewer groups (Cameron and Miller 2015).
-    """
-    if not bare.any() or bare.all():
-        return None
-    code = np.unique(group, return_inverse=True)[1]
-    sums = np.array([np.bincount(code, values * side) for side in (bare, ~bare)])
-    sizes = np.array([np.bincount(code, side.astype(float)) for side in (bare, ~bare)])
-    means = sums.sum(axis=1) / sizes.sum(axis=1)
-    found, groups = float(means[0] - means[1]), (sizes > 0).sum(axis=1)
-    return Difference(
-        float(means[0]),
-        float(means[1]),
-        found,
-        _interval(sums, sizes, found, level) if groups.min() >= FEW_GROUPS else None,
-        int(sizes[0].sum()),
-        int(sizes[1].sum()),
-        int(groups[0]),
-    )
-
-
-def _interval(sums: Reals, sizes: Reals, found: float, level: float) -> tuple[float, float]:
-    left = (sums.sum(axis=1, keepdims=True) - sums) / (sizes.sum(axis=1, keepdims=True) - sizes)
-    without, count = left[0] - left[1], sums.shape[1]
-    error = float(np.sqrt((count - 1) / count * ((without - found) ** 2).sum()))
-    freedom = int((sizes > 0).sum(axis=1).min()) - 1
-    half = float(stats.t.isf((1 - level) / 2, freedom)) * error
-    return found - half, found + half
 
 
 def _pairs(drawn: Sequence[Box], answered: Sequence[Box], told: bool) -> dict[int, int]:

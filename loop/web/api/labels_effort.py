@@ -10,6 +10,13 @@ from loop.web.api.faces import Face, face_of
 from loop.web.site import Site
 
 
+class Mean(Face):
+    """A mean of times of which the longest are cut."""
+
+    value: float
+    interval: tuple[float, float] | None = Field(description="95 %, null with too few camera-days")
+
+
 class Row(Face):
     """The answered tasks of one annotator, class, slice or model version. Null where it is not known."""
 
@@ -21,7 +28,7 @@ class Row(Face):
     moved: int | None = Field(description="drawn boxes of which place or class was changed")
     deleted: int | None = Field(description="drawn boxes that were taken away")
     added: int | None = Field(description="boxes that were not drawn")
-    seconds_per_task: float | None = Field(description="the median")
+    seconds_per_task: Mean | None
     seconds_per_box: float | None
 
 

@@ -6,14 +6,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loop.insights.effort import (
-    HERE,
-    KINDS,
-    drawn_line,
-    effort,
+from loop.insights.effort import HERE, KINDS, effort, longest
+from loop.insights.effort_words import (
+    drawn_text,
     objects_line,
     rule_text,
     saved_line,
+    seconds_text,
     times_text,
 )
 from loop.web.site import Site
@@ -30,10 +29,11 @@ def routes(site: Site) -> list[Route]:
             tab=HERE,
             view=found,
             parts_of=parts,
-            longest=max((row.seconds_per_task or 0 for row in (found.whole, *found.rows)), default=0),
+            longest=longest(found),
             rule=rule_text(),
             times=times_text(),
-            drawn_line=drawn_line,
+            drawn_text=drawn_text,
+            seconds_said=seconds_text(found.seconds),
             objects=objects_line(found.objects),
             saved=saved_line(found.saved),
         )

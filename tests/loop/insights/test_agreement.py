@@ -15,26 +15,9 @@ from loop.insights.frames import frame_sets
 from loop.insights.labels import findings
 from loop.math.quality.disagreements import Differs, Topic, seen_objects
 from tests.fakes import FakeParts
-from tests.loop.desk import pull, push, rows
+from tests.loop.desk import pull, rows
+from tests.loop.seconded import HAT
 from tests.loop.web.worker import FakeWorker, browsing
-
-HAT, NEAR = Box("helmet", (1.0, 2.0, 9.0, 10.0)), Box("helmet", (1.5, 2.0, 9.5, 10.0))
-LOOSE, PERSON = Box("helmet", (1.0, 2.0, 13.0, 10.0)), Box("person", (1.0, 2.0, 9.0, 10.0))
-SECOND = ((NEAR,),) * 5 + ((),) * 3 + ((PERSON,),) * 2 + ((LOOSE,),) * 2
-"""What the second person drew where the first drew HAT: of twelve frames."""
-
-
-@pytest.fixture
-def answered(asked: FakeParts) -> FakeParts:
-    """Twelve frames that two people answered; the third answers none."""
-    first = [task for task in rows(asked) if task.slot == 0]
-    second = {task.frame: task.key for task in rows(asked) if task.slot == 1}
-    for task, boxes in zip(first, SECOND, strict=True):
-        asked.server.answer(task.key, [HAT], author="ann@example.org")
-        asked.server.answer(second[task.frame], boxes, author="bob@example.org")
-    pull(asked)
-    push(asked)
-    return asked
 
 
 def test_figures_are_those_of_the_answers(answered: FakeParts) -> None:

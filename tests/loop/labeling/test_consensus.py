@@ -67,6 +67,34 @@ def test_nothing_is_drawn_twice(asked: FakeParts) -> None:
     assert asked.server.task_keys() == before
 
 
+def test_stopped_at_any_effect_each_task_is_made_once(chosen: FakeParts) -> None:
+    """One push after the other is stopped, having been let do so many effects; the last is not."""
+
+    class Stopped(BaseException):
+        pass
+
+    left, stops = 0, []
+
+    def hook(what: str) -> None:
+        nonlocal left
+        if left == 0:
+            raise Stopped(what)
+        left -= 1
+
+    asking(chosen)
+    for allowed in (0, 1, 2, 1, 0, 1, 2, 1, 99):
+        left = allowed
+        try:
+            push(FakeParts(chosen.project, chosen.server, hook=hook))
+        except Stopped as stop:
+            stops.append(str(stop))
+    assert stops == ["before project", "after project", "before import", "after import"] * 2
+    keys = chosen.server.task_keys()
+    assert (len(keys), len({*keys}), len(chosen.server.projects)) == (24, 24, 2)
+    assert {task.status for task in rows(chosen)} == {TaskStatus.CONFIRMED}
+    assert {task.external_project for task in of_slot(chosen, 1)} == {holding_project(chosen.project, 1)}
+
+
 def test_without_a_share_nobody_is_asked_again(chosen: FakeParts) -> None:
     report = push(asking(chosen, 0.0))
     assert (of_slot(chosen, 1), report.others, len(chosen.server.projects)) == ([], {}, 1)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from starlette.testclient import TestClient
 
+from benchmarks.bias.project import NoDetector, NoEmbedder, project_of
+from benchmarks.scale.verbs import GivenParts, close
 from db.engine import write
 from db.leases import note_run
 from db.tables import utcnow
 from loop.analysis.analyze import analyze
 from loop.gaps import coverage_view
 from loop.ingest.ingest import ingest
+from loop.insights.bias import survey
 from loop.labeling.push import push
 from loop.project.project import Project, open_project
 from loop.rounds import rounds
@@ -79,3 +84,22 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def looked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a planted tie of a class to a camera, that was looked at once."""
+    folder = tmp_path_factory.mktemp("ties") / "project"
+    project_of(folder, seed=2, share=0.3, blind=False)
+    parts = GivenParts(folder, NoEmbedder(), NoDetector())
+    survey(parts, quiet)
+    close(parts)
+    return folder
+
+
+@pytest.fixture
+def tied(looked: Path, tmp_path: Path) -> Iterator[GivenParts]:
+    shutil.copytree(looked, tmp_path / "project")
+    made = GivenParts(tmp_path / "project", NoEmbedder(), NoDetector())
+    yield made
+    close(made)

@@ -1,11 +1,13 @@
-"""The keyboard on the real pages with lists, in a real Chromium: J, K, X, Enter, ? and /."""
+"""The keyboard on the real pages, in a real Chromium."""
 
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
-from db.engine import write
+from benchmarks.scale.verbs import GivenParts
+from db.engine import read, write
+from db.tasks import tasks
 from loop.changes.audit import Who, note
 from loop.gaps import coverage_view
 from loop.insights.collections import all_collections
@@ -37,26 +39,75 @@ def test_the_keyboard_walks_selects_and_opens(browser: Browser, chosen: FakePart
     with served(chosen, FakeWorker()) as address:
         page = browser.new_page()
         page.goto(address + path)
-        count = page.locator("[data-item]").count()
-        assert count, "the page has items"
-        page.keyboard.press("j")
-        assert page.evaluate(HERE) == 0
-        if count > 1:
-            page.keyboard.press("j")
-            assert page.evaluate(HERE) == 1
-            page.keyboard.press("k")
-            assert page.evaluate(HERE) == 0
-        box = page.locator("[data-item] input[type=checkbox]")
-        if box.count():
-            page.keyboard.press("x")
-            assert box.first.is_checked()
-            page.keyboard.press("x")
-            assert not box.first.is_checked()
-        page.keyboard.press("?")
-        assert page.locator("#keys").evaluate("dialog => dialog.open")
-        page.keyboard.press("Escape")
-        opens = page.evaluate(FIRST_LINK)
-        with page.expect_navigation():
-            page.keyboard.press("Enter")
-        assert page.url == opens
+        walk_items(page)
         page.close()
+
+
+def test_search_pages_and_undo_have_keys(browser: Browser, chosen: FakeParts) -> None:
+    push(chosen)
+    with served(chosen, FakeWorker()) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/frames")
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id") == "look"
+        page.keyboard.press("Escape")
+        first = page.locator("[data-item] a[href]").first
+        first.click()
+        page.wait_for_load_state()
+        begun = page.url
+        with page.expect_navigation():
+            page.keyboard.press("]")
+        assert page.url != begun
+        with page.expect_navigation():
+            page.keyboard.press("[")
+        assert page.url == begun
+
+        page.goto(f"{address}/queue")
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Pin", exact=True).click()
+        assert pinned(chosen) == 1
+        with page.expect_navigation():
+            page.keyboard.press("u")
+        assert pinned(chosen) == 0
+        page.close()
+
+
+def test_the_keyboard_works_on_ties_of_classes(browser: Browser, tied: GivenParts) -> None:
+    with served(tied, FakeWorker()) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/bias")
+        walk_items(page)
+        page.close()
+
+
+def pinned(parts: FakeParts) -> int:
+    with read(parts.project.engine) as session:
+        return sum(task.pinned for task in tasks(session))
+
+
+def walk_items(page: Page) -> None:
+    """J, K, X, ? and Enter on a page with items."""
+    count = page.locator("[data-item]").count()
+    assert count, "the page has items"
+    page.keyboard.press("j")
+    assert page.evaluate(HERE) == 0
+    if count > 1:
+        page.keyboard.press("j")
+        assert page.evaluate(HERE) == 1
+        page.keyboard.press("k")
+        assert page.evaluate(HERE) == 0
+    box = page.locator("[data-item] input[type=checkbox]")
+    if box.count():
+        page.keyboard.press("x")
+        assert box.first.is_checked()
+        page.keyboard.press("x")
+        assert not box.first.is_checked()
+    page.keyboard.press("?")
+    assert page.locator("#keys").evaluate("dialog => dialog.open")
+    page.keyboard.press("Escape")
+    opens = page.evaluate(FIRST_LINK)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.url == opens

@@ -9,6 +9,7 @@ from typing import Any
 
 import uvicorn
 
+from loop.project.wiring import Parts
 from loop.rounds import rounds
 from loop.service.process import listen
 from loop.settings.settings import Web
@@ -36,7 +37,7 @@ def idle() -> dict[str, Any]:
 
 
 @contextmanager
-def served(parts: FakeParts, worker: FakeWorker | None = None) -> Iterator[str]:
+def served(parts: Parts, worker: FakeWorker | None = None) -> Iterator[str]:
     """The address of the pages, for as long as the block runs. worker: does all at once where left out."""
     worker = worker or WorkingAtOnce(said=idle)
     worker.parts = parts

@@ -9,15 +9,13 @@ from connectors.ports import Box, BoxOrigin
 from loop.math.quality.drawn_boxes import NEVER, drawn_from, worth_drawing
 from loop.math.quality.effort import (
     FEW,
-    FEW_GROUPS,
     RULE,
     EditSeconds,
     counts_of,
-    difference,
     edit_seconds,
     edits_of,
-    winsorized,
 )
+from loop.math.quality.grouped_means import FEW_GROUPS, difference, mean_seconds, winsorized
 from loop.math.quality.object_counts import ObjectCounts, in_bands, learned_counts
 from samplers.ragged import Ragged
 
@@ -156,6 +154,18 @@ def test_too_few_camera_days_tell_nothing() -> None:
     assert found.groups == FEW_GROUPS - 1
     assert difference(values, np.zeros(40, dtype=bool), group) is None
     assert difference(values, np.ones(40, dtype=bool), group) is None
+
+
+def test_a_mean_says_how_well_it_is_known() -> None:
+    _, seconds, _, group = null_world(1, 40)
+    found = mean_seconds(seconds, group)
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval[0] < found.value < found.interval[1]
+    few = mean_seconds(seconds[group < 5], group[group < 5])
+    assert few is not None
+    assert few.interval is None
+    assert mean_seconds(np.zeros(0), np.zeros(0, dtype=np.int64)) is None
 
 
 def test_how_many_objects_a_frame_holds_is_learned() -> None:
