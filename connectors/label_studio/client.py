@@ -57,6 +57,8 @@ def translated(url: str, what: str, project_id: int | None = None) -> Iterator[N
     try:
         yield
     except ApiError as error:
+        if error.status_code == 429:
+            raise _too_many(url, what, error.headers) from None
         raise _from_status(error.status_code or 0, error.body, url, what, project_id) from None
     except httpx.TimeoutException as error:
         raise LabelStudioDown(
@@ -88,9 +90,10 @@ def post_files(
     response = client._client_wrapper.httpx_client.request(
         path, method="POST", files=dict(files), params=dict(params), request_options=WRITE
     )
-    if response.status_code >= 300:
-        raise ApiError(status_code=response.status_code, headers=None, body=_json_or_text(response))
-    return cast(dict[str, Any], response.json())
+    answer = _json_or_text(response)
+    if response.status_code >= 300 or not isinstance(answer, dict):
+        raise ApiError(status_code=response.status_code, headers=dict(response.headers), body=answer)
+    return cast(dict[str, Any], answer)
 
 
 def _from_status(status: int, body: object, url: str, what: str, project_id: int | None) -> LabelStudioError:
@@ -113,6 +116,15 @@ def _from_status(status: int, body: object, url: str, what: str, project_id: int
         return Rejected(f"{expected}, {got}; next: mend what it names")
     return LabelStudioError(
         f"{expected}, {got}; next: check that the URL is Label Studio's own address, without a redirect"
+    )
+
+
+def _too_many(url: str, what: str, headers: Mapping[str, str] | None) -> LabelStudioDown:
+    said = {name.lower(): value for name, value in (headers or {}).items()}.get("retry-after")
+    wait = f"wait {said} s" if said and said.isdigit() else "wait a minute"
+    return LabelStudioDown(
+        f"expected {what} from Label Studio at {url}, got HTTP 429: too many requests; next: {wait}, then run"
+        " this again; the work stays queued"
     )
 
 

@@ -124,6 +124,9 @@ EXCEPTIONS = (
     ("/coverage", "frames are analyzed by the current models", "a note; the overview leads to those frames"),
     ("/bias", "The detector looks at", "what would be done"),
     ("/bias", "fewer than", "a limit, no count"),
+    ("/labels", "never inspected", "a finding; the page behind it leads to them"),
+    ("/labels/lots", "in a second stage|camera-days? and annotators?", "what would be drawn"),
+    ("/rounds", "belonged to no accepted lot", "as it was when the dataset was frozen"),
     ("/rounds/start", "held out", "a forecast of what a verdict could show; frames held out so far"),
     (
         "/rounds",
@@ -131,7 +134,15 @@ EXCEPTIONS = (
         "repeats, or the words of a verdict",
     ),
     ("/rounds", r"^\d+$", "a setting of the round"),
+    (
+        "/labels/effort",
+        r"^\d+$",
+        "answers and edits of a person, class, slice or model, which no address names",
+    ),
+    ("/labels/effort", r"until \d+ (?:tasks|edits)|from \d+ timed", "a rule, or timed answers"),
     ("/", r"epoch \d|of \d+ groups?", "the words of a verdict; its round stands beside them"),
+    ("/labels/agreement", r"^Disputed: ", "objects of two answers; the frames stand beside them"),
+    ("/labels/agreement", r"frames? of them,", "those of a class or of two people, which no address names"),
     ("/collections/", r"^\d+$", "frames by week, by the UTC days of camera-days"),
 )
 """A page, what stands around a number on it that leads nowhere, and why."""
