@@ -28,7 +28,7 @@ from loop.base.errors import ConfigError
 from loop.base.wording import listed
 from loop.changes.audit import Who, note
 from loop.gaps.collections import OF_COLLECTIONS, Collection, one_defined
-from loop.gaps.slices import record_collection
+from loop.gaps.slices import hold_collections, record_collection
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.project.wiring import Parts
@@ -159,6 +159,7 @@ def change_examples(
         return 0
     told = {name: sorted(seqs) for name, seqs in given.items()}
     with write(parts.project.engine) as session:
+        hold_collections(session)
         _redefined(session, who, slice_id, "examples of a collection changed", changed, told)
     return record_collection(parts, slice_id, progress)
 
@@ -182,8 +183,9 @@ def change(parts: Parts, who: Who, slice_id: int, wanted: Different) -> bool:
     that `record_collection` is due. Raises ConfigError, StateError.
     """
     with write(parts.project.engine) as session:
+        hold_collections(session)
         one_defined(session, slice_id)
-        restored = wanted.retired is False and _restored(session, who, slice_id)
+        restored = wanted.retired is False and restore_in(session, who, slice_id)
         if wanted.name is not None:
             _renamed(session, who, slice_id, wanted.name)
         if wanted.judged is not None:
@@ -193,7 +195,7 @@ def change(parts: Parts, who: Who, slice_id: int, wanted: Different) -> bool:
         if wanted.quota is not None:
             _given(session, parts, who, slice_id, wanted.quota or None)
         if wanted.retired:
-            _retired(session, who, slice_id)
+            retire_in(session, who, slice_id)
     return restored
 
 
@@ -207,7 +209,7 @@ def retire(parts: Parts, who: Who, slice_id: int) -> float | None:
     is dropped, None where there is none. Raises StateError.
     """
     with write(parts.project.engine) as session:
-        return _retired(session, who, slice_id)
+        return retire_in(session, who, slice_id)
 
 
 def restore(
@@ -239,14 +241,9 @@ def set_quota(parts: Parts, who: Who, slice_id: int, quota: float | None) -> Non
     change(parts, who, slice_id, Different(quota=quota or 0.0))
 
 
-def _renamed(session: Session, who: Who, slice_id: int, name: str) -> None:
-    was = slice_by_id(session, slice_id)
-    now = free_name(session, name or was.defined_name, but=slice_id)
-    name_slice(session, slice_id, None if now == was.defined_name else now)
-    note(session, who, "collection renamed", _subject(slice_id), {"name": was.name}, {"name": now})
-
-
-def _retired(session: Session, who: Who, slice_id: int) -> float | None:
+def retire_in(session: Session, who: Who, slice_id: int) -> float | None:
+    """As `retire`, in a transaction of the caller."""
+    hold_collections(session)
     one = one_defined(session, slice_id)
     quota = one.definition.quota
     if not retire_slice(session, slice_id):
@@ -260,13 +257,24 @@ def _retired(session: Session, who: Who, slice_id: int) -> float | None:
     return quota
 
 
-def _restored(session: Session, who: Who, slice_id: int) -> bool:
+def restore_in(session: Session, who: Who, slice_id: int) -> bool:
+    """Looked for again, in a transaction of the caller; False where it was. Raises ConfigError where its
+    name is taken meanwhile.
+    """
+    hold_collections(session)
     free_name(session, slice_by_id(session, slice_id).name, but=slice_id)
     restored = restore_slice(session, slice_id)
     if restored:
         changed = {"retired": True}, {"retired": False}
         note(session, who, "collection restored", _subject(slice_id), *changed)
     return restored
+
+
+def _renamed(session: Session, who: Who, slice_id: int, name: str) -> None:
+    was = slice_by_id(session, slice_id)
+    now = free_name(session, name or was.defined_name, but=slice_id)
+    name_slice(session, slice_id, None if now == was.defined_name else now)
+    note(session, who, "collection renamed", _subject(slice_id), {"name": was.name}, {"name": now})
 
 
 def _judged(session: Session, who: Who, slice_id: int, judged: bool) -> None:
