@@ -1,4 +1,4 @@
-"""The keyboard on the real pages, in a real Chromium."""
+"""The keyboard on the real pages with lists, in a real Chromium: J, K, X, Enter, ?, /, [, ] and U."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from db.engine import read, write
 from db.tasks import tasks
 from loop.changes.audit import Who, note
 from loop.gaps import coverage_view
-from loop.insights.collections import all_collections
+from loop.insights.collections import all_collections, one_collection
 from loop.rounds import rounds
 from tests.fakes import FakeParts, quiet
 from tests.loop.desk import push
@@ -111,3 +111,29 @@ def walk_items(page: Page) -> None:
     with page.expect_navigation():
         page.keyboard.press("Enter")
     assert page.url == opens
+
+
+def test_the_keyboard_searches_turns_pages_and_takes_back(browser: Browser, chosen: FakeParts) -> None:
+    collection = all_collections(chosen.project)[0]
+    with served(chosen, FakeWorker()) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/frames?origin=production")
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.type") == "search"
+        page.goto(page.evaluate(FIRST_LINK))
+        first = page.url
+        with page.expect_navigation():
+            page.keyboard.press("]")
+        assert page.url != first
+        with page.expect_navigation():
+            page.keyboard.press("[")
+        assert page.url == first
+        page.goto(f"{address}/collections/{collection.id}")
+        named = page.locator(f'form[action$="/collections/{collection.id}/name"] input[name=name]').first
+        with page.expect_navigation():
+            named.evaluate("input => { input.value = 'wet ramps'; input.form.requestSubmit(); }")
+        assert one_collection(chosen.project, collection.id).name == "wet ramps"
+        with page.expect_navigation():
+            page.keyboard.press("u")
+        assert one_collection(chosen.project, collection.id).name == collection.name
+        page.close()

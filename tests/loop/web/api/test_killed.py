@@ -102,9 +102,14 @@ def select(asked: TestClient) -> httpx.Response:
 
 def select_and_die(root: Path) -> None:
     """Asks in a process that is killed before the answer is kept; its worker does nothing."""
-    changing.keep = killed
-    FakeWorker.take_up = lambda worker: None
+    replaced: list[tuple[object, str, Any]] = [(changing, "keep", killed), (FakeWorker, "take_up", _nothing)]
+    for where, name, does in replaced:
+        setattr(where, name, does)
     select(client(open_project(root)))
+
+
+def _nothing(worker: FakeWorker) -> None:
+    """The service does not take it up."""
 
 
 def aged(parts: FakeParts, hours: int) -> None:
