@@ -67,7 +67,8 @@ def _whole_frames(world: World, rng: Rng) -> Reals:
 
 
 def _crowded(world: World, rng: Rng) -> Reals:
-    return (world.boxes + 0.0) ** 4 + 1e-9
+    found: Reals = world.boxes.astype(np.float64) ** 4 + 1e-9
+    return found
 
 
 def _sparse(world: World, rng: Rng) -> Reals:
