@@ -62,11 +62,13 @@ def _annotator_on_one_day(world: World, rng: Rng) -> Reals:
 
 
 def _whole_frames(world: World, rng: Rng) -> Reals:
-    return rng.permutation(len(world.boxes)).astype(np.float64) ** 12
+    found: Reals = rng.permutation(len(world.boxes)).astype(np.float64) ** 12
+    return found
 
 
 def _crowded(world: World, rng: Rng) -> Reals:
-    return (world.boxes + 0.0) ** 4 + 1e-9
+    found: Reals = world.boxes.astype(np.float64) ** 4 + 1e-9
+    return found
 
 
 def _sparse(world: World, rng: Rng) -> Reals:
@@ -79,7 +81,8 @@ def _days_differ(world: World, rng: Rng) -> Reals:
 
 
 def _tired(world: World, rng: Rng) -> Reals:
-    return np.linspace(0, 1, len(world.boxes)) ** 3 + 1e-9
+    found: Reals = np.linspace(0, 1, len(world.boxes), dtype=np.float64) ** 3 + 1e-9
+    return found
 
 
 WAYS: dict[str, tuple[Way, str]] = {

@@ -195,8 +195,8 @@ def _followed(session: Session, lot: LotRow) -> list[str]:
         return []
     if status is LotStatus.REJECTED:
         _send_back(session, lot.id, members)
-    held = len(held_back(session, lot.id))
-    return [f"lot {lot.id} {verdict_text(status, plan, inspected, wrong, held)}"]
+    left = len(held_back(session, lot.id))
+    return [f"lot {lot.id} {verdict_text(status, plan, inspected, wrong, left)}"]
 
 
 def verdict_text(
