@@ -33,11 +33,15 @@ def answered(chosen: FakeParts) -> FakeParts:
     return chosen
 
 
+def findings(parts: FakeParts) -> list[labels.Finding]:
+    return [one for one in labels.findings(parts.project) if one.part == "effort"]
+
+
 def test_nothing_is_known_before_somebody_answered(chosen: FakeParts) -> None:
     found = effort(chosen.project)
     assert (found.whole.tasks, found.rows) == (0, ())
     assert lines(found) == ["no answered task yet; label some, then fieldloop pull"]
-    assert labels.findings(chosen.project) == []
+    assert findings(chosen) == []
 
 
 def test_edits_and_seconds_are_told_apart(answered: FakeParts) -> None:
@@ -83,7 +87,7 @@ def test_what_is_unknown_is_said_and_what_hides_objects_is_a_finding(
     assert saved_line(shown).endswith("the difference is 0.4 to 1.6 (95 %)")
     found = replace(effort(answered.project), objects=shown, costly=(ClassCost("person", 600, 300),))
     monkeypatch.setattr(effort_words, "effort", lambda project: found)
-    first, second = labels.findings(answered.project)[:2]
+    first, second = findings(answered)
     assert first.text.startswith("Drawn boxes hide objects from labelers: 3.00 objects a frame without")
     assert second.text == (
         "Drawn boxes of person cost labelers more than drawing them would: 10 minutes so far against 5."
@@ -91,9 +95,9 @@ def test_what_is_unknown_is_said_and_what_hides_objects_is_a_finding(
     assert {first.address, second.address} == {"/labels/effort"}
     fewer = replace(found, objects=replace(shown, difference=-1.0, interval=(-1.6, -0.4)), costly=())
     monkeypatch.setattr(effort_words, "effort", lambda project: fewer)
-    assert labels.findings(answered.project) == [], "drawn boxes that show more objects hide none"
+    assert findings(answered) == [], "drawn boxes that show more objects hide none"
     monkeypatch.setattr(effort_words, "effort", lambda project: replace(fewer, objects=few))
-    assert labels.findings(answered.project) == []
+    assert findings(answered) == []
 
 
 def test_where_a_threshold_comes_from_is_said() -> None:

@@ -100,7 +100,7 @@ def test_every_choice_has_its_reason_on_one_line(analyzed: FakeParts, view: Cove
         assert "\n" not in item.reason
     assert {item.component for item in report.chosen} >= {"coverage", "evaluation", "random"}
     assert any(item.reason.startswith("Too rare in training: ") for item in report.chosen)
-    assert len(report.lines()) == 22
+    assert len(report.lines()) == 23, "a head, twenty frames, what they cost, and what is next"
 
 
 @pytest.mark.slow
