@@ -1,4 +1,4 @@
-"""Are labels that are wrong found? About 20 minutes on two free cores from an empty cache.
+"""Are labels that are wrong found? About 16 minutes on two free cores from an empty cache.
 
     python -m benchmarks.label_errors --data ../shared/data
 

@@ -56,8 +56,7 @@ files in `benchmarks/results/label_errors`.
   with a score of 0.
 - A few constants of the scores were set while looking at the labels of one of these seeds, at {many} of errors.
 
-{"".join(_ranking(results, share) for share in (MANY, FEW))}
-## What reviewing a tenth of the boxes leaves
+{"".join(_ranking(results, share) for share in (MANY, FEW))}## What reviewing a tenth of the boxes leaves
 
 The four kinds are pooled by probability. With {many} of each kind, {_per_hundred(MANY)} of 100 boxes are wrong, and nobody can find
 most of them in {REVIEWED:.0%} of the boxes. So what is left is told with {few} of each kind, {_per_hundred(FEW)} in 100; the aim is at most {MOST_LEFT:.0%}.

@@ -23,7 +23,7 @@ from benchmarks.label_errors.measures import (
 )
 from benchmarks.label_errors.planting import Wrong
 from benchmarks.label_errors.rivals import HIGHS, LOWS, TUNED, ObjectLab
-from loop.base.arrays import Reals
+from loop.base.arrays import Bools, Reals
 from loop.math.quality.label_errors import JudgedFrame, calibrate, score_labels, suspects
 
 MANY, FEW = 0.2, 0.02
@@ -37,27 +37,23 @@ DECIDED = 100
 def ranking(seen: Sequence[JudgedFrame], wrong: Sequence[Wrong]) -> dict[str, Any]:
     """AUROC by kind, ours and cleanlab's."""
     frames = with_labels(seen, wrong)
-    found = score_labels(frames)
-    there = places(frames, wrong)
-    ours: dict[str, Any] = dict(
-        zip(
-            ("overlooked", "overlooked_all"),
-            _overlooked(there, *overlooked_boxes(found, len(frames))),
-            strict=True,
-        )
-    )
+    found, there = score_labels(frames), places(frames, wrong)
+    boxes = [each.xyxy for each in frames]
+    gone, _, touched = of_boxes(there, boxes, [each.confidence for each in frames])
+    told = _overlooked(there, touched, *overlooked_boxes(found, len(frames)))
+    ours = {"overlooked": told[0], "overlooked_all": told[1]}
     for kind in ("spurious", "class", "location"):
         ours[kind] = of_labels(wrong, kind, label_scores(found, wrong, kind))
-    lab, boxes = ObjectLab(frames), [each.xyxy for each in frames]
+    lab = ObjectLab(frames)
+    overlooked = {high: _overlooked(there, touched, boxes, lab.overlooked(high)) for high in HIGHS}
     rivals = {
-        "overlooked": {high: _overlooked(there, boxes, lab.overlooked(high))[0] for high in HIGHS},
-        "overlooked_all": {high: _overlooked(there, boxes, lab.overlooked(high))[1] for high in HIGHS},
+        "overlooked": {high: told[0] for high, told in overlooked.items()},
+        "overlooked_all": {high: told[1] for high, told in overlooked.items()},
         "class": {high: of_labels(wrong, "class", lab.wrong_class(high)) for high in HIGHS},
         "location": {low: of_labels(wrong, "location", lab.bad_location(low)) for low in LOWS},
     }
     tuned = {kind: told[TUNED] for kind, told in rivals.items()}
     best = {kind: max(told.values()) for kind, told in rivals.items()}
-    gone, _, touched = of_boxes(there, boxes, [np.ones(len(each)) for each in boxes])
     return {"ours": ours, "objectlab": tuned, "objectlab_best": best, "touched": float(touched[gone].mean())}
 
 
@@ -87,9 +83,12 @@ def review(seen: Sequence[JudgedFrame], wrong: Sequence[Wrong], seed: int) -> di
 
 
 def _overlooked(
-    there: Sequence[Places], boxes: Sequence[Reals], scores: Sequence[Reals]
+    there: Sequence[Places], touched: Bools, boxes: Sequence[Reals], scores: Sequence[Reals]
 ) -> tuple[float, float]:
-    """AUROC of objects that some box touches, and of all objects taken out; the others score 0."""
-    gone, score, touched = of_boxes(there, boxes, scores)
+    """AUROC of objects that some box touches, and of all objects taken out; the others score 0.
+
+    touched: of each place, whether any box of the model is there.
+    """
+    gone, score, _ = of_boxes(there, boxes, scores)
     counted = touched | ~gone
     return auroc(gone[counted], score[counted]), auroc(gone, score)

@@ -39,7 +39,8 @@ PAGE = 200
 QUERY_KEYS = 1000
 QUERY_CHARACTERS = 6000
 MADE = "Made by fieldloop."
-OURS_BEGIN = "<!-- fieldloop -->"
+OURS = re.compile(r'\s*<section class="fieldloop">.*?</section>\s*', re.DOTALL)
+"""Our part of the instructions; Label Studio lets no comment stay in them."""
 MARK = re.compile(r"\s*\[fieldloop ([0-9a-f]+(?: [0-9]+)?)\]")
 ANSWER = (
     "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,created_at,lead_time,"
@@ -422,12 +423,12 @@ class LabelStudio:
 
 
 def with_instructions(there: str, instructions: str) -> str:
-    """Instructions with ours, HTML, at their end, in place of former ones; what a person wrote before
-    stays.
-    """
-    before = there.partition(OURS_BEGIN)[0].strip()
-    kept = "" if before in instructions else before
-    return "\n".join(part for part in (kept, f"{OURS_BEGIN}\n{instructions}" if instructions else "") if part)
+    """Instructions with ours, HTML, in place of former ones; what a person wrote around them stays."""
+    ours = f'<section class="fieldloop">\n{instructions}\n</section>' if instructions else ""
+    before, *after = OURS.split(there, maxsplit=1)
+    if not after and before.strip() in instructions:
+        before = ""
+    return "\n".join(part for part in (before.strip(), ours, *map(str.strip, after)) if part)
 
 
 def _marked(description: str, mark: str) -> str:

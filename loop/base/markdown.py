@@ -55,7 +55,7 @@ def _heading(line: str, top: int) -> str:
 
 
 def _inline(text: str) -> str:
-    safe = escape(text.strip())
+    safe = escape(text.strip(), quote=False)
     for pattern, tag in INLINE:
         safe = pattern.sub(tag, safe)
     return safe

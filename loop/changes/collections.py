@@ -27,7 +27,7 @@ from loop.changes.asking import ask
 from loop.changes.audit import Who, note
 from loop.changes.collection_definitions import by_examples, by_rules, by_sentence, by_set, known_frames
 from loop.gaps.collections import OF_COLLECTIONS, Collection, one_defined
-from loop.gaps.slices import record_collection
+from loop.gaps.slices import hold_collections, record_collection
 from loop.insights.frame_query import FrameQuery
 from loop.project.wiring import Parts
 from loop.selection.collected import given_quotas
@@ -157,8 +157,9 @@ def change(parts: Parts, who: Who, slice_id: int, wanted: Different, soon: bool 
     that `record_collection` is due, which with `soon` is asked for. Raises ConfigError, StateError.
     """
     with write(parts.project.engine) as session:
+        hold_collections(session)
         one_defined(session, slice_id)
-        restored = wanted.retired is False and _restored(session, who, slice_id)
+        restored = wanted.retired is False and restore_in(session, who, slice_id)
         if wanted.name is not None:
             _renamed(session, who, slice_id, wanted.name)
         if wanted.judged is not None:
@@ -168,7 +169,7 @@ def change(parts: Parts, who: Who, slice_id: int, wanted: Different, soon: bool 
         if wanted.quota is not None:
             _given(session, parts, who, slice_id, wanted.quota or None)
         if wanted.retired:
-            _retired(session, who, slice_id)
+            retire_in(session, who, slice_id)
         if restored and soon:
             _gathering(session, who, slice_id)
     return restored
@@ -184,7 +185,7 @@ def retire(parts: Parts, who: Who, slice_id: int) -> float | None:
     is dropped, None where there is none. Raises StateError.
     """
     with write(parts.project.engine) as session:
-        return _retired(session, who, slice_id)
+        return retire_in(session, who, slice_id)
 
 
 def restore(
@@ -216,14 +217,9 @@ def set_quota(parts: Parts, who: Who, slice_id: int, quota: float | None) -> Non
     change(parts, who, slice_id, Different(quota=quota or 0.0))
 
 
-def _renamed(session: Session, who: Who, slice_id: int, name: str) -> None:
-    was = slice_by_id(session, slice_id)
-    now = free_name(session, name or was.defined_name, but=slice_id)
-    name_slice(session, slice_id, None if now == was.defined_name else now)
-    note(session, who, "collection renamed", _subject(slice_id), {"name": was.name}, {"name": now})
-
-
-def _retired(session: Session, who: Who, slice_id: int) -> float | None:
+def retire_in(session: Session, who: Who, slice_id: int) -> float | None:
+    """As `retire`, in a transaction of the caller."""
+    hold_collections(session)
     one = one_defined(session, slice_id)
     quota = one.definition.quota
     if not retire_slice(session, slice_id):
@@ -237,13 +233,24 @@ def _retired(session: Session, who: Who, slice_id: int) -> float | None:
     return quota
 
 
-def _restored(session: Session, who: Who, slice_id: int) -> bool:
+def restore_in(session: Session, who: Who, slice_id: int) -> bool:
+    """Looked for again, in a transaction of the caller; False where it was. Raises ConfigError where its
+    name is taken meanwhile.
+    """
+    hold_collections(session)
     free_name(session, slice_by_id(session, slice_id).name, but=slice_id)
     restored = restore_slice(session, slice_id)
     if restored:
         changed = {"retired": True}, {"retired": False}
         note(session, who, "collection restored", _subject(slice_id), *changed)
     return restored
+
+
+def _renamed(session: Session, who: Who, slice_id: int, name: str) -> None:
+    was = slice_by_id(session, slice_id)
+    now = free_name(session, name or was.defined_name, but=slice_id)
+    name_slice(session, slice_id, None if now == was.defined_name else now)
+    note(session, who, "collection renamed", _subject(slice_id), {"name": was.name}, {"name": now})
 
 
 def _judged(session: Session, who: Who, slice_id: int, judged: bool) -> None:
@@ -312,6 +319,7 @@ def _with_examples(session: Session, who: Who, slice_id: int, given: Examples) -
         return replace(was, examples=tuple(sorted(examples)), excluded=tuple(sorted(excluded)))
 
     told = {name: sorted(seqs) for name, seqs in vars(given).items()}
+    hold_collections(session)
     _redefined(session, who, slice_id, "examples of a collection changed", changed, told)
 
 

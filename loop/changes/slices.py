@@ -9,7 +9,7 @@ from db.slices import NAME_LENGTH, SliceRow, name_slice, restore_slice, retire_s
 from db.states import SliceKind
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who, note
-from loop.changes.collections import free_name
+from loop.changes.collections import free_name, restore_in, retire_in
 from loop.insights.slices import SliceView, one_slice
 from loop.project.project import Project
 
@@ -33,21 +33,24 @@ def give_name(project: Project, who: Who, slice_id: int, name: str) -> SliceView
 
 
 def retire(project: Project, who: Who, slice_id: int) -> SliceView:
-    """It is no longer looked for. What was found and judged before stays. Raises StateError."""
+    """It is no longer looked for. What was found and judged before stays. A collection gives its quota up,
+    as on its own page. Raises StateError.
+    """
     with write(project.engine) as session:
-        slice_by_id(session, slice_id)
-        if retire_slice(session, slice_id):
+        if slice_by_id(session, slice_id).kind is SliceKind.COLLECTION:
+            retire_in(session, who, slice_id)
+        elif retire_slice(session, slice_id):
             changed = {"retired": False}, {"retired": True}
             note(session, who, "slice retired", f"slice {slice_id}", *changed)
     return one_slice(project, slice_id)
 
 
 def restore(project: Project, who: Who, slice_id: int) -> SliceView:
-    """Takes `retire` back. Raises StateError."""
+    """Takes `retire` back, but for a quota. Raises ConfigError, StateError."""
     with write(project.engine) as session:
-        row = slice_by_id(session, slice_id)
-        _check_name(session, row, row.name)
-        if restore_slice(session, slice_id):
+        if slice_by_id(session, slice_id).kind is SliceKind.COLLECTION:
+            restore_in(session, who, slice_id)
+        elif restore_slice(session, slice_id):
             changed = {"retired": True}, {"retired": False}
             note(session, who, "slice restored", f"slice {slice_id}", *changed)
     return one_slice(project, slice_id)

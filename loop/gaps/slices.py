@@ -201,6 +201,14 @@ def _gathered_of(
     return found
 
 
+def hold_collections(session: Session) -> None:
+    """Until the transaction ends, nobody else changes a collection or records a comparison: a comparison
+    writes definitions as it has read them, so a change between would be lost.
+    """
+    claim_fact(session, RECORDED, "")
+    lock_fact(session, RECORDED)
+
+
 def record_collection(parts: Parts, slice_id: int, progress: Progress) -> int:
     """Says anew who is in a collection, by its definition as it is stored now; how many are.
 
@@ -330,8 +338,7 @@ def _last_recorded(session: Session) -> str:
     """What the last comparison left, "" before the first. Others that would record wait until the
     transaction ends: each writes what differs from what the one before it left.
     """
-    claim_fact(session, RECORDED, "")
-    lock_fact(session, RECORDED)
+    hold_collections(session)
     return get_fact(session, RECORDED) or ""
 
 

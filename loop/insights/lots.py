@@ -153,7 +153,7 @@ def sample_lines(found: Drawn) -> list[str]:
     left_out = f"; {sample.left_out} that a lot holds are left out" if sample.left_out else ""
     return [
         f"{counted(sample.labels, 'label')} with {counted(sample.boxes, 'box', 'boxes')} of"
-        f" {counted(sample.strata, 'camera-day and annotator', 'camera-days and annotators')}{left_out}",
+        f" {counted(sample.groups, 'camera-day and annotator', 'camera-days and annotators')}{left_out}",
         *plan_lines(found.plan),
         f"{counted(sample.frames[0], 'frame')} to look at, and {sample.frames[1]} more in a second stage",
     ]

@@ -47,15 +47,16 @@ BEGUN = (LotStatus.DRAWN, LotStatus.ACCEPTED)
 
 @dataclass(frozen=True)
 class Sample:
-    """What would be drawn. boxes, places: of all labels. frames: that are looked at in each stage.
-    left_out: labels that a lot in force holds already.
+    """What would be drawn. boxes, places: of all labels. groups: camera-days by annotator.
+
+    frames: that are looked at in each stage. left_out: labels that a lot in force holds already.
     """
 
     plan: Plan
     labels: int
     boxes: int
     places: int
-    strata: int
+    groups: int
     frames: tuple[int, int]
     left_out: int
 

@@ -32,7 +32,7 @@ def guideline_to_show(project: Project) -> Guideline:
 def instructions(project: Project, guideline: Guideline) -> str:
     """HTML for Label Studio; "" where nothing is settled yet."""
     given = project.settings.label_studio.instructions
-    lines = (f"<p>{escape(line)}</p>" for line in given.splitlines() if line.strip())
+    lines = (f"<p>{escape(line, quote=False)}</p>" for line in given.splitlines() if line.strip())
     own = given if "<" in given else "\n".join(lines)
     return "\n".join(part for part in (own, as_html(shown(guideline), top=2)) if part)
 

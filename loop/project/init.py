@@ -525,8 +525,8 @@ def _record_chunk(
             seq = add_frame(session, frame)
             if seq is not None:
                 boxes = [
-                    Box(classes[class_id], (x1, y1, x2, y2), "imported")
-                    for class_id, x1, y1, x2, y2 in image.boxes or ()
+                    Box(classes[box[0]], box[1:], "imported", None, *image.seen.get(box, ()))
+                    for box in image.boxes or ()
                 ]
                 set_label(
                     session,

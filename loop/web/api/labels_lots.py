@@ -39,7 +39,7 @@ class Planned(Face):
     labels: int
     boxes: int
     places: int
-    strata: int = Field(description="camera-days by annotator")
+    groups: int = Field(description="camera-days by annotator")
     frames: tuple[int, int] = Field(description="to look at, and more of them in a second stage")
     left_out: int = Field(description="labels that a lot holds already")
     text: list[str]

@@ -71,6 +71,8 @@ def routes(site: Site) -> list[Route]:
     def retiring(request: Request) -> Response:
         found = retire(site.project, site.who(request), request.path_params["id"])
         said = f"{found.name} is retired: the next comparison looks for it no more."
+        if found.kind == "collection":
+            said = f"{said} A quota that it had is dropped."
         return site.done(request, HERE, said, f"{HERE}/slices/{found.id}/restore")
 
     def restoring(request: Request) -> Response:

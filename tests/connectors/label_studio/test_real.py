@@ -99,7 +99,7 @@ def test_a_project_has_classes_instructions_and_order(project: LabelProject, lab
     settings = label_studio.call("GET", f"projects/{project.external_id}")
     assert settings["parsed_label_config"]["label"]["labels"] == list(CLASSES)
     assert (settings["expert_instruction"], settings["show_instruction"]) == (
-        "<!-- fieldloop -->\nDraw every helmet.",
+        '<section class="fieldloop">\nDraw every helmet.\n</section>',
         True,
     )
     assert settings["sampling"] == "Sequential sampling"

@@ -11,9 +11,11 @@ from db.engine import read
 from db.errors import StateError
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
-from loop.changes.collections import make_by_rules
+from loop.changes.collections import make_by_rules, set_quota
+from loop.changes.collections import retire as retire_collection
 from loop.changes.slices import give_name, restore, retire
 from loop.gaps.coverage_view import CoverageView
+from loop.insights.collections import one_collection
 from loop.settings.collections import rule_of
 from tests.fakes import FakeParts
 
@@ -63,3 +65,22 @@ def test_a_collection_keeps_a_name_of_its_own_whoever_names_it(view: CoverageVie
     give_name(parts.project, ADA, second, "Jams")
     with pytest.raises(ConfigError, match=f"which is that of collection {second}"):
         restore(parts.project, ADA, first)
+
+
+def test_a_collection_gives_its_quota_up_wherever_it_is_retired(parts: FakeParts, view: CoverageView) -> None:
+    here, there = (make_by_rules(parts, ADA, name, [rule_of({"crowd": 1})]) for name in ("jams", "queues"))
+    for number in (here, there):
+        set_quota(parts, ADA, number, 0.25)
+    retire(parts.project, ADA, here)
+    retire_collection(parts, ADA, there)
+    for number in (here, there):
+        found = one_collection(parts.project, number)
+        assert (found.retired_at is not None, found.quota) == (True, None)
+    assert [(what, before, after) for _, what, _, before, after in told(parts)[-2:]] == 2 * [
+        ("collection retired", {"retired": False, "quota": 0.25}, {"retired": True, "quota": None})
+    ]
+    restore(parts.project, ADA, here)
+    assert (one_collection(parts.project, here).retired_at, told(parts)[-1][1]) == (
+        None,
+        "collection restored",
+    )

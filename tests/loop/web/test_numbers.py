@@ -22,6 +22,7 @@ from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.project.project import open_project
 from loop.rounds import rounds
+from loop.rounds.suspects import judge_labels
 from tests.fakes import FakeParts, copy_linked, quiet
 from tests.loop.judged import run, started
 from tests.loop.web.addresses import PAGES
@@ -112,6 +113,9 @@ class Numbers(HTMLParser):
 
 
 EXCEPTIONS = (
+    ("/labels/suspects", "short, small models|could not be judged", "what judged the labels, in words"),
+    ("/labels/suspects", "at most as many as labels.suspect_budget", "a setting"),
+    ("/labels", "more likely wrong than right", "its action leads to the list of them"),
     ("/frames", r"[\d,]+ frames?$|[\d,]+ frames? of [\d,]+$", "the set that the page itself shows"),
     ("/rejects", r"[\d,]+ files? rejected$", "the list that the page itself shows"),
     ("/frames/", "", "boxes, slices and measurements of one frame, all of them on its page"),
@@ -121,7 +125,7 @@ EXCEPTIONS = (
     ("/bias", "The detector looks at", "what would be done"),
     ("/bias", "fewer than", "a limit, no count"),
     ("/labels", "never inspected", "a finding; the page behind it leads to them"),
-    ("/labels/lots", "in a second stage|camera-days? and annotators?", "what would be drawn"),
+    ("/labels/lots", "in a second stage|annotators?|holds yet", "what would be drawn"),
     ("/rounds", "belonged to no accepted lot", "as it was when the dataset was frozen"),
     ("/rounds/start", "held out", "a forecast of what a verdict could show; frames held out so far"),
     (
@@ -153,6 +157,7 @@ def judged(labeled_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     parts = started(FakeParts(open_project(folder / "project")))
     run(parts)
     survey(parts, quiet)
+    judge_labels(parts, quiet)
     yield parts
     parts.project.engine.dispose()
 
