@@ -21,6 +21,7 @@ from loop.base.printable import printable
 from loop.base.wording import counted
 from loop.changes.audit import Who, note
 from loop.insights.queue import STATES
+from loop.labeling.consensus import opinions_to_come
 from loop.labeling.order import hurried_priority
 from loop.labeling.project import holding_project
 from loop.labeling.telling import not_to_take_back, to_move, to_take_back
@@ -69,7 +70,8 @@ class Report:
 
 def drop(project: Project, who: Who, ids: Sequence[int], reason: str = "") -> Report:
     """Nobody is asked to label these any more, and their frames are not chosen again. What somebody has
-    begun in Label Studio stays there, and an answer to it counts. Raises ConfigError.
+    begun in Label Studio stays there, and an answer to it counts. Nobody is asked for another opinion on
+    them either. Raises ConfigError.
     """
     said = f"dropped by {printable(who.name)}" + (f": {clean(reason)}" if clean(reason) else "")
 
@@ -80,8 +82,10 @@ def drop(project: Project, who: Who, ids: Sequence[int], reason: str = "") -> Re
     report = Report("dropped")
     with write(project.engine) as session:
         rows = _apply(session, who, ids, DROPPED, change, report, {"reason": clean(reason)})
+        others = opinions_to_come(session, rows)
+        move(session, others, OPEN_TASKS, TaskStatus.CANCELLED, problem=said)
         if holding_project(project) is not None:
-            to_take_back(session, report.done)
+            to_take_back(session, [*report.done, *others])
         close_batches(session)
     report.judging = sum(row.inclusion_probability is not None for row in rows)
     return report

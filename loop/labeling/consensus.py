@@ -18,7 +18,7 @@ from db.consensus import contested_frames
 from db.engine import write
 from db.facts import get_fact
 from db.labels import answers
-from db.states import TaskStatus
+from db.states import OPEN_TASKS, TaskStatus
 from db.tasks import TaskRow, move, tasks
 from loop.ingest.camera_days import SECRET
 from loop.labeling.asking import Ask, ask
@@ -146,6 +146,12 @@ def recheck_others(session: Session, task: TaskRow) -> None:
         if stored.author in persons_before(session, row):
             fields = {"problem": same_person(stored.author), "stands": None, "rule": ""}
             move(session, [row.id], TaskStatus.DONE, TaskStatus.QUARANTINED, **fields)
+
+
+def opinions_to_come(session: Session, firsts: Sequence[TaskRow]) -> list[int]:
+    """Ids of open tasks for another opinion on what these ask first."""
+    open_ones = _consensus(session, [row.frame for row in _first(firsts)])
+    return [row.id for row in open_ones if row.status in OPEN_TASKS]
 
 
 def _place(task: TaskRow) -> int:

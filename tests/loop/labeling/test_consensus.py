@@ -224,6 +224,17 @@ def test_a_dropped_second_task_is_taken_back_there(asked: FakeParts) -> None:
     assert second not in asked.server.task_keys()
 
 
+def test_with_a_first_task_its_second_one_is_dropped(asked: FakeParts) -> None:
+    from loop.changes.audit import Who
+    from loop.changes.tasks import drop
+
+    first, second = pair(asked)
+    drop(asked.project, Who("ann", "page"), [row(asked, first).id])
+    assert row(asked, second).status is TaskStatus.CANCELLED
+    assert push(asked).told.taken_back == 2
+    assert {first, second} & {*asked.server.task_keys()} == set()
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
