@@ -25,7 +25,6 @@ from loop.base.errors import ConfigError
 from loop.base.wording import counted, either
 from loop.labeling.project import ADDRESS_FACT
 from loop.labeling.suspect_tasks import place_of, question, stands
-from loop.math.quality.review_seconds import review_seconds
 from loop.project.project import Project
 
 HERE = "/labels/suspects"
@@ -287,7 +286,7 @@ def _item(
         row.score,
         row.probability,
         row.gain,
-        review_seconds(row.kind, row.probability),
+        row.probability / row.gain,
         _state(row, {task.id: task} if task else {}),
         row.outcome is None and not stands(row, held),
         label is not None and label.purpose == Purpose.EVALUATION,

@@ -84,7 +84,7 @@ def audit(path: Path, weights: Path, out: Path, folds: int, settings: Settings, 
         [image.path for image in images],
         [(image.width, image.height) for image in images],
         sum(len(one.boxes) for one in judged),
-        sorted(found, key=lambda one: -one.gain),
+        sorted(found, key=lambda one: -one.gain()),
         (said,),
         (*map(str, dataset.problems[:TOLD]), *work.unread[:TOLD]),
     )

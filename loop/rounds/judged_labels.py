@@ -12,6 +12,7 @@ from connectors.ports import Box, Detections
 from db.states import SuspectKind
 from db.suspects import Place
 from loop.math.boxes.matching import match, truth_of, with_class_ids
+from loop.math.quality.effort import RULE, EditSeconds
 from loop.math.quality.error_calibration import Decision
 from loop.math.quality.label_errors import JudgedFrame, Suspected, calibrate, suspects
 from loop.math.quality.review_seconds import review_seconds
@@ -44,10 +45,9 @@ class FoundSuspect:
     score: float
     probability: float
 
-    @property
-    def gain(self) -> float:
-        """Expected errors mended per second of a person."""
-        return self.probability / review_seconds(self.kind, self.probability)
+    def gain(self, costs: EditSeconds = RULE) -> float:
+        """Expected errors mended per second of a person. costs: of a task and of each edit."""
+        return self.probability / review_seconds(self.kind, self.probability, costs)
 
 
 def find_suspects(

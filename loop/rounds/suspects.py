@@ -31,8 +31,10 @@ from loop.base.files import BATCH_BYTES, chunked_by_size, decoded_bytes, load_im
 from loop.base.lease import exclusive
 from loop.base.wording import counted
 from loop.datasets.units import Item
+from loop.labeling.effort import seconds_to_look
 from loop.labeling.suspect_tasks import place_of
 from loop.math.boxes.matching import iou_matrix
+from loop.math.quality.effort import EditSeconds
 from loop.project.project import Project
 from loop.project.weights import check_weights
 from loop.project.wiring import Parts, deployed_weights, resolve, started_weights
@@ -213,17 +215,19 @@ def _kept(parts: Parts, run: int, made: Sequence[FoldModel], by: Mapping[str, li
         found += more
     known = _known([*decided, *asked])
     found = [one for one in found if not known(one)]
-    found = sorted(found, key=lambda one: -one.gain)[:KEPT]
+    costs = seconds_to_look(project)
+    found = sorted(found, key=lambda one: -one.gain(costs))[:KEPT]
     judges = _judges(parts, made, by)
     with write(project.engine) as session:
-        finish_run(session, run, judges, calibrations, [_new(one) for one in found])
+        finish_run(session, run, judges, calibrations, [_new(one, costs) for one in found])
     judged_now = [one for judged in by.values() for one in judged]
     boxes = sum(len(one.boxes) for one in judged_now)
     return SuspectReport(len(judged_now), boxes, len(found), judges["lines"])
 
 
-def _new(one: FoundSuspect) -> NewSuspect:
-    return NewSuspect(one.frame, one.kind, one.box, one.fix, one.score, one.probability, one.gain)
+def _new(one: FoundSuspect, costs: EditSeconds) -> NewSuspect:
+    gain = one.gain(costs)
+    return NewSuspect(one.frame, one.kind, one.box, one.fix, one.score, one.probability, gain)
 
 
 def _known(rows: Sequence[SuspectRow]) -> Callable[[FoundSuspect], bool]:
