@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks import markdown
 from benchmarks.scale.__main__ import commit
 from connectors.ports import Box
-from loop.base.arrays import Reals
+from loop.base.arrays import Bools, Ints, Reals
 from loop.math.quality.agreement import Compared, compare
 from loop.math.quality.agreement_figures import Figure, Figures, figures
 
@@ -112,8 +112,8 @@ def world(people: People, days: int, rng: np.random.Generator) -> tuple[list[Com
         rates = [_rate(rate, rng) for rate in (people.missed, people.confused, people.flagged)]
         for _ in range(int(rng.integers(1, 7))):
             count = int(rng.integers(1, 9))
-            truth = rng.integers(0, 3, count), rng.random(count) < OCCLUDED
-            one, other = (_answer(*truth, people.loose, *rates, rng) for _ in range(2))
+            kinds, hidden = rng.integers(0, 3, count), rng.random(count) < OCCLUDED
+            one, other = (_answer(kinds, hidden, people.loose, rates, rng) for _ in range(2))
             found.append(compare(one, other))
             day_of.append(day)
     return found, day_of
@@ -140,15 +140,10 @@ def table() -> str:
 
 
 def _answer(
-    kinds: np.ndarray,
-    occluded: np.ndarray,
-    loose: float,
-    missed: float,
-    confused: float,
-    flagged: float,
-    rng: np.random.Generator,
+    kinds: Ints, occluded: Bools, loose: float, rates: Sequence[float], rng: np.random.Generator
 ) -> list[Box]:
     """What one person draws of objects that stand apart from one another."""
+    missed, confused, flagged = rates
     drawn = []
     for place, (kind, hidden) in enumerate(zip(kinds.tolist(), occluded.tolist(), strict=True)):
         x, y = 100.0 * (place % 4) + 50, 100.0 * (place // 4) + 50

@@ -28,7 +28,7 @@ from db.recorded_slices import Recorded
 from db.slice_members import CHANGED, Members, together
 from db.sql import AnySelect
 from db.states import OPEN_TASKS, TaskStatus
-from db.tables import DatasetMember, Detection, Frame, Label, LabelTask, SliceMember
+from db.tables import DatasetMember, Detection, Frame, Label, LabelTask, LotMember, SliceMember
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -211,6 +211,11 @@ def dataset_frames(session: Session, datasets: Sequence[int], splits: Sequence[s
     """Frames of any of these frozen dataset versions, of these of their splits."""
     statement = select(DatasetMember.frame).where(DatasetMember.dataset_id.in_(list(datasets)))
     return ids_of(session, statement.where(DatasetMember.split.in_(list(splits))) if splits else statement)
+
+
+def lot_frames(session: Session, lots: Sequence[int]) -> Ids:
+    """Frames of any of these lots."""
+    return ids_of(session, select(LotMember.frame).where(LotMember.lot_id.in_(list(lots))))
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,11 @@ def lots(
     if status is not None:
         statement = statement.where(Lot.status.in_([str(one) for one in status]))
     parts = in_parts(statement, Lot.id, ids)
-    rows = [LotRow(**row._mapping) for part in parts for row in session.execute(part)]
+    rows = [
+        LotRow(**{**row._mapping, "status": LotStatus(row.status)})
+        for part in parts
+        for row in session.execute(part)
+    ]
     return sorted(rows, key=lambda row: -row.id)
 
 

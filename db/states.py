@@ -97,3 +97,13 @@ class LotStatus(StrEnum):
     ACCEPTED = "accepted"  # its plan says so
     REJECTED = "rejected"  # its plan says so; its labels enter no dataset until they were done again
     WITHDRAWN = "withdrawn"  # a person gave it up
+
+
+class WorkKind(StrEnum):
+    COMPARE = "compare"  # production with the training set
+    BIAS = "bias"  # classes that are tied to places are looked for
+    COUNTERFACTUAL = "counterfactual"  # objects are pasted elsewhere
+    MAP = "map"  # the map of the frames is made anew
+    PREFLIGHT = "preflight"  # what the verdict of a round could show
+    SELECT = "select"  # a batch is chosen from a set of frames
+    GATHER = "gather"  # the frames of a collection are found

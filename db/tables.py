@@ -43,6 +43,7 @@ from db.states import (
     SuspectKind,
     SuspectOutcome,
     TaskStatus,
+    WorkKind,
 )
 
 Json = dict[str, Any]
@@ -485,12 +486,12 @@ class Label(Base):
 
 
 class Guideline(Base):
-    """One wording of labeling/guideline.md that labelers were shown."""
+    """One wording of labeling/guideline.md that labelers were shown, until the next row's time."""
 
     __tablename__ = "guidelines"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
     text: Mapped[str] = mapped_column(Text)
     shown_at: Mapped[datetime] = mapped_column(default=utcnow)
 
@@ -667,6 +668,25 @@ class IdempotentRequest(Base):
     status: Mapped[int | None]  # of the answer; NULL: it is still being worked on
     body: Mapped[str | None] = mapped_column(Text)
     asked_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+
+
+class AskedWork(Base):
+    """Work that a person, or a program for one, asked for once; done in the background."""
+
+    __tablename__ = "asked_work"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[WorkKind] = mapped_column(String(24))
+    title: Mapped[str] = mapped_column(String(200))
+    arguments: Mapped[Json]
+    who: Mapped[str] = mapped_column(String(120))
+    via: Mapped[str] = mapped_column(String(12))  # page, api
+    asked_at: Mapped[datetime] = mapped_column(default=utcnow)
+    begun_at: Mapped[datetime | None]  # last
+    times_begun: Mapped[int] = mapped_column(default=0)  # more than once after kills
+    ended_at: Mapped[datetime | None] = mapped_column(index=True)
+    outcome: Mapped[str] = mapped_column(String(12), default="")  # done, failed, waiting, stopped
+    detail: Mapped[str] = mapped_column(Text, default="")
 
 
 class PageFact(Base):

@@ -255,6 +255,7 @@ class StudioServer:
     projects: dict[int, LabelProject] = field(default_factory=dict)
     titles: dict[int, str] = field(default_factory=dict)
     marks: dict[int, str] = field(default_factory=dict)
+    told: dict[int, str] = field(default_factory=dict)
     tabs: dict[int, dict[str, str]] = field(default_factory=dict)
     tasks: list[StudioTask] = field(default_factory=list)
     under_way: list[StudioTask] = field(default_factory=list)
@@ -377,6 +378,7 @@ class FakeLabelStudio:
             project_id = self._abandoned(title, classes, mark) or self._create(title, classes, mark)
             self._hook("after project")
         self.check(project_id, classes)
+        self.server.told[project_id] = instructions
         return self.server.projects[project_id]
 
     @property

@@ -9,6 +9,7 @@ import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,11 +23,12 @@ from connectors.label_studio.client import WRITE, Rejected, connect, time_of, tr
 from connectors.label_studio.images import Images, LocalFiles, Uploads
 from connectors.label_studio.results import (
     KEY,
-    NO_VERSION,
     PRIORITY,
+    VERSION,
     format_time,
     parse_annotation,
     parse_time,
+    renamed,
     shown_priority,
     task_payload,
 )
@@ -37,6 +39,8 @@ PAGE = 200
 QUERY_KEYS = 1000
 QUERY_CHARACTERS = 6000
 MADE = "Made by fieldloop."
+OURS = re.compile(r'\s*<section class="fieldloop">.*?</section>\s*', re.DOTALL)
+"""Our part of the instructions; Label Studio lets no comment stay in them."""
 MARK = re.compile(r"\s*\[fieldloop ([0-9a-f]+(?: [0-9]+)?)\]")
 ANSWER = (
     "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,created_at,lead_time,"
@@ -50,6 +54,8 @@ class LabelStudio:
 
     images: "local_files" serves them from document_root, with which the server must have been
     started; "upload" copies each to the server.
+    names: what labelers call a class, where it is not the model's name.
+    ask_occlusion: labelers may mark a box as occluded or truncated.
     Every method raises LabelStudioDown, TokenRefused or LabelStudioError; those that take a project
     also ProjectGone.
     """
@@ -61,11 +67,15 @@ class LabelStudio:
         images: Literal["local_files", "upload"] = "local_files",
         document_root: Path | None = None,
         timeout: float = 60.0,
+        names: Mapping[str, str] | None = None,
+        ask_occlusion: bool = True,
     ) -> None:
         self._url = url.rstrip("/")
         self._clock: datetime | None = None
         self._client = connect(self._url, token, timeout, self._heard)
         self._close = weakref.finalize(self, self._client._client_wrapper.httpx_client.httpx_client.close)
+        self._names, self._ask_occlusion = dict(names or {}), ask_occlusion
+        self._ours = {theirs: ours for ours, theirs in self._names.items()}
         self._images = self._image_way(images, document_root)
         self._classes: dict[int, tuple[str, ...]] = {}
         self._authors: dict[int, str] = {}
@@ -96,20 +106,24 @@ class LabelStudio:
         mark: str = "",
     ) -> LabelProject:
         """The project, made with label config, instructions, order, tabs and mark when project_id
-        is None.
+        is None. One that is there gets the instructions of now, the question for occlusion and the
+        tabs that it lacks; what people changed in it stays.
 
+        instructions: HTML; "" for none.
         A project of the same title, classes and mark that fieldloop made and that is still empty is
         taken up again: its id was lost in a crash. Raises ProjectGone, and LabelConfigMismatch when its
         classes were changed.
         """
         if project_id is None:
-            xml, name = config.label_config(classes), config.valid_title(title)
+            shown = [self._names.get(one, one) for one in classes]
+            xml, name = config.label_config(shown, self._ask_occlusion), config.valid_title(title)
             description = _marked(MADE, mark)
-            project_id = self._abandoned(name, xml, description) or self._create(
-                name, xml, instructions, description
-            )
-            self._ensure_tabs(project_id)
-        self.check(project_id, classes)
+            project_id = self._abandoned(name, xml, description) or self._create(name, xml, description)
+        project = self._get(project_id)
+        self._require(project, classes)
+        self._classes[project_id] = tuple(classes)
+        self._renew(project, instructions)
+        self._ensure_tabs(project_id)
         return LabelProject(project_id, f"{self.url}/projects/{project_id}/data", tuple(classes))
 
     def check(self, project_id: int, classes: Sequence[str]) -> None:
@@ -154,15 +168,18 @@ class LabelStudio:
         """
         project = self._get(project_id)
         self._require(project, [*{box.class_name: 0 for task in tasks for box in task.predictions}])
+        asks = config.SEEN in (project["parsed_label_config"] or {})
         made: dict[str, int] = {}
         refused: dict[str, str] = {}
         first = sorted(tasks, key=lambda task: -task.priority)
         for begin in range(0, len(first), BATCH):
             batch = first[begin : begin + BATCH]
             urls = self._images.urls(project_id, [task.image for task in batch])
-            payload = [task_payload(task, url) for task, url in zip(batch, urls, strict=True)]
+            payload = [
+                task_payload(self._as_they_call(task), url, asks)
+                for task, url in zip(batch, urls, strict=True)
+            ]
             self._import(project_id, payload, made, refused)
-        self._set_model_version(project, tasks)
         if refused:
             raise LabelStudioError(
                 f"expected Label Studio to take {len(tasks)} tasks, got {len(refused)} refused: {refused}; "
@@ -274,9 +291,8 @@ class LabelStudio:
         return project
 
     def _require(self, project: Json, classes: Sequence[str]) -> None:
-        config.compare(
-            project["parsed_label_config"] or {}, classes, f"project {project['id']} at {self.url}"
-        )
+        where = f"project {project['id']} at {self.url}"
+        config.compare(project["parsed_label_config"] or {}, classes, where, self._names)
 
     def _abandoned(self, title: str, xml: str, description: str) -> int | None:
         with self._asking("the list of projects") as client:
@@ -285,14 +301,26 @@ class LabelStudio:
         same = (p.id for p in listed if (p.title, p.description, p.label_config, p.task_number) == wanted)
         return min(same, default=None)
 
-    def _create(self, title: str, xml: str, instructions: str, description: str) -> int:
+    def _renew(self, project: Json, instructions: str) -> None:
+        """Brings to the present what labelers read and are asked; all else stays as people made it."""
+        xml, number = str(project["label_config"]), project["id"]
+        asking = config.with_question(xml, self._ask_occlusion)
+        told = with_instructions(str(project["expert_instruction"] or ""), instructions)
+        wanted: Json = {"label_config": asking} if asking != xml else {}
+        if told != (project["expert_instruction"] or ""):
+            wanted |= {"expert_instruction": told, "show_instruction": bool(told)}
+        if wanted:
+            with self._asking("what labelers are told", number) as client:
+                client.projects.update(number, **wanted, request_options=WRITE)
+        if project["model_version"] not in (None, "", VERSION):
+            self._one_version(number)
+
+    def _create(self, title: str, xml: str, description: str) -> int:
         with self._asking("a new project") as client:
             made = client.projects.create(
                 title=title,
                 description=description,
                 label_config=xml,
-                expert_instruction=instructions,
-                show_instruction=bool(instructions),
                 show_collab_predictions=True,
                 sampling="Sequential sampling",
                 maximum_annotations=1,
@@ -331,17 +359,24 @@ class LabelStudio:
                 return
             last = page[-1]["id"]
 
+    def _as_they_call(self, task: LabelTask) -> LabelTask:
+        return replace(task, predictions=renamed(task.predictions, self._names)) if self._names else task
+
     def _answers(self, task: Json, classes: Sequence[str]) -> TaskAnswers:
+        """A class is known by the name that labelers have for it, and by the model's."""
+        known = [*classes, *(self._names[one] for one in classes if one in self._names)]
         given = [
-            parse_annotation(raw, task, classes, self._author(raw.get("completed_by"), raw["id"]))
+            parse_annotation(raw, task, known, self._author(raw.get("completed_by"), raw["id"]))
             for raw in task["annotations"]
         ]
+        given = [replace(one, boxes=renamed(one.boxes, self._ours)) for one in given]
         return TaskAnswers(int(task["id"]), str(task["data"][KEY]), parse_time(task["updated_at"]), given)
 
     def _known_classes(self, project_id: int) -> tuple[str, ...]:
         if project_id not in self._classes:
             parsed = self._get(project_id)["parsed_label_config"] or {}
-            self._classes[project_id] = config.configured_classes(parsed) or ()
+            there = config.configured_classes(parsed) or ()
+            self._classes[project_id] = tuple(self._ours.get(name, name) for name in there)
         return self._classes[project_id]
 
     def _import(
@@ -363,12 +398,19 @@ class LabelStudio:
             for part in (payload[:half], payload[half:]):
                 self._import(project_id, part, made, refused)
 
-    def _set_model_version(self, project: Json, tasks: Sequence[LabelTask]) -> None:
-        # Only boxes of the project's version are shown to who labels one task after the other.
-        version = (tasks[-1].model_version or NO_VERSION) if tasks else project["model_version"]
-        if version != project["model_version"]:
-            with self._asking("the model version", project["id"]) as client:
-                client.projects.update(project["id"], model_version=version, request_options=WRITE)
+    def _one_version(self, project_id: int) -> None:
+        """Gives all boxes that were drawn under a model's name the one version: only those of the
+        project's version are shown to who labels one task after the other.
+        """
+        waiting = self._tasks("boxes drawn before", project_id, config.NOTHING_YET, "id,predictions", "all")
+        drawn = [one for task in waiting for one in task["predictions"] or ()]
+        with self._asking("the version of drawn boxes", project_id) as client:
+            for one in drawn:
+                if one["model_version"] != VERSION:
+                    client.predictions.update(one["id"], model_version=VERSION, request_options=WRITE)
+            # Without boxes it takes none; the first that are imported give it theirs.
+            version = VERSION if drawn else ""
+            client.projects.update(project_id, model_version=version, request_options=WRITE)
 
     def _author(self, user_id: object, answer: int) -> str:
         """Users that were deleted are not one person."""
@@ -378,6 +420,15 @@ class LabelStudio:
             with self._asking("the list of users") as client:
                 self._authors |= {user.id: str(user.email) for user in client.users.list()}
         return self._authors.setdefault(user_id, f"user {user_id}")
+
+
+def with_instructions(there: str, instructions: str) -> str:
+    """Instructions with ours, HTML, in place of former ones; what a person wrote around them stays."""
+    ours = f'<section class="fieldloop">\n{instructions}\n</section>' if instructions else ""
+    before, *after = OURS.split(there, maxsplit=1)
+    if not after and before.strip() in instructions:
+        before = ""
+    return "\n".join(part for part in (before.strip(), ours, *map(str.strip, after)) if part)
 
 
 def _marked(description: str, mark: str) -> str:

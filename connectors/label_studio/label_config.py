@@ -5,6 +5,7 @@ with what is there now.
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -13,6 +14,22 @@ from connectors.errors import LabelConfigMismatch
 
 CONTROL = "label"
 IMAGE = "image"
+SEEN = "seen"
+"""The control that asks of the box that is picked how much of its object is seen."""
+OCCLUDED, TRUNCATED = "occluded", "truncated"
+ASKED = f"""
+  <Choices name="{SEEN}" toName="{IMAGE}" perRegion="true" choice="multiple" showInline="true">
+    <Choice value="{OCCLUDED}"/>
+    <Choice value="{TRUNCATED}"/>
+  </Choices>"""
+OURS = re.compile(rf"""<RectangleLabels\b[^>]*\bname=(["']){CONTROL}\1.*?</RectangleLabels>""", re.DOTALL)
+PURPOSES = (
+    ("Evaluation", "evaluation"),
+    ("Consensus", "consensus"),
+    ("Suspects", "suspect"),
+    ("Inspection", "inspection"),
+)
+"""Tabs of what one purpose asks for, and the purpose."""
 TITLE_LENGTH = range(3, 51)
 GAP = "\N{EM SPACE}"
 HIDDEN = (
@@ -45,10 +62,11 @@ SKIPPED = [
 ]
 
 
-def label_config(classes: Sequence[str]) -> str:
+def label_config(classes: Sequence[str], ask_occlusion: bool = True) -> str:
     """The XML of the labeling interface: one rectangle label per class, above the image why it was
     chosen and where it is from.
 
+    ask_occlusion: labelers may mark the box that is picked as occluded or truncated.
     Raises LabelConfigMismatch for a class list that cannot be told apart on the screen.
     """
     _require_distinct(classes)
@@ -59,12 +77,24 @@ def label_config(classes: Sequence[str]) -> str:
     )
     return f"""<View>
   <Header value="$reason" size="4"/>
-  <Header value="priority $priority{GAP}$site{GAP}$camera{GAP}$captured_at{GAP}$file" size="6"/>
+  <Header value="priority $priority{GAP}$site{GAP}$camera{GAP}$captured_at{GAP}$file{GAP}$slices" size="6"/>
   <RectangleLabels name="{CONTROL}" toName="{IMAGE}" canRotate="false" showInline="true">
 {labels}
-  </RectangleLabels>
+  </RectangleLabels>{ASKED if ask_occlusion else ""}
   <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true" rotateControl="false"/>
 </View>"""
+
+
+def with_question(xml: str, ask_occlusion: bool) -> str:
+    """A label config, also one that a person edited, with or without the question for occlusion; all
+    else stays as it is. A control of that name that is not as we made it stays too.
+    """
+    if not ask_occlusion:
+        return xml.replace(ASKED, "")
+    ours = OURS.search(xml)
+    if ours is None or re.search(rf"""\bname=["']{SEEN}["']""", xml):
+        return xml
+    return xml[: ours.end()] + ASKED + xml[ours.end() :]
 
 
 def distinct_colors(count: int) -> list[str]:
@@ -78,6 +108,7 @@ def tabs() -> list[dict[str, object]]:
     """The tabs of the data manager, as its API takes them."""
     return [
         _tab("To label, most valuable first", NOTHING_YET),
+        *(_tab(title, [*NOTHING_YET, _of_purpose(purpose)]) for title, purpose in PURPOSES),
         _tab("Labeled", DONE),
         _tab("Skipped", SKIPPED),
     ]
@@ -121,8 +152,12 @@ def configured_classes(parsed: Mapping[str, object]) -> tuple[str, ...] | None:
     return tuple(str(name) for name in control.get("labels") or ())
 
 
-def compare(parsed: Mapping[str, object], classes: Sequence[str], where: str) -> None:
+def compare(
+    parsed: Mapping[str, object], classes: Sequence[str], where: str, names: Mapping[str, str] | None = None
+) -> None:
     """Raises LabelConfigMismatch naming the classes that the config lacks.
+
+    names: what labelers call a class, where it is not the model's name.
 
     Further labels are no mismatch: an answer that uses one is set aside on its own.
     """
@@ -134,18 +169,33 @@ def compare(parsed: Mapping[str, object], classes: Sequence[str], where: str) ->
             f"{', '.join(sorted(map(str, parsed))) or 'none'}; next: put it back under Settings > Labeling"
             " Interface"
         )
-    missing = [name for name in classes if name not in found]
+    called = [(names or {}).get(name, name) for name in classes]
+    if called:
+        _require_distinct(called)
+    shown = dict(zip(called, classes, strict=True))
+    missing = [name for name in shown if name not in found]
     if missing:
-        extra = [name for name in found if name not in classes]
-        raise LabelConfigMismatch(_mismatch(missing, extra, where))
+        extra = [name for name in found if name not in shown]
+        raise LabelConfigMismatch(_mismatch(missing, extra, where, shown[missing[0]]))
 
 
-def _mismatch(missing: list[str], extra: list[str], where: str) -> str:
+def _mismatch(missing: list[str], extra: list[str], where: str, ours: str) -> str:
+    """ours: the model's name of the first that is missing."""
     instead = f", and {_listed(extra)} instead" if extra else ""
     return (
         f"expected the detector's classes in the label config of {where}, got a config without"
-        f" {_listed(missing)}{instead}; next: rename or add {_listed(missing)} under Settings > Labeling"
-        " Interface"
+        f" {_listed(missing)}{instead}; next: {_ways_out(missing, extra, ours)}"
+    )
+
+
+def _ways_out(missing: list[str], extra: list[str], ours: str) -> str:
+    """A class may have been renamed: only a person knows."""
+    back = f"rename or add {_listed(missing)} under Settings > Labeling Interface"
+    if not extra:
+        return back
+    return (
+        f"where labelers call {ours!r} {extra[0]!r}, set labels.class_names:"
+        f" {{{ours}: {extra[0]}}} in fieldloop.yaml; otherwise {back}"
     )
 
 
@@ -159,8 +209,13 @@ def _require_distinct(classes: Sequence[str]) -> None:
     if bad or not classes:
         raise LabelConfigMismatch(
             f"expected at least one class and distinct, non-empty names, got {_listed(bad) or 'no class'} in"
-            f" {list(classes)}; next: mend the names in the dataset's data.yaml"
+            f" {list(classes)}; next: mend the names in the dataset's data.yaml, or those that"
+            " labels.class_names gives"
         )
+
+
+def _of_purpose(purpose: str) -> dict[str, object]:
+    return {"filter": "filter:tasks:data.purpose", "operator": "equal", "type": "String", "value": purpose}
 
 
 def _attribute(name: str) -> str:

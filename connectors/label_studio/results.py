@@ -6,15 +6,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
-from connectors.label_studio.label_config import CONTROL, IMAGE
+from connectors.label_studio.label_config import CONTROL, IMAGE, OCCLUDED, SEEN, TRUNCATED
 from connectors.ports import Annotation, Box, BoxOrigin, LabelTask
 
 KEY = "fieldloop_key"
 PRIORITY = "priority"
-NO_VERSION = "fieldloop"
+VERSION = "fieldloop"
+"""Of all our predictions: Label Studio shows those of one version alone, and tasks outlast models."""
+MODEL = "model"
+"""In a task's data: the model whose boxes are drawn."""
 BOX_ORIGINS = {"prediction", "prediction-changed", "manual"}
 # What a team may add to the config beside the boxes; it says nothing about where an object is.
 WITHOUT_GEOMETRY = (
@@ -28,6 +32,7 @@ WITHOUT_GEOMETRY = (
     "pairwise",
     "ranker",
 )
+CLASSES = "rectanglelabels"
 SIDES = ("x", "y", "width", "height")
 LEAST_SIDE = 0.2
 """In px; a thinner box shows nothing and would be dropped from a dataset, whose boxes have two
@@ -62,18 +67,23 @@ def to_pixels(value: Mapping[str, object], width: int, height: int) -> Corners |
     )
 
 
-def task_payload(task: LabelTask, image_url: str) -> Json:
+def task_payload(task: LabelTask, image_url: str, asks: bool = True) -> Json:
     """One task as the import API takes it: data, and the model's boxes as one prediction.
 
+    asks: the label config asks whether a box is occluded or truncated, so a box may say it.
     Each box has the model's confidence as its score. The prediction has none, because the model says
     none of an image as a whole.
     """
-    regions = (_region(task, index, box) for index, box in enumerate(task.predictions))
-    prediction = {
-        "model_version": task.model_version or NO_VERSION,
-        "result": [region for region in regions if region is not None],
-    }
+    regions = [(_region(task, index, box), box) for index, box in enumerate(task.predictions)]
+    drawn = [(region, box) for region, box in regions if region is not None]
+    hidden = [_seen(region, box) for region, box in drawn if asks and (box.occluded or box.truncated)]
+    prediction = {"model_version": VERSION, "result": [*(region for region, _ in drawn), *hidden]}
     return {"data": _data(task, image_url), "predictions": [prediction]}
+
+
+def renamed(boxes: Sequence[Box], names: Mapping[str, str]) -> list[Box]:
+    """The boxes under the names that these have here; others keep theirs."""
+    return [replace(box, class_name=names.get(box.class_name, box.class_name)) for box in boxes]
 
 
 def shown_priority(priority: float) -> float:
@@ -137,7 +147,9 @@ def _data(task: LabelTask, image_url: str) -> Json:
         "reason": task.reason,
         PRIORITY: shown_priority(task.priority),
         **{name: task.meta.get(name, "") for name in ("site", "camera", "captured_at", "file")},
+        "slices": task.meta.get("slices", ""),
         "purpose": task.purpose,
+        MODEL: task.model_version,
         KEY: task.key,
         "width": task.width,
         "height": task.height,
@@ -157,9 +169,29 @@ def _region(task: LabelTask, index: int, box: Box) -> Json | None:
         "original_width": task.width,
         "original_height": task.height,
         "image_rotation": 0,
-        "value": {**value, "rotation": 0, "rectanglelabels": [box.class_name]},
+        "value": {**value, "rotation": 0, CLASSES: [box.class_name]},
     }
     return region if box.confidence is None else region | {"score": min(max(float(box.confidence), 0.0), 1.0)}
+
+
+def _seen(region: Json, box: Box) -> Json:
+    """What is said of a box that is drawn: whether its object is seen as a whole."""
+    value = {name: side for name, side in cast(Json, region["value"]).items() if name != CLASSES}
+    said = [name for name, is_so in ((OCCLUDED, box.occluded), (TRUNCATED, box.truncated)) if is_so]
+    asked = {"type": "choices", "from_name": SEEN, "value": {**value, "choices": said}}
+    return {name: thing for name, thing in region.items() if name != "score"} | asked
+
+
+def _said_of_boxes(result: Sequence[object]) -> dict[str, set[str]]:
+    """What is said of each box, by the id of its region."""
+    said: dict[str, set[str]] = {}
+    for region in result:
+        if isinstance(region, dict) and (region.get("from_name"), region.get("type")) == (SEEN, "choices"):
+            value = region.get("value")
+            chosen = value.get("choices") if isinstance(value, dict) else None
+            names = chosen if isinstance(chosen, list) else []
+            said.setdefault(str(region.get("id")), set()).update(map(str, names))
+    return said
 
 
 def _boxes(
@@ -167,14 +199,20 @@ def _boxes(
 ) -> tuple[list[Box], list[str]]:
     boxes: list[Box] = []
     problems: list[str] = []
+    said = _said_of_boxes(result)
     for region in result:
         if not isinstance(region, dict):
             problems.append("[region that is no object]")
         elif region.get("type") not in WITHOUT_GEOMETRY:
             read = _read(region, data, classes, untouched)
-            boxes.extend([read] if isinstance(read, Box) else [])
+            of_box = said.get(str(region.get("id")), set())
+            boxes.extend([_marked(read, of_box)] if isinstance(read, Box) else [])
             problems.extend([read] if isinstance(read, str) else [])
     return boxes, sorted(set(problems))
+
+
+def _marked(box: Box, said: set[str]) -> Box:
+    return replace(box, occluded=OCCLUDED in said, truncated=TRUNCATED in said)
 
 
 def _read(region: Json, data: Json, classes: Sequence[str], untouched: BoxOrigin) -> Box | str:
@@ -192,7 +230,7 @@ def _read(region: Json, data: Json, classes: Sequence[str], untouched: BoxOrigin
 def _problem(region: Json, value: Json, classes: Sequence[str]) -> str | None:
     if region.get("type") not in ("rectanglelabels", "rectangle"):
         return f"[{region.get('type')}]"
-    names = value.get("rectanglelabels") or []
+    names = value.get(CLASSES) or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return "[box whose class is no name]"
     if len(names) != 1:
@@ -227,7 +265,7 @@ def _box(region: Json, value: Json, data: Json, untouched: BoxOrigin) -> Box | s
 
 
 def _name(value: Json) -> str:
-    return cast(list[str], value["rectanglelabels"])[0]
+    return cast(list[str], value[CLASSES])[0]
 
 
 def _number(value: object) -> float | None:

@@ -6,13 +6,11 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
 from connectors.ports import Progress
-from db.engine import read, write
-from db.frames import frames
+from db.engine import write
 from db.slices import (
     NAME_LENGTH,
     NewSlice,
@@ -23,59 +21,56 @@ from db.slices import (
     slice_by_id,
     slices,
 )
-from db.states import SliceKind
+from db.states import SliceKind, WorkKind
 from loop.base.errors import ConfigError
-from loop.base.wording import listed
+from loop.changes.asking import ask
 from loop.changes.audit import Who, note
+from loop.changes.collection_definitions import by_examples, by_rules, by_sentence, by_set, known_frames
 from loop.gaps.collections import OF_COLLECTIONS, Collection, one_defined
 from loop.gaps.slices import hold_collections, record_collection
 from loop.insights.frame_query import FrameQuery
-from loop.insights.frames import frame_sets
 from loop.project.wiring import Parts
 from loop.selection.collected import given_quotas
 from loop.settings.collections import (
-    ADDRESS_KEYS,
-    Address,
     Definition,
     Rule,
-    Sentence,
-    flat,
     quota_in_words,
     stored_rule,
 )
 from loop.settings.types import is_quota
-
-MOST_EXAMPLES = 20_000
 
 
 def quiet(done: int, total: int, what: str) -> None:
     """Nobody waits for a word."""
 
 
+def make(parts: Parts, who: Who, name: str, definition: Definition, progress: Progress = quiet) -> int:
+    """The id of a new collection, of which the frames are gathered at once. Raises ConfigError for a name
+    that is taken or too long.
+    """
+    with write(parts.project.engine) as session:
+        number, _ = _made(session, who, name, definition)
+    record_collection(parts, number, progress)
+    return number
+
+
+def make_soon(parts: Parts, who: Who, name: str, definition: Definition) -> int:
+    """The same, gathered in the background; the number of that work. Raises ConfigError."""
+    with write(parts.project.engine) as session:
+        _, work = _made(session, who, name, definition, soon=True)
+    return work
+
+
 def make_by_rules(
     parts: Parts, who: Who, name: str, rules: Sequence[Rule], progress: Progress = quiet
 ) -> int:
-    """The id of a new collection of the frames of which any of these rules holds.
-
-    Raises ConfigError for a name that is taken or too long, without rules, and for a sentence of words
-    that the embedder never met.
-    """
-    if not rules:
-        raise ConfigError("collection: expected a rule, a sentence or frames, got none; give one of them")
-    for rule in flat(rules):
-        if isinstance(rule, Sentence):
-            _check_words(parts, rule.text)
-        if isinstance(rule, Address):
-            _check_slices(parts, rule)
-    return _make(parts, who, name, Definition(tuple(rules), judged=True), progress)
+    """The id of a new collection of the frames of which any of these rules holds. Raises ConfigError."""
+    return make(parts, who, name, by_rules(parts, rules), progress)
 
 
 def make_by_sentence(parts: Parts, who: Who, name: str, text: str, progress: Progress = quiet) -> int:
     """The id of a new collection of the frames that a sentence describes, by CLIP. Raises ConfigError."""
-    cleaned = text.strip()
-    if not cleaned:
-        raise ConfigError("collection: expected a sentence, got nothing; say what the frames show")
-    return make_by_rules(parts, who, name, [Sentence(cleaned)], progress)
+    return make(parts, who, name, by_sentence(parts, text), progress)
 
 
 def make_by_examples(
@@ -86,12 +81,10 @@ def make_by_examples(
     alike: bool = True,
     progress: Progress = quiet,
 ) -> int:
-    """The id of a new collection of these frames and, with `alike`, of those like them.
-
-    Raises ConfigError without frames, with more than 20,000, and for one that is not there.
+    """The id of a new collection of these frames and, with `alike`, of those like them. Raises
+    ConfigError.
     """
-    examples = _known_frames(parts, seqs)
-    return _make(parts, who, name, Definition(examples=examples, alike=alike, judged=True), progress)
+    return make(parts, who, name, by_examples(parts, seqs, alike), progress)
 
 
 def make_from_frames(
@@ -101,31 +94,20 @@ def make_from_frames(
     query_or_seqs: str | FrameQuery | Iterable[int],
     progress: Progress = quiet,
 ) -> int:
-    """The id of a new collection of what somebody looks at: a set of frames by its address, or frames
-    that were picked.
+    """The id of a new collection of what somebody looks at. Raises ConfigError."""
+    return make(parts, who, name, by_set(parts, query_or_seqs), progress)
 
-    A set of cameras, sites, times and slices becomes a rule, a search for a sentence one by sentence,
-    and a search for what is like a frame, or picked frames, one by example. Any other set, such as
-    what is labeled or where the model errs, is taken as it is now. Raises ConfigError.
+
+@dataclass(frozen=True)
+class Examples:
+    """add: frames that are always in from now on, and that others are compared with.
+    remove: frames that are examples, or excluded, no longer.
+    exclude: frames that are never in.
     """
-    if isinstance(query_or_seqs, str):
-        query_or_seqs = FrameQuery.parse(query_or_seqs)
-    if not isinstance(query_or_seqs, FrameQuery):
-        return make_by_examples(parts, who, name, query_or_seqs, progress=progress)
-    query = query_or_seqs.but(order=None)
-    pairs = list(query.pairs())
-    asked = {key for key, value in pairs if (key, value) != ("origin", "production")}
-    if asked == {"q"}:
-        return make_by_sentence(parts, who, name, query.text or "", progress)
-    if asked == {"near"}:
-        return make_by_examples(parts, who, name, [query.near or 0], progress=progress)
-    if asked and asked <= set(ADDRESS_KEYS):
-        rule = Address(urlencode(pairs))
-        if not _collections_of(parts, rule):
-            return make_by_rules(parts, who, name, [rule], progress)
-    sets = frame_sets(parts)
-    seqs = sets.ids(sets.find(query), MOST_EXAMPLES + 1).tolist() if asked else []
-    return make_by_examples(parts, who, name, seqs, alike=False, progress=progress)
+
+    add: frozenset[int] = frozenset()
+    remove: frozenset[int] = frozenset()
+    exclude: frozenset[int] = frozenset()
 
 
 def change_examples(
@@ -138,30 +120,22 @@ def change_examples(
     exclude: Iterable[int] = (),
     progress: Progress = quiet,
 ) -> int:
-    """How many frames are in the collection then.
-
-    add: frames that are always in from now on, and that others are compared with.
-    remove: frames that are examples, or excluded, no longer.
-    exclude: frames that are never in.
-    Raises ConfigError, StateError.
-    """
-    given = {name: set(seqs) for name, seqs in (("add", add), ("remove", remove), ("exclude", exclude))}
-    new = set(_known_frames(parts, given["add"] | given["exclude"] | given["remove"]))
-    if both := sorted(given["add"] & given["exclude"]):
-        raise ConfigError(f"collection: expected frames to add or to exclude, got both for {both[0]}")
-
-    def changed(was: Definition) -> Definition:
-        examples = (set(was.examples) | given["add"]) - given["remove"] - given["exclude"]
-        excluded = (set(was.excluded) | given["exclude"]) - given["remove"] - given["add"]
-        return replace(was, examples=tuple(sorted(examples)), excluded=tuple(sorted(excluded)))
-
-    if not new:
+    """How many frames are in the collection then; as `Examples` has it. Raises ConfigError, StateError."""
+    given = Examples(frozenset(add), frozenset(remove), frozenset(exclude))
+    if not _checked(parts, given):
         return 0
-    told = {name: sorted(seqs) for name, seqs in given.items()}
     with write(parts.project.engine) as session:
-        hold_collections(session)
-        _redefined(session, who, slice_id, "examples of a collection changed", changed, told)
+        _with_examples(session, who, slice_id, given)
     return record_collection(parts, slice_id, progress)
+
+
+def change_examples_soon(parts: Parts, who: Who, slice_id: int, given: Examples) -> int:
+    """The same, gathered in the background; the number of that work. Raises ConfigError, StateError."""
+    _checked(parts, given)
+    with write(parts.project.engine) as session:
+        work = _gathering(session, who, slice_id)
+        _with_examples(session, who, slice_id, given)
+    return work
 
 
 @dataclass(frozen=True)
@@ -178,9 +152,9 @@ class Different:
     retired: bool | None = None
 
 
-def change(parts: Parts, who: Who, slice_id: int, wanted: Different) -> bool:
+def change(parts: Parts, who: Who, slice_id: int, wanted: Different, soon: bool = False) -> bool:
     """Makes all of it different or, where something of it cannot be, nothing; whether it was restored, so
-    that `record_collection` is due. Raises ConfigError, StateError.
+    that `record_collection` is due, which with `soon` is asked for. Raises ConfigError, StateError.
     """
     with write(parts.project.engine) as session:
         hold_collections(session)
@@ -196,6 +170,8 @@ def change(parts: Parts, who: Who, slice_id: int, wanted: Different) -> bool:
             _given(session, parts, who, slice_id, wanted.quota or None)
         if wanted.retired:
             retire_in(session, who, slice_id)
+        if restored and soon:
+            _gathering(session, who, slice_id)
     return restored
 
 
@@ -311,15 +287,40 @@ def _given(session: Session, parts: Parts, who: Who, slice_id: int, quota: float
     _redefined(session, who, slice_id, what, lambda was: replace(was, quota=quota))
 
 
-def _make(parts: Parts, who: Who, name: str, definition: Definition, progress: Progress) -> int:
+def _made(
+    session: Session, who: Who, name: str, definition: Definition, soon: bool = False
+) -> tuple[int, int]:
+    """(the id of the collection, the number of the work that gathers it; 0 where that is not asked for)."""
     key = f"{OF_COLLECTIONS.key}/own-{secrets.token_hex(6)}"
-    with write(parts.project.engine) as session:
-        cleaned = free_name(session, name)
-        made = Collection(key, cleaned, definition).as_slice()
-        number = define_slices(session, [OF_COLLECTIONS, made])[key]
-        note(session, who, "collection made", _subject(number), {}, {"name": cleaned, **_told(definition)})
-    record_collection(parts, number, progress)
-    return number
+    cleaned = free_name(session, name)
+    made = Collection(key, cleaned, definition).as_slice()
+    number = define_slices(session, [OF_COLLECTIONS, made])[key]
+    work = _gathering(session, who, number) if soon else 0
+    note(session, who, "collection made", _subject(number), {}, {"name": cleaned, **_told(definition)})
+    return number, work
+
+
+def _gathering(session: Session, who: Who, slice_id: int) -> int:
+    """Asks for its frames. Raises StateError."""
+    name = slice_by_id(session, slice_id).name
+    return ask(session, who, WorkKind.GATHER, f"gather {name}", collection=slice_id)
+
+
+def _checked(parts: Parts, given: Examples) -> tuple[int, ...]:
+    if both := sorted(given.add & given.exclude):
+        raise ConfigError(f"collection: expected frames to add or to exclude, got both for {both[0]}")
+    return known_frames(parts, given.add | given.exclude | given.remove)
+
+
+def _with_examples(session: Session, who: Who, slice_id: int, given: Examples) -> None:
+    def changed(was: Definition) -> Definition:
+        examples = (set(was.examples) | given.add) - given.remove - given.exclude
+        excluded = (set(was.excluded) | given.exclude) - given.remove - given.add
+        return replace(was, examples=tuple(sorted(examples)), excluded=tuple(sorted(excluded)))
+
+    told = {name: sorted(seqs) for name, seqs in vars(given).items()}
+    hold_collections(session)
+    _redefined(session, who, slice_id, "examples of a collection changed", changed, told)
 
 
 def _redefined(
@@ -384,41 +385,3 @@ def free_name(session: Session, name: str, but: int | None = None) -> str:
                 f" {row.id}; give another, or retire that one"
             )
     return cleaned
-
-
-def _known_frames(parts: Parts, seqs: Iterable[int]) -> tuple[int, ...]:
-    wanted = sorted(set(seqs))
-    if not wanted or len(wanted) > MOST_EXAMPLES:
-        raise ConfigError(
-            f"collection: expected 1 to {MOST_EXAMPLES} frames, got {len(wanted)}; choose"
-            f" {'some' if not wanted else 'fewer, or make it by a rule'}"
-        )
-    with read(parts.project.engine) as session:
-        there = {row.seq for row in frames(session, seqs=wanted)}
-    if lost := [seq for seq in wanted if seq not in there]:
-        raise ConfigError(
-            f"collection: expected frames of this project, got {listed([str(seq) for seq in lost], 5)}"
-        )
-    return tuple(wanted)
-
-
-def _check_words(parts: Parts, text: str) -> None:
-    if unknown := parts.embedder().unknown_words([text]):
-        raise ConfigError(
-            f"collection: expected words that the embedder knows, got {', '.join(unknown)}; say it otherwise,"
-            " or give frames that show it"
-        )
-
-
-def _collections_of(parts: Parts, rule: Address) -> list[int]:
-    """Collections among the slices that a rule names. Raises StateError for a number that is none."""
-    numbers = [int(number) for number in (*rule.values("slice"), *rule.values("not_slice"))]
-    with read(parts.project.engine) as session:
-        return [one for one in numbers if slice_by_id(session, one).kind is SliceKind.COLLECTION]
-
-
-def _check_slices(parts: Parts, rule: Address) -> None:
-    if found := _collections_of(parts, rule):
-        raise ConfigError(
-            f"collection: expected slices that are no collections, got {found[0]}; give its rules instead"
-        )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sqlalchemy.orm import Session
 
 from connectors.ports import Progress, Purpose
-from db.engine import write
+from db.engine import read, write
 from db.errors import StateError
 from db.frames import FrameRow, frames
 from db.models import deployed, model
@@ -151,15 +151,30 @@ def take_back_sent(project: Project, who: Who, batch: int) -> int:
 
 
 def select_within(
-    parts: Parts, who: Who, query: FrameQuery, progress: Progress, budget: int | None = None
+    parts: Parts,
+    who: Who,
+    query: FrameQuery,
+    progress: Progress,
+    budget: int | None = None,
+    work: int | None = None,
 ) -> SelectReport:
-    """Chooses a batch from a set, and records who asked for it. Raises ConfigError, ProjectError."""
-    report = selection.select(parts, progress, budget=budget, within=within_of(parts, query))
+    """Chooses a batch from a set, and records who asked for it. Raises ConfigError, ProjectError.
+
+    work: the number of the work that asks for it, which `batch_of_work` finds again.
+    """
+    within = replace(within_of(parts, query), work=work)
+    report = selection.select(parts, progress, budget=budget, within=within)
     if report.batch is not None:
         with write(parts.project.engine) as session:
             chosen = {"frames": len(report.chosen), "within": query.address()}
             note(session, who, "batch chosen within a set", f"batch {report.batch}", after=chosen)
     return report
+
+
+def batch_of_work(project: Project, work: int) -> int | None:
+    """The batch that was chosen for this work; None where there is none yet."""
+    with read(project.engine) as session:
+        return next((row.id for row in batches(session) if row.settings.get(selection.WORK) == work), None)
 
 
 def report_error(

@@ -28,6 +28,8 @@ class OutcomeUnknown(LoopError):
     """The same request changed something, and its answer was lost."""
 
 
+WORK = "work "
+"""Begins what a key keeps of work that was asked for; its number follows."""
 _under: ContextVar[str] = ContextVar("key of the request that is worked on", default="")
 _here: set[str] = set()
 """Keys of requests that this process works on."""
@@ -35,10 +37,13 @@ _here: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """status: of HTTP. body: its text."""
+    """status: of HTTP. body: its text. work: the number of the work that was asked for, where the request
+    was stopped before it answered.
+    """
 
     status: int
     body: str
+    work: int | None = None
 
 
 def fingerprint_of(*parts: str | bytes) -> str:
@@ -77,6 +82,8 @@ def claim(project: Project, key: str, fingerprint: str) -> Answer | None:
         return Answer(known.status, known.body or "")
     if known.body is None:
         raise UnderWay(_UNDER_WAY)
+    if known.body.startswith(WORK):
+        return Answer(202, "", int(known.body.removeprefix(WORK)))
     raise OutcomeUnknown(
         f"Idempotency-Key: expected an answer to be kept, got a request that began, made {known.body} and"
         f" was stopped before it answered; look at {known.body} in /api/changes and /api/jobs, and make a"

@@ -16,6 +16,8 @@ from loop.cli import (  # noqa: F401  (each registers its commands)
     labels,
     labels_agreement,
     labels_effort,
+    labels_guideline,
+    labels_lots,
     labels_suspects,
     mcp,
     metadata,

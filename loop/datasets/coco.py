@@ -299,10 +299,22 @@ def _image(
         tell_rotation(file, info, said, report)
     label = LabelReport(report, path)
     boxes = _boxes(answers, ids, turn or list, upright, label)
+    said_of = {number: _seen(annotation) for number, annotation in answers}
+    seen = {box: said_of[number] for number, box in boxes if any(said_of[number])}
     sequence = next(
         (str(entry[k]) for k in ("sequence", "video_id", "video_name") if entry.get(k) is not None), None
     )
-    return ImportedImage(file, _split_of(path), label.known(boxes), *upright, sequence)
+    return ImportedImage(file, _split_of(path), label.known(boxes), *upright, sequence, seen)
+
+
+def _seen(annotation: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether its attributes say that it is occluded, and truncated."""
+    given = annotation.get("attributes")
+    attributes = given if isinstance(given, dict) else {}
+    occluded, truncated = (
+        str(attributes.get(name, "")).lower() in {"1", "1.0", "true"} for name in ("occluded", "truncated")
+    )
+    return occluded, truncated
 
 
 def _said_size(entry: dict[str, Any]) -> tuple[int, int] | None:

@@ -79,6 +79,7 @@ class ImportedImage:
     boxes: empty for a background, None where nobody labeled it or none of its labels could be read.
     sequence: the folder it lay in, below the folder that was named; None when it lay there
     directly.
+    seen: of boxes that are said to be one of both, whether occluded and whether truncated.
     """
 
     path: Path
@@ -87,6 +88,7 @@ class ImportedImage:
     width: int
     height: int
     sequence: str | None = None
+    seen: dict[PixelBox, tuple[bool, bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,14 @@ class NamedObject:
     """number: within its image, from 1.
     corners: x1, y1, x2, y2 in px of the picture as the annotation knows it.
     problem: why there are none.
+    seen: whether it is said to be occluded, and to be truncated.
     """
 
     number: int
     name: str
     corners: Sequence[float] | None
     problem: str = ""
+    seen: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +145,13 @@ def _image(
         tell_rotation(each.image, info, each.size, report)
     label = LabelReport(report, each.label)
     turn = turn_of(info, each.size) or list
-    boxes = [
-        (one.number, box)
-        for one in each.objects
-        if (box := _box(one, each, turn, classes, upright, label)) is not None
-    ]
-    return ImportedImage(each.image, each.split, label.known(boxes), *upright, each.sequence)
+    boxes: list[tuple[int, PixelBox]] = []
+    seen: dict[PixelBox, tuple[bool, bool]] = {}
+    for one in each.objects:
+        if (box := _box(one, each, turn, classes, upright, label)) is not None:
+            boxes.append((one.number, box))
+            seen |= {box: one.seen} if any(one.seen) else {}
+    return ImportedImage(each.image, each.split, label.known(boxes), *upright, each.sequence, seen)
 
 
 def _box(

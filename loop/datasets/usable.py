@@ -92,7 +92,8 @@ def _joined(alike: Sequence[ImportedImage], report: Report) -> ImportedImage:
     if any(set(label) != set(boxes) for label in labels):
         told = f"labeled {len(labels)} times, each time otherwise: its {len(boxes)} boxes are those of all"
         report.add(owner.path, 0, "duplicate", told, 0)
-    return replace(owner, boxes=boxes if boxes or len(labels) == len(alike) else None)
+    seen = {box: marks for image in alike for box, marks in image.seen.items()}
+    return replace(owner, boxes=boxes if boxes or len(labels) == len(alike) else None, seen=seen)
 
 
 def each_once(images: Sequence[ImportedImage]) -> tuple[list[ImportedImage], list[Problem]]:

@@ -183,6 +183,7 @@ def _contents(root: Element) -> tuple[tuple[int, int] | None, list[NamedObject]]
             _text(one, "name"),
             _corners(one),
             "expected xmin, ymin, xmax, ymax as numbers",
+            (_says(one, "occluded"), _says(one, "truncated")),
         )
         for number, one in enumerate(root.findall("object"), start=1)
     ]
@@ -191,6 +192,11 @@ def _contents(root: Element) -> tuple[tuple[int, int] | None, list[NamedObject]]
 
 def _text(one: Element, name: str) -> str:
     return (one.findtext(name) or "").strip()
+
+
+def _says(one: Element, name: str) -> bool:
+    """Whether a flag of an object is set; some tools write how much of it is hidden."""
+    return _text(one, name).lower() not in {"", "0", "0.0", "false", "unspecified"}
 
 
 def _size(root: Element) -> tuple[int, int] | None:

@@ -4,15 +4,19 @@ what their disagreements ask of the guideline.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from connectors.ports import Box
 from db.engine import read
-from db.slice_members import members_of
+from db.facts import get_fact
+from db.gathered import tasks_stamp
+from db.slice_members import CHANGED, members_of
 from db.slices import SliceRow, slices
 from db.states import SliceKind
 from loop.base.wording import counted, either
@@ -21,7 +25,7 @@ from loop.insights.frame_facts import known_producers
 from loop.insights.frame_query import CONTESTED, TWICE, frames_url
 from loop.insights.seconded import Seconded, answered_by_one, seconded
 from loop.labeling.consensus import Opinion
-from loop.math.quality.agreement import compare
+from loop.math.quality.agreement import Compared, compare
 from loop.math.quality.agreement_figures import Figure, Figures, figures
 from loop.project.project import Project
 
@@ -31,6 +35,7 @@ LOW = 0.667
 FEWEST = 3
 """Tasks of a slice, below which it is no row."""
 SHOWN_SLICES = 20
+_kept: WeakKeyDictionary[Engine, tuple[str, Agreement]] = WeakKeyDictionary()
 KINDS = (SliceKind.METADATA, SliceKind.MEASURED, SliceKind.PROMPT, SliceKind.COLLECTION)
 
 
@@ -75,26 +80,41 @@ class Agreement:
 def agreement(project: Project) -> Agreement:
     """Of the first and the second answer to each frame that has both. Third answers are left out: they
     are asked for only where two contradict each other.
+
+    Kept in memory for as long as no task and no member of a slice changes.
     """
     with read(project.engine) as session:
+        stamp = json.dumps([*tasks_stamp(session), get_fact(session, CHANGED)])
+        kept = _kept.get(project.engine)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
         found = seconded(session)
         by_one = len(answered_by_one(session))
         inside = _slices(session, project, [one.frame.seq for one in found])
-    days = _days(found)
+    made = _told_of(found, by_one, inside)
+    _kept[project.engine] = stamp, made
+    return made
+
+
+def _told_of(
+    found: Sequence[Seconded], by_one: int, inside: Sequence[tuple[SliceRow, set[int]]]
+) -> Agreement:
+    compared = [
+        _Pair(one, day, compare(one.boxes[0], one.boxes[1]))
+        for one, day in zip(found, _days(found), strict=True)
+    ]
     rows = [
-        *_by_class(found, days),
-        *_by_people(found, days),
+        *_by_class(compared),
+        *_by_people(compared),
         *(
-            _row("slice", each.name, found, days, within, frames_url(label=TWICE, slice=each.id))
+            _row("slice", each.name, _of(compared, within), frames_url(label=TWICE, slice=each.id))
             for each, within in inside
         ),
     ]
-    whole = _row("all", "all", found, days, None, frames_url(label=TWICE))
-    named = [(each.id, each.name, within) for each, within in inside]
     return Agreement(
-        whole,
+        _row("all", "all", compared, frames_url(label=TWICE)),
         tuple(sorted(rows, key=_worst)),
-        questions(found, named),
+        questions(found, [(each.name, within) for each, within in inside]),
         tuple(_tie(one) for one in found if one.contested),
         by_one,
     )
@@ -171,38 +191,38 @@ def _worst(row: Row) -> tuple[bool, float]:
     return value is None, value or 0.0
 
 
-def _row(
-    what: str,
-    name: str,
-    found: Sequence[Seconded],
-    days: Sequence[int],
-    within: set[int] | None = None,
-    url: str = "",
-    only: str | None = None,
-) -> Row:
-    """within: frames that count, all for None. only: objects of this class."""
-    chosen = [
-        (one, day)
-        for one, day in zip(found, days, strict=True)
-        if (within is None or one.frame.seq in within) and (only is None or _shows(one, only))
-    ]
-    compared = [compare(one.boxes[0], one.boxes[1], only) for one, _ in chosen]
-    return Row(what, name, figures(compared, [day for _, day in chosen]), url)
+@dataclass(frozen=True)
+class _Pair:
+    """Two answers, compared. day: a number of their camera-day."""
+
+    one: Seconded
+    day: int
+    compared: Compared
 
 
-def _by_class(found: Sequence[Seconded], days: Sequence[int]) -> list[Row]:
-    names = sorted({box.class_name for one in found for box in _first_two(one)})
-    return [_row("class", name, found, days, only=name) for name in names]
+def _row(what: str, name: str, pairs: Sequence[_Pair], url: str = "") -> Row:
+    told = figures([pair.compared for pair in pairs], [pair.day for pair in pairs])
+    return Row(what, name, told, url)
 
 
-def _by_people(found: Sequence[Seconded], days: Sequence[int]) -> list[Row]:
-    pairs = sorted({_pair(one) for one in found})
-    return [
-        _row(
-            "people", " and ".join(pair), found, days, {one.frame.seq for one in found if _pair(one) == pair}
-        )
-        for pair in pairs
-    ]
+def _of(pairs: Sequence[_Pair], frames: set[int]) -> list[_Pair]:
+    return [pair for pair in pairs if pair.one.frame.seq in frames]
+
+
+def _by_class(pairs: Sequence[_Pair]) -> list[Row]:
+    showing: dict[str, list[_Pair]] = {}
+    for pair in pairs:
+        for name in {box.class_name for boxes in pair.one.boxes[:2] for box in boxes}:
+            own = compare(pair.one.boxes[0], pair.one.boxes[1], name)
+            showing.setdefault(name, []).append(replace(pair, compared=own))
+    return [_row("class", name, own) for name, own in sorted(showing.items())]
+
+
+def _by_people(pairs: Sequence[_Pair]) -> list[Row]:
+    both: dict[tuple[str, ...], list[_Pair]] = {}
+    for pair in pairs:
+        both.setdefault(tuple(sorted(pair.one.persons[:2])), []).append(pair)
+    return [_row("people", " and ".join(names), own) for names, own in sorted(both.items())]
 
 
 def _slices(session: Session, project: Project, seqs: list[int]) -> list[tuple[SliceRow, set[int]]]:
@@ -221,18 +241,6 @@ def _slices(session: Session, project: Project, seqs: list[int]) -> list[tuple[S
 def _days(found: Sequence[Seconded]) -> list[int]:
     numbers: dict[str, int] = {}
     return [numbers.setdefault(one.frame.group_key, len(numbers)) for one in found]
-
-
-def _pair(one: Seconded) -> tuple[str, ...]:
-    return tuple(sorted(one.persons[:2]))
-
-
-def _first_two(one: Seconded) -> list[Box]:
-    return [box for boxes in one.boxes[:2] for box in boxes]
-
-
-def _shows(one: Seconded, name: str) -> bool:
-    return any(box.class_name == name for box in _first_two(one))
 
 
 def _tie(one: Seconded) -> Tie:

@@ -67,8 +67,8 @@ class _Case:
         return self.seen.differs is not Differs.NOT
 
 
-def questions(found: Sequence[Seconded], slices: Sequence[tuple[int, str, set[int]]]) -> tuple[Question, ...]:
-    """The most disputed first. slices: number, name and frames of each."""
+def questions(found: Sequence[Seconded], slices: Sequence[tuple[str, set[int]]]) -> tuple[Question, ...]:
+    """The most disputed first. slices: name and frames of each."""
     cases = [
         _Case(one, seen)
         for one in found
@@ -79,7 +79,7 @@ def questions(found: Sequence[Seconded], slices: Sequence[tuple[int, str, set[in
         *(_more_within("topic", text, cases, _has(topic)) for topic, text in TOPICS.items()),
         *(
             _more_within("slice", f"What holds where frames show {name}?", cases, _shows(frames))
-            for _, name, frames in slices
+            for name, frames in slices
         ),
     ]
     ranked = sorted((one for one in asked if one is not None), key=lambda one: -one.weight)

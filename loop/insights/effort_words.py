@@ -89,8 +89,8 @@ def times_text() -> str:
     """How times are told, for people."""
     return (
         f"More than {LONGEST_S / 60:.0f} minutes count as not timed. Times are means of which the longest are"
-        f" cut at the {CUT:.0%} quantile. A task's time is shared evenly by its boxes. The dark line is the"
-        " 95 % interval over camera-days."
+        f" cut at the {100 * CUT:.0f} % quantile. A task's time is shared evenly by its boxes. The dark"
+        " line is the 95 % interval over camera-days."
     )
 
 

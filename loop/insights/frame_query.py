@@ -32,9 +32,9 @@ MODEL_ERRORS = (MISSED, FALSE, OTHER_CLASS, NO_ERROR, NOT_KNOWN)
 NEWEST, OLDEST, CLEAREST, WORTH, ALIKE = "newest", "oldest", "clearest", "worth", "alike"
 ORDERS = (NEWEST, OLDEST, CLEAREST, WORTH, ALIKE)
 KINDS = ("embedder", "detector", "measure")
-PEOPLE, IMPORTED, UNSEEN, TWICE, CONTESTED = LABELS = (
+PEOPLE, IMPORTED, UNSEEN, TWICE, CONTESTED, OUTDATED = LABELS = (
     *("people", "imported", "unseen"),
-    *("twice", "contested"),
+    *("twice", "contested", "outdated"),
 )
 SIDES = ("production", "training")
 SPLITS = ("train", "val", "test")
@@ -141,12 +141,18 @@ KEYS = (
     _choice("role", False, "its camera-day may train, or only judges", tuple(Role)),
     _choice("task", True, "state of any of its tasks; queued is any that is open", TASKS),
     _choice("labeled", False, "whether it has a label", (YES, NO)),
-    _choice("label", True, "label of people, imported, accepted unseen; given twice, contested", LABELS),
+    _choice(
+        "label",
+        True,
+        "of people, imported, accepted unseen; given twice, contested, outdated",
+        LABELS,
+    ),
     Key("labeled_since", "labeled_since", _moment, False, "got its label, or another one, after that time"),
     Key("chosen_since", "chosen_since", _moment, False, "was chosen to be labeled at that time or later"),
     _choice("seen_by", True, "seen by the present embedder, the detector, or what measures", KINDS),
     _choice("not_seen_by", True, "not seen by them", KINDS),
     Key("batch", "batch", _number, True, "chosen in any of these batches"),
+    Key("lot", "lot", _number, True, "in any of these lots; 0: labeled, and in no accepted lot"),
     Key("dataset", "dataset", _number, True, "in any of these dataset versions"),
     _choice("split", True, "its part of those dataset versions", SPLITS),
     _choice("model_error", True, "how the model errs on its label", MODEL_ERRORS),
@@ -167,7 +173,7 @@ BY_NAME = {key.name: key for key in KEYS}
 class FrameQuery:
     """A set of frames. What is left empty asks for nothing.
 
-    Of camera, site, task, label, batch, dataset, split and model_error a frame needs one; of slice,
+    Of camera, site, task, label, batch, lot, dataset, split and model_error a frame needs one; of slice,
     class_name, seen_by, facet and counts_for all, of not_slice, not_class and not_seen_by none.
     since, until: ISO days or times; without an offset they are in the project's zone.
     """
@@ -191,6 +197,7 @@ class FrameQuery:
     seen_by: tuple[str, ...] = ()
     not_seen_by: tuple[str, ...] = ()
     batch: tuple[int, ...] = ()
+    lot: tuple[int, ...] = ()
     dataset: tuple[int, ...] = ()
     split: tuple[str, ...] = ()
     model_error: tuple[str, ...] = ()

@@ -32,15 +32,18 @@ from db.frame_sets import (
     frames_chosen,
     frames_labeled_by,
     labeled_frames,
+    lot_frames,
     priorities,
     task_frames,
 )
+from db.guidelines import outdated_frames
 from db.labels import labeled_ids
+from db.lots import lots_of_labels
 from db.page_facts import latest_page_fact
 from db.progress import seen_frames
 from db.slice_members import Members
 from db.slices import SliceRow, slice_by_id, slices
-from db.states import OPEN_TASKS, Origin, Role, SliceKind, TaskStatus
+from db.states import OPEN_TASKS, LotStatus, Origin, Role, SliceKind, TaskStatus
 from loop.base.arrays import Bools, Ints, Reals
 from loop.base.errors import ConfigError
 from loop.insights.frame_days import NO_DAY, local_days, months, seconds_of
@@ -66,6 +69,7 @@ from loop.insights.frame_query import (
     NOT_KNOWN,
     OLDEST,
     OTHER_CLASS,
+    OUTDATED,
     PEOPLE,
     QUEUED,
     SIDES,
@@ -368,6 +372,8 @@ class FrameSets:
             from loop.insights.lasso import frames_in  # large, and few ask for it
 
             yield table.mask(frames_in(self.project, query.area))
+        if query.lot:
+            yield _in_lots(session, table, query.lot)
         if query.dataset:
             yield table.mask(dataset_frames(session, query.dataset, query.split))
         if query.model_error:
@@ -548,11 +554,21 @@ SOURCES = {PEOPLE: "annotation", IMPORTED: "imported"}
 SEVERAL: dict[str, Callable[[Session], list[int]]] = {
     TWICE: seconded_frames,
     CONTESTED: lambda session: contested_frames(session, FUSED),
+    OUTDATED: outdated_frames,
 }
-"""Frames that several people labeled, by the value of `label` that asks for them."""
+"""Frames of answers of a kind, by the value of `label` that asks for them."""
 NOBODY = Members(np.zeros(0, np.int64), np.zeros(0))
 _kept: WeakKeyDictionary[Engine, FrameSets] = WeakKeyDictionary()
 _keeping = threading.Lock()
+
+
+def _in_lots(session: Session, table: FrameTable, numbers: Sequence[int]) -> Bools:
+    """0 stands for labels that no accepted lot holds."""
+    inside = table.mask(lot_frames(session, numbers))
+    if 0 in numbers:
+        accepted = list(lots_of_labels(session, (LotStatus.ACCEPTED,)))
+        inside |= table.mask(labeled_frames(session)) & ~table.mask(np.array(accepted, np.int64))
+    return inside
 
 
 def frame_sets(parts: Parts) -> FrameSets:

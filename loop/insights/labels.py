@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loop.insights import agreement, effort, effort_words, suspects
+from loop.insights import agreement, effort, effort_words, guideline, lots, suspects
 from loop.project.project import Project
 
 
@@ -25,31 +25,25 @@ class Finding:
     severity: float
 
 
-Part = Callable[[Project], list[Finding]]
-
-
-def _agreement(project: Project) -> list[Finding]:
-    said = agreement.in_words(project)
-    return [Finding("agreement", text, action, agreement.HERE, bad) for text, action, bad in said]
-
-
-def _effort(project: Project) -> list[Finding]:
-    said = effort_words.in_words(project)
-    return [Finding("effort", text, action, effort.HERE, bad) for text, action, bad in said]
-
-
-def _suspects(project: Project) -> list[Finding]:
-    said = suspects.in_words(project)
-    return [] if said is None else [Finding("suspects", said[0], said[1], suspects.HERE, said[2])]
-
-
-PARTS: tuple[Part, ...] = (_suspects, _agreement, _effort)
-"""What each part finds wrong."""
+Part = Callable[[Project], list[tuple[str, str, float]]]
+"""What a part finds wrong: a sentence, what to do, and how bad it is, 0..1."""
+PARTS: dict[str, tuple[str, Part]] = {
+    "inspection": (lots.HERE, lots.in_words),
+    "suspects": (suspects.HERE, suspects.in_words),
+    "agreement": (agreement.HERE, agreement.in_words),
+    "guideline": (guideline.HERE, guideline.in_words),
+    "effort": (effort.HERE, effort_words.in_words),
+}
 
 
 def findings(project: Project) -> list[Finding]:
     """What all parts found, the worst first."""
-    return sorted((one for part in PARTS for one in part(project)), key=lambda one: -one.severity)
+    found = [
+        Finding(part, text, action, address, severity)
+        for part, (address, in_words) in PARTS.items()
+        for text, action, severity in in_words(project)
+    ]
+    return sorted(found, key=lambda one: -one.severity)
 
 
 def lines(found: list[Finding]) -> list[str]:

@@ -30,7 +30,7 @@ Days = Mapping[str, Mapping[date, int]]
 class Need:
     """One thing that waits for a person.
 
-    kind: disk, approval, mend, silent, due, unverifiable, clock, unplaced or reports.
+    kind: disk, approval, mend, silent, due, unverifiable, clock, unplaced, reports or lots.
     text: one sentence. more: what else there is to say of it, a line each.
     action: what to do, as a link says it; address: where, "" for nowhere on these pages.
     """
@@ -132,6 +132,11 @@ def of_reports(reports: Sequence[ReportRow]) -> list[Need]:
         return []
     text = f"{counted(len(reports), 'reported mistake')} {either(len(reports), 'waits', 'wait')} for a look"
     return [Need("reports", text, "see the newest", f"/frames/{reports[0].frame}")]
+
+
+def of_lots(said: Sequence[tuple[str, str]]) -> list[Need]:
+    """Lots of labels that failed inspection or wait for it. said: sentence and what to do."""
+    return [Need("lots", text, action, "/labels/lots") for text, action in said]
 
 
 def silent_cameras(days: Days) -> list[SilentCamera]:

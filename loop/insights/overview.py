@@ -32,6 +32,7 @@ from loop.ingest.clocks import doubtful_lines
 from loop.insights import needs
 from loop.insights.budget import Budget, budget
 from loop.insights.freshness import Stage, stages
+from loop.insights.lots import lots_in_need
 from loop.insights.needs import Need
 from loop.insights.placing import lines_of
 from loop.labeling.mending import Mend, lines, to_mend
@@ -131,6 +132,7 @@ def _overview(project: Project) -> Overview:
                 *needs.of_tasks(due, mend),
                 *needs.of_cameras(days),
                 *needs.of_reports(reports(session, only_open=True, limit=REPORTS)),
+                *needs.of_lots(lots_in_need(session)),
                 *needs.of_places(lacking, doubtful),
             ],
             stages=stages(session, analyzed, all_batches, due),

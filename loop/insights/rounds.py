@@ -24,6 +24,7 @@ from db.rounds import (
     round_by_id,
 )
 from db.states import OPEN_ROUNDS, ModelStatus, Origin, Role, RoundStatus
+from loop.datasets.freeze import LOTS, NEVER_INSPECTED
 from loop.gaps.slices import TRAINING_WORLD
 from loop.insights.frame_query import YES, FrameQuery
 from loop.math.evaluation.verdict import NO_FALL
@@ -143,6 +144,7 @@ class DataView:
 
     images: frames by split. passes: images of one epoch, repeats counted. boxes: by split and class.
     batches: frames that came by each batch, newest first. untrained: classes without a box to train on.
+    lots: accepted lots that it holds. never_inspected: labels of no such lot; None where it is not known.
     """
 
     id: int
@@ -154,6 +156,8 @@ class DataView:
     boxes: dict[str, dict[str, int]]
     batches: tuple[tuple[int, int], ...]
     untrained: tuple[str, ...]
+    lots: tuple[int, ...] = ()
+    never_inspected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,6 +454,8 @@ def _data(session: Session, number: int) -> DataView:
         summary.get("boxes", {}),
         tuple(dataset_batches(session, number)),
         tuple(summary.get("untrained", ())),
+        tuple(summary.get(LOTS, ())),
+        summary.get(NEVER_INSPECTED),
     )
 
 

@@ -232,20 +232,20 @@ def likely_wrong(session: Session) -> Counter[SuspectKind]:
     return Counter(row.kind for row in likely)
 
 
-def in_words(project: Project) -> tuple[str, str, float] | None:
-    """What is wrong, what to do and how bad it is, 0..1; None where nothing is."""
+def in_words(project: Project) -> list[tuple[str, str, float]]:
+    """What is wrong: a sentence, what to do, and how bad it is, 0..1."""
     with read(project.engine) as session:
         run = newest_run(session)
         count = likely_wrong(session)
         labeled = count_labels(session)
     if run is None:
         said = "no label was compared with a model that was not trained on it"
-        return (said, "judge them", 0.2) if labeled else None
+        return [(said, "judge them", 0.2)] if labeled else []
     if not (total := count.total()):
-        return None
+        return []
     kinds = ", ".join(f"{number} {KINDS[kind]}" for kind, number in count.most_common())
     are = either(total, "is more likely wrong than right", "are more likely wrong than right")
-    return f"{counted(total, 'suspect label')} {are} ({kinds})", "look at them", 0.6
+    return [(f"{counted(total, 'suspect label')} {are} ({kinds})", "look at them", 0.6)]
 
 
 def _line(item: SuspectItem) -> str:

@@ -13,7 +13,9 @@ from db.frames import frames
 from db.tasks import NewTask, add_tasks, create_batch, queue_batch, tasks
 
 DRAW = "draw"
-"""In `label_tasks.about`: the boxes that are drawn, [class name, x1, y1, x2, y2] in px."""
+"""In `label_tasks.about`: the boxes that are drawn, [class name, x1, y1, x2, y2] in px; behind them
+occluded and truncated, where one of them holds.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,21 @@ def ask(
 
 def boxes_to_draw(about: Mapping[str, Any]) -> list[Box]:
     """The boxes that such a task is drawn with."""
-    return [Box(name, (x1, y1, x2, y2), "prediction") for name, x1, y1, x2, y2 in about.get(DRAW) or ()]
+    return [_drawn(*stored) for stored in about.get(DRAW) or ()]
 
 
 def _about(one: Ask) -> dict[str, Any]:
     if one.draw is None:
         return dict(one.about)
-    return {**one.about, DRAW: [[box.class_name, *map(float, box.xyxy)] for box in one.draw]}
+    return {**one.about, DRAW: [_kept(box) for box in one.draw]}
+
+
+def _kept(box: Box) -> list[Any]:
+    seen = [box.occluded, box.truncated] if box.occluded or box.truncated else []
+    return [box.class_name, *map(float, box.xyxy), *seen]
+
+
+def _drawn(
+    name: str, x1: float, y1: float, x2: float, y2: float, occluded: bool = False, truncated: bool = False
+) -> Box:
+    return Box(name, (x1, y1, x2, y2), "prediction", occluded=occluded, truncated=truncated)

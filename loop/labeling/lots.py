@@ -47,15 +47,16 @@ BEGUN = (LotStatus.DRAWN, LotStatus.ACCEPTED)
 
 @dataclass(frozen=True)
 class Sample:
-    """What would be drawn. boxes, places: of all labels. frames: that are looked at in each stage.
-    left_out: labels that a lot in force holds already.
+    """What would be drawn. boxes, places: of all labels. groups: camera-days by annotator.
+
+    frames: that are looked at in each stage. left_out: labels that a lot in force holds already.
     """
 
     plan: Plan
     labels: int
     boxes: int
     places: int
-    strata: int
+    groups: int
     frames: tuple[int, int]
     left_out: int
 
@@ -194,28 +195,28 @@ def _followed(session: Session, lot: LotRow) -> list[str]:
         return []
     if status is LotStatus.REJECTED:
         _send_back(session, lot.id, members)
-    return [f"lot {lot.id}: {verdict_text(lot.id, status, plan, inspected, wrong, len(members))}"]
+    held = len(held_back(session, lot.id))
+    return [f"lot {lot.id} {verdict_text(status, plan, inspected, wrong, held)}"]
 
 
 def verdict_text(
-    number: int, status: LotStatus, plan: Plan, inspected: Sequence[int], wrong: Sequence[int], size: int
+    status: LotStatus, plan: Plan, inspected: Sequence[int], wrong: Sequence[int], held: int
 ) -> str:
-    """What may be said of the lot, in words. size: its labels."""
+    """What may be said of a lot, in words. held: labels of it that must be reviewed again."""
     found = counted(sum(inspected), "inspected place")
     bad = f"{sum(wrong)} of {found} {either(sum(wrong), 'is', 'are')} wrong"
     if status is LotStatus.ACCEPTED:
         claim = f"at least {100 * plan.right:g} % of its boxes are right, with {100 * plan.confidence:g} %"
         return f"accepted: {claim} confidence ({bad})"
     if status is LotStatus.REJECTED:
-        return (
-            f"rejected: {bad}, and its plan allows {plan.accept}; its {counted(size, 'label')} must be"
-            " reviewed again before they train or judge"
-        )
+        left = f"{counted(held, 'label')} must be reviewed again before they train or judge"
+        allowed = f"its plan allows {plan.accept}"
+        return f"rejected: {bad}, and {allowed}; {left if held else 'all its labels were reviewed again'}"
     if status is LotStatus.WITHDRAWN:
         return f"withdrawn: nothing is known of it ({bad})"
     stage = 2 if plan.second and inspected[0] >= plan.first and sum(wrong) else 1
     of = plan.first if stage == 1 else plan.second
-    return f"under inspection: {inspected[stage - 1]} of {of} places of stage {stage} are done, {bad}"
+    return f"under inspection: {inspected[stage - 1]} of {of} places of stage {stage} are done; {bad}"
 
 
 def _looked_at(

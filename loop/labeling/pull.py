@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from connectors.ports import Annotation, Progress, Purpose, TaskAnswers
 from db.engine import read, write
 from db.facts import get_fact, set_fact
+from db.guidelines import guideline_at
 from db.labels import (
     AnswerRow,
     LabelRow,
@@ -435,6 +436,7 @@ def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> boo
 
 
 def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation) -> bool:
+    followed = guideline_at(session, answer.updated_at)
     recorded = record_annotation(
         session,
         task.id,
@@ -447,6 +449,7 @@ def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation
         lead_time_s=answer.lead_time_s,
         result=answer.result,
         boxes=None if answer.unknown_classes else answer.boxes,
+        guideline=None if followed is None else followed.id,
     )
     return recorded is not None
 

@@ -43,11 +43,15 @@ from loop.labeling.project import (
     title_of,
 )
 from loop.labeling.renewal import renew_project
+from loop.labeling.showing import anything_to_show, guideline_to_show, instructions, note_guideline
+from loop.labeling.slice_names import slice_names
 from loop.labeling.telling import Told, anything_to_tell, forget_untold, tell
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
 CHUNK = 100
+SLICES = "slices"
+"""Of what a task says: what its frame shows."""
 SETTLE = timedelta(seconds=30)
 
 
@@ -62,6 +66,7 @@ class PushReport:
     tabs: what became of the tabs of collections.
     others: address of the project of each further person.
     told: what Label Studio heard of tasks that were dropped or moved here.
+    guideline: labelers are shown a new wording of the guideline.
     """
 
     project_id: int = 0
@@ -74,6 +79,7 @@ class PushReport:
     told: Told = field(default_factory=Told)
     tabs: str = ""
     others: dict[str, str] = field(default_factory=dict)
+    guideline: bool = False
 
     def lines(self) -> list[str]:
         counts = (
@@ -82,6 +88,7 @@ class PushReport:
         )
         others = [f"a {person} labels at {url}" for person, url in self.others.items()]
         told = [*self.told.lines(), *([self.tabs] if self.tabs else [])]
+        told += ["labelers are shown the guideline as it is now"] if self.guideline else []
         return [
             *([self.renewed] if self.renewed else []),
             counts,
@@ -141,21 +148,23 @@ def anything_to_push(parts: Parts) -> bool:
     """Whether a task waits to be sent, or to be found where it was sent, or something of one to be told."""
     with read(parts.project.engine) as session:
         waits = tasks(session, status=(TaskStatus.PENDING, TaskStatus.SENT), limit=1)
-        return bool(waits) or anything_to_tell(session) or anything_to_keep(session)
+        waiting = bool(waits) or anything_to_tell(session) or anything_to_keep(session)
+    return waiting or anything_to_show(parts.project)
 
 
 def _serve_all(project: Project, backend: LabelBackend, settle: timedelta, progress: Progress) -> PushReport:
     """First answers first; the project of a further person is made when it has a task."""
-    report = PushReport()
+    report, guideline = PushReport(), guideline_to_show(project)
     for slot in SLOTS:
         if slot and not _wanted(project, slot):
             forget_untold(project.engine, slot)
             continue
-        found = _ensure_project(project, backend, slot)
+        found = _ensure_project(project, backend, slot, instructions(project, guideline))
         if slot:
             report.others[PERSONS[slot]] = found.url
         else:
             report.project_id, report.url = found.external_id, found.url
+            report.guideline = note_guideline(project, backend, guideline)
         _serve(project, backend, Place(slot, found.external_id), report, settle, progress)
     return report
 
@@ -196,12 +205,13 @@ def _wanted(project: Project, slot: int) -> bool:
     return any(row.slot == slot for row in waiting)
 
 
-def _ensure_project(project: Project, backend: LabelBackend, slot: int) -> LabelProject:
+def _ensure_project(project: Project, backend: LabelBackend, slot: int, told: str) -> LabelProject:
+    """told: to labelers, as HTML."""
     known = label_studio_project(project, slot)
     if known is not None:
         require_ours(project, backend, known, slot)
-    instructions, mark = project.settings.label_studio.instructions, mark_of_ours(project)
-    found = backend.ensure_project(title_of(project, slot), project.classes, instructions, known, mark)
+    mark = mark_of_ours(project)
+    found = backend.ensure_project(title_of(project, slot), project.classes, told, known, mark)
     remember_project(project, found.external_id, slot)
     remember_address(project, backend.url)
     return found
@@ -275,13 +285,15 @@ def label_tasks(
         by_seq = {frame.seq: frame for frame in frames(session, seqs=[row.frame for row in rows])}
         boxes = drawings(session, project, rows) if drawn is None else drawn
         texts = texts_of(session, [row.frame for row in rows]) if any_tab(session) else {}
+        names = slice_names(session, project, [row.frame for row in rows])
     return [
         _label_task(
             project,
             row,
             by_seq[row.frame],
             boxes[row.id],
-            {COLLECTIONS: texts[row.frame]} if texts else {},
+            {SLICES: ", ".join(names.get(row.frame, ()))}
+            | ({COLLECTIONS: texts[row.frame]} if texts else {}),
         )
         for row in rows
     ]

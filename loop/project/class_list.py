@@ -89,7 +89,9 @@ def _pair(text: str, of_dataset: Sequence[str]) -> tuple[str, str]:
 def _numbered(image: ImportedImage, numbers: Sequence[int]) -> ImportedImage:
     if image.boxes is None:
         return image
-    return replace(image, boxes=list(dict.fromkeys((numbers[box[0]], *box[1:]) for box in image.boxes)))
+    boxes = list(dict.fromkeys((numbers[box[0]], *box[1:]) for box in image.boxes))
+    seen = {(numbers[box[0]], *box[1:]): said for box, said in image.seen.items()}
+    return replace(image, boxes=boxes, seen=seen)
 
 
 def _check_names(of_dataset: Sequence[str], of_weights: Sequence[str]) -> None:

@@ -45,6 +45,7 @@ from loop.datasets.importers import read_dataset
 from loop.datasets.usable import check_trains, check_usable, each_once, problem_lines
 from loop.datasets.zipped import unpacked
 from loop.project.class_list import check_classes, mapped, shown_classes, starting_classes
+from loop.project.guideline import ensure_guideline
 from loop.project.project import CONFIG_NAME, Project, open_project
 from loop.project.training_metadata import NOTHING_SAID, TrainingMetadata, claimed_metadata
 from loop.project.training_settings import check_training, overrides_of
@@ -233,6 +234,7 @@ def _create(
     progress(0, 0, "the weights are tried")
     try_weights(plan.weights, overrides_of(settings.round.model_dump()))
     _write_config(plan.root, text, private=bool(settings.database_url))
+    ensure_guideline(plan.root, classes)
     project = open_project(plan.root, new=True)
     _claim(project, plan.weights, dataset, classes, said)
     _deploy(project, plan.weights, classes)
@@ -523,8 +525,8 @@ def _record_chunk(
             seq = add_frame(session, frame)
             if seq is not None:
                 boxes = [
-                    Box(classes[class_id], (x1, y1, x2, y2), "imported")
-                    for class_id, x1, y1, x2, y2 in image.boxes or ()
+                    Box(classes[box[0]], box[1:], "imported", None, *image.seen.get(box, ()))
+                    for box in image.boxes or ()
                 ]
                 set_label(
                     session,

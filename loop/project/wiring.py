@@ -473,7 +473,15 @@ def build_label_backend(project: Project) -> LabelBackend:
     images = project.settings.label_studio.images
     if images == "auto":
         images = "local_files" if own else "upload"
-    return LabelStudio(url, token, images=images, document_root=project.store)
+    labels = project.settings.labels
+    return LabelStudio(
+        url,
+        token,
+        images=images,
+        document_root=project.store,
+        names=labels.class_names,
+        ask_occlusion=labels.ask_occlusion,
+    )
 
 
 def label_studio_access(project: Project) -> tuple[str, str, bool]:

@@ -141,7 +141,8 @@ class _Work:
 
     def _groups(self) -> tuple[list[int], list[str]]:
         """Of each image: its group of near-duplicates, and its sequence, or else its scene."""
-        embedder = build_embedder(ROOT, self.settings.embedder)
+        carried = {"model": "small", "pretrained": ""}
+        embedder = build_embedder(ROOT, self.settings.embedder.model_copy(update=carried))
         rows: list[Array] = []
         for chunk in self._chunks(range(len(self.images))):
             shown = self._readable(chunk)

@@ -18,6 +18,8 @@ from loop.math.quality.review_seconds import review_seconds
 
 FOUND_ABOVE = 0.25
 """Confidence from which a detection counts for the recall that is told of a judge."""
+LEAST = 0.05
+"""Probability from which a label is suspect: below, twenty looks mend less than one label."""
 SAME = 0.5
 
 
@@ -59,7 +61,8 @@ def find_suspects(
         return [], {}
     shown = [_judged_frame(one, classes) for one in judged]
     calibration = calibrate(shown, seed, decisions)
-    found = [_found(one, judged[one.frame], classes) for one in suspects(shown, calibration)]
+    likely = [one for one in suspects(shown, calibration) if one.probability >= LEAST]
+    found = [_found(one, judged[one.frame], classes) for one in likely]
     return found, calibration.to_json()
 
 

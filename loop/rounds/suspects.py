@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from connectors.files import write_atomically
 from connectors.ports import Detections, Detector, Progress, Purpose
 from db.engine import read, write
 from db.facts import get_fact, set_fact
@@ -34,16 +35,20 @@ from loop.labeling.suspect_tasks import place_of
 from loop.math.boxes.matching import iou_matrix
 from loop.project.project import Project
 from loop.project.weights import check_weights
-from loop.project.wiring import Parts, deployed_weights
+from loop.project.wiring import Parts, deployed_weights, resolve, started_weights
 from loop.rounds.fold_models import FoldModel, fold_models, folds_in_words, recipe_of
 from loop.rounds.freeze import item_of
 from loop.rounds.judged_labels import SAME, FoundSuspect, Judged, find_suspects, found_share, recall
 from loop.rounds.stored import mend
 
 CHUNK = 16
-KEPT, LEAST = 5000, 0.05
-"""Suspects of a run that are kept, the largest gain first, and the probability from which one is."""
+KEPT = 5000
+"""Suspects of a run that are kept, the largest gain first."""
 STOP = "suspects_stop"
+BEGUN = (
+    "these models begin from the weights that the team brought: errors of the labels that those were trained"
+    " on may stay hidden; labels.fold_weights names other weights to begin from"
+)
 FOLD, DEPLOYED = "fold", "deployed"
 
 
@@ -154,7 +159,14 @@ def _fold_models(
 
 
 def _base(project: Project) -> Path:
-    """The weights that the team brought: no answer of a person was ever trained into them."""
+    """What fold models begin from: labels.fold_weights, or the weights that the team brought, into which no
+    answer of a person was ever trained. Raises WeightsUnavailable, ModelError, ProjectError.
+    """
+    if chosen := project.settings.labels.fold_weights:
+        begun = project.folds / "started.pt"
+        made = started_weights(resolve(project, chosen), project.classes, project.settings.seed)
+        write_atomically(begun, made)
+        return begun
     deployed_weights(project)
     with read(project.engine) as session:
         current = deployed(session)
@@ -200,7 +212,7 @@ def _kept(parts: Parts, run: int, made: Sequence[FoldModel], by: Mapping[str, li
         more, calibrations[name] = find_suspects(judged, project.classes, project.settings.seed, learned)
         found += more
     known = _known([*decided, *asked])
-    found = [one for one in found if one.probability >= LEAST and not known(one)]
+    found = [one for one in found if not known(one)]
     found = sorted(found, key=lambda one: -one.gain)[:KEPT]
     judges = _judges(parts, made, by)
     with write(project.engine) as session:
@@ -240,6 +252,8 @@ def _judges(parts: Parts, made: Sequence[FoldModel], by: Mapping[str, list[Judge
             "labels to train on are judged by"
             f" {folds_in_words(made, chosen.fold_epochs, chosen.fold_imgsz, recalls[FOLD])}"
         )
+    if not chosen.fold_weights and FOLD in recalls:
+        said.append(BEGUN)
     if left := sum(len(each.judged) for each in made if each.weights is None):
         said.append(
             f"{counted(left, 'frame')} could not be judged: nothing is left to train on once near-duplicates"

@@ -55,7 +55,7 @@ from samplers import STRATEGIES, Pool
 LIKE = "targeted"
 CONSIDERED = "considered"
 """Of a batch: how many analyzed frames it was chosen from."""
-WITHIN = "within"
+WITHIN, WORK = "within", "work"
 """Of a batch: the address of the frames it was chosen from."""
 NOTHING_SOUGHT = "nothing to look for was given (--like): targeted chose as k_center does"
 
@@ -66,10 +66,12 @@ class Within:
 
     frames: (K,) int64 ids.
     address: of the set, which the batch keeps.
+    work: the number of the work that asks for it, which the batch keeps, None where it is no such work.
     """
 
     frames: Ints
     address: str
+    work: int | None = None
 
 
 @dataclass(frozen=True)
@@ -476,7 +478,7 @@ def _keep(
             request.budget,
             {CONSIDERED: len(view.production), "gaps": gaps}
             | as_setting(chances)
-            | ({WITHIN: request.within.address} if request.within else {}),
+            | ({WITHIN: request.within.address, WORK: request.within.work} if request.within else {}),
         )
         add_tasks(session, batch, _tasks(view, report.chosen, batch, quotas))
         queue_batch(session, batch)

@@ -1,30 +1,33 @@
 """Work that someone asked for once: done in the background, one after the other, on the executor of
 selections, with its progress and a line in the ledger.
+
+It is kept in the database until it ended: what a stop or a kill cut short is begun again at the next start.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
 from apscheduler.schedulers.base import BaseScheduler
 
 from connectors.errors import ConnectorError, LabelStudioDown
-from connectors.ports import Progress
+from db.engine import read, write
 from db.errors import StateError
+from db.states import WorkKind
 from db.tables import utcnow
+from db.work import WorkRow, any_open_work, begin_work, end_work, put_back_work
 from loop.base.errors import LoopError, Waiting
+from loop.changes.work import KINDS, Run
 from loop.project.wiring import Parts
-from loop.web.site import Submitted
 
 log = logging.getLogger(__name__)
-KEPT = 50
 LEDGER = "asked"
 """Under which the ledger has all of it."""
+MOST_BEGUN = 3
+"""What never ends may be what kills the service."""
 Record = Callable[[str, datetime, str, str], None]
 
 
@@ -35,66 +38,96 @@ class Stopping(BaseException):
 
 
 class Asked:
-    """What was asked for since the start; the newest KEPT of it."""
+    """Does what is asked for. kinds: what each kind does."""
 
-    def __init__(self, parts: Parts, stop: threading.Event, scheduler: BaseScheduler, record: Record) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        stop: threading.Event,
+        scheduler: BaseScheduler,
+        record: Record,
+        kinds: Mapping[WorkKind, Run] = KINDS,
+    ) -> None:
+        self.kinds = kinds
         self._parts = parts
         self._stop = stop
         self._scheduler = scheduler
         self._record = record
         self._lock = threading.Lock()
-        self._found: dict[int, Submitted] = {}
-        self._last = 0
+        self._now: dict[int, str] = {}
+        self._calls = 0
 
-    def submit(self, title: str, work: Callable[[Parts, Progress], str]) -> int:
+    def take_up(self) -> None:
+        """Has the oldest work that did not end done as soon as the executor is free, and so on until none
+        is left.
+        """
+        with read(self._parts.project.engine) as session:
+            if self._stop.is_set() or not any_open_work(session):
+                return
         with self._lock:
-            self._last += 1
-            number = self._last
-            self._found[number] = Submitted(number, title, "", "", "", None, None)
-            ended = [key for key, one in self._found.items() if one.outcome]
-            for key in ended[: max(0, len(self._found) - KEPT)]:
-                del self._found[key]
-        self._scheduler.add_job(self._run, args=[number, work], id=f"{LEDGER} {number}", executor="selection")
-        return number
+            self._calls += 1
+            name = f"{LEDGER} {self._calls}"
+        self._scheduler.add_job(self._run, id=name, executor="selection")
 
-    def submitted(self) -> list[Submitted]:
-        """The latest first."""
+    def doing(self) -> dict[int, str]:
+        """What is under way, by the number of the work."""
         with self._lock:
-            return [self._found[number] for number in sorted(self._found, reverse=True)]
+            return dict(self._now)
 
-    def _run(self, number: int, work: Callable[[Parts, Progress], str]) -> None:
+    def _run(self) -> None:
         """Never raises."""
         if self._stop.is_set():
             return
-        started_at = utcnow()
-        title = self._note(number, started_at=started_at, now="begins").title
+        try:
+            with write(self._parts.project.engine) as session:
+                work = begin_work(session)
+            if work is None:
+                return
+            self._do(work)
+            self.take_up()
+        except Exception:
+            log.exception("work that was asked for waits for the next start")
 
+    def _do(self, work: WorkRow) -> None:
+        started_at = utcnow()
+        self._note(work.id, "begins")
+        try:
+            outcome, detail = self._attempt(work)
+        except Stopping:
+            with write(self._parts.project.engine) as session:
+                put_back_work(session, work.id)
+            return
+        finally:
+            self._note(work.id, "")
+        self._record(LEDGER, started_at, outcome, f"{work.title}: {detail}" if detail else work.title)
+        with write(self._parts.project.engine) as session:
+            end_work(session, work.id, outcome, detail)
+
+    def _attempt(self, work: WorkRow) -> tuple[str, str]:
         def progress(done: int, total: int, what: str) -> None:
-            self._note(number, now=f"{done}/{total} {what}" if total else f"{done} {what}")
+            self._note(work.id, f"{done}/{total} {what}" if total else f"{done} {what}")
             if self._stop.is_set():
                 raise Stopping
 
-        outcome, detail = self._attempt(title, work, progress)
-        self._note(number, now="", outcome=outcome, detail=detail, finished_at=utcnow())
-        self._record(LEDGER, started_at, outcome, f"{title}: {detail}" if detail else title)
-
-    def _attempt(
-        self, title: str, work: Callable[[Parts, Progress], str], progress: Progress
-    ) -> tuple[str, str]:
+        if work.times_begun > MOST_BEGUN:
+            return "stopped", (
+                f"expected it to end, but the service was killed each of the {MOST_BEGUN} times it was begun;"
+                " see the log, then ask for it again"
+            )
         try:
-            return "done", work(self._parts, progress)
-        except Stopping:
-            return "stopped", "the service was stopped; ask for it again"
+            return "done", self.kinds[work.kind](self._parts, work, progress)
         except (LabelStudioDown, Waiting) as error:
             return "waiting", f"{error}; ask for it again later"
         except (LoopError, ConnectorError, StateError, OSError) as error:
-            log.warning("%s failed: %s", title, error)
+            log.warning("%s failed: %s", work.title, error)
             return "failed", str(error)
         except Exception as error:
-            log.exception("%s failed", title)
+            log.exception("%s failed", work.title)
             return "failed", f"{type(error).__name__}: {error}"
 
-    def _note(self, number: int, **changes: Any) -> Submitted:
+    def _note(self, number: int, now: str) -> None:
         with self._lock:
-            self._found[number] = replace(self._found[number], **changes)
-            return self._found[number]
+            if now:
+                self._now[number] = now
+            else:
+                self._now.pop(number, None)

@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -38,7 +38,6 @@ from loop.service.jobs import EXECUTORS, JOBS, Job, triggers_of
 from loop.service.pulse import Pulse
 from loop.service.steady import SteadyScheduler
 from loop.settings.settings import value_of
-from loop.web.site import Submitted
 
 log = logging.getLogger(__name__)
 STOP_WITHIN_S = 5.0
@@ -124,6 +123,7 @@ class Service:
             )
         self.scheduler.start()
         self.pulse.start()
+        self.take_up()
 
     def wake(self, name: str) -> None:
         """Runs a job now rather than at the end of its interval; one that waits for a date goes on
@@ -162,13 +162,13 @@ class Service:
         self.note(job, paused_at=None)
         self.wake(job)
 
-    def submit(self, title: str, work: Callable[[Parts, Progress], str]) -> int:
-        """Does something once in the background, one after the other; its number in `submitted`."""
-        return self.asked.submit(title, work)
+    def take_up(self) -> None:
+        """Does the work that people asked for in the background, one after the other."""
+        self.asked.take_up()
 
-    def submitted(self) -> list[Submitted]:
-        """What was asked for since the start, the latest first."""
-        return self.asked.submitted()
+    def doing(self) -> Mapping[int, str]:
+        """What of that is under way, by its number."""
+        return self.asked.doing()
 
     def alive(self) -> bool:
         """Whether the scheduler's own thread still runs: a dead one would leave `running` true."""

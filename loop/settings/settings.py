@@ -129,6 +129,7 @@ class LabelsSettings(Section):
     folds: Annotated[int, Field(ge=2, le=20)]
     fold_epochs: Annotated[int, Field(ge=1, le=100_000)]
     fold_imgsz: ImageSize
+    fold_weights: str
     suspect_budget: Positive
     right: Annotated[float, Field(gt=0.5, lt=1)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from jinja2 import Environment
@@ -12,8 +11,9 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from connectors.ports import Progress
+from loop.changes.asking import ask_for
 from loop.changes.audit import Who, at_the_terminal
+from loop.insights.work import Submitted, WorkKind, one_submitted, submitted
 from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.web.addresses import asked_of, is_of_programs, path_of, within
@@ -37,25 +37,7 @@ FLASH_LETTERS, FLASH_BYTES = 500, 3800
 """Browsers drop a cookie above 4096 bytes, its name and flags among them."""
 TOO_MUCH = "That was too much at once for a way back here; the page Changes tells what it was."
 
-__all__ = ["Flash", "Site", "Submitted", "Worker", "form_of", "session_of"]
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """Work that someone asked for once.
-
-    now: what it does, "" while it waits or once it ended.
-    outcome: "" until it ends; done, failed, waiting or stopped then.
-    detail: what came of it.
-    """
-
-    id: int
-    title: str
-    now: str
-    outcome: str
-    detail: str
-    started_at: datetime | None
-    finished_at: datetime | None
+__all__ = ["Flash", "Site", "Submitted", "WorkKind", "Worker", "form_of", "session_of"]
 
 
 class Worker(Protocol):
@@ -80,11 +62,11 @@ class Worker(Protocol):
     def resume(self, job: str) -> None:
         """Raises ConfigError."""
 
-    def submit(self, title: str, work: Callable[[Parts, Progress], str]) -> int:
-        """Does it in the background once; the number under which `submitted` shows it."""
+    def take_up(self) -> None:
+        """Does in the background what people asked for."""
 
-    def submitted(self) -> list[Submitted]:
-        """The latest first."""
+    def doing(self) -> Mapping[int, str]:
+        """What of that is under way, by its number."""
 
 
 class Site:
@@ -143,6 +125,25 @@ class Site:
             secure=request.url.scheme == "https",
         )
         return answer
+
+    def ask(self, request: Request, kind: WorkKind, title: str, **arguments: Any) -> int:
+        """Has it done once in the background, even when the service stops before; the number of the work."""
+        number = ask_for(self.project, self.who(request), kind, title, **arguments)
+        self.worker.take_up()
+        return number
+
+    def submitted(self) -> list[Submitted]:
+        """What people asked for, the latest first."""
+        doing = self.worker.doing()
+        return [replace(one, now=doing.get(one.id, "")) for one in submitted(self.project)]
+
+    def work(self, number: int) -> Submitted:
+        """Raises StateError for a number that there is not."""
+        return replace(one_submitted(self.project, number), now=self.worker.doing().get(number, ""))
+
+    def newest(self, kind: WorkKind) -> Submitted | None:
+        """The work of this kind that was asked for last."""
+        return next((one for one in self.submitted() if one.kind == kind), None)
 
     def soon(self, job: str) -> str:
         """Runs a job without waiting for its time, unless the settings never run it or somebody paused

@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.create_table(
         "guidelines",
         sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("sha256", sa.String(64), nullable=False, unique=True),
+        sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("shown_at", WHEN, nullable=False),
     )

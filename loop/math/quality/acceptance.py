@@ -142,7 +142,7 @@ def _planned(
     for accept in range(1, min(MOST_ACCEPTED, limit - 1) + 1):
         found += [
             one
-            for factor in np.linspace(1.02, 2.0, 15)
+            for factor in np.linspace(1.05, 1.75, 8)
             if (one := _with_second(plan, least, float(factor), accept, risk)) is not None
         ]
         good = [one for one in found if producer_risk(one) <= TURNED_DOWN]

@@ -55,8 +55,8 @@ def score_labels(frames: Sequence[JudgedFrame], usual: UsualLabels | None = None
 def _of_frame(index: int, frame: JudgedFrame, usual: UsualLabels, shares: Reals) -> Iterator[Suspected]:
     seen = seen_by(frame, usual.chances)
     for k, score in _overlooked(frame, seen):
-        fix = _corners(frame.xyxy[k])
-        yield Suspected(index, "overlooked", -1, int(frame.class_id[k]), fix, score, np.nan)
+        place = _corners(frame.xyxy[k])
+        yield Suspected(index, "overlooked", -1, int(frame.class_id[k]), place, score, np.nan)
     if not len(frame.labels_class):
         return
     sizes = sizes_of(frame.labels_xyxy)

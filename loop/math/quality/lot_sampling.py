@@ -1,7 +1,7 @@
 """Where an error of a lot of labels can be, and which of these places are inspected.
 
 Every box of a label is a place, and so is what it does not show. A frame has at least as many places as
-frames of its lot usually have boxes, so that objects that were overlooked count one by one.
+frames of its lot have boxes in the mean, so that objects that were overlooked count one by one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from loop.math.quality.acceptance import Plan
 
 MOVED_BELOW = 0.8
 """A box that was moved counts as wrong where the old and the new one overlap less than this (IoU)."""
+NEARLY_ALL = 0.95
+"""Of the frames that show objects, this share has no more boxes than a frame without one has places."""
 SAME_OBJECT = 0.1
 """Boxes that overlap by less are of different objects (IoU)."""
 
@@ -54,10 +56,16 @@ def changes_of(label: Sequence[Box], answer: Sequence[Box]) -> Changes:
 
 
 def places_of(boxes: Ints) -> Ints:
-    """(F,) places of each frame. boxes: (F,) of its label."""
+    """(F,) places of each frame: one more than it has boxes, and at least the mean of frames that show
+    any. A frame sent in empty may hide a crowd: it has as many as nearly all frames of its lot show.
+
+    boxes: (F,) of its label.
+    """
     shown = boxes[boxes > 0]
-    usual = ceil(float(shown.mean())) if len(shown) else 1
-    found: Ints = np.maximum(boxes + 1, usual).astype(np.int64)
+    if not len(shown):
+        return np.ones(len(boxes), dtype=np.int64)
+    usual, most = ceil(float(shown.mean())), ceil(float(np.quantile(shown, NEARLY_ALL)))
+    found: Ints = np.where(boxes > 0, np.maximum(boxes + 1, usual), most).astype(np.int64)
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear
 
 from loop.base.arrays import Ints, Reals
 from loop.math.boxes.drawn import DRAWN_ABOVE
@@ -49,7 +49,7 @@ def in_bands(confidence: Ragged) -> Reals:
 
 def learned_counts(bands: Reals, objects: Reals, few: int) -> ObjectCounts:
     """What (N, 4) boxes by band, and the (N,) objects that people saw there, tell; the rule below `few`
-    frames. Least squares without negative values, which a few frames as the rule says steady.
+    frames. Least squares in which a box is no object to one, steadied by a few frames as the rule says.
     """
     rule = ObjectCounts()
     if len(objects) < few:
@@ -57,7 +57,8 @@ def learned_counts(bands: Reals, objects: Reals, few: int) -> ObjectCounts:
     assumed, steady = np.array([rule.missed, *rule.per_box]), np.sqrt(RULE_FRAMES)
     design = np.column_stack([np.ones(len(objects)), bands])
     table = np.vstack([design, steady * np.eye(design.shape[1])])
-    found = nnls(table, np.concatenate([objects, steady * assumed]))[0]
+    most = [np.inf, *[1.0] * len(BANDS)]
+    found = lsq_linear(table, np.concatenate([objects, steady * assumed]), bounds=(0, most)).x
     return ObjectCounts(float(found[0]), tuple(float(value) for value in found[1:]), len(objects))
 
 

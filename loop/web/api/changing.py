@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from loop.changes.audit import Who
 from loop.changes.once import Answer, claim, fingerprint_of, forget, keep, own_key, under
+from loop.insights.work import one_submitted
 from loop.project.project import Project
+from loop.web.api.faces import Face
 from loop.web.api.problems import Refused
 
 KEY, LONGEST_KEY = "Idempotency-Key", 200
@@ -32,6 +35,25 @@ _KEY = {
 }
 KEYED = {"parameters": [_KEY]}
 """What the description of the API says of routes that change something."""
+
+
+class Work(Face):
+    """Work that someone asked for once. It is done even when the service stops before."""
+
+    id: int
+    kind: str
+    title: str
+    who: str
+    now: str = Field(description="what it does, nothing while it waits or once it ended")
+    outcome: str = Field(description="nothing until it ends; done, failed, waiting or stopped then")
+    detail: str
+    asked_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+def address_of_work(number: int) -> str:
+    return f"/api/work/{number}"
 
 
 def once_route(project: Project, who: Callable[[Request], Who]) -> type[APIRoute]:
@@ -59,7 +81,7 @@ def _once(project: Project, who: Callable[[Request], Who], handler: Handler) -> 
         asked = fingerprint_of(request.method, str(request.url.path), request.url.query, await request.body())
         known = await run_in_threadpool(claim, project, key, asked)
         if known is not None:
-            return Response(known.body, known.status, {REPLAYED: "true"}, "application/json")
+            return await run_in_threadpool(_again, project, known)
         try:
             with under(key):
                 answer = await handler(request)
@@ -71,6 +93,18 @@ def _once(project: Project, who: Callable[[Request], Who], handler: Handler) -> 
         return answer
 
     return handled
+
+
+def _again(project: Project, known: Answer) -> Response:
+    """What was answered before; of work, where it was stopped before it answered, the work as it stands."""
+    body, number, headers = known.body, known.work, {REPLAYED: "true"}
+    if number is not None:
+        body = Work.model_validate(one_submitted(project, number)).model_dump_json()
+    elif known.status == 202:
+        number = json.loads(body)["id"]
+    if number is not None:
+        headers["Location"] = address_of_work(number)
+    return Response(body, known.status, headers, "application/json")
 
 
 def etag_of(value: BaseModel) -> str:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field, model_validator
 
-from connectors.ports import Progress
-from loop.base.wording import counted
 from loop.changes import collections as changing
-from loop.changes.audit import Who
-from loop.gaps.slices import record_collection
+from loop.changes.collection_definitions import by_examples, by_sentence, by_set
 from loop.insights.collections import all_collections, one_collection
 from loop.project.project import Project
 from loop.project.wiring import Parts
+from loop.settings.collections import Definition
 from loop.settings.types import MOST_FRAMES
 from loop.web.api.changing import KEYED, once_route
 from loop.web.api.faces import Face, Given, Id, Number
-from loop.web.api.jobs import Work, submitted
+from loop.web.api.jobs import Work, taken_on
 from loop.web.site import Site
 
 NAME, SENTENCE, ADDRESS, FRAMES = 200, 500, 4000, 20_000
@@ -115,14 +113,11 @@ def routes(site: Site) -> APIRouter:
         return Collection.model_validate(one_collection(site.project, number))
 
     @router.post("/collections", status_code=202, tags=["change"], openapi_extra=KEYED)
-    def make(request: Request, given: NewCollection) -> Work:
-        """Makes a collection, in the background; see /api/jobs for what came of it."""
-        who = site.who(request)
-
-        def work(parts: Parts, progress: Progress) -> str:
-            return f"collection {_made(parts, who, given, progress)}"
-
-        return submitted(site, f"gather {given.name}", work)
+    def make(request: Request, response: Response, given: NewCollection) -> Work:
+        """Makes a collection; its frames are gathered in the background, see /api/work."""
+        definition = _definition(site.parts, given)
+        work = changing.make_soon(site.parts, site.who(request), given.name, definition)
+        return taken_on(site, response, work)
 
     @router.patch("/collections/{number}", tags=["change"], openapi_extra=KEYED)
     def change(request: Request, number: Id, given: CollectionChange) -> Collection:
@@ -130,40 +125,25 @@ def routes(site: Site) -> APIRouter:
         Label Studio: all that is asked for, or nothing. What is restored is gathered in the background.
         """
         who, wanted = site.who(request), changing.Different(**given.model_dump())
-        if changing.change(site.parts, who, number, wanted):
-            name = one_collection(site.project, number).name
-            submitted(site, f"gather {name}", lambda parts, progress: _recorded(parts, number, progress))
+        if changing.change(site.parts, who, number, wanted, soon=True):
+            site.worker.take_up()
         return Collection.model_validate(one_collection(site.project, number))
 
     @router.post("/collections/{number}/examples", status_code=202, tags=["change"], openapi_extra=KEYED)
-    def examples(request: Request, number: Id, given: Examples) -> Work:
-        """Changes what is in it by hand, in the background."""
-        who, name = site.who(request), one_collection(site.project, number).name
-
-        def work(parts: Parts, progress: Progress) -> str:
-            inside = changing.change_examples(
-                parts,
-                who,
-                number,
-                add=given.add,
-                remove=given.remove,
-                exclude=given.exclude,
-                progress=progress,
-            )
-            return counted(inside, "frame")
-
-        return submitted(site, f"gather {name}", work)
+    def examples(request: Request, response: Response, number: Id, given: Examples) -> Work:
+        """Changes what is in it by hand; its frames are gathered in the background, see /api/work."""
+        one_collection(site.project, number)
+        changed = changing.Examples(frozenset(given.add), frozenset(given.remove), frozenset(given.exclude))
+        work = changing.change_examples_soon(site.parts, site.who(request), number, changed)
+        return taken_on(site, response, work)
 
     return router
 
 
-def _recorded(parts: Parts, number: int, progress: Progress) -> str:
-    return counted(record_collection(parts, number, progress), "frame")
-
-
-def _made(parts: Parts, who: Who, given: NewCollection, progress: Progress) -> int:
+def _definition(parts: Parts, given: NewCollection) -> Definition:
+    """Raises ConfigError."""
     if given.sentence is not None:
-        return changing.make_by_sentence(parts, who, given.name, given.sentence, progress)
+        return by_sentence(parts, given.sentence)
     if given.frames is not None:
-        return changing.make_by_examples(parts, who, given.name, given.frames, progress=progress)
-    return changing.make_from_frames(parts, who, given.name, given.address or "", progress)
+        return by_examples(parts, given.frames)
+    return by_set(parts, given.address or "")

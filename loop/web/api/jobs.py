@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
-from connectors.ports import Progress
-from loop.base.errors import Waiting
 from loop.changes import jobs as changing
-from loop.changes.frames import select_within
 from loop.insights.frame_list import within_of
 from loop.insights.frame_query import FrameQuery
-from loop.project.wiring import Parts
-from loop.web.api.changing import KEYED, once_route
-from loop.web.api.faces import Face, Given
-from loop.web.site import Site
+from loop.web.api.changing import KEYED, Work, address_of_work, once_route
+from loop.web.api.faces import Face, Given, Id
+from loop.web.site import Site, WorkKind
 
 Name = Annotated[str, Path(pattern=r"^[a-z_]{1,40}$")]
 LARGEST_BUDGET = 100_000
-TITLE = 200
 
 
 class Job(Face):
@@ -35,18 +29,6 @@ class Job(Face):
     checked_at: datetime | None = Field(description="of its last run at all")
     paused_at: datetime | None = Field(description="since when a person keeps it from running")
     next_at: datetime | None
-
-
-class Work(Face):
-    """Work that someone asked for once."""
-
-    id: int
-    title: str
-    now: str = Field(description="what it does, nothing while it waits or once it ended")
-    outcome: str = Field(description="nothing until it ends; done, failed, waiting or stopped then")
-    detail: str
-    started_at: datetime | None
-    finished_at: datetime | None
 
 
 class Jobs(Face):
@@ -71,7 +53,7 @@ def read_jobs(site: Site) -> Jobs:
         ok=health["ok"],
         problems=health["problems"],
         jobs={name: Job.model_validate(state) for name, state in health["jobs"].items()},
-        work=[Work.model_validate(one) for one in site.worker.submitted()],
+        work=[Work.model_validate(one) for one in site.submitted()],
     )
 
 
@@ -102,25 +84,24 @@ def routes(site: Site) -> APIRouter:
         return read_jobs(site)
 
     @router.post("/selections", status_code=202, tags=["change"], openapi_extra=KEYED)
-    def select(request: Request, given: NewSelection) -> Work:
-        """Chooses a batch from the frames of an address, in the background; see /api/jobs for what came
-        of it.
-        """
-        query, who = FrameQuery.parse(given.address), site.who(request)
+    def select(request: Request, response: Response, given: NewSelection) -> Work:
+        """Chooses a batch from the frames of an address, in the background; see /api/work."""
+        query = FrameQuery.parse(given.address)
         within_of(site.parts, query)
+        title = f"select from {query.address() or 'all frames'}"
+        work = site.ask(request, WorkKind.SELECT, title, address=query.address(), budget=given.budget)
+        return taken_on(site, response, work)
 
-        def work(parts: Parts, progress: Progress) -> str:
-            report = select_within(parts, who, query, progress, given.budget)
-            if report.busy:
-                raise Waiting("another process is selecting for this project; ask again when it is done")
-            return "; ".join(report.lines())
-
-        return submitted(site, f"select from {query.address() or 'all frames'}"[:TITLE], work)
+    @router.get("/work/{number}", tags=["read"])
+    def work(number: Id) -> Work:
+        """What came of work that was asked for, or how far it is."""
+        return Work.model_validate(site.work(number))
 
     return router
 
 
-def submitted(site: Site, title: str, work: Callable[[Parts, Progress], str]) -> Work:
-    """The work as it was taken on."""
-    number = site.worker.submit(title, work)
-    return next(Work.model_validate(one) for one in site.worker.submitted() if one.id == number)
+def taken_on(site: Site, response: Response, number: int) -> Work:
+    """The work that was asked for; the answer says where it is looked up."""
+    site.worker.take_up()
+    response.headers["Location"] = address_of_work(number)
+    return Work.model_validate(site.work(number))

@@ -6,14 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.ports import Progress
-from loop.base.wording import counted
 from loop.changes.bias import decide
-from loop.gaps import counterfactual
 from loop.gaps.bias_report import place_name
-from loop.insights.bias import bias_view, survey
-from loop.project.wiring import Parts
-from loop.web.site import Site, form_of
+from loop.insights.bias import bias_view
+from loop.web.site import Site, WorkKind, form_of
 
 HERE = "/bias"
 
@@ -23,8 +19,7 @@ def routes(site: Site) -> list[Route]:
         asked = request.query_params
         view = bias_view(site.project, asked.get("by", ""), asked.get("of", ""))
         share = site.project.settings.select.bias_share
-        jobs = {one.title: one for one in site.worker.submitted()[::-1]}
-        looking, trying = jobs.get(LOOKING), jobs.get(TRYING)
+        looking, trying = site.newest(WorkKind.BIAS), site.newest(WorkKind.COUNTERFACTUAL)
         return site.render(
             request, "bias.html", here=HERE, view=view, share=share, looking=looking, trying=trying
         )
@@ -43,11 +38,11 @@ def routes(site: Site) -> list[Route]:
         return site.done(request, HERE, said, f"{HERE}/decide", fields)
 
     def looking(request: Request) -> Response:
-        site.worker.submit(LOOKING, _look)
+        site.ask(request, WorkKind.BIAS, LOOKING)
         return site.done(request, HERE, "It is looked at again; the page shows it once that is done.")
 
     def trying(request: Request) -> Response:
-        site.worker.submit(TRYING, _try)
+        site.ask(request, WorkKind.COUNTERFACTUAL, TRYING)
         return site.done(request, HERE, "Objects are tried elsewhere; the page shows it once that is done.")
 
     return [
@@ -60,13 +55,3 @@ def routes(site: Site) -> list[Route]:
 
 LOOKING = "looking for classes that are tied to places"
 TRYING = "pasting objects elsewhere"
-
-
-def _look(parts: Parts, progress: Progress) -> str:
-    report = survey(parts, progress)
-    return f"{counted(len(report.shown), 'class')} tied to a place" if report.shown else "nothing is tied"
-
-
-def _try(parts: Parts, progress: Progress) -> str:
-    report = counterfactual.look(parts, progress)
-    return f"the detector looked at {counted(report.images, 'image')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.ports import Progress
 from loop.base.errors import ConfigError
 from loop.base.wording import counted
 from loop.changes import collections as changing
 from loop.changes.audit import Who
+from loop.changes.collection_definitions import by_examples, by_rules, by_set
 from loop.gaps.slices import record_collection
 from loop.insights.collection_accuracy import kept_accuracy
 from loop.insights.collections import (
@@ -29,8 +29,8 @@ from loop.insights.collections import (
     weekly,
 )
 from loop.project.wiring import Parts
-from loop.settings.collections import Rule, Sentence, quota_in_words, quota_of_text, rule_of
-from loop.web.site import Site, form_of
+from loop.settings.collections import Definition, Rule, Sentence, quota_in_words, quota_of_text, rule_of
+from loop.web.site import Site, WorkKind, form_of
 
 HERE = "/collections"
 ON_A_CARD, ON_THE_PAGE = 3, 12
@@ -44,15 +44,16 @@ def routes(site: Site) -> list[Route]:
         form = form_of(request)
         name, who = _text(form, "name"), site.who(request)
         try:
-            work = _making(form, who)
+            definition = _definition(site.parts, form)
             if is_small(site.project):
-                number = work(site.parts, _quiet)
+                number = changing.make(site.parts, who, name, definition)
                 found = one_collection(site.project, number)
                 said = f"“{found.name}” made: {counted(found.inside, 'frame')} gathered."
                 return site.done(request, f"{HERE}/{number}", said, f"{HERE}/{number}/retire")
+            changing.make_soon(site.parts, who, name, definition)
         except REFUSED as error:
             return _all(site, request, 400, str(error), form)
-        site.worker.submit(f"gather {name}", lambda parts, progress: f"collection {work(parts, progress)}")
+        site.worker.take_up()
         return site.done(request, HERE, f"“{name}” is being gathered; it stands here once that is done.")
 
     def one(request: Request) -> Response:
@@ -91,9 +92,7 @@ def _all(
         accuracy=accuracy.by_collection if accuracy else {},
         wrong=wrong,
         given=given or FormData(),
-        gathering=[
-            one for one in site.worker.submitted() if one.title.startswith("gather ") and not one.outcome
-        ],
+        gathering=[one for one in site.submitted() if one.kind == WorkKind.GATHER and not one.outcome],
     )
 
 
@@ -120,17 +119,14 @@ def _one(site: Site, request: Request, status: int = 200, wrong: str = "") -> Re
     )
 
 
-def _making(form: FormData, who: Who) -> Callable[[Parts, Progress], int]:
-    """What makes the collection that a form asks for. Raises ConfigError."""
-    name, kind = _text(form, "name"), _text(form, "kind")
+def _definition(parts: Parts, form: FormData) -> Definition:
+    """Of the collection that a form asks for. Raises ConfigError."""
+    kind = _text(form, "kind")
     if kind == "examples":
-        seqs = _numbers(form, "frames")
-        return lambda parts, progress: changing.make_by_examples(parts, who, name, seqs, progress=progress)
+        return by_examples(parts, _numbers(form, "frames"))
     if kind == "frames":
-        address = _text(form, "address")
-        return lambda parts, progress: changing.make_from_frames(parts, who, name, address, progress)
-    rule = _rule(form, kind)
-    return lambda parts, progress: changing.make_by_rules(parts, who, name, [rule], progress)
+        return by_set(parts, _text(form, "address"))
+    return by_rules(parts, [_rule(form, kind)])
 
 
 def _rule(form: FormData, kind: str) -> Rule:
@@ -163,8 +159,10 @@ def _changed(site: Site, request: Request, number: int, what: str) -> tuple[str,
         case "restore":
             again = _text(form, "quota")
             wanted = changing.Different(retired=False, quota=quota_of_text(again) if again else None)
-            changing.change(parts, who, number, wanted)
-            _gathered(site, view.name, lambda parts, progress: record_collection(parts, number, progress))
+            small = is_small(site.project)
+            if changing.change(parts, who, number, wanted, soon=not small) and small:
+                record_collection(parts, number, changing.quiet)
+            site.worker.take_up()
             return f"“{view.name}” is gathered again.", "retire", {}
         case "quota":
             return _quota(site, who, view, _text(form, "quota"))
@@ -197,12 +195,12 @@ def _examples(
     site: Site, who: Who, view: CollectionView, what: str, seqs: list[int]
 ) -> tuple[str, str, dict[str, str]]:
     """Undone by removing what was added or excluded, or by adding what was an example."""
-    asked = {what: seqs}
-
-    def work(parts: Parts, progress: Progress) -> int:
-        return changing.change_examples(parts, who, view.id, **asked, progress=progress)
-
-    _gathered(site, view.name, work)
+    asked = {what: frozenset(seqs)}
+    if is_small(site.project):
+        changing.change_examples(site.parts, who, view.id, **asked)
+    else:
+        changing.change_examples_soon(site.parts, who, view.id, changing.Examples(**asked))
+        site.worker.take_up()
     frames = counted(len(seqs), "frame")
     said = {
         "add": f"{frames} always in.",
@@ -212,14 +210,6 @@ def _examples(
     were = sorted(set(seqs) & set(view.examples))
     undo = "remove" if what != "remove" else "add" if were == sorted(seqs) else ""
     return said[what], undo, {"frames": " ".join(map(str, seqs))} if undo else {}
-
-
-def _gathered(site: Site, name: str, work: Callable[[Parts, Progress], int]) -> None:
-    """At once where that takes a moment, else in the background."""
-    if is_small(site.project):
-        work(site.parts, _quiet)
-    else:
-        site.worker.submit(f"gather {name}", lambda parts, progress: counted(work(parts, progress), "frame"))
 
 
 def _text(form: FormData, key: str) -> str:
@@ -243,7 +233,3 @@ def _numbers(form: FormData, *keys: str) -> list[int]:
     if not words:
         raise ConfigError("collection: expected frames, got none; pick some, or give their numbers")
     return [int(word) for word in words]
-
-
-def _quiet(done: int, total: int, what: str) -> None:
-    """Whoever waits for the page sees it when it is there."""

@@ -7,14 +7,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from connectors.ports import Progress
 from loop.base.errors import ConfigError
 from loop.changes.slices import give_name, restore, retire
-from loop.gaps.upkeep import compare
 from loop.insights.coverage import SHOWN_AS, compared, coverage, crossed
 from loop.insights.slices import one_slice
-from loop.project.wiring import Parts
-from loop.web.site import Site, form_of
+from loop.web.site import Site, WorkKind, form_of
 
 HERE = "/coverage"
 LOOKING = "production compared with the training set"
@@ -27,7 +24,8 @@ def routes(site: Site) -> list[Route]:
     def page(request: Request) -> Response:
         found = coverage(site.project)
         start = _number(request, "start") or 0
-        running = [work for work in site.worker.submitted() if work.title == LOOKING and not work.outcome]
+        last = site.newest(WorkKind.COMPARE)
+        running = [last] if last is not None and not last.outcome else []
         every = () if found is None else found.gaps
         gaps, last = every[start : start + GAPS_A_PAGE], start + GAPS_A_PAGE >= len(every)
         pages = {
@@ -58,10 +56,7 @@ def routes(site: Site) -> list[Route]:
         return site.render(request, "compared.html", here=HERE, view=found)
 
     def look(request: Request) -> Response:
-        def work(parts: Parts, progress: Progress) -> str:
-            return compare(parts, progress)
-
-        site.worker.submit(LOOKING, work)
+        site.ask(request, WorkKind.COMPARE, LOOKING)
         return site.done(request, HERE, "Production is being compared; it takes up to some minutes.")
 
     def name(request: Request) -> Response:

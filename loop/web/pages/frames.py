@@ -11,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from connectors.ports import Box, Progress
+from connectors.ports import Box
 from loop.base.errors import ConfigError
 from loop.base.wording import counted
-from loop.changes.collections import make_from_frames
-from loop.changes.frames import select_within, send_to_desk, take_back_sent
+from loop.changes.collection_definitions import by_set
+from loop.changes.collections import make, make_soon
+from loop.changes.frames import send_to_desk, take_back_sent
 from loop.insights.collections import is_small
 from loop.insights.frame_list import most_alike, within_of
 from loop.insights.frame_map import set_on_map
@@ -23,8 +24,7 @@ from loop.insights.frame_query import KEYS, PATH, Choices, FrameQuery
 from loop.insights.frame_tiles import VALUES, FrameTile, tiles
 from loop.insights.frames import CAMERA, DISTRIBUTIONS, frame_sets
 from loop.insights.slices import slice_options
-from loop.project.wiring import Parts
-from loop.web.site import Site, form_of
+from loop.web.site import Site, WorkKind, form_of
 
 PAGE = 42
 MOST_OPTIONS = 150
@@ -85,14 +85,9 @@ def routes(site: Site) -> list[Route]:
     def select(request: Request) -> Response:
         query = FrameQuery.parse(_field(request, "address"))
         budget = _whole(_field(request, "budget"), "budget", 100_000, least=1)
-        who = site.who(request)
         within_of(site.parts, query)
-
-        def work(parts: Parts, progress: Progress) -> str:
-            lines = select_within(parts, who, query, progress, budget).lines()
-            return "; ".join(lines[:2])
-
-        site.worker.submit(f"choose from {query.address() or 'all frames'}"[:200], work)
+        title = f"choose from {query.address() or 'all frames'}"
+        site.ask(request, WorkKind.SELECT, title, address=query.address(), budget=budget)
         return site.done(request, query.url(), "Choosing has begun; the overview shows how far it is")
 
     def desk(request: Request) -> Response:
@@ -115,16 +110,13 @@ def routes(site: Site) -> list[Route]:
             _field(request, "name"),
             site.who(request),
         )
-        source = picked(request) or query
+        definition = by_set(site.parts, picked(request) or query)
         if is_small(site.project):
-            number = make_from_frames(site.parts, who, name, source)
+            number = make(site.parts, who, name, definition)
             undo = f"/collections/{number}/retire"
             return site.done(request, f"/collections/{number}", "The collection is made", undo)
-
-        def work(parts: Parts, progress: Progress) -> str:
-            return f"collection {make_from_frames(parts, who, name, source, progress)}"
-
-        site.worker.submit(f"gather {name}"[:200], work)
+        make_soon(site.parts, who, name, definition)
+        site.worker.take_up()
         return site.done(
             request, query.url(), "It is being gathered; it stands in Collections once that is done"
         )

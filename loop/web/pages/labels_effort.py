@@ -15,6 +15,7 @@ from loop.insights.effort_words import (
     seconds_text,
     times_text,
 )
+from loop.math.quality.drawn_boxes import NEVER
 from loop.web.site import Site
 
 
@@ -30,6 +31,7 @@ def routes(site: Site) -> list[Route]:
             view=found,
             parts_of=parts,
             longest=longest(found),
+            never=NEVER,
             rule=rule_text(),
             times=times_text(),
             drawn_text=drawn_text,

@@ -53,7 +53,7 @@ def routes(site: Site) -> list[Route]:
             rest=view.needs[FIRST:],
             aged=[aged(stage, now) for stage in view.stages],
             ticks=[(place(age_s), name) for age_s, name in TICKS],
-            submitted=site.worker.submitted(),
+            submitted=site.submitted(),
             now=now,
         )
 

@@ -21,10 +21,10 @@ from loop.insights.rounds import HELD_OUT, ModelsView, ProgressView, models_view
 from loop.project.training_curve import Curve
 from loop.project.training_settings import CHOSEN
 from loop.rounds.deploy import find_model
-from loop.rounds.kept_preflight import keep_preflight, kept_preflight
+from loop.rounds.kept_preflight import kept_preflight
 from loop.rounds.rounds import new_labels
 from loop.settings.settings import RoundSettings
-from loop.web.site import Site, form_of
+from loop.web.site import Site, WorkKind, form_of
 
 HERE = "/rounds"
 LINES = 25
@@ -91,7 +91,7 @@ def routes(site: Site) -> list[Route]:
 
     def ask(request: Request) -> Response:
         """What the verdict could show is as it was kept; where that is old, scripts ask for it anew."""
-        last = next((one for one in site.worker.submitted() if one.title == LOOKING), None)
+        last = site.newest(WorkKind.PREFLIGHT)
         told, running = kept_preflight(project), last is not None and not last.outcome
         failed = last.detail if last is not None and last.outcome == "failed" else ""
         known = models_view(project)
@@ -111,7 +111,7 @@ def routes(site: Site) -> list[Route]:
         )
 
     def look(request: Request) -> Response:
-        site.worker.submit(LOOKING, keep_preflight)
+        site.ask(request, WorkKind.PREFLIGHT, LOOKING)
         return site.done(
             request, f"{HERE}/start", "What a verdict could show is looked up; it takes a moment."
         )

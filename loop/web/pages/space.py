@@ -9,15 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from connectors.ports import Progress
 from loop.base.jsonable import plain
 from loop.base.moments import shown
 from loop.changes.slices import give_name
-from loop.gaps.upkeep import make_map_anew
+from loop.insights.slices import one_slice
 from loop.insights.space import LAYERS, map_points, map_view, point_frame
-from loop.project.wiring import Parts
 from loop.web.pages.thumbs import picture
-from loop.web.site import Site, form_of
+from loop.web.site import Site, WorkKind, form_of
 
 ASKED_AGAIN = "private, no-cache"
 
@@ -50,14 +48,13 @@ def routes(site: Site) -> list[Route]:
         number, given = request.path_params["id"], form_of(request).get("name")
         if not isinstance(given, str):
             raise HTTPException(422, "expected a name, got none; give one in the field name")
+        before = one_slice(site.project, number).name
         named = give_name(site.project, site.who(request), number, given)
-        return site.done(request, "/map", f"The region is called {named.name}.")
+        said, undo = f"The region is called {named.name}.", f"/map/regions/{number}/name"
+        return site.done(request, "/map", said, undo, {"name": before})
 
     def anew(request: Request) -> Response:
-        def work(parts: Parts, progress: Progress) -> str:
-            return make_map_anew(parts, progress)
-
-        site.worker.submit("a new map of the frames", work)
+        site.ask(request, WorkKind.MAP, "a new map of the frames")
         return site.done(request, "/map", "A new map is being made; it takes up to some minutes.")
 
     return [

@@ -68,6 +68,37 @@ def test_the_image_is_shown_with_its_box_on_the_object(images: Any, page: Page, 
     assert [url for url in elsewhere if url.startswith("http") and not url.startswith(server.url)] == []
 
 
+def test_a_labeler_reads_the_guideline_and_marks_a_box_as_occluded(page: Page, label_studio: Studio) -> None:
+    server, root = label_studio.server, label_studio.document_root
+    backend = LabelStudio(server.url, server.token, "local_files", root)
+    told = "<h2>Shadows</h2>\n<p>No box for &lt;i&gt;shadows&lt;/i&gt;.</p>"
+    project = backend.ensure_project("Asked in a browser", CLASSES, told, None).external_id
+    image = picture(root / "frames" / "asked in a browser.jpg", [RED_THING])
+    meta = {"site": "north", "camera": "gate", "slices": "night"}
+    made = backend.push(project, [label_task("asked", image, [Box("helmet", RED_THING)], meta=meta)])
+    page.goto(f"{server.url}/projects/{project}/data?labeling=1")
+    page.get_by_text("No box for <i>shadows</i>.").wait_for(state="visible")
+    page.keyboard.press("Escape")
+    page.goto(f"{server.url}/projects/{project}/data?task={made['asked']}")
+    shown = page.locator("img[alt=image]").first
+    shown.wait_for(state="visible")
+    assert page.get_by_role("heading", name="priority 0.5 north gate").is_visible()
+    page.wait_for_function("() => document.querySelector('canvas') !== null")
+    page.wait_for_timeout(1500)
+    box = shown.bounding_box()
+    assert box is not None
+    x1, y1, x2, y2 = (side * box["width"] / 320 for side in RED_THING)
+    page.mouse.click(box["x"] + (x1 + x2) / 2, box["y"] + (y1 + y2) / 2)
+    page.get_by_text("occluded", exact=True).first.click()
+    page.screenshot(path=os.environ.get("FIELDLOOP_SCREENSHOT_ASKED"))
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("button", name="Update").wait_for(state="visible")
+    (answered,) = backend.answers(project, None)
+    (drawn,) = answered.answers[0].boxes
+    assert (drawn.class_name, drawn.occluded, drawn.truncated) == ("helmet", True, False)
+    assert drawn.xyxy == pytest.approx(RED_THING, abs=2)
+
+
 def outlined(screen: NDArray[np.uint8], box: Any) -> tuple[float, ...]:
     """Corners of everything green on the screen's picture, in px of a 320 x 240 image."""
     left, top, width, height = (round(box[side]) for side in ("x", "y", "width", "height"))

@@ -41,7 +41,10 @@ def test_the_labeler_sees_reason_priority_place_time_and_file() -> None:
     headers = [
         header.get("value") for header in ElementTree.fromstring(label_config(["a"])).findall("Header")
     ]
-    assert headers == ["$reason", "priority $priority\u2003$site\u2003$camera\u2003$captured_at\u2003$file"]
+    assert headers == [
+        "$reason",
+        "priority $priority\u2003$site\u2003$camera\u2003$captured_at\u2003$file\u2003$slices",
+    ]
 
 
 @given(st.integers(1, 200))
@@ -91,8 +94,9 @@ def test_a_renamed_class_is_named_with_what_stands_there_instead() -> None:
     assert (
         str(caught.value)
         == "expected the detector's classes in the label config of project 7 at http://ls, got a config"
-        " without 'helmet', and 'hard hat' instead; next: rename or add 'helmet' under Settings > Labeling"
-        " Interface"
+        " without 'helmet', and 'hard hat' instead; next: where labelers call 'helmet' 'hard hat', set"
+        " labels.class_names: {helmet: hard hat} in fieldloop.yaml; otherwise rename or add 'helmet' under"
+        " Settings > Labeling Interface"
     )
 
 

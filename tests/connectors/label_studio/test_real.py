@@ -98,7 +98,10 @@ def test_the_server_tells_its_clock(backend: LabelStudio, project: LabelProject)
 def test_a_project_has_classes_instructions_and_order(project: LabelProject, label_studio: Studio) -> None:
     settings = label_studio.call("GET", f"projects/{project.external_id}")
     assert settings["parsed_label_config"]["label"]["labels"] == list(CLASSES)
-    assert (settings["expert_instruction"], settings["show_instruction"]) == ("Draw every helmet.", True)
+    assert (settings["expert_instruction"], settings["show_instruction"]) == (
+        '<section class="fieldloop">\nDraw every helmet.\n</section>',
+        True,
+    )
     assert settings["sampling"] == "Sequential sampling"
     assert httpx.get(project.url, trust_env=False, follow_redirects=True).status_code == 200
 
@@ -122,12 +125,13 @@ def test_pushed_tasks_are_found_with_boxes_scores_and_version(
     assert backend.find(project.external_id, [*made, "absent"]) == {
         key: [number] for key, number in made.items()
     }
-    assert label_studio.call("GET", f"projects/{project.external_id}")["model_version"] == "yolo-7"
+    assert label_studio.call("GET", f"projects/{project.external_id}")["model_version"] == "fieldloop"
     seen = label_studio.call("GET", f"tasks/{made['frame 200/é']}")
     assert seen["data"]["reason"] == "rare class"
     assert (seen["data"]["priority"], seen["data"]["camera"]) == (0.8, "gate")
     prediction = seen["predictions"][0]
-    assert (prediction["score"], prediction["model_version"]) == (None, "yolo-7")
+    assert (prediction["score"], prediction["model_version"]) == (None, "fieldloop")
+    assert seen["data"]["model"] == "yolo-7"
     assert [(r["value"]["rectanglelabels"], r["score"]) for r in prediction["result"]] == [
         (["person"], 0.8),
         (["helmet"], 0.3),

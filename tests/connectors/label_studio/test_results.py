@@ -99,11 +99,13 @@ def test_a_task_tells_why_and_where_and_keeps_its_key() -> None:
         KEY: "k9",
         "reason": "rare class",
         "priority": 0.5,
+        "slices": "",
         "purpose": "train",
+        "model": "v1",
         "width": 320,
         "height": 240,
     }
-    assert payload["predictions"] == [{"model_version": "v1", "result": []}]
+    assert payload["predictions"] == [{"model_version": "fieldloop", "result": []}]
 
 
 def test_an_answer_keeps_origin_confidence_times_and_person() -> None:

@@ -316,6 +316,18 @@ def test_voc(voc: Path) -> None:
     }
 
 
+def test_voc_and_coco_say_what_is_occluded_and_truncated(voc: Path, coco: Path) -> None:
+    said = voc_object("car", 4, 4, 20, 30).replace("<bndbox>", "<occluded>1</occluded><bndbox>")
+    whole = voc_object("car", 30, 4, 40, 30).replace("<bndbox>", "<truncated>0</truncated><bndbox>")
+    write(voc / "Annotations/a.xml", voc_xml(said, whole))
+    (image,) = [one for one in read_dataset(voc, "voc").images if one.boxes]
+    assert image.seen == {(0, 4.0, 4.0, 20.0, 30.0): (True, False)}
+    tree = coco_tree()
+    tree["annotations"][0]["attributes"] = {"occluded": False, "truncated": True}
+    write(coco / "annotations/instances_train.json", json.dumps(tree))
+    assert read_dataset(coco, "coco").images[0].seen == {(1, 4.0, 4.0, 14.0, 16.0): (False, True)}
+
+
 def test_voc_refuses_entities(voc: Path) -> None:
     bomb = '<!DOCTYPE a [<!ENTITY b "bbbb">]><annotation>&b;</annotation>'
     write(voc / "Annotations/b.xml", bomb)

@@ -17,8 +17,9 @@ from loop.math.boxes.drawn import DRAWN_ABOVE
 from loop.math.quality.effort import FEW, RULE
 from loop.project.project import Project
 from loop.selection.select import select
-from tests.fakes import FakeParts, quiet
+from tests.fakes import SIZE, FakeParts, quiet
 from tests.loop.desk import HAT, a_key, pull, push, row, rows
+from tests.studio import Person, Studio
 
 
 def with_settings(project: Project, **labels: object) -> Project:
@@ -143,3 +144,26 @@ def test_tasks_that_are_asked_again_keep_what_they_were_drawn_with(pushed: FakeP
     (task,) = [task for task in rows(pushed, TaskStatus.CONFIRMED) if task.id == made[frame]]
     assert task.drawn == [["helmet", *HAT.xyxy, None]]
     assert not task.bare
+
+
+@pytest.mark.studio
+def test_edits_in_the_real_label_studio_are_told_apart(real: FakeParts, label_studio: Studio) -> None:
+    person = Person(label_studio)
+    shown = [task for task in rows(real) if task.drawn]
+    assert len(shown) >= 4
+    kept, moved, deleted, added = (task.external_id or 0 for task in shown[:4])
+    person.accept(kept)
+    person.move(moved, 0, (3.0, 3.0, 25.0, 20.0), SIZE)
+    person.remove(deleted, 0)
+    person.add(added, "helmet", HAT.xyxy, SIZE)
+    pull(real)
+    with read(real.project.engine) as session:
+        told = {one.given.task: [edit.fate for edit in one.edits or ()] for one in work_of(session)}
+        seconds = {one.seconds for one in work_of(session)}
+    assert [told[task.id] for task in shown[:4]] == [
+        ["accepted"],
+        ["moved"],
+        ["deleted"],
+        ["accepted", "added"],
+    ]
+    assert seconds == {4.5}

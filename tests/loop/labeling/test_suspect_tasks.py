@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from connectors.ports import Box
-from db.engine import read
-from db.labels import labels
+from db.engine import read, write
+from db.labels import labels, set_label
 from db.states import SuspectKind, SuspectOutcome
-from db.suspects import SuspectRow, suspects
+from db.suspects import SuspectRow, newest_run, suspects
 from loop.changes.audit import Who
 from loop.changes.suspects import send_worst
 from loop.rounds.suspects import judge_labels
-from tests.fakes import FakeParts, StudioTask, quiet
+from tests.fakes import FakeParts, FakeTrainer, StudioTask, quiet, weights
 from tests.loop.desk import pull, push, rows
 from tests.loop.planted import SPURIOUS, wrong
+from tests.studio import Person, Studio
 
 ANN = Who("ann", "command")
 CONFIRMED, REFUTED = SuspectOutcome.CONFIRMED, SuspectOutcome.REFUTED
@@ -74,3 +77,37 @@ def test_an_answer_that_is_taken_back_takes_the_outcome_back(labeled: FakeParts)
     labeled.server.delete_answer(given)
     pull(labeled)
     assert of(labeled, SuspectKind.CLASS).outcome is None
+
+
+@pytest.mark.studio
+def test_a_person_settles_a_suspect_in_the_real_label_studio(real: FakeParts, label_studio: Studio) -> None:
+    real.fake_trainer = FakeTrainer(weights(note="fold"))
+    with write(real.project.engine) as session:
+        seq, label = next(iter(labels(session, purpose="train").items()))
+        (box,) = label.boxes
+        other = "helmet" if box.class_name == "person" else "person"
+        set_label(session, seq, [Box(other, box.xyxy)], "train", label.source)
+    judge_labels(real, quiet)
+    before = rate(real)
+    send_worst(real.project, ANN, 1)
+    push(real)
+    task = next(row for row in rows(real) if row.purpose == "suspect")
+    there = label_studio.call("GET", f"tasks/{task.external_id}")
+    assert f"{box.class_name} here is labeled {other}?" in str(there["data"])
+    Person(label_studio).accept(task.external_id or 0)
+    pull(real)
+    assert of(real, SuspectKind.CLASS).outcome is CONFIRMED
+    with read(real.project.engine) as session:
+        (now,) = labels(session, [seq])[seq].boxes
+    assert now.class_name == box.class_name
+    assert now.xyxy == pytest.approx(box.xyxy, abs=0.05)
+    judge_labels(real, quiet)
+    assert rate(real) > before, "the next list has learned that such suspects are wrong"
+
+
+def rate(parts: FakeParts) -> float:
+    """Of labels with a wrong class, as the newest calibration has it."""
+    with read(parts.project.engine) as session:
+        run = newest_run(session)
+    assert run is not None
+    return float(run.calibration["fold"]["class"]["rate"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +14,16 @@ import pytest
 
 from connectors.errors import LabelStudioDown
 from connectors.ports import Progress
-from db.engine import read
+from db.engine import read, write
 from db.leases import last_runs
+from db.states import WorkKind
+from db.work import WorkRow, begin_work
 from loop.base.errors import ConfigError, ProjectError
 from loop.base.lease import exclusive
+from loop.changes.asking import ask_for
+from loop.changes.audit import Who
+from loop.changes.work import KINDS
+from loop.insights import work
 from loop.project.project import open_project
 from loop.project.wiring import Parts
 from loop.service import asked, readiness
@@ -33,6 +42,8 @@ class Running(NamedTuple):
     ran: list[int]
 
 
+WORKS: dict[str, Callable[[Parts, Progress], str]] = {}
+"""What work of a title does."""
 Serve = Callable[..., Running]
 
 
@@ -51,6 +62,7 @@ def serve(folder: Path) -> Iterator[Serve]:
 
         parts = FakeParts(open_project(folder / "project"))
         service = Service(parts, threading.Event(), (Job("push", "schedule.push", "io", run),))
+        service.asked.kinds = {WorkKind.MAP: lambda parts, row, told: WORKS[row.title](parts, told)}
         started.append(service)
         service.start()
         return Running(service, ran)
@@ -59,6 +71,18 @@ def serve(folder: Path) -> Iterator[Serve]:
     for service in started:
         assert service.stop.is_set() or service.shut_down()
         service.parts.project.engine.dispose()
+
+
+def ask_it(service: Service, title: str, do: Callable[[Parts, Progress], str]) -> int:
+    """Asks for work that does what is given; its number."""
+    number = ask_for(service.parts.project, Who("ann", "page"), WorkKind.MAP, title)
+    WORKS[title] = do
+    service.take_up()
+    return number
+
+
+def asked_of(service: Service) -> list[work.Submitted]:
+    return work.submitted(service.parts.project)
 
 
 def stays(ran: list[int], seconds: float = 2.5) -> bool:
@@ -177,22 +201,18 @@ def test_work_is_done_once_in_the_background_with_its_progress(serve: Serve) -> 
         assert done.wait(30)
         return f"12 of {parts.project.settings.name}"
 
-    first = service.submit("A batch of 12", work)
-    second = service.submit("Another", lambda parts, progress: "too")
+    first = ask_it(service, "A batch of 12", work)
+    second = ask_it(service, "Another", lambda parts, progress: "too")
     assert step.wait(30)
-    waiting, running = service.submitted()
-    assert (running.id, running.title, running.now, running.outcome) == (
-        first,
-        "A batch of 12",
-        "3/9 frames",
-        "",
-    )
+    waiting, running = asked_of(service)
+    assert (running.id, running.title, running.outcome) == (first, "A batch of 12", "")
+    assert service.doing() == {first: "3/9 frames"}
     assert running.started_at is not None
     assert (waiting.id, waiting.started_at) == (second, None)
     done.set()
-    until(lambda: all(one.outcome for one in service.submitted()))
-    latest, before = service.submitted()
-    assert (before.now, before.outcome, before.detail) == ("", "done", "12 of project")
+    until(lambda: all(one.outcome for one in asked_of(service)))
+    latest, before = asked_of(service)
+    assert (service.doing(), before.outcome, before.detail) == ({}, "done", "12 of project")
     assert before.finished_at is not None
     assert latest.outcome == "done"
     with read(service.parts.project.engine) as session:
@@ -214,37 +234,96 @@ def test_work_that_fails_says_why(serve: Serve, error: Exception, outcome: str, 
     def work(parts: Parts, progress: Progress) -> str:
         raise error
 
-    service.submit("A batch", work)
-    until(lambda: bool(service.submitted()[0].outcome))
-    (found,) = service.submitted()
+    ask_it(service, "A batch", work)
+    until(lambda: bool(asked_of(service)[0].outcome))
+    (found,) = asked_of(service)
     assert (found.outcome, found.detail) == (outcome, detail)
     assert service.health()["ok"], "what a person asked for once is no state of the service"
 
 
-def test_work_that_is_under_way_stops_with_the_service(serve: Serve) -> None:
+def test_work_that_is_under_way_stops_with_the_service_and_is_done_after_the_next_start(
+    serve: Serve,
+) -> None:
     service, _ = serve(NEVER)
-    begun = threading.Event()
+    begun, again = threading.Event(), threading.Event()
 
     def work(parts: Parts, progress: Progress) -> str:
-        for number in range(10_000):
+        for number in range(0 if again.is_set() else 10_000):
             progress(number, 10_000, "steps")
             begun.set()
             threading.Event().wait(0.05)
-        return ""
+        return "at last"
 
-    service.submit("Long", work)
+    number = ask_it(service, "Long", work)
     assert begun.wait(30)
     assert service.shut_down()
-    assert service.submitted()[0].outcome == "stopped"
+    (waits,) = asked_of(service)
+    assert (waits.id, waits.outcome, waits.started_at) == (number, "", None)
+    again.set()
+    serve(NEVER)
+    until(lambda: bool(asked_of(service)[0].outcome))
+    (done,) = asked_of(service)
+    assert (done.id, done.outcome, done.detail) == (number, "done", "at last")
 
 
-def test_only_the_newest_are_kept(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asked, "KEPT", 3)
+def test_work_that_kills_the_service_every_time_is_begun_three_times_and_then_said(serve: Serve) -> None:
+    service, _ = serve(NEVER)
+    assert service.shut_down()
+    number = ask_it(service, "Deadly", lambda parts, progress: "not this time")
+    with write(service.parts.project.engine) as session:
+        for _ in range(asked.MOST_BEGUN):
+            assert begin_work(session)
+    serve(NEVER)
+    until(lambda: bool(asked_of(service)[0].outcome))
+    (found,) = asked_of(service)
+    assert (found.id, found.outcome) == (number, "stopped")
+    assert found.detail.startswith("expected it to end, but the service was killed each of the 3 times")
+
+
+def test_work_is_done_after_a_kill_in_its_middle(serve: Serve) -> None:
+    service, _ = serve(NEVER)
+    assert service.shut_down()
+    number = ask_it(service, "Cut short", lambda parts, progress: "whole")
+    root = service.parts.project.root
+    process = multiprocessing.get_context("spawn").Process(target=serve_and_die, args=(root,))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    (cut,) = asked_of(service)
+    assert (cut.id, cut.outcome) == (number, "")
+    assert cut.started_at is not None
+    serve(NEVER)
+    until(lambda: bool(asked_of(service)[0].outcome))
+    (done,) = asked_of(service)
+    assert (done.id, done.outcome, done.detail) == (number, "done", "whole")
+
+
+def serve_and_die(root: Path) -> None:
+    """A service whose process is killed in the middle of what was asked for."""
+
+    def die(parts: Parts, row: WorkRow, progress: Progress) -> str:
+        progress(1, 2, "steps")
+        os.kill(os.getpid(), signal.SIGKILL)
+        return "never"
+
+    parts = FakeParts(open_project(root))
+    service = Service(parts, threading.Event(), ())
+    service.asked.kinds = {WorkKind.MAP: die}
+    service.start()
+    threading.Event().wait(60)
+
+
+def test_every_kind_of_work_can_be_done() -> None:
+    assert set(KINDS) == set(WorkKind)
+
+
+def test_only_the_newest_are_shown(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "SHOWN", 3)
     service, _ = serve(NEVER)
     for number in range(1, 7):
-        service.submit(f"{number}", lambda parts, progress: "")
-        until(lambda: bool(service.submitted()[0].outcome))
-    assert [one.title for one in service.submitted()] == ["6", "5", "4"]
+        ask_it(service, f"{number}", lambda parts, progress: "")
+    until(lambda: all(one.outcome for one in asked_of(service)))
+    assert [one.title for one in asked_of(service)] == ["6", "5", "4"]
 
 
 def test_readiness_names_what_the_work_needs(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,11 @@ from starlette.testclient import TestClient
 
 from benchmarks.scale.verbs import GivenParts
 from db.changes import changes
-from db.engine import read
+from db.engine import read, write
+from db.states import WorkKind
+from db.work import end_work
 from loop.base.errors import ConfigError
+from loop.changes.asking import ask_for
 from loop.changes.audit import Who
 from loop.changes.bias import decide
 from loop.gaps.bias import keep as keep_report
@@ -20,8 +23,7 @@ from loop.gaps.bias_report import REPORTS, Tie
 from loop.gaps.counterfactual import Counterfactual, Followed, Rate, keep
 from loop.insights.bias import bias_view
 from loop.web.pages.bias import TRYING
-from loop.web.site import Submitted
-from tests.loop.web.worker import NOON, FakeWorker, browsing, send
+from tests.loop.web.worker import FakeWorker, browsing, send
 
 ANN = Who("ann", "page")
 
@@ -158,10 +160,12 @@ def test_what_was_tried_elsewhere_is_shown_with_intervals(tied: GivenParts) -> N
 
 def test_objects_are_tried_in_the_background_and_what_failed_is_said(tied: GivenParts) -> None:
     worker = FakeWorker()
-    worker.works.append(Submitted(1, TRYING, "", "failed", "expected labeled objects", NOON, NOON))
+    number = ask_for(tied.project, ANN, WorkKind.COUNTERFACTUAL, TRYING)
+    with write(tied.project.engine) as session:
+        end_work(session, number, "failed", "expected labeled objects")
     asked = browsing(tied, worker)
     assert "Trying failed: expected labeled objects" in asked.get("/bias").text
-    worker.works.append(Submitted(2, TRYING, "7/80 objects", "", "", NOON, None))
+    worker.now[ask_for(tied.project, ANN, WorkKind.COUNTERFACTUAL, TRYING)] = "7/80 objects"
     text = asked.get("/bias").text
     assert "Objects are being tried: 7/80 objects." in text
     assert 'action="/bias/try"' not in text

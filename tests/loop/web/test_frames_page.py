@@ -182,7 +182,7 @@ def test_a_batch_is_chosen_from_the_set_in_the_background(chosen: FakeParts) -> 
     camera = frame_sets(chosen).choices().cameras[0]
     answer = send(asked, "/frames/select", "/frames", address=f"camera={camera}", budget="2")
     assert answer.headers["location"] == f"/frames?camera={camera}"
-    assert worker.asked == [("submit", f"choose from camera={camera}")]
+    assert [one.title for one in worker.works] == [f"choose from camera={camera}"]
     with read(chosen.project.engine) as session:
         batch = batches(session)[-1]
         cameras = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from itertools import combinations, pairwise
@@ -102,6 +103,11 @@ def test_a_region_is_named_in_place_and_on_record(pages: TestClient, mapped: Pro
     text = pages.get("/map").text
     assert "&lt;b&gt;the ramp&lt;/b&gt;" in text
     assert "<b>the ramp" not in text
+    undo = re.search(
+        r'action="(\S+/name)">(?:(?!</form>).)*name="name" value="([^"]*)"><button[^>]*data-undo', text
+    )
+    assert undo is not None
+    assert undo.groups() == (f"/map/regions/{region.slice_id}/name", html.escape(region.name))
     with read(mapped.engine) as session:
         [told] = changes(session, 1)
     assert (told.what, told.subject, told.via) == ("slice named", f"slice {region.slice_id}", "page")

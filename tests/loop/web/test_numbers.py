@@ -22,6 +22,7 @@ from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.project.project import open_project
 from loop.rounds import rounds
+from loop.rounds.suspects import judge_labels
 from tests.fakes import FakeParts, copy_linked, quiet
 from tests.loop.judged import run, started
 from tests.loop.web.addresses import PAGES
@@ -112,6 +113,9 @@ class Numbers(HTMLParser):
 
 
 EXCEPTIONS = (
+    ("/labels/suspects", "short, small models|could not be judged", "what judged the labels, in words"),
+    ("/labels/suspects", "at most as many as labels.suspect_budget", "a setting"),
+    ("/labels", "more likely wrong than right", "its action leads to the list of them"),
     ("/frames", r"[\d,]+ frames?$|[\d,]+ frames? of [\d,]+$", "the set that the page itself shows"),
     ("/rejects", r"[\d,]+ files? rejected$", "the list that the page itself shows"),
     ("/frames/", "", "boxes, slices and measurements of one frame, all of them on its page"),
@@ -120,6 +124,9 @@ EXCEPTIONS = (
     ("/coverage", "frames are analyzed by the current models", "a note; the overview leads to those frames"),
     ("/bias", "The detector looks at", "what would be done"),
     ("/bias", "fewer than", "a limit, no count"),
+    ("/labels", "never inspected", "a finding; the page behind it leads to them"),
+    ("/labels/lots", "in a second stage|annotators?|holds yet", "what would be drawn"),
+    ("/rounds", "belonged to no accepted lot", "as it was when the dataset was frozen"),
     ("/rounds/start", "held out", "a forecast of what a verdict could show; frames held out so far"),
     (
         "/rounds",
@@ -127,7 +134,15 @@ EXCEPTIONS = (
         "repeats, or the words of a verdict",
     ),
     ("/rounds", r"^\d+$", "a setting of the round"),
+    (
+        "/labels/effort",
+        r"^\d+$",
+        "answers and edits of a person, class, slice or model, which no address names",
+    ),
+    ("/labels/effort", r"until \d+ (?:tasks|edits)|from \d+ timed", "a rule, or timed answers"),
     ("/", r"epoch \d|of \d+ groups?", "the words of a verdict; its round stands beside them"),
+    ("/labels/agreement", r"^Disputed: ", "objects of two answers; the frames stand beside them"),
+    ("/labels/agreement", r"frames? of them,", "those of a class or of two people, which no address names"),
     ("/collections/", r"^\d+$", "frames by week, by the UTC days of camera-days"),
 )
 """A page, what stands around a number on it that leads nowhere, and why."""
@@ -142,6 +157,7 @@ def judged(labeled_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     parts = started(FakeParts(open_project(folder / "project")))
     run(parts)
     survey(parts, quiet)
+    judge_labels(parts, quiet)
     yield parts
     parts.project.engine.dispose()
 

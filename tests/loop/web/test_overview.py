@@ -8,7 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from db.changes import changes
-from db.engine import read
+from db.engine import read, write
+from db.states import WorkKind
+from db.work import end_work
+from loop.changes.asking import ask_for
+from loop.changes.audit import Who
 from loop.project.project import Project
 from loop.web.pages.overview import FIRST, sentence
 from tests.fakes import FakeParts
@@ -96,7 +100,9 @@ def test_a_job_that_there_is_not_is_refused_with_what_to_do(full: Project) -> No
 def test_work_that_was_asked_for_shows_its_result(full: Project) -> None:
     worker = FakeWorker()
     asked = browsing(FakeParts(full), worker)
-    worker.submit("A batch of 12", lambda parts, progress: "12 frames chosen")
+    number = ask_for(full, Who("ann", "page"), WorkKind.SELECT, "A batch of 12")
+    with write(full.engine) as session:
+        end_work(session, number, "done", "12 frames chosen")
     text = main_of(asked.get("/").text)
     assert "A batch of 12" in text
     assert '<span class="done">done</span>: 12 frames chosen' in text

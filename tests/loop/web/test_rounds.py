@@ -13,12 +13,14 @@ from db.changes import changes
 from db.engine import read, write
 from db.models import deployments
 from db.rounds import advance
-from db.states import RoundStatus
+from db.states import RoundStatus, WorkKind
+from db.work import end_work
+from loop.changes.asking import ask_for
+from loop.changes.audit import Who
 from loop.insights.rounds import ProgressView
 from loop.project.training_curve import Curve
 from loop.rounds import rounds
 from loop.web.pages.rounds import HEIGHT, LOOKING, WIDTH, by_epoch, chosen_of, drawn, time_left
-from loop.web.site import Submitted
 from tests.fakes import FakeParts, FakeTrainer, weights
 from tests.loop.judged import BASE, BETTER, in_production, run, sha_of, started
 from tests.loop.web.worker import FakeWorker, browsing, csrf_of, well
@@ -97,11 +99,13 @@ def test_scripts_ask_for_what_is_old_and_not_again_for_what_failed(labeled: Fake
     worker = FakeWorker(said=working)
     asked = browsing(labeled, worker)
     assert 'hx-post="/rounds/start/look" hx-trigger="load' in asked.get("/rounds/start").text
-    worker.works.append(Submitted(1, LOOKING, "0 of 0", "", "", None, None))
+    number = ask_for(labeled.project, Who("ann", "page"), WorkKind.PREFLIGHT, LOOKING)
+    worker.now[number] = "0 of 0"
     text = asked.get("/rounds/start").text
     assert 'hx-trigger="every 2s"' in text
     assert "being looked up now" in text
-    worker.works[0] = Submitted(1, LOOKING, "", "failed", "the disk is <full>", None, None)
+    with write(labeled.project.engine) as session:
+        end_work(session, number, "failed", "the disk is <full>")
     text = asked.get("/rounds/start").text
     assert "It could not be looked up: the disk is &lt;full&gt;" in text
     assert "hx-trigger" not in text.partition("<main")[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,15 +11,15 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from connectors.ports import Progress
 from loop.base.errors import ConfigError
+from loop.insights.work import Submitted, submitted
 from loop.project.project import Project
 from loop.project.wiring import Parts
+from loop.service.asked import Asked
 from loop.service.scheduler import State
 from loop.settings.settings import Web
 from loop.web.app import build_app
-from loop.web.site import Submitted
-from tests.fakes import FakeParts, quiet
+from tests.fakes import FakeParts
 
 SECRET = "a" * 32
 LOCAL = "http://localhost:8765"
@@ -37,17 +38,24 @@ def well() -> dict[str, Any]:
     }
 
 
+class AtOnce:
+    """Does what it is given at once."""
+
+    def add_job(self, do: Callable[[], None], **_: Any) -> None:
+        do()
+
+
 @dataclass
 class FakeWorker:
     """asked: what was asked for, such as ("pause", "ingest").
 
-    Submitted work is done at once, in the thread of whoever asks.
+    Work that was asked for is done at once, in the thread of whoever asks.
     """
 
     parts: Parts | None = None
     said: Callable[[], dict[str, Any]] = well
     asked: list[tuple[str, str]] = field(default_factory=list)
-    works: list[Submitted] = field(default_factory=list)
+    now: dict[int, str] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
     checks: dict[str, str] = field(default_factory=lambda: {"database": "", "disk": "", "leader": ""})
 
@@ -73,15 +81,17 @@ class FakeWorker:
         self._ask("resume", job)
         self.paused.discard(job)
 
-    def submit(self, title: str, work: Callable[[Parts, Progress], str]) -> int:
+    def take_up(self) -> None:
         assert self.parts is not None
-        number = len(self.works) + 1
-        self.asked.append(("submit", title))
-        self.works.append(Submitted(number, title, "", "done", work(self.parts, quiet), NOON, NOON))
-        return number
+        Asked(self.parts, threading.Event(), AtOnce(), lambda *_: None).take_up()
 
-    def submitted(self) -> list[Submitted]:
-        return self.works[::-1]
+    def doing(self) -> dict[int, str]:
+        return self.now
+
+    @property
+    def works(self) -> list[Submitted]:
+        assert self.parts is not None
+        return submitted(self.parts.project)
 
     def _ask(self, what: str, job: str) -> None:
         if job not in self.said()["jobs"]:

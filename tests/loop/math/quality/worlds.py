@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from loop.base.arrays import Reals
 from loop.math.quality.label_errors import JudgedFrame
 
 CLASSES = 4
@@ -16,9 +19,9 @@ def world(frames: int, seed: int, recall: float = 0.9, noise: float = 0.04) -> l
 
 
 def one(
-    labels: list[tuple[float, ...]],
-    boxes: list[tuple[float, ...]],
-    scores: list[tuple[float, ...]] | None = None,
+    labels: Sequence[tuple[float, ...]],
+    boxes: Sequence[tuple[float, ...]],
+    scores: Sequence[tuple[float, ...]] | None = None,
 ) -> JudgedFrame:
     """labels: (class, x1, y1, x2, y2). boxes: (confidence, class, x1, y1, x2, y2)."""
     truth = np.array(labels, np.float64).reshape(-1, 5)
@@ -49,7 +52,7 @@ def _frame(number: int, dice: np.random.Generator, recall: float, noise: float) 
     return JudgedFrame(labels, ids, xyxy, confidence, class_id, scores, f"gate|{number // 20}")
 
 
-def _boxes(count: int, dice: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _boxes(count: int, dice: np.random.Generator) -> tuple[Reals, Reals]:
     size = dice.random((count, 2)) * 60 + 30
     corner = dice.random((count, 2)) * 500
     return np.concatenate([corner, corner + size], axis=1), size

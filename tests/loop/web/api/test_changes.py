@@ -167,6 +167,9 @@ def test_a_collection_is_made_changed_and_retired(analyzed: FakeParts) -> None:
     made = post(asked, "/collections", {"name": "mirrors", "frames": [first, second]})
     assert (made.status_code, made.json()["outcome"]) == (202, "done"), made.text
     number = int(made.json()["detail"].removeprefix("collection "))
+    assert made.headers["location"] == f"/api/work/{made.json()['id']}"
+    assert asked.get(made.headers["location"]).json() == made.json()
+    problem(asked.get("/api/work/999"), 404, "not-known")
     told = asked.get(f"/api/collections/{number}").json()
     assert (told["name"], told["how"], told["examples"]) == ("mirrors", "examples", [first, second])
     post(asked, f"/collections/{number}/examples", {"add": [third], "exclude": [first]})

@@ -21,7 +21,7 @@ from loop.project.project import open_project
 from loop.web.api import changing
 from tests.fakes import FakeParts
 from tests.loop.web.api.test_push import problem
-from tests.loop.web.worker import client
+from tests.loop.web.worker import FakeWorker, client
 
 SAID = {"kind": "missed", "note": "a helmet in fog"}
 KEYED = {"Idempotency-Key": "night run"}
@@ -76,6 +76,35 @@ def test_what_was_stopped_before_it_changed_anything_may_be_asked_again(
     aged(analyzed, 1)
     assert report(asked, seq).status_code == 201
     assert len(asked.get("/api/changes").json()["changes"]) == 1
+
+
+def test_a_key_whose_work_was_asked_for_leads_to_it(analyzed: FakeParts) -> None:
+    asked = client(analyzed.project)
+    process = multiprocessing.get_context("spawn").Process(
+        target=select_and_die, args=(analyzed.project.root,)
+    )
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    (work,) = asked.get("/api/jobs").json()["work"]
+    for hours in (0, 1):
+        aged(analyzed, hours)
+        again = select(asked)
+        assert (again.status_code, again.json()["id"]) == (202, work["id"])
+        assert again.headers["location"] == f"/api/work/{work['id']}"
+        assert again.headers["idempotency-replayed"] == "true"
+    assert len(asked.get("/api/jobs").json()["work"]) == 1
+
+
+def select(asked: TestClient) -> httpx.Response:
+    return asked.post("/api/selections", json={"address": "origin=production", "budget": 3}, headers=KEYED)
+
+
+def select_and_die(root: Path) -> None:
+    """Asks in a process that is killed before the answer is kept; its worker does nothing."""
+    changing.keep = killed
+    FakeWorker.take_up = lambda worker: None
+    select(client(open_project(root)))
 
 
 def aged(parts: FakeParts, hours: int) -> None:
