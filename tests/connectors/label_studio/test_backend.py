@@ -91,9 +91,9 @@ def test_every_failure_says_what_was_expected_what_came_and_what_to_do(
 
 @pytest.mark.parametrize(("headers", "wait"), [({"Retry-After": "17"}, "wait 17 s"), (None, "wait a minute")])
 def test_too_many_requests_say_how_long_to_wait(headers: dict[str, str] | None, wait: str) -> None:
-    with pytest.raises(LabelStudioDown, match=f"got HTTP 429: too many requests; next: {wait}"):
-        with translated("http://ls", "new tasks"):
-            raise ApiError(status_code=429, headers=headers, body="slow down")
+    said = f"got HTTP 429: too many requests; next: {wait}"
+    with pytest.raises(LabelStudioDown, match=said), translated("http://ls", "new tasks"):
+        raise ApiError(status_code=429, headers=headers, body="slow down")
 
 
 def test_long_answers_are_cut() -> None:
