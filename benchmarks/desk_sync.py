@@ -220,10 +220,10 @@ comparable within this run alone.
 A pull of {CHANGED} answers takes {extra:.2f} s more than an empty one (medians). The aim is at most
 {AIM_S:.0f} s, which {"holds" if extra <= AIM_S else "**does not hold**"}.
 
-The push lay an hour back, by the times of the tasks: for ten minutes after a push each pull reads again
-what was pushed in its last five minutes. Else it counts
-the tasks and reads those whose time moved. One task that a person deleted was
-{noticed} by the next pull, which compared all. {result["push_tasks_per_s"]} tasks were pushed per second.
+For ten minutes after a push each pull reads again what the push made in its last five minutes; here that
+befell the first pull of either kind (the most s). Any other pull counts the tasks and reads those whose
+time moved. One task that a person deleted was {noticed} by the next pull, which compared all.
+{result["push_tasks_per_s"]} tasks were pushed per second.
 
 A process that pushed {resumed["tasks"]:,} tasks got SIGKILL when {killed:,} stood in Label Studio. The
 next push made {made:,} and found {found:,}; {resumed["twice"]} stood there twice,

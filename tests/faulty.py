@@ -41,7 +41,8 @@ WEIGHTS = dict.fromkeys(Fault, 3) | {Fault.TIMEOUT: 1, Fault.LOST: 6}
 
 
 class FaultyProxy:
-    """rate: share of requests with a fault. hold_s: how long an answer is held back for a timeout.
+    """rate: share of reads with a fault; of what changes something it is twice as many.
+    hold_s: how long an answer is held back for a timeout.
 
     injected: how often, by kind. asked: requests in all. writes: faults at requests that change something.
     """
@@ -61,7 +62,7 @@ class FaultyProxy:
         """What happens to the next request."""
         with self._lock:
             self.asked += 1
-            if self._random.random() >= self.rate:
+            if self._random.random() >= self.rate * (1 + (method != "GET")):
                 return None
             (fault,) = self._random.choices([*WEIGHTS], [*WEIGHTS.values()])
             self.injected[fault] += 1

@@ -89,6 +89,13 @@ def test_every_failure_says_what_was_expected_what_came_and_what_to_do(
     assert str(caught.value).startswith("expected ")
 
 
+@pytest.mark.parametrize(("headers", "wait"), [({"Retry-After": "17"}, "wait 17 s"), (None, "wait a minute")])
+def test_too_many_requests_say_how_long_to_wait(headers: dict[str, str] | None, wait: str) -> None:
+    said = f"got HTTP 429: too many requests; next: {wait}"
+    with pytest.raises(LabelStudioDown, match=said), translated("http://ls", "new tasks"):
+        raise ApiError(status_code=429, headers=headers, body="slow down")
+
+
 def test_long_answers_are_cut() -> None:
     with pytest.raises(LabelStudioDown) as caught, translated("http://ls", "new tasks"):
         raise ApiError(status_code=502, body="x" * 100_000)
