@@ -25,6 +25,7 @@ from db.labels import (
     answers,
     labels,
     record_annotation,
+    set_boxes,
     stored_state,
 )
 from db.states import OPEN_TASKS, TaskStatus
@@ -409,6 +410,8 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         report.to_mend.append(f"task {seen.external_task_id}: {ruling.problem}")
     row = _stored(known, project_id, answer) if answer and status is TaskStatus.DONE else None
     stands = row.id if row else None
+    if row and row.boxes is None and answer:
+        set_boxes(session, row.id, answer.boxes)
     changed |= stands is not None and stands != task.stands
     if answer and changed:
         report.answers[status] += 1
