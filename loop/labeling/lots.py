@@ -127,8 +127,17 @@ def decide_lots(session: Session) -> list[str]:
 
 
 def withdraw_lot(session: Session, number: int) -> list[int]:
-    """The lot is given up; its open tasks. Raises ConfigError where it is not under inspection."""
+    """The lot is given up; its open tasks. Raises ConfigError where it is not under inspection, or where
+    something wrong was found in it: another draw of the same labels might be luckier.
+    """
     lot = lot_of(session, number)
+    _, _, wrong = decision(told_plan(lot), lot_draws(session, number))
+    if lot.status is LotStatus.DRAWN and sum(wrong):
+        raise ConfigError(
+            f"expected a lot in which nothing wrong was found so far, got lot {number} with"
+            f" {counted(sum(wrong), 'wrong place')}; finish its inspection, for what another draw of its"
+            " labels says would be no more than luck"
+        )
     if not move_lot(session, number, LotStatus.DRAWN, LotStatus.WITHDRAWN):
         raise ConfigError(
             f"expected a lot that is under inspection, got lot {number}, which is {lot.status};"
@@ -261,16 +270,19 @@ def _ask_again(
     asked: Mapping[int, TaskRow],
     given: Mapping[int, AnswerRow],
 ) -> None:
-    """Another person, where the author of a label inspected it."""
+    """Another person, where the author of a label inspected it or its task was deleted."""
     if lot.status is not LotStatus.DRAWN:
         return
-    own = {
+    unseen = {
         row.frame
         for row in draws
         if (task := asked.get(row.task_id or 0)) is not None
-        and by_its_author(task, given.get(task.stands or 0), members[row.frame])
+        and (
+            task.status is TaskStatus.CANCELLED
+            or by_its_author(task, given.get(task.stands or 0), members[row.frame])
+        )
     }
-    made = _asked(session, lot.id, [members[frame] for frame in sorted(own)])
+    made = _asked(session, lot.id, [members[frame] for frame in sorted(unseen)])
     set_draws(session, [replace(row, task_id=made[row.frame]) for row in draws if row.frame in made])
 
 

@@ -24,6 +24,7 @@ from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.insights.labels import findings
 from loop.insights.lots import lot_view, lots_page, planned, sample_lines
+from loop.math.quality.acceptance import plan_of
 from loop.rounds import rounds
 from loop.rounds.freeze import build_manifest
 from loop.rounds.judge import held_out
@@ -191,6 +192,36 @@ def test_a_lot_can_be_withdrawn(answered: FakeParts, lot: LotDrawn) -> None:
     with read(answered.project.engine) as session:
         assert [row.what for row in changes(session, 2)] == ["lot withdrawn", "lot drawn"]
     assert draw(answered, ME).lot == 2
+
+
+def test_no_lot_is_given_up_for_a_luckier_draw(answered: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A double plan goes on after one wrong place; giving up then and drawing anew would pass in the end."""
+    monkeypatch.setattr(
+        "loop.labeling.lots.plan_of",
+        lambda boxes, places, right, confidence, kind: replace(
+            plan_of(boxes, places, right, confidence, kind), first=8, second=8, accept=2
+        ),
+    )
+    draw(answered, ME, seed=5)
+    push(answered)
+    inspect(answered, wrong=1, most=2)
+    assert status(answered) is LotStatus.DRAWN
+    with pytest.raises(ConfigError, match=r"nothing wrong was found so far, got lot 1 with \d wrong place"):
+        withdraw(answered.project, ME, 1)
+    assert status(answered) is LotStatus.DRAWN
+
+
+def test_an_inspection_that_was_deleted_is_asked_again(answered: FakeParts, lot: LotDrawn) -> None:
+    key = next(inspections(answered))
+    before = len([*inspections(answered)])
+    answered.server.tasks = [task for task in answered.server.tasks if task.task.key != key]
+    pull(answered)
+    push(answered)
+    again = [*inspections(answered)]
+    assert key not in again
+    assert len(again) == before
+    (said,) = inspect(answered)
+    assert said.startswith("lot 1 accepted")
 
 
 def manifest_frames(parts: FakeParts) -> set[int]:
