@@ -198,8 +198,9 @@ def _followed(session: Session, lot: LotRow) -> list[str]:
     plan = told_plan(lot)
     what, inspected, wrong = decision(plan, now)
     status = LotStatus(what) if what in ("accepted", "rejected") else LotStatus.DRAWN
-    if what == "second":
-        _ask_for(session, lot.id, 2)
+    due = {"first": 1, "second": 2}.get(what, 0)
+    for stage in {row.stage for row in now if row.task_id is None and row.stage <= due}:
+        _ask_for(session, lot.id, stage)
     if not (status is not lot.status and move_lot(session, lot.id, lot.status, status)):
         return []
     if status is LotStatus.REJECTED:
@@ -235,12 +236,12 @@ def _looked_at(
     asked: Mapping[int, TaskRow],
     given: Mapping[int, AnswerRow],
 ) -> DrawRow:
-    """A skipped task counts as wrong: what nobody can tell is not known to be right."""
+    """A task that was skipped or dropped counts as wrong: what nobody can tell is not known to be right."""
     task = asked.get(row.task_id or 0)
     nothing = replace(row, inspected=None, wrong=None)
     if task is None:
         return nothing
-    if task.status is TaskStatus.SKIPPED:
+    if task.status is TaskStatus.SKIPPED or (task.status is TaskStatus.CANCELLED and task.problem):
         return replace(row, inspected=len(row.places), wrong=len(row.places))
     answer = given.get(task.stands or 0)
     if task.status is not TaskStatus.DONE or answer is None or answer.boxes is None:
@@ -252,7 +253,9 @@ def _looked_at(
 
 
 def _ask_for(session: Session, number: int, stage: int) -> None:
-    """Those of a stage that nobody was asked for yet. A frame of both stages is looked at once."""
+    """Those of a stage that nobody was asked for yet. A frame of both stages is looked at once; one that
+    has an open inspection of another lot waits for that.
+    """
     draws = lot_draws(session, number)
     known = {row.frame: row.task_id for row in draws if row.task_id is not None}
     wanted = [row for row in draws if row.stage == stage and row.task_id is None]
@@ -270,20 +273,24 @@ def _ask_again(
     asked: Mapping[int, TaskRow],
     given: Mapping[int, AnswerRow],
 ) -> None:
-    """Another person, where the author of a label inspected it or its task was deleted."""
+    """Another person, where the author of a label inspected it; anybody, where the task was deleted in
+    Label Studio.
+    """
     if lot.status is not LotStatus.DRAWN:
         return
     unseen = {
         row.frame
         for row in draws
         if (task := asked.get(row.task_id or 0)) is not None
-        and (
-            task.status is TaskStatus.CANCELLED
-            or by_its_author(task, given.get(task.stands or 0), members[row.frame])
-        )
+        and (_is_deleted(task) or by_its_author(task, given.get(task.stands or 0), members[row.frame]))
     }
     made = _asked(session, lot.id, [members[frame] for frame in sorted(unseen)])
     set_draws(session, [replace(row, task_id=made[row.frame]) for row in draws if row.frame in made])
+
+
+def _is_deleted(task: TaskRow) -> bool:
+    """In Label Studio; one that a person dropped says why."""
+    return task.status is TaskStatus.CANCELLED and not task.problem
 
 
 def _asked(session: Session, number: int, members: Sequence[MemberRow]) -> dict[int, int]:

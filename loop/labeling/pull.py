@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from connectors.errors import LabelStudioDown, LabelStudioError, TokenRefused
 from connectors.ports import Annotation, Progress, Purpose, TaskAnswers
 from db.engine import read, write
 from db.facts import get_fact, set_fact
@@ -62,6 +63,8 @@ COMPARED = "pull_compared"
 MOVED = "pull_watermark_moved"
 """Fact: when, by our clock, the watermark came to where it is."""
 CHUNK = 500
+OF_THE_SERVER = (LabelStudioDown, TokenRefused)
+"""What would go wrong with every project of the server."""
 ANSWERED = (TaskStatus.DONE, TaskStatus.SKIPPED, TaskStatus.QUARANTINED)
 ANSWERABLE = (*TaskStatus,)
 """Whatever became of a task, an answer to it counts; also to one that was deleted and imported again."""
@@ -116,6 +119,7 @@ class PullReport:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.to_mend += other.to_mend
         self.waiting += other.waiting
+        self.lots += other.lots
         self.restored |= other.restored
         self.compared |= other.compared
 
@@ -171,7 +175,7 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
     done by itself once that is due (label_studio.compare_h), and where Label Studio holds fewer or more
     tasks than it should: only then a task that is missing is held to be deleted.
     Raises LabelStudioError, StrangersProject among them; nothing is lost, the next pull starts at
-    the same point.
+    the same point. One project that cannot be read keeps no other from being read first.
     Raises ProjectError before the first push.
     """
     project = parts.project
@@ -179,16 +183,27 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
     external = holding_project(project) or chosen
     if external is None:
         raise ProjectError("expected a Label Studio project, found none yet; `fieldloop push` makes it")
-    report = pull_project(parts, external, progress, everything)
-    for slot in SLOTS[1:]:
-        number = holding_project(project, slot)
-        if number is not None:
+    report, unread = PullReport(), list[LabelStudioError]()
+    for slot, number in _to_read(project, external):
+        try:
             report.add(pull_project(parts, number, progress, everything, slot))
+        except OF_THE_SERVER:
+            raise
+        except LabelStudioError as error:
+            unread.append(error)
     with write(project.engine) as session:
         ask_third(session)
         report.standing = to_mend(session)
+    if unread:
+        raise unread[0]
     report.follows = _follows(external, chosen)
     return report
+
+
+def _to_read(project: Project, first: int) -> list[tuple[int, int]]:
+    """The projects that hold our tasks, each behind its slot."""
+    further = [(slot, holding_project(project, slot)) for slot in SLOTS[1:]]
+    return [(0, first), *((slot, number) for slot, number in further if number is not None)]
 
 
 def pull_project(

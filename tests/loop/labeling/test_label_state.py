@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import null, update
 
+from connectors.errors import ProjectGone
 from connectors.ports import Box, Purpose
 from db.engine import read, write
 from db.labels import labels
@@ -128,3 +129,21 @@ def test_a_purpose_that_comes_late_is_taken(pushed: FakeParts) -> None:
         session.execute(update(Label).where(Label.frame == frame).values(purpose="train"))
         assert not settle(session, frame)
         assert labels(session)[frame].purpose == "evaluation"
+
+
+@pytest.mark.parametrize("slot", [0, 1, 2])
+def test_one_project_that_is_gone_keeps_no_other_from_being_read(asked: FakeParts, slot: int) -> None:
+    one, other = (task.key for task in rows(asked)[:2])
+    asked.server.answer(one, [HAT], author=ANN)
+    asked.server.answer(second_of(asked, one), [PERSON], author=BOB)
+    pull(asked)
+    push(asked)
+    (third,) = (task.key for task in rows(asked) if task.slot == 2)
+    given = (other, second_of(asked, other), third)
+    for key, author in zip(given, (ANN, BOB, EVE), strict=True):
+        asked.server.answer(key, [HAT], author=author)
+    asked.server.delete_project(holding_project(asked.project, slot) or 0)
+    for _ in range(2):
+        with pytest.raises(ProjectGone):
+            pull(asked)
+    assert [row(asked, key).status is TaskStatus.DONE for key in given] == [slot != n for n in range(3)]

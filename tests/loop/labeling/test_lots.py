@@ -9,7 +9,7 @@ import pytest
 
 from connectors.ports import Box, Purpose
 from db.changes import changes
-from db.engine import read
+from db.engine import read, write
 from db.labels import count_labels, labels
 from db.lots import held_back, lot_draws, lot_members, lots
 from db.rounds import round_by_id
@@ -19,11 +19,13 @@ from loop.analysis.producers import producers
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
 from loop.changes.lots import LotDrawn, draw, withdraw
+from loop.changes.tasks import drop
 from loop.datasets.freeze import Manifest, summary
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.insights.labels import findings
 from loop.insights.lots import lot_view, lots_page, planned, sample_lines
+from loop.labeling.asking import Ask, ask
 from loop.math.quality.acceptance import plan_of
 from loop.rounds import rounds
 from loop.rounds.freeze import build_manifest
@@ -160,6 +162,43 @@ def test_a_skipped_inspection_counts_as_wrong(answered: FakeParts, lot: LotDrawn
         answered.server.answer(key, cancelled=True, author=BOB)
     (said,) = pull(answered).lots
     assert said.startswith("lot 1 rejected")
+
+
+def test_an_inspection_that_was_deleted_is_asked_again(answered: FakeParts, lot: LotDrawn) -> None:
+    waiting = [*inspections(answered)]
+    answered.server.delete_task(waiting[0])
+    assert pull(answered).lots == []
+    push(answered)
+    assert len([*inspections(answered)]) == len(waiting)
+    (said,) = inspect(answered)
+    assert said.startswith("lot 1 accepted")
+
+
+def test_a_dropped_inspection_counts_as_wrong(answered: FakeParts, lot: LotDrawn) -> None:
+    key = next(inspections(answered))
+    (number,) = (task.id for task in rows(answered) if task.key == key)
+    assert drop(answered.project, ME, [number]).done == [number]
+    (said,) = inspect(answered)
+    assert said.startswith("lot 1 rejected")
+
+
+def test_a_label_that_is_reviewed_elsewhere_can_enter_the_next_lot(
+    answered: FakeParts, lot: LotDrawn
+) -> None:
+    inspect(answered, wrong=3, most=3)
+    push(answered)
+    back = next(task for task in rows(answered, TaskStatus.CONFIRMED))
+    with write(answered.project.engine) as session:
+        ask(session, Purpose.SUSPECT, "suspects", [Ask(back.frame, "look", 0.5)], {})
+    push(answered)
+    suspect = next(task.key for task in rows(answered) if task.purpose is Purpose.SUSPECT)
+    answered.server.answer(suspect, [Box("person", (2.0, 2.0, 12.0, 12.0))], author="eve@example.org")
+    pull(answered)
+    assert draw(answered, ME, kind="zero", seed=1).lot == 2
+    answered.server.answer(back.key, [Box("person", (2.0, 2.0, 12.0, 12.0))], author=BOB)
+    pull(answered)
+    with read(answered.project.engine) as session:
+        assert [one.frame for one in lot_draws(session, 2) if one.task_id is None] == []
 
 
 def test_a_lot_is_open_again_when_an_inspection_is_taken_back(answered: FakeParts, lot: LotDrawn) -> None:
