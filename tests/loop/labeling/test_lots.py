@@ -9,9 +9,9 @@ import pytest
 
 from connectors.ports import Box, Purpose
 from db.changes import changes
-from db.engine import read
-from db.labels import count_labels, labels
-from db.lots import held_back, lot_draws, lot_members, lots
+from db.engine import read, write
+from db.labels import count_labels, labels, set_label
+from db.lots import held_back, lot_draws, lot_members, lots, lots_of_labels
 from db.rounds import round_by_id
 from db.states import OPEN_TASKS, LotStatus, TaskStatus
 from db.tasks import tasks
@@ -24,6 +24,7 @@ from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.insights.labels import findings
 from loop.insights.lots import lot_view, lots_page, planned, sample_lines
+from loop.labeling.consensus import MOST_SAY
 from loop.math.quality.acceptance import plan_of
 from loop.rounds import rounds
 from loop.rounds.freeze import build_manifest
@@ -209,6 +210,18 @@ def test_no_lot_is_given_up_for_a_luckier_draw(answered: FakeParts, monkeypatch:
     with pytest.raises(ConfigError, match=r"nothing wrong was found so far, got lot 1 with \d wrong place"):
         withdraw(answered.project, ME, 1)
     assert status(answered) is LotStatus.DRAWN
+
+
+def test_a_label_that_others_changed_since_is_no_longer_of_the_lot(
+    answered: FakeParts, lot: LotDrawn
+) -> None:
+    """Fused of several persons' answers it keeps the answer of the first, but not its boxes."""
+    with write(answered.project.engine) as session:
+        row = next(row for row in labels(session, purpose="train").values() if row.annotation_id)
+        assert row.frame in lots_of_labels(session, [LotStatus.DRAWN])
+        boxes = [*row.boxes, Box("helmet", (20.0, 2.0, 28.0, 9.0))]
+        set_label(session, row.frame, boxes, row.purpose, row.source, row.annotation_id, MOST_SAY)
+        assert row.frame not in lots_of_labels(session, [LotStatus.DRAWN])
 
 
 def test_an_inspection_that_was_deleted_is_asked_again(answered: FakeParts, lot: LotDrawn) -> None:
