@@ -34,7 +34,7 @@ from loop.base.errors import ConfigError
 from loop.base.wording import counted, either
 from loop.labeling.asking import Ask, ask
 from loop.math.quality.acceptance import Decision, Kind, Plan, decide, plan_of
-from loop.math.quality.lot_sampling import changes_of, drawn_places, places_of, wrong_places
+from loop.math.quality.lot_sampling import changes_of, drawn_places, errors_at, places_of
 
 PRIORITY = 0.9
 """Inspections come before most of what is to be labeled: labels wait for them."""
@@ -247,7 +247,7 @@ def _looked_at(
         return nothing
     if by_its_author(task, answer, member):
         return nothing
-    wrong = wrong_places(changes_of(member.boxes, answer.boxes), places)
+    wrong = errors_at(changes_of(member.boxes, answer.boxes), places)
     return replace(row, inspected=len(row.places), wrong=sum(wrong[place] for place in row.places))
 
 

@@ -25,17 +25,18 @@ from db.labels import (
     answers,
     labels,
     record_annotation,
+    set_boxes,
     stored_state,
 )
 from db.states import OPEN_TASKS, TaskStatus
 from db.tables import utcnow
 from db.task_queue import tasks_by_id
-from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
+from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks_by_keys
 from loop.base.errors import ProjectError
 from loop.base.files import chunked
 from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
-from loop.labeling.consensus import ask_third, persons_before, recheck_others
+from loop.labeling.consensus import ask_third, is_asked_otherwise, persons_before, recheck_others
 from loop.labeling.copies import as_first_given, is_older, outdoes, repeated, stands_there
 from loop.labeling.lots import decide_lots
 from loop.labeling.mending import Mend, to_mend
@@ -49,7 +50,7 @@ from loop.labeling.project import (
     remember_address,
     require_ours,
 )
-from loop.labeling.ruling import rule
+from loop.labeling.ruling import Ruling, rule
 from loop.labeling.standing import settle
 from loop.labeling.suspect_tasks import settle_suspects
 from loop.project.project import Project
@@ -394,12 +395,14 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         report.kept.add(seen.external_task_id)
         return
     ruling = rule(seen.answers, _judges(task.purpose), persons_before(session, task))
+    if there and ruling.answer is None and task.status not in ANSWERED:
+        return
+    if not there and not outdoes(ruling.answer, project_id, known):
+        return
+    if ruling.status in OPEN_TASKS and is_asked_otherwise(session, task):
+        ruling = Ruling(TaskStatus.CANCELLED)
     answer, status = ruling.answer, ruling.status
-    if there and answer is None and task.status not in ANSWERED:
-        return
-    if not there and not outdoes(answer, project_id, known):
-        return
-    if task.status is TaskStatus.CANCELLED and not _may_stand_again(session, task, status):
+    if task.status is TaskStatus.CANCELLED and not _may_stand_again(task, status):
         return
     changed = answer in new or status is not task.status
     if ruling.problem and (answer in new or ruling.problem != task.problem):
@@ -407,6 +410,8 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         report.to_mend.append(f"task {seen.external_task_id}: {ruling.problem}")
     row = _stored(known, project_id, answer) if answer and status is TaskStatus.DONE else None
     stands = row.id if row else None
+    if row and row.boxes is None and answer:
+        set_boxes(session, row.id, answer.boxes)
     changed |= stands is not None and stands != task.stands
     if answer and changed:
         report.answers[status] += 1
@@ -426,13 +431,13 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         settle_suspects(session, tasks_by_id(session, [task.id])[task.id])
 
 
-def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> bool:
-    """Whether a task that was deleted may count again, as in a copy that was imported: of a frame one
-    task alone is open. One that a person dropped counts when it is answered.
+def _may_stand_again(task: TaskRow, status: TaskStatus) -> bool:
+    """Whether a task that was deleted may count again, as in a copy that was imported. One that a person
+    dropped counts when it is answered.
     """
-    if status not in OPEN_TASKS:
-        return True
-    return not task.problem and not tasks(session, status=OPEN_TASKS, frames=[task.frame])
+    if status in OPEN_TASKS:
+        return not task.problem
+    return status is not TaskStatus.CANCELLED
 
 
 def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation) -> bool:

@@ -15,9 +15,9 @@ from loop.project.project import Project
 from loop.project.wiring import Parts
 from loop.settings.collections import Definition
 from loop.settings.types import MOST_FRAMES
-from loop.web.api.changing import KEYED, once_route
+from loop.web.api.changing import KEYED, Work, once_route
 from loop.web.api.faces import Face, Given, Id, Number
-from loop.web.api.jobs import Work, taken_on
+from loop.web.api.jobs import taken_on
 from loop.web.site import Site
 
 NAME, SENTENCE, ADDRESS, FRAMES = 200, 500, 4000, 20_000

@@ -195,11 +195,11 @@ def _examples(
     site: Site, who: Who, view: CollectionView, what: str, seqs: list[int]
 ) -> tuple[str, str, dict[str, str]]:
     """Undone by removing what was added or excluded, or by adding what was an example."""
-    asked = {what: frozenset(seqs)}
+    given = changing.Examples(**{what: frozenset(seqs)})
     if is_small(site.project):
-        changing.change_examples(site.parts, who, view.id, **asked)
+        changing.change_examples(site.parts, who, view.id, **vars(given))
     else:
-        changing.change_examples_soon(site.parts, who, view.id, changing.Examples(**asked))
+        changing.change_examples_soon(site.parts, who, view.id, given)
         site.worker.take_up()
     frames = counted(len(seqs), "frame")
     said = {

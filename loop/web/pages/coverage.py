@@ -24,8 +24,8 @@ def routes(site: Site) -> list[Route]:
     def page(request: Request) -> Response:
         found = coverage(site.project)
         start = _number(request, "start") or 0
-        last = site.newest(WorkKind.COMPARE)
-        running = [last] if last is not None and not last.outcome else []
+        looked = site.newest(WorkKind.COMPARE)
+        running = [looked] if looked is not None and not looked.outcome else []
         every = () if found is None else found.gaps
         gaps, last = every[start : start + GAPS_A_PAGE], start + GAPS_A_PAGE >= len(every)
         pages = {

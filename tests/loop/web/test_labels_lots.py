@@ -67,6 +67,9 @@ def test_the_api_plans_draws_and_withdraws(labeled: FakeParts, asked: TestClient
     assert asked.get(f"/api{HERE}").json()["lots"] == [asked.get(f"/api{HERE}/1").json()]
     again = asked.post(f"/api{HERE}", json={"plan": "zero"}).json()
     assert "expected labels with boxes that no lot holds yet" in again["detail"]
-    assert asked.post(f"/api{HERE}/1/withdraw").json()["status"] == "withdrawn"
+    assert (
+        asked.post(f"/api{HERE}/1/withdraw", json={"reason": "drawn by mistake"}).json()["status"]
+        == "withdrawn"
+    )
     gone = asked.get(f"/api{HERE}/7").json()
     assert "expected the number of a lot, got 7" in gone["detail"]
