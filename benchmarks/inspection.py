@@ -287,7 +287,8 @@ promised; the largest share is {worst}. *Frames looked at* is the median for goo
 
 Beyond the promise, with their whole interval: {over}. A frame has a bounded number of places. Where
 more is overlooked on it, each place counts for several, but the frame is not drawn more often: a lot whose
-errors are mostly of that kind can look better than it is.
+errors are mostly of that kind can look better than it is. What is said of the
+boxes that the labels show holds there too.
 """
 
 if __name__ == "__main__":

@@ -131,11 +131,11 @@ def withdraw_lot(session: Session, number: int) -> list[int]:
     something wrong was found in it: another draw of the same labels might be luckier.
     """
     lot = lot_of(session, number)
-    _, _, wrong = decision(told_plan(lot), lot_draws(session, number))
-    if lot.status is LotStatus.DRAWN and sum(wrong):
+    wrong = sum(decision(told_plan(lot), lot_draws(session, number))[2])
+    if lot.status is LotStatus.DRAWN and wrong:
         raise ConfigError(
             f"expected a lot in which nothing wrong was found so far, got lot {number} with"
-            f" {counted(sum(wrong), 'wrong place')}; finish its inspection, for what another draw of its"
+            f" {counted(wrong, 'wrong place')}; finish its inspection, for what another draw of its"
             " labels says would be no more than luck"
         )
     if not move_lot(session, number, LotStatus.DRAWN, LotStatus.WITHDRAWN):
@@ -215,6 +215,8 @@ def verdict_text(
     """What may be said of a lot, in words. held: labels of it that must be reviewed again."""
     found = counted(sum(inspected), "inspected place")
     bad = f"{sum(wrong)} of {found} {either(sum(wrong), 'is', 'are')} wrong"
+    if sum(wrong) > sum(inspected):
+        bad = f"{counted(sum(wrong), 'error')} in {found}"
     if status is LotStatus.ACCEPTED:
         claim = f"at least {100 * plan.right:g} % of its boxes are right, with {100 * plan.confidence:g} %"
         return f"accepted: {claim} confidence ({bad})"

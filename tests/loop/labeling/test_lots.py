@@ -10,11 +10,11 @@ import pytest
 from connectors.ports import Box, Purpose
 from db.changes import changes
 from db.engine import read, write
-from db.labels import count_labels, labels
-from db.lots import held_back, lot_draws, lot_members, lots
+from db.labels import count_labels, labels, set_label
+from db.lots import held_back, lot_draws, lot_members, lots, lots_of_labels, set_draws
 from db.rounds import round_by_id
 from db.states import OPEN_TASKS, LotStatus, TaskStatus
-from db.tasks import tasks
+from db.tasks import move, tasks
 from loop.analysis.producers import producers
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
@@ -26,6 +26,8 @@ from loop.insights.frames import frame_sets
 from loop.insights.labels import findings
 from loop.insights.lots import lot_view, lots_page, planned, sample_lines
 from loop.labeling.asking import Ask, ask
+from loop.labeling.consensus import MOST_SAY
+from loop.labeling.lots import verdict_text
 from loop.math.quality.acceptance import plan_of
 from loop.rounds import rounds
 from loop.rounds.freeze import build_manifest
@@ -250,17 +252,33 @@ def test_no_lot_is_given_up_for_a_luckier_draw(answered: FakeParts, monkeypatch:
     assert status(answered) is LotStatus.DRAWN
 
 
-def test_an_inspection_that_was_deleted_is_asked_again(answered: FakeParts, lot: LotDrawn) -> None:
-    key = next(inspections(answered))
-    before = len([*inspections(answered)])
-    answered.server.tasks = [task for task in answered.server.tasks if task.task.key != key]
+def test_a_label_that_others_changed_since_is_no_longer_of_the_lot(
+    answered: FakeParts, lot: LotDrawn
+) -> None:
+    """Fused of several persons' answers it keeps the answer of the first, but not its boxes."""
+    with write(answered.project.engine) as session:
+        row = next(row for row in labels(session, purpose="train").values() if row.annotation_id)
+        assert row.frame in lots_of_labels(session, [LotStatus.DRAWN])
+        boxes = [*row.boxes, Box("helmet", (20.0, 2.0, 28.0, 9.0))]
+        set_label(session, row.frame, boxes, row.purpose, row.source, row.annotation_id, MOST_SAY)
+        assert row.frame not in lots_of_labels(session, [LotStatus.DRAWN])
+
+
+def test_what_could_not_be_asked_for_is_asked_later(answered: FakeParts, lot: LotDrawn) -> None:
+    """A frame with an open inspection of an earlier lot is left out when the lot is drawn."""
+    with write(answered.project.engine) as session:
+        row = lot_draws(session, lot.lot)[0]
+        set_draws(session, [replace(row, task_id=None)])
+        move(session, [row.task_id or 0], OPEN_TASKS, TaskStatus.CANCELLED)
     pull(answered)
-    push(answered)
-    again = [*inspections(answered)]
-    assert key not in again
-    assert len(again) == before
-    (said,) = inspect(answered)
-    assert said.startswith("lot 1 accepted")
+    with read(answered.project.engine) as session:
+        assert all(one.task_id not in (None, row.task_id) for one in lot_draws(session, lot.lot)[:1])
+
+
+def test_more_errors_than_places_are_said_as_errors(answered: FakeParts, lot: LotDrawn) -> None:
+    plan = lot_view(answered.project, 1).plan
+    said = verdict_text(LotStatus.REJECTED, plan, [6, 0], [9, 0], 0)
+    assert said.startswith("rejected: 9 errors in 6 inspected places, and its plan allows 0")
 
 
 def manifest_frames(parts: FakeParts) -> set[int]:
