@@ -88,6 +88,22 @@ def test_a_break_is_no_work_where_every_task_was_timed(chosen: FakeParts) -> Non
     assert found.saved.drawn_tasks == found.objects.drawn_tasks - 1
 
 
+def test_seconds_of_tasks_without_an_object_are_told(chosen: FakeParts) -> None:
+    push(chosen)
+    for task in list(chosen.server.tasks):
+        task.answers = [replace(chosen.server.answer(task.task.key, []), lead_time_s=20.0)]
+    pull(chosen)
+    assert "12 tasks, 0 boxes, 20.0 s a task; " in lines(effort(chosen.project))[0]
+
+
+def test_too_few_days_are_counted_in_plain_words() -> None:
+    for groups, words in (
+        (1, "1 camera-day with such tasks is too few"),
+        (2, "2 camera-days with such tasks are"),
+    ):
+        assert words in objects_line(Difference(1.0, 2.0, -1.0, None, 1, 1, groups))
+
+
 def test_it_is_read_anew_when_an_answer_comes(answered: FakeParts) -> None:
     before = effort(answered.project)
     assert effort(answered.project) is before

@@ -9,6 +9,7 @@ from db.changes import changes
 from db.engine import read
 from db.lots import lots
 from db.states import LotStatus
+from loop.insights.lots import LotsPage
 from tests.fakes import FakeParts
 from tests.loop.web.worker import FakeWorker, browsing, send
 
@@ -73,3 +74,9 @@ def test_the_api_plans_draws_and_withdraws(labeled: FakeParts, asked: TestClient
     )
     gone = asked.get(f"/api{HERE}/7").json()
     assert "expected the number of a lot, got 7" in gone["detail"]
+
+
+def test_lots_that_are_not_shown_are_counted(asked: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loop.web.pages.labels_lots.lots_page", lambda project: LotsPage((), 3, 0))
+    page = asked.get(HERE).text
+    assert "3 older lots not shown here; <code>fieldloop labels lots show NUMBER</code> shows one." in page

@@ -63,6 +63,13 @@ def test_filters_are_the_address(asked: TestClient) -> None:
     assert "kind: expected overlooked, class, location, spurious, got &#39;strange&#39;" in bad.text
 
 
+def test_a_page_that_was_emptied_does_not_say_that_no_label_looks_wrong(asked: TestClient) -> None:
+    page = asked.get(f"{HERE}?after=24").text
+    assert "No suspect is left on this page." in page
+    assert "No label looks wrong." not in page
+    assert f'href="{HERE}">First page' in page
+
+
 def test_a_label_that_is_right_is_dismissed_and_taken_back(judged: FakeParts, asked: TestClient) -> None:
     first = stored(judged)[0]
     send(asked, f"{HERE}/dismiss", HERE, suspect=first.id)
