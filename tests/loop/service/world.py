@@ -170,11 +170,11 @@ class World:
     def variables(self) -> dict[str, str]:
         return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | self.environment
 
-    def serve(self, name: str = "serve") -> Served:
+    def serve(self, name: str = "serve", *options: str) -> Served:
         log = self.root / f"{name}-{len(list(self.root.glob('*.log')))}.log"
         with log.open("xb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "loop.cli", "serve", "--project", str(self.root)],
+                [sys.executable, "-m", "loop.cli", "serve", *options, "--project", str(self.root)],
                 env=self.variables(),
                 cwd=ROOT,
                 stdout=output,
@@ -194,8 +194,10 @@ class Served:
         return self.log.read_text()
 
     def page(self, path: str) -> httpx.Response:
-        url = until(lambda: re.findall(r"status page: (http://\S+)/", self.said()), 60)[-1]
-        return httpx.get(url + path, timeout=20, trust_env=False)
+        return httpx.get(self._url() + path, timeout=20, trust_env=False)
+
+    def post(self, path: str) -> httpx.Response:
+        return httpx.post(self._url() + path, timeout=20, trust_env=False)
 
     def health(self) -> dict[str, Any]:
         found: dict[str, Any] = self.page("/healthz").json()
@@ -222,6 +224,10 @@ class Served:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(30)
+
+    def _url(self) -> str:
+        """Waits for it."""
+        return until(lambda: re.findall(r"status page: (http://\S+)/", self.said()), 60)[-1]
 
 
 def until(what: Callable[[], T], seconds: float) -> T:

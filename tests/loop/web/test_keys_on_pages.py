@@ -11,9 +11,12 @@ from db.tasks import tasks
 from loop.changes.audit import Who, note
 from loop.gaps import coverage_view
 from loop.insights.collections import all_collections, one_collection
+from loop.insights.labels import findings
 from loop.rounds import rounds
+from loop.rounds.suspects import judge_labels
 from tests.fakes import FakeParts, quiet
 from tests.loop.desk import push
+from tests.loop.planted import wrong
 from tests.loop.web.walking import served
 from tests.loop.web.worker import FakeWorker
 
@@ -40,6 +43,20 @@ def test_the_keyboard_walks_selects_and_opens(browser: Browser, chosen: FakePart
         page = browser.new_page()
         page.goto(address + path)
         walk_items(page)
+        page.close()
+
+
+def test_the_keyboard_works_on_what_is_wrong_with_labels(browser: Browser, labeled: FakeParts) -> None:
+    wrong(labeled)
+    judge_labels(labeled, quiet)
+    expected = [one.address for one in findings(labeled.project)]
+    assert "/labels/suspects" in expected
+    with served(labeled, FakeWorker()) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/labels")
+        assert page.locator("[data-item]").count() == len(expected)
+        walk_items(page)
+        assert page.url == address + expected[0]
         page.close()
 
 

@@ -1,5 +1,5 @@
-"""In a real Chromium: start a round, read its verdict, approve it, roll back; and work through the queue by
-keyboard.
+"""In a real Chromium: start a round, read its verdict, approve it, roll back, with and without scripts; and
+work through the queue by keyboard.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from loop.rounds import rounds
 from tests.fakes import FakeParts, FakeTrainer, weights
 from tests.loop.desk import pull
 from tests.loop.judged import BASE, BETTER, in_production, sha_of, with_round
-from tests.loop.web.walking import served
+from tests.loop.web.walking import page_of, served
 
 pytestmark = pytest.mark.browser
 SHOTS = os.environ.get("TEST_SHOTS", "")
@@ -42,7 +42,10 @@ def decide(page: Page, summary: str, why: str, button: str) -> None:
     form.get_by_role("button", name=button).click()
 
 
-def test_a_round_is_started_read_approved_and_rolled_back(browser: Browser, labeled: FakeParts) -> None:
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_round_is_started_read_approved_and_rolled_back(
+    browser: Browser, labeled: FakeParts, scripts: bool
+) -> None:
     parts = with_round(labeled, approval="manual")
 
     def during(epoch: int) -> None:
@@ -51,10 +54,11 @@ def test_a_round_is_started_read_approved_and_rolled_back(browser: Browser, labe
             file.write(json.dumps(line) + "\n")
 
     parts.fake_trainer = FakeTrainer(BETTER, during)
-    with served(parts) as address:
-        page = browser.new_page()
+    with served(parts) as address, page_of(browser, scripts) as page:
         page.goto(f"{address}/rounds")
         page.get_by_role("link", name="Start a round").click()
+        if not scripts:
+            page.get_by_role("button", name="Look it up").click()
         page.wait_for_selector("text=rise of AP50")
         shot(page, "start")
         page.get_by_text("As in fieldloop.yaml").click()
@@ -78,7 +82,6 @@ def test_a_round_is_started_read_approved_and_rolled_back(browser: Browser, labe
         decide(page, "Roll back to model 1", "false alarms at the gate", "Roll back")
         assert "Model 1 is back in production." in page.get_by_role("status").inner_text()
         assert "rollback: false alarms at the gate" in page.locator("main").inner_text()
-        page.close()
     assert in_production(parts) == sha_of(BASE)
     (spec,) = parts.fake_trainer.specs
     assert spec.epochs == 3, "what was chosen for one round is not for the next"

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from loop.project.project import Project
 from loop.web.guard import TOKEN
 from tests.fakes import FakeParts
-from tests.loop.web.walking import served
+from tests.loop.web.walking import page_of, served
 from tests.loop.web.worker import SECRET, FakeWorker, exposed
 
 pytestmark = pytest.mark.browser
 RENEWED_MS = 20_000
 """The overview renews itself every 10 s."""
-
-
-@contextmanager
-def page_of(browser: Browser, scripts: bool = True) -> Iterator[Page]:
-    """It fails where the browser says anything against a page."""
-    context = browser.new_context(java_script_enabled=scripts)
-    page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    yield page
-    context.close()
-    assert [text for text in said if not text.startswith("Failed to load resource")] == []
 
 
 @pytest.mark.parametrize("scripts", [True, False])

@@ -1,4 +1,6 @@
-"""From a gap to a batch in a real Chromium; test_rounds_walk goes from a round to its end."""
+"""From a gap to a batch in a real Chromium, with and without scripts; test_rounds_walk goes from a round to
+its end.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,15 @@ from db.states import SliceKind
 from db.tasks import batches
 from loop.gaps.upkeep import compare
 from tests.fakes import FakeParts, quiet
-from tests.loop.web.walking import served
+from tests.loop.web.walking import page_of, served
 
 pytestmark = pytest.mark.browser
 
 
-def test_from_a_gap_to_a_batch(browser: Browser, analyzed: FakeParts) -> None:
+@pytest.mark.parametrize("scripts", [True, False])
+def test_from_a_gap_to_a_batch(browser: Browser, analyzed: FakeParts, scripts: bool) -> None:
     compare(analyzed, quiet)
-    with served(analyzed) as address:
-        page = browser.new_page()
+    with served(analyzed) as address, page_of(browser, scripts) as page:
         page.goto(address)
         page.get_by_role("link", name="Coverage", exact=True).click()
         gap = page.locator(".gap").first
@@ -40,7 +42,6 @@ def test_from_a_gap_to_a_batch(browser: Browser, analyzed: FakeParts) -> None:
         assert page.locator(".tile").count() == 3
         page.goto(f"{address}/changes")
         listed = page.locator("main").inner_text()
-        page.close()
     with read(analyzed.project.engine) as session:
         (batch,) = batches(session)
         (made,) = [

@@ -1,4 +1,4 @@
-"""The pages of a project under a real server, whose work is done before it answers."""
+"""The pages of a project under a real server, whose work is done before it answers; a page of a browser."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from playwright.sync_api import Browser, Page
 
 from loop.project.wiring import Parts
 from loop.rounds import rounds
@@ -50,3 +51,16 @@ def served(parts: Parts, worker: FakeWorker | None = None) -> Iterator[str]:
     finally:
         server.should_exit = server.force_exit = True
         thread.join()
+
+
+@contextmanager
+def page_of(browser: Browser, scripts: bool = True) -> Iterator[Page]:
+    """It fails where the browser says anything against a page."""
+    context = browser.new_context(java_script_enabled=scripts)
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield page
+    context.close()
+    assert [text for text in said if not text.startswith("Failed to load resource")] == []
