@@ -86,7 +86,11 @@ def test_a_project_is_made_once(backend: LabelStudio, project: LabelProject, lab
     assert backend.ensure_project(title, CLASSES, "Draw every helmet.", None) == project
     assert backend.ensure_project("another title", CLASSES, "", project.external_id) == project
     tabs = label_studio.call("GET", "dm/views/", params={"project": project.external_id})
-    assert [tab["data"]["title"] for tab in tabs] == ["To label, most valuable first", "Labeled", "Skipped"]
+    assert [tab["data"]["title"] for tab in tabs] == [
+        "To label, most valuable first",
+        *("Evaluation", "Consensus", "Suspects", "Inspection"),
+        *("Labeled", "Skipped"),
+    ]
 
 
 def test_the_server_tells_its_clock(backend: LabelStudio, project: LabelProject) -> None:
@@ -352,8 +356,8 @@ def test_one_refused_task_holds_up_no_other(
 ) -> None:
     make = module.task_payload
 
-    def without_image(one: LabelTask, url: str) -> dict[str, Any]:
-        payload: dict[str, Any] = make(one, url)
+    def without_image(one: LabelTask, url: str, asks: bool) -> dict[str, Any]:
+        payload: dict[str, Any] = make(one, url, asks)
         if one.key == "bad":
             del payload["data"]["image"]
         return payload

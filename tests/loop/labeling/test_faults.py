@@ -75,11 +75,11 @@ def test_no_task_is_made_twice_or_lost_and_no_answer_is_lost(
 def live(
     parts: FakeParts, proxy: FaultyProxy, studio: Studio, faults: int
 ) -> tuple[dict[int, str], list[str]]:
-    """Days at the desk until so many faults were injected: frames are chosen, pushed, moved in the order,
+    """Days at the desk until so many faults were injected and some answers given: frames are chosen, pushed, moved in the order,
     answered and pulled. The box of each answer that was given, by its number; and what errors said.
     """
     dice, given, errors = random.Random(SEED), dict[int, str](), list[str]()
-    while proxy.faults < faults:
+    while proxy.faults < faults or len(given) < ANSWERS:
         act = dice.choice((push, pull, push, pull, choose, reorder, keep_tabs, answer))
         try:
             if act is answer:
