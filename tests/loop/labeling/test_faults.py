@@ -29,7 +29,7 @@ from tests.studio import Studio, drawn
 
 pytestmark = [pytest.mark.slow, pytest.mark.studio]
 MARK = "#12 "
-SEED, FAULTS, RATE, PATIENCE_S = 18, 40, 0.25, 4.0
+SEED, FAULTS, ANSWERS, RATE, PATIENCE_S = 18, 40, 3, 0.25, 4.0
 
 
 @pytest.fixture
@@ -75,8 +75,8 @@ def test_no_task_is_made_twice_or_lost_and_no_answer_is_lost(
 def live(
     parts: FakeParts, proxy: FaultyProxy, studio: Studio, faults: int
 ) -> tuple[dict[int, str], list[str]]:
-    """Days at the desk until so many faults were injected and some answers given: frames are chosen, pushed, moved in the order,
-    answered and pulled. The box of each answer that was given, by its number; and what errors said.
+    """Days at the desk until so many faults were injected and some answers given: frames are chosen, pushed,
+    moved in the order, answered and pulled. The box of each answer that was given, by its number; and what errors said.
     """
     dice, given, errors = random.Random(SEED), dict[int, str](), list[str]()
     while proxy.faults < faults or len(given) < ANSWERS:
