@@ -76,7 +76,8 @@ def live(
     parts: FakeParts, proxy: FaultyProxy, studio: Studio, faults: int
 ) -> tuple[dict[int, str], list[str]]:
     """Days at the desk until so many faults were injected and some answers given: frames are chosen, pushed,
-    moved in the order, answered and pulled. The box of each answer that was given, by its number; and what errors said.
+    moved in the order, answered and pulled. The box of each answer that was given, by its number; and what
+    errors said.
     """
     dice, given, errors = random.Random(SEED), dict[int, str](), list[str]()
     while proxy.faults < faults or len(given) < ANSWERS:
