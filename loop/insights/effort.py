@@ -13,7 +13,7 @@ from connectors.ports import Purpose
 from db.effort import answers_stamp
 from db.engine import read
 from db.slices import slices
-from loop.base.arrays import Bools, Reals
+from loop.base.arrays import Reals
 from loop.labeling.effort import DrawnFrom, Work, seconds_of, thresholds, work_of
 from loop.math.quality.effort import (
     FATES,
@@ -29,7 +29,6 @@ from loop.math.quality.grouped_means import (
     difference,
     mean_seconds,
     winsorized,
-    winsorized_beside,
 )
 from loop.project.project import Project
 
@@ -197,7 +196,7 @@ def _saved(work: Sequence[Work]) -> Difference | None:
     timed = timed_tasks(np.array([one.seconds for one in own], dtype=np.float64))
     own = [one for one, fits in zip(own, timed, strict=True) if fits]
     seconds = np.array([one.seconds for one in own], dtype=np.float64)
-    return _difference(own, winsorized_beside(seconds, _bare(own)))
+    return _difference(own, seconds, cut=True)
 
 
 def _by_chance(work: Sequence[Work]) -> list[Work]:
@@ -205,12 +204,10 @@ def _by_chance(work: Sequence[Work]) -> list[Work]:
     return [one for one in work if one.given.purpose is Purpose.TRAIN and one.edits is not None]
 
 
-def _difference(work: Sequence[Work], values: Reals) -> Difference | None:
-    return difference(values, _bare(work), np.array([one.given.group for one in work], dtype=np.int64))
-
-
-def _bare(work: Sequence[Work]) -> Bools:
-    return np.array([one.given.bare for one in work], dtype=np.bool_)
+def _difference(work: Sequence[Work], values: Reals, cut: bool = False) -> Difference | None:
+    bare = np.array([one.given.bare for one in work], dtype=np.bool_)
+    group = np.array([one.given.group for one in work], dtype=np.int64)
+    return difference(values, bare, group, cut=cut)
 
 
 def _costly(project: Project, work: Sequence[Work], seconds: EditSeconds) -> list[ClassCost]:

@@ -69,41 +69,42 @@ def mean_seconds(seconds: Reals, group: Ints) -> Mean | None:
     """Of timed tasks, the longest cut; None of none. seconds, group: (N,)."""
     if not len(seconds):
         return None
-    cut, code = winsorized(seconds), np.unique(group, return_inverse=True)[1]
-    sums, sizes = np.bincount(code, cut), np.bincount(code).astype(np.float64)
-    if len(sums) < FEW_GROUPS:
-        return Mean(float(cut.mean()), None)
-    without = (sums.sum() - sums) / (sizes.sum() - sizes)
-    return Mean(float(cut.mean()), _reach(float(cut.mean()), without, len(sums) - 1))
+    value, code = float(winsorized(seconds).mean()), np.unique(group, return_inverse=True)[1]
+    groups = int(code.max()) + 1
+    if groups < FEW_GROUPS:
+        return Mean(value, None)
+    # the cut is taken anew each time: that it varies too is most of what a heavy tail leaves unknown
+    without = np.array([winsorized(seconds[code != one]).mean() for one in range(groups)])
+    return Mean(value, _reach(value, without, groups - 1))
 
 
-def difference(values: Reals, bare: Bools, group: Ints, level: float = LEVEL) -> Difference | None:
+def difference(
+    values: Reals, bare: Bools, group: Ints, level: float = LEVEL, cut: bool = False
+) -> Difference | None:
     """Of the means of bare tasks and of all others; None where one side has no task.
 
     values, bare, group: (N,). The interval is of a jackknife that leaves out one group at a time, with
     the degrees of freedom of the side with fewer groups (Cameron and Miller 2015).
+    cut: whether values are times, of which the longest are cut, see `winsorized_beside`.
     """
     if not bare.any() or bare.all():
         return None
     code = np.unique(group, return_inverse=True)[1]
-    sums = np.array([np.bincount(code, values * side) for side in (bare, ~bare)])
-    sizes = np.array([np.bincount(code, side.astype(float)) for side in (bare, ~bare)])
-    means = sums.sum(axis=1) / sizes.sum(axis=1)
-    found, groups = float(means[0] - means[1]), (sizes > 0).sum(axis=1)
-    return Difference(
-        float(means[0]),
-        float(means[1]),
-        found,
-        _interval(sums, sizes, found, level) if groups.min() >= FEW_GROUPS else None,
-        int(sizes[0].sum()),
-        int(sizes[1].sum()),
-        int(groups[0]),
-    )
+    means = _both(values, bare, cut)
+    groups = [len(np.unique(code[side])) for side in (bare, ~bare)]
+    reach = None
+    if min(groups) >= FEW_GROUPS:
+        kept = (code != one for one in range(int(code.max()) + 1))
+        without = np.array([np.subtract(*_both(values[keep], bare[keep], cut)) for keep in kept])
+        reach = _reach(means[0] - means[1], without, min(groups) - 1, level)
+    sizes = int(bare.sum()), int((~bare).sum())
+    return Difference(*means, means[0] - means[1], reach, *sizes, groups[0])
 
 
-def _interval(sums: Reals, sizes: Reals, found: float, level: float) -> tuple[float, float]:
-    left = (sums.sum(axis=1, keepdims=True) - sums) / (sizes.sum(axis=1, keepdims=True) - sizes)
-    return _reach(found, left[0] - left[1], int((sizes > 0).sum(axis=1).min()) - 1, level)
+def _both(values: Reals, bare: Bools, cut: bool) -> tuple[float, float]:
+    """The means of bare tasks and of others."""
+    told = winsorized_beside(values, bare) if cut else values
+    return float(told[bare].mean()), float(told[~bare].mean())
 
 
 def _reach(found: float, without: Reals, freedom: int, level: float = LEVEL) -> tuple[float, float]:

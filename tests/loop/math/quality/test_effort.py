@@ -20,7 +20,7 @@ from loop.math.quality.grouped_means import (
     FEW_GROUPS,
     difference,
     mean_seconds,
-    winsorized_beside,
+    winsorized,
 )
 from loop.math.quality.object_counts import ObjectCounts, in_bands, learned_counts
 from samplers.ragged import Ragged
@@ -131,7 +131,7 @@ def null_world(seed: int, groups: int, effect: float = 0.0) -> tuple[np.ndarray,
     objects = rng.poisson(3 * np.exp(rng.normal(0, 0.6, groups))[group])
     bare = rng.random(len(group)) < 0.1
     seconds = np.exp(rng.normal(2.5, 0.8, len(group))) * (1 + 0.3 * objects)
-    return objects + effect * bare, winsorized_beside(seconds, bare), bare, group
+    return objects + effect * bare, seconds, bare, group
 
 
 @pytest.mark.parametrize("groups", [25, 40])
@@ -139,7 +139,7 @@ def test_nothing_is_found_where_drawn_boxes_do_nothing(groups: int) -> None:
     """300 null worlds: the 95 % interval holds 0 in at least .93 of them."""
     for value in (0, 1):
         found = [
-            difference(world[value], world[2], world[3])
+            difference(world[value], world[2], world[3], cut=value == 1)
             for seed in range(300)
             if (world := null_world(seed, groups))
         ]
@@ -162,9 +162,11 @@ def test_seconds_that_drawn_boxes_save_are_not_cut_away() -> None:
     rng = np.random.default_rng(0)
     bare, group = rng.random(4000) < 0.1, rng.integers(0, 40, 4000)
     seconds = np.where(bare, 60, 20) * np.exp(rng.normal(0, 0.3, 4000))
-    found = difference(winsorized_beside(seconds, bare), bare, group)
+    found = difference(seconds, bare, group, cut=True)
     assert found is not None
     assert found.difference == pytest.approx(40, rel=0.1)
+    assert found.interval is not None
+    assert found.interval[1] - found.interval[0] > 2, "one cut for all told 20 s within .6"
 
 
 def test_too_few_camera_days_tell_nothing() -> None:
@@ -188,6 +190,20 @@ def test_a_mean_says_how_well_it_is_known() -> None:
     assert few is not None
     assert few.interval is None
     assert mean_seconds(np.zeros(0), np.zeros(0, dtype=np.int64)) is None
+
+
+def test_the_interval_of_a_mean_holds_what_very_many_days_say() -> None:
+    """1,000 worlds of 30 camera-days: in at least .9 of them; in .87 were the cut taken to be known."""
+
+    def days(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        group = np.repeat(np.arange(count), rng.integers(2, 20, count))
+        return np.exp(rng.normal(2.5, 0.8, len(group)) + rng.normal(0, 0.6, count)[group]), group
+
+    truth = winsorized(days(100_000, np.random.default_rng(0))[0]).mean()
+    found = [mean_seconds(*days(30, np.random.default_rng([1, seed]))) for seed in range(1000)]
+    told = [one.interval for one in found if one is not None and one.interval is not None]
+    assert len(told) == 1000
+    assert np.mean([low <= truth <= high for low, high in told]) >= 0.9
 
 
 def test_how_many_objects_a_frame_holds_is_learned() -> None:
