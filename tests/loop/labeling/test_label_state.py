@@ -14,6 +14,7 @@ from db.labels import labels
 from db.lots import lots_of_labels
 from db.states import TaskStatus
 from db.tables import Annotation, Label
+from db.tasks import engaged_frames
 from loop.changes.audit import Who
 from loop.changes.lots import draw
 from loop.labeling import pull as pulling
@@ -167,3 +168,15 @@ def test_a_label_that_was_fused_since_is_not_what_the_lot_holds(asked: FakeParts
     pull(asked)
     with read(asked.project.engine) as session:
         assert lots_of_labels(session, BEGUN).keys() == {task.frame for task in first[1:]}
+
+
+def test_nobody_gives_another_opinion_on_what_was_deleted(asked: FakeParts) -> None:
+    key = a_key(asked)
+    second = second_of(asked, key)
+    asked.server.delete_task(key)
+    pull(asked)
+    push(asked)
+    assert [row(asked, one).status for one in (key, second)] == [TaskStatus.CANCELLED] * 2
+    assert second not in asked.server.task_keys()
+    with read(asked.project.engine) as session:
+        assert row(asked, key).frame not in engaged_frames(session), "it can be chosen again"
