@@ -37,7 +37,13 @@ from loop.base.errors import ProjectError
 from loop.base.files import chunked
 from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
-from loop.labeling.consensus import ask_third, is_asked_otherwise, persons_before, recheck_others
+from loop.labeling.consensus import (
+    ask_third,
+    is_asked_otherwise,
+    opinions_to_come,
+    persons_before,
+    recheck_others,
+)
 from loop.labeling.copies import as_first_given, is_older, outdoes, repeated, stands_there
 from loop.labeling.lots import decide_lots
 from loop.labeling.mending import Mend, to_mend
@@ -54,6 +60,7 @@ from loop.labeling.project import (
 from loop.labeling.ruling import Ruling, rule
 from loop.labeling.standing import settle
 from loop.labeling.suspect_tasks import settle_suspects
+from loop.labeling.telling import to_take_back
 from loop.project.project import Project
 from loop.project.wiring import Parts
 
@@ -487,8 +494,13 @@ def _judges(purpose: Purpose) -> bool:
 
 
 def _part_with(session: Session, missing: Sequence[int], report: PullReport) -> None:
-    """What a person deleted is cancelled; what a restored backup lacks is made again."""
+    """What a person deleted is cancelled, and nobody gives another opinion on it; what a restored backup
+    lacks is made again.
+    """
     if report.kept or report.restored:
         report.again = move(session, missing, WAITING, TaskStatus.PENDING, problem="")
     else:
         report.deleted = move(session, missing, WAITING, TaskStatus.CANCELLED, problem="")
+        others = opinions_to_come(session, [*tasks_by_id(session, missing).values()])
+        move(session, others, OPEN_TASKS, TaskStatus.CANCELLED, problem="")
+        to_take_back(session, others)

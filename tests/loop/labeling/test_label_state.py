@@ -11,10 +11,15 @@ from connectors.errors import ProjectGone
 from connectors.ports import Box, Purpose
 from db.engine import read, write
 from db.labels import labels
+from db.lots import lots_of_labels
 from db.states import TaskStatus
 from db.tables import Annotation, Label
+from db.tasks import engaged_frames
+from loop.changes.audit import Who
+from loop.changes.lots import draw
 from loop.labeling import pull as pulling
 from loop.labeling.asking import Ask, ask
+from loop.labeling.lots import BEGUN
 from loop.labeling.project import holding_project
 from loop.labeling.standing import settle
 from tests.fakes import FakeParts, quiet
@@ -147,3 +152,31 @@ def test_one_project_that_is_gone_keeps_no_other_from_being_read(asked: FakePart
         with pytest.raises(ProjectGone):
             pull(asked)
     assert [row(asked, key).status is TaskStatus.DONE for key in given] == [slot != n for n in range(3)]
+
+
+def test_a_label_that_was_fused_since_is_not_what_the_lot_holds(asked: FakeParts) -> None:
+    first = [task for task in rows(asked) if task.slot == 0]
+    for task in first:
+        asked.server.answer(task.key, [HAT], author=ANN)
+    pull(asked)
+    draw(asked, Who("boss", "page"), seed=5)
+    with read(asked.project.engine) as session:
+        assert lots_of_labels(session, BEGUN).keys() == {task.frame for task in first}
+    near = Box("helmet", (2.0, 2.0, 10.0, 10.0))
+    asked.server.answer(second_of(asked, first[0].key), [near], author=BOB)
+    asked.server.answer(second_of(asked, first[1].key), [HAT], author=BOB)
+    pull(asked)
+    with read(asked.project.engine) as session:
+        assert lots_of_labels(session, BEGUN).keys() == {task.frame for task in first[1:]}
+
+
+def test_nobody_gives_another_opinion_on_what_was_deleted(asked: FakeParts) -> None:
+    key = a_key(asked)
+    second = second_of(asked, key)
+    asked.server.delete_task(key)
+    pull(asked)
+    push(asked)
+    assert [row(asked, one).status for one in (key, second)] == [TaskStatus.CANCELLED] * 2
+    assert second not in asked.server.task_keys()
+    with read(asked.project.engine) as session:
+        assert row(asked, key).frame not in engaged_frames(session), "it can be chosen again"
