@@ -7,6 +7,7 @@ from datetime import datetime
 
 from db.engine import read
 from db.guidelines import answers_by_guideline, guidelines, outdated_frames
+from loop.base.errors import ConfigError
 from loop.base.markdown import as_html
 from loop.base.moments import MINUTE, shown
 from loop.base.wording import counted, either, listed
@@ -92,7 +93,10 @@ def guideline_view(project: Project) -> GuidelineView:
 
 def in_words(project: Project) -> list[tuple[str, str, float]]:
     """What is wrong: a sentence, what to do, and how bad it is, 0..1."""
-    found = guideline_view(project)
+    try:
+        found = guideline_view(project)
+    except ConfigError as error:
+        return [(f"The guideline cannot be read: {error}", "mend the file", 0.5)]
     said = []
     if found.undefined:
         names = listed(found.undefined, 5)

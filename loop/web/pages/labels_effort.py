@@ -18,6 +18,9 @@ from loop.insights.effort_words import (
 from loop.math.quality.drawn_boxes import NEVER
 from loop.web.site import Site
 
+ROWS, CLASSES = 9, 20
+"""Of each kind, and classes with their confidence, that the page shows at most: it stays light."""
+
 
 def routes(site: Site) -> list[Route]:
     def page(request: Request) -> Response:
@@ -30,6 +33,8 @@ def routes(site: Site) -> list[Route]:
             tab=HERE,
             view=found,
             parts_of=parts,
+            rows=ROWS,
+            classes=CLASSES,
             longest=longest(found),
             never=NEVER,
             rule=rule_text(),

@@ -83,7 +83,7 @@ def _picture(site: Site, request: Request) -> Response:
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         return Response(cropped(found.path, found.window), media_type="image/webp", headers=headers)
-    except (OSError, ImageRejected) as error:
+    except (OSError, OverflowError, ImageRejected) as error:
         raise HTTPException(404, f"expected the picture of suspect {number}, got none to be read") from error
 
 

@@ -11,6 +11,8 @@ from loop.labeling.push import anything_to_push
 from loop.project.guideline import PLACE, template
 from tests.fakes import CLASSES, FakeParts
 from tests.loop.desk import HAT, a_key, pull, push, row
+from tests.loop.web.test_hostile_names import HTML_BYTES
+from tests.loop.web.worker import FakeWorker, browsing
 
 
 def settle_shadows(parts: FakeParts, text: str) -> None:
@@ -57,3 +59,19 @@ def test_what_the_guideline_leaves_open_and_old_answers_are_found(pushed: FakePa
     found = guideline_view(pushed.project)
     assert (found.waiting, found.outdated, [one.answers for one in found.versions]) == (False, 1, [0, 1])
     assert found.outdated_url == "/frames?label=outdated"
+
+
+def test_a_guideline_that_cannot_be_read_hides_no_other_finding(pushed: FakeParts) -> None:
+    others = [one for one in findings(pushed.project) if one.part != "guideline"]
+    (pushed.project.root / PLACE).write_bytes(b"\xff\xfe\x00")
+    found = findings(pushed.project)
+    (unread,) = [one for one in found if one.part == "guideline"]
+    assert "expected text in UTF-8" in unread.text
+    assert [one for one in found if one.part != "guideline"] == others
+
+
+def test_the_page_of_a_long_guideline_stays_light(pushed: FakeParts) -> None:
+    settle_shadows(pushed, "No box. " * 15_000)
+    page = browsing(pushed, FakeWorker(pushed)).get("/labels/guideline")
+    assert len(page.content) <= HTML_BYTES
+    assert "The guideline is too long to be shown here." in page.text

@@ -8,8 +8,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from connectors.ports import Box
+from loop.insights.effort import KINDS, effort
 from tests.fakes import FakeParts
 from tests.loop.desk import HAT, pull, push
+from tests.loop.web.test_hostile_names import HTML_BYTES
 from tests.loop.web.test_numbers import Numbers, excepted
 from tests.loop.web.worker import FakeWorker, browsing
 
@@ -53,3 +55,16 @@ def test_the_api_tells_the_same(asked: TestClient) -> None:
 
 def test_before_there_are_answers_the_page_says_so(chosen: FakeParts) -> None:
     assert "No answered task yet." in browsing(chosen, FakeWorker(chosen)).get(PAGE).text
+
+
+def test_the_page_stays_light_with_many_classes(
+    chosen: FakeParts, asked: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = effort(chosen.project)
+    rows = [replace(found.rows[0], kind=kind, name=f"{kind} {at}") for kind in KINDS for at in range(80)]
+    much = replace(found, rows=tuple(rows), drawn_from=found.drawn_from * 40)
+    monkeypatch.setattr("loop.web.pages.labels_effort.effort", lambda project: much)
+    page = asked.get(PAGE)
+    assert len(page.content) <= HTML_BYTES
+    assert page.text.count("71 more: ") == 4
+    assert "60 more: " in page.text

@@ -50,7 +50,8 @@ def test_the_worst_come_first_with_pictures_of_them(judged: FakeParts, asked: Te
         assert Image.open(io.BytesIO(picture.content)).size == (32, 24), "all of so small a frame"
         again = asked.get(f"{HERE}/{row.id}.webp", headers={"If-None-Match": picture.headers["etag"]})
         assert (picture.headers["content-type"], again.status_code) == ("image/webp", 304)
-    assert asked.get(f"{HERE}/999999.webp").status_code == 404
+    for number in (0, 999999, 10**30):
+        assert asked.get(f"{HERE}/{number}.webp").status_code == 404
 
 
 def test_filters_are_the_address(asked: TestClient) -> None:
