@@ -38,7 +38,6 @@ from loop.project.project import CONFIG_NAME, open_project
 from loop.project.wiring import Parts
 from loop.web.app import build_app
 from loop.web.bounded import server
-from loop.web.site import Submitted
 
 SIZE = (1280, 720)
 PICTURES = 40
@@ -247,11 +246,11 @@ class _Idle:
 
     pause = resume = run_now
 
-    def submit(self, title: str, work: Any) -> int:
-        raise ConfigError(f"expected no other work in a benchmark, got {title!r}")
+    def take_up(self) -> None:
+        raise ConfigError("expected no other work in a benchmark, got some; leave it out")
 
-    def submitted(self) -> list[Submitted]:
-        return []
+    def doing(self) -> dict[int, str]:
+        return {}
 
 
 def _quiet(done: int, total: int, what: str) -> None:

@@ -20,7 +20,7 @@ from scipy import stats
 
 from loop.base.arrays import Ints, Reals
 from loop.math.quality.acceptance import Kind, consumer_risk, decide, expected_places, plan_of
-from loop.math.quality.lot_sampling import Changes, drawn_places, places_of, wrong_places
+from loop.math.quality.lot_sampling import Changes, drawn_places, errors_at, places_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "inspection.json", ROOT / "docs" / "inspection.md"
@@ -265,7 +265,7 @@ def _surely_over(row: dict[str, Any]) -> bool:
 
 
 def _count(stage: dict[int, list[int]], changes: Sequence[Changes], places: Ints) -> int:
-    wrong = {frame: wrong_places(changes[frame], int(places[frame])) for frame in stage}
+    wrong = {frame: errors_at(changes[frame], int(places[frame])) for frame in stage}
     return sum(wrong[frame][place] for frame, chosen in stage.items() for place in chosen)
 
 
@@ -285,9 +285,10 @@ promised; the largest share is {worst}. *Frames looked at* is the median for goo
 
 {table}
 
-Beyond the promise, with their whole interval: {over}. A frame has a bounded number of places: what is
-overlooked on a frame beyond them is not counted, and a lot whose errors are mostly of that kind can look
-better than it is.
+Beyond the promise, with their whole interval: {over}. A frame has a bounded number of places. Where
+more is overlooked on it, each place counts for several, but the frame is not drawn more often: a lot whose
+errors are mostly of that kind can look better than it is. What is said of the
+boxes that the labels show holds there too.
 """
 
 if __name__ == "__main__":

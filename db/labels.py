@@ -103,6 +103,12 @@ def record_annotation(
     )
 
 
+def set_boxes(session: Session, answer: int, boxes: Sequence[Box]) -> None:
+    """What a stored answer shows, where that was not known before."""
+    values = {"boxes": _each_once([stored_box(box) for box in boxes])}
+    session.execute(update(Annotation).where(Annotation.id == answer).values(values))
+
+
 def stored_state(
     rows: Iterable[AnswerRow],
     external_project: int,

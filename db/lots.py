@@ -128,12 +128,14 @@ def lot_draws(session: Session, number: int) -> list[DrawRow]:
 def lots_of_labels(
     session: Session, status: Sequence[LotStatus], seqs: Iterable[int] | None = None
 ) -> dict[int, int]:
-    """By frame, the newest lot in one of these states that holds its label as it is: the answer that the
-    lot was drawn with, or what an inspector of the lot made of it.
+    """By frame, the newest lot in one of these states that holds its label as it is: the one that the lot
+    was drawn with, or what an inspector of the lot made of it.
+
+    A label whose boxes other persons' answers changed since is another one, though its answer is the same.
     """
     of_state = Lot.status.in_([str(one) for one in status])
     drawn = select(LotMember.frame, LotMember.lot_id).join(Lot, Lot.id == LotMember.lot_id)
-    drawn = drawn.join(Label, as_drawn()).where(of_state)
+    drawn = drawn.join(Label, as_drawn()).where(of_state, Label.updated_at <= Lot.drawn_at)
     mended = select(LotDraw.frame, LotDraw.lot_id).join(Lot, Lot.id == LotDraw.lot_id)
     mended = mended.join(Annotation, Annotation.task_id == LotDraw.task_id)
     mended = mended.join(Label, Label.annotation_id == Annotation.id).where(of_state)

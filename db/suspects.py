@@ -7,15 +7,18 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from db.facts import get_fact, set_fact
 from db.sql import in_parts, insert_new, insert_one, table_of
 from db.states import OPEN_TASKS, SuspectKind, SuspectOutcome
 from db.tables import LabelTask, Suspect, SuspectRun, utcnow
 
 Place = list[Any]
 """[class name, x1, y1, x2, y2] in px."""
+LAST_FACT = "last_suspect"
+"""The largest id that a suspect ever had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +85,18 @@ def finish_run(
     found: Iterable[NewSuspect],
 ) -> None:
     """What the run found takes the place of what was found before and nobody looked at. What stands
-    before people, or was decided, stays.
+    before people, or was decided, stays. No id is given twice: a page that is still open, and a picture
+    that a browser keeps, name suspects by it.
     """
+    last = max(int(get_fact(session, LAST_FACT) or 0), session.scalar(select(func.max(Suspect.id))) or 0)
     values = {"finished_at": utcnow(), "judges": dict(judges), "calibration": dict(calibration)}
     session.execute(update(SuspectRun).where(SuspectRun.id == run).values(values))
     before_people = select(LabelTask.id).where(LabelTask.status.in_(OPEN_TASKS))
     unseen = or_(Suspect.task_id.is_(None), Suspect.task_id.not_in(before_people))
     session.execute(delete(Suspect).where(Suspect.outcome.is_(None), unseen))
-    insert_new(session, Suspect, [{**asdict(one), "run_id": run} for one in found])
+    rows = [{**asdict(one), "id": number, "run_id": run} for number, one in enumerate(found, last + 1)]
+    insert_new(session, Suspect, rows)
+    set_fact(session, LAST_FACT, str(last + len(rows)))
 
 
 def newest_run(session: Session) -> RunRow | None:

@@ -52,9 +52,11 @@ def draw(
     return LotDrawn(number, tuple(sample_lines(found)))
 
 
-def withdraw(project: Project, who: Who, number: int) -> str:
+def withdraw(project: Project, who: Who, number: int, reason: str = "") -> str:
     """Nothing is claimed of the lot, and nobody is asked any more; what happened. Raises ConfigError where it
     is not under inspection.
+
+    reason: stands in the audit log.
     """
     with write(project.engine) as session:
         left = withdraw_lot(session, number)
@@ -62,5 +64,6 @@ def withdraw(project: Project, who: Who, number: int) -> str:
         if holding_project(project) is not None:
             to_take_back(session, left)
         close_batches(session)
-        note(session, who, WITHDRAWN, f"lot {number}", {"status": "drawn"}, {"status": "withdrawn"})
+        after = {"status": "withdrawn", **({"reason": reason} if reason else {})}
+        note(session, who, WITHDRAWN, f"lot {number}", {"status": "drawn"}, after)
     return f"lot {number} is withdrawn; {counted(len(left), 'task')} taken back with the next push"

@@ -84,21 +84,24 @@ def agreement(project: Project) -> Agreement:
     Kept in memory for as long as no task and no member of a slice changes.
     """
     with read(project.engine) as session:
-        stamp = json.dumps([*tasks_stamp(session), get_fact(session, CHANGED)])
+        asks = project.settings.labels.ask_occlusion
+        stamp = json.dumps([*tasks_stamp(session), get_fact(session, CHANGED), asks])
         kept = _kept.get(project.engine)
         if kept is not None and kept[0] == stamp:
             return kept[1]
         found = seconded(session)
         by_one = len(answered_by_one(session))
         inside = _slices(session, project, [one.frame.seq for one in found])
-    made = _told_of(found, by_one, inside)
+    made = _told_of(found, by_one, inside, asks)
     _kept[project.engine] = stamp, made
     return made
 
 
 def _told_of(
-    found: Sequence[Seconded], by_one: int, inside: Sequence[tuple[SliceRow, set[int]]]
+    found: Sequence[Seconded], by_one: int, inside: Sequence[tuple[SliceRow, set[int]]], asks: bool
 ) -> Agreement:
+    """asks: whether labelers are asked for occlusion; where nobody is, nothing is known of it."""
+    marked = asks or any(box.occluded or box.truncated for one in found for each in one.boxes for box in each)
     compared = [
         _Pair(one, day, compare(one.boxes[0], one.boxes[1]))
         for one, day in zip(found, _days(found), strict=True)
@@ -111,8 +114,12 @@ def _told_of(
             for each, within in inside
         ),
     ]
+    whole, *rows = (
+        row if marked else _unmarked(row)
+        for row in (_row("all", "all", compared, frames_url(label=TWICE)), *rows)
+    )
     return Agreement(
-        _row("all", "all", compared, frames_url(label=TWICE)),
+        whole,
         tuple(sorted(rows, key=_worst)),
         questions(found, [(each.name, within) for each, within in inside]),
         tuple(_tie(one) for one in found if one.contested),
@@ -203,6 +210,10 @@ class _Pair:
 def _row(what: str, name: str, pairs: Sequence[_Pair], url: str = "") -> Row:
     told = figures([pair.compared for pair in pairs], [pair.day for pair in pairs])
     return Row(what, name, told, url)
+
+
+def _unmarked(row: Row) -> Row:
+    return replace(row, figures=replace(row.figures, hidden_rate=Figure(None)))
 
 
 def _of(pairs: Sequence[_Pair], frames: set[int]) -> list[_Pair]:

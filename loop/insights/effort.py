@@ -13,7 +13,7 @@ from connectors.ports import Purpose
 from db.effort import answers_stamp
 from db.engine import read
 from db.slices import slices
-from loop.base.arrays import Reals
+from loop.base.arrays import Bools, Reals
 from loop.labeling.effort import DrawnFrom, Work, seconds_of, thresholds, work_of
 from loop.math.quality.effort import (
     FATES,
@@ -29,6 +29,7 @@ from loop.math.quality.grouped_means import (
     difference,
     mean_seconds,
     winsorized,
+    winsorized_beside,
 )
 from loop.project.project import Project
 
@@ -127,8 +128,8 @@ def _effort(session: Session, project: Project) -> Effort:
         tuple(row for kind in KINDS for row in rows if row.kind == kind and row.tasks),
         seconds,
         tuple(thresholds(session, project, detector, work).values()),
-        _difference(work, lambda one: float(len(one.given.boxes))),
-        _difference(work, lambda one: one.seconds),
+        _objects(work),
+        _saved(work),
         tuple(_costly(project, work, seconds)),
     )
 
@@ -186,17 +187,30 @@ def _made(
     )
 
 
-def _difference(work: Sequence[Work], value: Callable[[Work], float]) -> Difference | None:
-    """Of tasks that train, by whether chance left their boxes out; of those that were timed, for what
-    takes time.
-    """
-    own = [one for one in work if one.given.purpose is Purpose.TRAIN and one.edits is not None]
-    values: Reals = np.array([value(one) for one in own], dtype=np.float64)
-    if np.isnan(values).any():
-        own = [one for one, fits in zip(own, timed_tasks(values), strict=True) if fits]
-        values = winsorized(values[timed_tasks(values)])
-    bare = np.array([one.given.bare for one in own], dtype=bool)
-    return difference(values, bare, np.array([one.given.group for one in own], dtype=np.int64))
+def _objects(work: Sequence[Work]) -> Difference | None:
+    own = _by_chance(work)
+    return _difference(own, np.array([len(one.given.boxes) for one in own], dtype=np.float64))
+
+
+def _saved(work: Sequence[Work]) -> Difference | None:
+    own = _by_chance(work)
+    timed = timed_tasks(np.array([one.seconds for one in own], dtype=np.float64))
+    own = [one for one, fits in zip(own, timed, strict=True) if fits]
+    seconds = np.array([one.seconds for one in own], dtype=np.float64)
+    return _difference(own, winsorized_beside(seconds, _bare(own)))
+
+
+def _by_chance(work: Sequence[Work]) -> list[Work]:
+    """Tasks that train: chance alone left the boxes of some out."""
+    return [one for one in work if one.given.purpose is Purpose.TRAIN and one.edits is not None]
+
+
+def _difference(work: Sequence[Work], values: Reals) -> Difference | None:
+    return difference(values, _bare(work), np.array([one.given.group for one in work], dtype=np.int64))
+
+
+def _bare(work: Sequence[Work]) -> Bools:
+    return np.array([one.given.bare for one in work], dtype=np.bool_)
 
 
 def _costly(project: Project, work: Sequence[Work], seconds: EditSeconds) -> list[ClassCost]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loop.base.wording import counted
+from loop.base.wording import counted, either
 from loop.insights.effort import Effort, EffortRow, effort
 from loop.labeling.effort import DrawnFrom
 from loop.math.boxes.drawn import DRAWN_ABOVE
@@ -99,8 +99,8 @@ def _difference_line(found: Difference | None, unit: str, form: str) -> str:
         return "not known: there are no answered tasks without drawn boxes, or none with them"
     said = f"{form.format(found.bare)} {unit} without drawn boxes, {form.format(found.drawn)} with them"
     if found.interval is None:
-        few = counted(found.groups, "camera-day")
-        return f"{said}; whether that is chance is not known: {few} with such tasks are too few"
+        few, are = counted(found.groups, "camera-day"), either(found.groups, "is", "are")
+        return f"{said}; whether that is chance is not known: {few} with such tasks {are} too few"
     low, high = (form.format(end) for end in found.interval)
     return f"{said}; the difference is {low} to {high} (95 %)"
 
@@ -108,10 +108,10 @@ def _difference_line(found: Difference | None, unit: str, form: str) -> str:
 def _row_line(row: EffortRow) -> str:
     name = f"{row.kind:<12} {row.name}: " if row.name else f"{'all':<12} "
     edits = ", ".join(f"{getattr(row, fate)} {fate}" for fate in FATES) if row.accepted is not None else ""
-    times = (
-        f"{row.seconds_per_task.value:.1f} s a task, {row.seconds_per_box:.1f} s a box"
-        if row.seconds_per_task is not None and row.seconds_per_box is not None
-        else "times not known"
-    )
+    times = [
+        *([f"{row.seconds_per_task.value:.1f} s a task"] if row.seconds_per_task else []),
+        *([f"{row.seconds_per_box:.1f} s a box"] if row.seconds_per_box is not None else []),
+    ]
+    timed = ", ".join(times) or "times not known"
     boxes = counted(row.boxes, "box", "boxes")
-    return f"{name}{counted(row.tasks, 'task')}, {boxes}, {times}; {edits or 'edits not known'}"
+    return f"{name}{counted(row.tasks, 'task')}, {boxes}, {timed}; {edits or 'edits not known'}"

@@ -144,8 +144,19 @@ def recheck_others(session: Session, task: TaskRow) -> None:
             continue
         (stored,) = answers(session, ids=[row.stands])
         if stored.author in persons_before(session, row):
-            fields = {"problem": same_person(stored.author), "stands": None, "rule": ""}
-            move(session, [row.id], TaskStatus.DONE, TaskStatus.QUARANTINED, **fields)
+            asked = is_asked_otherwise(session, row)
+            status = TaskStatus.CANCELLED if asked else TaskStatus.QUARANTINED
+            problem = "" if asked else same_person(stored.author)
+            move(session, [row.id], TaskStatus.DONE, status, problem=problem, stands=None, rule="")
+
+
+def is_asked_otherwise(session: Session, task: TaskRow) -> bool:
+    """Whether another task that asks the same of the frame is open: of these there is one at most. The one
+    that would open beside it is cancelled, and counts again when it is answered.
+    """
+    same = FIRST if task.purpose in FIRST else (task.purpose,)
+    open_ones = tasks(session, status=OPEN_TASKS, frames=[task.frame])
+    return any(row.id != task.id and row.purpose in same for row in open_ones)
 
 
 def opinions_to_come(session: Session, firsts: Sequence[TaskRow]) -> list[int]:

@@ -34,7 +34,7 @@ from loop.base.errors import ConfigError
 from loop.base.wording import counted, either
 from loop.labeling.asking import Ask, ask
 from loop.math.quality.acceptance import Decision, Kind, Plan, decide, plan_of
-from loop.math.quality.lot_sampling import changes_of, drawn_places, places_of, wrong_places
+from loop.math.quality.lot_sampling import changes_of, drawn_places, errors_at, places_of
 
 PRIORITY = 0.9
 """Inspections come before most of what is to be labeled: labels wait for them."""
@@ -127,8 +127,17 @@ def decide_lots(session: Session) -> list[str]:
 
 
 def withdraw_lot(session: Session, number: int) -> list[int]:
-    """The lot is given up; its open tasks. Raises ConfigError where it is not under inspection."""
+    """The lot is given up; its open tasks. Raises ConfigError where it is not under inspection, or where
+    something wrong was found in it: another draw of the same labels might be luckier.
+    """
     lot = lot_of(session, number)
+    wrong = sum(decision(told_plan(lot), lot_draws(session, number))[2])
+    if lot.status is LotStatus.DRAWN and wrong:
+        raise ConfigError(
+            f"expected a lot in which nothing wrong was found so far, got lot {number} with"
+            f" {counted(wrong, 'wrong place')}; finish its inspection, for what another draw of its"
+            " labels says would be no more than luck"
+        )
     if not move_lot(session, number, LotStatus.DRAWN, LotStatus.WITHDRAWN):
         raise ConfigError(
             f"expected a lot that is under inspection, got lot {number}, which is {lot.status};"
@@ -189,8 +198,9 @@ def _followed(session: Session, lot: LotRow) -> list[str]:
     plan = told_plan(lot)
     what, inspected, wrong = decision(plan, now)
     status = LotStatus(what) if what in ("accepted", "rejected") else LotStatus.DRAWN
-    if what == "second":
-        _ask_for(session, lot.id, 2)
+    due = {"first": 1, "second": 2}.get(what, 0)
+    for stage in {row.stage for row in now if row.task_id is None and row.stage <= due}:
+        _ask_for(session, lot.id, stage)
     if not (status is not lot.status and move_lot(session, lot.id, lot.status, status)):
         return []
     if status is LotStatus.REJECTED:
@@ -205,6 +215,8 @@ def verdict_text(
     """What may be said of a lot, in words. held: labels of it that must be reviewed again."""
     found = counted(sum(inspected), "inspected place")
     bad = f"{sum(wrong)} of {found} {either(sum(wrong), 'is', 'are')} wrong"
+    if sum(wrong) > sum(inspected):
+        bad = f"{counted(sum(wrong), 'error')} in {found}"
     if status is LotStatus.ACCEPTED:
         claim = f"at least {100 * plan.right:g} % of its boxes are right, with {100 * plan.confidence:g} %"
         return f"accepted: {claim} confidence ({bad})"
@@ -226,24 +238,26 @@ def _looked_at(
     asked: Mapping[int, TaskRow],
     given: Mapping[int, AnswerRow],
 ) -> DrawRow:
-    """A skipped task counts as wrong: what nobody can tell is not known to be right."""
+    """A task that was skipped or dropped counts as wrong: what nobody can tell is not known to be right."""
     task = asked.get(row.task_id or 0)
     nothing = replace(row, inspected=None, wrong=None)
     if task is None:
         return nothing
-    if task.status is TaskStatus.SKIPPED:
+    if task.status is TaskStatus.SKIPPED or (task.status is TaskStatus.CANCELLED and task.problem):
         return replace(row, inspected=len(row.places), wrong=len(row.places))
     answer = given.get(task.stands or 0)
     if task.status is not TaskStatus.DONE or answer is None or answer.boxes is None:
         return nothing
     if by_its_author(task, answer, member):
         return nothing
-    wrong = wrong_places(changes_of(member.boxes, answer.boxes), places)
+    wrong = errors_at(changes_of(member.boxes, answer.boxes), places)
     return replace(row, inspected=len(row.places), wrong=sum(wrong[place] for place in row.places))
 
 
 def _ask_for(session: Session, number: int, stage: int) -> None:
-    """Those of a stage that nobody was asked for yet. A frame of both stages is looked at once."""
+    """Those of a stage that nobody was asked for yet. A frame of both stages is looked at once; one that
+    has an open inspection of another lot waits for that.
+    """
     draws = lot_draws(session, number)
     known = {row.frame: row.task_id for row in draws if row.task_id is not None}
     wanted = [row for row in draws if row.stage == stage and row.task_id is None]
@@ -261,17 +275,24 @@ def _ask_again(
     asked: Mapping[int, TaskRow],
     given: Mapping[int, AnswerRow],
 ) -> None:
-    """Another person, where the author of a label inspected it."""
+    """Another person, where the author of a label inspected it; anybody, where the task was deleted in
+    Label Studio.
+    """
     if lot.status is not LotStatus.DRAWN:
         return
-    own = {
+    unseen = {
         row.frame
         for row in draws
         if (task := asked.get(row.task_id or 0)) is not None
-        and by_its_author(task, given.get(task.stands or 0), members[row.frame])
+        and (_is_deleted(task) or by_its_author(task, given.get(task.stands or 0), members[row.frame]))
     }
-    made = _asked(session, lot.id, [members[frame] for frame in sorted(own)])
+    made = _asked(session, lot.id, [members[frame] for frame in sorted(unseen)])
     set_draws(session, [replace(row, task_id=made[row.frame]) for row in draws if row.frame in made])
+
+
+def _is_deleted(task: TaskRow) -> bool:
+    """In Label Studio; one that a person dropped says why."""
+    return task.status is TaskStatus.CANCELLED and not task.problem
 
 
 def _asked(session: Session, number: int, members: Sequence[MemberRow]) -> dict[int, int]:

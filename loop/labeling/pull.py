@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from connectors.errors import LabelStudioDown, LabelStudioError, TokenRefused
 from connectors.ports import Annotation, Progress, Purpose, TaskAnswers
 from db.engine import read, write
 from db.facts import get_fact, set_fact
@@ -25,17 +26,18 @@ from db.labels import (
     answers,
     labels,
     record_annotation,
+    set_boxes,
     stored_state,
 )
 from db.states import OPEN_TASKS, TaskStatus
 from db.tables import utcnow
 from db.task_queue import tasks_by_id
-from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks, tasks_by_keys
+from db.tasks import TaskRow, close_batches, move, reopen_batches, task_by_key, tasks_by_keys
 from loop.base.errors import ProjectError
 from loop.base.files import chunked
 from loop.base.wording import counted, either
 from loop.labeling.adoption import adopt, may_be_ours
-from loop.labeling.consensus import ask_third, persons_before, recheck_others
+from loop.labeling.consensus import ask_third, is_asked_otherwise, persons_before, recheck_others
 from loop.labeling.copies import as_first_given, is_older, outdoes, repeated, stands_there
 from loop.labeling.lots import decide_lots
 from loop.labeling.mending import Mend, to_mend
@@ -49,7 +51,7 @@ from loop.labeling.project import (
     remember_address,
     require_ours,
 )
-from loop.labeling.ruling import rule
+from loop.labeling.ruling import Ruling, rule
 from loop.labeling.standing import settle
 from loop.labeling.suspect_tasks import settle_suspects
 from loop.project.project import Project
@@ -61,6 +63,8 @@ COMPARED = "pull_compared"
 MOVED = "pull_watermark_moved"
 """Fact: when, by our clock, the watermark came to where it is."""
 CHUNK = 500
+OF_THE_SERVER = (LabelStudioDown, TokenRefused)
+"""What would go wrong with every project of the server."""
 ANSWERED = (TaskStatus.DONE, TaskStatus.SKIPPED, TaskStatus.QUARANTINED)
 ANSWERABLE = (*TaskStatus,)
 """Whatever became of a task, an answer to it counts; also to one that was deleted and imported again."""
@@ -115,6 +119,7 @@ class PullReport:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.to_mend += other.to_mend
         self.waiting += other.waiting
+        self.lots += other.lots
         self.restored |= other.restored
         self.compared |= other.compared
 
@@ -170,7 +175,7 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
     done by itself once that is due (label_studio.compare_h), and where Label Studio holds fewer or more
     tasks than it should: only then a task that is missing is held to be deleted.
     Raises LabelStudioError, StrangersProject among them; nothing is lost, the next pull starts at
-    the same point.
+    the same point. One project that cannot be read keeps no other from being read first.
     Raises ProjectError before the first push.
     """
     project = parts.project
@@ -178,16 +183,27 @@ def pull(parts: Parts, progress: Progress, everything: bool = False) -> PullRepo
     external = holding_project(project) or chosen
     if external is None:
         raise ProjectError("expected a Label Studio project, found none yet; `fieldloop push` makes it")
-    report = pull_project(parts, external, progress, everything)
-    for slot in SLOTS[1:]:
-        number = holding_project(project, slot)
-        if number is not None:
+    report, unread = PullReport(), list[LabelStudioError]()
+    for slot, number in _to_read(project, external):
+        try:
             report.add(pull_project(parts, number, progress, everything, slot))
+        except OF_THE_SERVER:
+            raise
+        except LabelStudioError as error:
+            unread.append(error)
     with write(project.engine) as session:
         ask_third(session)
         report.standing = to_mend(session)
+    if unread:
+        raise unread[0]
     report.follows = _follows(external, chosen)
     return report
+
+
+def _to_read(project: Project, first: int) -> list[tuple[int, int]]:
+    """The projects that hold our tasks, each behind its slot."""
+    further = [(slot, holding_project(project, slot)) for slot in SLOTS[1:]]
+    return [(0, first), *((slot, number) for slot, number in further if number is not None)]
 
 
 def pull_project(
@@ -394,12 +410,14 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         report.kept.add(seen.external_task_id)
         return
     ruling = rule(seen.answers, _judges(task.purpose), persons_before(session, task))
+    if there and ruling.answer is None and task.status not in ANSWERED:
+        return
+    if not there and not outdoes(ruling.answer, project_id, known):
+        return
+    if ruling.status in OPEN_TASKS and is_asked_otherwise(session, task):
+        ruling = Ruling(TaskStatus.CANCELLED)
     answer, status = ruling.answer, ruling.status
-    if there and answer is None and task.status not in ANSWERED:
-        return
-    if not there and not outdoes(answer, project_id, known):
-        return
-    if task.status is TaskStatus.CANCELLED and not _may_stand_again(session, task, status):
+    if task.status is TaskStatus.CANCELLED and not _may_stand_again(task, status):
         return
     changed = answer in new or status is not task.status
     if ruling.problem and (answer in new or ruling.problem != task.problem):
@@ -407,6 +425,8 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         report.to_mend.append(f"task {seen.external_task_id}: {ruling.problem}")
     row = _stored(known, project_id, answer) if answer and status is TaskStatus.DONE else None
     stands = row.id if row else None
+    if row and row.boxes is None and answer:
+        set_boxes(session, row.id, answer.boxes)
     changed |= stands is not None and stands != task.stands
     if answer and changed:
         report.answers[status] += 1
@@ -426,13 +446,13 @@ def _follow(session: Session, project_id: int, seen: TaskAnswers, report: PullRe
         settle_suspects(session, tasks_by_id(session, [task.id])[task.id])
 
 
-def _may_stand_again(session: Session, task: TaskRow, status: TaskStatus) -> bool:
-    """Whether a task that was deleted may count again, as in a copy that was imported: of a frame one
-    task alone is open. One that a person dropped counts when it is answered.
+def _may_stand_again(task: TaskRow, status: TaskStatus) -> bool:
+    """Whether a task that was deleted may count again, as in a copy that was imported. One that a person
+    dropped counts when it is answered.
     """
-    if status not in OPEN_TASKS:
-        return True
-    return not task.problem and not tasks(session, status=OPEN_TASKS, frames=[task.frame])
+    if status in OPEN_TASKS:
+        return not task.problem
+    return status is not TaskStatus.CANCELLED
 
 
 def _record(session: Session, task: TaskRow, project_id: int, answer: Annotation) -> bool:

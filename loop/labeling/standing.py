@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from connectors.ports import Box, Purpose
-from db.labels import AnswerRow, answers, delete_label, labels, set_label, set_rule
-from db.states import TaskStatus
+from db.frames import frames
+from db.labels import AnswerRow, LabelRow, answers, delete_label, labels, set_label, set_rule
+from db.states import Role, TaskStatus
 from db.tasks import TaskRow, tasks
 from loop.labeling.consensus import FIRST, FUSED, SECOND, THIRD, opinion, rule_of
 
@@ -42,14 +43,14 @@ def settle(session: Session, frame: int) -> bool:
         set_label(session, frame, came_with, held.purpose, IMPORTED)
         return True
     boxes, rule = _with_others(task, done, stored)
-    same = held is not None and held.annotation_id == task.stands
+    purpose = _purpose(session, frame, held)
+    same = held is not None and (held.annotation_id, held.purpose) == (task.stands, purpose)
     if held is not None and same and (held.rule in FUSED or rule in FUSED):
         same = [_rounded(box) for box in held.boxes] == [_rounded(box) for box in boxes]
     if held is not None and same:
         if held.rule != rule:
             set_rule(session, frame, rule)
         return False
-    purpose = _purpose(done, held.purpose if held else Purpose.TRAIN)
     set_label(session, frame, boxes, purpose, ANSWERED, task.stands, rule, came_with)
     return False
 
@@ -95,6 +96,14 @@ def _rounded(box: Box) -> tuple[object, ...]:
     return box.class_name, *(round(side, 2) for side in box.xyxy), box.occluded, box.truncated
 
 
-def _purpose(done: Sequence[TaskRow], held: str) -> str:
-    first = [task.purpose for task in done if task.purpose in FIRST]
-    return first[-1] if first else held
+def _purpose(session: Session, frame: int, held: LabelRow | None) -> str:
+    """What the label is for: as it was asked for first, whatever became of that task, or as it came, or as
+    the group of the frame says.
+    """
+    first = [task for task in tasks(session, frames=[frame]) if task.purpose in FIRST]
+    if first:
+        return max(first, key=lambda task: (task.status is TaskStatus.DONE, task.id)).purpose
+    if held:
+        return held.purpose
+    (row,) = frames(session, seqs=[frame])
+    return Purpose.EVALUATION if row.role is Role.EVALUATION else Purpose.TRAIN

@@ -38,14 +38,15 @@ class BoxChances:
         return chance
 
     def by_class(self, frame: JudgedFrame, classes: int) -> Reals:
-        """(K, C) chance of every class in each box's place."""
+        """(K, C) chance of every class in each box's place, 0 for classes that the model does not know."""
+        table = np.zeros((len(frame.class_id), classes))
         if frame.class_scores is None:
-            table = np.zeros((len(frame.class_id), classes))
             table[np.arange(len(table)), frame.class_id] = self.of(frame.class_id, frame.confidence)
             return table
         scores = np.asarray(frame.class_scores, dtype=np.float64)
         ids = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-        return self.of(ids.ravel(), scores.ravel()).reshape(scores.shape)
+        table[:, : scores.shape[1]] = self.of(ids.ravel(), scores.ravel()).reshape(scores.shape)
+        return table
 
 
 def box_chances(frames: Sequence[JudgedFrame]) -> BoxChances:

@@ -28,7 +28,7 @@ SAME = 0.95
 MOVED = 0.5
 """IoU from which it is the drawn one, moved, where Label Studio does not say."""
 LEAST_S = 0.5
-"""Nobody moves, deletes or draws a box in less."""
+"""Nobody opens a task, or moves, deletes or draws a box, in less."""
 RULE_TASKS = 3.0
 """The rule of thumb counts as so many tasks with one of each edit."""
 _FAR = 2.5 * 1.4826
@@ -117,7 +117,7 @@ def edit_seconds(counts: Reals, seconds: Reals) -> EditSeconds:
     design = np.column_stack([np.ones(timed.sum()), counts[timed]])
     found = fitted_seconds(design, seconds[timed], assumed, RULE_TASKS)
     task, accepted, moved, deleted, added = map(float, found)
-    moved, deleted, added = (max(value, LEAST_S) for value in (moved, deleted, added))
+    task, moved, deleted, added = (max(value, LEAST_S) for value in (task, moved, deleted, added))
     return EditSeconds(task, accepted, moved, deleted, added, int(timed.sum()))
 
 

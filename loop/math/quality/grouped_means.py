@@ -56,6 +56,15 @@ def winsorized(seconds: Reals) -> Reals:
     return np.minimum(seconds, np.quantile(seconds, CUT)) if len(seconds) else seconds
 
 
+def winsorized_beside(seconds: Reals, bare: Bools) -> Reals:
+    """(N,) seconds of timed tasks, the longest cut to the larger quantile CUT of bare ones and of others.
+
+    That of all tasks would take most from the side that takes longer; two cuts would differ by chance.
+    """
+    sides = [side for side in (bare, ~bare) if side.any()]
+    return np.minimum(seconds, max((np.quantile(seconds[side], CUT) for side in sides), default=np.inf))
+
+
 def mean_seconds(seconds: Reals, group: Ints) -> Mean | None:
     """Of timed tasks, the longest cut; None of none. seconds, group: (N,)."""
     if not len(seconds):

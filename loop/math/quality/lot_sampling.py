@@ -69,14 +69,17 @@ def places_of(boxes: Ints) -> Ints:
     return found
 
 
-def wrong_places(changes: Changes, places: int) -> tuple[bool, ...]:
-    """For each place of a frame, whether it is wrong. Objects that were overlooked take the places behind
-    the boxes, then those of right boxes; no more than all are wrong.
+def errors_at(changes: Changes, places: int) -> tuple[int, ...]:
+    """For each place of a frame, how many errors it stands for. Objects that were overlooked take the
+    places behind the boxes, then those of right boxes. Where there are more errors than places, each place
+    stands for as many, rounded up: a frame of which nearly all was overlooked is not let off.
     """
-    wrong = [*changes.wrong, *[False] * (places - len(changes.wrong))]
+    if changes.count > places:
+        return (ceil(changes.count / places),) * places
+    wrong = [*map(int, changes.wrong), *[0] * (places - len(changes.wrong))]
     free = [*range(len(changes.wrong), places), *(n for n, bad in enumerate(changes.wrong) if not bad)]
     for place in free[: changes.overlooked]:
-        wrong[place] = True
+        wrong[place] = 1
     return tuple(wrong)
 
 

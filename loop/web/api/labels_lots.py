@@ -11,7 +11,7 @@ from pydantic import Field
 from loop.changes.lots import draw, withdraw
 from loop.insights.lots import LotView, lot_view, lots_page, plan_lines, planned, sample_lines
 from loop.web.api.changing import KEYED, once_route
-from loop.web.api.faces import Face, Given, Id, face_of
+from loop.web.api.faces import Because, Face, Given, Id, face_of
 from loop.web.site import Site
 
 LONGEST = 400
@@ -119,9 +119,9 @@ def routes(site: Site) -> APIRouter:
         return _lot(lot_view(site.project, made.lot))
 
     @router.post("/labels/lots/{lot}/withdraw", tags=["change"], openapi_extra=KEYED)
-    def withdrawing(request: Request, lot: Id) -> Lot:
+    def withdrawing(request: Request, lot: Id, given: Because) -> Lot:
         """Gives up an inspection; nothing is claimed of the labels."""
-        withdraw(site.project, site.who(request), lot)
+        withdraw(site.project, site.who(request), lot, given.reason)
         site.soon("push")
         return _lot(lot_view(site.project, lot))
 

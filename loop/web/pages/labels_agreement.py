@@ -10,6 +10,9 @@ from loop.insights.agreement import HERE, LOW, agreement
 from loop.web.pages.frames import ending
 from loop.web.site import Site
 
+QUESTIONS, PICTURES, ROWS, TIES = 9, 3, 10, 20
+"""Of each kind, what the page shows at most: it stays light however much is disputed."""
+
 
 def routes(site: Site) -> list[Route]:
     def page(request: Request) -> Response:
@@ -24,6 +27,10 @@ def routes(site: Site) -> list[Route]:
             share=share,
             low=LOW,
             ending=ending,
+            questions=found.questions[:QUESTIONS],
+            pictures=PICTURES,
+            rows=ROWS,
+            ties=TIES,
         )
 
     return [Route(HERE, page)]

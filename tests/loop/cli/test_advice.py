@@ -81,7 +81,7 @@ COMMANDS = commands()
 def typed(text: str) -> tuple[str, list[str]]:
     """The longest command that a line begins with, and the rest."""
     words = text.split()
-    length = next((n for n in (2, 1) if " ".join(words[:n]) in COMMANDS), 0)
+    length = next((n for n in (3, 2, 1) if " ".join(words[:n]) in COMMANDS), 0)
     return " ".join(words[:length]), words[length:]
 
 
@@ -90,7 +90,7 @@ def wrong_advice(message: Message) -> list[str]:
     wrong = []
     for line in TYPED.findall(message.text):
         command, rest = typed(line)
-        groups = {name.split()[0] for name in COMMANDS if " " in name}
+        groups = {name.rpartition(" ")[0] for name in COMMANDS if " " in name}
         if rest[:1] == ["|"] and not command:
             continue
         if not command or (command in groups and rest and re.fullmatch("[a-z]+", rest[0])):

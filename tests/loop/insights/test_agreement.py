@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from loop.math.quality.disagreements import Differs, Topic, seen_objects
 from tests.fakes import FakeParts
 from tests.loop.desk import pull, rows
 from tests.loop.seconded import HAT
+from tests.loop.web.test_hostile_names import HTML_BYTES
 from tests.loop.web.worker import FakeWorker, browsing
 
 
@@ -32,6 +34,15 @@ def test_figures_are_those_of_the_answers(answered: FakeParts) -> None:
     assert (by_class["helmet"].tasks, by_class["person"].tasks) == (12, 2)
     assert by_class["person"].conflict_rate.value == 1.0
     assert [(tie.state) for tie in found.ties] == ["a third person is asked"] * 5
+
+
+def test_where_nobody_is_asked_for_occlusion_nothing_is_known_of_it(answered: FakeParts) -> None:
+    assert agreement(answered.project).all.figures.hidden_rate.value == 0.0
+    chosen = answered.project.settings
+    settings = chosen.model_copy(update={"labels": chosen.labels.model_copy(update={"ask_occlusion": False})})
+    found = agreement(replace(answered.project, settings=settings))
+    assert {row.figures.hidden_rate.value for row in (found.all, *found.rows)} == {None}
+    assert "occlusion unknown" in lines(found)[0]
 
 
 def test_what_is_disputed_is_asked_with_pictures(answered: FakeParts) -> None:
@@ -104,3 +115,25 @@ def test_topics_are_told_by_boxes() -> None:
         [Box("person", (0, 5, 20, 30))], [Box("person", (0, 5, 20, 32), truncated=True)], 640, 480
     )
     assert (edge.differs, edge.topics) == (Differs.HIDDEN, frozenset({Topic.SMALL, Topic.TRUNCATION}))
+
+
+def test_the_page_stays_light_however_much_is_disputed(
+    answered: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = agreement(answered.project)
+    (question, tie) = found.questions[0], found.ties[0]
+    pictures = (question.pictures * 4)[:4]
+    names = ("class", "people", "slice")
+    rows = [replace(found.all, what=what, name=f"{what} {at}") for what in names for at in range(80)]
+    much = replace(
+        found,
+        rows=tuple(rows),
+        questions=(replace(question, pictures=pictures),) * 12,
+        ties=(tie,) * 500,
+    )
+    monkeypatch.setattr("loop.web.pages.labels_agreement.agreement", lambda project: much)
+    page = browsing(answered, FakeWorker(answered)).get("/labels/agreement")
+    assert len(page.content) <= HTML_BYTES
+    assert page.text.count("70 more: ") == 3
+    assert "3 more: " in page.text
+    assert "480 more</a>" in page.text

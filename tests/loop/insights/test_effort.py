@@ -14,7 +14,7 @@ from loop.labeling.effort import DrawnFrom
 from loop.math.quality.grouped_means import Difference
 from loop.selection.select import select
 from tests.fakes import FakeParts, quiet
-from tests.loop.desk import HAT, pull, push
+from tests.loop.desk import HAT, pull, push, rows
 
 PERSON = Box("person", (2.0, 17.0, 9.0, 23.0))
 
@@ -66,6 +66,42 @@ def test_edits_and_seconds_are_told_apart(answered: FakeParts) -> None:
     assert f"12 tasks, {whole.boxes} boxes, 20.0 s a task" in said
     assert "a rule, until 30 tasks were timed" in said
     assert "person: drawn from confidence 0.25 (a rule, until 30 edits were timed" in said
+
+
+def test_a_break_is_no_work_where_every_task_was_timed(chosen: FakeParts) -> None:
+    """Three hours at lunch over one task with drawn boxes do not make drawn boxes dear."""
+    settings = chosen.project.settings
+    half = settings.labels.model_copy(update={"bare_share": 0.5})
+    chosen.project = replace(chosen.project, settings=settings.model_copy(update={"labels": half}))
+    push(chosen)
+    trains = [row for row in rows(chosen) if row.purpose == Purpose.TRAIN]
+    assert {row.bare for row in trains} == {True, False}
+    lunch = next(row.key for row in trains if not row.bare)
+    for task in chosen.server.tasks:
+        given = chosen.server.answer(task.task.key, [HAT])
+        task.answers = [replace(given, lead_time_s=3 * 3600.0 if task.task.key == lunch else 20.0)]
+    pull(chosen)
+    found = effort(chosen.project)
+    assert found.saved is not None
+    assert found.saved.difference == pytest.approx(0)
+    assert found.objects is not None
+    assert found.saved.drawn_tasks == found.objects.drawn_tasks - 1
+
+
+def test_seconds_of_tasks_without_an_object_are_told(chosen: FakeParts) -> None:
+    push(chosen)
+    for task in list(chosen.server.tasks):
+        task.answers = [replace(chosen.server.answer(task.task.key, []), lead_time_s=20.0)]
+    pull(chosen)
+    assert "12 tasks, 0 boxes, 20.0 s a task; " in lines(effort(chosen.project))[0]
+
+
+def test_too_few_days_are_counted_in_plain_words() -> None:
+    for groups, words in (
+        (1, "1 camera-day with such tasks is too few"),
+        (2, "2 camera-days with such tasks are"),
+    ):
+        assert words in objects_line(Difference(1.0, 2.0, -1.0, None, 1, 1, groups))
 
 
 def test_it_is_read_anew_when_an_answer_comes(answered: FakeParts) -> None:

@@ -9,21 +9,26 @@ import pytest
 
 from connectors.ports import Box, Purpose
 from db.changes import changes
-from db.engine import read
-from db.labels import count_labels, labels
-from db.lots import held_back, lot_draws, lot_members, lots
+from db.engine import read, write
+from db.labels import count_labels, labels, set_label
+from db.lots import held_back, lot_draws, lot_members, lots, lots_of_labels, set_draws
 from db.rounds import round_by_id
 from db.states import OPEN_TASKS, LotStatus, TaskStatus
-from db.tasks import tasks
+from db.tasks import move, tasks
 from loop.analysis.producers import producers
 from loop.base.errors import ConfigError
 from loop.changes.audit import Who
 from loop.changes.lots import LotDrawn, draw, withdraw
+from loop.changes.tasks import drop
 from loop.datasets.freeze import Manifest, summary
 from loop.insights.frame_query import FrameQuery
 from loop.insights.frames import frame_sets
 from loop.insights.labels import findings
 from loop.insights.lots import lot_view, lots_page, planned, sample_lines
+from loop.labeling.asking import Ask, ask
+from loop.labeling.consensus import MOST_SAY
+from loop.labeling.lots import verdict_text
+from loop.math.quality.acceptance import plan_of
 from loop.rounds import rounds
 from loop.rounds.freeze import build_manifest
 from loop.rounds.judge import held_out
@@ -161,6 +166,43 @@ def test_a_skipped_inspection_counts_as_wrong(answered: FakeParts, lot: LotDrawn
     assert said.startswith("lot 1 rejected")
 
 
+def test_an_inspection_that_was_deleted_is_asked_again(answered: FakeParts, lot: LotDrawn) -> None:
+    waiting = [*inspections(answered)]
+    answered.server.delete_task(waiting[0])
+    assert pull(answered).lots == []
+    push(answered)
+    assert len([*inspections(answered)]) == len(waiting)
+    (said,) = inspect(answered)
+    assert said.startswith("lot 1 accepted")
+
+
+def test_a_dropped_inspection_counts_as_wrong(answered: FakeParts, lot: LotDrawn) -> None:
+    key = next(inspections(answered))
+    (number,) = (task.id for task in rows(answered) if task.key == key)
+    assert drop(answered.project, ME, [number]).done == [number]
+    (said,) = inspect(answered)
+    assert said.startswith("lot 1 rejected")
+
+
+def test_a_label_that_is_reviewed_elsewhere_can_enter_the_next_lot(
+    answered: FakeParts, lot: LotDrawn
+) -> None:
+    inspect(answered, wrong=3, most=3)
+    push(answered)
+    back = next(task for task in rows(answered, TaskStatus.CONFIRMED))
+    with write(answered.project.engine) as session:
+        ask(session, Purpose.SUSPECT, "suspects", [Ask(back.frame, "look", 0.5)], {})
+    push(answered)
+    suspect = next(task.key for task in rows(answered) if task.purpose is Purpose.SUSPECT)
+    answered.server.answer(suspect, [Box("person", (2.0, 2.0, 12.0, 12.0))], author="eve@example.org")
+    pull(answered)
+    assert draw(answered, ME, kind="zero", seed=1).lot == 2
+    answered.server.answer(back.key, [Box("person", (2.0, 2.0, 12.0, 12.0))], author=BOB)
+    pull(answered)
+    with read(answered.project.engine) as session:
+        assert [one.frame for one in lot_draws(session, 2) if one.task_id is None] == []
+
+
 def test_a_lot_is_open_again_when_an_inspection_is_taken_back(answered: FakeParts, lot: LotDrawn) -> None:
     key = next(inspections(answered))
     inspect(answered)
@@ -191,6 +233,52 @@ def test_a_lot_can_be_withdrawn(answered: FakeParts, lot: LotDrawn) -> None:
     with read(answered.project.engine) as session:
         assert [row.what for row in changes(session, 2)] == ["lot withdrawn", "lot drawn"]
     assert draw(answered, ME).lot == 2
+
+
+def test_no_lot_is_given_up_for_a_luckier_draw(answered: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A double plan goes on after one wrong place; giving up then and drawing anew would pass in the end."""
+    monkeypatch.setattr(
+        "loop.labeling.lots.plan_of",
+        lambda boxes, places, right, confidence, kind: replace(
+            plan_of(boxes, places, right, confidence, kind), first=8, second=8, accept=2
+        ),
+    )
+    draw(answered, ME, seed=5)
+    push(answered)
+    inspect(answered, wrong=1, most=2)
+    assert status(answered) is LotStatus.DRAWN
+    with pytest.raises(ConfigError, match=r"nothing wrong was found so far, got lot 1 with \d wrong place"):
+        withdraw(answered.project, ME, 1)
+    assert status(answered) is LotStatus.DRAWN
+
+
+def test_a_label_that_others_changed_since_is_no_longer_of_the_lot(
+    answered: FakeParts, lot: LotDrawn
+) -> None:
+    """Fused of several persons' answers it keeps the answer of the first, but not its boxes."""
+    with write(answered.project.engine) as session:
+        row = next(row for row in labels(session, purpose="train").values() if row.annotation_id)
+        assert row.frame in lots_of_labels(session, [LotStatus.DRAWN])
+        boxes = [*row.boxes, Box("helmet", (20.0, 2.0, 28.0, 9.0))]
+        set_label(session, row.frame, boxes, row.purpose, row.source, row.annotation_id, MOST_SAY)
+        assert row.frame not in lots_of_labels(session, [LotStatus.DRAWN])
+
+
+def test_what_could_not_be_asked_for_is_asked_later(answered: FakeParts, lot: LotDrawn) -> None:
+    """A frame with an open inspection of an earlier lot is left out when the lot is drawn."""
+    with write(answered.project.engine) as session:
+        row = lot_draws(session, lot.lot)[0]
+        set_draws(session, [replace(row, task_id=None)])
+        move(session, [row.task_id or 0], OPEN_TASKS, TaskStatus.CANCELLED)
+    pull(answered)
+    with read(answered.project.engine) as session:
+        assert all(one.task_id not in (None, row.task_id) for one in lot_draws(session, lot.lot)[:1])
+
+
+def test_more_errors_than_places_are_said_as_errors(answered: FakeParts, lot: LotDrawn) -> None:
+    plan = lot_view(answered.project, 1).plan
+    said = verdict_text(LotStatus.REJECTED, plan, [6, 0], [9, 0], 0)
+    assert said.startswith("rejected: 9 errors in 6 inspected places, and its plan allows 0")
 
 
 def manifest_frames(parts: FakeParts) -> set[int]:

@@ -84,9 +84,10 @@ def test_planted_errors_head_the_page(
     assert code == 0
     assert "where they were trained on these labels, they have learned many errors" in said
     found = json.loads((out / "suspects.json").read_text())
-    files = [(one["kind"], Path(found["paths"][one["frame"]]).name) for one in found["suspects"][:3]]
-    assert ("overlooked", lost) in files
-    assert ("class", swapped) in files
+    first: dict[str, str] = {}
+    for one in found["suspects"]:
+        first.setdefault(one["kind"], Path(found["paths"][one["frame"]]).name)
+    assert (first["overlooked"], first["class"]) == (lost, swapped), "the worst of their kinds"
     page = (out / "suspects.html").read_text(encoding="utf-8")
     assert page.count("data:image/webp;base64,") == min(len(found["suspects"]), 200)
     assert "http://" not in page.replace("http://www.w3.org", "")

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from connectors.label_studio.label_config import valid_title
 from connectors.label_studio.results import KEY
 from db.engine import read
 from db.labels import labels
 from db.tasks import tasks as stored_tasks
+from loop.labeling.project import SLOTS, title_of
 from loop.project.project import open_project
 from tests.loop.service.world import Served, World, deliver, until, world_at
 from tests.studio import Person, Studio
@@ -27,7 +29,7 @@ SEED = 20261124
 
 
 def standing(studio: Studio, title: str) -> list[dict[str, Any]]:
-    """Every task of our project in Label Studio; of all our projects, should there be several by
+    """Every task of the project of that title in Label Studio; of all of them, should there be several by
     mistake.
     """
     projects = [
@@ -96,14 +98,19 @@ def _settled(view: Mapping[str, Any], given: int, answered: int) -> bool:
 
 def _check(world: World, studio: Studio, title: str, given: int, answered: int) -> None:
     project = open_project(world.root)
+    titles = [valid_title(title_of(project, slot)) for slot in SLOTS]
     with read(project.engine) as session:
         chosen = stored_tasks(session)
         annotated = labels(session, source="annotation")
     project.engine.dispose()
-    found = standing(studio, title)
-    assert len(chosen) > given // 4
-    assert sorted(task["data"][KEY] for task in found) == sorted(row.key for row in chosen)
-    assert len({row.frame for row in chosen}) == len(chosen)
+    first = [row for row in chosen if row.slot == 0]
+    assert len(first) > given // 4
+    for slot, called in zip(SLOTS, titles, strict=True):
+        found = standing(studio, called)
+        keys = [row.key for row in chosen if row.slot == slot]
+        assert sorted(task["data"][KEY] for task in found) == sorted(keys)
+    assert len({row.frame for row in first}) == len(first)
+    assert len({row.frame for row in chosen if row.slot == 1}) == len(chosen) - len(first)
     assert len(list((world.root / "store").rglob("*.jpg"))) == given + 20
     assert len(annotated) == answered
     assert answered > KILLS // 5, "hardly anything came through between the kills: they met nothing"

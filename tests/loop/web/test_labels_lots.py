@@ -9,6 +9,7 @@ from db.changes import changes
 from db.engine import read
 from db.lots import lots
 from db.states import LotStatus
+from loop.insights.lots import LotsPage
 from tests.fakes import FakeParts
 from tests.loop.web.worker import FakeWorker, browsing, send
 
@@ -67,6 +68,15 @@ def test_the_api_plans_draws_and_withdraws(labeled: FakeParts, asked: TestClient
     assert asked.get(f"/api{HERE}").json()["lots"] == [asked.get(f"/api{HERE}/1").json()]
     again = asked.post(f"/api{HERE}", json={"plan": "zero"}).json()
     assert "expected labels with boxes that no lot holds yet" in again["detail"]
-    assert asked.post(f"/api{HERE}/1/withdraw").json()["status"] == "withdrawn"
+    assert (
+        asked.post(f"/api{HERE}/1/withdraw", json={"reason": "drawn by mistake"}).json()["status"]
+        == "withdrawn"
+    )
     gone = asked.get(f"/api{HERE}/7").json()
     assert "expected the number of a lot, got 7" in gone["detail"]
+
+
+def test_lots_that_are_not_shown_are_counted(asked: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loop.web.pages.labels_lots.lots_page", lambda project: LotsPage((), 3, 0))
+    page = asked.get(HERE).text
+    assert "3 older lots not shown here; <code>fieldloop labels lots show NUMBER</code> shows one." in page

@@ -9,9 +9,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from db.changes import changes
-from db.engine import read
+from db.engine import read, write
 from db.labels import labels
-from db.suspects import SuspectRow, suspects
+from db.suspects import SuspectRow, begin_run, finish_run, suspects
 from db.tasks import tasks
 from loop.insights.labels import findings
 from loop.insights.suspects import window
@@ -63,6 +63,13 @@ def test_filters_are_the_address(asked: TestClient) -> None:
     assert "kind: expected overlooked, class, location, spurious, got &#39;strange&#39;" in bad.text
 
 
+def test_a_page_that_was_emptied_does_not_say_that_no_label_looks_wrong(asked: TestClient) -> None:
+    page = asked.get(f"{HERE}?after=24").text
+    assert "No suspect is left on this page." in page
+    assert "No label looks wrong." not in page
+    assert f'href="{HERE}">First page' in page
+
+
 def test_a_label_that_is_right_is_dismissed_and_taken_back(judged: FakeParts, asked: TestClient) -> None:
     first = stored(judged)[0]
     send(asked, f"{HERE}/dismiss", HERE, suspect=first.id)
@@ -104,6 +111,22 @@ def test_programs_see_and_change_the_same(judged: FakeParts, asked: TestClient) 
     again = asked.post("/api/labels/suspects/send", json={"suspects": [number]}).json()
     assert again["refused"] == {str(number): "it stands before people already"}
     assert asked.post("/api/labels/suspects/undo", json={"changes": [10**9]}).status_code == 422
+
+
+def test_an_open_page_never_names_a_suspect_of_a_later_run(judged: FakeParts, asked: TestClient) -> None:
+    old = [row.id for row in stored(judged)]
+    judge_labels(judged, quiet)
+    new = [row.id for row in stored(judged)]
+    assert min(new) > max(old), "a browser keeps pictures by number, and forms send numbers"
+    assert asked.get(f"{HERE}/{old[0]}.webp").status_code == 404
+    program = browsing(judged, FakeWorker(judged))
+    told = program.post("/api/labels/suspects/dismiss", json={"suspects": [old[0]]}).json()
+    assert (told["done"], told["refused"]) == ([], {str(old[0]): "it is not known"})
+    with write(judged.project.engine) as session:
+        finish_run(session, begin_run(session), {}, {}, [])
+    assert not stored(judged)
+    judge_labels(judged, quiet)
+    assert min(row.id for row in stored(judged)) > max(new), "not even after a run that found nothing"
 
 
 def test_judging_runs_as_a_job_and_stops(judged: FakeParts) -> None:

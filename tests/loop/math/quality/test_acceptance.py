@@ -17,7 +17,7 @@ from loop.math.quality.acceptance import (
     plan_of,
     producer_risk,
 )
-from loop.math.quality.lot_sampling import Changes, changes_of, drawn_places, places_of, wrong_places
+from loop.math.quality.lot_sampling import Changes, changes_of, drawn_places, errors_at, places_of
 
 A = Box("person", (10.0, 10.0, 50.0, 50.0))
 B = Box("person", (100.0, 10.0, 140.0, 50.0))
@@ -108,9 +108,10 @@ def test_what_an_inspector_changes_is_counted(
 
 def test_overlooked_objects_take_places_one_by_one() -> None:
     assert places_of(np.array([4, 1, 0, 7])).tolist() == [5, 4, 7, 8]
-    assert wrong_places(Changes((True, False), 0), 4) == (True, False, False, False)
-    assert wrong_places(Changes((True, False), 1), 4) == (True, False, True, False)
-    assert wrong_places(Changes((True, False), 9), 4) == (True, True, True, True)
+    assert errors_at(Changes((True, False), 0), 4) == (1, 0, 0, 0)
+    assert errors_at(Changes((True, False), 1), 4) == (1, 0, 1, 0)
+    assert errors_at(Changes((True, False), 3), 4) == (1, 1, 1, 1)
+    assert errors_at(Changes((True, False), 8), 4) == (3, 3, 3, 3)
 
 
 def test_every_stratum_has_its_share_and_a_seed_draws_the_same() -> None:

@@ -9,13 +9,19 @@ from connectors.ports import Box, BoxOrigin
 from loop.math.quality.drawn_boxes import NEVER, drawn_from, worth_drawing
 from loop.math.quality.effort import (
     FEW,
+    LEAST_S,
     RULE,
     EditSeconds,
     counts_of,
     edit_seconds,
     edits_of,
 )
-from loop.math.quality.grouped_means import FEW_GROUPS, difference, mean_seconds, winsorized
+from loop.math.quality.grouped_means import (
+    FEW_GROUPS,
+    difference,
+    mean_seconds,
+    winsorized_beside,
+)
 from loop.math.quality.object_counts import ObjectCounts, in_bands, learned_counts
 from samplers.ragged import Ragged
 
@@ -98,6 +104,12 @@ def test_few_tasks_leave_the_rule_and_some_more_do_not_go_wild() -> None:
     assert edit_seconds(counts, np.full(FEW, np.nan)) == RULE
 
 
+def test_a_task_takes_time_however_little_its_boxes_leave_of_it() -> None:
+    counts, _ = timed(5000, 3)
+    found = edit_seconds(counts, counts @ [3.0, 8.0, 4.0, 12.0] + 1e-3)
+    assert found.task == LEAST_S, "or what a person settles in a second would be free"
+
+
 def test_a_box_is_drawn_from_where_correcting_it_costs_less() -> None:
     assert worth_drawing(RULE) == pytest.approx(0.25)
     assert worth_drawing(TRUE, 0.5) == pytest.approx(3 / (3 + 8 - 3.25))
@@ -119,7 +131,7 @@ def null_world(seed: int, groups: int, effect: float = 0.0) -> tuple[np.ndarray,
     objects = rng.poisson(3 * np.exp(rng.normal(0, 0.6, groups))[group])
     bare = rng.random(len(group)) < 0.1
     seconds = np.exp(rng.normal(2.5, 0.8, len(group))) * (1 + 0.3 * objects)
-    return objects + effect * bare, winsorized(seconds), bare, group
+    return objects + effect * bare, winsorized_beside(seconds, bare), bare, group
 
 
 @pytest.mark.parametrize("groups", [25, 40])
@@ -143,6 +155,16 @@ def test_objects_that_drawn_boxes_hide_are_found() -> None:
     assert found.shown
     assert found.difference == pytest.approx(2, abs=0.8)
     assert (found.bare_tasks, found.drawn_tasks) == (bare.sum(), (~bare).sum())
+
+
+def test_seconds_that_drawn_boxes_save_are_not_cut_away() -> None:
+    """A tenth of the tasks takes 60 s and the others 20 s: one cut for all would leave half of the 40 s."""
+    rng = np.random.default_rng(0)
+    bare, group = rng.random(4000) < 0.1, rng.integers(0, 40, 4000)
+    seconds = np.where(bare, 60, 20) * np.exp(rng.normal(0, 0.3, 4000))
+    found = difference(winsorized_beside(seconds, bare), bare, group)
+    assert found is not None
+    assert found.difference == pytest.approx(40, rel=0.1)
 
 
 def test_too_few_camera_days_tell_nothing() -> None:

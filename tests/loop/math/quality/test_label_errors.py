@@ -98,6 +98,21 @@ def test_without_scores_of_classes_the_boxes_tell_them() -> None:
     assert told[5, 0] > 0.8 > 0.1 > told[0, 0]
 
 
+def test_a_class_that_its_model_never_knew_is_judged_beside_others() -> None:
+    """A class that was added since, beside a model that scores two classes."""
+    seen = one([(2, *CAR)], [(0.9, 0, *CAR)])
+    two = JudgedFrame(
+        seen.labels_xyxy,
+        seen.labels_class,
+        seen.xyxy,
+        seen.confidence,
+        seen.class_id,
+        np.array([[0.9, 0.05]]),
+        seen.group,
+    )
+    assert score(two, "class") == pytest.approx(score(seen, "class"), abs=0.01)
+
+
 def test_a_bad_box_is_held_against_the_consensus_of_boxes() -> None:
     # boxes 2 px left and right of the same place agree on the place between them
     boxes = [(0.9, 0, 8, 10, 48, 50), (0.9, 0, 12, 10, 52, 50)]
